@@ -1,0 +1,36 @@
+"""The shared memory: one contract on SQLite, PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.persistence.connect import open_memory
+from lionagi_qe.persistence.entry import Entry, Item
+from lionagi_qe.persistence.memory import Memory
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.postgres.memory import PostgresMemory
+    from lionagi_qe.persistence.redis.memory import RedisMemory
+    from lionagi_qe.persistence.sqlite.memory import SqliteMemory
+
+__all__ = [
+    "Entry",
+    "Item",
+    "Memory",
+    "PostgresMemory",
+    "RedisMemory",
+    "SqliteMemory",
+    "open_memory",
+]
+
+# Drivers load when they are used.
+_LAZY = {"PostgresMemory": "postgres", "RedisMemory": "redis", "SqliteMemory": "sqlite"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
+    """Import the backends' memories on first use."""
+    if name not in _LAZY:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}.memory"), name)

@@ -1,0 +1,103 @@
+"""From a URL to a memory: the only place that picks a backend."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from lionagi_qe.persistence.memory import Memory, MemorySettings
+
+URL_VARIABLE = "LIONAGI_QE_MEMORY"
+DEFAULT_URL = "sqlite:///.lionagi-qe/memory.db"
+SCHEMES = (
+    "sqlite:///file.db",
+    "memory://",
+    "postgresql://user@host/database",
+    "redis://host:6379/0",
+    "rediss://host:6379/0",
+    "redis+cluster://host:6379",
+)
+
+
+def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> Memory:
+    """Return the memory that ``url`` names; ``async with`` or its first call opens it.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` (``?synchronous=normal``),
+            ``memory://`` (private), ``postgresql://`` (``?schema=``), ``redis://``, ``rediss://``
+            or ``redis+cluster://``. Without one, ``$LIONAGI_QE_MEMORY``, else a SQLite file
+            ``.lionagi-qe/memory.db`` in the working directory.
+        settings: see Memory.
+
+    Raises:
+        UnknownSchemeError, ConfigurationError: the URL can't be used; nothing was opened.
+
+    """
+    url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        msg = f"memory URL {redact(url)!r} can't be read: {error}"
+        raise ConfigurationError(msg) from error
+    if scheme in {"sqlite", "memory"}:
+        return _sqlite(url, settings)
+    if scheme in {"postgresql", "postgres"}:
+        from lionagi_qe.persistence.postgres.memory import PostgresMemory  # noqa: PLC0415 - driver
+
+        return PostgresMemory(url, **settings)
+    if scheme in {"redis", "rediss", "redis+cluster", "rediss+cluster"}:
+        from lionagi_qe.persistence.redis.memory import RedisMemory  # noqa: PLC0415 - driver
+
+        return RedisMemory.from_url(url, **settings)
+    msg = (
+        f"memory URL {redact(url)!r}: no backend for the scheme {scheme!r}; use one of "
+        + ", ".join(SCHEMES)
+    )
+    raise UnknownSchemeError(msg)
+
+
+def _sqlite(url: str, settings: MemorySettings) -> Memory:
+    from lionagi_qe.persistence.sqlite.memory import SqliteMemory  # noqa: PLC0415 - driver
+
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    synchronous = options.pop("synchronous", "full")
+    if options:
+        msg = f"memory URL {url!r}: unknown option {next(iter(options))!r}; known: synchronous"
+        raise ConfigurationError(msg)
+    path = unquote(parts.path)
+    if parts.netloc or (parts.scheme == "memory" and path.strip("/")):
+        msg = (
+            f"memory URL {url!r}: write sqlite:///relative.db, sqlite:////absolute/path.db "
+            "or memory://"
+        )
+        raise ConfigurationError(msg)
+    if parts.scheme == "memory":
+        return SqliteMemory(":memory:", **settings)
+    if not path.strip("/"):
+        msg = f"memory URL {url!r}: names no file; write sqlite:///file.db or memory://"
+        raise ConfigurationError(msg)
+    return SqliteMemory(path.removeprefix("/"), synchronous=synchronous, **settings)
+
+
+def redact(url: str) -> str:
+    """Return ``url`` with its password, if any, replaced by ``***``; for messages and logs."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
+    query = "&".join(
+        f"{name}=***" if "pass" in name.lower() else f"{name}={value}"
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    )
+    netloc = parts.netloc
+    if "@" in netloc:
+        user, host = netloc.rsplit("@", 1)
+        netloc = f"{user.split(':', 1)[0]}:***@{host}" if ":" in user else netloc
+    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))

@@ -1,0 +1,302 @@
+"""Between the memory's API and a backend: life cycle, flights, deadlines, self-cleaning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lionagi_qe.errors import (
+    AqeError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    MemoryClosedError,
+    OutcomeUnknownError,
+    WrongEventLoopError,
+)
+from lionagi_qe.persistence.batching import Batcher, Call, Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from lionagi_qe.persistence.backend import (
+        Backend,
+        KeyPage,
+        Operation,
+        Page,
+        Record,
+        Result,
+        Stats,
+    )
+    from lionagi_qe.persistence.keys import KeyRange
+
+T = TypeVar("T")
+CLEAR_BATCH = 1_000
+SWEEP_BATCH = 1_000
+
+_log = logging.getLogger(__name__)
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - one number a process, changed only by a fork
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Dispatcher:
+    """Opens the backend once, sends the calls in flights, sweeps, and closes it all."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        fleet: str,
+        *,
+        migrate: bool,
+        timeout: float,
+        cleanup_interval: float | None,
+    ) -> None:
+        self.backend = backend
+        self._fleet = fleet
+        self._migrate = migrate
+        self._timeout = timeout
+        self._cleanup_interval = cleanup_interval
+        self._forks = _forks
+        self._closed = False
+        self._opening: asyncio.Lock | None = None
+        self._batcher: Batcher | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        flights = backend.capabilities.max_flights
+        self._writes = Lane(self._perform_writes, mutates=True, max_flights=flights)
+        self._payloads = Lane(self._perform_payloads, mutates=False, max_flights=flights)
+        self._records = Lane(self._perform_records, mutates=False, max_flights=flights)
+
+    # Life
+
+    async def open(self) -> None:
+        """Open the backend unless it is open."""
+        await self._ready()
+
+    async def close(self) -> None:
+        """Refuse new calls, let those under way end, stop the sweeper, close the backend."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._forks != _forks or self._batcher is None:
+            # Nothing of ours is open in this process: a parent's connections stay the parent's.
+            return
+        self._check_loop(self._batcher)
+        try:
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._sweeper
+            await self._batcher.close()
+        finally:
+            await self.backend.close()
+
+    async def _ready(self) -> Batcher:
+        batcher = self._batcher
+        if batcher is None or self._closed or self._forks != _forks:
+            return await self._open()
+        self._check_loop(batcher)
+        return batcher
+
+    async def _open(self) -> Batcher:
+        if self._forks != _forks:
+            msg = "this memory was made before a fork; make a new one in the child process"
+            raise MemoryClosedError(msg)
+        if self._closed:
+            msg = "this memory is closed; make a new one with open_memory(url)"
+            raise MemoryClosedError(msg)
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._batcher is None:
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await self.backend.open(self._fleet, migrate=self._migrate)
+                except BaseException as error:
+                    await self.backend.close()
+                    if isinstance(error, TimeoutError) and not isinstance(error, AqeError):
+                        msg = (
+                            f"the server did not answer within {self._timeout:g} s while opening; "
+                            "check its address and that it is up"
+                        )
+                        raise BackendTimeoutError(msg) from error
+                    raise
+                self._batcher = Batcher()
+                if self._cleanup_interval is not None:
+                    self._sweeper = asyncio.create_task(self._sweep_now_and_then())
+        return self._batcher
+
+    def _check_loop(self, batcher: Batcher) -> None:
+        if batcher.loop is not asyncio.get_running_loop():
+            msg = (
+                "this memory was opened on another event loop; open and use it inside one "
+                "asyncio.run(), or make one memory for each loop"
+            )
+            raise WrongEventLoopError(msg)
+
+    # Calls of one key, batched
+
+    async def write(self, key: str, operation: Callable[[], Operation], timeout: float) -> Any:  # noqa: ANN401, ASYNC109
+        """Send one operation; ``operation`` is called (and may refuse) once there is room."""
+        batcher = await self._ready()
+        await batcher.admit()
+        try:
+            item = operation()
+            size = len(item.payload) if hasattr(item, "payload") else 0
+            return await batcher.submit(self._writes, item, (key,), timeout=timeout, size=size)
+        finally:
+            batcher.leave()
+
+    async def read_payload(self, key: str, timeout: float) -> bytes | str | None:  # noqa: ASYNC109
+        """Read one live value."""
+        batcher = await self._ready()
+        await batcher.admit()
+        try:
+            return await batcher.submit(self._payloads, key, (key,), timeout=timeout)
+        finally:
+            batcher.leave()
+
+    async def read_record(self, key: str, timeout: float) -> Record | None:  # noqa: ASYNC109
+        """Read one live entry."""
+        batcher = await self._ready()
+        await batcher.admit()
+        try:
+            return await batcher.submit(self._records, key, (key,), timeout=timeout)
+        finally:
+            batcher.leave()
+
+    # Batches, in flights of their own
+
+    async def write_batch(
+        self,
+        operations: Sequence[Operation],
+        size: int,
+        timeout: float,  # noqa: ASYNC109
+    ) -> list[Any]:
+        """Apply operations on distinct keys, all or nothing."""
+        if not operations:
+            return []
+        batcher = await self._ready()
+        keys = [operation.key for operation in operations]
+        return await batcher.submit(
+            self._writes, operations, keys, timeout=timeout, size=size, alone=True
+        )
+
+    async def read_batch(self, keys: Sequence[str], timeout: float) -> list[bytes | str | None]:  # noqa: ASYNC109
+        """Read live values of distinct keys."""
+        if not keys:
+            return []
+        batcher = await self._ready()
+        return await batcher.submit(self._payloads, keys, keys, timeout=timeout, alone=True)
+
+    async def _perform_writes(self, calls: list[Call]) -> Sequence[Result | list[Result]]:
+        if calls[0].alone:
+            return [await self.backend.write(calls[0].item, atomic=True)]
+        return await self.backend.write([call.item for call in calls], atomic=False)
+
+    async def _perform_payloads(self, calls: list[Call]) -> Sequence[Any]:
+        if calls[0].alone:
+            return [await self.backend.read_payloads(calls[0].item)]
+        return await _read_distinct(self.backend.read_payloads, calls)
+
+    async def _perform_records(self, calls: list[Call]) -> Sequence[Any]:
+        return await _read_distinct(self.backend.read_records, calls)
+
+    # Ranges and the whole fleet, straight to the backend
+
+    async def page(
+        self, keys: KeyRange, limit: int, partition: str | None, deadline: float
+    ) -> Page:
+        """Read a page of live entries."""
+        await self._ready()
+        return await _by(deadline, self.backend.page(keys, limit, partition))
+
+    async def page_keys(
+        self, keys: KeyRange, limit: int, partition: str | None, deadline: float
+    ) -> KeyPage:
+        """Read a page of live keys."""
+        await self._ready()
+        return await _by(deadline, self.backend.page_keys(keys, limit, partition))
+
+    async def read_records(self, keys: Sequence[str], deadline: float) -> list[Record | None]:
+        """Read live entries of distinct keys."""
+        if not keys:
+            return []
+        await self._ready()
+        return await _by(deadline, self.backend.read_records(keys))
+
+    async def clear_partition(self, partition: str, deadline: float) -> int:
+        """Delete what the partition holds now."""
+        await self._ready()
+        return await _by(
+            deadline, self.backend.clear_partition(partition, CLEAR_BATCH), mutates=True
+        )
+
+    async def stats(self, deadline: float) -> Stats:
+        """Count the fleet's entries."""
+        await self._ready()
+        return await _by(deadline, self.backend.stats())
+
+    async def describe(self, deadline: float) -> dict[str, Any]:
+        """Describe the server."""
+        await self._ready()
+        return await _by(deadline, self.backend.describe())
+
+    async def sweep(self, deadline: float) -> int:
+        """Remove all that has expired, batch by batch."""
+        await self._ready()
+        total = 0
+        while True:
+            swept = await _by(deadline, self.backend.sweep(SWEEP_BATCH), mutates=True)
+            total += swept
+            if swept < SWEEP_BATCH:
+                return total
+
+    async def _sweep_now_and_then(self) -> None:
+        interval = self._cleanup_interval or 0.0
+        while True:
+            # Members that started together must not all knock at the same moment.
+            await asyncio.sleep(interval * random.uniform(0.5, 1.5))  # noqa: S311
+            try:
+                deadline = asyncio.get_running_loop().time() + self._timeout
+                if await _by(deadline, self.backend.claim_sweep(int(interval * 1000))):
+                    await self.sweep(deadline)
+            except BackendUnavailableError as error:
+                _log.warning("sweep of fleet %r put off: %s", self._fleet, error)
+            except AqeError:
+                _log.exception("sweep of fleet %r failed", self._fleet)
+
+
+async def _read_distinct(
+    read: Callable[[Sequence[str]], Awaitable[list[Any]]], calls: list[Call]
+) -> Sequence[Any]:
+    keys = [call.item for call in calls]
+    distinct = list(dict.fromkeys(keys))
+    if len(distinct) == len(keys):
+        return await read(keys)
+    found = dict(zip(distinct, await read(distinct), strict=True))
+    return [found[key] for key in keys]
+
+
+async def _by(deadline: float, action: Awaitable[T], *, mutates: bool = False) -> T:
+    """Await ``action`` until ``deadline`` (the loop's clock), with our errors instead of asyncio's."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await action
+    except TimeoutError as error:
+        if isinstance(error, AqeError):
+            raise
+        if mutates:
+            msg = "the call did not end in time; part of its batches may have been applied"
+            raise OutcomeUnknownError(msg) from error
+        msg = "the call did not end in time; raise timeout, or ask for less"
+        raise BackendTimeoutError(msg) from error

@@ -1,0 +1,93 @@
+"""Opening a SQLite file: whose it is, its schema, the fleet's number, the clock."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.persistence.migrations import load_migrations, missing_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import apsw
+
+T = TypeVar("T")
+APPLICATION_ID = 0x61716531
+
+
+def now() -> int:
+    """Return the host's clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def in_transaction(connection: apsw.Connection, job: Callable[[apsw.Connection], T]) -> T:
+    """Do ``job`` in a transaction that holds the write lock; undo it if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = job(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def make_directory(path: str) -> None:
+    """Make the directory of a database file."""
+    try:
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{path}: its directory can't be made ({error.strerror}); choose another path"
+        raise ConfigurationError(msg) from error
+
+
+def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) -> int:
+    """Bring the schema up under the write lock, and return the fleet's number."""
+
+    def prepare(connection: apsw.Connection) -> int:
+        _check_owner(connection, path)
+        known = load_migrations(__package__ or "")
+        missing = missing_migrations(known, applied_migrations(connection), migrate=migrate)
+        for migration in missing:
+            connection.execute(migration.sql)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, ?, ?)",
+                (migration.version, migration.name, migration.checksum, now()),
+            )
+        connection.execute("INSERT OR IGNORE INTO fleets (name) VALUES (?)", (fleet,))
+        return int(connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get)
+
+    def check_and_prepare(connection: apsw.Connection) -> int:
+        if migrate:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, "
+                "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"
+            )
+        return prepare(connection)
+
+    return in_transaction(connection, check_and_prepare)
+
+
+def _check_owner(connection: apsw.Connection, path: str) -> None:
+    """Refuse a database that another program made."""
+    if connection.pragma("application_id") == APPLICATION_ID:
+        return
+    tables = connection.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE name NOT IN ('schema_migrations') "
+        "AND name NOT LIKE 'sqlite_%'"
+    ).get
+    if tables:
+        msg = f"{path}: is another program's SQLite database; choose a file of its own"
+        raise ConfigurationError(msg)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
+    """Return {version: checksum} of the migrations that the file has."""
+    if not connection.table_exists("main", "schema_migrations"):
+        return {}
+    return dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
