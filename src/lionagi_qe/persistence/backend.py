@@ -92,6 +92,14 @@ class KeyPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """How many expired entries one step removed, and whether more is due."""
+
+    expired: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counts of one fleet. ``exact`` is False where a figure is an estimate."""
 
@@ -176,8 +184,8 @@ class Backend(Protocol):
         """Whether this caller is the one of the fleet to sweep in this interval."""
         ...
 
-    async def sweep(self, limit: int) -> int:
-        """Remove up to ``limit`` expired entries for good; return how many."""
+    async def sweep(self, limit: int) -> Sweep:
+        """Remove up to ``limit`` expired entries, or what they left behind, for good."""
         ...
 
     async def describe(self) -> dict[str, Any]:

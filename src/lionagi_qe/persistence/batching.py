@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import (
+    AccessDeniedError,
     AqeError,
     BackendTimeoutError,
     BackendUnavailableError,
@@ -28,6 +29,9 @@ MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
 MAX_ADMITTED_CALLS = 4096
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.5
+_T = TypeVar("_T")
 
 
 class _KeyState:
@@ -287,8 +291,9 @@ class Batcher:
 
     async def _perform(self, lane: Lane, calls: list[Call]) -> Sequence[Any]:
         try:
-            async with asyncio.timeout_at(max(call.deadline for call in calls)):
-                return await lane.perform(calls)
+            deadline = max(call.deadline for call in calls)
+            async with asyncio.timeout_at(deadline):
+                return await persist(lambda: lane.perform(calls), deadline)
         except TimeoutError as error:
             if isinstance(error, AqeError):
                 return [error] * len(calls)
@@ -323,6 +328,25 @@ class Batcher:
     def _forget_answered(self) -> None:
         while self._pending and self._pending[0].abandoned:
             self._pending.popleft()
+
+
+async def persist(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
+    """Await ``action``, again and again while the server can't be reached, until ``deadline``.
+
+    Only what surely changed nothing is tried again; a refusal of access is final.
+    """
+    loop = asyncio.get_running_loop()
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await action()
+        except AccessDeniedError:
+            raise
+        except BackendUnavailableError as error:
+            if error.outcome == "unknown" or loop.time() + pause >= deadline:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _hold(state: _KeyState, call: Call) -> None:

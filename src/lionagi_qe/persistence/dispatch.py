@@ -17,7 +17,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     WrongEventLoopError,
 )
-from lionagi_qe.persistence.batching import Batcher, Call, Lane
+from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -218,48 +218,50 @@ class Dispatcher:
     ) -> Page:
         """Read a page of live entries."""
         await self._ready()
-        return await _by(deadline, self.backend.page(keys, limit, partition))
+        return await _by(deadline, lambda: self.backend.page(keys, limit, partition))
 
     async def page_keys(
         self, keys: KeyRange, limit: int, partition: str | None, deadline: float
     ) -> KeyPage:
         """Read a page of live keys."""
         await self._ready()
-        return await _by(deadline, self.backend.page_keys(keys, limit, partition))
+        return await _by(deadline, lambda: self.backend.page_keys(keys, limit, partition))
 
     async def read_records(self, keys: Sequence[str], deadline: float) -> list[Record | None]:
         """Read live entries of distinct keys."""
         if not keys:
             return []
         await self._ready()
-        return await _by(deadline, self.backend.read_records(keys))
+        return await _by(deadline, lambda: self.backend.read_records(keys))
 
     async def clear_partition(self, partition: str, deadline: float) -> int:
         """Delete what the partition holds now."""
         await self._ready()
         return await _by(
-            deadline, self.backend.clear_partition(partition, CLEAR_BATCH), mutates=True
+            deadline,
+            lambda: self.backend.clear_partition(partition, CLEAR_BATCH),
+            mutates=True,
         )
 
     async def stats(self, deadline: float) -> Stats:
         """Count the fleet's entries."""
         await self._ready()
-        return await _by(deadline, self.backend.stats())
+        return await _by(deadline, lambda: self.backend.stats())
 
     async def describe(self, deadline: float) -> dict[str, Any]:
         """Describe the server."""
         await self._ready()
-        return await _by(deadline, self.backend.describe())
+        return await _by(deadline, lambda: self.backend.describe())
 
     async def sweep(self, deadline: float) -> int:
         """Remove all that has expired, batch by batch."""
         await self._ready()
-        total = 0
-        while True:
-            swept = await _by(deadline, self.backend.sweep(SWEEP_BATCH), mutates=True)
-            total += swept
-            if swept < SWEEP_BATCH:
-                return total
+        expired, more = 0, True
+        while more:
+            step = await _by(deadline, lambda: self.backend.sweep(SWEEP_BATCH), mutates=True)
+            expired += step.expired
+            more = step.more
+        return expired
 
     async def _sweep_now_and_then(self) -> None:
         interval = self._cleanup_interval or 0.0
@@ -268,7 +270,7 @@ class Dispatcher:
             await asyncio.sleep(interval * random.uniform(0.5, 1.5))  # noqa: S311
             try:
                 deadline = asyncio.get_running_loop().time() + self._timeout
-                if await _by(deadline, self.backend.claim_sweep(int(interval * 1000))):
+                if await _by(deadline, lambda: self.backend.claim_sweep(int(interval * 1000))):
                     await self.sweep(deadline)
             except BackendUnavailableError as error:
                 _log.warning("sweep of fleet %r put off: %s", self._fleet, error)
@@ -287,11 +289,11 @@ async def _read_distinct(
     return [found[key] for key in keys]
 
 
-async def _by(deadline: float, action: Awaitable[T], *, mutates: bool = False) -> T:
+async def _by(deadline: float, action: Callable[[], Awaitable[T]], *, mutates: bool = False) -> T:
     """Await ``action`` until ``deadline`` (the loop's clock), with our errors instead of asyncio's."""
     try:
         async with asyncio.timeout_at(deadline):
-            return await action
+            return await persist(action, deadline)
     except TimeoutError as error:
         if isinstance(error, AqeError):
             raise

@@ -23,6 +23,7 @@ from lionagi_qe.persistence.backend import (
     Record,
     Result,
     Stats,
+    Sweep,
 )
 from lionagi_qe.persistence.codec import decode, encode
 from lionagi_qe.persistence.sqlite import statements as sql
@@ -223,10 +224,10 @@ class SqliteBackend:
 
         return await self._write(claim)
 
-    async def sweep(self, limit: int) -> int:
+    async def sweep(self, limit: int) -> Sweep:
         """Turn expired entries into tombstones, and let old tombstones go."""
 
-        def step(connection: apsw.Connection) -> int:
+        def step(connection: apsw.Connection) -> Sweep:
             moment = now()
             bound = {"fleet": self._fleet, "now": moment, "limit": limit}
             rows = connection.execute(sql.EXPIRED, bound).fetchall()
@@ -239,7 +240,7 @@ class SqliteBackend:
                 else:
                     swept += 1
                     _bury(connection, {**bound, "now": moment, "revision": revision + swept}, _EXPIRED)
-            return swept
+            return Sweep(swept, more=len(rows) == limit)
 
         return await self._write(step)
 

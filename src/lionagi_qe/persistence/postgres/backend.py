@@ -1,0 +1,317 @@
+"""The PostgreSQL backend: a flight is one statement."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import asyncpg
+
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, RevisionConflictError
+from lionagi_qe.persistence.backend import (
+    Add,
+    Capabilities,
+    Delete,
+    KeyPage,
+    Operation,
+    Page,
+    Put,
+    Record,
+    Result,
+    Stats,
+    Sweep,
+)
+from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
+from lionagi_qe.persistence.postgres.statements import MAX_PAGE_BYTES, Statements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from lionagi_qe.persistence.keys import KeyRange
+
+EXACT_COUNT_LIMIT = 100_000
+_CUSTOM_ERROR = "AQE01"
+_LONGEST_SCHEMA_NAME = 63
+
+
+class PostgresBackend:
+    """Entries in one table of a PostgreSQL database.
+
+    Args:
+        dsn: the URL; may be empty if ``pool`` is given.
+        pool: an asyncpg pool of the caller's, used and not closed.
+        schema: the database schema that holds the tables.
+        pool_size: most connections that this backend opens.
+    """
+
+    def __init__(
+        self, dsn: str, *, pool: link.Pool | None, schema: str, pool_size: int
+    ) -> None:
+        if not schema or len(schema.encode()) > _LONGEST_SCHEMA_NAME or "\x00" in schema:
+            msg = f"schema {schema!r}: a PostgreSQL schema's name has 1 to 63 bytes"
+            raise InvalidArgumentError(msg)
+        self._dsn = dsn
+        self._given_pool = pool
+        self._pool_size = pool_size
+        self._pool: link.Pool | None = None
+        self._pooled = False
+        self._sql = Statements(schema)
+        self._where = link.address(dsn) if dsn else "PostgreSQL"
+        self._fleet = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """PostgreSQL's promises."""
+        return Capabilities(
+            "postgresql", max_flights=2, durability="as the server's synchronous_commit says"
+        )
+
+    async def open(self, fleet: str, *, migrate: bool) -> None:
+        """Connect, migrate under a lock, enter the fleet."""
+        if self._given_pool is not None:
+            self._pool = self._given_pool
+            async with self._connection() as connection:
+                self._fleet = await enter(connection, fleet, self._sql, migrate=migrate)
+            return
+        try:
+            connection = await link.connect(self._dsn)
+            try:
+                self._pooled = await link.is_pooled(connection)
+                self._fleet = await enter(connection, fleet, self._sql, migrate=migrate)
+            finally:
+                connection.terminate()
+            self._pool = await link.create_pool(
+                self._dsn, size=self._pool_size, pooled=self._pooled
+            )
+        except Exception as error:
+            raise link.explain(error, self._where, sent=False) from error
+
+    async def close(self) -> None:
+        """Close our own pool; a given one is its owner's."""
+        pool, self._pool = self._pool, None
+        if pool is not None and pool is not self._given_pool:
+            # Nothing is under way any more; a polite good-bye could wait for a dead server.
+            pool.terminate()
+
+    def _connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
+        return link.lent(cast("Any", self._pool), self._where, mutates=mutates)
+
+    # Writing
+
+    async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
+        """Plain puts go as one upsert, all else as one call of the server's function."""
+        async with self._connection(mutates=True) as connection:
+            if _are_plain_puts(operations):
+                puts = cast("Sequence[Put]", operations)
+                if len(puts) == 1:
+                    return [await self._put(connection, puts[0])]
+                return await self._put_many(connection, puts)
+            return await self._apply(connection, operations, atomic=atomic)
+
+    async def _put(self, connection: Any, put: Put) -> int:  # noqa: ANN401
+        return await connection.fetchval(
+            self._sql["put"], self._fleet, put.key, put.payload.decode(), put.partition, put.ttl_ms
+        )
+
+    async def _put_many(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
+        # Sorted, so that concurrent batches lock their rows in one order.
+        ordered = sorted(puts, key=_key)
+        rows = await connection.fetch(
+            self._sql["put_many"],
+            self._fleet,
+            [put.key for put in ordered],
+            [put.payload.decode() for put in ordered],
+            [put.partition for put in ordered],
+            [put.ttl_ms for put in ordered],
+        )
+        revisions = dict(rows)
+        return [revisions[put.key] for put in puts]
+
+    async def _apply(
+        self, connection: Any, operations: Sequence[Operation], *, atomic: bool  # noqa: ANN401
+    ) -> list[Result]:
+        order = sorted(range(len(operations)), key=lambda at: operations[at].key)
+        ordered = [operations[at] for at in order]
+        columns = zip(*map(_columns, ordered), strict=True)
+        try:
+            rows = await connection.fetch(self._sql["apply"], self._fleet, *columns, atomic)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != _CUSTOM_ERROR:
+                raise
+            at, status, figure = str(error).split(":")
+            failed = _result(ordered[int(at) - 1], status, figure or None)
+            raise cast("Exception", failed) from None
+        results: list[Result] = [False] * len(operations)
+        for at, operation, (status, figure) in zip(order, ordered, rows, strict=True):
+            results[at] = _result(operation, status, figure)
+        return results
+
+    async def clear_partition(self, partition: str, batch: int) -> int:
+        """Bury in keyset order what was stored up to the newest revision at the start."""
+        async with self._connection() as connection:
+            newest = await connection.fetchval(self._sql["newest"])
+        deleted, after, more = 0, "", True
+        while more:
+            async with self._connection(mutates=True) as connection:
+                live, seen, after = await connection.fetchrow(
+                    self._sql["clear"], self._fleet, partition, after, newest, batch
+                )
+            deleted += live
+            more = seen == batch
+        return deleted
+
+    async def claim_sweep(self, interval_ms: int) -> bool:
+        """Whoever first sets the time of the last sweep in this interval sweeps."""
+        async with self._connection(mutates=True) as connection:
+            claimed = await connection.fetchval(self._sql["claim_sweep"], self._fleet, interval_ms)
+        return bool(claimed)
+
+    async def sweep(self, limit: int) -> Sweep:
+        """Turn expired entries into tombstones, and let old tombstones go."""
+        async with self._connection(mutates=True) as connection:
+            expired, seen = await connection.fetchrow(self._sql["sweep"], self._fleet, limit)
+        return Sweep(expired, more=seen == limit)
+
+    # Reading
+
+    async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
+        """Look the keys up in one statement."""
+        async with self._connection() as connection:
+            if len(keys) == 1:
+                return [await connection.fetchval(self._sql["payload"], self._fleet, keys[0])]
+            found = dict(await connection.fetch(self._sql["payloads"], self._fleet, keys))
+        return [found.get(key) for key in keys]
+
+    async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
+        """Look the keys up in one statement."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql["records"], self._fleet, keys)
+        found = {row[0]: Record(*row) for row in rows}
+        return [found.get(key) for key in keys]
+
+    async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
+        """Read rows of an index range until the limit or MAX_PAGE_BYTES."""
+        rows = await self._page(keys, limit, partition, values=True)
+        records = [Record(*row) for row in rows]
+        if len(records) == limit or await self._is_cut(keys, records, partition):
+            return Page(records, records[-1].key)
+        return Page(records, None)
+
+    async def _is_cut(
+        self, keys: KeyRange, records: list[Record], partition: str | None
+    ) -> bool:
+        """Whether a short page ended because of its size: then more keys follow the last."""
+        if not records or sum(len(record.payload) for record in records) < MAX_PAGE_BYTES:
+            return False
+        rest = keys.after(records[-1].key)
+        return bool(await self._page(rest, 1, partition, values=False))
+
+    async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
+        """Read keys of an index range."""
+        found = [row[0] for row in await self._page(keys, limit, partition, values=False)]
+        return KeyPage(found, found[-1] if len(found) == limit else None)
+
+    async def _page(
+        self, keys: KeyRange, limit: int, partition: str | None, *, values: bool
+    ) -> list[Any]:
+        query = self._sql.page(
+            values=values, exclusive=keys.exclusive, partition=partition is not None
+        )
+        bound: list[Any] = [self._fleet, keys.first, keys.before, limit]
+        if partition is not None:
+            bound.append(partition)
+        async with self._connection() as connection:
+            return await connection.fetch(query, *bound)
+
+    # Looking at it
+
+    async def stats(self) -> Stats:
+        """Count each partition up to EXACT_COUNT_LIMIT rows; the planner estimates the rest."""
+        partitions: dict[str, int] = {}
+        total_expired, size, exact = 0, 0, True
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql["count"], self._fleet, EXACT_COUNT_LIMIT + 1)
+            for partition, counted, expired, number_of_bytes in rows:
+                count, overdue, partition_bytes = counted, expired, int(number_of_bytes or 0)
+                if counted > EXACT_COUNT_LIMIT:
+                    exact = False
+                    count = max(counted, await self._estimate(connection, partition))
+                    overdue = expired * count // counted
+                    partition_bytes = partition_bytes * count // counted
+                if count > overdue:
+                    partitions[partition] = count - overdue
+                total_expired += overdue
+                size += partition_bytes
+            server = dict(await connection.fetchrow(self._sql["server"]))
+        return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
+
+    async def _estimate(self, connection: Any, partition: str) -> int:  # noqa: ANN401
+        plan = await connection.fetchval(self._sql["estimate"], self._fleet, partition)
+        return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
+
+    async def describe(self) -> dict[str, Any]:
+        """Tell the version, the schema and the settings that durability hangs on."""
+        async with self._connection() as connection:
+            server = await connection.fetchrow(self._sql["server"])
+            versions = await applied_migrations(connection, self._sql)
+        safe = server["fsync"] == "on" and server["synchronous_commit"] != "off"
+        return {
+            "server": f"PostgreSQL {server['version']}",
+            "location": self._where,
+            "schema": self._sql.schema.strip('"'),
+            "schema_version": max(versions, default=0),
+            "transaction_pooler": self._pooled,
+            "fsync": server["fsync"],
+            "synchronous_commit": server["synchronous_commit"],
+            "durability": (
+                "every acknowledged write survives a crash"
+                if safe
+                else "a crash may take the last acknowledged writes (see fsync, synchronous_commit)"
+            ),
+            "atomic_batches": self.capabilities.atomic_batches,
+        }
+
+
+def _key(operation: Operation) -> str:
+    return operation.key
+
+
+def _are_plain_puts(operations: Sequence[Operation]) -> bool:
+    for operation in operations:
+        if type(operation) is not Put or operation.if_revision is not None or operation.keep:
+            return False
+    return len(operations) == 1 or len({put.key for put in operations}) == len(operations)
+
+
+def _columns(operation: Operation) -> tuple[Any, ...]:
+    """Return the operation as a row of the function's arrays."""
+    if isinstance(operation, Put):
+        put = operation
+        payload = put.payload.decode()
+        return "p", put.key, payload, put.partition, put.ttl_ms, put.if_revision, put.keep
+    if isinstance(operation, Add):
+        return "a", operation.key, json.dumps(operation.amount), "default", None, None, True
+    if isinstance(operation, Delete):
+        return "d", operation.key, None, None, None, operation.if_revision, False
+    return "t", operation.key, None, None, operation.ttl_ms, None, False
+
+
+def _result(operation: Operation, status: str, figure: str | None) -> Result:
+    """Turn what the function answered into the operation's result or error."""
+    key = operation.key
+    if status == "conflict":
+        expected = cast("Put | Delete", operation).if_revision or 0
+        return RevisionConflictError(key, expected, None if figure is None else int(figure))
+    if status == "not_a_number":
+        return InvalidValueError(f"{key!r}: holds no number; increment changed nothing")
+    if status == "overflow":
+        return InvalidValueError(
+            f"{key!r}: the sum does not fit 64 bits (or a float); increment changed nothing"
+        )
+    if isinstance(operation, Put):
+        return int(figure or 0)
+    if isinstance(operation, Add):
+        return json.loads(figure or "0")
+    return figure == "1"

@@ -1,0 +1,134 @@
+"""Connections to PostgreSQL: the pool, what its errors mean, and giving up cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from lionagi_qe.errors import (
+    AccessDeniedError,
+    AqeError,
+    BackendUnavailableError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    SchemaMissingError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Connection = Any
+Pool = Any
+
+MAX_CONNECTIONS = 10
+DEFAULT_SCHEMA = "lionagi_qe"
+APPLICATION_NAME = "lionagi-qe"
+
+
+def split_options(dsn: str) -> tuple[str, dict[str, str]]:
+    """Take our own options out of a URL; the rest is the driver's."""
+    parts = urlsplit(dsn)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    ours = {name: value for name, value in options if name in {"schema", "pool_size"}}
+    rest = urlencode([option for option in options if option[0] not in ours])
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, rest, parts.fragment)), ours
+
+
+def address(dsn: str) -> str:
+    """Return host, port and database of a URL, without user and password."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rsplit("@", 1)[-1] or "localhost"
+    return f"PostgreSQL at {host}{parts.path}"
+
+
+async def connect(dsn: str, **settings: Any) -> Connection:  # noqa: ANN401 - the driver's own
+    """Open one connection that depends on nothing a transaction-mode pooler loses."""
+    return await asyncpg.connect(
+        dsn,
+        statement_cache_size=0,
+        server_settings={"application_name": APPLICATION_NAME},
+        **settings,
+    )
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler answers: it makes up the process number that the handshake told."""
+    return connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()")
+
+
+async def create_pool(dsn: str, *, size: int, pooled: bool) -> Pool:
+    """Open the pool; behind a pooler nothing may be prepared across calls."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        statement_cache_size=0 if pooled else 100,
+        reset=_keep,
+        server_settings={"application_name": APPLICATION_NAME},
+    )
+
+
+async def _keep(_: Connection) -> None:
+    """Leave the session as it is: nothing we do changes it, and a reset is a round trip."""
+
+
+@asynccontextmanager
+async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncIterator[Connection]:
+    """Lend a connection; whoever leaves by an exception leaves no half-done call behind.
+
+    A connection whose call was cancelled is dropped, since waiting for a server that may be gone
+    to confirm the cancellation could take for ever.
+    """
+    try:
+        connection = await pool.acquire()
+    except Exception as error:
+        raise explain(error, where, sent=False) from error
+    try:
+        yield connection
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise explain(error, where, sent=mutates) from error
+    except BaseException as error:
+        if not isinstance(error, AqeError):
+            connection.terminate()
+        raise
+    finally:
+        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+            await pool.release(connection)
+
+
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:
+    """Return the package's error for one of the driver's.
+
+    ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
+    server itself reports an error, the statement was rolled back and changed nothing.
+    """
+    if isinstance(error, AqeError):
+        return error
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if isinstance(
+        error,
+        asyncpg.InvalidPasswordError
+        | asyncpg.InvalidAuthorizationSpecificationError
+        | asyncpg.InsufficientPrivilegeError,
+    ):
+        return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return ConfigurationError(f"{where}: {reason}; create the database or name another")
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
+        return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
+    lost = isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError)
+    if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
+        return OutcomeUnknownError(
+            f"{where}: the connection was lost ({reason}) before the answer came; the change may "
+            "or may not have been applied; read the entry to find out",
+        )
+    down = isinstance(
+        error, asyncpg.OperatorInterventionError | asyncpg.InsufficientResourcesError
+    )
+    if lost or down:
+        return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
+    return AqeError(f"{where}: {reason}; nothing was changed")

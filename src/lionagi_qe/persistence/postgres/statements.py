@@ -1,0 +1,159 @@
+"""The SQL of the PostgreSQL backend; ``{schema}`` is filled in by ``Statements``.
+
+Each statement is one round trip and commits by itself, so ``now()`` is its own start. All names
+are qualified: nothing depends on the session, so a transaction-mode pooler may sit between.
+"""
+
+from __future__ import annotations
+
+TOMBSTONE = "interval '5 minutes'"
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+
+_LIVE = "gone IS NULL AND (expires_at IS NULL OR expires_at > now())"
+_COLUMNS = """key, value, revision, partition,
+    (extract(epoch FROM created_at) * 1000)::bigint,
+    (extract(epoch FROM updated_at) * 1000)::bigint,
+    (extract(epoch FROM expires_at) * 1000)::bigint"""
+_ON_CONFLICT = """
+ON CONFLICT (fleet, key) DO UPDATE SET
+    value = excluded.value,
+    partition = excluded.partition,
+    -- Taken under the row's lock: the revision that the insert took may be older than its rival's.
+    revision = nextval('{schema}.revisions'),
+    created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
+        THEN e.created_at ELSE excluded.created_at END,
+    updated_at = excluded.updated_at,
+    expires_at = excluded.expires_at,
+    gone = NULL
+"""
+_INSERT = """
+INSERT INTO {schema}.entries AS e
+    (fleet, key, value, partition, revision, created_at, updated_at, expires_at)
+"""
+
+_TEXTS = {
+    "put": _INSERT
+    + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),
+        now() + $5::bigint * interval '1 millisecond')"""
+    + _ON_CONFLICT
+    + "RETURNING revision",
+    "put_many": _INSERT
+    + """SELECT $1, t.key, t.value, t.partition, nextval('{schema}.revisions'), now(), now(),
+        now() + t.ttl * interval '1 millisecond'
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS t (key, value, partition, ttl)
+    """
+    + _ON_CONFLICT
+    + "RETURNING key, revision",
+    "apply": """
+SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
+""",
+    "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
+    "payloads": (
+        "SELECT key, value FROM {schema}.entries "
+        f"WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}"
+    ),
+    "records": (
+        f"SELECT {_COLUMNS} FROM {{schema}}.entries "
+        f"WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}"
+    ),
+    "clear": f"""
+WITH doomed AS (
+    SELECT key, expires_at IS NULL OR expires_at > now() AS live
+    FROM {{schema}}.entries
+    WHERE fleet = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
+    ORDER BY key LIMIT $5 FOR UPDATE
+), buried AS (
+    UPDATE {{schema}}.entries e
+    SET value = NULL, gone = CASE WHEN doomed.live THEN 1 ELSE 2 END, updated_at = now(),
+        revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE}
+    FROM doomed WHERE e.fleet = $1 AND e.key = doomed.key
+)
+SELECT count(*) FILTER (WHERE live), count(*), max(key) FROM doomed
+""",
+    "newest": "SELECT last_value FROM {schema}.revisions",
+    "claim_sweep": """
+UPDATE {schema}.fleets SET swept_at = now()
+WHERE id = $1 AND swept_at <= now() - $2::bigint * interval '1 millisecond' RETURNING true
+""",
+    "sweep": f"""
+WITH due AS (
+    SELECT key, gone FROM {{schema}}.entries
+    WHERE fleet = $1 AND expires_at <= now()
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), forgotten AS (
+    DELETE FROM {{schema}}.entries e USING due
+    WHERE e.fleet = $1 AND e.key = due.key AND due.gone IS NOT NULL
+), buried AS (
+    UPDATE {{schema}}.entries e
+    SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
+        expires_at = now() + {TOMBSTONE}
+    FROM due WHERE e.fleet = $1 AND e.key = due.key AND due.gone IS NULL
+)
+SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
+""",
+    # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
+    "count": """
+WITH RECURSIVE p AS (
+    (SELECT partition FROM {schema}.entries WHERE fleet = $1 AND gone IS NULL
+     ORDER BY partition LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.partition FROM {schema}.entries e
+            WHERE e.fleet = $1 AND e.gone IS NULL AND e.partition > p.partition
+            ORDER BY e.partition LIMIT 1)
+    FROM p WHERE p.partition IS NOT NULL
+)
+SELECT p.partition, c.rows, c.expired, c.bytes FROM p CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, count(*) FILTER (WHERE expired) AS expired, sum(bytes) AS bytes
+    FROM (
+        SELECT octet_length(e.value) AS bytes, e.expires_at <= now() AS expired
+        FROM {schema}.entries e
+        WHERE e.fleet = $1 AND e.partition = p.partition AND e.gone IS NULL LIMIT $2
+    ) AS counted
+) AS c WHERE p.partition IS NOT NULL
+""",
+    "estimate": """
+EXPLAIN (FORMAT JSON) SELECT 1 FROM {schema}.entries
+WHERE fleet = $1 AND partition = $2 AND gone IS NULL
+""",
+    "server": """
+SELECT current_setting('server_version') AS version,
+    current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('fsync') AS fsync,
+    current_setting('full_page_writes') AS full_page_writes,
+    current_setting('server_encoding') AS encoding,
+    pg_total_relation_size('{schema}.entries') AS table_bytes
+""",
+}
+
+
+class Statements:
+    """The statements for one schema, as attributes by name."""
+
+    def __init__(self, schema: str) -> None:
+        self.schema = '"' + schema.replace('"', '""') + '"'
+        self._texts = {name: self.fill(text) for name, text in _TEXTS.items()}
+
+    def __getitem__(self, name: str) -> str:
+        """Return the statement called ``name``."""
+        return self._texts[name]
+
+    def fill(self, text: str) -> str:
+        """Put the schema's name and the age of tombstones in."""
+        return text.replace("{schema}", self.schema).replace("{tombstone}", TOMBSTONE)
+
+    def page(self, *, values: bool, exclusive: bool, partition: bool) -> str:
+        """Return the query of a page: $1 fleet, $2 first, $3 before, $4 limit, $5 partition."""
+        where = (
+            f"FROM {self.schema}.entries WHERE fleet = $1 AND key {'>' if exclusive else '>='} $2 "
+            f"AND key < $3 {'AND partition = $5 ' if partition else ''}AND {_LIVE} "
+            "ORDER BY key LIMIT $4"
+        )
+        if not values:
+            return f"SELECT key {where}"
+        # The sum of the sizes before a row bounds what a page of large values holds; the size of
+        # a compressed or moved-out value is known without reading it.
+        return (
+            f"SELECT {_COLUMNS} FROM (SELECT *, "
+            f"sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before {where}"
+            f") AS page WHERE before < {MAX_PAGE_BYTES}"
+        )
