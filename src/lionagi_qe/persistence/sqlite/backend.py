@@ -354,7 +354,7 @@ def add_to(key: str, payload: bytes | None, amount: float) -> int | float:
         msg = f"{key!r}: holds {type(value).__name__}, not a number; increment changed nothing"
         raise InvalidValueError(msg)
     total = value + amount
-    if isinstance(total, int) and not _MIN_INTEGER <= total <= _MAX_INTEGER:
+    if isinstance(total, int) and not (value <= _MAX_INTEGER and _MIN_INTEGER <= total <= _MAX_INTEGER):
         msg = f"{key!r}: the sum does not fit 64 bits; increment changed nothing"
         raise InvalidValueError(msg)
     if isinstance(total, float) and total - total != 0:

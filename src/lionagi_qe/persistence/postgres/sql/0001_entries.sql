@@ -34,7 +34,7 @@ DECLARE
     total text;
 BEGIN
     IF a !~ '[.eE]' AND b !~ '[.eE]' THEN
-        IF a::numeric + b::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+        IF a::numeric <= 9223372036854775807 AND a::numeric + b::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
             RETURN (a::numeric + b::numeric)::text;
         END IF;
         RETURN NULL;

@@ -1,0 +1,394 @@
+"""The Redis backend: a flight is one Lua call a shard, a read flight one MGET a shard."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.errors import AqeError, InvalidValueError, RevisionConflictError
+from lionagi_qe.persistence.backend import (
+    Add,
+    Capabilities,
+    Delete,
+    KeyPage,
+    Operation,
+    Page,
+    Put,
+    Record,
+    Result,
+    Stats,
+    Sweep,
+)
+from lionagi_qe.persistence.redis import scripts
+from lionagi_qe.persistence.redis.connection import ClusterLink, run
+from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Shards, enter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from lionagi_qe.persistence.keys import KeyRange
+    from lionagi_qe.persistence.redis.connection import Link
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+EXACT_COUNT_LIMIT = 1_000
+# With many shards each gives a little more than its share, so that a page is rarely cut short.
+_SHARE_MARGIN = 1.5
+_SMALLEST_SHARE = 16
+
+
+class RedisBackend:
+    """Entries of a fleet on one Redis server or spread over the shards of a cluster.
+
+    Args:
+        link: the connections.
+        shards: over how many hash slots a new fleet is spread; None for the usual number.
+    """
+
+    def __init__(self, link: Link, *, shards: int | None = None) -> None:
+        self._link = link
+        self._wanted_shards = shards
+        self._clustered = isinstance(link, ClusterLink)
+        self._shards = Shards("", 1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The promises of Redis."""
+        return Capabilities(
+            "redis",
+            atomic_batches="shard" if self._shards.count > 1 or self._clustered else "all",
+            max_flights=2,
+            durability="as the server's AOF policy says; none across an asynchronous failover",
+        )
+
+    async def open(self, fleet: str, *, migrate: bool) -> None:
+        """Connect and read the fleet's layout."""
+        await self._link.open()
+        default = CLUSTER_SHARDS if self._clustered else 1
+        self._shards = await enter(
+            self._link, fleet, self._wanted_shards, default, migrate=migrate
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._link.close()
+
+    async def _run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
+        prefix = self._shards.prefixes[shard]
+        return await run(
+            self._link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates
+        )
+
+    async def _on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
+        """Do ``action`` on every shard; all end before the first error is raised."""
+        if self._shards.count == 1:
+            return [await action(0)]
+        answers = await asyncio.gather(
+            *(action(shard) for shard in range(self._shards.count)), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+    def _by_shard(self, keys: Sequence[str]) -> dict[int, list[int]]:
+        """Return the positions of the keys that each shard holds."""
+        if self._shards.count == 1:
+            return {0: list(range(len(keys)))}
+        groups: dict[int, list[int]] = {}
+        for at, key in enumerate(keys):
+            groups.setdefault(self._shards.of(key), []).append(at)
+        return groups
+
+    # Writing
+
+    async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
+        """Send each shard its operations; without ``atomic``, a shard's failure is its callers'."""
+        if self._shards.count == 1:
+            return await self._apply(0, operations, atomic=atomic)
+        groups = self._by_shard([operation.key for operation in operations])
+        answers = await asyncio.gather(
+            *(
+                self._apply(shard, [operations[at] for at in positions], atomic=atomic)
+                for shard, positions in groups.items()
+            ),
+            return_exceptions=True,
+        )
+        results: list[Result] = [False] * len(operations)
+        for positions, answer in zip(groups.values(), answers, strict=True):
+            if isinstance(answer, BaseException) and (atomic or not isinstance(answer, AqeError)):
+                raise answer
+            shared = answer if isinstance(answer, list) else [answer] * len(positions)
+            for at, result in zip(positions, shared, strict=True):
+                results[at] = cast("Result", result)
+        return results
+
+    async def _apply(
+        self, shard: int, operations: Sequence[Operation], *, atomic: bool
+    ) -> list[Result]:
+        words: list[Any] = ["1" if atomic else ""]
+        for operation in operations:
+            words += _words(operation)
+        answer = await self._run(scripts.APPLY, shard, *words, mutates=True)
+        if isinstance(answer[0], int):
+            at, status, figure = answer
+            raise cast("Exception", _result(operations[at - 1], status, figure))
+        pairs = zip(answer[::2], answer[1::2], strict=True)
+        return [
+            _result(operation, status, figure)
+            for operation, (status, figure) in zip(operations, pairs, strict=True)
+        ]
+
+    async def clear_partition(self, partition: str, batch: int) -> int:
+        """Bury in keyset order what was stored up to each shard's revision at the start."""
+
+        async def clear(shard: int) -> int:
+            counter = f"{self._shards.prefixes[shard]}:n"
+            newest = await self._link.command(counter, "GET", counter) or b"0"
+            deleted, bound = 0, "-"
+            while bound:
+                count, last = await self._run(
+                    scripts.CLEAR, shard, partition, bound, newest, batch, mutates=True
+                )
+                deleted += count
+                bound = "(" + last.decode() if last else ""
+            return deleted
+
+        return sum(await self._on_all(clear))
+
+    async def claim_sweep(self, interval_ms: int) -> bool:
+        """Whoever first sets a key that lasts for the interval sweeps."""
+        turn = f"{self._shards.prefixes[0]}:sweep"
+        claimed = await self._link.command(
+            turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
+        )
+        return claimed is not None
+
+    async def sweep(self, limit: int) -> Sweep:
+        """Clear the indexes of expired entries, and let old tombstones go."""
+
+        async def sweep(shard: int) -> tuple[int, bytes]:
+            return await self._run(
+                scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True
+            )
+
+        answers = await self._on_all(sweep)
+        return Sweep(sum(count for count, _ in answers), more=any(more for _, more in answers))
+
+    # Reading
+
+    async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
+        names = [self._shards.name(key) for key in keys]
+        if len(names) == 1:
+            return [await self._link.command(names[0], "GET", names[0])]
+        groups = list(self._by_shard(keys).values())
+
+        async def read(positions: list[int]) -> list[bytes | None]:
+            wanted = [names[at] for at in positions]
+            return await self._link.command(wanted[0], "MGET", *wanted)
+
+        if len(groups) == 1:
+            return await read(groups[0])
+        values: list[bytes | None] = [None] * len(keys)
+        answers = await asyncio.gather(*map(read, groups))
+        for positions, answer in zip(groups, answers, strict=True):
+            for at, value in zip(positions, answer, strict=True):
+                values[at] = value
+        return values
+
+    async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
+        """Read values and cut their headers off."""
+        return [
+            raw and raw[raw.index(b"\n") + 1 :] for raw in await self._values(keys)
+        ]
+
+    async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
+        """Read values with their headers."""
+        return [
+            raw and _record(key, raw) for key, raw in zip(keys, await self._values(keys), strict=True)
+        ]
+
+    async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
+        """Merge the shards' pages in key order."""
+
+        async def read(shard: int) -> tuple[list[Record], str]:
+            after, *flat = await self._page(shard, keys, limit, partition, values=True)
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            return [_record(key.decode(), raw) for key, raw in pairs], after.decode()
+
+        pages = await self._on_all(read)
+        records, after = _merge(pages, limit, lambda record: record.key)
+        return Page(records, after)
+
+    async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
+        """Merge the shards' keys in order."""
+
+        async def read(shard: int) -> tuple[list[str], str]:
+            after, *found = await self._page(shard, keys, limit, partition, values=False)
+            return [key.decode() for key in found], after.decode()
+
+        pages = await self._on_all(read)
+        found, after = _merge(pages, limit, str)
+        return KeyPage(found, after)
+
+    async def _page(
+        self, shard: int, keys: KeyRange, limit: int, partition: str | None, *, values: bool
+    ) -> list[bytes]:
+        share = limit
+        if self._shards.count > 1:
+            share = min(limit, max(_SMALLEST_SHARE, int(limit / self._shards.count * _SHARE_MARGIN)))
+        return await self._run(
+            scripts.PAGE,
+            shard,
+            partition or "",
+            ("(" if keys.exclusive else "[") + keys.first,
+            "(" + keys.before,
+            share,
+            MAX_PAGE_BYTES // self._shards.count,
+            "1" if values else "",
+            mutates=False,
+        )
+
+    # Looking at it
+
+    async def stats(self) -> Stats:
+        """Count by the indexes; sizes of large fleets are estimated from a sample."""
+
+        async def count(shard: int) -> list[Any]:
+            return await self._run(
+                scripts.COUNT, shard, EXACT_COUNT_LIMIT, EXACT_COUNT_LIMIT, mutates=False
+            )
+
+        partitions: dict[str, int] = {}
+        total, total_expired, size, exact = 0, 0, 0, True
+        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self._on_all(count):
+            live = indexed - expired
+            total += live
+            total_expired += expired
+            exact = exact and bool(shard_exact)
+            size += number_of_bytes if shard_exact else number_of_bytes * live // max(1, sampled)
+            for name, held in zip(flat[::2], flat[1::2], strict=True):
+                if held > 0:
+                    partition = name.decode()
+                    partitions[partition] = partitions.get(partition, 0) + held
+        info = await self._info("memory")
+        server = {
+            name: info[name] for name in ("used_memory", "maxmemory", "maxmemory_policy") if name in info
+        }
+        return Stats(total, total_expired, partitions, size, exact, server)
+
+    async def _info(self, section: str) -> dict[str, Any]:
+        answer = await self._link.command(f"{self._shards.prefixes[0]}:n", "INFO", section)
+        return answer if isinstance(answer, dict) else _parse_info(answer)
+
+    async def describe(self) -> dict[str, Any]:
+        """Tell the version, the layout, and what the persistence settings promise."""
+        server = await self._info("server")
+        persistence = await self._info("persistence")
+        policy = await self._setting("appendfsync")
+        aof = str(persistence.get("aof_enabled", "0")) == "1"
+        name = "Valkey" if "valkey_version" in server else "Redis"
+        version = server.get("valkey_version") or server.get("redis_version", "?")
+        eviction = await self._setting("maxmemory-policy")
+        return {
+            "server": f"{name} {version}",
+            "location": self._link.where,
+            "schema_version": LAYOUT,
+            "shards": self._shards.count,
+            "aof_enabled": aof,
+            "appendfsync": policy,
+            "maxmemory_policy": eviction,
+            "durability": _durability(policy, aof=aof),
+            "atomic_batches": self.capabilities.atomic_batches,
+        }
+
+    async def _setting(self, name: str) -> str:
+        route = f"{self._shards.prefixes[0]}:n"
+        try:
+            answer = await self._link.command(route, "CONFIG", "GET", name)
+        except AqeError:
+            return "unknown: the server does not let us look"
+        # The cluster client answers with a dict, one server with a flat list.
+        value = next(iter(answer.values())) if isinstance(answer, dict) else answer[1]
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _durability(policy: str, *, aof: bool) -> str:
+    if not aof:
+        return "AOF is off: a crash takes all writes since the last snapshot"
+    return {
+        "always": "every acknowledged write survives a crash (appendfsync always)",
+        "everysec": "a crash may take about the last second of writes (appendfsync everysec)",
+        "no": "a crash may take what the kernel had not written yet (appendfsync no)",
+    }.get(policy, f"appendfsync {policy}")
+
+
+def _parse_info(answer: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+def _words(operation: Operation) -> tuple[Any, ...]:
+    """Return the operation as the script's arguments."""
+    if isinstance(operation, Put):
+        ttl = "" if operation.ttl_ms is None else operation.ttl_ms
+        expected = "" if operation.if_revision is None else operation.if_revision
+        keep = "1" if operation.keep else ""
+        return "p", operation.key, operation.payload, operation.partition, ttl, expected, keep
+    if isinstance(operation, Add):
+        return "a", operation.key, json.dumps(operation.amount), "default", "", "", "1"
+    if isinstance(operation, Delete):
+        expected = "" if operation.if_revision is None else operation.if_revision
+        return "d", operation.key, "", "", "", expected, ""
+    ttl = "" if operation.ttl_ms is None else operation.ttl_ms
+    return "t", operation.key, "", "", ttl, "", ""
+
+
+def _result(operation: Operation, status: bytes, figure: bytes) -> Result:
+    """Turn what the script answered into the operation's result or error."""
+    key = operation.key
+    if status == b"conflict":
+        expected = cast("Put | Delete", operation).if_revision or 0
+        return RevisionConflictError(key, expected, int(figure) if figure else None)
+    if status == b"not_a_number":
+        return InvalidValueError(f"{key!r}: holds no number; increment changed nothing")
+    if status == b"overflow":
+        return InvalidValueError(
+            f"{key!r}: the sum does not fit 64 bits (or a float); increment changed nothing"
+        )
+    if isinstance(operation, Put):
+        return int(figure)
+    if isinstance(operation, Add):
+        return json.loads(figure)
+    return figure == b"1"
+
+
+def _record(key: str, raw: bytes) -> Record:
+    head, payload = raw.split(b"\n", 1)
+    revision, created, updated, expires, partition = head.split(b" ", 4)
+    return Record(
+        key,
+        payload,
+        int(revision),
+        partition.decode(),
+        int(created),
+        int(updated),
+        None if expires == b"-" else int(expires),
+    )
+
+
+def _merge(
+    pages: list[tuple[list[Any], str]], limit: int, key: Callable[[Any], str]
+) -> tuple[list[Any], str | None]:
+    """Merge sorted pages up to where the first unfinished shard's page ends."""
+    unfinished = [after for _, after in pages if after]
+    end = min(unfinished, default=None)
+    found = [item for items, _ in pages for item in items]
+    if len(pages) > 1:
+        found.sort(key=key)
+        if end is not None:
+            found = [item for item in found if key(item) <= end]
+    if len(found) > limit:
+        found = found[:limit]
+        end = key(found[-1])
+    return found, end

@@ -1,0 +1,187 @@
+"""Connections to Redis: one server or a cluster, and what their errors mean.
+
+The drivers' own retries are off: what was sent is never sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import redis.asyncio as driver
+from redis import exceptions
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from lionagi_qe.errors import (
+    AccessDeniedError,
+    AqeError,
+    BackendUnavailableError,
+    ConfigurationError,
+    OutcomeUnknownError,
+)
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.redis.scripts import Script
+
+MAX_CONNECTIONS = 10
+# The same answers from every version of server and driver.
+_PROTOCOL = 2
+_ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
+_LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "OOM")
+
+
+class Link(Protocol):
+    """How the backend talks to the server or servers; ``route`` is a key of the shard meant."""
+
+    where: str
+
+    async def open(self) -> None:
+        """Connect and check that the server answers."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+    async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401
+        """Send one command and return its answer."""
+        ...
+
+
+async def run(link: Link, script: Script, route: str, *arguments: Any, mutates: bool = False) -> Any:  # noqa: ANN401
+    """Run a script by its digest; only a server that doesn't know it yet is sent the text."""
+    try:
+        return await link.command(
+            route, "EVALSHA", script.digest, 1, route, *arguments, mutates=mutates
+        )
+    except exceptions.NoScriptError:
+        return await link.command(route, "EVAL", script.text, 1, route, *arguments, mutates=mutates)
+
+
+class ServerLink:
+    """A pool of connections to one server."""
+
+    def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
+        self._settings = settings
+        self._size = pool_size
+        self._pool: driver.BlockingConnectionPool | None = None
+        host = settings.get("host", "localhost")
+        self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
+
+    async def open(self) -> None:
+        """Make the pool and greet the server."""
+        self._pool = driver.BlockingConnectionPool(
+            max_connections=self._size,
+            timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            protocol=_PROTOCOL,
+            **self._settings,
+        )
+        await self.command("", "PING")
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.disconnect()
+
+    async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401, ARG002
+        """Send one command over a pooled connection.
+
+        A connection whose call was cut short is dropped: its answer may still be on the way.
+        """
+        pool = cast("driver.BlockingConnectionPool", self._pool)
+        try:
+            connection = await pool.get_connection()
+        except (exceptions.RedisError, OSError) as error:
+            raise explain(error, self.where, sent=False) from error
+        try:
+            await connection.send_command(*words)
+            return await connection.read_response()
+        except exceptions.NoScriptError:
+            raise
+        except exceptions.ResponseError as error:
+            raise explain(error, self.where, sent=False) from error
+        except (exceptions.RedisError, OSError) as error:
+            await connection.disconnect(nowait=True)
+            raise explain(error, self.where, sent=mutates) from error
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+
+
+class ClusterLink:
+    """A client of a Redis Cluster, which knows which node serves which key."""
+
+    def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
+        self._settings = settings
+        self._size = pool_size
+        self._client: RedisCluster | None = None
+        self._lock = asyncio.Lock()
+        host = settings.get("host", "localhost")
+        self.where = f"Redis Cluster at {host}:{settings.get('port', 6379)}"
+
+    async def open(self) -> None:
+        """Find the nodes."""
+        self._client = RedisCluster(
+            **self._settings,
+            protocol=_PROTOCOL,
+            max_connections=self._size * 4,
+            retry=Retry(NoBackoff(), 0),
+            require_full_coverage=True,
+        )
+        try:
+            await self._client.initialize()
+        except (exceptions.RedisError, OSError) as error:
+            raise explain(error, self.where, sent=False) from error
+
+    async def close(self) -> None:
+        """Close the connections to all nodes."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401
+        """Send one command to the node that serves ``route``."""
+        client = cast("RedisCluster", self._client)
+        options: dict[str, Any] = {}
+        if words[0] in {"INFO", "CONFIG"}:
+            options["target_nodes"] = client.get_node_from_key(route)
+        try:
+            return await client.execute_command(*words, **options)
+        except exceptions.NoScriptError:
+            raise
+        except (exceptions.RedisError, OSError) as error:
+            # A connection that could not be made carried nothing.
+            sent = mutates and " connecting to " not in str(error)
+            response = isinstance(error, exceptions.ResponseError)
+            raise explain(error, self.where, sent=sent and not response) from error
+
+
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:
+    """Return the package's error for one of the driver's.
+
+    ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
+    server itself refuses, it changed nothing.
+    """
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or (
+        isinstance(error, exceptions.RedisError) and reason.startswith(_ACCESS)
+    ):
+        return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
+    if isinstance(error, exceptions.ResponseError):
+        if reason.startswith(_LATER) or isinstance(error, exceptions.OutOfMemoryError):
+            return BackendUnavailableError(f"{where}: {reason}; nothing was changed")
+        if "DB index is out of range" in reason:
+            return ConfigurationError(f"{where}: {reason}; name a database that it has")
+        return AqeError(f"{where}: {reason}; nothing was changed")
+    if sent:
+        return OutcomeUnknownError(
+            f"{where}: the connection was lost ({reason}) before the answer came; the change may "
+            "or may not have been applied; read the entry to find out",
+        )
+    return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")

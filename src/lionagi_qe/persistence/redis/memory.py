@@ -1,0 +1,113 @@
+"""RedisMemory: the memory contract on Redis, Valkey or Redis Cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
+
+from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.persistence.entry import check_count
+from lionagi_qe.persistence.memory import Memory
+from lionagi_qe.persistence.redis.backend import RedisBackend
+from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
+from lionagi_qe.persistence.redis.schema import MAX_SHARDS
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from lionagi_qe.persistence.memory import MemorySettings
+
+_OWN_OPTIONS = frozenset({"shards", "pool_size"})
+
+
+class RedisMemory(Memory):
+    """A memory on Redis 6.2 or newer, Valkey, or Redis Cluster; no modules needed.
+
+    Args:
+        host, port, db, username, password: where the server is and who asks.
+        ssl: speak TLS.
+        cluster: the server is a node of a Redis Cluster.
+        shards: over how many hash slots a new fleet is spread (1; on a cluster 16).
+        pool_size: most connections to a server.
+        connection: further settings of redis-py's connections, by name.
+        settings: see Memory.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
+        self,
+        host: str = "localhost",
+        port: int = 6379,
+        db: int = 0,
+        password: str | None = None,
+        *,
+        username: str | None = None,
+        ssl: bool = False,
+        cluster: bool = False,
+        shards: int | None = None,
+        pool_size: int = MAX_CONNECTIONS,
+        connection: dict[str, Any] | None = None,
+        **settings: Unpack[MemorySettings],
+    ) -> None:
+        if shards is not None:
+            check_count("shards", shards, MAX_SHARDS)
+        check_count("pool_size", pool_size)
+        wanted: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "username": username,
+            "password": password,
+            **(connection or {}),
+        }
+        if cluster:
+            if db:
+                msg = f"db={db}: Redis Cluster has only database 0"
+                raise ConfigurationError(msg)
+            link: ClusterLink | ServerLink = ClusterLink(
+                {**wanted, "ssl": ssl}, pool_size=pool_size
+            )
+        else:
+            wanted["db"] = db
+            if ssl:
+                wanted["connection_class"] = SSLConnection
+            if wanted.get("connection_class") is UnixDomainSocketConnection:
+                del wanted["host"], wanted["port"]
+            link = ServerLink(wanted, pool_size=pool_size)
+        super().__init__(RedisBackend(link, shards=shards), **settings)
+
+    @classmethod
+    def from_url(cls, url: str, **settings: Unpack[MemorySettings]) -> Self:
+        """Make a memory from ``redis://``, ``rediss://``, ``redis+cluster://`` or ``unix://``.
+
+        ``?shards=`` and ``?pool_size=`` are ours, all other options redis-py's.
+        """
+        parts = urlsplit(url)
+        options = parse_qsl(parts.query, keep_blank_values=True)
+        ours = {name: value for name, value in options if name in _OWN_OPTIONS}
+        rest = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
+        scheme, _, flavour = parts.scheme.partition("+")
+        try:
+            parsed: dict[str, Any] = dict(
+                parse_url(urlunsplit((scheme, parts.netloc, parts.path, rest, "")))
+            )
+            numbers = {name: int(value) for name, value in ours.items()}
+        except ValueError as error:
+            msg = f"memory URL of Redis can't be read: {error}"
+            raise ConfigurationError(msg) from error
+        named = {
+            name: parsed.pop(name)
+            for name in ("host", "port", "db", "password", "username")
+            if name in parsed
+        }
+        ssl = parsed.get("connection_class") is SSLConnection
+        if ssl:
+            del parsed["connection_class"]
+        return cls(
+            **named,
+            ssl=ssl,
+            cluster=flavour == "cluster",
+            connection=parsed,
+            **numbers,
+            **settings,
+        )
