@@ -64,7 +64,7 @@ Result = int | float | bool | AqeError
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A live entry as a backend holds it; times in milliseconds since 1970 by the server's clock."""
+    """A live entry as a backend holds it; times in ms since 1970 by the server's clock."""
 
     key: str
     payload: bytes | str
@@ -173,7 +173,7 @@ class Backend(Protocol):
         ...
 
     async def clear_partition(self, partition: str, batch: int) -> int:
-        """Delete what the partition holds now, in steps of ``batch``; spare what comes meanwhile."""
+        """Delete what the partition holds now, ``batch`` at a time; spare what comes meanwhile."""
         ...
 
     async def stats(self) -> Stats:
@@ -189,5 +189,5 @@ class Backend(Protocol):
         ...
 
     async def describe(self) -> dict[str, Any]:
-        """Return the server's version, schema, durability and settings that matter, for a person."""
+        """Return what a person should know: the server's version, schema, durability."""
         ...

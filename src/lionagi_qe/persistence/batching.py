@@ -54,7 +54,17 @@ class _KeyState:
 class Call:
     """One caller's request: an item for the lane, the keys it touches, and the answer's future."""
 
-    __slots__ = ("airborne", "alone", "blockers", "deadline", "future", "item", "keys", "lane", "size")
+    __slots__ = (
+        "airborne",
+        "alone",
+        "blockers",
+        "deadline",
+        "future",
+        "item",
+        "keys",
+        "lane",
+        "size",
+    )
 
     def __init__(  # noqa: PLR0913 - a plain record
         self,
@@ -78,6 +88,7 @@ class Call:
 
     @property
     def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more."""
         return self.future is not None and self.future.done()
 
 
@@ -134,7 +145,7 @@ class Batcher:
         item: Any,  # noqa: ANN401
         keys: Sequence[str],
         *,
-        timeout: float,  # noqa: ASYNC109 - the deadline belongs to the call, not to the await
+        timeout: float,
         size: int = 0,
         alone: bool = False,
     ) -> Any:  # noqa: ANN401

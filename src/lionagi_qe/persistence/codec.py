@@ -68,7 +68,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
     return _walk(value, [])
 
 
-def _walk(value: object, path: list[str | int]) -> Any:  # noqa: ANN401 - any JSON value
+def _walk(value: object, path: list[str | int]) -> Any:  # noqa: ANN401, PLR0911 - any JSON value
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -94,8 +94,8 @@ def _model(value: object, path: list[str | int]) -> object:
     if not is_dataclass and not hasattr(type(value), "__pydantic_serializer__"):
         kind = type(value).__name__
         raise _invalid(path, f"{kind} is not JSON; {_advice(kind)}")
-    from pydantic import TypeAdapter  # noqa: PLC0415 - only values that are models need it
-    from pydantic_core import PydanticSerializationError  # noqa: PLC0415
+    from pydantic import TypeAdapter
+    from pydantic_core import PydanticSerializationError
 
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(type(value))
@@ -171,7 +171,7 @@ def decode_as(payload: bytes | str, as_type: type[_T]) -> _T:
 
     Raises InvalidValueError when the stored value does not fit the type.
     """
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - see _model
+    from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(as_type).validate_json(payload)

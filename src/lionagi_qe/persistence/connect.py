@@ -48,11 +48,11 @@ def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> M
     if scheme in {"sqlite", "memory"}:
         return _sqlite(url, settings)
     if scheme in {"postgresql", "postgres"}:
-        from lionagi_qe.persistence.postgres.memory import PostgresMemory  # noqa: PLC0415 - driver
+        from lionagi_qe.persistence.postgres.memory import PostgresMemory
 
         return PostgresMemory(url, **settings)
     if scheme in {"redis", "rediss", "redis+cluster", "rediss+cluster"}:
-        from lionagi_qe.persistence.redis.memory import RedisMemory  # noqa: PLC0415 - driver
+        from lionagi_qe.persistence.redis.memory import RedisMemory
 
         return RedisMemory.from_url(url, **settings)
     msg = (
@@ -63,7 +63,7 @@ def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> M
 
 
 def _sqlite(url: str, settings: MemorySettings) -> Memory:
-    from lionagi_qe.persistence.sqlite.memory import SqliteMemory  # noqa: PLC0415 - driver
+    from lionagi_qe.persistence.sqlite.memory import SqliteMemory
 
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))

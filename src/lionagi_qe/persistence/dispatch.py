@@ -17,6 +17,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     WrongEventLoopError,
 )
+from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
 
 if TYPE_CHECKING:
@@ -145,18 +146,18 @@ class Dispatcher:
 
     # Calls of one key, batched
 
-    async def write(self, key: str, operation: Callable[[], Operation], timeout: float) -> Any:  # noqa: ANN401, ASYNC109
+    async def write(self, key: str, operation: Callable[[], Operation], timeout: float) -> Any:  # noqa: ANN401
         """Send one operation; ``operation`` is called (and may refuse) once there is room."""
         batcher = await self._ready()
         await batcher.admit()
         try:
             item = operation()
-            size = len(item.payload) if hasattr(item, "payload") else 0
+            size = len(item.payload) if isinstance(item, Put) else 0
             return await batcher.submit(self._writes, item, (key,), timeout=timeout, size=size)
         finally:
             batcher.leave()
 
-    async def read_payload(self, key: str, timeout: float) -> bytes | str | None:  # noqa: ASYNC109
+    async def read_payload(self, key: str, timeout: float) -> bytes | str | None:
         """Read one live value."""
         batcher = await self._ready()
         await batcher.admit()
@@ -165,7 +166,7 @@ class Dispatcher:
         finally:
             batcher.leave()
 
-    async def read_record(self, key: str, timeout: float) -> Record | None:  # noqa: ASYNC109
+    async def read_record(self, key: str, timeout: float) -> Record | None:
         """Read one live entry."""
         batcher = await self._ready()
         await batcher.admit()
@@ -180,7 +181,7 @@ class Dispatcher:
         self,
         operations: Sequence[Operation],
         size: int,
-        timeout: float,  # noqa: ASYNC109
+        timeout: float,
     ) -> list[Any]:
         """Apply operations on distinct keys, all or nothing."""
         if not operations:
@@ -191,7 +192,7 @@ class Dispatcher:
             self._writes, operations, keys, timeout=timeout, size=size, alone=True
         )
 
-    async def read_batch(self, keys: Sequence[str], timeout: float) -> list[bytes | str | None]:  # noqa: ASYNC109
+    async def read_batch(self, keys: Sequence[str], timeout: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
@@ -246,12 +247,12 @@ class Dispatcher:
     async def stats(self, deadline: float) -> Stats:
         """Count the fleet's entries."""
         await self._ready()
-        return await _by(deadline, lambda: self.backend.stats())
+        return await _by(deadline, self.backend.stats)
 
     async def describe(self, deadline: float) -> dict[str, Any]:
         """Describe the server."""
         await self._ready()
-        return await _by(deadline, lambda: self.backend.describe())
+        return await _by(deadline, self.backend.describe)
 
     async def sweep(self, deadline: float) -> int:
         """Remove all that has expired, batch by batch."""
@@ -290,7 +291,7 @@ async def _read_distinct(
 
 
 async def _by(deadline: float, action: Callable[[], Awaitable[T]], *, mutates: bool = False) -> T:
-    """Await ``action`` until ``deadline`` (the loop's clock), with our errors instead of asyncio's."""
+    """Await ``action`` until ``deadline`` (the loop's clock), with our own errors."""
     try:
         async with asyncio.timeout_at(deadline):
             return await persist(action, deadline)

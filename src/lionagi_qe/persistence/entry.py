@@ -32,7 +32,7 @@ class Item:
     """A value of ``store_many`` with settings of its own; what isn't given, the batch decides."""
 
     value: Any
-    ttl: float | timedelta | None | Inherit = INHERIT
+    ttl: float | timedelta | Inherit | None = INHERIT
     partition: str | Inherit = INHERIT
     if_revision: int | None = None
 

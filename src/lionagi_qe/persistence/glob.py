@@ -1,7 +1,7 @@
-"""The one glob dialect of searches, the same on every backend.
+r"""The one glob dialect of searches, the same on every backend.
 
 ``*`` matches any run of characters, '/' included; ``?`` one character; ``[abc]``, ``[a-z]`` and
-``[!a]`` one of a set; ``\\`` makes the next character literal. All else means itself.
+``[!a]`` one of a set; ``\`` makes the next character literal. All else means itself.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import random
 import weakref
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 
 from lionagi_qe.errors import (
     BatchTooLargeError,
@@ -20,6 +20,7 @@ from lionagi_qe.errors import (
 from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.backend import Add, Delete, Page, Put, Touch
 from lionagi_qe.persistence.codec import MAX_VALUE_BYTES, check_number, decode, decode_as, encode
+from lionagi_qe.persistence.dispatch import Dispatcher
 from lionagi_qe.persistence.entry import (
     INHERIT,
     Entry,
@@ -32,7 +33,6 @@ from lionagi_qe.persistence.entry import (
 )
 from lionagi_qe.persistence.glob import compile_glob
 from lionagi_qe.persistence.keys import DEFAULT_FLEET, DEFAULT_PARTITION, KeyRange
-from lionagi_qe.persistence.dispatch import Dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -149,7 +149,7 @@ class Memory:
         partition: str = DEFAULT_PARTITION,
         *,
         if_revision: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - applied to the call, queueing included
+        timeout: float | None = None,
     ) -> int:
         """Store ``value`` under ``key``, replacing the whole entry; return its new revision.
 
@@ -181,7 +181,11 @@ class Memory:
 
     @overload
     async def retrieve(
-        self, key: str, default: Any = None, *, timeout: float | None = None
+        self,
+        key: str,
+        default: Any = None,  # noqa: ANN401
+        *,
+        timeout: float | None = None,
     ) -> Any: ...  # noqa: ANN401
     @overload
     async def retrieve(
@@ -193,7 +197,7 @@ class Memory:
         default: Any = None,
         *,
         as_type: type[Any] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> Any:
         """Return the value under ``key``, or ``default`` if there is none or it has expired.
 
@@ -210,14 +214,14 @@ class Memory:
         self,
         key: str,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> Entry | None:
         """Return the entry with revision, partition and times; None if missing or expired."""
         naming.check_key(key)
         record = await self._dispatcher.read_record(key, self._limit(timeout))
         return None if record is None else entry_of(record)
 
-    async def exists(self, key: str, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def exists(self, key: str, *, timeout: float | None = None) -> bool:
         """Whether a live entry is stored under ``key``; costs what ``retrieve`` costs."""
         naming.check_key(key)
         return await self._dispatcher.read_payload(key, self._limit(timeout)) is not None
@@ -227,7 +231,7 @@ class Memory:
         key: str,
         *,
         if_revision: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> bool:
         """Remove the entry; return whether there was a live one.
 
@@ -243,7 +247,7 @@ class Memory:
         key: str,
         ttl: float | timedelta | None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> bool:
         """Let a live entry expire ``ttl`` seconds from now (None: never); return whether it is.
 
@@ -258,7 +262,7 @@ class Memory:
         key: str,
         amount: float = 1,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> int | float:
         """Add ``amount`` to the number under ``key`` on the server and return the sum.
 
@@ -275,7 +279,7 @@ class Memory:
         fn: Callable[[Any], Any],
         default: Any = None,  # noqa: ANN401
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> Any:  # noqa: ANN401
         """Replace the value by ``fn(value)`` so that no other writer's change is lost.
 
@@ -313,7 +317,7 @@ class Memory:
                     await asyncio.sleep(pause)
                     attempt += 1
                 else:
-                    return cast("Any", value)
+                    return value
 
     # Many entries
 
@@ -323,7 +327,7 @@ class Memory:
         ttl: float | timedelta | None = None,
         partition: str = DEFAULT_PARTITION,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> dict[str, int]:
         """Store all items in one atomic step (per shard on Redis Cluster); return the revisions.
 
@@ -333,7 +337,10 @@ class Memory:
         self._check_batch(len(items))
         ttl_ms = check_ttl(ttl)
         naming.check_partition(partition)
-        puts = [self._put(key, items[key], ttl_ms, partition) for key in sorted(map(naming.check_key, items))]
+        puts = [
+            self._put(key, items[key], ttl_ms, partition)
+            for key in sorted(map(naming.check_key, items))
+        ]
         size = sum(len(put.payload) for put in puts)
         if size > MAX_BATCH_BYTES:
             msg = f"batch of {size} bytes: the limit is {MAX_BATCH_BYTES}; store it in parts"
@@ -356,7 +363,7 @@ class Memory:
         self,
         keys: Iterable[str],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """Return the values of those keys that exist, in the order asked. One round trip."""
         wanted = self._distinct(keys)
@@ -371,11 +378,13 @@ class Memory:
         self,
         keys: Iterable[str],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> int:
         """Remove the entries in one atomic step (per shard on Redis Cluster); return how many."""
         wanted = sorted(self._distinct(keys))
-        deleted = await self._dispatcher.write_batch([Delete(key) for key in wanted], 0, self._limit(timeout))
+        deleted = await self._dispatcher.write_batch(
+            [Delete(key) for key in wanted], 0, self._limit(timeout)
+        )
         return sum(deleted)
 
     def _distinct(self, keys: Iterable[str]) -> list[str]:
@@ -399,7 +408,7 @@ class Memory:
         limit: int | None = None,
         partition: str | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """Return the live values whose keys match a glob pattern, in key order.
 
@@ -424,7 +433,7 @@ class Memory:
     async def _page_of(
         self, glob: Glob, keys: KeyRange, most: int, partition: str | None, deadline: float
     ) -> Page:
-        """Read the next matches; only a pattern that is a prefix needs no look at the keys first."""
+        """Read the next matches; a pattern that is more than a prefix looks at the keys first."""
         if glob.whole == "prefix":
             return await self._dispatcher.page(keys, most, partition, deadline)
         candidates = await self._dispatcher.page_keys(keys, KEY_PAGE, partition, deadline)
@@ -446,7 +455,7 @@ class Memory:
         prefix: str | None = None,
         partition: str | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> list[str]:
         """Return the live keys that start with ``prefix`` (plain text), sorted."""
         if partition is not None:
@@ -466,7 +475,7 @@ class Memory:
         batch: int = SCAN_PAGE,
         partition: str | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> AsyncGenerator[Entry, None]:
         """Yield the live entries whose keys start with ``prefix``, in key order.
 
@@ -488,7 +497,7 @@ class Memory:
         self,
         partition: str,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
     ) -> int:
         """Delete the entries that the partition holds now; return how many.
 
@@ -500,7 +509,7 @@ class Memory:
 
     # The whole fleet
 
-    async def get_stats(self, *, timeout: float | None = None) -> dict[str, Any]:  # noqa: ASYNC109
+    async def get_stats(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return counts and sizes of the fleet as a plain dict.
 
         ``total_keys`` (live), ``total_expired`` (expired, not swept yet), ``partitions`` {name:
@@ -519,7 +528,7 @@ class Memory:
             "server": stats.server,
         }
 
-    async def cleanup_expired(self, *, timeout: float | None = None) -> int:  # noqa: ASYNC109
+    async def cleanup_expired(self, *, timeout: float | None = None) -> int:
         """Remove expired entries for good, in bounded batches; return how many.
 
         Runs by itself every ``cleanup_interval`` seconds; no call ever sees an expired entry,
@@ -527,7 +536,7 @@ class Memory:
         """
         return await self._dispatcher.sweep(self._deadline(timeout))
 
-    async def describe(self, *, timeout: float | None = None) -> dict[str, Any]:  # noqa: ASYNC109
+    async def describe(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return what a person should know of the server: version, schema, durability."""
         return await self._dispatcher.describe(self._deadline(timeout))
 

@@ -46,9 +46,7 @@ class PostgresBackend:
         pool_size: most connections that this backend opens.
     """
 
-    def __init__(
-        self, dsn: str, *, pool: link.Pool | None, schema: str, pool_size: int
-    ) -> None:
+    def __init__(self, dsn: str, *, pool: link.Pool | None, schema: str, pool_size: int) -> None:
         if not schema or len(schema.encode()) > _LONGEST_SCHEMA_NAME or "\x00" in schema:
             msg = f"schema {schema!r}: a PostgreSQL schema's name has 1 to 63 bytes"
             raise InvalidArgumentError(msg)
@@ -130,7 +128,11 @@ class PostgresBackend:
         return [revisions[put.key] for put in puts]
 
     async def _apply(
-        self, connection: Any, operations: Sequence[Operation], *, atomic: bool  # noqa: ANN401
+        self,
+        connection: Any,  # noqa: ANN401
+        operations: Sequence[Operation],
+        *,
+        atomic: bool,
     ) -> list[Result]:
         order = sorted(range(len(operations)), key=lambda at: operations[at].key)
         ordered = [operations[at] for at in order]
@@ -138,7 +140,7 @@ class PostgresBackend:
         try:
             rows = await connection.fetch(self._sql["apply"], self._fleet, *columns, atomic)
         except asyncpg.PostgresError as error:
-            if error.sqlstate != _CUSTOM_ERROR:
+            if getattr(error, "sqlstate", None) != _CUSTOM_ERROR:
                 raise
             at, status, figure = str(error).split(":")
             failed = _result(ordered[int(at) - 1], status, figure or None)
@@ -199,9 +201,7 @@ class PostgresBackend:
             return Page(records, records[-1].key)
         return Page(records, None)
 
-    async def _is_cut(
-        self, keys: KeyRange, records: list[Record], partition: str | None
-    ) -> bool:
+    async def _is_cut(self, keys: KeyRange, records: list[Record], partition: str | None) -> bool:
         """Whether a short page ended because of its size: then more keys follow the last."""
         if not records or sum(len(record.payload) for record in records) < MAX_PAGE_BYTES:
             return False

@@ -19,7 +19,7 @@ from lionagi_qe.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 Connection = Any
 Pool = Any
@@ -77,7 +77,7 @@ async def _keep(_: Connection) -> None:
 
 
 @asynccontextmanager
-async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncIterator[Connection]:
+async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncGenerator[Connection]:
     """Lend a connection; whoever leaves by an exception leaves no half-done call behind.
 
     A connection whose call was cancelled is dropped, since waiting for a server that may be gone
@@ -100,7 +100,7 @@ async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncIterator[Connec
             await pool.release(connection)
 
 
-def explain(error: Exception, where: str, *, sent: bool) -> Exception:
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
     """Return the package's error for one of the driver's.
 
     ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
@@ -126,9 +126,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "
             "or may not have been applied; read the entry to find out",
         )
-    down = isinstance(
-        error, asyncpg.OperatorInterventionError | asyncpg.InsufficientResourcesError
-    )
+    down = isinstance(error, asyncpg.OperatorInterventionError | asyncpg.InsufficientResourcesError)
     if lost or down:
         return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
     return AqeError(f"{where}: {reason}; nothing was changed")

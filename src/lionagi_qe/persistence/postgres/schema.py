@@ -81,7 +81,10 @@ async def applied_migrations(connection: Any, statements: Statements) -> dict[in
 
 def schema_sql(statements: Statements) -> str:
     """Return the whole schema as one script, for those who create it themselves."""
-    parts = [statements.fill("CREATE SCHEMA IF NOT EXISTS {schema};"), statements.fill(_TABLE).strip() + ";"]
+    parts = [
+        statements.fill("CREATE SCHEMA IF NOT EXISTS {schema};"),
+        statements.fill(_TABLE).strip() + ";",
+    ]
     for migration in load_migrations(__package__ or ""):
         parts.append(statements.fill(migration.sql).strip())
         parts.append(

@@ -10,7 +10,7 @@ TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 _LIVE = "gone IS NULL AND (expires_at IS NULL OR expires_at > now())"
-_COLUMNS = """key, value, revision, partition,
+_COLUMNS = """entries.key, value, revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
@@ -48,14 +48,20 @@ _TEXTS = {
 SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """,
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
-    "payloads": (
-        "SELECT key, value FROM {schema}.entries "
-        f"WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}"
-    ),
-    "records": (
-        f"SELECT {_COLUMNS} FROM {{schema}}.entries "
-        f"WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}"
-    ),
+    # One look-up a key by the primary key: "= ANY" may choose a worse index while the table has
+    # no statistics yet.
+    "payloads": f"""
+SELECT wanted.key, e.value FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT value FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+) AS e
+""",
+    "records": f"""
+SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+) AS e
+""",
     "clear": f"""
 WITH doomed AS (
     SELECT key, expires_at IS NULL OR expires_at > now() AS live
@@ -155,5 +161,5 @@ class Statements:
         return (
             f"SELECT {_COLUMNS} FROM (SELECT *, "
             f"sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before {where}"
-            f") AS page WHERE before < {MAX_PAGE_BYTES}"
+            f") AS entries WHERE before < {MAX_PAGE_BYTES}"
         )

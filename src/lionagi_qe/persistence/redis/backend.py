@@ -65,9 +65,7 @@ class RedisBackend:
         """Connect and read the fleet's layout."""
         await self._link.open()
         default = CLUSTER_SHARDS if self._clustered else 1
-        self._shards = await enter(
-            self._link, fleet, self._wanted_shards, default, migrate=migrate
-        )
+        self._shards = await enter(self._link, fleet, self._wanted_shards, default, migrate=migrate)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -75,9 +73,7 @@ class RedisBackend:
 
     async def _run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
         prefix = self._shards.prefixes[shard]
-        return await run(
-            self._link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates
-        )
+        return await run(self._link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates)
 
     async def _on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
         """Do ``action`` on every shard; all end before the first error is raised."""
@@ -120,7 +116,7 @@ class RedisBackend:
                 raise answer
             shared = answer if isinstance(answer, list) else [answer] * len(positions)
             for at, result in zip(positions, shared, strict=True):
-                results[at] = cast("Result", result)
+                results[at] = result
         return results
 
     async def _apply(
@@ -168,9 +164,7 @@ class RedisBackend:
         """Clear the indexes of expired entries, and let old tombstones go."""
 
         async def sweep(shard: int) -> tuple[int, bytes]:
-            return await self._run(
-                scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True
-            )
+            return await self._run(scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True)
 
         answers = await self._on_all(sweep)
         return Sweep(sum(count for count, _ in answers), more=any(more for _, more in answers))
@@ -198,14 +192,14 @@ class RedisBackend:
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Read values and cut their headers off."""
-        return [
-            raw and raw[raw.index(b"\n") + 1 :] for raw in await self._values(keys)
-        ]
+        return [raw and raw[raw.index(b"\n") + 1 :] for raw in await self._values(keys)]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Read values with their headers."""
+        values = await self._values(keys)
         return [
-            raw and _record(key, raw) for key, raw in zip(keys, await self._values(keys), strict=True)
+            None if raw is None else _record(key, raw)
+            for key, raw in zip(keys, values, strict=True)
         ]
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
@@ -236,7 +230,9 @@ class RedisBackend:
     ) -> list[bytes]:
         share = limit
         if self._shards.count > 1:
-            share = min(limit, max(_SMALLEST_SHARE, int(limit / self._shards.count * _SHARE_MARGIN)))
+            share = min(
+                limit, max(_SMALLEST_SHARE, int(limit / self._shards.count * _SHARE_MARGIN))
+            )
         return await self._run(
             scripts.PAGE,
             shard,
@@ -261,7 +257,9 @@ class RedisBackend:
 
         partitions: dict[str, int] = {}
         total, total_expired, size, exact = 0, 0, 0, True
-        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self._on_all(count):
+        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self._on_all(
+            count
+        ):
             live = indexed - expired
             total += live
             total_expired += expired
@@ -273,7 +271,9 @@ class RedisBackend:
                     partitions[partition] = partitions.get(partition, 0) + held
         info = await self._info("memory")
         server = {
-            name: info[name] for name in ("used_memory", "maxmemory", "maxmemory_policy") if name in info
+            name: info[name]
+            for name in ("used_memory", "maxmemory", "maxmemory_policy")
+            if name in info
         }
         return Stats(total, total_expired, partitions, size, exact, server)
 

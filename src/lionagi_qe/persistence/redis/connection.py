@@ -50,7 +50,13 @@ class Link(Protocol):
         ...
 
 
-async def run(link: Link, script: Script, route: str, *arguments: Any, mutates: bool = False) -> Any:  # noqa: ANN401
+async def run(
+    link: Link,
+    script: Script,
+    route: str,
+    *arguments: Any,  # noqa: ANN401
+    mutates: bool = False,
+) -> Any:  # noqa: ANN401
     """Run a script by its digest; only a server that doesn't know it yet is sent the text."""
     try:
         return await link.command(

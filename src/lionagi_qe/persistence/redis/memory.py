@@ -91,7 +91,8 @@ class RedisMemory(Memory):
             parsed: dict[str, Any] = dict(
                 parse_url(urlunsplit((scheme, parts.netloc, parts.path, rest, "")))
             )
-            numbers = {name: int(value) for name, value in ours.items()}
+            pool_size = int(ours.get("pool_size", MAX_CONNECTIONS))
+            shards = int(ours["shards"]) if "shards" in ours else None
         except ValueError as error:
             msg = f"memory URL of Redis can't be read: {error}"
             raise ConfigurationError(msg) from error
@@ -108,6 +109,7 @@ class RedisMemory(Memory):
             ssl=ssl,
             cluster=flavour == "cluster",
             connection=parsed,
-            **numbers,
+            shards=shards,
+            pool_size=pool_size,
             **settings,
         )

@@ -32,7 +32,9 @@ class Shards:
         return f"{self.prefixes[self.of(key)]}:e:{key}"
 
 
-async def enter(link: Link, fleet: str, wanted: int | None, default: int, *, migrate: bool) -> Shards:
+async def enter(
+    link: Link, fleet: str, wanted: int | None, default: int, *, migrate: bool
+) -> Shards:
     """Read the fleet's layout, or lay it down if it is new; the first of several to come wins."""
     meta = f"aqe:{{{fleet}}}:meta"
     layout, shards = await link.command(meta, "HMGET", meta, "layout", "shards")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import apsw
 
@@ -37,10 +37,11 @@ from lionagi_qe.persistence.sqlite.schema import (
 from lionagi_qe.persistence.sqlite.thread import ConnectionThread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.persistence.keys import KeyRange
 
+T = TypeVar("T")
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 EXACT_COUNT_LIMIT = 100_000
 MEMORY = ":memory:"
@@ -117,16 +118,18 @@ class SqliteBackend:
         """Apply all operations in one transaction."""
         return await self._write(lambda connection: self._apply(connection, operations, atomic))
 
-    async def _write(self, job: Any) -> Any:  # noqa: ANN401 - as ConnectionThread.run
-        assert self._writer is not None
-        return await self._writer.run(lambda connection: in_transaction(connection, job))
+    async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
+        writer = cast("ConnectionThread", self._writer)
+        return await writer.run(lambda connection: in_transaction(connection, job))
 
-    async def _read(self, job: Any) -> Any:  # noqa: ANN401 - as ConnectionThread.run
-        assert self._reader is not None
-        return await self._reader.run(job)
+    async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
+        return await cast("ConnectionThread", self._reader).run(job)
 
     def _apply(
-        self, connection: apsw.Connection, operations: Sequence[Operation], atomic: bool  # noqa: FBT001
+        self,
+        connection: apsw.Connection,
+        operations: Sequence[Operation],
+        atomic: bool,  # noqa: FBT001
     ) -> list[Result]:
         moment = now()
         revision = self._reserve(connection, len(operations))
@@ -143,9 +146,7 @@ class SqliteBackend:
 
     def _reserve(self, connection: apsw.Connection, count: int) -> int:
         """Take ``count`` revisions; return the one before the first."""
-        newest = connection.execute(
-            sql.NEXT_REVISIONS, {"fleet": self._fleet, "count": count}
-        ).get
+        newest = connection.execute(sql.NEXT_REVISIONS, {"fleet": self._fleet, "count": count}).get
         return int(newest) - count
 
     def _apply_one(
@@ -188,9 +189,11 @@ class SqliteBackend:
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Delete in keyset order what was stored up to the revision at the start."""
-        newest = await self._read(
-            lambda connection: connection.execute(sql.CURRENT_REVISION, {"fleet": self._fleet}).get
-        )
+
+        def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - what SQLite holds
+            return connection.execute(sql.CURRENT_REVISION, {"fleet": self._fleet}).get
+
+        newest = await self._read(look)
         bound = {
             "fleet": self._fleet,
             "partition": partition,
@@ -201,7 +204,9 @@ class SqliteBackend:
 
         def step(connection: apsw.Connection) -> tuple[int, str | None]:
             moment = now()
-            rows = connection.execute(sql.PARTITION_BATCH, {**bound, "now": moment}).fetchall()
+            rows: list[Any] = connection.execute(
+                sql.PARTITION_BATCH, {**bound, "now": moment}
+            ).fetchall()
             revision = self._reserve(connection, len(rows))
             for at, (key, live) in enumerate(rows, 1):
                 tomb = {"fleet": self._fleet, "key": key, "now": moment, "revision": revision + at}
@@ -239,7 +244,9 @@ class SqliteBackend:
                     connection.execute(sql.FORGET, bound)
                 else:
                     swept += 1
-                    _bury(connection, {**bound, "now": moment, "revision": revision + swept}, _EXPIRED)
+                    _bury(
+                        connection, {**bound, "now": moment, "revision": revision + swept}, _EXPIRED
+                    )
             return Sweep(swept, more=len(rows) == limit)
 
         return await self._write(step)
@@ -249,7 +256,7 @@ class SqliteBackend:
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Look each key up."""
 
-        def read(connection: apsw.Connection) -> list[bytes | None]:
+        def read(connection: apsw.Connection) -> list[Any]:
             bound = {"fleet": self._fleet, "now": now()}
             return [connection.execute(sql.FIND_VALUE, {**bound, "key": key}).get for key in keys]
 
@@ -354,7 +361,9 @@ def add_to(key: str, payload: bytes | None, amount: float) -> int | float:
         msg = f"{key!r}: holds {type(value).__name__}, not a number; increment changed nothing"
         raise InvalidValueError(msg)
     total = value + amount
-    if isinstance(total, int) and not (value <= _MAX_INTEGER and _MIN_INTEGER <= total <= _MAX_INTEGER):
+    if isinstance(total, int) and not (
+        value <= _MAX_INTEGER and _MIN_INTEGER <= total <= _MAX_INTEGER
+    ):
         msg = f"{key!r}: the sum does not fit 64 bits; increment changed nothing"
         raise InvalidValueError(msg)
     if isinstance(total, float) and total - total != 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.migrations import load_migrations, missing_migrations
@@ -90,4 +90,5 @@ def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
     """Return {version: checksum} of the migrations that the file has."""
     if not connection.table_exists("main", "schema_migrations"):
         return {}
-    return dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
+    rows: Any = connection.execute("SELECT version, checksum FROM schema_migrations").fetchall()
+    return dict(rows)

@@ -16,7 +16,7 @@ ON CONFLICT (fleet, key) DO UPDATE SET
     updated_ms = excluded.updated_ms,
     expires_ms = excluded.expires_ms,
     gone = NULL
-"""  # noqa: S608 - constants only
+"""
 
 REPLACE_VALUE = """
 UPDATE entries SET value = :value, revision = :revision, updated_ms = :now
@@ -25,7 +25,7 @@ WHERE fleet = :fleet AND key = :key
 
 TOUCH = f"""
 UPDATE entries SET expires_ms = :now + :ttl WHERE fleet = :fleet AND key = :key AND {LIVE}
-"""  # noqa: S608
+"""
 
 BURY = """
 UPDATE entries
@@ -35,15 +35,15 @@ WHERE fleet = :fleet AND key = :key
 
 FIND = f"""
 SELECT {COLUMNS} FROM entries WHERE fleet = :fleet AND key = :key AND {LIVE}
-"""  # noqa: S608
+"""
 
 FIND_REVISION = f"""
 SELECT revision FROM entries WHERE fleet = :fleet AND key = :key AND {LIVE}
-"""  # noqa: S608
+"""
 
 FIND_VALUE = f"""
 SELECT value FROM entries WHERE fleet = :fleet AND key = :key AND {LIVE}
-"""  # noqa: S608
+"""
 
 
 def page(columns: str, *, exclusive: bool, partition: bool) -> str:
@@ -51,7 +51,7 @@ def page(columns: str, *, exclusive: bool, partition: bool) -> str:
     where = "AND partition = :partition " if partition else ""
     compare = ">" if exclusive else ">="
     return (
-        f"SELECT {columns} FROM entries WHERE fleet = :fleet AND key {compare} :first "  # noqa: S608
+        f"SELECT {columns} FROM entries WHERE fleet = :fleet AND key {compare} :first "
         f"AND key < :before {where}AND {LIVE} ORDER BY key LIMIT :limit"
     )
 
@@ -65,7 +65,9 @@ ORDER BY key LIMIT :limit
 """
 
 CURRENT_REVISION = "SELECT revision FROM fleets WHERE id = :fleet"
-NEXT_REVISIONS = "UPDATE fleets SET revision = revision + :count WHERE id = :fleet RETURNING revision"
+NEXT_REVISIONS = (
+    "UPDATE fleets SET revision = revision + :count WHERE id = :fleet RETURNING revision"
+)
 CLAIM_SWEEP = """
 UPDATE fleets SET swept_ms = :now WHERE id = :fleet AND swept_ms <= :now - :interval
 """
