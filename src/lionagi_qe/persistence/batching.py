@@ -118,6 +118,7 @@ class Batcher:
 
     def __init__(self, *, max_admitted: int = MAX_ADMITTED_CALLS) -> None:
         self._loop = asyncio.get_running_loop()
+        self._max_admitted = max_admitted
         self._room = asyncio.Semaphore(max_admitted)
         self._keys: dict[str, _KeyState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,9 +132,20 @@ class Batcher:
         """The event loop that this batcher was made on and serves."""
         return self._loop
 
-    async def admit(self) -> None:
+    async def admit(self, deadline: float) -> None:
         """Wait for room; every admitted caller calls ``leave`` when it is done."""
-        await self._room.acquire()
+        if not self._room.locked():
+            await self._room.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
+        except TimeoutError as error:
+            msg = (
+                f"{self._max_admitted} calls were under way and none ended in time; nothing was "
+                "sent; make fewer calls at once, or raise timeout"
+            )
+            raise BackendTimeoutError(msg) from error
 
     def leave(self) -> None:
         """Give the room back."""
@@ -145,12 +157,12 @@ class Batcher:
         item: Any,  # noqa: ANN401
         keys: Sequence[str],
         *,
-        timeout: float,
+        deadline: float,
         size: int = 0,
         alone: bool = False,
     ) -> Any:  # noqa: ANN401
-        """Send ``item`` and return its result, or raise its error, within ``timeout`` seconds."""
-        call = Call(lane, item, keys, self._loop.time() + timeout, size, alone=alone)
+        """Send ``item`` and return its result, or raise its error, by ``deadline`` (loop time)."""
+        call = Call(lane, item, keys, deadline, size, alone=alone)
         self._acquire(call)
         if not (call.blockers or lane.flights or lane.queue or lane.crowded):
             return await self._fly_alone(call)

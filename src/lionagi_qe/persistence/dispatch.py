@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lionagi_qe.errors import (
     AqeError,
@@ -81,7 +81,7 @@ class Dispatcher:
 
     async def open(self) -> None:
         """Open the backend unless it is open."""
-        await self._ready()
+        await self._ready(asyncio.get_running_loop().time() + self._timeout)
 
     async def close(self) -> None:
         """Refuse new calls, let those under way end, stop the sweeper, close the backend."""
@@ -101,14 +101,14 @@ class Dispatcher:
         finally:
             await self.backend.close()
 
-    async def _ready(self) -> Batcher:
+    async def _ready(self, deadline: float) -> Batcher:
         batcher = self._batcher
         if batcher is None or self._closed or self._forks != _forks:
-            return await self._open()
+            return await self._open(deadline)
         self._check_loop(batcher)
         return batcher
 
-    async def _open(self) -> Batcher:
+    async def _open(self, deadline: float) -> Batcher:
         if self._forks != _forks:
             msg = "this memory was made before a fork; make a new one in the child process"
             raise MemoryClosedError(msg)
@@ -117,24 +117,30 @@ class Dispatcher:
             raise MemoryClosedError(msg)
         if self._opening is None:
             self._opening = asyncio.Lock()
-        async with self._opening:
-            if self._batcher is None:
-                try:
-                    async with asyncio.timeout(self._timeout):
-                        await self.backend.open(self._fleet, migrate=self._migrate)
-                except BaseException as error:
-                    await self.backend.close()
-                    if isinstance(error, TimeoutError) and not isinstance(error, AqeError):
-                        msg = (
-                            f"the server did not answer within {self._timeout:g} s while opening; "
-                            "check its address and that it is up"
-                        )
-                        raise BackendTimeoutError(msg) from error
-                    raise
-                self._batcher = Batcher()
-                if self._cleanup_interval is not None:
-                    self._sweeper = asyncio.create_task(self._sweep_now_and_then())
-        return self._batcher
+        try:
+            async with asyncio.timeout_at(deadline), self._opening:
+                if self._batcher is None:
+                    await self._connect()
+        except TimeoutError as error:
+            if isinstance(error, AqeError):
+                raise
+            msg = (
+                "the server did not answer in time while opening; check its address, that it is "
+                "up, and timeout"
+            )
+            raise BackendTimeoutError(msg) from error
+        return cast("Batcher", self._batcher)
+
+    async def _connect(self) -> None:
+        try:
+            # Tried once: an address where nobody answers is most often a wrong one.
+            await self.backend.open(self._fleet, migrate=self._migrate)
+        except BaseException:
+            await self.backend.close()
+            raise
+        self._batcher = Batcher()
+        if self._cleanup_interval is not None:
+            self._sweeper = asyncio.create_task(self._sweep_now_and_then())
 
     def _check_loop(self, batcher: Batcher) -> None:
         if batcher.loop is not asyncio.get_running_loop():
@@ -146,32 +152,32 @@ class Dispatcher:
 
     # Calls of one key, batched
 
-    async def write(self, key: str, operation: Callable[[], Operation], timeout: float) -> Any:  # noqa: ANN401
+    async def write(self, key: str, operation: Callable[[], Operation], deadline: float) -> Any:  # noqa: ANN401
         """Send one operation; ``operation`` is called (and may refuse) once there is room."""
-        batcher = await self._ready()
-        await batcher.admit()
+        batcher = await self._ready(deadline)
+        await batcher.admit(deadline)
         try:
             item = operation()
             size = len(item.payload) if isinstance(item, Put) else 0
-            return await batcher.submit(self._writes, item, (key,), timeout=timeout, size=size)
+            return await batcher.submit(self._writes, item, (key,), deadline=deadline, size=size)
         finally:
             batcher.leave()
 
-    async def read_payload(self, key: str, timeout: float) -> bytes | str | None:
+    async def read_payload(self, key: str, deadline: float) -> bytes | str | None:
         """Read one live value."""
-        batcher = await self._ready()
-        await batcher.admit()
+        batcher = await self._ready(deadline)
+        await batcher.admit(deadline)
         try:
-            return await batcher.submit(self._payloads, key, (key,), timeout=timeout)
+            return await batcher.submit(self._payloads, key, (key,), deadline=deadline)
         finally:
             batcher.leave()
 
-    async def read_record(self, key: str, timeout: float) -> Record | None:
+    async def read_record(self, key: str, deadline: float) -> Record | None:
         """Read one live entry."""
-        batcher = await self._ready()
-        await batcher.admit()
+        batcher = await self._ready(deadline)
+        await batcher.admit(deadline)
         try:
-            return await batcher.submit(self._records, key, (key,), timeout=timeout)
+            return await batcher.submit(self._records, key, (key,), deadline=deadline)
         finally:
             batcher.leave()
 
@@ -181,23 +187,23 @@ class Dispatcher:
         self,
         operations: Sequence[Operation],
         size: int,
-        timeout: float,
+        deadline: float,
     ) -> list[Any]:
         """Apply operations on distinct keys, all or nothing."""
         if not operations:
             return []
-        batcher = await self._ready()
+        batcher = await self._ready(deadline)
         keys = [operation.key for operation in operations]
         return await batcher.submit(
-            self._writes, operations, keys, timeout=timeout, size=size, alone=True
+            self._writes, operations, keys, deadline=deadline, size=size, alone=True
         )
 
-    async def read_batch(self, keys: Sequence[str], timeout: float) -> list[bytes | str | None]:
+    async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
-        batcher = await self._ready()
-        return await batcher.submit(self._payloads, keys, keys, timeout=timeout, alone=True)
+        batcher = await self._ready(deadline)
+        return await batcher.submit(self._payloads, keys, keys, deadline=deadline, alone=True)
 
     async def _perform_writes(self, calls: list[Call]) -> Sequence[Result | list[Result]]:
         if calls[0].alone:
@@ -218,26 +224,26 @@ class Dispatcher:
         self, keys: KeyRange, limit: int, partition: str | None, deadline: float
     ) -> Page:
         """Read a page of live entries."""
-        await self._ready()
+        await self._ready(deadline)
         return await _by(deadline, lambda: self.backend.page(keys, limit, partition))
 
     async def page_keys(
         self, keys: KeyRange, limit: int, partition: str | None, deadline: float
     ) -> KeyPage:
         """Read a page of live keys."""
-        await self._ready()
+        await self._ready(deadline)
         return await _by(deadline, lambda: self.backend.page_keys(keys, limit, partition))
 
     async def read_records(self, keys: Sequence[str], deadline: float) -> list[Record | None]:
         """Read live entries of distinct keys."""
         if not keys:
             return []
-        await self._ready()
+        await self._ready(deadline)
         return await _by(deadline, lambda: self.backend.read_records(keys))
 
     async def clear_partition(self, partition: str, deadline: float) -> int:
         """Delete what the partition holds now."""
-        await self._ready()
+        await self._ready(deadline)
         return await _by(
             deadline,
             lambda: self.backend.clear_partition(partition, CLEAR_BATCH),
@@ -246,17 +252,17 @@ class Dispatcher:
 
     async def stats(self, deadline: float) -> Stats:
         """Count the fleet's entries."""
-        await self._ready()
+        await self._ready(deadline)
         return await _by(deadline, self.backend.stats)
 
     async def describe(self, deadline: float) -> dict[str, Any]:
         """Describe the server."""
-        await self._ready()
+        await self._ready(deadline)
         return await _by(deadline, self.backend.describe)
 
     async def sweep(self, deadline: float) -> int:
         """Remove all that has expired, batch by batch."""
-        await self._ready()
+        await self._ready(deadline)
         expired, more = 0, True
         while more:
             step = await _by(deadline, lambda: self.backend.sweep(SWEEP_BATCH), mutates=True)

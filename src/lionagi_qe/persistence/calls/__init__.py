@@ -1,0 +1,1 @@
+"""The calls that a Memory offers, grouped by what they touch."""

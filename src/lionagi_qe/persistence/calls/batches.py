@@ -1,0 +1,100 @@
+"""Calls on many entries at once, each one atomic step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
+from lionagi_qe.persistence import keys as naming
+from lionagi_qe.persistence.backend import Delete, Put
+from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
+from lionagi_qe.persistence.codec import decode, encode
+from lionagi_qe.persistence.entry import INHERIT, Item, check_revision, check_ttl
+from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+
+class BatchCalls(Calls):
+    """Store, read and remove many entries in one round trip."""
+
+    async def store_many(
+        self,
+        items: Mapping[str, Any],
+        ttl: float | timedelta | None = None,
+        partition: str = DEFAULT_PARTITION,
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, int]:
+        """Store all items in one atomic step (per shard on Redis Cluster); return the revisions.
+
+        A value may be an ``Item`` with its own ttl, partition and if_revision; one conflict and
+        nothing is stored. One round trip. BatchTooLargeError above ``max_batch``.
+        """
+        self._check_batch(len(items))
+        ttl_ms = check_ttl(ttl)
+        naming.check_partition(partition)
+        puts = [
+            self._put(key, items[key], ttl_ms, partition)
+            for key in sorted(map(naming.check_key, items))
+        ]
+        size = sum(len(put.payload) for put in puts)
+        if size > MAX_BATCH_BYTES:
+            msg = f"batch of {size} bytes: the limit is {MAX_BATCH_BYTES}; store it in parts"
+            raise BatchTooLargeError(msg)
+        revisions = await self._dispatcher.write_batch(puts, size, self._deadline(timeout))
+        return dict(zip([put.key for put in puts], revisions, strict=True))
+
+    def _put(self, key: str, value: object, ttl_ms: int | None, partition: str) -> Put:
+        if not isinstance(value, Item):
+            return Put(key, encode(value, self._max_value_bytes), partition, ttl_ms)
+        return Put(
+            key,
+            encode(value.value, self._max_value_bytes),
+            partition if value.partition is INHERIT else naming.check_partition(value.partition),
+            ttl_ms if value.ttl is INHERIT else check_ttl(value.ttl),
+            check_revision(value.if_revision),
+        )
+
+    async def retrieve_many(
+        self,
+        keys: Iterable[str],
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Return the values of those keys that exist, in the order asked. One round trip."""
+        wanted = self._distinct(keys)
+        payloads = await self._dispatcher.read_batch(wanted, self._deadline(timeout))
+        return {
+            key: decode(payload)
+            for key, payload in zip(wanted, payloads, strict=True)
+            if payload is not None
+        }
+
+    async def delete_many(
+        self,
+        keys: Iterable[str],
+        *,
+        timeout: float | None = None,
+    ) -> int:
+        """Remove the entries in one atomic step (per shard on Redis Cluster); return how many."""
+        wanted = sorted(self._distinct(keys))
+        deleted = await self._dispatcher.write_batch(
+            [Delete(key) for key in wanted], 0, self._deadline(timeout)
+        )
+        return sum(deleted)
+
+    def _distinct(self, keys: Iterable[str]) -> list[str]:
+        if isinstance(keys, str):
+            msg = f"keys {keys!r}: give a list of keys, not one string"
+            raise InvalidArgumentError(msg)
+        wanted = list(dict.fromkeys(map(naming.check_key, keys)))
+        self._check_batch(len(wanted))
+        return wanted
+
+    def _check_batch(self, size: int) -> None:
+        if size > self._max_batch:
+            msg = f"batch of {size} items: the limit is {self._max_batch}; send it in parts"
+            raise BatchTooLargeError(msg)

@@ -1,0 +1,214 @@
+"""Calls on one entry."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.persistence import keys as naming
+from lionagi_qe.persistence.backend import Add, Delete, Put, Touch
+from lionagi_qe.persistence.calls.base import Calls
+from lionagi_qe.persistence.codec import check_number, decode, decode_as, encode
+from lionagi_qe.persistence.entry import Entry, check_revision, check_ttl, entry_of
+from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from lionagi_qe.persistence.dispatch import Dispatcher
+
+T = TypeVar("T")
+_LONGEST_RETRY_PAUSE = 0.05
+
+
+class EntryCalls(Calls):
+    """Store, read, change and remove one entry; calls made at the same moment travel together."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, timeout: float, max_value_bytes: int, max_batch: int
+    ) -> None:
+        super().__init__(
+            dispatcher, timeout=timeout, max_value_bytes=max_value_bytes, max_batch=max_batch
+        )
+        self._update_locks: weakref.WeakValueDictionary[str, asyncio.Lock]
+        self._update_locks = weakref.WeakValueDictionary()
+
+    async def store(  # noqa: PLR0913 - the contract's own arguments
+        self,
+        key: str,
+        value: Any,  # noqa: ANN401 - any JSON value
+        ttl: float | timedelta | None = None,
+        partition: str = DEFAULT_PARTITION,
+        *,
+        if_revision: int | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Store ``value`` under ``key``, replacing the whole entry; return its new revision.
+
+        Args:
+            key: ``aqe/...``, see ``keys``.
+            value: JSON data, a dataclass or a pydantic model.
+            ttl: seconds (or timedelta) until it expires by the server's clock; None for ever.
+            partition: the group that ``clear_partition`` and searches can name.
+            if_revision: store only if the entry has this revision (0: only if there is none).
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            InvalidKeyError, InvalidValueError, InvalidArgumentError: nothing was sent.
+            RevisionConflictError: the entry has another revision; nothing was changed.
+            BackendUnavailableError: see its ``outcome``.
+
+        """
+        naming.check_key(key)
+        ttl_ms = check_ttl(ttl)
+        if partition != DEFAULT_PARTITION:
+            naming.check_partition(partition)
+        expected = check_revision(if_revision)
+
+        def put() -> Put:
+            payload = encode(value, self._max_value_bytes)
+            return Put(key, payload, partition, ttl_ms, expected)
+
+        return await self._dispatcher.write(key, put, self._deadline(timeout))
+
+    @overload
+    async def retrieve(
+        self,
+        key: str,
+        default: Any = None,  # noqa: ANN401
+        *,
+        timeout: float | None = None,
+    ) -> Any: ...  # noqa: ANN401
+    @overload
+    async def retrieve(
+        self, key: str, default: T | None = None, *, as_type: type[T], timeout: float | None = None
+    ) -> T | None: ...
+    async def retrieve(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        as_type: type[Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Return the value under ``key``, or ``default`` if there is none or it has expired.
+
+        With ``as_type`` (a dataclass, a pydantic model, anything pydantic validates) the value is
+        validated and returned as that; InvalidValueError if it does not fit.
+        """
+        naming.check_key(key)
+        payload = await self._dispatcher.read_payload(key, self._deadline(timeout))
+        if payload is None:
+            return default
+        return decode(payload) if as_type is None else decode_as(payload, as_type)
+
+    async def entry(
+        self,
+        key: str,
+        *,
+        timeout: float | None = None,
+    ) -> Entry | None:
+        """Return the entry with revision, partition and times; None if missing or expired."""
+        naming.check_key(key)
+        record = await self._dispatcher.read_record(key, self._deadline(timeout))
+        return None if record is None else entry_of(record)
+
+    async def exists(self, key: str, *, timeout: float | None = None) -> bool:
+        """Whether a live entry is stored under ``key``; costs what ``retrieve`` costs."""
+        naming.check_key(key)
+        return await self._dispatcher.read_payload(key, self._deadline(timeout)) is not None
+
+    async def delete(
+        self,
+        key: str,
+        *,
+        if_revision: int | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Remove the entry; return whether there was a live one.
+
+        With ``if_revision`` it is removed only at that revision; else, and if it is missing,
+        RevisionConflictError.
+        """
+        naming.check_key(key)
+        operation = Delete(key, check_revision(if_revision))
+        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+
+    async def touch(
+        self,
+        key: str,
+        ttl: float | timedelta | None,
+        *,
+        timeout: float | None = None,
+    ) -> bool:
+        """Let a live entry expire ``ttl`` seconds from now (None: never); return whether it is.
+
+        Value and revision stay as they are.
+        """
+        naming.check_key(key)
+        operation = Touch(key, check_ttl(ttl))
+        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+
+    async def increment(
+        self,
+        key: str,
+        amount: float = 1,
+        *,
+        timeout: float | None = None,
+    ) -> int | float:
+        """Add ``amount`` to the number under ``key`` on the server and return the sum.
+
+        A missing entry counts as 0; partition and expiry stay. Integers are exact; beyond 64 bits
+        and for anything but a number it raises InvalidValueError and changes nothing.
+        """
+        naming.check_key(key)
+        operation = Add(key, check_number(amount))
+        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+
+    async def update(
+        self,
+        key: str,
+        fn: Callable[[Any], Any],
+        default: Any = None,  # noqa: ANN401
+        *,
+        timeout: float | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Replace the value by ``fn(value)`` so that no other writer's change is lost.
+
+        ``fn`` gets the value, or ``default`` if there is none; it may be a coroutine function and
+        may be called again when another writer came first. Partition and expiry stay. An
+        exception from ``fn`` changes nothing. Returns what ``fn`` returned. Two round trips, and
+        two more for each time that it lost a race; RevisionConflictError when ``timeout`` ends.
+        """
+        naming.check_key(key)
+        deadline = self._deadline(timeout)
+        loop = asyncio.get_running_loop()
+        lock = self._update_locks.get(key)
+        if lock is None:
+            lock = self._update_locks[key] = asyncio.Lock()
+        attempt = 0
+        # Coroutines of this process take turns; only other processes can make us try again.
+        async with lock:
+            while True:
+                record = await self._dispatcher.read_record(key, deadline)
+                value = fn(default if record is None else decode(record.payload))
+                if inspect.isawaitable(value):
+                    value = await value
+                payload = encode(value, self._max_value_bytes)
+                revision = 0 if record is None else record.revision
+                put = Put(key, payload, if_revision=revision, keep=True)
+                try:
+                    await self._dispatcher.write(key, lambda put=put: put, deadline)
+                except RevisionConflictError:
+                    pause = random.uniform(0, min(0.001 * 2**attempt, _LONGEST_RETRY_PAUSE))  # noqa: S311
+                    if loop.time() + pause >= deadline:
+                        raise
+                    await asyncio.sleep(pause)
+                    attempt += 1
+                else:
+                    return value
