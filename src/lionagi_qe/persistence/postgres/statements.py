@@ -9,7 +9,11 @@ from __future__ import annotations
 TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
-_LIVE = "gone IS NULL AND (expires_at IS NULL OR expires_at > now())"
+_NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
+# Tombstones have no value. Said so, the partial index of partitions does not offer itself to the
+# planner, which without statistics would take it for look-ups by key and read all of it.
+_LIVE = f"value IS NOT NULL AND {_NOT_EXPIRED}"
+_LIVE_IN_PARTITION = f"partition = $5 AND gone IS NULL AND {_NOT_EXPIRED}"
 _COLUMNS = """entries.key, value, revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
@@ -48,19 +52,12 @@ _TEXTS = {
 SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """,
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
-    # One look-up a key by the primary key: "= ANY" may choose a worse index while the table has
-    # no statistics yet.
     "payloads": f"""
-SELECT wanted.key, e.value FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
-    SELECT value FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
-) AS e
+SELECT key, value FROM {{schema}}.entries WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}
 """,
     "records": f"""
-SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
-    SELECT {_COLUMNS} FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
-) AS e
+SELECT {_COLUMNS} FROM {{schema}}.entries
+WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}
 """,
     "clear": f"""
 WITH doomed AS (
@@ -151,7 +148,7 @@ class Statements:
         """Return the query of a page: $1 fleet, $2 first, $3 before, $4 limit, $5 partition."""
         where = (
             f"FROM {self.schema}.entries WHERE fleet = $1 AND key {'>' if exclusive else '>='} $2 "
-            f"AND key < $3 {'AND partition = $5 ' if partition else ''}AND {_LIVE} "
+            f"AND key < $3 AND {_LIVE_IN_PARTITION if partition else _LIVE} "
             "ORDER BY key LIMIT $4"
         )
         if not values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lionagi_qe.persistence.entry import check_seconds
 from lionagi_qe.persistence.memory import DEFAULT_TIMEOUT, Memory
 from lionagi_qe.persistence.sqlite.backend import MEMORY, SqliteBackend
 
@@ -35,10 +36,10 @@ class SqliteMemory(Memory):
         **settings: Unpack[MemorySettings],
     ) -> None:
         path = os.fspath(path)
-        busy_seconds = settings.get("timeout", DEFAULT_TIMEOUT) * _BUSY_SHARE
+        timeout = check_seconds("timeout", settings.get("timeout", DEFAULT_TIMEOUT))
         backend = SqliteBackend(
             path if path == MEMORY else os.path.abspath(path),  # noqa: PTH100 - no symlinks resolved
             synchronous=synchronous,
-            busy_seconds=busy_seconds,
+            busy_seconds=timeout * _BUSY_SHARE,
         )
         super().__init__(backend, **settings)
