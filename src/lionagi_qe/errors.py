@@ -15,11 +15,13 @@ __all__ = [
     "BackendUnavailableError",
     "BatchTooLargeError",
     "ConfigurationError",
+    "EnvironmentBuildError",
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
     "MemoryClosedError",
     "OutcomeUnknownError",
+    "ProjectError",
     "RevisionConflictError",
     "SchemaError",
     "SchemaMissingError",
@@ -134,3 +136,11 @@ class SchemaMissingError(SchemaError, LookupError):
 
 class SchemaTooNewError(SchemaError):
     """The schema was written by a newer version of this package."""
+
+
+class ProjectError(AqeError, ValueError):
+    """A project, its path or its configuration can't be examined as it is; the user mends it."""
+
+
+class EnvironmentBuildError(AqeError):
+    """The environment that a project's tests need could not be prepared."""

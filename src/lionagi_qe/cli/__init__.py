@@ -1,1 +1,1 @@
-"""The command line: `aqe`."""
+"""The command line: ``aqe``."""

@@ -1,0 +1,39 @@
+"""Cyclomatic complexity of the functions in a file, by radon; the file is parsed, not run."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from radon.complexity import cc_visit
+from radon.visitors import Class, Function
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+TOOL = "radon"
+VERSION = version("radon")
+
+
+def complexities(path: Path) -> tuple[dict[str, int], str | None]:
+    """Return qualified function name -> complexity, and why there are none, if so."""
+    try:
+        blocks = cc_visit(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError, OSError) as error:
+        return {}, f"{TOOL} {VERSION} can't read it: {error}"
+    return dict(_functions(blocks)), None
+
+
+def _functions(blocks: Iterable[Class | Function], inside: str = "") -> Iterator[tuple[str, int]]:
+    for block in blocks:
+        if isinstance(block, Class):
+            name = f"{inside}{block.name}"
+            yield from _functions([*block.methods, *block.inner_classes], f"{name}.")
+        elif not inside and block.classname:
+            # radon lists methods a second time, on their own.
+            continue
+        else:
+            name = f"{inside}{block.name}"
+            yield name, block.complexity
+            yield from _functions(block.closures, f"{name}.")

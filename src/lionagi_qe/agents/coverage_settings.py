@@ -1,0 +1,77 @@
+"""How coverage.py measures the run: the project's own exclusions, our sources and data file."""
+
+from __future__ import annotations
+
+import configparser
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.layout import TEST_FILES
+from lionagi_qe.agents.settings import read_pyproject, read_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lionagi_qe.agents.environment import Environment
+    from lionagi_qe.agents.workspace import Workspace
+
+DATA_FILE = "coverage.data"
+# What a project may say of itself; where it keeps data and what it fails under is not asked.
+_TAKEN = {
+    "run": ("omit", "concurrency", "relative_files"),
+    "report": ("exclude_lines", "exclude_also", "partial_branches", "partial_also", "omit"),
+}
+
+
+def write_rcfile(workspace: Workspace, environment: Environment) -> Path:
+    """Write coverage.py's configuration for a run in this workspace; return its path."""
+    layout = environment.layout
+    parser = configparser.RawConfigParser()
+    for section, options in _own_settings(workspace.source).items():
+        parser[section] = {
+            name: _joined(options[name]) for name in _TAKEN[section] if name in options
+        }
+    if not layout.packages and not layout.modules:
+        sources = [workspace.source]
+    else:
+        sources = [*layout.packages, *(path.parent for path in layout.modules[:1])]
+    omitted = [parser.get(section, "omit", fallback="") for section in ("run", "report")]
+    run = parser["run"]
+    run["branch"] = "true"
+    run["parallel"] = "true"
+    run["data_file"] = str(workspace.artifacts / DATA_FILE)
+    run["source"] = _joined(map(str, sources))
+    run["omit"] = _joined([*TEST_FILES, *(part for part in omitted if part.strip())])
+    run["disable_warnings"] = _joined(["no-data-collected", "module-not-imported"])
+    run["patch"] = _joined(["_exit", "subprocess"] if environment.changeable else ["_exit"])
+    path = workspace.artifacts / "coveragerc"
+    with path.open("w", encoding="utf-8") as file:
+        parser.write(file)
+    return path
+
+
+def _own_settings(source: Path) -> dict[str, dict[str, Any]]:
+    """Return the sections ``run`` and ``report`` of the first file that configures coverage.py."""
+    empty: dict[str, dict[str, Any]] = {"run": {}, "report": {}}
+    for name, prefix in ((".coveragerc", ""), ("setup.cfg", "coverage:"), ("tox.ini", "coverage:")):
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read(source / name, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            continue
+        found = {
+            section: dict(parser[f"{prefix}{section}"])
+            for section in empty
+            if parser.has_section(f"{prefix}{section}")
+        }
+        if found:
+            return empty | found
+    tables = [read_toml(source / ".coveragerc.toml")]
+    tables.append(read_pyproject(source).get("tool", {}).get("coverage", {}))
+    for table in tables:
+        if table:
+            return empty | {section: table[section] for section in empty if section in table}
+    return empty
+
+
+def _joined(value: Any) -> str:  # noqa: ANN401 - a string or strings
+    return value if isinstance(value, str) else "\n" + "\n".join(map(str, value))

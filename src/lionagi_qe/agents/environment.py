@@ -1,0 +1,345 @@
+"""The interpreter that the project's code runs in, with everything its tests need.
+
+By default a cached virtual environment holds what the project declares. With ``--python`` the
+user's own is used as it is, and the tools come from a cached directory behind its packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from platformdirs import user_cache_path
+
+from lionagi_qe.agents.installer import Installer
+from lionagi_qe.agents.layout import Layout, layout_of
+from lionagi_qe.agents.process import allowed_environment
+from lionagi_qe.agents.requirements import Requirements, requirement_inputs, requirements_of
+from lionagi_qe.errors import EnvironmentBuildError, ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from lionagi_qe.agents.workspace import Workspace
+
+TOOLS = ("pytest>=7", "coverage>=7.6")
+INJECTED = Path(__file__).parent / "inject"
+# Raise when environments are built differently, so that old ones are not used.
+_RECIPE = "1"
+_PROBE = """
+import json, sys, importlib
+found = {}
+for name in ("pytest", "coverage"):
+    try:
+        found[name] = getattr(importlib.import_module(name), "__version__", "unknown")
+    except ImportError:
+        found[name] = None
+print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tools": found,
+                  "tag": "%s-%d%d" % ((sys.implementation.name,) + sys.version_info[:2])}))
+"""
+_PROBE_TIMEOUT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An interpreter and how to run the project's code in it.
+
+    Attributes:
+        python: the interpreter.
+        version: of Python.
+        layout: where the project's code is in the workspace.
+        overlay: a directory of tools for the end of ``sys.path``, or None if they are installed.
+        origin: how it came to be, for people.
+        changeable: it is ours, so that tools may write into it.
+        notes: what a reader should know.
+    """
+
+    python: Path
+    version: str
+    layout: Layout
+    overlay: Path | None
+    origin: str
+    changeable: bool
+    notes: tuple[str, ...] = ()
+
+    def command(
+        self, module: str, *arguments: str, record: str = "", rcfile: str = ""
+    ) -> list[str]:
+        """Return the command that runs a module with the tools at hand.
+
+        Args:
+            module: as in ``python -m``.
+            arguments: of the module.
+            record: where the pytest plugin writes its events.
+            rcfile: coverage.py's configuration, to measure the module's run.
+
+        """
+        launcher = [str(self.python), str(INJECTED / "aqe_launch.py")]
+        overlay = "" if self.overlay is None else str(self.overlay)
+        return [*launcher, record, overlay, rcfile, module, *arguments]
+
+    def variables(self, workspace: Workspace, extra: Iterable[str] = ()) -> dict[str, str]:
+        """Return all that the project's code sees of the environment; see ``process``."""
+        variables = allowed_environment(extra)
+        directory = str(self.python.parent)
+        variables |= {
+            "HOME": str(workspace.home),
+            "PATH": os.pathsep.join([directory, variables.get("PATH", os.defpath)]),
+            "PYTHONPATH": os.pathsep.join(map(str, self.layout.roots)),
+            "TMPDIR": str(workspace.temporary),
+            "USERPROFILE": str(workspace.home),
+        }
+        if not self.changeable:
+            variables["PYTHONDONTWRITEBYTECODE"] = "1"
+        if (self.python.parent.parent / "pyvenv.cfg").is_file():
+            variables["VIRTUAL_ENV"] = str(self.python.parent.parent)
+        return variables
+
+
+async def prepare(
+    workspace: Workspace,
+    pyproject: dict[str, Any],
+    python: Path | None,
+    tell: Callable[[str], None],
+) -> Environment:
+    """Return the environment for a project's tests; the first time it takes what installing takes.
+
+    Args:
+        workspace: the copy of the project.
+        pyproject: its metadata.
+        python: the user's own interpreter, or None to use a cached environment.
+        tell: called before anything that takes long.
+
+    Raises:
+        EnvironmentBuildError: it could not be built.
+        ProjectError: the interpreter doesn't run, or the metadata are not valid.
+
+    """
+    if python is not None:
+        return await _given(workspace, python, tell)
+    requirements = requirements_of(workspace.source, pyproject)
+    _check_python(workspace, pyproject)
+    return await _cached(workspace, requirements, tell)
+
+
+def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
+    project = pyproject.get("project", {})
+    wanted = project.get("requires-python") if isinstance(project, dict) else None
+    if wanted is None:
+        return
+    ours = ".".join(map(str, sys.version_info[:3]))
+    try:
+        fits = SpecifierSet(wanted).contains(ours, prereleases=True)
+    except (InvalidSpecifier, TypeError) as error:
+        raise ProjectError(
+            f"{workspace.project / 'pyproject.toml'}: requires-python = {wanted!r} is not valid"
+        ) from error
+    if not fits:
+        raise EnvironmentBuildError(
+            f"the project requires Python {wanted} and aqe runs on {ours}; name an interpreter "
+            "that has the project's dependencies with --python"
+        )
+
+
+async def _cached(
+    workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
+) -> Environment:
+    """Find the environment in the cache, or build it there."""
+    cache = user_cache_path("aqe", appauthor=False) / "environments"
+    pointer = cache / f"{_fingerprint(workspace.source, requirements)}.json"
+    built = _read_pointer(pointer)
+    if built is None:
+        cache.mkdir(parents=True, exist_ok=True)
+        built = await _build(cache, workspace, requirements, tell)
+        _publish(pointer, built)
+        origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
+    else:
+        pointer.touch()
+        origin = f"cached, built with {built['installer']}"
+    python = Path(built["python"])
+    if requirements.installable:
+        _adopt_built_files(python, workspace.source)
+    return Environment(
+        python,
+        built["version"],
+        layout_of(workspace.source),
+        overlay=None,
+        origin=f"{origin}; test requirements: {requirements.origin}",
+        changeable=True,
+        notes=tuple(built["notes"]),
+    )
+
+
+def _fingerprint(source: Path, requirements: Requirements) -> str:
+    """Name an environment after everything that decides what is in it."""
+    digest = hashlib.sha256()
+    parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
+    parts += [str(requirements.installable), *requirements.extras, *requirements.lines]
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    inputs = [*requirement_inputs(source, requirements), *_compiled_sources(source)]
+    for path in sorted(set(inputs)):
+        digest.update(os.path.relpath(path, source).encode(errors="surrogateescape") + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _compiled_sources(source: Path) -> Iterable[Path]:
+    suffixes = {".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pyx", ".rs"}
+    return (path for path in source.rglob("*") if path.suffix in suffixes and path.is_file())
+
+
+def _read_pointer(pointer: Path) -> dict[str, Any] | None:
+    try:
+        built = json.loads(pointer.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # Half a file of a machine that went down: build anew and replace it.
+        return None
+    return built if Path(built["python"]).exists() else None
+
+
+def _publish(pointer: Path, built: dict[str, Any]) -> None:
+    """Make an environment known, in one step: others see all of it or nothing."""
+    draft = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    draft.write_text(json.dumps(built), encoding="utf-8")
+    draft.replace(pointer)
+
+
+async def _build(
+    cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Create an environment; two runs that build the same at once don't meet."""
+    installer = Installer.find()
+    started = time.monotonic()
+    directory = cache / uuid.uuid4().hex
+    tell(f"building an environment with {installer.name} {installer.version}")
+    notes: list[str] = []
+    try:
+        python = await installer.create(directory, workspace)
+        # Files on their own: pip can't mix hashed requirements with others.
+        for file in requirements.files:
+            await installer.install(python, ["-r", str(file)], workspace)
+        if requirements.installable:
+            notes += await _install_project(installer, python, workspace, requirements)
+        await installer.install(python, [*requirements.lines, *TOOLS], workspace)
+        version = probe(python)["version"]
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return {
+        "python": str(python),
+        "version": version,
+        "installer": f"{installer.name} {installer.version}",
+        "seconds": time.monotonic() - started,
+        "notes": notes,
+    }
+
+
+async def _install_project(
+    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+) -> list[str]:
+    """Install the project for its metadata, scripts and dependencies; its code comes from the copy.
+
+    A project that can't be built (an application, say) still gets its dependencies.
+    """
+    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
+    try:
+        await installer.install(python, [f".{extras}"], workspace)
+    except EnvironmentBuildError as error:
+        if requirements.extras:
+            raise
+        if requirements.dependencies:
+            await installer.install(python, requirements.dependencies, workspace)
+        return [f"the project itself was not installed, its tests run from the sources: {error}"]
+    return []
+
+
+def _adopt_built_files(python: Path, source: Path) -> None:
+    """Copy what building made (extension modules, version files) beside the copy's own files."""
+    layout = layout_of(source)
+    site = next(iter((python.parent.parent / "lib").glob("python*/site-packages")), None)
+    if site is None:
+        return
+    for package in layout.packages:
+        for built in (site / package.name).rglob("*"):
+            target = package / built.relative_to(site / package.name)
+            if built.is_file() and not target.exists() and "__pycache__" not in built.parts:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(built, target)
+
+
+async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:
+    """Use the user's interpreter as it is, with the tools that it lacks behind its packages."""
+    found = probe(python)
+    missing = [tool for tool in TOOLS if found["tools"][tool.split(">")[0]] is None]
+    overlay = await _overlay(workspace, python, found["tag"], tell) if missing else None
+    tools = f"; {' and '.join(tool.split('>')[0] for tool in missing)} injected" if missing else ""
+    return Environment(
+        python,
+        found["version"],
+        layout_of(workspace.source),
+        overlay,
+        origin=f"given: {python}, left as it is{tools}",
+        changeable=False,
+    )
+
+
+async def _overlay(
+    workspace: Workspace, python: Path, tag: str, tell: Callable[[str], None]
+) -> Path:
+    """Return a directory with the tools for interpreters like this one."""
+    cache = user_cache_path("aqe", appauthor=False) / "tools"
+    key = hashlib.sha256(" ".join([_RECIPE, *TOOLS, sysconfig.get_platform()]).encode())
+    target = cache / f"{tag}-{key.hexdigest()[:12]}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = cache / uuid.uuid4().hex
+    installer = Installer.find()
+    tell(f"installing tools for {tag} with {installer.name} {installer.version}")
+    try:
+        await installer.install(python, TOOLS, workspace, target=draft)
+        if not target.is_dir():
+            draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def probe(python: Path) -> dict[str, Any]:
+    """Ask an interpreter for its version and which tools it has.
+
+    Raises:
+        ProjectError: it is no Python that runs.
+
+    """
+    env = {**allowed_environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        answer = subprocess.run(  # noqa: S603 - the interpreter that the user names
+            [str(python), "-c", _PROBE],
+            capture_output=True,
+            check=True,
+            env=env,
+            timeout=_PROBE_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
+        return json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise ProjectError(
+            f"{python}: no Python interpreter that runs ({error}); "
+            "name one, for example --python .venv/bin/python"
+        ) from error

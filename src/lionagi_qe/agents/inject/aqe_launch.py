@@ -1,0 +1,33 @@
+"""Runs a module in a target interpreter, with the fleet's tools behind the target's own.
+
+``python aqe_launch.py RECORD OVERLAY RCFILE MODULE ARGUMENTS...``; an empty RECORD, OVERLAY or
+RCFILE leaves that part out. Runs on every Python that pytest runs on, so it uses old syntax and the
+standard library only, and imports nothing of the fleet.
+"""
+
+import runpy
+import sys
+
+
+def main():  # noqa: ANN201 - old interpreters
+    """Put the tools at the end of ``sys.path``, where they hide nothing, and run the module."""
+    record, overlay, rcfile, module = sys.argv[1:5]
+    arguments = sys.argv[5:]
+    sys.path.append(sys.path.pop(0))
+    if overlay:
+        sys.path.append(overlay)
+    if record:
+        import aqe_recorder
+
+        aqe_recorder.open_record(record)
+    if rcfile:
+        from coverage.cmdline import main as coverage
+
+        return coverage(["run", "--rcfile=" + rcfile, "-m", module, *arguments])
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Where a project keeps its code: what to put on the import path, and what to measure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Directories and modules beside a package that hold no product code.
+_BESIDE = re.compile(
+    r"(tests?|testing|test_.*|.*_tests?|unit_?tests|docs?|examples?|samples?|demos?|benchmarks?|"
+    r"perf|scripts|tools|tasks|ci|bin|build|dist|site|venv|env|setup|conftest|noxfile|fabfile|"
+    r"manage|versioneer)"
+)
+TEST_FILES = ("*/tests/*", "*/test/*", "*/test_*.py", "*/*_test.py", "*/conftest.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Import roots and the code below them.
+
+    Attributes:
+        roots: directories for the import path, the likelier first.
+        packages: directories of packages to measure.
+        modules: single-file modules to measure.
+    """
+
+    roots: tuple[Path, ...]
+    packages: tuple[Path, ...]
+    modules: tuple[Path, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The top-level names that the project itself provides."""
+        return frozenset(
+            [package.name for package in self.packages] + [path.stem for path in self.modules]
+        )
+
+
+def layout_of(source: Path) -> Layout:
+    """Look at the tree: ``src/``, else the top directory, else one directory down."""
+    for root in (source / "src", source, *_directories(source)):
+        if not root.is_dir() or (root / "__init__.py").is_file():
+            continue
+        packages = tuple(
+            path
+            for path in _directories(root)
+            if (root.name == "src" or not _BESIDE.fullmatch(path.name)) and _holds_code(path, root)
+        )
+        modules = tuple(
+            path for path in sorted(root.glob("*.py")) if not _BESIDE.fullmatch(path.stem)
+        )
+        if packages or modules:
+            roots = (root,) if root == source else (root, source)
+            return Layout(roots, packages, modules)
+    return Layout((source,), (), ())
+
+
+def _directories(path: Path) -> list[Path]:
+    return sorted(
+        child
+        for child in path.iterdir()
+        if child.is_dir() and child.name.isidentifier() and not child.name.startswith("__")
+    )
+
+
+def _holds_code(path: Path, root: Path) -> bool:
+    """Whether a directory is a package; below ``src`` a namespace package will do."""
+    if (path / "__init__.py").is_file():
+        return True
+    return root.name == "src" and any(path.rglob("*.py"))

@@ -1,0 +1,106 @@
+"""Decides whether a run is good enough, by rules that can be read and from figures that exist."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from lionagi_qe.agents.base import Agent, Findings
+from lionagi_qe.agents.metric import Metric, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lionagi_qe.agents.base import Examination
+
+Verdict = Literal["passed", "failed", "not measured"]
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What one rule says of this run."""
+
+    rule: str
+    verdict: Verdict
+    detail: str
+
+
+class QualityGate(Agent):
+    """Tests pass, coverage is at least what was asked, and what is required was measured."""
+
+    name: ClassVar[str] = "quality-gate"
+    after: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
+    metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}
+
+    async def examine(self, examination: Examination) -> Findings:
+        """Apply every rule; one failed rule fails the gate, whatever was not measured."""
+        rulings = list(_rulings(examination))
+        verdicts = {ruling.verdict for ruling in rulings}
+        source = Source("aqe", version("lionagi-qe-fleet"), "aqe run", examination.workspace.commit)
+        if "failed" in verdicts:
+            metric = source.measured("gate", "failed", "verdict")
+        elif "not measured" in verdicts:
+            first = next(ruling for ruling in rulings if ruling.verdict == "not measured")
+            metric = source.unmeasured("gate", "verdict", f"{first.rule}: {first.detail}")
+        else:
+            metric = source.measured("gate", "passed", "verdict")
+        return Findings(
+            self.name, (metric,), details={"rulings": [asdict(ruling) for ruling in rulings]}
+        )
+
+
+def _rulings(examination: Examination) -> Iterator[Ruling]:
+    settings = examination.settings
+    figures = {
+        metric.name: metric
+        for findings in examination.findings.values()
+        for metric in findings.metrics
+    }
+    yield _tests_pass(examination.findings.get("test-executor"), figures)
+    for name, least in (
+        ("line_coverage", settings.min_coverage),
+        ("branch_coverage", settings.min_branch_coverage),
+    ):
+        if least is not None:
+            yield _at_least(name, least, figures.get(name))
+    for name in settings.required:
+        yield _measured(name, figures.get(name))
+
+
+def _tests_pass(tests: Findings | None, figures: Mapping[str, Metric]) -> Ruling:
+    rule = "all tests pass"
+    collected = figures.get("tests_collected")
+    if tests is None or collected is None or not collected.measured:
+        return Ruling(rule, "not measured", _reason(collected))
+    bad = [
+        test["id"]
+        for test in tests.details["tests"]
+        if test["outcome"] in {"failed", "error", "interrupted"}
+    ]
+    bad += tests.details["uncollectable"]
+    if bad:
+        named = ", ".join(bad[:_MOST_NAMED]) + (", ..." if len(bad) > _MOST_NAMED else "")
+        return Ruling(rule, "failed", f"{len(bad)} did not: {named}")
+    if not tests.details["complete"] or tests.details["exit_code"] != 0:
+        return Ruling(rule, "failed", f"pytest {tests.details['ended']}")
+    return Ruling(rule, "passed", f"{figures['tests_passed'].value} passed")
+
+
+def _at_least(name: str, least: float, metric: Metric | None) -> Ruling:
+    rule = f"{name} is at least {least:g} %"
+    if metric is None or not metric.measured:
+        return Ruling(rule, "not measured", _reason(metric))
+    return Ruling(rule, "passed" if metric.value >= least else "failed", f"{metric.value:.2f} %")
+
+
+def _measured(name: str, metric: Metric | None) -> Ruling:
+    rule = f"{name} is measured"
+    if metric is None or not metric.measured:
+        return Ruling(rule, "not measured", _reason(metric))
+    return Ruling(rule, "passed", f"by {metric.tool} {metric.version}")
+
+
+def _reason(metric: Metric | None) -> str:
+    return "no agent of this run measures it" if metric is None else str(metric.reason)

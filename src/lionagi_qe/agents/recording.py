@@ -1,0 +1,182 @@
+"""From the events that the pytest plugin wrote to one outcome a test."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OUTCOMES = (
+    "passed",
+    "failed",
+    "error",
+    "skipped",
+    "xfailed",
+    "xpassed",
+    "interrupted",
+    "unimportable",
+    "not_run",
+)
+BAD = frozenset({"failed", "error", "interrupted"})
+
+
+@dataclass(slots=True)
+class Test:
+    """One test of one run.
+
+    Attributes:
+        id: pytest's node id.
+        outcome: one of OUTCOMES. "error": its setup or teardown failed. "interrupted": the process
+            ended or was stopped while it ran. "unimportable": it needs a package that is missing.
+        seconds: of setup, call and teardown together.
+        message: why it did not pass.
+        subtests: outcome -> how many.
+        missing: the module it could not import.
+    """
+
+    id: str
+    outcome: str = "not_run"
+    seconds: float = 0.0
+    message: str = ""
+    subtests: Counter[str] = field(default_factory=Counter[str])
+    missing: str | None = None
+
+
+@dataclass(slots=True)
+class Recording:
+    """All that the plugin told about one pytest session.
+
+    Attributes:
+        pytest: its version; None if it never started.
+        plugins: of pytest, name-version.
+        tests: by id, in the order collected.
+        uncollectable: file -> why its tests could not be collected.
+        missing: file -> module that could not be imported there.
+        skipped_modules: how many files skip themselves as a whole.
+        deselected: how many tests the project's options leave out.
+        running: the test under way when the events ended, if any.
+        collected: whether collection came to its end.
+        exit: pytest's exit status; None if the session did not end.
+        internal_error: pytest's own failure.
+    """
+
+    pytest: str | None = None
+    plugins: tuple[str, ...] = ()
+    tests: dict[str, Test] = field(default_factory=dict[str, Test])
+    uncollectable: dict[str, str] = field(default_factory=dict[str, str])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+    skipped_modules: int = 0
+    deselected: int = 0
+    running: str | None = None
+    collected: bool = False
+    exit: int | None = None
+    internal_error: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Recording:
+        """Read the events of a session; a last line that is cut short is left out."""
+        recording = cls()
+        for event in _events(path):
+            recording._take(event)
+        recording._conclude()
+        return recording
+
+    def outcomes(self) -> Counter[str]:
+        """Return outcome -> how many tests."""
+        return Counter(test.outcome for test in self.tests.values())
+
+    def subtests(self) -> Counter[str]:
+        """Return outcome -> how many subtests."""
+        return sum((test.subtests for test in self.tests.values()), Counter[str]())
+
+    def as_details(self) -> list[dict[str, Any]]:
+        """Return the tests as JSON data."""
+        return [asdict(test) for test in self.tests.values()]
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "session":
+                self.pytest, self.plugins = event["pytest"], tuple(event["plugins"])
+            case "collected":
+                self.collected = True
+                self.tests = {name: Test(name) for name in event["ids"]}
+            case "deselected":
+                self.deselected += event["count"]
+            case "uncollectable":
+                self.uncollectable[event["id"]] = event["text"]
+            case "module_skipped":
+                self.skipped_modules += 1
+            case "missing" if event["id"] in self.tests:
+                self.tests[event["id"]].missing = event["module"]
+            case "missing":
+                self.missing[event["id"]] = event["module"]
+            case "start":
+                self.running = event["id"]
+            case "report":
+                self._take_report(self.tests.setdefault(event["id"], Test(event["id"])), event)
+            case "finish":
+                self.running = None
+            case "internal_error":
+                self.internal_error = event["text"]
+            case _:
+                self.exit = event["exit"]
+
+    def _take_report(self, test: Test, event: dict[str, Any]) -> None:
+        if event["subtest"] is not None:
+            test.subtests[event["outcome"]] += 1
+            if event["outcome"] == "failed":
+                test.message += f"{event['subtest']}\n{event['text']}\n"
+            return
+        if event["when"] == "setup":
+            # A plugin may run a test again; its last attempt counts.
+            test.outcome, test.seconds, test.message = "not_run", 0.0, ""
+        test.seconds += event["seconds"]
+        outcome = _outcome_of(event)
+        if outcome is not None and test.outcome not in BAD:
+            test.outcome = outcome
+        if outcome in BAD or outcome in {"skipped", "xfailed"}:
+            test.message += event["text"]
+
+    def _conclude(self) -> None:
+        for test in self.tests.values():
+            if test.outcome == "passed" and test.subtests["failed"]:
+                test.outcome = "failed"
+        if self.running is not None and self.exit is None:
+            self.tests.setdefault(self.running, Test(self.running)).outcome = "interrupted"
+
+
+def _outcome_of(event: dict[str, Any]) -> str | None:
+    """Return what a phase of a test says of the whole; None if it leaves that open."""
+    outcome = event["outcome"]
+    if outcome == "failed":
+        return "failed" if event["when"] == "call" else "error"
+    if outcome == "skipped":
+        return "xfailed" if event["xfail"] else "skipped"
+    if outcome == "passed" and event["when"] == "call":
+        return "xpassed" if event["xfail"] else "passed"
+    return None
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    # Node ids may hold lone surrogates (file names), which no other place accepts.
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield _speakable(json.loads(line))
+
+
+def _speakable(data: Any) -> Any:  # noqa: ANN401 - JSON data
+    if isinstance(data, str):
+        return data if data.isascii() else data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, list):
+        return [_speakable(item) for item in data]
+    if isinstance(data, dict):
+        return {key: _speakable(value) for key, value in data.items()}
+    return data

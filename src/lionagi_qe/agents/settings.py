@@ -1,0 +1,100 @@
+"""What a run is asked for: the command line over ``[tool.aqe]`` of the project."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lionagi_qe.errors import ProjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_TIMEOUT = 600.0
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """The options of one run, as ``[tool.aqe]`` writes them (with dashes).
+
+    Attributes:
+        project: the name under which results are kept; by default the project's own.
+        min_coverage: lowest line coverage that passes, in percent.
+        min_branch_coverage: lowest branch coverage that passes, in percent.
+        required: metrics that must be measured.
+        timeout: most seconds for the test run.
+        pass_env: environment variables that the tests may see.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
+    )
+
+    project: Name | None = None
+    min_coverage: Percent | None = None
+    min_branch_coverage: Percent | None = None
+    required: tuple[Name, ...] = Field(default=(), strict=False)
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_TIMEOUT
+    pass_env: tuple[Name, ...] = Field(default=(), strict=False)
+
+
+def read_pyproject(project: Path) -> dict[str, Any]:
+    """Return the project's ``pyproject.toml``; see read_toml."""
+    return read_toml(project / "pyproject.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says; {} without one.
+
+    Raises:
+        ProjectError: it can't be read or is no TOML.
+
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{path}: no valid TOML: {error}; mend the file") from error
+    except OSError as error:
+        raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any]) -> Settings:
+    """Return the run's settings: ``given`` (by option name, None for not given) goes first.
+
+    Raises:
+        ProjectError: ``[tool.aqe]`` has an unknown option or a value of the wrong type.
+
+    """
+    where = project / "pyproject.toml"
+    tool = pyproject.get("tool", {})
+    table = tool.get("aqe", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise ProjectError(f"{where}: tool.aqe must be a table, written [tool.aqe]")
+    try:
+        settings = Settings.model_validate(table, by_name=False, by_alias=True)
+    except ValidationError as error:
+        raise ProjectError(f"{where}: [tool.aqe] {_complaint(error)}") from error
+    return settings.model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    option = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(name.replace("_", "-") for name in Settings.model_fields))
+        return f"unknown option {option!r}; known: {known}"
+    message = first["msg"]
+    return f"{option} = {first['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,83 @@
+"""``aqe``: the entry point; commands are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, ClassVar
+
+import click
+
+from lionagi_qe.cli.exits import Exit, exit_code_of, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from click import Command, Context
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported on use.
+
+    Listing the commands imports nothing: their one-line helps are written here.
+    """
+
+    # name -> (module, attribute, help)
+    lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
+        "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
+        "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
+    }
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted({*super().list_commands(ctx), *self.lazy})
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """Import a command; UsageError if this installation lacks it."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, attribute, _ = self.lazy[cmd_name]
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise click.UsageError(f"this installation has no command {cmd_name!r}") from error
+
+    def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their helps."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.lazy[name][2]) for name in sorted(self.lazy)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("lionagi-qe-fleet"), prog_name="aqe")
+def cli() -> None:
+    """Quality-engineering agents for Python projects, with one shared memory.
+
+    Exit codes: 0 passed, 1 gate failed, 2 usage, 3 infrastructure (memory, environment),
+    4 a required metric was not measured, 130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
+    try:
+        result = cli.main(args=arguments, prog_name="aqe", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    except (Exception, KeyboardInterrupt) as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        click.echo(f"aqe: {explain(error)}", err=True)
+        return code
+    return result if isinstance(result, int) else Exit.PASSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

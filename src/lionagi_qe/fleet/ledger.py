@@ -1,0 +1,160 @@
+"""What the fleet keeps in its memory: the figures of every run and the history of every test.
+
+``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
+of the last run, and ``aqe/tests/<project>/<test>`` a test's id and its last outcomes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.fleet.comparison import Comparison, compare
+from lionagi_qe.persistence import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lionagi_qe.agents.base import Findings
+    from lionagi_qe.persistence import Entry, Memory
+
+KEPT_RECORDS = 50
+BATCH = 1000
+COMPARED = ("line_coverage", "branch_coverage")
+_LONGEST_SEGMENT = 300
+_ESCAPED = re.compile("[/%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def segment(text: str) -> str:
+    """Return ``text`` as one segment of a key, readable; different texts stay different.
+
+    '/', '%' and what keys may not hold is percent-encoded; what is too long is cut, with a hash.
+    """
+    escaped = _ESCAPED.sub(_percent, text) or "%"
+    if len(escaped.encode()) <= _LONGEST_SEGMENT:
+        return escaped
+    digest = hashlib.sha256(escaped.encode()).hexdigest()[:24]
+    kept = escaped.encode()[: _LONGEST_SEGMENT - len(digest) - 1].decode(errors="ignore")
+    return f"{kept}%{digest}"
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and is unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+
+
+class Ledger:
+    """The part of the memory that belongs to one project.
+
+    Args:
+        memory: where everything is kept.
+        project: the project's name.
+    """
+
+    def __init__(self, memory: Memory, project: str) -> None:
+        self._memory = memory
+        name = segment(project)[:100]
+        self._runs = f"aqe/runs/{name}"
+        self._tests = f"aqe/tests/{name}"
+
+    async def record(self, run: str, findings: Mapping[str, Findings]) -> Comparison | None:
+        """Store a run, and return how it differs from the previous one, if there was one.
+
+        Costs one scan of the tests' histories and a write for each 1,000 tests.
+        """
+        previous = await self._memory.retrieve(f"{self._runs}/latest")
+        await self._store_metrics(run, findings)
+        tests = _tests_of(findings)
+        entries = {
+            entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+        }
+        comparison = None
+        if previous is not None and tests:
+            histories = {test: entry.value["records"] for test, entry in entries.items()}
+            figures = await self._figures(previous, findings)
+            comparison = compare(previous, tests, histories, figures)
+        await self._extend_histories(run, tests, entries)
+        if tests:
+            # Last, so that a run cut short is never compared with.
+            await self._memory.store(f"{self._runs}/latest", run)
+        return comparison
+
+    async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
+        await self._memory.store_many(
+            {
+                f"{self._runs}/{run}/{found.agent}/{segment(metric.name)}": asdict(metric)
+                for found in findings.values()
+                for metric in found.metrics
+            }
+        )
+
+    async def _figures(
+        self, previous: str, findings: Mapping[str, Findings]
+    ) -> dict[str, tuple[float, float]]:
+        now = {
+            f"{self._runs}/{previous}/{found.agent}/{metric.name}": metric
+            for found in findings.values()
+            for metric in found.metrics
+            if metric.name in COMPARED and metric.measured
+        }
+        before = await self._memory.retrieve_many(list(now))
+        return {
+            now[key].name: (metric["value"], now[key].value)
+            for key, metric in before.items()
+            if metric["measured"]
+        }
+
+    async def _extend_histories(
+        self, run: str, tests: Sequence[Mapping[str, Any]], entries: Mapping[str, Entry]
+    ) -> None:
+        for start in range(0, len(tests), BATCH):
+            part = tests[start : start + BATCH]
+            try:
+                await self._memory.store_many(
+                    {
+                        self._key(test): Item(
+                            _extended(_value(entries.get(test["id"])), test, run),
+                            if_revision=_revision(entries.get(test["id"])),
+                        )
+                        for test in part
+                    }
+                )
+            except RevisionConflictError:
+                # Another run of this project ended meanwhile: add to what it wrote.
+                await asyncio.gather(*(self._extend(test, run) for test in part))
+
+    async def _extend(self, test: Mapping[str, Any], run: str) -> None:
+        await self._memory.update(self._key(test), lambda value: _extended(value, test, run))
+
+    def _key(self, test: Mapping[str, Any]) -> str:
+        return f"{self._tests}/{segment(test['id'])}"
+
+
+def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
+    executor = findings.get("test-executor")
+    return [] if executor is None else executor.details.get("tests", [])
+
+
+def _value(entry: Entry | None) -> dict[str, Any] | None:
+    return None if entry is None else entry.value
+
+
+def _revision(entry: Entry | None) -> int:
+    return 0 if entry is None else entry.revision
+
+
+def _extended(value: dict[str, Any] | None, test: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """Return a test's history with this run's record, the oldest left out."""
+    record = {"run": run, "outcome": test["outcome"], "seconds": test["seconds"]}
+    records = [] if value is None else value["records"]
+    return {"id": test["id"], "records": [*records, record][-KEPT_RECORDS:]}

@@ -1,0 +1,178 @@
+"""A run for people: every figure beside the tool that measured it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.fleet.comparison import Comparison
+    from lionagi_qe.fleet.run import Outcome
+
+_MOST_LISTED = 10
+_MESSAGE_LINES = 6
+_ALWAYS = ("tests_passed", "tests_failed")
+_COUNTS = (
+    "tests_passed",
+    "tests_failed",
+    "tests_errors",
+    "tests_interrupted",
+    "tests_not_run",
+    "tests_skipped",
+    "tests_xfailed",
+    "tests_xpassed",
+    "collection_errors",
+)
+_SUBTESTS = ("subtests_passed", "subtests_failed", "subtests_skipped")
+_STYLES = {"passed": "bold green", "failed": "bold red", "not measured": "bold yellow"}
+
+
+def write(outcome: Outcome, console: Console) -> None:
+    """Write the report; plain lines where the console is no terminal."""
+    for line in _lines(outcome):
+        console.print(line, soft_wrap=True, highlight=False)
+    gaps = outcome.detail("coverage-analyzer", "gaps")
+    if gaps:
+        console.print()
+        console.print(_gap_table(gaps, plain=not console.is_terminal))
+    for line in (*_comparison(outcome), *_gate(outcome)):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _lines(outcome: Outcome) -> Iterator[str]:
+    commit = f" at {outcome.commit}" if outcome.commit else ""
+    yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
+    yield f"Python {outcome.environment.version}  {escape(outcome.environment.origin)}"
+    yield ""
+    yield from _tests(outcome)
+    yield from _coverage(outcome)
+    for note in outcome.notes:
+        yield f"[dim]note[/]      {escape(note)}"
+
+
+def _tests(outcome: Outcome) -> Iterator[str]:
+    first = outcome.metric("tests_collected")
+    if first is None or not first.measured:
+        yield f"tests     {_not_measured(first)}"
+        return
+    counts = _counts(outcome, _COUNTS, "tests_")
+    subtests = _counts(outcome, _SUBTESTS, "subtests_")
+    aside = f" (subtests apart: {subtests})" if subtests else ""
+    seconds = outcome.metric("test_seconds")
+    took = f" in {seconds.value:.2f} s" if seconds is not None and seconds.measured else ""
+    yield f"tests     {counts}{aside}{took}  {_source(first)}"
+    for test in outcome.detail("test-executor", "tests"):
+        if test["outcome"] in {"failed", "error", "interrupted"}:
+            yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
+            yield from _message(test["message"])
+    for file, text in dict(outcome.detail("test-executor", "uncollectable")).items():
+        yield f"[red]uncollectable[/] {escape(file)}"
+        yield from _message(text)
+
+
+def _message(text: str) -> Iterator[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    yield from (f"    {escape(line)}" for line in lines[-_MESSAGE_LINES:])
+
+
+def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
+    parts: list[str] = []
+    for name in names:
+        metric = outcome.metric(name)
+        if metric is not None and metric.measured and (metric.value or name in _ALWAYS):
+            label = name.removeprefix(prefix).replace("_", " ")
+            parts.append(f"{metric.value} {label}")
+    return ", ".join(parts)
+
+
+def _coverage(outcome: Outcome) -> Iterator[str]:
+    for label, name, covered, total in (
+        ("lines", "line_coverage", "lines_covered", "lines"),
+        ("branches", "branch_coverage", "branches_covered", "branches"),
+    ):
+        share = outcome.metric(name)
+        if share is None or not share.measured:
+            yield f"{label:<9} {_not_measured(share)}"
+            continue
+        of = [outcome.metric(part) for part in (covered, total)]
+        counts = " of ".join(str(metric.value) for metric in of if metric is not None)
+        yield f"{label:<9} {share.value:.2f} % ({counts})  {_source(share)}"
+
+
+def _source(metric: Metric) -> str:
+    return f"[dim]\\[{escape(metric.tool)} {metric.version}][/]"
+
+
+def _not_measured(metric: Metric | None) -> str:
+    reason = "no agent states it" if metric is None else str(metric.reason)
+    return f"[yellow]not measured[/]: {escape(reason)}"
+
+
+def _gap_table(gaps: Sequence[dict[str, object]], *, plain: bool) -> Table:
+    """Return the largest gaps; missed lines and complexity as coverage.py and radon tell."""
+    title = "Largest coverage gaps (missed lines x complexity)"
+    table = Table(title=title, title_justify="left", box=None if plain else Table().box)
+    for name, justify in (("missed", "right"), ("lines", "right"), ("complexity", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    table.add_column("function", overflow="fold")
+    table.add_column("where", overflow="fold")
+    for gap in gaps[:_MOST_LISTED]:
+        missed = gap["missed_lines"]
+        complexity = gap["complexity"]
+        table.add_row(
+            str(len(missed) if isinstance(missed, list) else missed),
+            str(gap["lines"]),
+            "not measured" if complexity is None else str(complexity),
+            escape(str(gap["function"])),
+            escape(f"{gap['file']}:{gap['line']}"),
+        )
+    return table
+
+
+def _comparison(outcome: Outcome) -> Iterator[str]:
+    comparison = outcome.comparison
+    yield ""
+    if comparison is None:
+        yield "[dim]no earlier run to compare with[/]"
+        return
+    yield f"[bold]since run {comparison.previous}[/]"
+    changes = list(_changes(comparison))
+    yield from changes or ["  nothing changed"]
+
+
+def _changes(comparison: Comparison) -> Iterator[str]:
+    for label, tests in (
+        ("newly failing", comparison.newly_failing),
+        ("fixed", comparison.fixed),
+        ("added", comparison.added),
+        ("lost", comparison.lost),
+    ):
+        if tests:
+            named = ", ".join(escape(test) for test in tests[:_MOST_LISTED])
+            more = ", ..." if len(tests) > _MOST_LISTED else ""
+            yield f"  {label:<14}{len(tests)}: {named}{more}"
+    for test in comparison.slower[:_MOST_LISTED]:
+        yield (
+            f"  {'slower':<14}{escape(test.id)}: {test.seconds:.2f} s, "
+            f"usually {test.usual:.2f} s (median of {test.runs} runs)"
+        )
+    for name, (before, now) in comparison.figures.items():
+        if before != now:
+            yield f"  {name.replace('_', ' '):<14} {before:.2f} % -> {now:.2f} %"
+
+
+def _gate(outcome: Outcome) -> Iterator[str]:
+    yield ""
+    for ruling in outcome.detail("quality-gate", "rulings"):
+        style = _STYLES[ruling["verdict"]]
+        yield f"  [{style}]{ruling['verdict']:<13}[/]{escape(ruling['rule'])}: {escape(ruling['detail'])}"
+    gate = outcome.metric("gate")
+    verdict = gate.value if gate is not None and gate.measured else "not measured"
+    yield f"[bold]gate[/]      [{_STYLES[verdict]}]{verdict}[/]"

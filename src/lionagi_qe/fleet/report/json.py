@@ -1,0 +1,46 @@
+"""A run as one JSON document, for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lionagi_qe.fleet.run import Outcome
+
+SCHEMA = 1
+
+
+def as_json(outcome: Outcome, exit_code: int) -> str:
+    """Return the document; ``schema`` grows when its shape changes."""
+    return json.dumps(_document(outcome, exit_code), indent=2, ensure_ascii=False)
+
+
+def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
+    comparison = outcome.comparison
+    return {
+        "schema": SCHEMA,
+        "run": outcome.run,
+        "project": outcome.project,
+        "path": str(outcome.path),
+        "commit": outcome.commit,
+        "at": outcome.at.isoformat(timespec="seconds"),
+        "memory": outcome.memory,
+        "environment": {
+            "python": outcome.environment.version,
+            "origin": outcome.environment.origin,
+        },
+        "metrics": [
+            {"agent": findings.agent, **asdict(metric)}
+            for findings in outcome.findings.values()
+            for metric in findings.metrics
+        ],
+        "tests": outcome.detail("test-executor", "tests"),
+        "uncollectable": outcome.detail("test-executor", "uncollectable") or {},
+        "files": outcome.detail("coverage-analyzer", "files"),
+        "gate": outcome.detail("quality-gate", "rulings"),
+        "comparison": None if comparison is None else asdict(comparison),
+        "notes": outcome.notes,
+        "exit_code": exit_code,
+    }

@@ -1,0 +1,88 @@
+"""A run's tests as JUnit XML, for CI servers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lionagi_qe.fleet.run import Outcome
+
+# What XML 1.0 can't say.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ELEMENTS = {
+    "failed": "failure",
+    "error": "error",
+    "interrupted": "error",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+    "unimportable": "skipped",
+    "not_run": "skipped",
+}
+_MESSAGES = {
+    "interrupted": "the test process ended while this test ran",
+    "unimportable": "not measured: a module it needs is not installed",
+    "not_run": "not run: the test process ended before",
+    "xfailed": "expected failure",
+}
+
+
+def as_junit(outcome: Outcome) -> bytes:
+    """Return the document; subtests are properties of their test, not cases."""
+    tests = outcome.detail("test-executor", "tests")
+    broken = dict(outcome.detail("test-executor", "uncollectable") or {})
+    elements = Counter(_ELEMENTS.get(test["outcome"], "passed") for test in tests)
+    suite = ET.Element(
+        "testsuite",
+        name=_speakable(outcome.project),
+        tests=str(len(tests) + len(broken)),
+        failures=str(elements["failure"]),
+        errors=str(elements["error"] + len(broken)),
+        skipped=str(elements["skipped"]),
+        time=f"{sum(test['seconds'] for test in tests):.3f}",
+        timestamp=outcome.at.isoformat(timespec="seconds"),
+    )
+    for test in tests:
+        _add_case(suite, test)
+    for file, text in broken.items():
+        case = ET.SubElement(suite, "testcase", classname="", name=_speakable(file), time="0.000")
+        error = ET.SubElement(case, "error", message="could not be collected")
+        error.text = _speakable(text)
+    suites = ET.Element("testsuites")
+    suites.append(suite)
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="utf-8", xml_declaration=True)
+
+
+def _add_case(suite: ET.Element, test: Mapping[str, Any]) -> None:
+    path, _, name = test["id"].partition("::")
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=_speakable(path.removesuffix(".py").replace("/", ".")),
+        name=_speakable(name or path),
+        time=f"{test['seconds']:.3f}",
+    )
+    if test["subtests"]:
+        properties = ET.SubElement(case, "properties")
+        for outcome, count in sorted(test["subtests"].items()):
+            ET.SubElement(properties, "property", name=f"subtests_{outcome}", value=str(count))
+    element = _ELEMENTS.get(test["outcome"])
+    if element is None:
+        return
+    message = _MESSAGES.get(test["outcome"]) or _last_line(test["message"])
+    child = ET.SubElement(case, element, message=_speakable(message))
+    child.text = _speakable(test["message"])
+
+
+def _last_line(message: str) -> str:
+    lines = [line for line in message.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def _speakable(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)
