@@ -2,6 +2,7 @@
 
 Each statement is one round trip and commits by itself, so ``now()`` is its own start. All names
 are qualified: nothing depends on the session, so a transaction-mode pooler may sit between.
+``fleet = $1`` means the primary key, ``fleet + 0 = $1`` one of the other indexes (see the schema).
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 _NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
-# Tombstones have no value. Said so, the partial index of partitions does not offer itself to the
-# planner, which without statistics would take it for look-ups by key and read all of it.
-_LIVE = f"value IS NOT NULL AND {_NOT_EXPIRED}"
-_LIVE_IN_PARTITION = f"partition = $5 AND gone IS NULL AND {_NOT_EXPIRED}"
+_LIVE = f"gone IS NULL AND {_NOT_EXPIRED}"
 _COLUMNS = """entries.key, value, revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
@@ -52,24 +50,30 @@ _TEXTS = {
 SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """,
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
+    # One look-up a key: "= ANY" may become a filter over all of the fleet.
     "payloads": f"""
-SELECT key, value FROM {{schema}}.entries WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}
+SELECT wanted.key, e.value FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT value FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+) AS e
 """,
     "records": f"""
-SELECT {_COLUMNS} FROM {{schema}}.entries
-WHERE fleet = $1 AND key = ANY ($2::text[]) AND {_LIVE}
+SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+) AS e
 """,
     "clear": f"""
 WITH doomed AS (
-    SELECT key, expires_at IS NULL OR expires_at > now() AS live
+    SELECT ctid, key, {_NOT_EXPIRED} AS live
     FROM {{schema}}.entries
-    WHERE fleet = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
+    WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
     ORDER BY key LIMIT $5 FOR UPDATE
 ), buried AS (
-    UPDATE {{schema}}.entries e
-    SET value = NULL, gone = CASE WHEN doomed.live THEN 1 ELSE 2 END, updated_at = now(),
+    UPDATE {{schema}}.entries
+    SET value = NULL, gone = CASE WHEN {_NOT_EXPIRED} THEN 1 ELSE 2 END, updated_at = now(),
         revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE}
-    FROM doomed WHERE e.fleet = $1 AND e.key = doomed.key
+    WHERE ctid = ANY (ARRAY (SELECT ctid FROM doomed))
 )
 SELECT count(*) FILTER (WHERE live), count(*), max(key) FROM doomed
 """,
@@ -80,28 +84,28 @@ WHERE id = $1 AND swept_at <= now() - $2::bigint * interval '1 millisecond' RETU
 """,
     "sweep": f"""
 WITH due AS (
-    SELECT key, gone FROM {{schema}}.entries
-    WHERE fleet = $1 AND expires_at <= now()
+    SELECT ctid, gone FROM {{schema}}.entries
+    WHERE fleet + 0 = $1 AND expires_at <= now()
     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), forgotten AS (
-    DELETE FROM {{schema}}.entries e USING due
-    WHERE e.fleet = $1 AND e.key = due.key AND due.gone IS NOT NULL
+    DELETE FROM {{schema}}.entries
+    WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NOT NULL))
 ), buried AS (
-    UPDATE {{schema}}.entries e
+    UPDATE {{schema}}.entries
     SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
         expires_at = now() + {TOMBSTONE}
-    FROM due WHERE e.fleet = $1 AND e.key = due.key AND due.gone IS NULL
+    WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NULL))
 )
 SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
 """,
     # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
     "count": """
 WITH RECURSIVE p AS (
-    (SELECT partition FROM {schema}.entries WHERE fleet = $1 AND gone IS NULL
+    (SELECT partition FROM {schema}.entries WHERE fleet + 0 = $1 AND gone IS NULL
      ORDER BY partition LIMIT 1)
     UNION ALL
     SELECT (SELECT e.partition FROM {schema}.entries e
-            WHERE e.fleet = $1 AND e.gone IS NULL AND e.partition > p.partition
+            WHERE e.fleet + 0 = $1 AND e.gone IS NULL AND e.partition > p.partition
             ORDER BY e.partition LIMIT 1)
     FROM p WHERE p.partition IS NOT NULL
 )
@@ -110,13 +114,13 @@ SELECT p.partition, c.rows, c.expired, c.bytes FROM p CROSS JOIN LATERAL (
     FROM (
         SELECT octet_length(e.value) AS bytes, e.expires_at <= now() AS expired
         FROM {schema}.entries e
-        WHERE e.fleet = $1 AND e.partition = p.partition AND e.gone IS NULL LIMIT $2
+        WHERE e.fleet + 0 = $1 AND e.partition = p.partition AND e.gone IS NULL LIMIT $2
     ) AS counted
 ) AS c WHERE p.partition IS NOT NULL
 """,
     "estimate": """
 EXPLAIN (FORMAT JSON) SELECT 1 FROM {schema}.entries
-WHERE fleet = $1 AND partition = $2 AND gone IS NULL
+WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL
 """,
     "server": """
 SELECT current_setting('server_version') AS version,
@@ -146,10 +150,10 @@ class Statements:
 
     def page(self, *, values: bool, exclusive: bool, partition: bool) -> str:
         """Return the query of a page: $1 fleet, $2 first, $3 before, $4 limit, $5 partition."""
+        fleet = "fleet + 0 = $1 AND partition = $5" if partition else "fleet = $1"
         where = (
-            f"FROM {self.schema}.entries WHERE fleet = $1 AND key {'>' if exclusive else '>='} $2 "
-            f"AND key < $3 AND {_LIVE_IN_PARTITION if partition else _LIVE} "
-            "ORDER BY key LIMIT $4"
+            f"FROM {self.schema}.entries WHERE {fleet} AND key {'>' if exclusive else '>='} $2 "
+            f"AND key < $3 AND {_LIVE} ORDER BY key LIMIT $4"
         )
         if not values:
             return f"SELECT key {where}"

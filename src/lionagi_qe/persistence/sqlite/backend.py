@@ -125,6 +125,10 @@ class SqliteBackend:
     async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
         return await cast("ConnectionThread", self._reader).run(job)
 
+    async def _read_snapshot(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Do a job of several statements on one state of the file."""
+        return await self._read(lambda connection: in_transaction(connection, job, kind="DEFERRED"))
+
     def _apply(
         self,
         connection: apsw.Connection,
@@ -260,7 +264,7 @@ class SqliteBackend:
             bound = {"fleet": self._fleet, "now": now()}
             return [connection.execute(sql.FIND_VALUE, {**bound, "key": key}).get for key in keys]
 
-        return await self._read(read)
+        return await (self._read(read) if len(keys) == 1 else self._read_snapshot(read))
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look each key up."""
@@ -270,7 +274,7 @@ class SqliteBackend:
             rows = (connection.execute(sql.FIND, {**bound, "key": key}).get for key in keys)
             return [row and Record(*row) for row in rows]
 
-        return await self._read(read)
+        return await self._read_snapshot(read)
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read rows until the limit, or until their values fill MAX_PAGE_BYTES."""
@@ -313,7 +317,7 @@ class SqliteBackend:
 
     async def stats(self) -> Stats:
         """Count each partition, up to EXACT_COUNT_LIMIT rows; estimate what is beyond."""
-        return await self._read(self._count)
+        return await self._read_snapshot(self._count)
 
     def _count(self, connection: apsw.Connection) -> Stats:
         bound = {"fleet": self._fleet, "now": now(), "limit": EXACT_COUNT_LIMIT + 1}

@@ -23,9 +23,14 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def in_transaction(connection: apsw.Connection, job: Callable[[apsw.Connection], T]) -> T:
-    """Do ``job`` in a transaction that holds the write lock; undo it if it raises."""
-    connection.execute("BEGIN IMMEDIATE")
+def in_transaction(
+    connection: apsw.Connection, job: Callable[[apsw.Connection], T], kind: str = "IMMEDIATE"
+) -> T:
+    """Do ``job`` in a transaction that holds the write lock at once; undo it if it raises.
+
+    ``kind`` "DEFERRED" takes no lock: all that is read is of one state.
+    """
+    connection.execute(f"BEGIN {kind}")
     try:
         result = job(connection)
         connection.execute("COMMIT")

@@ -23,9 +23,14 @@ CREATE TABLE {schema}.entries (
     PRIMARY KEY (fleet, key)
 );
 
-CREATE INDEX entries_by_partition ON {schema}.entries (fleet, partition, key) WHERE gone IS NULL;
-CREATE INDEX entries_by_expiry ON {schema}.entries (fleet, expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX entries_by_revision ON {schema}.entries (fleet, revision);
+-- Each query names the index that it means: "fleet = x" fits the primary key alone, "fleet + 0 = x"
+-- only these. The planner would else believe, of a fleet newer than its statistics, that any index
+-- which begins with the fleet finds one row, and read all of the fleet for each key.
+CREATE INDEX entries_by_partition ON {schema}.entries ((fleet + 0), partition, key)
+    WHERE gone IS NULL;
+CREATE INDEX entries_by_expiry ON {schema}.entries ((fleet + 0), expires_at)
+    WHERE expires_at IS NOT NULL;
+CREATE INDEX entries_by_revision ON {schema}.entries ((fleet + 0), revision);
 
 -- Adds JSON numbers given as text. Null when the sum fits neither 64 bits nor a float.
 CREATE FUNCTION {schema}.add_numbers(a text, b text) RETURNS text
