@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    Block = Class | Function
+
 TOOL = "radon"
 VERSION = version("radon")
 
@@ -25,7 +27,7 @@ def complexities(path: Path) -> tuple[dict[str, int], str | None]:
     return dict(_functions(blocks)), None
 
 
-def _functions(blocks: Iterable[Class | Function], inside: str = "") -> Iterator[tuple[str, int]]:
+def _functions(blocks: Iterable[Block], inside: str = "") -> Iterator[tuple[str, int]]:
     for block in blocks:
         if isinstance(block, Class):
             name = f"{inside}{block.name}"

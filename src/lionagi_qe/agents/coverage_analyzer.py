@@ -6,9 +6,8 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents import process
+from lionagi_qe.agents import complexity, process
 from lionagi_qe.agents.base import Agent, Findings, Step
-from lionagi_qe.agents.complexity import complexities
 from lionagi_qe.agents.metric import Source
 
 if TYPE_CHECKING:
@@ -56,12 +55,11 @@ class CoverageAnalyzer(Agent):
             file["executed_lines"] for file in report["files"].values()
         ):
             return self._unmeasured(source, _nothing_ran(examination))
-        files = _files(report)
         gaps, ungraded = _gaps(report, examination.workspace.source)
         return Findings(
             self.name,
             tuple(self._measure(source, totals, gaps)),
-            details={"files": files, "gaps": gaps},
+            details={"files": _files(report), "gaps": gaps or []},
             notes=tuple(ungraded),
         )
 
@@ -72,7 +70,7 @@ class CoverageAnalyzer(Agent):
         )
 
     def _measure(
-        self, source: Source, totals: dict[str, Any], gaps: list[dict[str, Any]]
+        self, source: Source, totals: dict[str, Any], gaps: list[dict[str, Any]] | None
     ) -> list[Metric]:
         values: dict[str, Any] = {
             "line_coverage": percent(totals["covered_lines"], totals["num_statements"]),
@@ -81,14 +79,28 @@ class CoverageAnalyzer(Agent):
             "lines_covered": totals["covered_lines"],
             "branches": totals["num_branches"],
             "branches_covered": totals["covered_branches"],
-            "gaps": gaps[:MOST_GAPS],
+            "gaps": None if gaps is None else gaps[:MOST_GAPS],
         }
+        graded = Source(
+            f"{source.tool} + {complexity.TOOL}",
+            f"{source.version} + {complexity.VERSION}",
+            source.command,
+            source.commit,
+        )
         return [
-            source.unmeasured(name, unit, f"the code has no {name.partition('_')[0]}es")
-            if values[name] is None
-            else source.measured(name, values[name], unit)
+            _metric(graded if name == "gaps" else source, name, values[name], unit)
             for name, unit in self.metrics.items()
         ]
+
+
+def _metric(source: Source, name: str, value: Any, unit: str) -> Metric:  # noqa: ANN401
+    if value is not None:
+        return source.measured(name, value, unit)
+    if name == "gaps":
+        reason = f"coverage.py {source.version} does not tell functions apart; use 7.6 or newer"
+    else:
+        reason = "the code has no branches" if name.startswith("branch") else "there is no code"
+    return source.unmeasured(name, unit, reason)
 
 
 def percent(covered: int, total: int) -> float | None:
@@ -102,7 +114,7 @@ def _no_run(tests: Findings | None) -> str | None:
         return "the test run failed, so nothing was covered"
     collected = tests.metric("tests_collected")
     if collected is None or not collected.measured:
-        return f"the tests were not measured: {collected.reason if collected else 'no figures'}"
+        return "the tests were not measured"
     if not tests.details["complete"]:
         return f"the test run did not come to its end (it {tests.details['ended']})"
     return None
@@ -145,22 +157,24 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _gaps(report: dict[str, Any], source: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _gaps(report: dict[str, Any], source: Path) -> tuple[list[dict[str, Any]] | None, list[str]]:
     """Return the functions with missed lines or branches, ranked, and files without complexity.
 
     The rank is missed lines times cyclomatic complexity: what is both long and tangled comes first.
     """
+    if not all("functions" in file for file in report["files"].values()):
+        return None, []
     gaps: list[dict[str, Any]] = []
     ungraded: list[str] = []
     for name, file in report["files"].items():
         missed = {
             function: region
-            for function, region in file.get("functions", {}).items()
+            for function, region in file["functions"].items()
             if region["missing_lines"] or region.get("missing_branches")
         }
         if not missed:
             continue
-        known, problem = complexities(source / name)
+        known, problem = complexity.complexities(source / name)
         if problem is not None:
             ungraded.append(f"complexity of {_posix(name)} not measured: {problem}")
         gaps += [
@@ -170,18 +184,22 @@ def _gaps(report: dict[str, Any], source: Path) -> tuple[list[dict[str, Any]], l
     return sorted(gaps, key=_rank), ungraded
 
 
-def _gap(
-    file: str, function: str, region: dict[str, Any], complexity: int | None
-) -> dict[str, Any]:
+def _gap(file: str, function: str, region: dict[str, Any], tangle: int | None) -> dict[str, Any]:
     return {
         "file": file,
         "function": function or "(module)",
-        "line": region.get("start_line") or min(region["missing_lines"], default=1),
+        "line": _first_line(region),
         "missed_lines": region["missing_lines"],
         "lines": region["summary"]["num_statements"],
         "missed_branches": len(region.get("missing_branches", [])),
-        "complexity": complexity,
+        "complexity": tangle,
     }
+
+
+def _first_line(region: dict[str, Any]) -> int:
+    missed: list[int] = region["missing_lines"]
+    executed: list[int] = region["executed_lines"]
+    return region.get("start_line") or min(missed + executed, default=1)
 
 
 def _rank(gap: dict[str, Any]) -> tuple[int, int, str, int]:

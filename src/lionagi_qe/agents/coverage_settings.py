@@ -30,19 +30,25 @@ def write_rcfile(workspace: Workspace, environment: Environment) -> Path:
         parser[section] = {
             name: _joined(options[name]) for name in _TAKEN[section] if name in options
         }
-    if not layout.packages and not layout.modules:
-        sources = [workspace.source]
+    if layout.packages and not layout.modules:
+        sources, beside = layout.packages, ()
     else:
-        sources = [*layout.packages, *(path.parent for path in layout.modules[:1])]
+        sources, beside = layout.roots[:1], layout.beside
+    tests = [f"{workspace.source}/{pattern}" for pattern in TEST_FILES]
     omitted = [parser.get(section, "omit", fallback="") for section in ("run", "report")]
     run = parser["run"]
     run["branch"] = "true"
     run["parallel"] = "true"
     run["data_file"] = str(workspace.artifacts / DATA_FILE)
     run["source"] = _joined(map(str, sources))
-    run["omit"] = _joined([*TEST_FILES, *(part for part in omitted if part.strip())])
+    run["omit"] = _joined(
+        [*tests, *map(_pattern, beside), *(part for part in omitted if part.strip())]
+    )
     run["disable_warnings"] = _joined(["no-data-collected", "module-not-imported"])
     run["patch"] = _joined(["_exit", "subprocess"] if environment.changeable else ["_exit"])
+    if not parser.has_section("report"):
+        parser.add_section("report")
+    parser["report"]["include_namespace_packages"] = "true"
     path = workspace.artifacts / "coveragerc"
     with path.open("w", encoding="utf-8") as file:
         parser.write(file)
@@ -71,6 +77,10 @@ def _own_settings(source: Path) -> dict[str, dict[str, Any]]:
         if table:
             return empty | {section: table[section] for section in empty if section in table}
     return empty
+
+
+def _pattern(path: Path) -> str:
+    return f"{path}/*" if path.is_dir() else str(path)
 
 
 def _joined(value: Any) -> str:  # noqa: ANN401 - a string or strings

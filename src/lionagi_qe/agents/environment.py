@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
+from lionagi_qe.agents.built_files import adopt_built_files, build_inputs, set_aside_sources
 from lionagi_qe.agents.installer import Installer
 from lionagi_qe.agents.layout import Layout, layout_of
 from lionagi_qe.agents.process import allowed_environment
@@ -99,7 +100,6 @@ class Environment:
             "PATH": os.pathsep.join([directory, variables.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(map(str, self.layout.roots)),
             "TMPDIR": str(workspace.temporary),
-            "USERPROFILE": str(workspace.home),
         }
         if not self.changeable:
             variables["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -168,11 +168,10 @@ async def _cached(
     else:
         pointer.touch()
         origin = f"cached, built with {built['installer']}"
-    python = Path(built["python"])
-    if requirements.installable:
-        _adopt_built_files(python, workspace.source)
+    directory = Path(built["directory"])
+    adopt_built_files(directory, workspace.source)
     return Environment(
-        python,
+        directory / "bin" / "python",
         built["version"],
         layout_of(workspace.source),
         overlay=None,
@@ -189,16 +188,11 @@ def _fingerprint(source: Path, requirements: Requirements) -> str:
     parts += [str(requirements.installable), *requirements.extras, *requirements.lines]
     for part in parts:
         digest.update(part.encode() + b"\0")
-    inputs = [*requirement_inputs(source, requirements), *_compiled_sources(source)]
+    inputs = [*requirement_inputs(source, requirements), *build_inputs(source)]
     for path in sorted(set(inputs)):
         digest.update(os.path.relpath(path, source).encode(errors="surrogateescape") + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:32]
-
-
-def _compiled_sources(source: Path) -> Iterable[Path]:
-    suffixes = {".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pyx", ".rs"}
-    return (path for path in source.rglob("*") if path.suffix in suffixes and path.is_file())
 
 
 def _read_pointer(pointer: Path) -> dict[str, Any] | None:
@@ -209,7 +203,7 @@ def _read_pointer(pointer: Path) -> dict[str, Any] | None:
     except ValueError:
         # Half a file of a machine that went down: build anew and replace it.
         return None
-    return built if Path(built["python"]).exists() else None
+    return built if Path(built["directory"]).exists() else None
 
 
 def _publish(pointer: Path, built: dict[str, Any]) -> None:
@@ -233,15 +227,18 @@ async def _build(
         # Files on their own: pip can't mix hashed requirements with others.
         for file in requirements.files:
             await installer.install(python, ["-r", str(file)], workspace)
+        others = [*requirements.lines, *TOOLS]
         if requirements.installable:
-            notes += await _install_project(installer, python, workspace, requirements)
-        await installer.install(python, [*requirements.lines, *TOOLS], workspace)
+            notes += await _install_project(installer, python, workspace, requirements, others)
+            set_aside_sources(directory, workspace.source)
+        else:
+            await installer.install(python, others, workspace)
         version = probe(python)["version"]
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
     return {
-        "python": str(python),
+        "directory": str(directory),
         "version": version,
         "installer": f"{installer.name} {installer.version}",
         "seconds": time.monotonic() - started,
@@ -250,36 +247,25 @@ async def _build(
 
 
 async def _install_project(
-    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+    installer: Installer,
+    python: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    others: list[str],
 ) -> list[str]:
-    """Install the project for its metadata, scripts and dependencies; its code comes from the copy.
+    """Install the project with what it needs, for its metadata, scripts and built files.
 
     A project that can't be built (an application, say) still gets its dependencies.
     """
     extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
     try:
-        await installer.install(python, [f".{extras}"], workspace)
+        await installer.install(python, [f".{extras}", *others], workspace)
     except EnvironmentBuildError as error:
         if requirements.extras:
             raise
-        if requirements.dependencies:
-            await installer.install(python, requirements.dependencies, workspace)
+        await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]
     return []
-
-
-def _adopt_built_files(python: Path, source: Path) -> None:
-    """Copy what building made (extension modules, version files) beside the copy's own files."""
-    layout = layout_of(source)
-    site = next(iter((python.parent.parent / "lib").glob("python*/site-packages")), None)
-    if site is None:
-        return
-    for package in layout.packages:
-        for built in (site / package.name).rglob("*"):
-            target = package / built.relative_to(site / package.name)
-            if built.is_file() and not target.exists() and "__pycache__" not in built.parts:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(built, target)
 
 
 async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.process import Completed, allowed_environment, run
@@ -16,6 +15,7 @@ from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lionagi_qe.agents.workspace import Workspace
 
@@ -32,7 +32,6 @@ _INSTALLER_VARIABLES = (
     "SSL_CERT_FILE",
     "TMPDIR",
     "USER",
-    "USERPROFILE",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
@@ -96,7 +95,7 @@ class Installer:
             timeout=_INSTALL_TIMEOUT,
         )
         _check(completed, f"no virtual environment could be created with {base}")
-        return directory / ("Scripts" if os.name == "nt" else "bin") / "python"
+        return directory / "bin" / "python"
 
     async def install(
         self,
@@ -167,7 +166,7 @@ def _check(completed: Completed, problem: str, workspace: Workspace | None = Non
 
 def _complaint(output: str) -> str:
     """Pick the line of an installer's output that tells what went wrong."""
-    lines = [line.strip(" │×╰─▶├") for line in output.splitlines()]
+    lines = [line.strip(" \u2502\u00d7\u2570\u2500\u25b6\u251c") for line in output.splitlines()]
     telling = [line for line in lines if line.lower().startswith(("error:", "because", "failed"))]
     said = telling or [line for line in lines if line]
     return said[-1][:500] if said else ""

@@ -15,7 +15,7 @@ _BESIDE = re.compile(
     r"perf|scripts|tools|tasks|ci|bin|build|dist|site|venv|env|setup|conftest|noxfile|fabfile|"
     r"manage|versioneer)"
 )
-TEST_FILES = ("*/tests/*", "*/test/*", "*/test_*.py", "*/*_test.py", "*/conftest.py")
+TEST_FILES = ("**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.py", "**/conftest.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class Layout:
     modules: tuple[Path, ...]
 
     @property
+    def beside(self) -> tuple[Path, ...]:
+        """What lies in the first root and is none of the code."""
+        known = {*self.packages, *self.modules}
+        return tuple(path for path in sorted(self.roots[0].iterdir()) if path not in known)
+
+    @property
     def names(self) -> frozenset[str]:
         """The top-level names that the project itself provides."""
         return frozenset(
@@ -42,13 +48,14 @@ class Layout:
 
 def layout_of(source: Path) -> Layout:
     """Look at the tree: ``src/``, else the top directory, else one directory down."""
-    for root in (source / "src", source, *_directories(source)):
+    below = [path for path in _directories(source) if not _BESIDE.fullmatch(path.name)]
+    for root in (source / "src", source, *below):
         if not root.is_dir() or (root / "__init__.py").is_file():
             continue
         packages = tuple(
             path
             for path in _directories(root)
-            if (root.name == "src" or not _BESIDE.fullmatch(path.name)) and _holds_code(path, root)
+            if (root.name == "src" or not _BESIDE.fullmatch(path.name)) and any(path.rglob("*.py"))
         )
         modules = tuple(
             path for path in sorted(root.glob("*.py")) if not _BESIDE.fullmatch(path.stem)
@@ -65,10 +72,3 @@ def _directories(path: Path) -> list[Path]:
         for child in path.iterdir()
         if child.is_dir() and child.name.isidentifier() and not child.name.startswith("__")
     )
-
-
-def _holds_code(path: Path, root: Path) -> bool:
-    """Whether a directory is a package; below ``src`` a namespace package will do."""
-    if (path / "__init__.py").is_file():
-        return True
-    return root.name == "src" and any(path.rglob("*.py"))

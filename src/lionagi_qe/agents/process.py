@@ -1,4 +1,7 @@
-"""Runs the project's code: a process of its own, few variables, limits, and none left behind."""
+"""Runs the project's code: a process of its own, few variables, limits, and none left behind.
+
+For POSIX systems: process groups and their signals do the work.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,12 @@ MARKER = "AQE_PROCESS"
 # What programs need to find themselves and to speak the user's language; no credentials.
 ALLOWED_VARIABLES = frozenset(
     {
-        "COMSPEC",
         "CI",
         "LANG",
         "LANGUAGE",
         "LD_LIBRARY_PATH",
         "PATH",
-        "PATHEXT",
-        "SYSTEMDRIVE",
-        "SYSTEMROOT",
         "TZ",
-        "WINDIR",
     }
 )
 ALLOWED_PREFIX = "LC_"
@@ -143,7 +141,7 @@ async def _wait(
             watch()
         if deadline is not None and time.monotonic() > deadline:
             return f"it ran longer than {timeout:g} s"
-        if log.stat().st_size > MAX_OUTPUT_BYTES:
+        if _size(log) > MAX_OUTPUT_BYTES:
             return f"it printed more than {MAX_OUTPUT_BYTES // 1024**2} MiB"
 
 
@@ -176,6 +174,10 @@ def _marked(marker: str) -> list[int]:
             if wanted in entry.read_bytes().split(b"\0"):
                 found.append(int(entry.parent.name))
     return found
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size
 
 
 def _tail(log: Path) -> str:

@@ -102,6 +102,21 @@ class Recording:
         match event["event"]:
             case "session":
                 self.pytest, self.plugins = event["pytest"], tuple(event["plugins"])
+            case "missing" if event["id"] in self.tests:
+                self.tests[event["id"]].missing = event["module"]
+            case "missing":
+                self.missing[event["id"]] = event["module"]
+            case "internal_error":
+                self.internal_error = event["text"]
+            case "end":
+                self.exit = event["exit"]
+            case "start" | "report" | "finish":
+                self._take_test(event)
+            case _:
+                self._take_collection(event)
+
+    def _take_collection(self, event: dict[str, Any]) -> None:
+        match event["event"]:
             case "collected":
                 self.collected = True
                 self.tests = {name: Test(name) for name in event["ids"]}
@@ -109,22 +124,17 @@ class Recording:
                 self.deselected += event["count"]
             case "uncollectable":
                 self.uncollectable[event["id"]] = event["text"]
-            case "module_skipped":
+            case _:
                 self.skipped_modules += 1
-            case "missing" if event["id"] in self.tests:
-                self.tests[event["id"]].missing = event["module"]
-            case "missing":
-                self.missing[event["id"]] = event["module"]
+
+    def _take_test(self, event: dict[str, Any]) -> None:
+        match event["event"]:
             case "start":
                 self.running = event["id"]
             case "report":
                 self._take_report(self.tests.setdefault(event["id"], Test(event["id"])), event)
-            case "finish":
-                self.running = None
-            case "internal_error":
-                self.internal_error = event["text"]
             case _:
-                self.exit = event["exit"]
+                self.running = None
 
     def _take_report(self, test: Test, event: dict[str, Any]) -> None:
         if event["subtest"] is not None:

@@ -201,5 +201,7 @@ def requirement_inputs(project: Path, requirements: Requirements) -> Iterator[Pa
         seen.add(path)
         yield path
         text = path.read_text(encoding="utf-8", errors="replace")
-        included = re.findall(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]+(\S+)", text, re.M)
+        included = re.findall(
+            r"^\s*(?:-r|-c|--requirement|--constraint)[ =]+(\S+)", text, re.MULTILINE
+        )
         waiting += [path.parent / name for name in included]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -71,7 +72,8 @@ class Workspace:
 
         """
         root = Path(tempfile.mkdtemp(prefix="aqe-")).resolve()
-        source = root / "project" / (project.name or "project")
+        # Tools read patterns in paths, so the copy's name has no special characters.
+        source = root / "project" / (re.sub(r"[^\w.-]", "_", project.name) or "project")
         workspace = cls(project, root, source, root / "artifacts", commit_of(project))
         try:
             for directory in (workspace.artifacts, workspace.home, workspace.temporary):

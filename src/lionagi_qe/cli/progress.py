@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from lionagi_qe.agents.base import Progress, Step
 
 
 @contextmanager
-def showing(*, quiet: bool) -> Iterator[Progress]:
+def showing(*, quiet: bool) -> Generator[Progress]:
     """Yield what agents report their progress to."""
     console = Console(stderr=True, quiet=quiet, emoji=False)
     if console.is_terminal and not quiet:

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from platformdirs import user_state_path
 from rich.console import Console
 
 from lionagi_qe.agents.settings import read_pyproject, settings_of
-from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.errors import ProjectError
 from lionagi_qe.fleet import run as fleet
@@ -27,6 +26,8 @@ from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.persistence.connect import URL_VARIABLE, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from lionagi_qe.fleet.run import Outcome
 
 
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
-def run(
+def run(  # noqa: PLR0913 - a command's options
     path: Path,
     *,
     python: Path | None,
@@ -82,7 +83,7 @@ def run(
     junit: Path | None,
     as_document: bool,
     quiet: bool,
-    **given: Any,
+    **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Examine the project in the directory PATH.
 
@@ -109,13 +110,15 @@ def run(
             progress=progress,
         )
         outcome = asyncio.run(_until_told(examination))
-    code = _exit_code(outcome)
+    code = Exit.INFRASTRUCTURE if outcome.unkept is not None else _exit_code(outcome)
     if junit is not None:
         junit.write_bytes(as_junit(outcome))
     if as_document:
         click.echo(as_json(outcome, code))
     else:
-        console_report.write(outcome, Console(file=sys.stdout, emoji=False))
+        console_report.write(outcome, Console(emoji=False))
+    if outcome.unkept is not None:
+        click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
     return code
 
 
@@ -150,9 +153,9 @@ def _interpreter(python: Path) -> Path:
     return Path(os.path.abspath(python))  # noqa: PTH100
 
 
-async def _until_told(examination: Any) -> Outcome:
+async def _until_told(examination: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Run it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
-    task = asyncio.ensure_future(examination)
+    task = asyncio.create_task(examination)
     with contextlib.suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task

@@ -14,7 +14,7 @@ from lionagi_qe.agents.test_executor import TestExecutor
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lionagi_qe.agents.base import Agent, Progress
     from lionagi_qe.agents.environment import Environment
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 def default_agents() -> list[Agent]:
     """Return the agents of a plain ``aqe run``."""
     return [TestExecutor(), CoverageAnalyzer(), QualityGate()]
+
+
+def check_required(names: Iterable[str], agents: Sequence[Agent]) -> None:
+    """Raise InvalidArgumentError for a required metric that none of the agents states."""
+    known = {metric for agent in agents for metric in agent.metrics}
+    for name in names:
+        if name not in known:
+            listed = ", ".join(sorted(known))
+            raise InvalidArgumentError(f"required metric {name!r}: unknown; known: {listed}")
 
 
 async def examine(

@@ -99,9 +99,8 @@ def _slower(test: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Sl
         return None
     usual = median(past)
     spread = median(abs(seconds - usual) for seconds in past)
-    limit = max(
-        usual * SLOWER_RATIO, usual + SLOWER_SPREADS * spread, usual + SLOWER_SECONDS, max(past)
-    )
-    return (
-        Slower(test["id"], test["seconds"], usual, len(past)) if test["seconds"] > limit else None
-    )
+    longest = max(past)
+    limits = (usual * SLOWER_RATIO, usual + SLOWER_SPREADS * spread, usual + SLOWER_SECONDS)
+    if test["seconds"] <= max(longest, *limits):
+        return None
+    return Slower(test["id"], test["seconds"], usual, len(past))

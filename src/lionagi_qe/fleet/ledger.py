@@ -28,19 +28,20 @@ KEPT_RECORDS = 50
 BATCH = 1000
 COMPARED = ("line_coverage", "branch_coverage")
 _LONGEST_SEGMENT = 300
+_LONGEST_PROJECT = 100
 _ESCAPED = re.compile("[/%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def segment(text: str) -> str:
+def segment(text: str, longest: int = _LONGEST_SEGMENT) -> str:
     """Return ``text`` as one segment of a key, readable; different texts stay different.
 
     '/', '%' and what keys may not hold is percent-encoded; what is too long is cut, with a hash.
     """
     escaped = _ESCAPED.sub(_percent, text) or "%"
-    if len(escaped.encode()) <= _LONGEST_SEGMENT:
+    if len(escaped.encode()) <= longest:
         return escaped
     digest = hashlib.sha256(escaped.encode()).hexdigest()[:24]
-    kept = escaped.encode()[: _LONGEST_SEGMENT - len(digest) - 1].decode(errors="ignore")
+    kept = escaped.encode()[: longest - len(digest) - 1].decode(errors="ignore")
     return f"{kept}%{digest}"
 
 
@@ -63,7 +64,7 @@ class Ledger:
 
     def __init__(self, memory: Memory, project: str) -> None:
         self._memory = memory
-        name = segment(project)[:100]
+        name = segment(project, _LONGEST_PROJECT)
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
 
@@ -141,8 +142,12 @@ class Ledger:
 
 
 def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
+    """Return the tests of a run in which they were measured, else none."""
     executor = findings.get("test-executor")
-    return [] if executor is None else executor.details.get("tests", [])
+    collected = None if executor is None else executor.metric("tests_collected")
+    if executor is None or collected is None or not collected.measured:
+        return []
+    return executor.details["tests"]
 
 
 def _value(entry: Entry | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents import environment as environments
 from lionagi_qe.agents.base import Step
 from lionagi_qe.agents.workspace import Workspace
-from lionagi_qe.fleet.commander import default_agents, examine
+from lionagi_qe.errors import AqeError
+from lionagi_qe.fleet.commander import check_required, default_agents, examine
 from lionagi_qe.fleet.ledger import Ledger, new_run_id
 from lionagi_qe.persistence import open_memory
 
@@ -38,6 +39,7 @@ class Outcome:
         findings: by agent.
         comparison: with the previous run, if there was one.
         memory: URL of the memory, without secrets.
+        unkept: why the memory does not hold the results, if so.
     """
 
     run: str
@@ -49,6 +51,7 @@ class Outcome:
     findings: Mapping[str, Findings]
     comparison: Comparison | None
     memory: str
+    unkept: AqeError | None
 
     def metric(self, name: str) -> Metric | None:
         """Return the figure of that name, whichever agent states it."""
@@ -82,6 +85,8 @@ async def run(  # noqa: PLR0913 - what one run is asked for
 ) -> Outcome:
     """Examine the project at ``path`` and remember the results; its tree is only read."""
     at = datetime.now(UTC)
+    agents = default_agents()
+    check_required(settings.required, agents)
     # The memory first: without it nothing that follows would be kept.
     async with open_memory(memory_url) as memory:
         progress(Step("fleet", f"copying {path}"))
@@ -89,9 +94,14 @@ async def run(  # noqa: PLR0913 - what one run is asked for
             environment = await environments.prepare(
                 workspace, pyproject, python, lambda text: progress(Step("fleet", text))
             )
-            findings = await examine(default_agents(), workspace, environment, settings, progress)
+            findings = await examine(agents, workspace, environment, settings, progress)
             run_id = new_run_id()
-            comparison = await Ledger(memory, project).record(run_id, findings)
+            comparison, unkept = None, None
+            try:
+                comparison = await Ledger(memory, project).record(run_id, findings)
+            except AqeError as error:
+                # What was measured is still worth telling.
+                unkept = error
             return Outcome(
                 run_id,
                 project,
@@ -102,4 +112,5 @@ async def run(  # noqa: PLR0913 - what one run is asked for
                 findings,
                 comparison,
                 shown_url,
+                unkept,
             )

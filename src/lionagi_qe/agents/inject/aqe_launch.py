@@ -1,15 +1,18 @@
 """Runs a module in a target interpreter, with the fleet's tools behind the target's own.
 
 ``python aqe_launch.py RECORD OVERLAY RCFILE MODULE ARGUMENTS...``; an empty RECORD, OVERLAY or
-RCFILE leaves that part out. Runs on every Python that pytest runs on, so it uses old syntax and the
-standard library only, and imports nothing of the fleet.
+RCFILE leaves that part out. Runs on every Python that pytest 7 runs on, so it keeps to the standard
+library and to old syntax, and imports nothing of the fleet.
 """
+
+from __future__ import annotations
 
 import runpy
 import sys
+from importlib import import_module
 
 
-def main():  # noqa: ANN201 - old interpreters
+def main() -> int | None:
     """Put the tools at the end of ``sys.path``, where they hide nothing, and run the module."""
     record, overlay, rcfile, module = sys.argv[1:5]
     arguments = sys.argv[5:]
@@ -17,9 +20,7 @@ def main():  # noqa: ANN201 - old interpreters
     if overlay:
         sys.path.append(overlay)
     if record:
-        import aqe_recorder
-
-        aqe_recorder.open_record(record)
+        import_module("aqe_recorder").open_record(record)
     if rcfile:
         from coverage.cmdline import main as coverage
 

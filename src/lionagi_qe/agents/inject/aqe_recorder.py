@@ -1,83 +1,99 @@
 """A pytest plugin that writes what happens, when it happens, as one JSON object a line.
 
 Each line is flushed before the test goes on, so a crash loses nothing that was said before it.
-Runs on every Python that pytest runs on, so it uses old syntax and the standard library only, and
-imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is, and asserts nothing.
+Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
+and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is.
 """
 
+from __future__ import annotations
+
 import json
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
 
 LONGEST_TEXT = 8000
 
-_record = None
+_record: IO[str] | None = None
 
 
-def open_record(path):  # noqa: ANN001, ANN201 - old interpreters
+def open_record(path: str) -> None:
     """Write events to ``path`` from now on; without this call the plugin is silent."""
     global _record  # noqa: PLW0603 - pytest imports the plugin by name, so the module is the state
     _record = open(path, "a", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115
 
 
-def _say(event, **fields):  # noqa: ANN001, ANN003, ANN202
+def _say(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON data
     if _record is not None:
         _record.write(json.dumps(dict(fields, event=event)) + "\n")
 
 
-def _text_of(report):  # noqa: ANN001, ANN202
+def _text_of(report: pytest.CollectReport | pytest.TestReport) -> str:
     if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     return report.longreprtext[-LONGEST_TEXT:]
 
 
-def _subtest_of(report):  # noqa: ANN001, ANN202
+def _subtest_of(report: pytest.TestReport) -> str | None:
     """Return how a subtest calls itself (pytest 9's own or pytest-subtests), None for a test."""
-    context = getattr(report, "context", None)
+    context: Any = getattr(report, "context", None)
     if context is None or type(report).__name__.lower() != "subtestreport":
         return None
-    parts = [] if context.msg is None else ["[%s]" % context.msg]  # noqa: UP031
+    parts = [] if context.msg is None else [f"[{context.msg}]"]
     if context.kwargs:
-        parts.append("(%s)" % ", ".join("%s=%s" % pair for pair in context.kwargs.items()))  # noqa: UP031
+        parts.append("({})".format(", ".join(f"{k}={v}" for k, v in context.kwargs.items())))
     return " ".join(parts) or "(<subtest>)"
 
 
-def pytest_sessionstart(session):  # noqa: ANN001, ANN201, D103 - hooks are pytest's to explain
-    import pytest
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tell pytest's version and its plugins."""
+    from pytest import __version__  # noqa: PT013 - the name is for annotations elsewhere
 
-    names = sorted(
-        "%s-%s" % (dist.project_name, dist.version)  # noqa: UP031
-        for _, dist in session.config.pluginmanager.list_plugin_distinfo()
-    )
-    _say("session", pytest=pytest.__version__, plugins=names)
+    found = session.config.pluginmanager.list_plugin_distinfo()
+    plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in found})
+    _say("session", pytest=__version__, plugins=plugins)
 
 
-def pytest_collection_finish(session):  # noqa: ANN001, ANN201, D103
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell which tests will run."""
     _say("collected", ids=[item.nodeid for item in session.items])
 
 
-def pytest_deselected(items):  # noqa: ANN001, ANN201, D103
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Tell how many tests the project's options leave out."""
     _say("deselected", count=len(items))
 
 
-def pytest_collectreport(report):  # noqa: ANN001, ANN201, D103
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Tell which files could not be collected, or skip themselves."""
     if report.failed:
         _say("uncollectable", id=report.nodeid, text=_text_of(report))
     elif report.skipped:
         _say("module_skipped", id=report.nodeid, text=_text_of(report))
 
 
-def pytest_exception_interact(node, call, report):  # noqa: ANN001, ANN201, D103
-    error = call.excinfo.value
+def pytest_exception_interact(
+    call: pytest.CallInfo[Any], report: pytest.CollectReport | pytest.TestReport
+) -> None:
+    """Tell which module a test or a file could not import."""
+    error = call.excinfo.value if call.excinfo is not None else None
     # pytest wraps what a test file raises on import.
-    cause = error.__cause__ if getattr(report, "when", None) == "collect" else error
-    if isinstance(cause, ModuleNotFoundError) and cause.name:
-        _say("missing", id=report.nodeid or node.nodeid, module=cause.name)
+    if error is not None and getattr(report, "when", None) == "collect":
+        error = error.__cause__
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        _say("missing", id=report.nodeid, module=error.name)
 
 
-def pytest_runtest_logstart(nodeid):  # noqa: ANN001, ANN201, D103
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tell that a test begins."""
     _say("start", id=nodeid)
 
 
-def pytest_runtest_logreport(report):  # noqa: ANN001, ANN201, D103
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell how a phase of a test, or a subtest, ended."""
     _say(
         "report",
         id=report.nodeid,
@@ -90,19 +106,23 @@ def pytest_runtest_logreport(report):  # noqa: ANN001, ANN201, D103
     )
 
 
-def pytest_runtest_logfinish(nodeid):  # noqa: ANN001, ANN201, D103
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Tell that a test has ended."""
     _say("finish", id=nodeid)
 
 
-def pytest_internalerror(excrepr):  # noqa: ANN001, ANN201, D103
+def pytest_internalerror(excrepr: object) -> None:
+    """Tell that pytest itself failed."""
     _say("internal_error", text=str(excrepr)[-LONGEST_TEXT:])
 
 
-def pytest_sessionfinish(exitstatus):  # noqa: ANN001, ANN201, D103
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Tell that the session came to its end."""
     _say("end", exit=int(exitstatus))
 
 
-def pytest_unconfigure():  # noqa: ANN201, D103
+def pytest_unconfigure() -> None:
+    """Close the record, before warnings of open files can be errors."""
     global _record  # noqa: PLW0603
     if _record is not None:
         _record.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -36,13 +37,23 @@ _STYLES = {"passed": "bold green", "failed": "bold red", "not measured": "bold y
 
 def write(outcome: Outcome, console: Console) -> None:
     """Write the report; plain lines where the console is no terminal."""
-    for line in _lines(outcome):
-        console.print(line, soft_wrap=True, highlight=False)
+    _print(console, _lines(outcome))
     gaps = outcome.detail("coverage-analyzer", "gaps")
     if gaps:
-        console.print()
-        console.print(_gap_table(gaps, plain=not console.is_terminal))
-    for line in (*_comparison(outcome), *_gate(outcome)):
+        shown = gaps[:_MOST_LISTED]
+        source = outcome.metric("gaps")
+        tools = "" if source is None else f"  {_source(source)}"
+        title = f"[bold]largest coverage gaps[/], {len(shown)} of {len(gaps)}{tools}"
+        _print(console, ["", title])
+        if console.is_terminal:
+            console.print(_gap_table(shown))
+        else:
+            _print(console, _gap_lines(shown))
+    _print(console, (*_comparison(outcome), *_gate(outcome)))
+
+
+def _print(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -107,7 +118,9 @@ def _coverage(outcome: Outcome) -> Iterator[str]:
 
 
 def _source(metric: Metric) -> str:
-    return f"[dim]\\[{escape(metric.tool)} {metric.version}][/]"
+    tools = zip(metric.tool.split(" + "), str(metric.version).split(" + "), strict=True)
+    named = ", ".join(f"{tool} {version}" for tool, version in tools)
+    return f"[dim]\\[{escape(named)}][/]"
 
 
 def _not_measured(metric: Metric | None) -> str:
@@ -115,30 +128,49 @@ def _not_measured(metric: Metric | None) -> str:
     return f"[yellow]not measured[/]: {escape(reason)}"
 
 
-def _gap_table(gaps: Sequence[dict[str, object]], *, plain: bool) -> Table:
-    """Return the largest gaps; missed lines and complexity as coverage.py and radon tell."""
-    title = "Largest coverage gaps (missed lines x complexity)"
-    table = Table(title=title, title_justify="left", box=None if plain else Table().box)
-    for name, justify in (("missed", "right"), ("lines", "right"), ("complexity", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left")
+def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("missed lines", "of", "missed branches", "complexity"):
+        table.add_column(name, justify="right")
     table.add_column("function", overflow="fold")
     table.add_column("where", overflow="fold")
-    for gap in gaps[:_MOST_LISTED]:
-        missed = gap["missed_lines"]
-        complexity = gap["complexity"]
+    for gap in gaps:
         table.add_row(
-            str(len(missed) if isinstance(missed, list) else missed),
+            str(len(gap["missed_lines"])),
             str(gap["lines"]),
-            "not measured" if complexity is None else str(complexity),
-            escape(str(gap["function"])),
-            escape(f"{gap['file']}:{gap['line']}"),
+            str(gap["missed_branches"]),
+            _complexity(gap),
+            escape(gap["function"]),
+            escape(_place(gap)),
         )
     return table
+
+
+def _gap_lines(gaps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for gap in gaps:
+        missed = f"{len(gap['missed_lines'])} of {gap['lines']} lines"
+        branches = f"{gap['missed_branches']} branches"
+        yield escape(
+            f"  {_place(gap)} {gap['function']}: missed {missed}, {branches}; "
+            f"complexity {_complexity(gap)}"
+        )
+
+
+def _place(gap: Mapping[str, Any]) -> str:
+    return f"{gap['file']}:{gap['line']}"
+
+
+def _complexity(gap: Mapping[str, Any]) -> str:
+    """Return it; a module's top level is no function and has none."""
+    return "-" if gap["complexity"] is None else str(gap["complexity"])
 
 
 def _comparison(outcome: Outcome) -> Iterator[str]:
     comparison = outcome.comparison
     yield ""
+    if outcome.unkept is not None:
+        yield "[bold red]not kept[/]: the memory failed, so there is nothing to compare with"
+        return
     if comparison is None:
         yield "[dim]no earlier run to compare with[/]"
         return
@@ -172,7 +204,8 @@ def _gate(outcome: Outcome) -> Iterator[str]:
     yield ""
     for ruling in outcome.detail("quality-gate", "rulings"):
         style = _STYLES[ruling["verdict"]]
-        yield f"  [{style}]{ruling['verdict']:<13}[/]{escape(ruling['rule'])}: {escape(ruling['detail'])}"
+        says = escape(f"{ruling['rule']}: {ruling['detail']}")
+        yield f"  [{style}]{ruling['verdict']:<13}[/]{says}"
     gate = outcome.metric("gate")
     verdict = gate.value if gate is not None and gate.measured else "not measured"
     yield f"[bold]gate[/]      [{_STYLES[verdict]}]{verdict}[/]"

@@ -1,0 +1,1 @@
+"""What runs inside the project's interpreter; imported there by file name, never from here."""
