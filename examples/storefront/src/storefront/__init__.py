@@ -1,0 +1,1 @@
+"""A small shop: catalogue, basket, prices, stock and orders."""
