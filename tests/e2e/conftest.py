@@ -1,0 +1,123 @@
+"""Drives the real ``aqe`` as a user would: a process, a project directory, exit codes and text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+AQE = Path(sys.executable).with_name("aqe")
+STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    def figure(self, name: str) -> dict[str, Any]:
+        return next(metric for metric in self.document["metrics"] if metric["name"] == name)
+
+    def value(self, name: str) -> Any:
+        metric = self.figure(name)
+        assert metric["measured"], metric["reason"]
+        return metric["value"]
+
+    def reason(self, name: str) -> str:
+        metric = self.figure(name)
+        assert metric["value"] is None
+        assert not metric["measured"]
+        return metric["reason"]
+
+    def outcomes(self) -> dict[str, str]:
+        return {test["id"].rpartition("::")[2]: test["outcome"] for test in self.document["tests"]}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of environments for the whole session, as users have one."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def variables(cache: Path, tmp_path: Path) -> dict[str, str]:
+    own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(tmp_path / "state")}
+    inherited = {key: value for key, value in os.environ.items() if key != "LIONAGI_QE_MEMORY"}
+    return inherited | own
+
+
+@pytest.fixture
+def aqe(variables: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
+    def call(*arguments: object, env: Mapping[str, str] | None = None) -> Answer:
+        completed = subprocess.run(
+            [str(AQE), *map(str, arguments)],
+            check=False,
+            capture_output=True,
+            cwd=tmp_path,
+            env=variables | dict(env or {}),
+            timeout=240,
+        )
+        return Answer(
+            completed.returncode, completed.stdout.decode(), completed.stderr.decode()
+        )
+
+    return call
+
+
+@pytest.fixture
+def examine(aqe: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Run ``aqe run --json`` and check that it left the project as it was."""
+
+    def call(project: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Answer:
+        before = checksum(project)
+        answer = aqe("run", project, "--json", *arguments, env=env)
+        assert checksum(project) == before, "the project's own tree was touched"
+        return answer
+
+    return call
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
+    """Write a project from file name -> text."""
+
+    def write(files: Mapping[str, str]) -> Path:
+        root = tmp_path / "shop"
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        return root
+
+    return write
+
+
+def checksum(root: Path) -> str:
+    """Name everything in a tree: names, kinds, contents, links, times of change, permissions."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        digest.update(f"{path.relative_to(root)}|{status.st_mode}|{status.st_mtime_ns}|".encode())
+        if path.is_symlink():
+            digest.update(os.fsencode(path.readlink()))
+        elif path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

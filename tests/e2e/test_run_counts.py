@@ -1,0 +1,184 @@
+"""What ``aqe run`` counts, and that it counts as pytest means it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Examine = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+EVERY_OUTCOME = {
+    "shop.py": """
+        def price(amount, member=False):
+            if member:
+                return amount * 0.9
+            return amount
+
+        def unused(a, b):
+            if a:
+                return b
+            return a
+    """,
+    "test_shop.py": """
+        import unittest
+        import pytest
+        import shop
+
+        def test_passes():
+            assert shop.price(2) == 2
+
+        def test_fails():
+            assert shop.price(2) == 3, "wrong price"
+
+        @pytest.mark.skip(reason="not today")
+        def test_skipped():
+            pass
+
+        @pytest.mark.xfail
+        def test_expected_to_fail():
+            assert False
+
+        @pytest.mark.xfail
+        def test_passes_unexpectedly():
+            pass
+
+        @pytest.fixture
+        def broken():
+            raise RuntimeError("no set up")
+
+        def test_setup_fails(broken):
+            pass
+
+        @pytest.fixture
+        def leaky():
+            yield
+            raise RuntimeError("no tear down")
+
+        def test_teardown_fails(leaky):
+            pass
+
+        def test_exits():
+            raise SystemExit(0)
+
+        class Prices(unittest.TestCase):
+            def test_subtests(self):
+                for amount in range(3):
+                    with self.subTest(amount=amount):
+                        self.assertEqual(shop.price(amount), amount)
+
+            def test_failing_subtest(self):
+                for amount in range(3):
+                    with self.subTest(amount=amount):
+                        self.assertNotEqual(amount, 1)
+    """,
+}
+
+
+def test_every_outcome_is_counted_once_and_subtests_apart(examine: Examine, project: Write) -> None:
+    answer = examine(project(EVERY_OUTCOME))
+
+    assert answer.outcomes() == {
+        "test_passes": "passed",
+        "test_fails": "failed",
+        "test_skipped": "skipped",
+        "test_expected_to_fail": "xfailed",
+        "test_passes_unexpectedly": "xpassed",
+        "test_setup_fails": "error",
+        "test_teardown_fails": "error",
+        "test_exits": "failed",
+        "test_subtests": "passed",
+        "test_failing_subtest": "failed",
+    }
+    counted = {
+        name: answer.value(f"tests_{name}")
+        for name in ("collected", "passed", "failed", "errors", "skipped", "xfailed", "xpassed")
+    }
+    assert counted == {
+        "collected": 10,
+        "passed": 2,
+        "failed": 3,
+        "errors": 2,
+        "skipped": 1,
+        "xfailed": 1,
+        "xpassed": 1,
+    }
+    assert answer.value("subtests_passed") == 5
+    assert answer.value("subtests_failed") == 1
+    assert answer.exit_code == 1
+
+
+def test_every_figure_names_its_source(examine: Examine, project: Write) -> None:
+    for metric in examine(project(EVERY_OUTCOME)).document["metrics"]:
+        assert metric["tool"]
+        assert metric["version"]
+        assert metric["command"]
+        assert metric["at"]
+        assert metric["measured"] is (metric["reason"] is None)
+
+
+def test_coverage_is_told_by_file_and_function(examine: Examine, project: Write) -> None:
+    answer = examine(project(EVERY_OUTCOME))
+
+    assert (answer.value("lines_covered"), answer.value("lines")) == (4, 8)
+    assert answer.value("line_coverage") == 50.0
+    assert answer.value("branch_coverage") == 25.0
+    gaps = {gap["function"]: gap for gap in answer.value("gaps")}
+    assert list(gaps) == ["unused", "price"]
+    assert gaps["unused"]["missed_lines"] == [7, 8, 9]
+    assert gaps["unused"]["complexity"] == 2
+    assert [file["file"] for file in answer.document["files"]] == ["shop.py"]
+
+
+def test_junit_has_a_case_a_test(examine: Examine, project: Write, tmp_path: Path) -> None:
+    examine(project(EVERY_OUTCOME), "--junit", tmp_path / "junit.xml")
+
+    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")  # noqa: S314 - our own
+    assert suite is not None
+    counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "10", "failures": "3", "errors": "2", "skipped": "2"}
+    failure = suite.find("testcase[@name='test_fails']/failure")
+    assert failure is not None
+    assert "wrong price" in (failure.text or "")
+
+
+def test_the_console_shows_figures_with_their_tools(
+    aqe: Callable[..., Answer], project: Write
+) -> None:
+    answer = aqe("run", project(EVERY_OUTCOME))
+
+    lines = answer.out.splitlines()
+    tests = next(line for line in lines if line.startswith("tests"))
+    assert "2 passed, 3 failed, 2 errors, 1 skipped, 1 xfailed, 1 xpassed" in tests
+    assert "[pytest " in tests
+    assert any(line.startswith("lines     50.00 % (4 of 8)  [coverage.py ") for line in lines)
+    assert "\x1b" not in answer.out
+    assert "running tests" in answer.err
+
+
+def test_names_of_tests_may_hold_anything(examine: Examine, project: Write) -> None:
+    tests = """
+        import pytest
+
+        @pytest.mark.parametrize("text", ["a/b", "100%", "x" * 900, "[", "*", "a b"],
+                                 ids=lambda text: text)
+        def test_text(text):
+            pass
+    """
+    root = project({"test_names.py": tests})
+
+    assert examine(root).value("tests_passed") == 6
+    again = examine(root)
+    assert again.value("tests_passed") == 6
+    comparison = again.document["comparison"]
+    assert comparison["added"] == comparison["lost"] == []

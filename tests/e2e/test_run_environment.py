@@ -1,0 +1,138 @@
+"""Where the tests run: a cached environment of the project's own, or the one that is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.conftest import STOREFRONT, checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Examine = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+USES_INICONFIG = {
+    "src/shop/__init__.py": """
+        import iniconfig
+
+        def sections(text):
+            return [section.name for section in iniconfig.IniConfig("", text)]
+    """,
+    "tests/test_shop.py": """
+        from importlib.metadata import version
+        import subprocess
+        import shop
+
+        def test_sections():
+            assert shop.sections("[a]") == ["a"]
+
+        def test_metadata():
+            assert version("shop") == "1.2.3"
+
+        def test_script():
+            assert subprocess.run(["shop"], check=True, capture_output=True).stdout == b"open\\n"
+    """,
+    "src/shop/command.py": """
+        def main():
+            print("open")
+    """,
+    "pyproject.toml": """
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "shop"
+        version = "1.2.3"
+        dependencies = ["iniconfig"]
+
+        [project.scripts]
+        shop = "shop.command:main"
+
+        [dependency-groups]
+        base = ["pytest"]
+        test = [{include-group = "base"}, "freezegun"]
+    """,
+    "tests/test_group.py": """
+        import freezegun
+
+        def test_freezegun():
+            assert freezegun.__version__
+    """,
+}
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """An interpreter of the user's own, with nothing installed."""
+    directory = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+    return directory / "bin" / "python"
+
+
+def test_dependencies_groups_metadata_and_scripts_are_there(
+    examine: Examine, project: Write
+) -> None:
+    answer = examine(project(USES_INICONFIG))
+
+    assert answer.value("tests_passed") == 4
+    assert answer.value("line_coverage") == 100.0
+    assert "built with" in answer.document["environment"]["origin"]
+
+
+def test_the_environment_is_kept_until_the_requirements_change(
+    examine: Examine, project: Write
+) -> None:
+    root = project({"test_a.py": "def test_a(): pass\n"})
+    examine(root)
+
+    assert examine(root).document["environment"]["origin"].startswith("cached, ")
+    (root / "requirements-test.txt").write_text("iniconfig\n")
+    assert examine(root).document["environment"]["origin"].startswith("built with ")
+
+
+def test_a_module_that_was_deleted_is_gone(examine: Examine, project: Write) -> None:
+    files = {
+        **USES_INICONFIG,
+        "src/shop/old.py": "",
+        "tests/test_old.py": "def test_old():\n    import shop.old\n",
+    }
+    root = project(files)
+    assert examine(root).exit_code == 0
+
+    (root / "src/shop/old.py").unlink()
+    answer = examine(root)
+    assert answer.document["environment"]["origin"].startswith("cached, ")
+    assert answer.outcomes()["test_old"] == "failed"
+
+
+def test_a_named_interpreter_is_used_and_left_as_it_is(
+    examine: Examine, python: Path
+) -> None:
+    before = checksum(python.parent.parent)
+    answer = examine(STOREFRONT, "--python", python)
+
+    assert answer.value("tests_collected") == 61
+    assert answer.value("lines_covered") > 0
+    assert "pytest and coverage injected" in answer.document["environment"]["origin"]
+    assert checksum(python.parent.parent) == before
+
+
+def test_a_named_interpreter_without_a_package_is_not_measured(
+    examine: Examine, project: Write, python: Path
+) -> None:
+    answer = examine(project(USES_INICONFIG), "--python", python)
+
+    # pytest brings iniconfig along; freezegun is nowhere.
+    assert "freezegun" in answer.reason("tests_passed")
+    assert answer.exit_code == 4

@@ -1,0 +1,122 @@
+"""What a run leaves in the memory, and how the next one is compared with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lionagi_qe import open_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Examine = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+SHOP = """
+    def price(amount):
+        return amount
+
+    def refund(amount):
+        return -amount
+"""
+FIRST = """
+    import shop
+
+    def test_kept(): assert shop.price(1) == 1
+    def test_lost(): pass
+    def test_fixed(): assert False
+    def test_broken(): pass
+"""
+SECOND = """
+    import shop
+
+    def test_kept(): assert shop.price(1) == 1
+    def test_added(): assert shop.refund(1) == -1
+    def test_fixed(): pass
+    def test_broken(): assert False
+"""
+
+
+def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> None:
+    first = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}))
+    second = examine(project({"shop.py": SHOP, "test_shop.py": SECOND}))
+
+    assert first.document["comparison"] is None
+    comparison = second.document["comparison"]
+    assert comparison["previous"] == first.document["run"]
+    assert comparison["added"] == ["test_shop.py::test_added"]
+    assert comparison["lost"] == ["test_shop.py::test_lost"]
+    assert comparison["fixed"] == ["test_shop.py::test_fixed"]
+    assert comparison["newly_failing"] == ["test_shop.py::test_broken"]
+    assert comparison["figures"]["line_coverage"] == [75.0, 100.0]
+
+
+def test_a_test_that_got_slower_than_its_past_is_told(examine: Examine, project: Write) -> None:
+    waits = "import time\n\ndef test_wait(): time.sleep({})\ndef test_other(): pass\n"
+    root = project({"test_wait.py": waits.format(0)})
+    for _ in range(3):
+        assert examine(root).exit_code == 0
+
+    answer = examine(project({"test_wait.py": waits.format(1.5)}))
+
+    slower = answer.document["comparison"]["slower"]
+    assert [test["id"] for test in slower] == ["test_wait.py::test_wait"]
+    assert slower[0]["seconds"] >= 1.5
+    assert slower[0]["runs"] == 3
+
+
+async def test_every_figure_is_kept_in_the_memory_that_is_named(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    answer = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}), "--memory", url)
+
+    async with open_memory(url) as memory:
+        prefix = f"aqe/runs/shop/{answer.document['run']}/"
+        kept = [entry async for entry in memory.scan(prefix)]
+        stored = {entry.key.removeprefix(prefix): entry.value for entry in kept}
+        expected = {
+            f"{metric.pop('agent')}/{metric['name']}": metric
+            for metric in answer.document["metrics"]
+        }
+        assert stored == expected
+        history = await memory.retrieve("aqe/tests/shop/test_shop.py::test_kept")
+        assert history["id"] == "test_shop.py::test_kept"
+        record = history["records"][0]
+        assert (record["run"], record["outcome"]) == (answer.document["run"], "passed")
+
+
+def test_projects_do_not_see_each_others_runs(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    files = {"test_a.py": "def test_a(): pass\n"}
+    root = project({**files, "pyproject.toml": '[tool.aqe]\nproject = "one/shop"\n'})
+    examine(root, "--memory", url)
+    (root / "pyproject.toml").write_text('[tool.aqe]\nproject = "one"\n')
+
+    assert examine(root, "--memory", url).document["comparison"] is None
+
+
+def test_the_default_memory_is_outside_the_project(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    answer = examine(project({"test_a.py": "def test_a(): pass\n"}))
+
+    assert str(tmp_path / "state") in answer.document["memory"]
+    assert list((tmp_path / "state").rglob("*.db"))
+
+
+def test_the_variable_names_the_memory(examine: Examine, project: Write, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    root = project({"test_a.py": "def test_a(): pass\n"})
+
+    assert examine(root, env={"LIONAGI_QE_MEMORY": url}).document["memory"] == url
+    assert (tmp_path / "team.db").exists()

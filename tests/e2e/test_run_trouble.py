@@ -1,0 +1,264 @@
+"""Projects that crash, hang or can't be imported: the run goes on and says what it could not do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.conftest import AQE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.e2e.conftest import Answer
+
+    Examine = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_test_that_ends_the_process_is_named(examine: Examine, project: Write) -> None:
+    tests = """
+        import os
+
+        def test_before():
+            pass
+
+        def test_crash():
+            os._exit(3)
+
+        def test_after():
+            pass
+    """
+    answer = examine(project({"test_crash.py": tests}))
+
+    assert answer.outcomes() == {
+        "test_before": "passed",
+        "test_crash": "interrupted",
+        "test_after": "not_run",
+    }
+    assert answer.value("tests_interrupted") == 1
+    assert "did not come to its end" in answer.reason("line_coverage")
+    assert answer.exit_code == 1
+
+
+def test_an_endless_test_is_stopped_with_all_its_children(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    tests = f"""
+        import subprocess, sys
+
+        CHILD = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+        def test_endless():
+            with open({str(pids)!r}, "w") as file:
+                for new_session in (False, True):
+                    subprocess.Popen([sys.executable, "-c", CHILD], stdout=file,
+                                     start_new_session=new_session)
+            while True:
+                pass
+    """
+    answer = examine(project({"test_endless.py": tests}), "--timeout", 4)
+
+    assert answer.outcomes() == {"test_endless": "interrupted"}
+    assert answer.exit_code == 1
+    children = pids.read_text().split()
+    assert len(children) == 2
+    assert not [child for child in children if _lives(int(child))]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_an_endless_import_is_not_measured(examine: Examine, project: Write) -> None:
+    answer = examine(project({"test_endless.py": "while True: pass\n"}), "--timeout", 3)
+
+    assert "ran longer than 3 s" in answer.reason("tests_passed")
+    assert answer.exit_code == 4
+
+
+def test_a_project_without_tests_is_not_measured(examine: Examine, project: Write) -> None:
+    answer = examine(project({"shop.py": "PRICE = 1\n"}))
+
+    assert "collected no tests" in answer.reason("tests_passed")
+    assert answer.exit_code == 4
+
+
+def test_a_file_that_is_no_python_fails_and_the_others_run(
+    examine: Examine, project: Write
+) -> None:
+    files = {"test_good.py": "def test_good(): pass\n", "test_bad.py": "def test_bad(:\n"}
+    answer = examine(project(files))
+
+    assert answer.value("tests_passed") == 1
+    assert answer.value("collection_errors") == 1
+    assert list(answer.document["uncollectable"]) == ["test_bad.py"]
+    assert answer.exit_code == 1
+
+
+def test_sys_exit_while_collecting_is_not_measured(examine: Examine, project: Write) -> None:
+    answer = examine(project({"test_exit.py": "import sys\nsys.exit(0)\n"}))
+
+    assert "before it had collected the tests" in answer.reason("tests_passed")
+    assert answer.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param({"test_a.py": "import frobnicate\ndef test_a(): pass\n"}, id="test file"),
+        pytest.param({"test_a.py": "def test_a():\n    import frobnicate\n"}, id="test"),
+        pytest.param(
+            {"conftest.py": "import frobnicate\n", "test_a.py": "def test_a(): pass\n"},
+            id="conftest",
+        ),
+        pytest.param(
+            {"shop.py": "import frobnicate\n", "test_a.py": "import shop\ndef test_a(): pass\n"},
+            id="module",
+        ),
+    ],
+)
+def test_a_missing_package_is_named_and_not_measured(
+    examine: Examine, project: Write, files: dict[str, str]
+) -> None:
+    answer = examine(project({**files, "test_b.py": "def test_b(): pass\n"}))
+
+    assert "frobnicate" in answer.reason("tests_passed")
+    assert answer.exit_code == 4
+
+
+def test_a_missing_module_of_the_project_itself_is_a_failure(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop/__init__.py": "",
+        "test_a.py": "import shop.prices\ndef test_a(): pass\n",
+        "test_b.py": "def test_b(): pass\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.value("tests_passed") == 1
+    assert answer.exit_code == 1
+
+
+def test_output_that_is_no_utf8_does_no_harm(examine: Examine, project: Write) -> None:
+    tests = """
+        import os, sys
+
+        def test_output():
+            os.write(1, b"\\xff\\xfe")
+            sys.stdout.buffer.write(b"\\xe9")
+            assert False, "caf\\xe9 \\udc80"
+    """
+    answer = examine(project({"test_output.py": tests}))
+
+    assert answer.value("tests_failed") == 1
+    assert answer.exit_code == 1
+
+
+def test_the_projects_own_options_do_not_get_in_the_way(examine: Examine, project: Write) -> None:
+    files = {
+        "pytest.ini": """
+            [pytest]
+            addopts = -n 4 --cov=shop --cov-report term-missing -x --frob=1 --strict-markers
+        """,
+        "shop.py": "PRICE = 1\n",
+        "test_a.py": """
+            import shop
+
+            def test_a():
+                assert shop.PRICE == 2
+
+            def test_b():
+                assert shop.PRICE == 1
+        """,
+    }
+    answer = examine(project(files))
+
+    assert (answer.value("tests_passed"), answer.value("tests_failed")) == (1, 1)
+    assert answer.value("line_coverage") == 100.0
+    note = next(note for note in answer.document["notes"] if "left out" in note)
+    for option in ("-n 4", "--cov=shop", "--cov-report term-missing", "-x", "--frob=1"):
+        assert option in note
+    assert "--strict-markers" not in note
+
+
+def test_tests_see_no_secrets_and_no_home(examine: Examine, project: Write) -> None:
+    tests = """
+        import os, pathlib
+
+        def test_environment():
+            assert "AWS_SECRET_ACCESS_KEY" not in os.environ
+            assert os.environ["SHOP_DATABASE"] == "test"
+            assert not list(pathlib.Path.home().iterdir())
+    """
+    files = {
+        "test_a.py": tests,
+        "pyproject.toml": '[tool.aqe]\npass-env = ["SHOP_DATABASE"]\n',
+    }
+    env = {"AWS_SECRET_ACCESS_KEY": "hidden", "SHOP_DATABASE": "test"}
+    answer = examine(project(files), env=env)
+
+    assert answer.exit_code == 0, answer.document["tests"]
+
+
+def test_tests_that_write_into_the_project_write_into_the_copy(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    tests = """
+        from pathlib import Path
+
+        def test_write():
+            here = Path(__file__).parent
+            (here / "new.txt").write_text("new")
+            (here / "data.txt").write_text("changed")
+            (here / "outside.txt").write_text("changed")
+            (here / "inside.txt").write_text("changed")
+    """
+    root = project({"test_write.py": tests, "data.txt": "as it was"})
+    (tmp_path / "elsewhere.txt").write_text("as it was")
+    (root / "outside.txt").symlink_to(tmp_path / "elsewhere.txt")
+    (root / "inside.txt").symlink_to(root / "data.txt")
+    os.mkfifo(root / "pipe")
+
+    assert examine(root).exit_code == 0
+    assert (tmp_path / "elsewhere.txt").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_tests_too(
+    project: Write, variables: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    tests = f"""
+        import os, time
+
+        def test_long():
+            with open({str(started)!r}, "w") as file:
+                file.write(str(os.getpid()))
+            time.sleep(600)
+    """
+    root = project({"test_long.py": tests})
+    command = [str(AQE), "run", str(root)]
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        pid = int(started.read_text())
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "aqe: interrupted"
+    assert not _lives(pid)
