@@ -12,7 +12,7 @@ import pytest
 from lionagi_qe.testing.faults import FaultProxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 PATIENCE = 10.0
 
@@ -64,10 +64,9 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: 
     return await asyncio.wait_for(reader.readline(), PATIENCE)
 
 
-async def until(condition: object) -> None:
-    assert callable(condition)
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is watched tells nobody
             await asyncio.sleep(0.005)
 
 
@@ -118,19 +117,22 @@ async def test_a_black_hole_towards_the_client_lets_the_server_act(echo: Echo) -
 
 
 async def test_a_connection_that_lost_bytes_is_reset_when_the_fault_ends(echo: Echo) -> None:
-    async with FaultProxy("127.0.0.1", echo.port) as proxy:
-        async with connected(proxy.port) as (read, write), connected(proxy.port) as (read2, write2):
-            await ask(read, write, b"before\n")
-            await ask(read2, write2, b"quiet\n")
-            proxy.blackhole("to_client")
-            write.write(b"swallowed\n")
-            await until(lambda: b"swallowed\n" in echo.received)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(read.readline(), 0.1)
-            proxy.pass_through()
-            with pytest.raises(ConnectionResetError):
-                await asyncio.wait_for(read.readline(), PATIENCE)
-            assert await ask(read2, write2, b"still here\n") == b"still here\n"
+    async with (
+        FaultProxy("127.0.0.1", echo.port) as proxy,
+        connected(proxy.port) as (read, write),
+        connected(proxy.port) as (quiet_read, quiet_write),
+    ):
+        await ask(read, write, b"before\n")
+        await ask(quiet_read, quiet_write, b"quiet\n")
+        proxy.blackhole("to_client")
+        write.write(b"swallowed\n")
+        await until(lambda: b"swallowed\n" in echo.received)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read.readline(), 0.1)
+        proxy.pass_through()
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(read.readline(), PATIENCE)
+        assert await ask(quiet_read, quiet_write, b"still here\n") == b"still here\n"
 
 
 async def test_reset_ends_live_and_new_connections(echo: Echo) -> None:

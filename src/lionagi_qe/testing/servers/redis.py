@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from lionagi_qe.testing.servers.binaries import choose_redis
+from lionagi_qe.testing.servers.binaries import Flavour, choose_redis
 from lionagi_qe.testing.servers.ports import HOST, ask
 from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_works
 from lionagi_qe.testing.servers.server import Server
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.testing.servers.runner import Runner
 
-Flavour = Literal["docker", "local", "redis-8", "redis-6.2", "valkey"]
 IMAGE = "redis:7-alpine"
 
 
@@ -42,7 +41,7 @@ class RedisServer(Server):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self._flavour = flavour
+        self._flavour: Flavour | None = flavour
         self._password = password
         self._settings = {
             "databases": "64",
@@ -109,7 +108,11 @@ def redis_version(url: str) -> str:
 def execute(url: str, *words: str) -> Any:  # noqa: ANN401 - whatever the command returns
     """Send one command to the server at ``url``; return its answer, text decoded, else unparsed."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    with redis.Redis.from_url(url, socket_timeout=10, decode_responses=True, protocol=2) as client:
+    with redis.Redis.from_url(
+        url, socket_timeout=10, retry=Retry(NoBackoff(), 0), decode_responses=True, protocol=2
+    ) as client:
         client.response_callbacks.clear()
         return client.execute_command(*words)

@@ -69,12 +69,15 @@ class Server(ABC):
     def start(self) -> None:
         """Start it and wait until it answers; after ``stop`` or ``kill``, with port and data kept.
 
+        Does nothing if it runs.
+
         Raises:
             ServerStartError: it didn't come up; the message quotes its log.
 
         """
         if self._runner is not None:
-            self._bring_up(self._runner)
+            if not self._runner.running():
+                self._bring_up(self._runner)
             return
         for attempt in range(1, _TRIES + 1):
             self._port = self._choose_port()
