@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from lionagi_qe.learning import evaluation
-from lionagi_qe.learning.history import HistoryError, read_history
+from lionagi_qe.learning.errors import HistoryError
+from lionagi_qe.learning.history import read_history
 
 
 @click.group()

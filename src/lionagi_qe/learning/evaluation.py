@@ -8,10 +8,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.learning.heuristics import RandomOrder, RecentFailureSort, optimal_order
+from lionagi_qe.learning.heuristics import EwmaUcb, RandomOrder, RecentFailureSort, optimal_order
 from lionagi_qe.learning.history import Outcome
 from lionagi_qe.learning.napfd import napfd, schedule
-from lionagi_qe.learning.policy import EwmaUcb
+from lionagi_qe.learning.policy import LearnedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,8 @@ DEFAULT_RESAMPLES = 2_000
 _ROUNDING = 1 + 1e-9
 
 POLICIES: dict[str, Callable[[], Ordering]] = {
-    "learned": EwmaUcb,
+    "learned": LearnedOrder,
+    "ewma-ucb": EwmaUcb,
     "recent-failure": RecentFailureSort,
     "random": RandomOrder,
 }
@@ -80,7 +81,8 @@ def replay(
             scores[cycle.number] = napfd(scheduled, cycle.failed)
         ran = range(len(cycle.candidates)) if observe_all else sorted(scheduled)
         ordering.observe(
-            [Outcome(cycle.candidates[index].name, cycle.failed[index]) for index in ran]
+            cycle.candidates,
+            [Outcome(cycle.candidates[index].name, cycle.failed[index]) for index in ran],
         )
     return scores
 

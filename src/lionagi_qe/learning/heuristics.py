@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ class Ordering(Protocol):
         """
         ...
 
-    def observe(self, outcomes: Sequence[Outcome]) -> None:
-        """Take note of the tests that ran in a cycle, in the order in which they ended."""
+    def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
+        """Take note of a cycle: what it could run, and how those that ran ended, oldest first."""
         ...
 
 
@@ -38,7 +39,7 @@ class RandomOrder:
         del budget
         return rng.sample(range(len(candidates)), len(candidates))
 
-    def observe(self, outcomes: Sequence[Outcome]) -> None:
+    def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
         """Learn nothing."""
 
 
@@ -61,8 +62,9 @@ class RecentFailureSort:
         shuffled = rng.sample(range(len(candidates)), len(candidates))
         return sorted(shuffled, key=keys.__getitem__, reverse=True)
 
-    def observe(self, outcomes: Sequence[Outcome]) -> None:
+    def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
         """Remember the last results of each test."""
+        del candidates
         for outcome in outcomes:
             past = self._results.get(outcome.name, (0,) * self._depth)
             self._results[outcome.name] = (1 if outcome.failed else -1, *past[:-1])
@@ -77,3 +79,42 @@ def optimal_order(candidates: Sequence[Candidate], failed: Sequence[bool]) -> li
     return sorted(
         range(len(candidates)), key=lambda index: (not failed[index], candidates[index].duration)
     )
+
+
+class EwmaUcb:
+    """The textbook bandit: a moving average of each test's failures plus a bonus for doubt.
+
+    Args:
+        rate: weight of the newest result in the average.
+        prior: the failure rate that a test without results is taken to have.
+        exploration: weight of the upper confidence bound's bonus.
+    """
+
+    def __init__(self, rate: float = 0.3, prior: float = 0.2, exploration: float = 0.1) -> None:
+        self._rate = rate
+        self._prior = prior
+        self._exploration = exploration
+        self._averages: dict[str, float] = {}
+        self._visits: dict[str, int] = {}
+        self._total = 0
+
+    def order(self, candidates: Sequence[Candidate], budget: float, rng: Random) -> list[int]:
+        """Return the candidates by the upper bound of their failure rate."""
+        del budget
+        scores = [self._bound(candidate.name) for candidate in candidates]
+        shuffled = rng.sample(range(len(candidates)), len(candidates))
+        return sorted(shuffled, key=scores.__getitem__, reverse=True)
+
+    def _bound(self, name: str) -> float:
+        visits = self._visits.get(name, 0)
+        bonus = math.sqrt(math.log(self._total + 1) / (visits + 1))
+        return self._averages.get(name, self._prior) + self._exploration * bonus
+
+    def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
+        """Move the averages of the tests that ran."""
+        del candidates
+        for outcome in outcomes:
+            average = self._averages.get(outcome.name, self._prior)
+            self._averages[outcome.name] = average + self._rate * (outcome.failed - average)
+            self._visits[outcome.name] = self._visits.get(outcome.name, 0) + 1
+        self._total += len(outcomes)

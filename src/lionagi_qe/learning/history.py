@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import AqeError
+from lionagi_qe.learning.errors import HistoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,19 +22,19 @@ COLUMNS = ("Id", "Name", "Duration", "CalcPrio", "LastRun", "LastResults", "Verd
 _VERDICTS = {"0": False, "1": True}
 
 
-class HistoryError(AqeError, ValueError):
-    """A CI history can't be read; the message names the file, the line and what is wrong."""
-
-
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A test that a cycle could run: all that an ordering may know of it beforehand.
 
-    ``duration`` is the expected running time, in any unit that the history keeps to.
+    Attributes:
+        name: what the test is called from cycle to cycle.
+        duration: the expected running time, in any unit that the history keeps to.
+        touched: the share of the changed code that the test runs, from 0 to 1.
     """
 
     name: str
     duration: float
+    touched: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
