@@ -72,8 +72,7 @@ def program() -> Iterator[Any]:
 @pytest.mark.parametrize("group", [False, True], ids=["process", "process group"])
 def test_after_a_sigkill(program: Any, before: str, *, group: bool) -> None:
     process, pids, folders = program(before, "sys.stdin.read()")
-    assert len(pids) > 2
-    assert all(map(psutil.pid_exists, pids))
+    assert sum(map(_lives, pids)) >= 2  # PostgreSQL's own children come and go
     (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
     wait_until(lambda: not any(map(_lives, pids)), "servers end", timeout=15)
     wait_until(lambda: not any(map(_roots_exist, folders)), "folders go", timeout=15)

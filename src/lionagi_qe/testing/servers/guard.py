@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Reads one line per change: the process numbers to end, or "leave". The pipe closes when the
 # process at its other end exits, even by SIGKILL. Stopped processes are woken so that they see the
-# signal; what ignores it for five seconds is killed.
+# signal; when the first named is gone, or after five seconds, the rest is killed.
 _SCRIPT = """
 signal=$1; shift; pids=
 while read -r line; do
@@ -19,8 +19,8 @@ while read -r line; do
 done
 if [ -n "$pids" ]; then
     kill -s "$signal" $pids; kill -s CONT $pids
-    tries=0
-    while kill -s 0 $pids && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+    first=${pids%% *}; tries=0
+    while kill -s 0 "$first" && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -s KILL $pids
 fi
 exec "$@"
