@@ -97,6 +97,9 @@ def redact(url: str) -> str:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     netloc = parts.netloc
+    if not netloc and not parts.query:
+        # Nothing to hide; and putting it together again would lose slashes of a file's path.
+        return url
     if "@" in netloc:
         user, host = netloc.rsplit("@", 1)
         netloc = f"{user.split(':', 1)[0]}:***@{host}" if ":" in user else netloc
