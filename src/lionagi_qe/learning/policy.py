@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
-# Weight of the n-th newest result: 0.6**n in the short memory, 0.9**n in the long one.
+# Weight of the n-th newest result: 0.6**n in the short memory, 0.95**n in the long one.
 _SHORT_DISCOUNT = 0.6
-_LONG_DISCOUNT = 0.9
+_LONG_DISCOUNT = 0.95
 # What a result from a cycle with an entirely different suite still counts in the long memory.
 _FOREIGN_WEIGHT = 0.2
 # The failure rate of new tests counts as one result beside a test's own.
@@ -29,7 +29,7 @@ _EXPLORATION = 0.1
 # A test that runs all of the changed code: how many of its results the change outweighs.
 _CHANGE_WEIGHT = 3.0
 
-_RESULTS_KEPT = 10
+_RESULTS_KEPT = 20
 _SUITES_KEPT = 50
 _FORGET_AFTER = 1_000
 _SWEEP_EVERY = 100
