@@ -1,0 +1,60 @@
+# Everything here works on a machine with Python 3.11 or newer, pip and make.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# The first of these that is new enough; PYTHON=... names another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Further arguments of pytest: make test ARGS="-n auto -k redis"
+ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help venv demo test lint types imports check bench schema clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP) ## Make .venv with the package, its tests' tools and database servers
+
+# Its own file, written last, so that an install that broke off is done again.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one or say make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) can't make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) (once; again when pyproject.toml changes) ..."
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group servers
+	@touch $(STAMP)
+
+# 1 is a failed gate and 4 a metric that is missing: the report says which.
+demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is printed
+	@$(BIN)/aqe run examples/storefront; code=$$?; echo "aqe exit code: $$code"; \
+	case $$code in 0|1|4) ;; *) exit $$code;; esac
+
+test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": further pytest arguments)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(STAMP) ## Check which layer imports which
+	$(BIN)/lint-imports
+
+check: lint types imports test ## All of the above
+
+bench: $(STAMP) ## Run the benchmarks and show their figures
+	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+
+schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
+	$(BIN)/python docker/generate_schema.py
+
+clean: ## Remove .venv, caches and reports
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage .coverage.* test-results build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
