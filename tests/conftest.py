@@ -1,12 +1,16 @@
-"""Registers the suite's markers, so that they are known under another configuration file too."""
+"""Registers the suite's markers, and sets those that follow from a test's place and fixtures."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TESTS = Path(__file__).parent
 MARKERS = (
     "integration: needs a real server or runs several parts together",
     "postgres: needs PostgreSQL",
@@ -17,10 +21,40 @@ MARKERS = (
     "load: puts much work on a server",
     "benchmark: measures and prints speeds",
 )
+# Marker: what sets it, a fixture that the test uses or the folder that it is in.
+BY_FIXTURE = {
+    "postgres": {"postgres_server", "own_postgres"},
+    "redis": {"redis_server", "redis_cluster", "own_redis"},
+}
+BY_FOLDER = {
+    "integration": "integration",
+    "e2e": "e2e",
+    "chaos": "chaos",
+    "load": "load",
+    "benchmark": "benchmarks",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Known from pytest.ini, unless another configuration file is in use.
     known = set(config.getini("markers"))
     for marker in MARKERS:
         if marker not in known:
             config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for marker in _implied_markers(item):
+                item.add_marker(marker)
+
+
+def _implied_markers(test: pytest.Function) -> Iterable[str]:
+    for marker, fixtures in BY_FIXTURE.items():
+        if fixtures.intersection(test.fixturenames):
+            yield marker
+    for marker, folder in BY_FOLDER.items():
+        if folder in test.path.relative_to(TESTS).parts:
+            yield marker
