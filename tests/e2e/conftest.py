@@ -75,9 +75,7 @@ def aqe(variables: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
             env=variables | dict(env or {}),
             timeout=240,
         )
-        return Answer(
-            completed.returncode, completed.stdout.decode(), completed.stderr.decode()
-        )
+        return Answer(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
 
     return call
 

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.e2e.conftest import STOREFRONT, checksum
 
 if TYPE_CHECKING:
@@ -116,9 +115,7 @@ def test_a_module_that_was_deleted_is_gone(examine: Examine, project: Write) -> 
     assert answer.outcomes()["test_old"] == "failed"
 
 
-def test_a_named_interpreter_is_used_and_left_as_it_is(
-    examine: Examine, python: Path
-) -> None:
+def test_a_named_interpreter_is_used_and_left_as_it_is(examine: Examine, python: Path) -> None:
     before = checksum(python.parent.parent)
     answer = examine(STOREFRONT, "--python", python)
 

@@ -71,9 +71,7 @@ def test_what_is_required_must_be_measured(examine: Examine, project: Write) -> 
     assert examine(root, "--require", "line_coverage").exit_code == 0
 
 
-def test_a_failure_weighs_more_than_what_was_not_measured(
-    examine: Examine, project: Write
-) -> None:
+def test_a_failure_weighs_more_than_what_was_not_measured(examine: Examine, project: Write) -> None:
     answer = examine(project(HALF), "--require", "branch_coverage", "--min-coverage", 90)
 
     assert answer.exit_code == 1

@@ -26,7 +26,12 @@ from lionagi_qe.agents.built_files import adopt_built_files, build_inputs, set_a
 from lionagi_qe.agents.installer import Installer
 from lionagi_qe.agents.layout import Layout, layout_of
 from lionagi_qe.agents.process import allowed_environment
-from lionagi_qe.agents.requirements import Requirements, requirement_inputs, requirements_of
+from lionagi_qe.agents.requirements import (
+    Requirements,
+    build_metadata,
+    requirement_inputs,
+    requirements_of,
+)
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
@@ -131,7 +136,7 @@ async def prepare(
         return await _given(workspace, python, tell)
     requirements = requirements_of(workspace.source, pyproject)
     _check_python(workspace, pyproject)
-    return await _cached(workspace, requirements, tell)
+    return await _cached(workspace, pyproject, requirements, tell)
 
 
 def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
@@ -154,11 +159,14 @@ def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
 
 
 async def _cached(
-    workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
+    workspace: Workspace,
+    pyproject: dict[str, Any],
+    requirements: Requirements,
+    tell: Callable[[str], None],
 ) -> Environment:
     """Find the environment in the cache, or build it there."""
     cache = user_cache_path("aqe", appauthor=False) / "environments"
-    pointer = cache / f"{_fingerprint(workspace.source, requirements)}.json"
+    pointer = cache / f"{_fingerprint(workspace.source, pyproject, requirements)}.json"
     built = _read_pointer(pointer)
     if built is None:
         cache.mkdir(parents=True, exist_ok=True)
@@ -181,14 +189,17 @@ async def _cached(
     )
 
 
-def _fingerprint(source: Path, requirements: Requirements) -> str:
+def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirements) -> str:
     """Name an environment after everything that decides what is in it."""
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
-    parts += [str(requirements.installable), *requirements.extras, *requirements.lines]
+    parts += [*requirements.extras, *requirements.lines]
+    inputs = list(requirement_inputs(source, requirements))
+    if requirements.installable:
+        parts.append(build_metadata(pyproject))
+        inputs += build_inputs(source)
     for part in parts:
         digest.update(part.encode() + b"\0")
-    inputs = [*requirement_inputs(source, requirements), *build_inputs(source)]
     for path in sorted(set(inputs)):
         digest.update(os.path.relpath(path, source).encode(errors="surrogateescape") + b"\0")
         digest.update(path.read_bytes() + b"\0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,7 +96,18 @@ class Recording:
 
     def as_details(self) -> list[dict[str, Any]]:
         """Return the tests as JSON data."""
-        return [asdict(test) for test in self.tests.values()]
+        # Field by field: asdict can't copy a Counter.
+        return [
+            {
+                "id": test.id,
+                "outcome": test.outcome,
+                "seconds": round(test.seconds, 6),
+                "message": test.message,
+                "subtests": dict(test.subtests),
+                "missing": test.missing,
+            }
+            for test in self.tests.values()
+        ]
 
     def _take(self, event: dict[str, Any]) -> None:
         match event["event"]:

@@ -8,6 +8,7 @@ called dev; files such as ``requirements-dev.txt``.
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 TEST_NAMES = ("test", "tests", "testing")
 DEVELOPMENT_NAMES = ("dev", "develop", "development")
-BUILD_FILES = ("pyproject.toml", "setup.cfg", "setup.py", "MANIFEST.in", "hatch_build.py")
+BUILD_FILES = ("setup.cfg", "setup.py", "MANIFEST.in", "hatch_build.py")
+# Tables of pyproject.toml that tools read which have no say in what is installed.
+UNRELATED_TOOLS = frozenset(
+    {"aqe", "black", "coverage", "isort", "mypy", "pylint", "pyright", "pytest", "ruff", "tox"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +194,20 @@ def _is_requirement(line: str) -> bool:
     return True
 
 
+def build_metadata(pyproject: dict[str, Any]) -> str:
+    """Return, as text, what ``pyproject.toml`` says about building and requirements."""
+    tools = {
+        name: table
+        for name, table in _table(pyproject, "tool").items()
+        if name not in UNRELATED_TOOLS
+    }
+    return json.dumps({**pyproject, "tool": tools}, sort_keys=True, default=str)
+
+
 def requirement_inputs(project: Path, requirements: Requirements) -> Iterator[Path]:
-    """Yield the files whose content decides what an environment holds."""
-    yield from (project / name for name in BUILD_FILES if (project / name).is_file())
+    """Yield the files whose content decides what an environment holds; see build_metadata too."""
+    if requirements.installable:
+        yield from (project / name for name in BUILD_FILES if (project / name).is_file())
     seen: set[Path] = set()
     waiting = list(requirements.files)
     while waiting:

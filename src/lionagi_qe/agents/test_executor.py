@@ -195,12 +195,12 @@ def _why_not_measured(session: _Session, missing: Mapping[str, list[str]]) -> st
             f"{place} needs the module {packages}, which is not installed; declare it among the "
             "project's test requirements, or name an environment that has it with --python"
         )
-    if recording.collected and recording.tests:
-        return None
-    if recording.collected and recording.exit is not None and not recording.uncollectable:
-        return "pytest collected no tests; check testpaths and that files are named test_*.py"
-    if recording.uncollectable:
-        return None
+    nothing_ran = all(test.outcome == "not_run" for test in recording.tests.values())
+    if not (recording.internal_error is not None and nothing_ran):
+        if recording.tests or recording.uncollectable:
+            return None
+        if recording.collected and recording.exit is not None:
+            return "pytest collected no tests; check testpaths and that files are named test_*.py"
     said = (recording.internal_error or completed.output).strip().splitlines()
     last = " / ".join(line.strip() for line in said[-_LAST_LINES:])
     return f"pytest {completed.how} before it had collected the tests: {last or 'it said nothing'}"

@@ -42,6 +42,9 @@ def exit_code_of(error: BaseException) -> Exit | None:
     """Return the exit code of an error; None for one that is a defect of ours."""
     if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         return exit_code_of(error.exceptions[0])
+    if isinstance(error, errors.ConfigurationError) and isinstance(error.__cause__, OSError):
+        # What was asked for is sound, but this machine does not provide it.
+        return Exit.INFRASTRUCTURE
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 

@@ -97,6 +97,8 @@ def run(  # noqa: PLR0913 - a command's options
     settings = settings_of(project, pyproject, given)
     name = settings.project or _name_of(project, pyproject)
     url = memory_url or os.environ.get(URL_VARIABLE) or default_memory(project, name)
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise click.UsageError(f"--junit {junit}: its directory does not exist; create it first")
     interpreter = None if python is None else _interpreter(python)
     with showing(quiet=quiet) as progress:
         examination = fleet.run(
