@@ -356,14 +356,15 @@ class Batcher:
 async def persist(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
     """Await ``action``, again and again while the server can't be reached, until ``deadline``.
 
-    Only what surely changed nothing is tried again; a refusal of access is final.
+    Only what surely changed nothing is tried again; a refusal of access is final, and so is a
+    backend that has used the time up.
     """
     loop = asyncio.get_running_loop()
     pause = _FIRST_PAUSE
     while True:
         try:
             return await action()
-        except AccessDeniedError:
+        except (AccessDeniedError, BackendTimeoutError):
             raise
         except BackendUnavailableError as error:
             if error.outcome == "unknown" or loop.time() + pause >= deadline:

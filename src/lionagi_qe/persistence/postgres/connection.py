@@ -27,6 +27,8 @@ Pool = Any
 MAX_CONNECTIONS = 10
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
+# The last is what the driver says of a connection that the server left in the middle of a call.
+_LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
@@ -80,8 +82,9 @@ async def _keep(_: Connection) -> None:
 async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncGenerator[Connection]:
     """Lend a connection; whoever leaves by an exception leaves no half-done call behind.
 
-    A connection whose call was cancelled is dropped, since waiting for a server that may be gone
-    to confirm the cancellation could take for ever.
+    Only an error that the server itself reported leaves the connection fit for the next. One whose
+    call was cancelled is dropped too, since waiting for a server that may be gone to confirm the
+    cancellation could take for ever.
     """
     try:
         connection = await pool.acquire()
@@ -89,14 +92,17 @@ async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncGenerator[Conne
         raise explain(error, where, sent=False) from error
     try:
         yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except asyncpg.PostgresError as error:
+        raise explain(error, where, sent=mutates) from error
+    except _LOST as error:
+        connection.terminate()
         raise explain(error, where, sent=mutates) from error
     except BaseException as error:
         if not isinstance(error, AqeError):
             connection.terminate()
         raise
     finally:
-        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+        with contextlib.suppress(*_LOST, asyncpg.PostgresError):
             await pool.release(connection)
 
 
@@ -120,7 +126,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
         return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
-    lost = isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.PostgresConnectionError)
+    lost = isinstance(error, (*_LOST, asyncpg.PostgresConnectionError))
     if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
         return OutcomeUnknownError(
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "

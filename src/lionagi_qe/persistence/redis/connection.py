@@ -6,6 +6,7 @@ The drivers' own retries are off: what was sent is never sent again.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import redis.asyncio as driver
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 10
 # The same answers from every version of server and driver.
 _PROTOCOL = 2
+# Calls have deadlines of their own. The driver's would go through asyncio.wait_for, which on
+# Python 3.11 can swallow a cancellation.
+_NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
 _LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "OOM")
 
@@ -66,41 +70,91 @@ async def run(
         return await link.command(route, "EVAL", script.text, 1, route, *arguments, mutates=mutates)
 
 
+class Pool:
+    """At most ``size`` connections to one server, made when they are needed.
+
+    The driver's own pool gives connections back by an await, in which a second cancellation could
+    lose them; here giving back can't fail, nor wait.
+    """
+
+    def __init__(self, settings: dict[str, Any], size: int) -> None:
+        settings = _NO_TIMEOUTS | settings
+        kind = settings.pop("connection_class", driver.Connection)
+        self._make = partial(kind, retry=Retry(NoBackoff(), 0), protocol=_PROTOCOL, **settings)
+        self._room = asyncio.Semaphore(size)
+        self._idle: list[driver.Connection] = []
+
+    async def take(self) -> driver.Connection:
+        """Wait for a connection that is ready for a command; raises what the driver raises."""
+        await self._room.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if _is_alive(connection):
+                    return connection
+                await connection.disconnect(nowait=True)
+            connection = self._make()
+            try:
+                await connection.connect()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+        except BaseException:
+            self._room.release()
+            raise
+        return connection
+
+    def give(self, connection: driver.Connection) -> None:
+        """Take a connection back; one that was disconnected is forgotten."""
+        if connection.is_connected:
+            self._idle.append(connection)
+        self._room.release()
+
+    async def close(self) -> None:
+        """Close the idle connections; nothing is under way any more."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
+
+def _is_alive(connection: driver.Connection) -> bool:
+    """Whether the server has neither closed the connection nor said something unasked.
+
+    A change sent on a connection that was closed long ago would else end as "outcome unknown".
+    """
+    reader: asyncio.StreamReader | None = getattr(connection, "_reader", None)
+    return reader is not None and not reader.at_eof() and reader.exception() is None
+
+
 class ServerLink:
     """A pool of connections to one server."""
 
     def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
         self._settings = settings
         self._size = pool_size
-        self._pool: driver.BlockingConnectionPool | None = None
+        self._pool: Pool | None = None
         host = settings.get("host", "localhost")
         self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
-        self._pool = driver.BlockingConnectionPool(
-            max_connections=self._size,
-            timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            protocol=_PROTOCOL,
-            **self._settings,
-        )
+        self._pool = Pool(self._settings, self._size)
         await self.command("", "PING")
 
     async def close(self) -> None:
         """Drop all connections."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            await pool.disconnect()
+            await pool.close()
 
     async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401, ARG002
         """Send one command over a pooled connection.
 
         A connection whose call was cut short is dropped: its answer may still be on the way.
         """
-        pool = cast("driver.BlockingConnectionPool", self._pool)
+        pool = cast("Pool", self._pool)
         try:
-            connection = await pool.get_connection()
+            connection = await pool.take()
         except (exceptions.RedisError, OSError) as error:
             raise explain(error, self.where, sent=False) from error
         try:
@@ -117,7 +171,7 @@ class ServerLink:
             await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            pool.give(connection)
 
 
 class ClusterLink:
@@ -134,7 +188,7 @@ class ClusterLink:
     async def open(self) -> None:
         """Find the nodes."""
         self._client = RedisCluster(
-            **self._settings,
+            **(_NO_TIMEOUTS | self._settings),
             protocol=_PROTOCOL,
             max_connections=self._size * 4,
             retry=Retry(NoBackoff(), 0),

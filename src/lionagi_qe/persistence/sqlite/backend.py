@@ -6,29 +6,24 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import apsw
 
-from lionagi_qe.errors import (
-    AqeError,
-    ConfigurationError,
-    InvalidValueError,
-    RevisionConflictError,
-)
+from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.backend import (
-    Add,
     Capabilities,
-    Delete,
     KeyPage,
     Operation,
     Page,
-    Put,
     Record,
     Result,
     Stats,
     Sweep,
 )
-from lionagi_qe.persistence.codec import decode, encode
 from lionagi_qe.persistence.sqlite import statements as sql
+from lionagi_qe.persistence.sqlite.lease import SqliteLeases
+from lionagi_qe.persistence.sqlite.log import SqliteLog
+from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
+    check_owner,
     enter,
     in_transaction,
     make_directory,
@@ -45,8 +40,6 @@ T = TypeVar("T")
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 EXACT_COUNT_LIMIT = 100_000
 MEMORY = ":memory:"
-_DELETED, _EXPIRED = 1, 2
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 class SqliteBackend:
@@ -69,7 +62,9 @@ class SqliteBackend:
         self._private = path == MEMORY
         self._writer: ConnectionThread | None = None
         self._reader: ConnectionThread | None = None
-        self._fleet = 0
+        self.fleet = 0
+        self.leases = SqliteLeases(self)
+        self.log = SqliteLog(self)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -86,9 +81,9 @@ class SqliteBackend:
         """Create or check the file and its schema, and enter the fleet."""
         if not self._private:
             make_directory(self._path)
-        self._writer = ConnectionThread(self._path, self._prepare, self._busy_seconds)
+        self._writer = ConnectionThread(self._path, self._prepare_writer, self._busy_seconds)
         await self._writer.start()
-        self._fleet = await self._writer.run(
+        self.fleet = await self._writer.run(
             lambda connection: enter(connection, fleet, self._path, migrate=migrate)
         )
         if self._private:
@@ -96,6 +91,11 @@ class SqliteBackend:
         else:
             self._reader = ConnectionThread(self._path, self._prepare, self._busy_seconds)
             await self._reader.start()
+
+    def _prepare_writer(self, connection: apsw.Connection) -> None:
+        # Before anything is written, the journal's mode included.
+        check_owner(connection, self._path)
+        self._prepare(connection)
 
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -116,90 +116,32 @@ class SqliteBackend:
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Apply all operations in one transaction."""
-        return await self._write(lambda connection: self._apply(connection, operations, atomic))
+        return await self.transact(
+            lambda connection: apply(connection, self.fleet, operations, now(), atomic=atomic)
+        )
 
-    async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
+    async def transact(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Do ``job`` on the writer in one transaction."""
         writer = cast("ConnectionThread", self._writer)
         return await writer.run(lambda connection: in_transaction(connection, job))
 
-    async def _read(self, job: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Do ``job`` on the reader, without a transaction around it."""
         return await cast("ConnectionThread", self._reader).run(job)
 
     async def _read_snapshot(self, job: Callable[[apsw.Connection], T]) -> T:
         """Do a job of several statements on one state of the file."""
-        return await self._read(lambda connection: in_transaction(connection, job, kind="DEFERRED"))
-
-    def _apply(
-        self,
-        connection: apsw.Connection,
-        operations: Sequence[Operation],
-        atomic: bool,  # noqa: FBT001
-    ) -> list[Result]:
-        moment = now()
-        revision = self._reserve(connection, len(operations))
-        results: list[Result] = []
-        for operation in operations:
-            revision += 1
-            try:
-                results.append(self._apply_one(connection, operation, moment, revision))
-            except AqeError as error:
-                if atomic:
-                    raise
-                results.append(error)
-        return results
-
-    def _reserve(self, connection: apsw.Connection, count: int) -> int:
-        """Take ``count`` revisions; return the one before the first."""
-        newest = connection.execute(sql.NEXT_REVISIONS, {"fleet": self._fleet, "count": count}).get
-        return int(newest) - count
-
-    def _apply_one(
-        self, connection: apsw.Connection, operation: Operation, moment: int, revision: int
-    ) -> Result:
-        bound = {"fleet": self._fleet, "key": operation.key, "now": moment, "revision": revision}
-        if isinstance(operation, Put):
-            return self._put(connection, operation, bound)
-        if isinstance(operation, Add):
-            return self._add(connection, operation, bound)
-        if isinstance(operation, Delete):
-            found = connection.execute(sql.FIND_REVISION, bound).get
-            if operation.if_revision not in {None, found}:
-                raise RevisionConflictError(operation.key, operation.if_revision or 0, found)
-            if found is not None:
-                _bury(connection, bound, _DELETED)
-            return found is not None
-        connection.execute(sql.TOUCH, {**bound, "ttl": operation.ttl_ms})
-        return connection.changes() == 1
-
-    def _put(self, connection: apsw.Connection, put: Put, bound: dict[str, Any]) -> int:
-        bound["value"] = put.payload
-        found = None
-        if put.if_revision is not None or put.keep:
-            found = connection.execute(sql.FIND_REVISION, bound).get
-            _expect(put.key, put.if_revision, found)
-        if put.keep and found is not None:
-            connection.execute(sql.REPLACE_VALUE, bound)
-        else:
-            bound["partition"] = put.partition
-            bound["ttl"] = put.ttl_ms
-            connection.execute(sql.PUT, bound)
-        return int(bound["revision"])
-
-    def _add(self, connection: apsw.Connection, add: Add, bound: dict[str, Any]) -> int | float:
-        payload = connection.execute(sql.FIND_VALUE, bound).get
-        total = add_to(add.key, payload, add.amount)
-        self._put(connection, Put(add.key, encode(total), keep=True), bound)
-        return total
+        return await self.read(lambda connection: in_transaction(connection, job, kind="DEFERRED"))
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Delete in keyset order what was stored up to the revision at the start."""
 
         def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - what SQLite holds
-            return connection.execute(sql.CURRENT_REVISION, {"fleet": self._fleet}).get
+            return connection.execute(sql.CURRENT_REVISION, {"fleet": self.fleet}).get
 
-        newest = await self._read(look)
+        newest = await self.read(look)
         bound = {
-            "fleet": self._fleet,
+            "fleet": self.fleet,
             "partition": partition,
             "newest": newest,
             "after": "",
@@ -211,15 +153,15 @@ class SqliteBackend:
             rows: list[Any] = connection.execute(
                 sql.PARTITION_BATCH, {**bound, "now": moment}
             ).fetchall()
-            revision = self._reserve(connection, len(rows))
+            revision = reserve(connection, self.fleet, len(rows))
             for at, (key, live) in enumerate(rows, 1):
-                tomb = {"fleet": self._fleet, "key": key, "now": moment, "revision": revision + at}
-                _bury(connection, tomb, _DELETED if live else _EXPIRED)
+                tomb = {"fleet": self.fleet, "key": key, "now": moment, "revision": revision + at}
+                bury(connection, tomb, DELETED if live else EXPIRED)
             return sum(live for _, live in rows), rows[-1][0] if len(rows) == batch else None
 
         deleted = 0
         while bound["after"] is not None:
-            count, bound["after"] = await self._write(step)
+            count, bound["after"] = await self.transact(step)
             deleted += count
         return deleted
 
@@ -227,33 +169,34 @@ class SqliteBackend:
         """Whoever first sets the time of the last sweep in this interval sweeps."""
 
         def claim(connection: apsw.Connection) -> bool:
-            bound = {"fleet": self._fleet, "now": now(), "interval": interval_ms}
+            bound = {"fleet": self.fleet, "now": now(), "interval": interval_ms}
             connection.execute(sql.CLAIM_SWEEP, bound)
             return connection.changes() == 1
 
-        return await self._write(claim)
+        return await self.transact(claim)
 
     async def sweep(self, limit: int) -> Sweep:
         """Turn expired entries into tombstones, and let old tombstones go."""
 
         def step(connection: apsw.Connection) -> Sweep:
             moment = now()
-            bound = {"fleet": self._fleet, "now": moment, "limit": limit}
+            bound = {"fleet": self.fleet, "now": moment, "limit": limit}
             rows = connection.execute(sql.EXPIRED, bound).fetchall()
-            revision = self._reserve(connection, len(rows))
+            revision = reserve(connection, self.fleet, len(rows))
             swept = 0
-            for key, gone in rows:
-                bound = {"fleet": self._fleet, "key": key}
+            for key, gone, change in rows:
+                bound = {"fleet": self.fleet, "key": key}
                 if gone is not None:
                     connection.execute(sql.FORGET, bound)
+                    connection.execute(sql.NOTE_FORGOTTEN, {**bound, "revision": change})
                 else:
                     swept += 1
-                    _bury(
-                        connection, {**bound, "now": moment, "revision": revision + swept}, _EXPIRED
-                    )
+                    tomb = {**bound, "now": moment, "revision": revision + swept}
+                    bury(connection, tomb, EXPIRED)
+            self.leases.forget(connection, moment)
             return Sweep(swept, more=len(rows) == limit)
 
-        return await self._write(step)
+        return await self.transact(step)
 
     # Reading
 
@@ -261,16 +204,16 @@ class SqliteBackend:
         """Look each key up."""
 
         def read(connection: apsw.Connection) -> list[Any]:
-            bound = {"fleet": self._fleet, "now": now()}
+            bound = {"fleet": self.fleet, "now": now()}
             return [connection.execute(sql.FIND_VALUE, {**bound, "key": key}).get for key in keys]
 
-        return await (self._read(read) if len(keys) == 1 else self._read_snapshot(read))
+        return await (self.read(read) if len(keys) == 1 else self._read_snapshot(read))
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look each key up."""
 
         def read(connection: apsw.Connection) -> list[Record | None]:
-            bound = {"fleet": self._fleet, "now": now()}
+            bound = {"fleet": self.fleet, "now": now()}
             rows = (connection.execute(sql.FIND, {**bound, "key": key}).get for key in keys)
             return [row and Record(*row) for row in rows]
 
@@ -290,7 +233,7 @@ class SqliteBackend:
                     return Page(records, records[-1].key)
             return Page(records, None)
 
-        return await self._read(read)
+        return await self.read(read)
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Read keys from an index and liveness from the rows."""
@@ -301,11 +244,11 @@ class SqliteBackend:
             found = [row[0] for row in connection.execute(query, bound)]
             return KeyPage(found, found[-1] if len(found) == limit else None)
 
-        return await self._read(read)
+        return await self.read(read)
 
     def _range(self, keys: KeyRange, limit: int, partition: str | None) -> dict[str, Any]:
         return {
-            "fleet": self._fleet,
+            "fleet": self.fleet,
             "first": keys.first,
             "before": keys.before,
             "partition": partition,
@@ -320,7 +263,7 @@ class SqliteBackend:
         return await self._read_snapshot(self._count)
 
     def _count(self, connection: apsw.Connection) -> Stats:
-        bound = {"fleet": self._fleet, "now": now(), "limit": EXACT_COUNT_LIMIT + 1}
+        bound = {"fleet": self.fleet, "now": now(), "limit": EXACT_COUNT_LIMIT + 1}
         partitions: dict[str, int] = {}
         total_expired, size, exact = 0, 0, True
         partition = connection.execute(sql.NEXT_PARTITION, {**bound, "after": ""}).get
@@ -355,34 +298,7 @@ class SqliteBackend:
                 "atomic_batches": self.capabilities.atomic_batches,
             }
 
-        return await self._read(look)
-
-
-def add_to(key: str, payload: bytes | None, amount: float) -> int | float:
-    """Return stored number plus ``amount``; integers stay exact and within 64 bits."""
-    value = 0 if payload is None else decode(payload)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{key!r}: holds {type(value).__name__}, not a number; increment changed nothing"
-        raise InvalidValueError(msg)
-    total = value + amount
-    if isinstance(total, int) and not (
-        value <= _MAX_INTEGER and _MIN_INTEGER <= total <= _MAX_INTEGER
-    ):
-        msg = f"{key!r}: the sum does not fit 64 bits; increment changed nothing"
-        raise InvalidValueError(msg)
-    if isinstance(total, float) and total - total != 0:
-        msg = f"{key!r}: the sum is beyond the range of a float; increment changed nothing"
-        raise InvalidValueError(msg)
-    return total
-
-
-def _expect(key: str, expected: int | None, found: int | None) -> None:
-    if expected is not None and (found or 0) != expected:
-        raise RevisionConflictError(key, expected, found)
-
-
-def _bury(connection: apsw.Connection, bound: dict[str, Any], gone: int) -> None:
-    connection.execute(sql.BURY, {**bound, "gone": gone, "keep": sql.TOMBSTONE_MS})
+        return await self.read(look)
 
 
 def _rows_per_partition(connection: apsw.Connection) -> int:

@@ -54,7 +54,8 @@ def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) 
     """Bring the schema up under the write lock, and return the fleet's number."""
 
     def prepare(connection: apsw.Connection) -> int:
-        _check_owner(connection, path)
+        check_owner(connection, path)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         known = load_migrations(__package__ or "")
         missing = missing_migrations(known, applied_migrations(connection), migrate=migrate)
         for migration in missing:
@@ -77,7 +78,7 @@ def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) 
     return in_transaction(connection, check_and_prepare)
 
 
-def _check_owner(connection: apsw.Connection, path: str) -> None:
+def check_owner(connection: apsw.Connection, path: str) -> None:
     """Refuse a database that another program made."""
     if connection.pragma("application_id") == APPLICATION_ID:
         return
@@ -88,7 +89,6 @@ def _check_owner(connection: apsw.Connection, path: str) -> None:
     if tables:
         msg = f"{path}: is another program's SQLite database; choose a file of its own"
         raise ConfigurationError(msg)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def applied_migrations(connection: apsw.Connection) -> dict[int, str]:
