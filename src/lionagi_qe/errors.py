@@ -15,10 +15,16 @@ __all__ = [
     "BackendUnavailableError",
     "BatchTooLargeError",
     "ConfigurationError",
+    "CrossShardError",
     "EnvironmentBuildError",
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
+    "JobFailedError",
+    "JobLostError",
+    "JobNotDoneError",
+    "JobNotFoundError",
+    "LeaseLostError",
     "MemoryClosedError",
     "OutcomeUnknownError",
     "ProjectError",
@@ -26,8 +32,10 @@ __all__ = [
     "SchemaError",
     "SchemaMissingError",
     "SchemaTooNewError",
+    "StaleFenceError",
     "UnknownSchemeError",
     "ValueTooLargeError",
+    "WatchTooOldError",
     "WrongEventLoopError",
 ]
 
@@ -82,6 +90,79 @@ class RevisionConflictError(AqeError):
         return type(self), (self.key, self.expected, self.actual)
 
 
+class LeaseLostError(AqeError):
+    """A lease ended while its holder still counted on it; another may hold it now.
+
+    Attributes:
+        name: the lease's name.
+        token: the fencing token that is worth nothing any more.
+    """
+
+    def __init__(self, name: str, token: int, message: str | None = None) -> None:
+        super().__init__(
+            message
+            or f"lease {name!r} (token {token}) was lost: it was not renewed in time, or was "
+            "taken over; stop what it protected, and acquire it again",
+        )
+        self.name = name
+        self.token = token
+
+    def __reduce__(self) -> tuple[type[LeaseLostError], tuple[str, int, str]]:
+        """Pickle by fields, since the message is built from them."""
+        return type(self), (self.name, self.token, str(self))
+
+
+class StaleFenceError(LeaseLostError):
+    """The server refused a change: its fencing token isn't current, or its lease has expired.
+
+    Nothing was applied.
+    """
+
+    def __init__(self, name: str, token: int, message: str | None = None) -> None:
+        super().__init__(
+            name,
+            token,
+            message
+            or f"lease {name!r}: token {token} is not current or has expired; nothing was "
+            "changed; acquire the lease again and start over",
+        )
+
+
+class CrossShardError(AqeError, ValueError):
+    """What should be one atomic step lies in several shards of a cluster; nothing was applied."""
+
+
+class JobLostError(AqeError):
+    """A job is no longer its worker's: its lease ended and it was given back, or it was ended.
+
+    Attributes:
+        job_id: the job concerned.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id}: is no longer this worker's: its lease ended and it went back to the "
+            "queue, or it was already ended; nothing was changed",
+        )
+        self.job_id = job_id
+
+    def __reduce__(self) -> tuple[type[JobLostError], tuple[str]]:
+        """Pickle by fields, since the message is built from them."""
+        return type(self), (self.job_id,)
+
+
+class JobNotFoundError(AqeError, LookupError):
+    """The queue knows no such job: it never did, or its result was kept long enough."""
+
+
+class JobNotDoneError(AqeError, TimeoutError):
+    """A job did not end within the time that its result was waited for."""
+
+
+class JobFailedError(AqeError):
+    """The job whose result was asked for failed for good; the message is its last error."""
+
+
 class BackendUnavailableError(AqeError, ConnectionError):
     """The server could not be reached or did not answer.
 
@@ -108,6 +189,10 @@ class OutcomeUnknownError(BackendUnavailableError):
 
 class AccessDeniedError(BackendUnavailableError):
     """The server refused the credentials or the permission that the call needs."""
+
+
+class WatchTooOldError(AqeError, LookupError):
+    """A watch's position is no longer kept; read all anew, and go on from there."""
 
 
 class MemoryClosedError(AqeError, RuntimeError):

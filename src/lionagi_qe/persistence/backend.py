@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """A lease and the token that its holder was given; see coordination.Lease.
+
+    A fenced operation is applied only if the token is the lease's current one and hasn't expired
+    by the server's clock, checked in the same atomic step; else it comes to StaleFenceError.
+    """
+
+    name: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Store ``payload`` under ``key``; the result is the new revision.
 
@@ -31,6 +43,7 @@ class Put:
     ttl_ms: int | None = None
     if_revision: int | None = None
     keep: bool = False
+    fence: Fence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,7 @@ class Delete:
 
     key: str
     if_revision: int | None = None
+    fence: Fence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,7 @@ class Add:
 
     key: str
     amount: int | float
+    fence: Fence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Touch:
 
     key: str
     ttl_ms: int | None
+    fence: Fence | None = None
 
 
 Operation = Put | Delete | Add | Touch

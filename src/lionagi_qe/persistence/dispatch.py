@@ -13,6 +13,7 @@ from lionagi_qe.errors import (
     AqeError,
     BackendTimeoutError,
     BackendUnavailableError,
+    ConfigurationError,
     MemoryClosedError,
     OutcomeUnknownError,
     WrongEventLoopError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         Stats,
     )
     from lionagi_qe.persistence.keys import KeyRange
+    from lionagi_qe.persistence.leases import LeaseBackend
+    from lionagi_qe.persistence.log import ChangeLog
 
 T = TypeVar("T")
 CLEAR_BATCH = 1_000
@@ -72,6 +75,7 @@ class Dispatcher:
         self._opening: asyncio.Lock | None = None
         self._batcher: Batcher | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._written: asyncio.Event | None = None
         flights = backend.capabilities.max_flights
         self._writes = Lane(self._perform_writes, mutates=True, max_flights=flights)
         self._payloads = Lane(self._perform_payloads, mutates=False, max_flights=flights)
@@ -206,9 +210,12 @@ class Dispatcher:
         return await batcher.submit(self._payloads, keys, keys, deadline=deadline, alone=True)
 
     async def _perform_writes(self, calls: list[Call]) -> Sequence[Result | list[Result]]:
-        if calls[0].alone:
-            return [await self.backend.write(calls[0].item, atomic=True)]
-        return await self.backend.write([call.item for call in calls], atomic=False)
+        try:
+            if calls[0].alone:
+                return [await self.backend.write(calls[0].item, atomic=True)]
+            return await self.backend.write([call.item for call in calls], atomic=False)
+        finally:
+            self.wake()
 
     async def _perform_payloads(self, calls: list[Call]) -> Sequence[Any]:
         if calls[0].alone:
@@ -269,6 +276,51 @@ class Dispatcher:
             expired += step.expired
             more = step.more
         return expired
+
+    # What the backend offers beyond entries
+
+    @property
+    def leases(self) -> LeaseBackend:
+        """The backend's leases; ConfigurationError if it has none."""
+        return self._offered("leases")
+
+    @property
+    def log(self) -> ChangeLog:
+        """The backend's changes; ConfigurationError if it keeps none."""
+        return self._offered("log")
+
+    def _offered(self, name: str) -> Any:  # noqa: ANN401 - an optional part of the backend
+        part = getattr(self.backend, name, None)
+        if part is None:
+            kind = self.backend.capabilities.name
+            msg = f"the backend {kind!r} has no {name}; use SQLite, PostgreSQL or Redis"
+            raise ConfigurationError(msg)
+        return part
+
+    @property
+    def written(self) -> asyncio.Event:
+        """Set when a write through this handle has ended; the next one has another event."""
+        if self._written is None:
+            self._written = asyncio.Event()
+        return self._written
+
+    def wake(self) -> None:
+        """Set ``written``, for those who wait for changes."""
+        if self._written is not None:
+            self._written.set()
+            self._written = None
+
+    async def perform(
+        self, action: Callable[[], Awaitable[T]], deadline: float, *, repeat: bool = False
+    ) -> T:
+        """Do an action of the backend's; with ``repeat`` again when only its answer was lost."""
+        await self._ready(deadline)
+        while True:
+            try:
+                return await _by(deadline, action, mutates=True)
+            except OutcomeUnknownError:
+                if not repeat or asyncio.get_running_loop().time() >= deadline:
+                    raise
 
     async def _sweep_now_and_then(self) -> None:
         interval = self._cleanup_interval or 0.0

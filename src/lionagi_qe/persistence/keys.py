@@ -71,20 +71,22 @@ def check_prefix(prefix: object) -> str:
 
 def check_partition(partition: object) -> str:
     """Return ``partition`` if it is a valid partition name, else raise InvalidArgumentError."""
-    if not isinstance(partition, str) or not partition:
-        msg = f"partition {partition!r}: a partition is a non-empty string"
+    return check_name("partition", partition)
+
+
+def check_name(kind: str, name: object) -> str:
+    """Return ``name`` if a ``kind`` (partition, lease, queue) may be called so, else raise."""
+    if not isinstance(name, str) or not name:
+        msg = f"{kind} {name!r}: a {kind} is a non-empty string"
         raise InvalidArgumentError(msg)
-    if not _TEXT.fullmatch(partition):
-        msg = f"partition {partition!r}: holds a control character or a lone surrogate; remove it"
+    if not _TEXT.fullmatch(name):
+        msg = f"{kind} {name!r}: holds a control character or a lone surrogate; remove it"
         raise InvalidArgumentError(msg)
-    size = len(partition.encode())
+    size = len(name.encode())
     if size > MAX_PARTITION_BYTES:
-        msg = (
-            f"partition {partition[:40]!r}...: {size} bytes of UTF-8, "
-            f"the limit is {MAX_PARTITION_BYTES}"
-        )
+        msg = f"{kind} {name[:40]!r}...: {size} bytes of UTF-8, the limit is {MAX_PARTITION_BYTES}"
         raise InvalidArgumentError(msg)
-    return partition
+    return name
 
 
 def check_fleet(fleet: object) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.calls.base import MAX_BATCH
+from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
 from lionagi_qe.persistence.calls.entries import EntryCalls
+from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
+from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.codec import MAX_VALUE_BYTES
 from lionagi_qe.persistence.dispatch import Dispatcher
 from lionagi_qe.persistence.entry import check_count, check_seconds
@@ -39,7 +41,7 @@ class MemorySettings(TypedDict, total=False):
     cleanup_interval: float | None
 
 
-class Memory(EntryCalls, BatchCalls, RangeCalls):
+class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
     """A durable key-value memory that agents share.
 
     Use it as ``async with open_memory(url) as memory``; it also opens itself on the first call,
@@ -72,14 +74,21 @@ class Memory(EntryCalls, BatchCalls, RangeCalls):
         interval = cleanup_interval
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
-        super().__init__(
-            Dispatcher(
-                backend, self._fleet, migrate=migrate, timeout=timeout, cleanup_interval=interval
-            ),
-            timeout=timeout,
-            max_value_bytes=check_count("max_value_bytes", max_value_bytes),
-            max_batch=check_count("max_batch", max_batch),
+        dispatcher = Dispatcher(
+            backend, self._fleet, migrate=migrate, timeout=timeout, cleanup_interval=interval
         )
+        limits: Limits = {
+            "timeout": timeout,
+            "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
+            "max_batch": check_count("max_batch", max_batch),
+        }
+        super().__init__(dispatcher, **limits)
+        self._leases = LeaseCalls(dispatcher, **limits)
+
+    @property
+    def leases(self) -> LeaseCalls:
+        """What coordination.Lease stands on."""
+        return self._leases
 
     @property
     def fleet(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from lionagi_qe.persistence.entry import check_seconds
 
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 64 * 1024 * 1024
+
+
+class Limits(TypedDict):
+    """What bounds the calls of a memory."""
+
+    timeout: float
+    max_value_bytes: int
+    max_batch: int
 
 
 class Calls:

@@ -11,10 +11,14 @@ from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
 from lionagi_qe.persistence.codec import decode, encode
 from lionagi_qe.persistence.entry import INHERIT, Item, check_revision, check_ttl
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+from lionagi_qe.persistence.leases import fence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
+
+    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.leases import Fenced
 
 
 class BatchCalls(Calls):
@@ -26,18 +30,21 @@ class BatchCalls(Calls):
         ttl: float | timedelta | None = None,
         partition: str = DEFAULT_PARTITION,
         *,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> dict[str, int]:
         """Store all items in one atomic step (per shard on Redis Cluster); return the revisions.
 
-        A value may be an ``Item`` with its own ttl, partition and if_revision; one conflict and
-        nothing is stored. One round trip. BatchTooLargeError above ``max_batch``.
+        A value may be an ``Item`` with its own ttl, partition and if_revision; one conflict, or a
+        stale ``fence``, and nothing is stored. One round trip. BatchTooLargeError above
+        ``max_batch``.
         """
         self._check_batch(len(items))
         ttl_ms = check_ttl(ttl)
         naming.check_partition(partition)
+        held = fence_of(fence)
         puts = [
-            self._put(key, items[key], ttl_ms, partition)
+            self._put(key, items[key], ttl_ms, partition, held)
             for key in sorted(map(naming.check_key, items))
         ]
         size = sum(len(put.payload) for put in puts)
@@ -47,15 +54,19 @@ class BatchCalls(Calls):
         revisions = await self._dispatcher.write_batch(puts, size, self._deadline(timeout))
         return dict(zip([put.key for put in puts], revisions, strict=True))
 
-    def _put(self, key: str, value: object, ttl_ms: int | None, partition: str) -> Put:
+    def _put(
+        self, key: str, value: object, ttl_ms: int | None, partition: str, fence: Fence | None
+    ) -> Put:
         if not isinstance(value, Item):
-            return Put(key, encode(value, self._max_value_bytes), partition, ttl_ms)
+            payload = encode(value, self._max_value_bytes)
+            return Put(key, payload, partition, ttl_ms, fence=fence)
         return Put(
             key,
             encode(value.value, self._max_value_bytes),
             partition if value.partition is INHERIT else naming.check_partition(value.partition),
             ttl_ms if value.ttl is INHERIT else check_ttl(value.ttl),
             check_revision(value.if_revision),
+            fence=fence,
         )
 
     async def retrieve_many(
@@ -77,12 +88,14 @@ class BatchCalls(Calls):
         self,
         keys: Iterable[str],
         *,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> int:
         """Remove the entries in one atomic step (per shard on Redis Cluster); return how many."""
         wanted = sorted(self._distinct(keys))
+        held = fence_of(fence)
         deleted = await self._dispatcher.write_batch(
-            [Delete(key) for key in wanted], 0, self._deadline(timeout)
+            [Delete(key, fence=held) for key in wanted], 0, self._deadline(timeout)
         )
         return sum(deleted)
 

@@ -15,12 +15,15 @@ from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.codec import check_number, decode, decode_as, encode
 from lionagi_qe.persistence.entry import Entry, check_revision, check_ttl, entry_of
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+from lionagi_qe.persistence.leases import fence_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from lionagi_qe.persistence.backend import Fence
     from lionagi_qe.persistence.dispatch import Dispatcher
+    from lionagi_qe.persistence.leases import Fenced
 
 T = TypeVar("T")
 _LONGEST_RETRY_PAUSE = 0.05
@@ -46,6 +49,7 @@ class EntryCalls(Calls):
         partition: str = DEFAULT_PARTITION,
         *,
         if_revision: int | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> int:
         """Store ``value`` under ``key``, replacing the whole entry; return its new revision.
@@ -56,11 +60,13 @@ class EntryCalls(Calls):
             ttl: seconds (or timedelta) until it expires by the server's clock; None for ever.
             partition: the group that ``clear_partition`` and searches can name.
             if_revision: store only if the entry has this revision (0: only if there is none).
+            fence: a Lease, or the Fence of one: store only while it is held, checked by the server.
             timeout: seconds for this call instead of the memory's own.
 
         Raises:
             InvalidKeyError, InvalidValueError, InvalidArgumentError: nothing was sent.
             RevisionConflictError: the entry has another revision; nothing was changed.
+            StaleFenceError: the lease has ended, or is another's; nothing was changed.
             BackendUnavailableError: see its ``outcome``.
 
         """
@@ -69,10 +75,11 @@ class EntryCalls(Calls):
         if partition != DEFAULT_PARTITION:
             naming.check_partition(partition)
         expected = check_revision(if_revision)
+        held = fence_of(fence)
 
         def put() -> Put:
             payload = encode(value, self._max_value_bytes)
-            return Put(key, payload, partition, ttl_ms, expected)
+            return Put(key, payload, partition, ttl_ms, expected, fence=held)
 
         return await self._dispatcher.write(key, put, self._deadline(timeout))
 
@@ -128,6 +135,7 @@ class EntryCalls(Calls):
         key: str,
         *,
         if_revision: int | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> bool:
         """Remove the entry; return whether there was a live one.
@@ -136,7 +144,7 @@ class EntryCalls(Calls):
         RevisionConflictError.
         """
         naming.check_key(key)
-        operation = Delete(key, check_revision(if_revision))
+        operation = Delete(key, check_revision(if_revision), fence_of(fence))
         return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
 
     async def touch(
@@ -144,6 +152,7 @@ class EntryCalls(Calls):
         key: str,
         ttl: float | timedelta | None,
         *,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> bool:
         """Let a live entry expire ``ttl`` seconds from now (None: never); return whether it is.
@@ -151,7 +160,7 @@ class EntryCalls(Calls):
         Value and revision stay as they are.
         """
         naming.check_key(key)
-        operation = Touch(key, check_ttl(ttl))
+        operation = Touch(key, check_ttl(ttl), fence_of(fence))
         return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
 
     async def increment(
@@ -159,6 +168,7 @@ class EntryCalls(Calls):
         key: str,
         amount: float = 1,
         *,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> int | float:
         """Add ``amount`` to the number under ``key`` on the server and return the sum.
@@ -167,7 +177,7 @@ class EntryCalls(Calls):
         and for anything but a number it raises InvalidValueError and changes nothing.
         """
         naming.check_key(key)
-        operation = Add(key, check_number(amount))
+        operation = Add(key, check_number(amount), fence_of(fence))
         return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
 
     async def update(
@@ -176,6 +186,7 @@ class EntryCalls(Calls):
         fn: Callable[[Any], Any],
         default: Any = None,  # noqa: ANN401
         *,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> Any:  # noqa: ANN401
         """Replace the value by ``fn(value)`` so that no other writer's change is lost.
@@ -186,6 +197,7 @@ class EntryCalls(Calls):
         two more for each time that it lost a race; RevisionConflictError when ``timeout`` ends.
         """
         naming.check_key(key)
+        held = fence_of(fence)
         deadline = self._deadline(timeout)
         loop = asyncio.get_running_loop()
         lock = self._update_locks.get(key)
@@ -201,7 +213,7 @@ class EntryCalls(Calls):
                     value = await value
                 payload = encode(value, self._max_value_bytes)
                 revision = 0 if record is None else record.revision
-                put = Put(key, payload, if_revision=revision, keep=True)
+                put = Put(key, payload, if_revision=revision, keep=True, fence=held)
                 try:
                     await self._dispatcher.write(key, lambda put=put: put, deadline)
                 except RevisionConflictError:

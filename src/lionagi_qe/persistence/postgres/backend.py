@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, RevisionConflictError
+from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.backend import (
     Add,
     Capabilities,
@@ -22,8 +22,11 @@ from lionagi_qe.persistence.backend import (
     Sweep,
 )
 from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.lease import PostgresLeases
+from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
 from lionagi_qe.persistence.postgres.statements import MAX_PAGE_BYTES, Statements
+from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +58,11 @@ class PostgresBackend:
         self._pool_size = pool_size
         self._pool: link.Pool | None = None
         self._pooled = False
-        self._sql = Statements(schema)
+        self.sql = Statements(schema)
         self._where = link.address(dsn) if dsn else "PostgreSQL"
-        self._fleet = 0
+        self.fleet = 0
+        self.leases = PostgresLeases(self)
+        self.log = PostgresLog(self)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -70,14 +75,14 @@ class PostgresBackend:
         """Connect, migrate under a lock, enter the fleet."""
         if self._given_pool is not None:
             self._pool = self._given_pool
-            async with self._connection() as connection:
-                self._fleet = await enter(connection, fleet, self._sql, migrate=migrate)
+            async with self.connection() as connection:
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
             return
         try:
             connection = await link.connect(self._dsn)
             try:
                 self._pooled = await link.is_pooled(connection)
-                self._fleet = await enter(connection, fleet, self._sql, migrate=migrate)
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
             finally:
                 connection.terminate()
             self._pool = await link.create_pool(
@@ -93,14 +98,15 @@ class PostgresBackend:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
             pool.terminate()
 
-    def _connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
+    def connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
         return link.lent(cast("Any", self._pool), self._where, mutates=mutates)
 
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Plain puts go as one upsert, all else as one call of the server's function."""
-        async with self._connection(mutates=True) as connection:
+        async with self.connection(mutates=True) as connection:
             if _are_plain_puts(operations):
                 puts = cast("Sequence[Put]", operations)
                 if len(puts) == 1:
@@ -110,15 +116,15 @@ class PostgresBackend:
 
     async def _put(self, connection: Any, put: Put) -> int:  # noqa: ANN401
         return await connection.fetchval(
-            self._sql["put"], self._fleet, put.key, put.payload.decode(), put.partition, put.ttl_ms
+            self.sql["put"], self.fleet, put.key, put.payload.decode(), put.partition, put.ttl_ms
         )
 
     async def _put_many(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
         # Sorted, so that concurrent batches lock their rows in one order.
         ordered = sorted(puts, key=_key)
         rows = await connection.fetch(
-            self._sql["put_many"],
-            self._fleet,
+            self.sql["put_many"],
+            self.fleet,
             [put.key for put in ordered],
             [put.payload.decode() for put in ordered],
             [put.partition for put in ordered],
@@ -136,9 +142,13 @@ class PostgresBackend:
     ) -> list[Result]:
         order = sorted(range(len(operations)), key=lambda at: operations[at].key)
         ordered = [operations[at] for at in order]
-        columns = zip(*map(_columns, ordered), strict=True)
+        columns = list(zip(*map(_columns, ordered), strict=True))
+        statement = self.sql["apply"]
+        if any(operation.fence is not None for operation in ordered):
+            statement = self.sql["apply_fenced"]
+            columns += _fences(ordered)
         try:
-            rows = await connection.fetch(self._sql["apply"], self._fleet, *columns, atomic)
+            rows = await connection.fetch(statement, self.fleet, *columns, atomic)
         except asyncpg.PostgresError as error:
             if getattr(error, "sqlstate", None) != _CUSTOM_ERROR:
                 raise
@@ -152,13 +162,13 @@ class PostgresBackend:
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Bury in keyset order what was stored up to the newest revision at the start."""
-        async with self._connection() as connection:
-            newest = await connection.fetchval(self._sql["newest"])
+        async with self.connection() as connection:
+            newest = await connection.fetchval(self.sql["newest"])
         deleted, after, more = 0, "", True
         while more:
-            async with self._connection(mutates=True) as connection:
+            async with self.connection(mutates=True) as connection:
                 live, seen, after = await connection.fetchrow(
-                    self._sql["clear"], self._fleet, partition, after, newest, batch
+                    self.sql["clear"], self.fleet, partition, after, newest, batch
                 )
             deleted += live
             more = seen == batch
@@ -166,30 +176,32 @@ class PostgresBackend:
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets the time of the last sweep in this interval sweeps."""
-        async with self._connection(mutates=True) as connection:
-            claimed = await connection.fetchval(self._sql["claim_sweep"], self._fleet, interval_ms)
+        async with self.connection(mutates=True) as connection:
+            claimed = await connection.fetchval(self.sql["claim_sweep"], self.fleet, interval_ms)
         return bool(claimed)
 
     async def sweep(self, limit: int) -> Sweep:
         """Turn expired entries into tombstones, and let old tombstones go."""
-        async with self._connection(mutates=True) as connection:
-            expired, seen = await connection.fetchrow(self._sql["sweep"], self._fleet, limit)
+        async with self.connection(mutates=True) as connection:
+            expired, seen = await connection.fetchrow(self.sql["sweep"], self.fleet, limit)
+        if seen < limit:
+            await self.leases.forget()
         return Sweep(expired, more=seen == limit)
 
     # Reading
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Look the keys up in one statement."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             if len(keys) == 1:
-                return [await connection.fetchval(self._sql["payload"], self._fleet, keys[0])]
-            found = dict(await connection.fetch(self._sql["payloads"], self._fleet, keys))
+                return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
+            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, keys))
         return [found.get(key) for key in keys]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look the keys up in one statement."""
-        async with self._connection() as connection:
-            rows = await connection.fetch(self._sql["records"], self._fleet, keys)
+        async with self.connection() as connection:
+            rows = await connection.fetch(self.sql["records"], self.fleet, keys)
         found = {row[0]: Record(*row) for row in rows}
         return [found.get(key) for key in keys]
 
@@ -216,13 +228,13 @@ class PostgresBackend:
     async def _page(
         self, keys: KeyRange, limit: int, partition: str | None, *, values: bool
     ) -> list[Any]:
-        query = self._sql.page(
+        query = self.sql.page(
             values=values, exclusive=keys.exclusive, partition=partition is not None
         )
-        bound: list[Any] = [self._fleet, keys.first, keys.before, limit]
+        bound: list[Any] = [self.fleet, keys.first, keys.before, limit]
         if partition is not None:
             bound.append(partition)
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             return await connection.fetch(query, *bound)
 
     # Looking at it
@@ -231,8 +243,8 @@ class PostgresBackend:
         """Count each partition up to EXACT_COUNT_LIMIT rows; the planner estimates the rest."""
         partitions: dict[str, int] = {}
         total_expired, size, exact = 0, 0, True
-        async with self._connection() as connection:
-            rows = await connection.fetch(self._sql["count"], self._fleet, EXACT_COUNT_LIMIT + 1)
+        async with self.connection() as connection:
+            rows = await connection.fetch(self.sql["count"], self.fleet, EXACT_COUNT_LIMIT + 1)
             for partition, counted, expired, number_of_bytes in rows:
                 count, overdue, partition_bytes = counted, expired, int(number_of_bytes or 0)
                 if counted > EXACT_COUNT_LIMIT:
@@ -244,23 +256,23 @@ class PostgresBackend:
                     partitions[partition] = count - overdue
                 total_expired += overdue
                 size += partition_bytes
-            server = dict(await connection.fetchrow(self._sql["server"]))
+            server = dict(await connection.fetchrow(self.sql["server"]))
         return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
 
     async def _estimate(self, connection: Any, partition: str) -> int:  # noqa: ANN401
-        plan = await connection.fetchval(self._sql["estimate"], self._fleet, partition)
+        plan = await connection.fetchval(self.sql["estimate"], self.fleet, partition)
         return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 
     async def describe(self) -> dict[str, Any]:
         """Tell the version, the schema and the settings that durability hangs on."""
-        async with self._connection() as connection:
-            server = await connection.fetchrow(self._sql["server"])
-            versions = await applied_migrations(connection, self._sql)
+        async with self.connection() as connection:
+            server = await connection.fetchrow(self.sql["server"])
+            versions = await applied_migrations(connection, self.sql)
         safe = server["fsync"] == "on" and server["synchronous_commit"] != "off"
         return {
             "server": f"PostgreSQL {server['version']}",
             "location": self._where,
-            "schema": self._sql.schema.strip('"'),
+            "schema": self.sql.schema.strip('"'),
             "schema_version": max(versions, default=0),
             "transaction_pooler": self._pooled,
             "fsync": server["fsync"],
@@ -282,6 +294,8 @@ def _are_plain_puts(operations: Sequence[Operation]) -> bool:
     for operation in operations:
         if type(operation) is not Put or operation.if_revision is not None or operation.keep:
             return False
+        if operation.fence is not None:
+            return False
     return len(operations) == 1 or len({put.key for put in operations}) == len(operations)
 
 
@@ -298,18 +312,20 @@ def _columns(operation: Operation) -> tuple[Any, ...]:
     return "t", operation.key, None, None, operation.ttl_ms, None, False
 
 
+def _fences(operations: Sequence[Operation]) -> list[tuple[Any, ...]]:
+    """Return names and tokens of the operations' fences, as columns."""
+    fences = [operation.fence for operation in operations]
+    return [
+        tuple(fence and fence.name for fence in fences),
+        tuple(fence and fence.token for fence in fences),
+    ]
+
+
 def _result(operation: Operation, status: str, figure: str | None) -> Result:
     """Turn what the function answered into the operation's result or error."""
-    key = operation.key
-    if status == "conflict":
-        expected = cast("Put | Delete", operation).if_revision or 0
-        return RevisionConflictError(key, expected, None if figure is None else int(figure))
-    if status == "not_a_number":
-        return InvalidValueError(f"{key!r}: holds no number; increment changed nothing")
-    if status == "overflow":
-        return InvalidValueError(
-            f"{key!r}: the sum does not fit 64 bits (or a float); increment changed nothing"
-        )
+    refusal = refusal_of(operation, status, figure)
+    if refusal is not None:
+        return refusal
     if isinstance(operation, Put):
         return int(figure or 0)
     if isinstance(operation, Add):

@@ -16,6 +16,8 @@ _COLUMNS = """entries.key, value, revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
+_TTL = "$4::bigint * interval '1 millisecond'"
+_REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _ON_CONFLICT = """
 ON CONFLICT (fleet, key) DO UPDATE SET
     value = excluded.value,
@@ -48,6 +50,38 @@ _TEXTS = {
     + "RETURNING key, revision",
     "apply": """
 SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
+""",
+    "apply_fenced": """
+SELECT status, figure
+FROM {schema}.apply_fenced_operations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+""",
+    # clock_timestamp() and not now(): the row's lock may have been waited for.
+    "acquire_lease": f"""
+WITH taken AS (
+    INSERT INTO {{schema}}.leases AS l (fleet, name, token, holder, expires_at)
+    VALUES ($1, $2, nextval('{{schema}}.revisions'), $3, clock_timestamp() + {_TTL})
+    ON CONFLICT (fleet, name) DO UPDATE SET
+        token = CASE WHEN l.expires_at > clock_timestamp() THEN l.token
+            ELSE nextval('{{schema}}.revisions') END,
+        holder = excluded.holder,
+        expires_at = clock_timestamp() + {_TTL}
+    WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
+    RETURNING token, holder, $4::bigint
+)
+SELECT * FROM taken UNION ALL SELECT token, holder, {_REMAINING} FROM {{schema}}.leases
+WHERE fleet = $1 AND name = $2 AND NOT EXISTS (SELECT FROM taken)
+""",
+    "extend_lease": f"""
+UPDATE {{schema}}.leases SET expires_at = clock_timestamp() + {_TTL}
+WHERE fleet = $1 AND name = $2 AND token = $3 AND expires_at > clock_timestamp() RETURNING true
+""",
+    "find_lease": f"""
+SELECT token, holder, {_REMAINING} FROM {{schema}}.leases
+WHERE fleet = $1 AND name = $2 AND expires_at > clock_timestamp()
+""",
+    "forget_leases": """
+DELETE FROM {schema}.leases
+WHERE fleet = $1 AND expires_at < now() - $2::bigint * interval '1 millisecond'
 """,
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.
@@ -90,6 +124,12 @@ WITH due AS (
 ), forgotten AS (
     DELETE FROM {{schema}}.entries
     WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NOT NULL))
+    RETURNING changed
+), noted AS (
+    UPDATE {{schema}}.fleets
+    SET forgotten = greatest(
+        forgotten, (SELECT changed FROM forgotten ORDER BY changed DESC LIMIT 1))
+    WHERE id = $1 AND EXISTS (SELECT FROM forgotten)
 ), buried AS (
     UPDATE {{schema}}.entries
     SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
@@ -97,6 +137,50 @@ WITH due AS (
     WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NULL))
 )
 SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
+""",
+    # Where a watcher may begin. Rows that say they were changed by transactions to come were
+    # restored from another server's dump: they get a number of this server's.
+    "start_log": """
+WITH restored AS (
+    UPDATE {schema}.entries SET changed = pg_current_xact_id()
+    WHERE fleet + 0 = $1 AND changed >= pg_snapshot_xmax(pg_current_snapshot())
+), mended AS (
+    UPDATE {schema}.fleets SET forgotten = pg_current_xact_id()
+    WHERE id = $1 AND forgotten >= pg_snapshot_xmax(pg_current_snapshot())
+)
+SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
+    (SELECT forgotten::text::bigint FROM {schema}.fleets WHERE id = $1)
+""",
+    # Changes that snapshot $2 did not see but (if given) snapshot $3 did, after transaction $4 and
+    # revision $5; one row without a key if there are none. Values up to a size, if $8 wants them.
+    "log": f"""
+SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
+    (SELECT forgotten::text::bigint FROM {{schema}}.fleets WHERE id = $1),
+    EXISTS (SELECT FROM {{schema}}.entries WHERE fleet + 0 = $1 AND expires_at <= now()),
+    page.*
+FROM (SELECT) AS always LEFT JOIN (
+    SELECT key, revision, changed::text::bigint, kind, rows,
+        CASE WHEN $8 AND wanted THEN value END
+    FROM (
+        SELECT *, count(*) OVER () AS rows,
+            sum(size) OVER (ORDER BY changed, revision) - size AS before
+        FROM (
+            SELECT *, CASE WHEN $8 AND wanted THEN coalesce(octet_length(value), 0) ELSE 0 END
+                AS size
+            FROM (
+                SELECT key, revision, changed, value, starts_with(key, $7) AS wanted,
+                    CASE WHEN gone IS NOT NULL THEN gone WHEN {_NOT_EXPIRED} THEN 0 END AS kind
+                FROM {{schema}}.entries
+                WHERE fleet + 0 = $1 AND (changed, revision) > ($4::text::xid8, $5)
+                    AND NOT pg_visible_in_snapshot(changed, $2::text::pg_snapshot)
+                    AND ($3::text IS NULL
+                        OR pg_visible_in_snapshot(changed, $3::text::pg_snapshot))
+                ORDER BY changed, revision LIMIT $6
+            ) AS found
+        ) AS sized
+    ) AS summed
+    WHERE before < {MAX_PAGE_BYTES} ORDER BY changed, revision
+) AS page ON true
 """,
     # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
     "count": """

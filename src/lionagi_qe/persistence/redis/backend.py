@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import AqeError, InvalidValueError, RevisionConflictError
+from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.backend import (
-    Add,
     Capabilities,
-    Delete,
     KeyPage,
     Operation,
     Page,
-    Put,
     Record,
     Result,
     Stats,
@@ -22,6 +18,9 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import ClusterLink, run
+from lionagi_qe.persistence.redis.lease import RedisLeases
+from lionagi_qe.persistence.redis.log import RedisLog
+from lionagi_qe.persistence.redis.operations import record_of, result_of, words_of
 from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Shards, enter
 
 if TYPE_CHECKING:
@@ -49,14 +48,16 @@ class RedisBackend:
         self._link = link
         self._wanted_shards = shards
         self._clustered = isinstance(link, ClusterLink)
-        self._shards = Shards("", 1)
+        self.shards = Shards("", 1)
+        self.leases = RedisLeases(self)
+        self.log = RedisLog(self)
 
     @property
     def capabilities(self) -> Capabilities:
         """The promises of Redis."""
         return Capabilities(
             "redis",
-            atomic_batches="shard" if self._shards.count > 1 or self._clustered else "all",
+            atomic_batches="shard" if self.shards.count > 1 or self._clustered else "all",
             max_flights=2,
             durability="as the server's AOF policy says; none across an asynchronous failover",
         )
@@ -65,22 +66,23 @@ class RedisBackend:
         """Connect and read the fleet's layout."""
         await self._link.open()
         default = CLUSTER_SHARDS if self._clustered else 1
-        self._shards = await enter(self._link, fleet, self._wanted_shards, default, migrate=migrate)
+        self.shards = await enter(self._link, fleet, self._wanted_shards, default, migrate=migrate)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._link.close()
 
-    async def _run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
-        prefix = self._shards.prefixes[shard]
+    async def run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
+        """Run a script on a shard; its arguments follow the shard's prefix."""
+        prefix = self.shards.prefixes[shard]
         return await run(self._link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates)
 
-    async def _on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    async def on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
         """Do ``action`` on every shard; all end before the first error is raised."""
-        if self._shards.count == 1:
+        if self.shards.count == 1:
             return [await action(0)]
         answers = await asyncio.gather(
-            *(action(shard) for shard in range(self._shards.count)), return_exceptions=True
+            *(action(shard) for shard in range(self.shards.count)), return_exceptions=True
         )
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -89,18 +91,18 @@ class RedisBackend:
 
     def _by_shard(self, keys: Sequence[str]) -> dict[int, list[int]]:
         """Return the positions of the keys that each shard holds."""
-        if self._shards.count == 1:
+        if self.shards.count == 1:
             return {0: list(range(len(keys)))}
         groups: dict[int, list[int]] = {}
         for at, key in enumerate(keys):
-            groups.setdefault(self._shards.of(key), []).append(at)
+            groups.setdefault(self.shards.of(key), []).append(at)
         return groups
 
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Send each shard its operations; without ``atomic``, a shard's failure is its callers'."""
-        if self._shards.count == 1:
+        if self.shards.count == 1:
             return await self._apply(0, operations, atomic=atomic)
         groups = self._by_shard([operation.key for operation in operations])
         answers = await asyncio.gather(
@@ -122,16 +124,15 @@ class RedisBackend:
     async def _apply(
         self, shard: int, operations: Sequence[Operation], *, atomic: bool
     ) -> list[Result]:
-        words: list[Any] = ["1" if atomic else ""]
-        for operation in operations:
-            words += _words(operation)
-        answer = await self._run(scripts.APPLY, shard, *words, mutates=True)
+        answer = await self.run(
+            scripts.APPLY, shard, "1" if atomic else "", *words_of(operations), mutates=True
+        )
         if isinstance(answer[0], int):
             at, status, figure = answer
-            raise cast("Exception", _result(operations[at - 1], status, figure))
+            raise cast("Exception", result_of(operations[at - 1], status, figure))
         pairs = zip(answer[::2], answer[1::2], strict=True)
         return [
-            _result(operation, status, figure)
+            result_of(operation, status, figure)
             for operation, (status, figure) in zip(operations, pairs, strict=True)
         ]
 
@@ -139,22 +140,22 @@ class RedisBackend:
         """Bury in keyset order what was stored up to each shard's revision at the start."""
 
         async def clear(shard: int) -> int:
-            counter = f"{self._shards.prefixes[shard]}:n"
+            counter = f"{self.shards.prefixes[shard]}:n"
             newest = await self._link.command(counter, "GET", counter) or b"0"
             deleted, bound = 0, "-"
             while bound:
-                count, last = await self._run(
+                count, last = await self.run(
                     scripts.CLEAR, shard, partition, bound, newest, batch, mutates=True
                 )
                 deleted += count
                 bound = "(" + last.decode() if last else ""
             return deleted
 
-        return sum(await self._on_all(clear))
+        return sum(await self.on_all(clear))
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets a key that lasts for the interval sweeps."""
-        turn = f"{self._shards.prefixes[0]}:sweep"
+        turn = f"{self.shards.prefixes[0]}:sweep"
         claimed = await self._link.command(
             turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
         )
@@ -164,15 +165,15 @@ class RedisBackend:
         """Clear the indexes of expired entries, and let old tombstones go."""
 
         async def sweep(shard: int) -> tuple[int, bytes]:
-            return await self._run(scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True)
+            return await self.run(scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True)
 
-        answers = await self._on_all(sweep)
+        answers = await self.on_all(sweep)
         return Sweep(sum(count for count, _ in answers), more=any(more for _, more in answers))
 
     # Reading
 
     async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
-        names = [self._shards.name(key) for key in keys]
+        names = [self.shards.name(key) for key in keys]
         if len(names) == 1:
             return [await self._link.command(names[0], "GET", names[0])]
         groups = list(self._by_shard(keys).values())
@@ -198,7 +199,7 @@ class RedisBackend:
         """Read values with their headers."""
         values = await self._values(keys)
         return [
-            None if raw is None else _record(key, raw)
+            None if raw is None else record_of(key, raw)
             for key, raw in zip(keys, values, strict=True)
         ]
 
@@ -208,9 +209,9 @@ class RedisBackend:
         async def read(shard: int) -> tuple[list[Record], str]:
             after, *flat = await self._page(shard, keys, limit, partition, values=True)
             pairs = zip(flat[::2], flat[1::2], strict=True)
-            return [_record(key.decode(), raw) for key, raw in pairs], after.decode()
+            return [record_of(key.decode(), raw) for key, raw in pairs], after.decode()
 
-        pages = await self._on_all(read)
+        pages = await self.on_all(read)
         records, after = _merge(pages, limit, lambda record: record.key)
         return Page(records, after)
 
@@ -221,7 +222,7 @@ class RedisBackend:
             after, *found = await self._page(shard, keys, limit, partition, values=False)
             return [key.decode() for key in found], after.decode()
 
-        pages = await self._on_all(read)
+        pages = await self.on_all(read)
         found, after = _merge(pages, limit, str)
         return KeyPage(found, after)
 
@@ -229,18 +230,16 @@ class RedisBackend:
         self, shard: int, keys: KeyRange, limit: int, partition: str | None, *, values: bool
     ) -> list[bytes]:
         share = limit
-        if self._shards.count > 1:
-            share = min(
-                limit, max(_SMALLEST_SHARE, int(limit / self._shards.count * _SHARE_MARGIN))
-            )
-        return await self._run(
+        if self.shards.count > 1:
+            share = min(limit, max(_SMALLEST_SHARE, int(limit / self.shards.count * _SHARE_MARGIN)))
+        return await self.run(
             scripts.PAGE,
             shard,
             partition or "",
             ("(" if keys.exclusive else "[") + keys.first,
             "(" + keys.before,
             share,
-            MAX_PAGE_BYTES // self._shards.count,
+            MAX_PAGE_BYTES // self.shards.count,
             "1" if values else "",
             mutates=False,
         )
@@ -251,13 +250,13 @@ class RedisBackend:
         """Count by the indexes; sizes of large fleets are estimated from a sample."""
 
         async def count(shard: int) -> list[Any]:
-            return await self._run(
+            return await self.run(
                 scripts.COUNT, shard, EXACT_COUNT_LIMIT, EXACT_COUNT_LIMIT, mutates=False
             )
 
         partitions: dict[str, int] = {}
         total, total_expired, size, exact = 0, 0, 0, True
-        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self._on_all(
+        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self.on_all(
             count
         ):
             live = indexed - expired
@@ -278,7 +277,7 @@ class RedisBackend:
         return Stats(total, total_expired, partitions, size, exact, server)
 
     async def _info(self, section: str) -> dict[str, Any]:
-        answer = await self._link.command(f"{self._shards.prefixes[0]}:n", "INFO", section)
+        answer = await self._link.command(f"{self.shards.prefixes[0]}:n", "INFO", section)
         return answer if isinstance(answer, dict) else _parse_info(answer)
 
     async def describe(self) -> dict[str, Any]:
@@ -294,7 +293,7 @@ class RedisBackend:
             "server": f"{name} {version}",
             "location": self._link.where,
             "schema_version": LAYOUT,
-            "shards": self._shards.count,
+            "shards": self.shards.count,
             "aof_enabled": aof,
             "appendfsync": policy,
             "maxmemory_policy": eviction,
@@ -303,7 +302,7 @@ class RedisBackend:
         }
 
     async def _setting(self, name: str) -> str:
-        route = f"{self._shards.prefixes[0]}:n"
+        route = f"{self.shards.prefixes[0]}:n"
         try:
             answer = await self._link.command(route, "CONFIG", "GET", name)
         except AqeError:
@@ -326,55 +325,6 @@ def _durability(policy: str, *, aof: bool) -> str:
 def _parse_info(answer: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
     return {name: value for name, _, value in lines}
-
-
-def _words(operation: Operation) -> tuple[Any, ...]:
-    """Return the operation as the script's arguments."""
-    if isinstance(operation, Put):
-        ttl = "" if operation.ttl_ms is None else operation.ttl_ms
-        expected = "" if operation.if_revision is None else operation.if_revision
-        keep = "1" if operation.keep else ""
-        return "p", operation.key, operation.payload, operation.partition, ttl, expected, keep
-    if isinstance(operation, Add):
-        return "a", operation.key, json.dumps(operation.amount), "default", "", "", "1"
-    if isinstance(operation, Delete):
-        expected = "" if operation.if_revision is None else operation.if_revision
-        return "d", operation.key, "", "", "", expected, ""
-    ttl = "" if operation.ttl_ms is None else operation.ttl_ms
-    return "t", operation.key, "", "", ttl, "", ""
-
-
-def _result(operation: Operation, status: bytes, figure: bytes) -> Result:
-    """Turn what the script answered into the operation's result or error."""
-    key = operation.key
-    if status == b"conflict":
-        expected = cast("Put | Delete", operation).if_revision or 0
-        return RevisionConflictError(key, expected, int(figure) if figure else None)
-    if status == b"not_a_number":
-        return InvalidValueError(f"{key!r}: holds no number; increment changed nothing")
-    if status == b"overflow":
-        return InvalidValueError(
-            f"{key!r}: the sum does not fit 64 bits (or a float); increment changed nothing"
-        )
-    if isinstance(operation, Put):
-        return int(figure)
-    if isinstance(operation, Add):
-        return json.loads(figure)
-    return figure == b"1"
-
-
-def _record(key: str, raw: bytes) -> Record:
-    head, payload = raw.split(b"\n", 1)
-    revision, created, updated, expires, partition = head.split(b" ", 4)
-    return Record(
-        key,
-        payload,
-        int(revision),
-        partition.decode(),
-        int(created),
-        int(updated),
-        None if expires == b"-" else int(expires),
-    )
 
 
 def _merge(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 TOMBSTONE_MS = 300_000
-_PRELUDE = "entry.lua"
+_PRELUDE = "entry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,20 @@ class Script:
     digest: str
 
 
-def _load(name: str) -> Script:
+def _load(name: str, *parts: str) -> Script:
+    """Read a script; ``parts`` are the files of functions that it uses."""
     folder = resources.files(__package__ or "").joinpath("lua")
     text = "\n".join(
-        folder.joinpath(file).read_text(encoding="utf-8") for file in (_PRELUDE, f"{name}.lua")
+        folder.joinpath(f"{part}.lua").read_text(encoding="utf-8")
+        for part in (_PRELUDE, *parts, name)
     )
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-APPLY = _load("apply")
+APPLY = _load("apply", "operations")
 PAGE = _load("page")
 CLEAR = _load("clear")
-SWEEP = _load("sweep")
+SWEEP = _load("sweep", "expiry")
+LOG = _load("log", "expiry")
 COUNT = _load("count")
+LEASE = _load("lease")

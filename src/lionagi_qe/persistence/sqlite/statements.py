@@ -72,11 +72,27 @@ CLAIM_SWEEP = """
 UPDATE fleets SET swept_ms = :now WHERE id = :fleet AND swept_ms <= :now - :interval
 """
 EXPIRED = """
-SELECT key, gone FROM entries
+SELECT key, gone, revision FROM entries
 WHERE fleet = :fleet AND expires_ms IS NOT NULL AND expires_ms <= :now
 ORDER BY expires_ms LIMIT :limit
 """
 FORGET = "DELETE FROM entries WHERE fleet = :fleet AND key = :key"
+NOTE_FORGOTTEN = "UPDATE fleets SET forgotten = max(forgotten, :revision) WHERE id = :fleet"
+
+LOG_STATE = """
+SELECT revision, forgotten, EXISTS (
+    SELECT 1 FROM entries
+    WHERE entries.fleet = fleets.id AND expires_ms IS NOT NULL AND expires_ms <= :now
+) FROM fleets WHERE id = :fleet
+"""
+# Kind: null for what has expired and is no tombstone yet.
+LOG = """
+SELECT key, revision,
+    CASE WHEN gone IS NOT NULL THEN gone
+        WHEN expires_ms IS NULL OR expires_ms > :now THEN 0 END,
+    value
+FROM entries WHERE fleet = :fleet AND revision > :after ORDER BY revision LIMIT :limit
+"""
 
 NEXT_PARTITION = """
 SELECT min(partition) FROM entries WHERE fleet = :fleet AND gone IS NULL AND partition > :after
@@ -90,3 +106,22 @@ SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(expired), 0) FROM (
 ROWS_PER_PARTITION = """
 SELECT stat FROM sqlite_stat1 WHERE tbl = 'entries' AND idx = 'entries_by_partition'
 """
+
+HELD_LEASE = """
+SELECT token FROM leases WHERE fleet = :fleet AND name = :name AND expires_ms > :now
+"""
+FIND_LEASE = """
+SELECT token, holder, expires_ms - :now FROM leases
+WHERE fleet = :fleet AND name = :name AND expires_ms > :now
+"""
+SET_LEASE = """
+INSERT INTO leases (fleet, name, token, holder, expires_ms)
+VALUES (:fleet, :name, :token, :holder, :now + :ttl)
+ON CONFLICT (fleet, name) DO UPDATE SET
+    token = excluded.token, holder = excluded.holder, expires_ms = excluded.expires_ms
+"""
+EXTEND_LEASE = """
+UPDATE leases SET expires_ms = :now + :ttl
+WHERE fleet = :fleet AND name = :name AND token = :token AND expires_ms > :now
+"""
+FORGET_LEASES = "DELETE FROM leases WHERE fleet = :fleet AND expires_ms < :before"

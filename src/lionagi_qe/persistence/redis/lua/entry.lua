@@ -10,7 +10,9 @@
 --                    outlive the entry, until a sweep or a new entry clears the indexes
 --   P:r              sorted set of keys by revision, deleted and expired ones included
 --   P:t              sorted set of those, by 2 * time of removal in ms (+ 1 if expired)
+--   P:f              the newest revision whose tombstone was let go
 --   P:n              the revision counter
+--   P:l:<lease>      "token ends holder": who may change what is fenced, until when in ms
 
 local P = ARGV[1]
 
@@ -50,4 +52,17 @@ local function bury(key, partition, revision, kind)
   redis.call('HDEL', P .. ':xp', key)
   redis.call('ZADD', P .. ':r', revision, key)
   redis.call('ZADD', P .. ':t', number(now * 2 + kind), key)
+end
+
+-- Returns token (as text), end in ms, holder of a lease; nil if it is unknown.
+local function lease(name)
+  local token, ends, holder = string.match(redis.call('GET', P .. ':l:' .. name) or '',
+    '^(%d+) (%d+) (.*)$')
+  return token, tonumber(ends), holder
+end
+
+-- Whether a fence's token is its lease's current one and the lease has not ended.
+local function is_fresh(name, token)
+  local current, ends = lease(name)
+  return current == token and ends > now
 end

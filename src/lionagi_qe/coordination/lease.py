@@ -1,0 +1,273 @@
+"""Leases: one holder at a time, told when it is no longer the one, and fenced off by the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import random
+import secrets
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import (
+    AqeError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    InvalidArgumentError,
+    LeaseLostError,
+)
+from lionagi_qe.persistence.backend import Fence
+from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.keys import check_name
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.leases import Tenure
+
+DEFAULT_TTL = 15.0
+# Renewals a TTL: two may be lost before the lease is.
+_RENEWALS = 3
+_LONGEST_PAUSE = 0.25
+_SHORTEST_PAUSE = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """Who holds a lease: its token, its label, and for how many more seconds."""
+
+    name: str
+    token: int
+    holder: str
+    remaining: float
+
+
+class Lease:
+    """The right to be the only one, for as long as it is renewed.
+
+    ::
+
+        async with Lease(memory, "leader", ttl=15) as lease:   # waits for its turn
+            await memory.store("aqe/plan", plan, fence=lease)  # refused once another is the leader
+
+    It renews itself at a third of ``ttl``. When it is lost (the process was stopped, or the server
+    out of reach, for longer than ``ttl``), the body is cancelled and ``async with`` raises
+    LeaseLostError. A body that doesn't get to run doesn't get to know: only what carries
+    ``fence=lease`` is protected, by the server. Tokens only grow, whatever becomes of the holders.
+
+    An object holds the lease once at a time and may be used again after that. Not for several
+    tasks at once: make a Lease each.
+
+    Args:
+        memory: where the lease lives; all who contend use the same fleet.
+        name: what is leased; any text of at most 128 bytes.
+        ttl: seconds after which a holder that doesn't renew loses it.
+        holder: what others see in ``state()``; host and process by default.
+    """
+
+    def __init__(
+        self, memory: Memory, name: str, *, ttl: float = DEFAULT_TTL, holder: str | None = None
+    ) -> None:
+        self._memory = memory
+        self.name = check_name("lease", name)
+        self.ttl = check_seconds("ttl", ttl)
+        self._ttl_ms = math.ceil(self.ttl * 1000)
+        label = holder if holder is not None else f"{socket.gethostname()}:{os.getpid()}"
+        self.holder = check_name("holder", label)
+        self.lost = asyncio.Event()
+        self._fence: Fence | None = None
+        self._held = False
+        self._ends = 0.0
+        self._renewing: asyncio.Task[None] | None = None
+        self._body: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._cancelled_body = False
+
+    # What it is
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held as far as this process can tell."""
+        return self._held and asyncio.get_running_loop().time() < self._ends
+
+    @property
+    def fence(self) -> Fence:
+        """What to give as ``fence=``; that of the last time once it has ended."""
+        if self._fence is None:
+            msg = f"lease {self.name!r} was never acquired; use it inside async with, or acquire it"
+            raise InvalidArgumentError(msg)
+        return self._fence
+
+    @property
+    def token(self) -> int:
+        """The fencing token: greater than that of every earlier holder."""
+        return self.fence.token
+
+    async def state(self) -> LeaseState | None:
+        """Ask the server who holds the lease; None if nobody does."""
+        tenure = await self._memory.leases.look(self.name)
+        if tenure is None:
+            return None
+        label = tenure.holder.rpartition("#")[0]
+        return LeaseState(self.name, tenure.token, label, tenure.remaining_ms / 1000)
+
+    # Taking and giving back
+
+    async def try_acquire(self) -> bool:
+        """Take the lease if it is free; return whether it was. One round trip."""
+        return (await self._attempt(self._new_attempt())) is None
+
+    async def acquire(self, timeout: float | None = None) -> None:
+        """Wait for the lease and take it.
+
+        While another holds it, asks again after what the server says is left, four times a second
+        at least; who has waited long asks more often, so that turns are roughly in order.
+
+        Raises:
+            BackendTimeoutError: it was not free within ``timeout`` seconds (None: no limit).
+
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline = None if timeout is None else began + check_seconds("timeout", timeout)
+        attempt = self._new_attempt()
+        try:
+            async with asyncio.timeout_at(deadline):
+                while (other := await self._attempt(attempt)) is not None:
+                    waited = loop.time() - began
+                    most = max(_LONGEST_PAUSE / (1 + waited), _SHORTEST_PAUSE)
+                    left = other.remaining_ms / 1000
+                    await asyncio.sleep(min(left + 0.001, most) * random.uniform(0.5, 1))  # noqa: S311
+        except TimeoutError as error:
+            if isinstance(error, AqeError):
+                raise
+            msg = f"lease {self.name!r} was not free within {timeout} s; its holder kept it"
+            raise BackendTimeoutError(msg) from error
+
+    def _new_attempt(self) -> str:
+        if self._held:
+            msg = f"lease {self.name!r} is already held by this object; make another Lease"
+            raise InvalidArgumentError(msg)
+        return f"{self.holder}#{secrets.token_hex(8)}"
+
+    async def _attempt(self, attempt: str) -> Tenure | None:
+        """Return who else has the lease; None if we have it now."""
+        started = asyncio.get_running_loop().time()
+        asking = asyncio.ensure_future(
+            self._memory.leases.acquire(self.name, attempt, self._ttl_ms)
+        )
+        try:
+            tenure = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # The server may give it to us all the same; nobody would renew it, so give it back.
+            tenure = await asking
+            if tenure.holder == attempt:
+                await self._give_up(Fence(self.name, tenure.token))
+            raise
+        if tenure.holder != attempt:
+            return tenure
+        self._fence = Fence(self.name, tenure.token)
+        # Counted from before we asked: never longer than by the server's own count.
+        self._ends = started + self.ttl
+        self._held = True
+        self.lost.clear()
+        self._renewing = asyncio.create_task(self._renew(), name=f"renew lease {self.name}")
+        return None
+
+    async def release(self) -> bool:
+        """Give the lease back; return False if it had been lost. Goes on if it is cancelled."""
+        if not self._held:
+            return False
+        fence = self.fence
+        self._held = False
+        if self._renewing is not None:
+            self._renewing.cancel()
+            self._renewing = None
+        releasing = asyncio.ensure_future(self._give_up(fence))
+        try:
+            return await asyncio.shield(releasing)
+        except asyncio.CancelledError:
+            await asyncio.wait({releasing})
+            raise
+
+    async def _give_up(self, fence: Fence) -> bool:
+        try:
+            return await self._memory.leases.release(fence)
+        except AqeError as error:
+            _log.warning(
+                "lease %r could not be released, and ends by itself within %s s: %s",
+                self.name,
+                self.ttl,
+                error,
+            )
+            return True
+
+    # Keeping it
+
+    async def _renew(self) -> None:
+        """Renew until that fails for good."""
+        loop = asyncio.get_running_loop()
+        pause = self.ttl / _RENEWALS
+        kept = True
+        while kept:
+            await asyncio.sleep(pause)
+            started = loop.time()
+            if started >= self._ends:
+                break
+            try:
+                kept = await self._memory.leases.renew(
+                    self.fence, self._ttl_ms, timeout=self._ends - started
+                )
+            except BackendUnavailableError as error:
+                _log.warning("lease %r could not be renewed yet: %s", self.name, error)
+                pause = min(_LONGEST_PAUSE, self.ttl / 10)
+            except AqeError:
+                _log.exception("lease %r can't be renewed", self.name)
+                kept = False
+            else:
+                self._ends = started + self.ttl
+                pause = self.ttl / _RENEWALS
+        self._lose()
+
+    def _lose(self) -> None:
+        self._held = False
+        self._renewing = None
+        self.lost.set()
+        if self._body is not None:
+            self._cancelled_body = True
+            self._body.cancel()
+
+    # Holding it for a body
+
+    async def __aenter__(self) -> Self:
+        await self.acquire()
+        # Nothing was awaited since it was acquired: the loss can't have come before this.
+        self._body = asyncio.current_task()
+        self._cancelling = 0 if self._body is None else self._body.cancelling()
+        self._cancelled_body = False
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        body, self._body = self._body, None
+        if self._cancelled_body and body is not None:
+            # As asyncio.timeout does: a cancellation that was asked for besides ours goes on.
+            others = body.uncancel() > self._cancelling
+            if error is None or (kind is asyncio.CancelledError and not others):
+                raise LeaseLostError(self.name, self.token) from error
+            return
+        in_time = self.held
+        kept = await self.release()
+        if error is None and not (in_time and kept):
+            raise LeaseLostError(self.name, self.token)

@@ -1,0 +1,63 @@
+"""Fenced leases in PostgreSQL: rows that a fenced change locks against a takeover."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lionagi_qe.persistence.leases import KEPT_MS, Tenure
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+
+
+class PostgresLeases:
+    """The leases of the backend's fleet; each call is one statement."""
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self._backend = backend
+
+    async def acquire(self, name: str, holder: str, ttl_ms: int) -> Tenure:
+        """Upsert the row if its lease has ended; the token is a new revision."""
+        row = None
+        # None only if another made the row after our statement's snapshot: then it's there now.
+        while row is None:
+            async with self._backend.connection(mutates=True) as connection:
+                row = await connection.fetchrow(
+                    self._backend.sql["acquire_lease"], self._backend.fleet, name, holder, ttl_ms
+                )
+        return Tenure(*row)
+
+    async def renew(self, fence: Fence, ttl_ms: int) -> bool:
+        """Move the end, unless it has come."""
+        return await self._extend(fence, ttl_ms)
+
+    async def release(self, fence: Fence) -> bool:
+        """Let the end be now."""
+        return await self._extend(fence, 0)
+
+    async def _extend(self, fence: Fence, ttl_ms: int) -> bool:
+        async with self._backend.connection(mutates=True) as connection:
+            extended = await connection.fetchval(
+                self._backend.sql["extend_lease"],
+                self._backend.fleet,
+                fence.name,
+                fence.token,
+                ttl_ms,
+            )
+        return bool(extended)
+
+    async def look(self, name: str) -> Tenure | None:
+        """Read the row."""
+        async with self._backend.connection() as connection:
+            row = await connection.fetchrow(
+                self._backend.sql["find_lease"], self._backend.fleet, name
+            )
+        return row and Tenure(*row)
+
+    async def forget(self) -> None:
+        """Remove what ended long ago: part of a sweep."""
+        async with self._backend.connection(mutates=True) as connection:
+            await connection.execute(
+                self._backend.sql["forget_leases"], self._backend.fleet, KEPT_MS
+            )

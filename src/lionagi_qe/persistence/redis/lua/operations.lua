@@ -1,0 +1,175 @@
+-- Operations on entries, each of WIDTH words: kind (p put, d delete, a add, t touch), key, payload,
+-- partition, ttl in ms, expected revision, keep; "" for none.
+
+local WIDTH = 7
+
+local function conflict(kind, expected, entry)
+  if expected == '' then return false end
+  if entry then return entry.revision ~= expected end
+  return expected ~= '0' or kind == 'd'
+end
+
+-- Adds JSON numbers given as text. Integers go through the server's own 64-bit arithmetic, since
+-- Lua has only doubles. Nil when the sum does not fit.
+local function add(a, b)
+  if not string.find(a .. b, '[.eE]') then
+    local scratch = P .. ':s'
+    redis.call('SET', scratch, a)
+    local done = redis.pcall('INCRBY', scratch, b)
+    local total = redis.call('GET', scratch)
+    redis.call('DEL', scratch)
+    if type(done) == 'table' and done.err then return nil end
+    return total
+  end
+  local total = tonumber(a) + tonumber(b)
+  if total ~= total or total == math.huge or total == -math.huge then return nil end
+  local text = string.format('%.17g', total)
+  if not string.find(text, '[.e]') then text = text .. '.0' end
+  return text
+end
+
+local LONGEST_NUMBER = 64
+local LONGEST_HEADER = 256
+
+local function stored_number(key)
+  local name = P .. ':e:' .. key
+  if redis.call('STRLEN', name) > LONGEST_HEADER + LONGEST_NUMBER then return nil end
+  local text = string.match(redis.call('GET', name), '^[^\n]*\n(.*)$')
+  if #text > LONGEST_NUMBER or not string.find(text, '^-?%d') then return nil end
+  return text
+end
+
+local function put(key, payload, partition, ttl, keep, entry, revision)
+  local created, expires, expiry = number(now), '-', nil
+  if entry then created = entry.created end
+  if entry and keep then
+    partition, expires = entry.partition, entry.expires
+  elseif ttl ~= '' then
+    expires = number(now + ttl)
+  end
+  local head = revision .. ' ' .. created .. ' ' .. number(now) .. ' ' .. expires .. ' '
+    .. partition .. '\n'
+  local name = P .. ':e:' .. key
+  if entry and keep then
+    redis.call('SET', name, head .. payload, 'KEEPTTL')
+  elseif ttl ~= '' then
+    redis.call('SET', name, head .. payload, 'PX', ttl)
+  else
+    redis.call('SET', name, head .. payload)
+  end
+  redis.call('ZADD', P .. ':r', revision, key)
+
+  local before = entry and entry.partition
+  local had_expiry = entry and entry.expires ~= '-'
+  if not entry then
+    -- One that expired may still stand in the indexes.
+    before = redis.call('HGET', P .. ':xp', key)
+    had_expiry = before
+    redis.call('ZADD', P .. ':i', 0, key)
+    redis.call('ZREM', P .. ':t', key)
+  end
+  if before ~= partition then
+    if before then leave_partition(key, before) end
+    redis.call('ZADD', P .. ':p:' .. partition, 0, key)
+    redis.call('SADD', P .. ':ps', partition)
+  end
+  if expires ~= '-' then
+    redis.call('ZADD', P .. ':x', expires, key)
+    redis.call('HSET', P .. ':xp', key, partition)
+  elseif had_expiry then
+    redis.call('ZREM', P .. ':x', key)
+    redis.call('HDEL', P .. ':xp', key)
+  end
+end
+
+local function touch(key, ttl, entry)
+  local name = P .. ':e:' .. key
+  local body = string.match(redis.call('GET', name), '^[^\n]*(\n.*)$')
+  local expires = ttl == '' and '-' or number(now + ttl)
+  local value = entry.revision .. ' ' .. entry.created .. ' ' .. entry.updated .. ' ' .. expires
+    .. ' ' .. entry.partition .. body
+  if ttl == '' then
+    redis.call('SET', name, value)
+    redis.call('ZREM', P .. ':x', key)
+    redis.call('HDEL', P .. ':xp', key)
+  else
+    redis.call('SET', name, value, 'PX', ttl)
+    redis.call('ZADD', P .. ':x', expires, key)
+    redis.call('HSET', P .. ':xp', key, entry.partition)
+  end
+end
+
+-- Returns {position, status, figure} of the first operation that would fail, changing nothing. The
+-- operations follow ARGV[first]; their keys are distinct.
+local function first_failure(first, count, stale)
+  for i = 1, count do
+    local at = first + (i - 1) * WIDTH
+    local kind, key, expected = ARGV[at + 1], ARGV[at + 2], ARGV[at + 6]
+    if stale[i] then return {i, 'stale', ''} end
+    if expected ~= '' or kind == 'a' then
+      local entry = read(key)
+      if conflict(kind, expected, entry) then
+        return {i, 'conflict', entry and entry.revision or ''}
+      end
+      if kind == 'a' and entry then
+        local value = stored_number(key)
+        if not value then return {i, 'not_a_number', ''} end
+        if not add(value, ARGV[at + 3]) then return {i, 'overflow', ''} end
+      end
+    end
+  end
+end
+
+-- Applies the operations that follow ARGV[first], in order; returns a list of status and figure.
+local function apply(first, count, stale)
+  local revision = redis.call('INCRBY', P .. ':n', count) - count
+  local answers = {}
+
+  for i = 1, count do
+    local at = first + (i - 1) * WIDTH
+    local kind, key, payload = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local partition, ttl = ARGV[at + 4], ARGV[at + 5]
+    local expected, keep = ARGV[at + 6], ARGV[at + 7] == '1'
+    local entry = read(key)
+    local mine = number(revision + i)
+    local status, figure = 'ok', ''
+    if stale[i] then
+      status = 'stale'
+    elseif conflict(kind, expected, entry) then
+      status, figure = 'conflict', entry and entry.revision or ''
+    elseif kind == 'p' then
+      put(key, payload, partition, ttl, keep, entry, mine)
+      figure = mine
+    elseif kind == 'd' then
+      if entry then bury(key, entry.partition, mine, 0) end
+      figure = entry and '1' or '0'
+    elseif kind == 't' then
+      if entry then touch(key, ttl, entry) end
+      figure = entry and '1' or '0'
+    else
+      local total = payload
+      if entry then
+        local value = stored_number(key)
+        total = value and add(value, payload)
+        if not total then status = value and 'overflow' or 'not_a_number' end
+      end
+      if total then
+        put(key, total, partition, ttl, true, entry, mine)
+        figure = total
+      end
+    end
+    answers[#answers + 1] = status
+    answers[#answers + 1] = figure
+  end
+  return answers
+end
+
+-- Reads the fences that follow ARGV[last] to the end, each of 3 words: the position of its
+-- operation, the lease's name, the token. Returns the set of positions whose fence is stale.
+local function stale_after(last)
+  local stale = {}
+  for at = last, #ARGV - 3, 3 do
+    if not is_fresh(ARGV[at + 2], ARGV[at + 3]) then stale[tonumber(ARGV[at + 1])] = true end
+  end
+  return stale
+end
