@@ -1,0 +1,56 @@
+"""The shipped conformance of leases and queues over every backend, on real servers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lionagi_qe import open_memory
+from lionagi_qe.testing.conformance.base import Connect
+from lionagi_qe.testing.conformance.lease import LeaseConformance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+class CoordinationConformance(LeaseConformance):
+    """All of it."""
+
+
+class TestPrivateMemory(CoordinationConformance):
+    shared = False
+
+    @pytest.fixture
+    def connect(self) -> Connect:
+        return partial(open_memory, "memory://")
+
+
+class TestSqliteMemory(CoordinationConformance):
+    @pytest.fixture
+    def connect(self, tmp_path: Path) -> Connect:
+        return partial(open_memory, f"sqlite:///{tmp_path / 'memory.db'}")
+
+
+@pytest.mark.postgres
+class TestPostgresMemory(CoordinationConformance):
+    @pytest.fixture
+    def connect(self, postgres_url: str) -> Connect:
+        return partial(open_memory, postgres_url)
+
+
+@pytest.mark.redis
+class TestRedisMemory(CoordinationConformance):
+    @pytest.fixture
+    def connect(self, redis_url: str) -> Connect:
+        return partial(open_memory, redis_url)
+
+
+@pytest.mark.redis
+class TestRedisClusterMemory(CoordinationConformance):
+    @pytest.fixture
+    def connect(self, redis_cluster_url: str) -> Connect:
+        return partial(open_memory, redis_cluster_url)
