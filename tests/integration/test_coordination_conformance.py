@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lionagi_qe import open_memory
-from lionagi_qe.testing.conformance.base import Connect
 from lionagi_qe.testing.conformance.lease import LeaseConformance
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lionagi_qe.testing.conformance.base import Connect
 
 pytestmark = pytest.mark.integration
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,12 +32,10 @@ SHORT = 0.3
 
 async def take(memory: Memory, name: str, ttl: float = LONG) -> Fence:
     """Take a lease that nobody renews, as a holder that was stopped leaves it."""
-    lease = Lease(memory, name, ttl=ttl)
-    assert await lease.try_acquire()
-    fence = lease.fence
-    assert lease._renewing is not None  # noqa: SLF001 - what a stopped process doesn't do
-    lease._renewing.cancel()  # noqa: SLF001
-    return fence
+    holder = f"stopped#{uuid.uuid4().hex}"
+    tenure = await memory.leases.acquire(name, holder, int(ttl * 1000))
+    assert tenure.holder == holder
+    return Fence(name, tenure.token)
 
 
 def changes(memory: Memory, fence: Fence) -> dict[str, Awaitable[Any]]:
@@ -198,11 +197,7 @@ class LeaseConformance(FenceConformance):
         for at in range(12):
             handle = (memory, other)[at % 2]
             if at % 3 == 2:
-                lease = Lease(handle, "leader", ttl=0.05)
-                await lease.acquire()
-                tokens.append(lease.token)
-                assert lease._renewing is not None  # noqa: SLF001 - a holder that died
-                lease._renewing.cancel()  # noqa: SLF001
+                tokens.append((await take(handle, "leader", ttl=0.05)).token)
             else:
                 async with Lease(handle, "leader", ttl=LONG) as lease:
                     tokens.append(lease.token)
@@ -245,7 +240,9 @@ class LeaseConformance(FenceConformance):
     ) -> None:
         cancelled = False
         lease = Lease(memory, "leader", ttl=SHORT)
-        with pytest.raises(LeaseLostError) as caught:
+
+        async def hold() -> None:
+            nonlocal cancelled
             async with lease:
                 await steal(memory, other, lease)
                 try:
@@ -253,6 +250,9 @@ class LeaseConformance(FenceConformance):
                 except asyncio.CancelledError:
                     cancelled = True
                     raise
+
+        with pytest.raises(LeaseLostError) as caught:
+            await hold()
         assert cancelled
         assert lease.lost.is_set()
         assert not lease.held
