@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.evaluation import (
     POLICIES,
-    bootstrap,
     difference,
     evaluate,
     replay,
 )
 from lionagi_qe.learning.heuristics import Ordering
 from lionagi_qe.learning.history import Candidate, Cycle, Outcome
+from lionagi_qe.learning.statistics import bootstrap
 from lionagi_qe.learning.synthetic import REGIMES, synthetic_history
 
 

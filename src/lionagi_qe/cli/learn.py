@@ -1,15 +1,39 @@
-"""`aqe learn`: what the fleet has learned, and whether it pays."""
+"""``aqe learn``: what the fleet has learned, and whether it pays."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lionagi_qe.learning import evaluation
-from lionagi_qe.learning.errors import HistoryError
 from lionagi_qe.learning.history import read_history
+from lionagi_qe.learning.ordering import TestOrdering, projects
+from lionagi_qe.learning.qtable import QTable, agents
+from lionagi_qe.persistence.connect import URL_VARIABLE, open_memory
+from lionagi_qe.persistence.keys import DEFAULT_FLEET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lionagi_qe.learning.evaluation import Evaluation
+    from lionagi_qe.learning.shadow import Report
+    from lionagi_qe.learning.statistics import Interval
+
+
+def _memory_options(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option(
+        "--fleet", default=DEFAULT_FLEET, show_default=True, help="Whose memory it is."
+    )(command)
+    return click.option(
+        "--memory",
+        "memory_url",
+        metavar="URL",
+        help=f"Where the memory is; ${URL_VARIABLE} by default.",
+    )(command)
 
 
 @click.group()
@@ -17,57 +41,205 @@ def learn() -> None:
     """Evaluate and inspect what the fleet has learned."""
 
 
+# Evaluation
+
+
 @learn.command("eval")
 @click.argument("history", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--budget", default=0.5, show_default=True, help="Fraction of each cycle's duration.")
-@click.option("--seeds", default=evaluation.DEFAULT_SEEDS, show_default=True)
-@click.option("--observe-all", is_flag=True, help="Learn from tests that did not run, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(
-    history: Path,
-    budget: float,
-    seeds: int,
-    *,
-    observe_all: bool,
-    as_json: bool,
-) -> None:
-    """Replay HISTORY, a RETECS CSV file, online from a cold start and print its NAPFD."""
-    try:
-        cycles = read_history(history)
-    except HistoryError as error:
-        raise click.ClickException(str(error)) from error
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="Time budget, as a fraction of each cycle's total duration.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=evaluation.DEFAULT_SEEDS,
+    show_default=True,
+    help="How many replays to average.",
+)
+@click.option(
+    "--observe-all",
+    is_flag=True,
+    help="Learn the results of tests that the budget left out, too, as if known from elsewhere.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def evaluate(history: Path, *, budget: float, seeds: int, observe_all: bool, as_json: bool) -> None:
+    """Replay HISTORY, a RETECS CSV file, online from a cold start, and print the NAPFD."""
+    cycles = read_history(history)
     results = {
         name: evaluation.evaluate(name, cycles, budget, seeds=seeds, observe_all=observe_all)
-        for name in (*evaluation.POLICIES, "optimal")
+        for name in (*evaluation.POLICIES, evaluation.OPTIMAL)
     }
     learned = results["learned"]
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "history": history.name,
-                    "budget": budget,
-                    "seeds": seeds,
-                    "policy": "learned",
-                    "mean_napfd": learned.interval.mean,
-                    "failing_cycles": len(learned.napfd),
-                    "cycles": {str(number): value for number, value in learned.napfd.items()},
-                    "policies": {
-                        name: {
-                            "mean_napfd": result.interval.mean,
-                            "low": result.interval.low,
-                            "high": result.interval.high,
-                        }
-                        for name, result in results.items()
-                    },
-                }
-            )
-        )
+    if not as_json:
+        _print_evaluation(history, results)
         return
+    document = {
+        "history": history.name,
+        "budget": budget,
+        "seeds": seeds,
+        "observed": "all tests" if observe_all else "tests that ran",
+        "mean_napfd": learned.interval.mean,
+        "failing_cycles": len(learned.napfd),
+        "cycles": {str(number): value for number, value in learned.napfd.items()},
+        "policies": {name: _interval(result.interval) for name, result in results.items()},
+        "gains": {
+            name: _interval(evaluation.difference(learned, result))
+            for name, result in results.items()
+            if name != "learned"
+        },
+    }
+    click.echo(json.dumps(document, indent=2))
+
+
+def _print_evaluation(history: Path, results: dict[str, Evaluation]) -> None:
+    learned = results["learned"]
+    click.echo(
+        f"{history.name}: {len(learned.napfd)} failing cycles, budget {learned.budget:.0%};"
+        " mean NAPFD [95 % interval]"
+    )
     for name, result in results.items():
-        interval = result.interval
-        click.echo(f"{name:16} {interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
-    click.echo(f"{len(learned.napfd)} failing cycles")
+        click.echo(f"  {name:15}{_shown(result.interval)}")
+    for name in ("recent-failure", "random"):
+        gain = evaluation.difference(learned, results[name])
+        remark = "  no difference" if gain.low <= 0 <= gain.high else ""
+        click.echo(f"learned - {name:15}{_shown(gain, sign='+')}{remark}")
+
+
+# What is in the memory
+
+
+@learn.command()
+@click.argument("project", required=False)
+@_memory_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def report(project: str | None, *, memory_url: str | None, fleet: str, as_json: bool) -> None:
+    """Show learned, heuristic, random and optimal test orders side by side.
+
+    PROJECT is one whose tests were ordered; all of them by default.
+    """
+
+    async def reports() -> dict[str, tuple[Report, str, str | None]]:
+        async with open_memory(memory_url, fleet=fleet) as memory:
+            names = [project] if project else await projects(memory)
+            orderings = {name: TestOrdering(memory, name) for name in names}
+            return {
+                name: (
+                    await ordering.report(),
+                    await ordering.acting(),
+                    await ordering.switched_because(),
+                )
+                for name, ordering in orderings.items()
+            }
+
+    found = asyncio.run(reports())
+    if as_json:
+        click.echo(json.dumps({name: _report_document(*each) for name, each in found.items()}))
+        return
+    if not found:
+        click.echo("nothing learned about test orders yet")
+    for name, each in found.items():
+        _print_report(name, *each)
+
+
+def _report_document(summary: Report, acting: str, reason: str | None) -> dict[str, Any]:
+    return {
+        "decisions": summary.decisions,
+        "scored": summary.scored,
+        "orders": {name: _interval(each) for name, each in summary.orders.items()},
+        "gain": summary.gain and _interval(summary.gain),
+        "verdict": summary.verdict,
+        "acting": acting,
+        "switched_because": reason,
+    }
+
+
+def _print_report(name: str, summary: Report, acting: str, reason: str | None) -> None:
+    click.echo(f"{name}: {summary.decisions} decisions, {summary.scored} with failures to find")
+    for order, interval in summary.orders.items():
+        click.echo(f"  {order:15}{_shown(interval)}")
+    if summary.gain is not None:
+        click.echo(f"  learned - heuristic {_shown(summary.gain, sign='+')}")
+    click.echo(f"  learned against heuristic: {summary.verdict}; the {acting} order is run")
+    if reason is not None:
+        click.echo(f"  last switch: {reason}")
+
+
+@learn.command()
+@click.argument("agent", required=False)
+@_memory_options
+def show(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
+    """Show the Q-values and visit counts of AGENT, or of all agents and bandits."""
+    for name, states in asyncio.run(_export(memory_url, fleet, agent)).items():
+        click.echo(name)
+        for state, actions in states["states"].items():
+            click.echo(f"  {state}")
+            best_first = sorted(actions.items(), key=lambda item: -item[1]["q"])
+            for action, value in best_first:
+                click.echo(f"    {action:30} {value['q']:10.4f} {value['visits']:8} visits")
+
+
+@learn.command()
+@click.argument("agent", required=False)
+@_memory_options
+def export(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
+    """Print the Q-tables of AGENT, or of all agents and bandits, as one JSON document."""
+    click.echo(json.dumps(asyncio.run(_export(memory_url, fleet, agent)), indent=2))
+
+
+async def _export(memory_url: str | None, fleet: str, agent: str | None) -> dict[str, Any]:
+    async with open_memory(memory_url, fleet=fleet) as memory:
+        names = [agent] if agent else await agents(memory)
+        return {name: await QTable(memory, name).export() for name in names}
+
+
+@learn.command("import")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@_memory_options
+def import_(file: Any, *, memory_url: str | None, fleet: str) -> None:  # noqa: ANN401 - a text file
+    """Store the Q-tables that ``aqe learn export`` wrote to FILE (- for standard input)."""
+    try:
+        tables = json.load(file)
+    except ValueError as error:
+        raise click.UsageError(f"{file.name}: is no JSON: {error}") from error
+    if not isinstance(tables, dict):
+        raise click.UsageError(f"{file.name}: is no export; it holds no object at its top")
+
+    async def restore() -> int:
+        async with open_memory(memory_url, fleet=fleet) as memory:
+            return sum(
+                [await QTable(memory, name).restore(table) for name, table in tables.items()]
+            )
+
+    click.echo(f"{asyncio.run(restore())} values stored")
+
+
+@learn.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_memory_options
+def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
+    """Forget what was learned under NAME: an agent's Q-table or a project's test order."""
+    if not yes:
+        click.confirm(f"Forget everything learned under {name!r}?", abort=True)
+
+    async def forget() -> int:
+        async with open_memory(memory_url, fleet=fleet) as memory:
+            table = await QTable(memory, name).reset()
+            return table + await TestOrdering(memory, name).reset()
+
+    click.echo(f"{asyncio.run(forget())} entries deleted")
+
+
+def _interval(interval: Interval) -> dict[str, float]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def _shown(interval: Interval, *, sign: str = "") -> str:
+    return f"{interval.mean:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from lionagi_qe.learning.heuristics import EwmaUcb, RandomOrder, RecentFailureSo
 from lionagi_qe.learning.history import Outcome
 from lionagi_qe.learning.napfd import napfd, schedule
 from lionagi_qe.learning.policy import LearnedOrder
+from lionagi_qe.learning.statistics import Interval, bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from lionagi_qe.learning.history import Candidate, Cycle
 
 DEFAULT_SEEDS = 20
-DEFAULT_RESAMPLES = 2_000
 # Durations are summed in another order than the budget was: room for the rounding.
 _ROUNDING = 1 + 1e-9
+
+OPTIMAL = "optimal"
 
 POLICIES: dict[str, Callable[[], Ordering]] = {
     "learned": LearnedOrder,
@@ -30,15 +32,6 @@ POLICIES: dict[str, Callable[[], Ordering]] = {
     "recent-failure": RecentFailureSort,
     "random": RandomOrder,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean with the bounds of its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +108,7 @@ def evaluate(
         raise InvalidArgumentError(f"budget {budget!r}: is a fraction above 0 and at most 1")
     if not any(cycle.failures for cycle in cycles):
         raise InvalidArgumentError("no cycle of the history has a failure: nothing to measure")
-    if policy == "optimal":
+    if policy == OPTIMAL:
         runs = [_optimum(cycles, budget)]
     elif policy in POLICIES:
         runs = [
@@ -123,7 +116,7 @@ def evaluate(
             for seed in range(seeds)
         ]
     else:
-        known = ", ".join((*POLICIES, "optimal"))
+        known = ", ".join((*POLICIES, OPTIMAL))
         raise InvalidArgumentError(f"policy {policy!r}: not known; choose one of {known}")
     scores = {number: math.fsum(run[number] for run in runs) / len(runs) for number in runs[0]}
     return Evaluation(policy, budget, scores, bootstrap(list(scores.values())))
@@ -138,19 +131,6 @@ def _optimum(cycles: Sequence[Cycle], budget: float) -> dict[int, float]:
             limit = budget * cycle.duration * _ROUNDING
             scores[cycle.number] = napfd(schedule(order, durations, limit), cycle.failed)
     return scores
-
-
-def bootstrap(values: Sequence[float], resamples: int = DEFAULT_RESAMPLES) -> Interval:
-    """Return the mean of ``values`` and the 95 % percentile bootstrap interval around it.
-
-    Resamples the values (cycles) with replacement, with a fixed seed; costs ``resamples`` times
-    their number.
-    """
-    rng = Random(0)  # noqa: S311 - no cryptography here
-    size = len(values)
-    means = sorted(math.fsum(rng.choices(values, k=size)) / size for _ in range(resamples))
-    tail = round(resamples * 0.025)
-    return Interval(math.fsum(values) / size, means[tail], means[resamples - 1 - tail])
 
 
 def difference(left: Evaluation, right: Evaluation) -> Interval:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from lionagi_qe.learning.history import Candidate, Outcome
@@ -43,31 +43,48 @@ class RandomOrder:
         """Learn nothing."""
 
 
-class RecentFailureSort:
-    """The one-line sort: most recent results first, failures before passes.
+_RECENT = 4
 
-    Tests are compared by their last ``depth`` results, newest first, a failure above an unknown
-    result above a pass; ties are broken at random.
+
+def recent_failure_order(
+    candidates: Sequence[Candidate], recent: Callable[[str], Sequence[bool]], rng: Random
+) -> list[int]:
+    """Return the candidates by their last four results, failures before passes.
+
+    The newest result decides first. A failure stands above an unknown result above a pass; ties
+    are broken at random.
+
+    Args:
+        candidates: the cycle's tests.
+        recent: tells of a test whether its last runs failed, newest first.
+        rng: for ties.
+
     """
+    keys: list[tuple[int, ...]] = []
+    for candidate in candidates:
+        results = [1 if failed else -1 for failed in recent(candidate.name)[:_RECENT]]
+        keys.append((*results, *[0] * (_RECENT - len(results))))
+    shuffled = rng.sample(range(len(candidates)), len(candidates))
+    return sorted(shuffled, key=keys.__getitem__, reverse=True)
 
-    def __init__(self, depth: int = 4) -> None:
-        self._depth = depth
-        self._results: dict[str, tuple[int, ...]] = {}
+
+class RecentFailureSort:
+    """The one-line sort, ``recent_failure_order``, with the results that it needs."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, list[bool]] = {}
 
     def order(self, candidates: Sequence[Candidate], budget: float, rng: Random) -> list[int]:
         """Return the candidates by their recent results."""
         del budget
-        unknown = (0,) * self._depth
-        keys = [self._results.get(candidate.name, unknown) for candidate in candidates]
-        shuffled = rng.sample(range(len(candidates)), len(candidates))
-        return sorted(shuffled, key=keys.__getitem__, reverse=True)
+        return recent_failure_order(candidates, lambda name: self._results.get(name, []), rng)
 
     def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
         """Remember the last results of each test."""
         del candidates
         for outcome in outcomes:
-            past = self._results.get(outcome.name, (0,) * self._depth)
-            self._results[outcome.name] = (1 if outcome.failed else -1, *past[:-1])
+            past = self._results.get(outcome.name, [])
+            self._results[outcome.name] = [outcome.failed, *past[: _RECENT - 1]]
 
 
 def optimal_order(candidates: Sequence[Candidate], failed: Sequence[bool]) -> list[int]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Memory
 
+TABLES = f"{ROOT}/q/"
+
 _BATCH = 1_000
 
 
@@ -79,7 +81,7 @@ class QTable:
         if not 0 <= discount <= 1:
             raise InvalidArgumentError(f"discount {discount!r}: is from 0 to 1")
         self._memory = memory
-        self._prefix = f"{ROOT}/q/{segment(agent)}/"
+        self._prefix = f"{TABLES}{segment(agent)}/"
         self._rate = rate or RateSchedule()
         self._exploration = exploration or Exploration()
         self._discount = discount
@@ -181,6 +183,12 @@ class QTable:
     async def reset(self) -> int:
         """Forget everything; return how many values there were."""
         return await delete_prefix(self._memory, self._prefix)
+
+
+async def agents(memory: Memory) -> list[str]:
+    """Return the agents and bandits that have learned values; reads keys only."""
+    keys = await memory.list_keys(TABLES)
+    return sorted({name_of(key.removeprefix(TABLES).split("/")[0]) for key in keys})
 
 
 async def delete_prefix(memory: Memory, prefix: str) -> int:

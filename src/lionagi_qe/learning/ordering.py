@@ -1,0 +1,239 @@
+"""The test order of a project, learned in the shared memory and watched by a plain heuristic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.learning.heuristics import optimal_order, recent_failure_order
+from lionagi_qe.learning.names import ROOT, name_of, segment
+from lionagi_qe.learning.napfd import napfd
+from lionagi_qe.learning.policy import LearnedOrder
+from lionagi_qe.learning.qtable import delete_prefix
+from lionagi_qe.learning.shadow import (
+    SWITCH_AFTER,
+    Acting,
+    Decision,
+    Report,
+    Scores,
+    summarise,
+    who_should_act,
+)
+from lionagi_qe.learning.step import PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.learning.history import Candidate, Outcome
+    from lionagi_qe.persistence import Memory
+
+ORDERS = f"{ROOT}/order/"
+
+_NAMES_LOGGED = 20
+# Cycles without failures score nothing, so more decisions are read than a switch needs.
+_REVIEWED = 5 * SWITCH_AFTER
+_LOG_SECONDS = 365 * 86_400
+_DIGITS = 12
+# The expected NAPFD of a random order of which all runs, whatever fails.
+_CHANCE = 0.5
+_NO_SWITCH: dict[str, Any] = {"acting": "learned", "after": 0, "reason": None}
+
+
+@dataclass(frozen=True, slots=True)
+class TestOrder:
+    """What to run, in which order, and who decided.
+
+    Attributes:
+        number: of the logged decision.
+        order: indices into ``candidates``, first to run first.
+        acting: whether that is the learned order or the heuristic's.
+        learned, heuristic: both orders.
+    """
+
+    __test__ = False  # no test class, whatever its name begins with
+
+    number: int
+    candidates: tuple[Candidate, ...]
+    order: tuple[int, ...]
+    acting: Acting
+    learned: tuple[int, ...]
+    heuristic: tuple[int, ...]
+
+
+class TestOrdering:
+    """Decides the test order of a project and learns from its cycles.
+
+    All state is in the memory under ``aqe/learning/order/<project>/``, so any process may decide
+    or settle, and one that takes over decides as the one before would have. Beside each decision
+    the order of the plain heuristic (recent failures first) is logged. When the learned one does
+    worse for long, the heuristic's order is run until the learned one does better again.
+
+    Args:
+        memory: where the state is.
+        project: whose tests they are.
+        seed: breaks ties; equal seeds and states make equal decisions.
+    """
+
+    __test__ = False
+
+    def __init__(self, memory: Memory, project: str, *, seed: int = 0) -> None:
+        self._memory = memory
+        self._prefix = f"{ORDERS}{segment(project)}/"
+        self._seed = seed
+
+    async def decide(
+        self, candidates: Sequence[Candidate], budget: float = float("inf")
+    ) -> TestOrder:
+        """Return the order in which to run the candidates, and log the decision.
+
+        Args:
+            candidates: what could run.
+            budget: the time there is, in the unit of their durations.
+
+        Raises:
+            LearningStateError: the memory holds a state that this version can't read.
+
+        """
+        policy = await self.policy()
+        # By name, since an order without meaning must not depend on how it was handed in.
+        by_name = sorted(range(len(candidates)), key=lambda index: candidates[index].name)
+        tests = [candidates[index] for index in by_name]
+        draw = f"{self._seed}/{policy.cycles}"
+        learned = policy.order(tests, budget, Random(draw))  # noqa: S311 - no cryptography
+        heuristic = recent_failure_order(
+            tests,
+            lambda name: [bool(result.failed) for result in policy.recent_results(name)],
+            Random(draw),  # noqa: S311 - no cryptography
+        )
+        acting = await self.acting()
+        number = int(await self._memory.increment(f"{self._prefix}decisions"))
+        orders = {
+            "learned": tuple(by_name[index] for index in learned),
+            "heuristic": tuple(by_name[index] for index in heuristic),
+        }
+        decided = TestOrder(number, tuple(candidates), orders[acting], acting, **orders)
+        log = Decision(
+            number,
+            acting,
+            len(candidates),
+            _names(decided, decided.learned),
+            _names(decided, decided.heuristic),
+        )
+        await self._memory.store(
+            self._log_key(number), log.to_entry(), ttl=_LOG_SECONDS, partition=PARTITION
+        )
+        return decided
+
+    async def settle(self, decided: TestOrder, outcomes: Sequence[Outcome]) -> str | None:
+        """Learn how the tests that ran ended, oldest first.
+
+        Returns:
+            In words, that and why the order to run from now on was switched; else None.
+
+        Raises:
+            InvalidArgumentError: the decision was settled before, or its log was deleted.
+
+        """
+        scores = _score(decided, outcomes)
+        ran, failed = len(outcomes), sum(outcome.failed for outcome in outcomes)
+
+        def settled(entry: dict[str, Any] | None) -> dict[str, Any]:
+            if entry is None:
+                raise InvalidArgumentError(
+                    f"decision {decided.number}: is not in the log; settle what was decided"
+                )
+            logged = Decision.from_entry(entry)
+            if logged.ran is not None:
+                raise InvalidArgumentError(f"decision {decided.number}: was settled before")
+            return replace(logged, ran=ran, failed=failed, scores=scores).to_entry()
+
+        def observed(state: dict[str, Any] | None) -> dict[str, Any]:
+            policy = LearnedOrder() if state is None else LearnedOrder.from_state(state)
+            policy.observe(decided.candidates, outcomes)
+            return policy.to_state()
+
+        await self._memory.update(self._log_key(decided.number), settled)
+        await self._memory.update(f"{self._prefix}policy", observed)
+        return await self._review(decided.number)
+
+    async def policy(self) -> LearnedOrder:
+        """Return what was learned so far."""
+        state = await self._memory.retrieve(f"{self._prefix}policy")
+        return LearnedOrder() if state is None else LearnedOrder.from_state(state)
+
+    async def acting(self) -> Acting:
+        """Return whose order is run now."""
+        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
+        return switch["acting"]
+
+    async def switched_because(self) -> str | None:
+        """Return the reason of the last switch; None if there was none."""
+        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
+        return switch["reason"]
+
+    async def decisions(self) -> list[Decision]:
+        """Return all logged decisions, oldest first."""
+        return [
+            Decision.from_entry(entry.value)
+            async for entry in self._memory.scan(f"{self._prefix}log/")
+        ]
+
+    async def report(self) -> Report:
+        """Return learned, heuristic, random and optimal orders side by side."""
+        return summarise(await self.decisions())
+
+    async def reset(self) -> int:
+        """Forget policy, log and switch; return how many entries there were."""
+        return await delete_prefix(self._memory, self._prefix)
+
+    async def _review(self, newest: int) -> str | None:
+        keys = [self._log_key(number) for number in range(max(1, newest - _REVIEWED), newest + 1)]
+        found = await self._memory.retrieve_many(keys)
+        recent = [Decision.from_entry(found[key]) for key in keys if key in found]
+        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
+        # Only decisions since the last switch tell whether to switch again.
+        recent = [decision for decision in recent if decision.number > switch["after"]]
+        better, reason = who_should_act(switch["acting"], recent)
+        if reason is not None:
+            await self._memory.store(
+                f"{self._prefix}acting",
+                {"schema": 1, "acting": better, "after": newest, "reason": reason},
+                partition=PARTITION,
+            )
+        return reason
+
+    def _log_key(self, number: int) -> str:
+        return f"{self._prefix}log/{number:0{_DIGITS}}"
+
+
+async def projects(memory: Memory) -> list[str]:
+    """Return the projects whose test order was learned; reads keys only."""
+    keys = await memory.list_keys(ORDERS)
+    return sorted({name_of(key.removeprefix(ORDERS).split("/")[0]) for key in keys})
+
+
+def _names(decided: TestOrder, order: Sequence[int]) -> tuple[str, ...]:
+    return tuple(decided.candidates[index].name for index in order[:_NAMES_LOGGED])
+
+
+def _score(decided: TestOrder, outcomes: Sequence[Outcome]) -> Scores | None:
+    """Score the orders over the tests that ran; None without a failure among them."""
+    failing = {outcome.name for outcome in outcomes if outcome.failed}
+    names = {outcome.name for outcome in outcomes}
+    ran = [index for index, test in enumerate(decided.candidates) if test.name in names]
+    place = {index: position for position, index in enumerate(ran)}
+    failed = [decided.candidates[index].name in failing for index in ran]
+    if not any(failed):
+        return None
+
+    def score(order: Sequence[int]) -> float:
+        return napfd([place[index] for index in order if index in place], failed)
+
+    return Scores(
+        learned=score(decided.learned),
+        heuristic=score(decided.heuristic),
+        random=_CHANCE,
+        optimal=napfd(optimal_order([decided.candidates[index] for index in ran], failed), failed),
+    )

@@ -1,0 +1,150 @@
+"""The log of learned decisions beside the plain heuristic's, and what it says of the two."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from lionagi_qe.learning.errors import LearningStateError
+from lionagi_qe.learning.statistics import Interval, bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = 1
+
+# A switch needs this many decisions that could be scored, and an interval of this confidence.
+SWITCH_AFTER = 20
+_SWITCH_CONFIDENCE = 0.99
+# Fewer scored decisions than this say nothing.
+_FEWEST = 5
+
+Acting = Literal["learned", "heuristic"]
+Verdict = Literal["better", "worse", "no difference", "too few decisions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What each order was worth in one cycle: NAPFD over the tests that ran.
+
+    The results of tests that did not run are unknown, to all four orders alike.
+    """
+
+    learned: float
+    heuristic: float
+    random: float
+    optimal: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A logged decision: both orders (their first names), who acted, and what came of it.
+
+    Attributes:
+        number: counts the decisions of a project, from 1.
+        acting: whose order was run.
+        tests: how many candidates there were.
+        learned, heuristic: the first names of the two orders.
+        ran, failed: how many tests ran and failed; None until the cycle is over.
+        scores: None until then, and for a cycle without failures.
+    """
+
+    number: int
+    acting: Acting
+    tests: int
+    learned: tuple[str, ...]
+    heuristic: tuple[str, ...]
+    ran: int | None = None
+    failed: int | None = None
+    scores: Scores | None = None
+
+    def to_entry(self) -> dict[str, Any]:
+        """Return it as it is kept in the memory."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_entry(cls, value: dict[str, Any]) -> Decision:
+        """Return the decision that ``to_entry`` described; else LearningStateError."""
+        if value.get("schema") != SCHEMA:
+            raise LearningStateError(
+                f"logged decision: has schema {value.get('schema')!r}, this version reads {SCHEMA}"
+            )
+        try:
+            return _decision_adapter().validate_python(value)
+        except ValidationError as error:
+            raise LearningStateError(f"logged decision: is damaged: {error}") from error
+
+
+@cache
+def _decision_adapter() -> TypeAdapter[Decision]:
+    return TypeAdapter(Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All scored decisions side by side; intervals are 95 % bootstrap intervals.
+
+    Attributes:
+        decisions: how many were logged.
+        scored: how many of them had a failure to find.
+        orders: {order: mean NAPFD with interval}; empty if nothing was scored.
+        gain: learned minus heuristic, paired decision by decision.
+        verdict: what the interval of the gain says.
+    """
+
+    decisions: int
+    scored: int
+    orders: dict[str, Interval]
+    gain: Interval | None
+    verdict: Verdict
+
+
+def summarise(decisions: Sequence[Decision]) -> Report:
+    """Return the report of the logged decisions."""
+    scores = _scores(decisions)
+    if not scores:
+        return Report(len(decisions), 0, {}, None, "too few decisions")
+    orders = {
+        name: bootstrap([getattr(each, name) for each in scores])
+        for name in ("learned", "heuristic", "random", "optimal")
+    }
+    gain = bootstrap([each.learned - each.heuristic for each in scores])
+    return Report(len(decisions), len(scores), orders, gain, _verdict(gain, len(scores)))
+
+
+def _verdict(gain: Interval, scored: int) -> Verdict:
+    if scored < _FEWEST:
+        return "too few decisions"
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "no difference"
+
+
+def who_should_act(acting: Acting, decisions: Sequence[Decision]) -> tuple[Acting, str | None]:
+    """Return whose order to run from now on, and if that is a switch, the reason in words.
+
+    The last 20 scored decisions count. The learned order is switched off when it was worse in
+    them, and on again when it was better, beyond what chance explains (99 %); else all stays.
+    """
+    scores = _scores(decisions)[-SWITCH_AFTER:]
+    if len(scores) < SWITCH_AFTER:
+        return acting, None
+    gain = bootstrap(
+        [each.learned - each.heuristic for each in scores], confidence=_SWITCH_CONFIDENCE
+    )
+    figures = (
+        f"by {abs(gain.mean):.3f} NAPFD in the last {len(scores)} decisions"
+        f" [{gain.low:.3f}, {gain.high:.3f}]"
+    )
+    if acting == "learned" and gain.high < 0:
+        return "heuristic", f"the learned order was worse than the heuristic {figures}"
+    if acting == "heuristic" and gain.low > 0:
+        return "learned", f"the learned order was better than the heuristic {figures}"
+    return acting, None
+
+
+def _scores(decisions: Sequence[Decision]) -> list[Scores]:
+    return [decision.scores for decision in decisions if decision.scores is not None]
