@@ -397,6 +397,6 @@ class TestFiles:
             assert "database is locked" not in str(caught.value)
             assert caught.value.outcome == "not_applied"
             assert await memory.retrieve("aqe/a") == 1
-            await blocker.communicate()
+            await blocker.communicate(b"")
             await memory.store("aqe/a", 3, timeout=10)
             assert await memory.retrieve("aqe/a") == 3

@@ -87,6 +87,11 @@ class RedisMemory(Memory):
         ours = {name: value for name, value in options if name in _OWN_OPTIONS}
         rest = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
         scheme, _, flavour = parts.scheme.partition("+")
+        database = parts.path.strip("/")
+        if scheme != "unix" and database and not database.isdecimal():
+            # The driver would take database 0 without a word.
+            msg = f"memory URL of Redis: the database {database!r} is no number; write host:port/0"
+            raise ConfigurationError(msg)
         try:
             parsed: dict[str, Any] = dict(
                 parse_url(urlunsplit((scheme, parts.netloc, parts.path, rest, "")))

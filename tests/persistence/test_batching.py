@@ -1,0 +1,224 @@
+"""The batcher alone, over a lane whose flights the test controls."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from lionagi_qe.errors import (
+    BackendTimeoutError,
+    BackendUnavailableError,
+    InvalidValueError,
+    OutcomeUnknownError,
+)
+from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+@dataclass
+class Runway:
+    """Performs flights when it is told to, and keeps a log of them."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    flights: list[list[Any]] = field(default_factory=list[list[Any]])
+    under_way: int = 0
+    most_under_way: int = 0
+    failing: list[Exception] = field(default_factory=list[Exception])
+
+    async def perform(self, calls: list[Call]) -> Sequence[Any]:
+        self.flights.append([call.item for call in calls])
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.gate.wait()
+            if self.failing:
+                raise self.failing.pop(0)
+            return [InvalidValueError("bad") if call.item == "bad" else call.item for call in calls]
+        finally:
+            self.under_way -= 1
+
+
+@pytest_asyncio.fixture
+async def batcher() -> AsyncIterator[Batcher]:
+    batcher = Batcher(max_admitted=10)
+    yield batcher
+    await batcher.close()
+
+
+@pytest.fixture
+def runway() -> Runway:
+    return Runway()
+
+
+def lane(runway: Runway, *, mutates: bool, max_flights: int = 2) -> Lane:
+    return Lane(runway.perform, mutates=mutates, max_flights=max_flights)
+
+
+def soon(seconds: float = 5.0) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_call_flies_in_its_own_task(batcher: Batcher, runway: Runway) -> None:
+    runway.gate.set()
+    before = len(asyncio.all_tasks())
+    writes = lane(runway, mutates=True)
+    assert await batcher.submit(writes, 1, ("a",), deadline=soon()) == 1
+    assert len(asyncio.all_tasks()) == before
+
+
+async def test_calls_that_come_meanwhile_share_the_next_flight(
+    batcher: Batcher, runway: Runway
+) -> None:
+    writes = lane(runway, mutates=True, max_flights=1)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        for at in range(10)
+    ]
+    await settle()
+    assert runway.flights == [[0]]
+    runway.gate.set()
+    assert await asyncio.gather(*tasks) == list(range(10))
+    assert runway.flights == [[0], list(range(1, 10))]
+
+
+async def test_flights_at_once_are_limited(batcher: Batcher, runway: Runway) -> None:
+    writes = lane(runway, mutates=True, max_flights=2)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        for at in range(200)
+    ]
+    await settle()
+    runway.gate.set()
+    await asyncio.gather(*tasks)
+    assert runway.most_under_way <= 2
+
+
+async def test_a_read_waits_for_the_writes_of_its_key_and_only_for_those(
+    batcher: Batcher, runway: Runway
+) -> None:
+    reading = Runway()
+    reading.gate.set()
+    writes, reads = lane(runway, mutates=True), lane(reading, mutates=False)
+    write = asyncio.create_task(batcher.submit(writes, "w", ("a",), deadline=soon()))
+    await settle()
+    read = asyncio.create_task(batcher.submit(reads, "r", ("a",), deadline=soon()))
+    assert await batcher.submit(reads, "other", ("b",), deadline=soon()) == "other"
+    await settle()
+    assert reading.flights == [["other"]]
+    runway.gate.set()
+    assert await asyncio.gather(write, read) == ["w", "r"]
+
+
+async def test_writes_of_one_key_are_performed_in_order(batcher: Batcher, runway: Runway) -> None:
+    writes = lane(runway, mutates=True)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, ("a",), deadline=soon())) for at in range(50)
+    ]
+    await settle()
+    runway.gate.set()
+    await asyncio.gather(*tasks)
+    assert [item for flight in runway.flights for item in flight] == list(range(50))
+    assert runway.most_under_way == 1
+
+
+async def test_a_failed_item_fails_its_caller_alone(batcher: Batcher, runway: Runway) -> None:
+    writes = lane(runway, mutates=True, max_flights=1)
+    items = [0, 1, "bad", 3]
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, item, (str(item),), deadline=soon()))
+        for item in items
+    ]
+    await settle()
+    runway.gate.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert answers[:2] + answers[3:] == [0, 1, 3]
+    assert isinstance(answers[2], InvalidValueError)
+
+
+async def test_a_cancelled_waiter_is_left_out_and_takes_nobody_along(
+    batcher: Batcher, runway: Runway
+) -> None:
+    writes = lane(runway, mutates=True, max_flights=1)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        for at in range(5)
+    ]
+    await settle()
+    tasks[2].cancel()
+    await settle()
+    runway.gate.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[2], asyncio.CancelledError)
+    assert runway.flights == [[0], [1, 3, 4]]
+
+
+async def test_a_call_that_never_left_changed_nothing_one_in_the_air_perhaps(
+    batcher: Batcher, runway: Runway
+) -> None:
+    writes = lane(runway, mutates=True, max_flights=1)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon(0.05)))
+        for at in range(2)
+    ]
+    flying, waiting = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(flying, OutcomeUnknownError)
+    assert isinstance(waiting, BackendTimeoutError)
+    assert waiting.outcome == "not_applied"
+    runway.gate.set()
+
+
+async def test_a_flight_that_was_not_applied_is_sent_again_one_unknown_is_not(
+    batcher: Batcher, runway: Runway
+) -> None:
+    runway.gate.set()
+    writes = lane(runway, mutates=True)
+    runway.failing = [BackendUnavailableError("down"), BackendUnavailableError("down")]
+    assert await batcher.submit(writes, 1, ("a",), deadline=soon()) == 1
+    assert runway.flights == [[1]] * 3
+    runway.failing = [OutcomeUnknownError("lost")]
+    with pytest.raises(OutcomeUnknownError):
+        await batcher.submit(writes, 2, ("a",), deadline=soon())
+    assert runway.flights[3:] == [[2]]
+
+
+async def test_admission_is_bounded_and_ends_in_time(batcher: Batcher) -> None:
+    for _ in range(10):
+        await batcher.admit(soon())
+    with pytest.raises(BackendTimeoutError, match="10 calls"):
+        await batcher.admit(soon(0.02))
+    batcher.leave()
+    await batcher.admit(soon())
+    for _ in range(10):
+        batcher.leave()
+
+
+async def test_trying_again_ends_with_the_time() -> None:
+    async def fail() -> None:
+        raise BackendUnavailableError("down")
+
+    with pytest.raises(BackendUnavailableError, match="down"):
+        await persist(fail, soon(0.05))
+
+
+async def test_a_bug_of_a_backend_reaches_every_caller(batcher: Batcher, runway: Runway) -> None:
+    writes = lane(runway, mutates=True, max_flights=1)
+    tasks = [
+        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        for at in range(3)
+    ]
+    await settle()
+    runway.failing = [ZeroDivisionError("bug"), ZeroDivisionError("bug")]
+    runway.gate.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {ZeroDivisionError}
