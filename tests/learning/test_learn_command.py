@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from lionagi_qe import Memory, open_memory
 from lionagi_qe.cli.learn import learn
+from lionagi_qe.learning.errors import HistoryError
 from lionagi_qe.learning.history import Outcome
 from lionagi_qe.learning.ordering import TestOrdering
 from lionagi_qe.learning.qtable import QTable, QUpdate
@@ -61,6 +62,12 @@ def test_eval_shows_all_policies_side_by_side(history: Path) -> None:
 @pytest.mark.parametrize("budget", ["0", "1.5", "half"])
 def test_eval_refuses_a_budget_that_is_no_fraction(history: Path, budget: str) -> None:
     assert _aqe_learn("eval", str(history), "--budget", budget).exit_code == 2
+
+
+def test_eval_names_a_history_that_is_missing(tmp_path: Path) -> None:
+    result = _aqe_learn("eval", str(tmp_path / "none.csv"))
+    assert isinstance(result.exception, HistoryError)
+    assert "none.csv" in str(result.exception)
 
 
 def test_tables_are_shown_exported_imported_and_forgotten(tmp_path: Path, url: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lionagi_qe.errors import AqeError
+from lionagi_qe.errors import AqeError, InvalidArgumentError
 
 
-class HistoryError(AqeError, ValueError):
+class HistoryError(InvalidArgumentError):
     """A CI history can't be read; the message names the file, the line and what is wrong."""
 
 
