@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -240,13 +241,13 @@ def test_an_interrupt_ends_the_tests_too(
     project: Write, variables: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
     started = tmp_path / "started"
-    os.mkfifo(started)
     tests = f"""
         import os, time
 
         def test_long():
-            with open({str(started)!r}, "w") as file:
+            with open({f"{started}.draft"!r}, "w") as file:
                 file.write(str(os.getpid()))
+            os.rename({f"{started}.draft"!r}, {str(started)!r})
             time.sleep(600)
     """
     root = project({"test_long.py": tests})
@@ -254,6 +255,10 @@ def test_an_interrupt_ends_the_tests_too(
     with subprocess.Popen(
         command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
+        while not started.exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+                pytest.fail(f"it ended early: {process.communicate()}")
         pid = int(started.read_text())
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
