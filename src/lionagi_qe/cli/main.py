@@ -27,7 +27,9 @@ class LazyGroup(click.Group):
     # name -> (module, attribute, help)
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
+        "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
+        "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
     }
 

@@ -77,3 +77,9 @@ def missing_migrations(
         msg = f"the schema lacks migration {names}; open with migrate=True once, or run aqe doctor"
         raise SchemaMissingError(msg)
     return missing
+
+
+def shown_migrations(package: str, applied: Mapping[int, str]) -> str:
+    """Return the migrations of a schema that was opened, and so checked, for people to read."""
+    names = [f"{step.version:04}_{step.name}" for step in load_migrations(package)]
+    return f"{', '.join(names[: len(applied)])} (checksums match)"

@@ -9,9 +9,7 @@ import asyncpg
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.backend import (
-    Add,
     Capabilities,
-    Delete,
     KeyPage,
     Operation,
     Page,
@@ -21,12 +19,21 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
+from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
+from lionagi_qe.persistence.postgres.operations import (
+    REFUSED,
+    entry_columns,
+    fence_columns,
+    locking_order,
+    refused,
+    results_of,
+)
+from lionagi_qe.persistence.postgres.queue import PostgresJobs
 from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
 from lionagi_qe.persistence.postgres.statements import MAX_PAGE_BYTES, Statements
-from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +42,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.keys import KeyRange
 
 EXACT_COUNT_LIMIT = 100_000
-_CUSTOM_ERROR = "AQE01"
 _LONGEST_SCHEMA_NAME = 63
 
 
@@ -47,21 +53,32 @@ class PostgresBackend:
         pool: an asyncpg pool of the caller's, used and not closed.
         schema: the database schema that holds the tables.
         pool_size: most connections that this backend opens.
+        listen_dsn: the URL to listen at for wake-ups, if ``dsn`` leads to a transaction pooler.
     """
 
-    def __init__(self, dsn: str, *, pool: link.Pool | None, schema: str, pool_size: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool: link.Pool | None,
+        schema: str,
+        pool_size: int,
+        listen_dsn: str | None = None,
+    ) -> None:
         if not schema or len(schema.encode()) > _LONGEST_SCHEMA_NAME or "\x00" in schema:
             msg = f"schema {schema!r}: a PostgreSQL schema's name has 1 to 63 bytes"
             raise InvalidArgumentError(msg)
         self._dsn = dsn
+        self._listen_dsn = listen_dsn
         self._given_pool = pool
         self._pool_size = pool_size
         self._pool: link.Pool | None = None
         self._pooled = False
         self.sql = Statements(schema)
-        self._where = link.address(dsn) if dsn else "PostgreSQL"
+        self.where = link.address(dsn) if dsn else "PostgreSQL"
         self.fleet = 0
         self.leases = PostgresLeases(self)
+        self.jobs = PostgresJobs(self)
         self.log = PostgresLog(self)
 
     @property
@@ -70,6 +87,11 @@ class PostgresBackend:
         return Capabilities(
             "postgresql", max_flights=2, durability="as the server's synchronous_commit says"
         )
+
+    @property
+    def listen_dsn(self) -> str | None:
+        """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
+        return self._listen_dsn or (None if self._pooled else self._dsn or None)
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect, migrate under a lock, enter the fleet."""
@@ -89,10 +111,11 @@ class PostgresBackend:
                 self._dsn, size=self._pool_size, pooled=self._pooled
             )
         except Exception as error:
-            raise link.explain(error, self._where, sent=False) from error
+            raise link.explain(error, self.where, sent=False) from error
 
     async def close(self) -> None:
         """Close our own pool; a given one is its owner's."""
+        await self.jobs.close()
         pool, self._pool = self._pool, None
         if pool is not None and pool is not self._given_pool:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
@@ -100,7 +123,7 @@ class PostgresBackend:
 
     def connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
         """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
-        return link.lent(cast("Any", self._pool), self._where, mutates=mutates)
+        return link.lent(cast("Any", self._pool), self.where, mutates=mutates)
 
     # Writing
 
@@ -140,25 +163,20 @@ class PostgresBackend:
         *,
         atomic: bool,
     ) -> list[Result]:
-        order = sorted(range(len(operations)), key=lambda at: operations[at].key)
+        order = locking_order(operations)
         ordered = [operations[at] for at in order]
-        columns = list(zip(*map(_columns, ordered), strict=True))
+        columns = entry_columns(ordered)
         statement = self.sql["apply"]
         if any(operation.fence is not None for operation in ordered):
             statement = self.sql["apply_fenced"]
-            columns += _fences(ordered)
+            columns += fence_columns(ordered)
         try:
             rows = await connection.fetch(statement, self.fleet, *columns, atomic)
         except asyncpg.PostgresError as error:
-            if getattr(error, "sqlstate", None) != _CUSTOM_ERROR:
+            if getattr(error, "sqlstate", None) != REFUSED:
                 raise
-            at, status, figure = str(error).split(":")
-            failed = _result(ordered[int(at) - 1], status, figure or None)
-            raise cast("Exception", failed) from None
-        results: list[Result] = [False] * len(operations)
-        for at, operation, (status, figure) in zip(order, ordered, rows, strict=True):
-            results[at] = _result(operation, status, figure)
-        return results
+            raise refused(ordered, error) from None
+        return results_of(operations, order, rows)
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Bury in keyset order what was stored up to the newest revision at the start."""
@@ -184,9 +202,10 @@ class PostgresBackend:
         """Turn expired entries into tombstones, and let old tombstones go."""
         async with self.connection(mutates=True) as connection:
             expired, seen = await connection.fetchrow(self.sql["sweep"], self.fleet, limit)
-        if seen < limit:
-            await self.leases.forget()
-        return Sweep(expired, more=seen == limit)
+        if seen == limit:
+            return Sweep(expired, more=True)
+        await self.leases.forget()
+        return Sweep(expired, more=await self.jobs.forget(limit))
 
     # Reading
 
@@ -271,9 +290,10 @@ class PostgresBackend:
         safe = server["fsync"] == "on" and server["synchronous_commit"] != "off"
         return {
             "server": f"PostgreSQL {server['version']}",
-            "location": self._where,
+            "location": self.where,
             "schema": self.sql.schema.strip('"'),
-            "schema_version": max(versions, default=0),
+            "schema_version": max(versions),
+            "migrations": shown_migrations(__package__ or "", versions),
             "transaction_pooler": self._pooled,
             "fsync": server["fsync"],
             "synchronous_commit": server["synchronous_commit"],
@@ -297,37 +317,3 @@ def _are_plain_puts(operations: Sequence[Operation]) -> bool:
         if operation.fence is not None:
             return False
     return len(operations) == 1 or len({put.key for put in operations}) == len(operations)
-
-
-def _columns(operation: Operation) -> tuple[Any, ...]:
-    """Return the operation as a row of the function's arrays."""
-    if isinstance(operation, Put):
-        put = operation
-        payload = put.payload.decode()
-        return "p", put.key, payload, put.partition, put.ttl_ms, put.if_revision, put.keep
-    if isinstance(operation, Add):
-        return "a", operation.key, json.dumps(operation.amount), "default", None, None, True
-    if isinstance(operation, Delete):
-        return "d", operation.key, None, None, None, operation.if_revision, False
-    return "t", operation.key, None, None, operation.ttl_ms, None, False
-
-
-def _fences(operations: Sequence[Operation]) -> list[tuple[Any, ...]]:
-    """Return names and tokens of the operations' fences, as columns."""
-    fences = [operation.fence for operation in operations]
-    return [
-        tuple(fence and fence.name for fence in fences),
-        tuple(fence and fence.token for fence in fences),
-    ]
-
-
-def _result(operation: Operation, status: str, figure: str | None) -> Result:
-    """Turn what the function answered into the operation's result or error."""
-    refusal = refusal_of(operation, status, figure)
-    if refusal is not None:
-        return refusal
-    if isinstance(operation, Put):
-        return int(figure or 0)
-    if isinstance(operation, Add):
-        return json.loads(figure or "0")
-    return figure == "1"

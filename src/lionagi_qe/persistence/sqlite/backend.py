@@ -17,6 +17,7 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
+from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
@@ -289,11 +290,13 @@ class SqliteBackend:
         """Tell the SQLite version, the journal, the schema and the durability."""
 
         def look(connection: apsw.Connection) -> dict[str, Any]:
+            versions = applied_migrations(connection)
             return {
                 "server": f"SQLite {apsw.sqlite_lib_version()}",
                 "location": self._path,
                 "journal_mode": connection.pragma("journal_mode"),
-                "schema_version": max(applied_migrations(connection), default=0),
+                "schema_version": max(versions),
+                "migrations": shown_migrations(__package__ or "", versions),
                 "durability": self.capabilities.durability,
                 "atomic_batches": self.capabilities.atomic_batches,
             }

@@ -1,0 +1,206 @@
+"""``aqe memory``: look into any memory, and change it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence import Entry
+
+_MISSING = Exit.GATE_FAILED
+
+
+@click.group()
+def memory() -> None:
+    """Look into a memory, and change it.
+
+    Keys start with aqe/. A PREFIX is plain text; a PATTERN knows * (any run), ? (one character),
+    [abc], [a-z], [!a] and a backslash before what is meant literally.
+    """
+
+
+@memory.command()
+@click.argument("prefix", default="")
+@click.option("--partition", help="Only this partition.")
+@click.option("--long", "-l", "is_long", is_flag=True, help="Revision, partition and expiry too.")
+@json_option
+@memory_options
+def ls(
+    prefix: str, partition: str | None, choice: MemoryChoice, *, is_long: bool, as_json: bool
+) -> None:
+    """List the keys that start with PREFIX (all by default), sorted."""
+    asyncio.run(_ls(prefix, partition, choice, is_long=is_long, as_json=as_json))
+
+
+async def _ls(
+    prefix: str, partition: str | None, choice: MemoryChoice, *, is_long: bool, as_json: bool
+) -> None:
+    async with choice.open() as opened:
+        if not (is_long or as_json):
+            for key in await opened.list_keys(prefix, partition):
+                click.echo(key)
+            return
+        rows: list[dict[str, Any]] = []
+        async for entry in opened.scan(prefix, partition=partition):
+            if as_json:
+                rows.append(_facts(entry))
+            else:
+                expiry = f"{entry.expires_at:%Y-%m-%d %H:%M:%S}" if entry.expires_at else "-"
+                click.echo(f"{entry.revision:>8}  {entry.partition:<12}  {expiry:<19}  {entry.key}")
+        if as_json:
+            show_json(rows)
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "revision": entry.revision,
+        "partition": entry.partition,
+        "created_at": entry.created_at.isoformat(),
+        "updated_at": entry.updated_at.isoformat(),
+        "expires_at": None if entry.expires_at is None else entry.expires_at.isoformat(),
+    }
+
+
+@memory.command()
+@click.argument("key")
+@json_option
+@memory_options
+def get(key: str, choice: MemoryChoice, *, as_json: bool) -> int:
+    """Write the value under KEY as JSON; with --json, revision, partition and times too.
+
+    Exit code 1 if there is none.
+    """
+    entry = asyncio.run(_get(key, choice))
+    if entry is None:
+        click.echo(f"aqe: {key}: no such entry in {choice.shown}", err=True)
+        return _MISSING
+    show_json({**_facts(entry), "value": entry.value} if as_json else entry.value)
+    return Exit.PASSED
+
+
+async def _get(key: str, choice: MemoryChoice) -> Entry | None:
+    async with choice.open() as opened:
+        return await opened.entry(key)
+
+
+@memory.command("set")
+@click.argument("key")
+@click.argument("value")
+@click.option("--text", is_flag=True, help="VALUE is plain text, not JSON.")
+@click.option("--ttl", type=float, help="Seconds until it expires; never by default.")
+@click.option("--partition", default=DEFAULT_PARTITION, show_default=True)
+@click.option("--if-revision", type=int, help="Only if it has this revision; 0: only if new.")
+@memory_options
+def set_(  # noqa: PLR0913, PLR0917 - a command's options
+    key: str,
+    value: str,
+    ttl: float | None,
+    partition: str,
+    if_revision: int | None,
+    choice: MemoryChoice,
+    *,
+    text: bool,
+) -> None:
+    """Store VALUE, which is JSON (or - to read it from standard input), under KEY."""
+    given = sys.stdin.read() if value == "-" else value
+    parsed = given if text else _parse(given)
+
+    async def store() -> int:
+        async with choice.open() as opened:
+            return await opened.store(key, parsed, ttl, partition, if_revision=if_revision)
+
+    click.echo(f"{key}: revision {asyncio.run(store())}")
+
+
+def _parse(given: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(given)
+    except ValueError as error:
+        hint = "write --text for plain text, or quote it as JSON: '\"...\"'"
+        raise click.UsageError(f"VALUE is no JSON ({error}); {hint}") from error
+
+
+@memory.command()
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@memory_options
+def rm(keys: tuple[str, ...], choice: MemoryChoice) -> int:
+    """Remove entries. Exit code 1 if one of them was not there."""
+
+    async def remove() -> int:
+        async with choice.open() as opened:
+            return await opened.delete_many(keys)
+
+    removed = asyncio.run(remove())
+    click.echo(f"removed {removed} of {len(set(keys))}")
+    return Exit.PASSED if removed == len(set(keys)) else _MISSING
+
+
+@memory.command()
+@click.argument("pattern")
+@click.option("--limit", type=int, help="At most so many.")
+@click.option("--partition", help="Only this partition.")
+@json_option
+@memory_options
+def search(
+    pattern: str, limit: int | None, partition: str | None, choice: MemoryChoice, *, as_json: bool
+) -> None:
+    """Write the entries whose keys match PATTERN, one a line: the key, a tab, the value."""
+
+    async def find() -> dict[str, Any]:
+        async with choice.open() as opened:
+            return await opened.search(pattern, limit, partition)
+
+    found = asyncio.run(find())
+    if as_json:
+        show_json(found)
+        return
+    for key, value in found.items():
+        click.echo(f"{key}\t{json.dumps(value, ensure_ascii=False)}")
+
+
+@memory.command()
+@json_option
+@memory_options
+def stats(choice: MemoryChoice, *, as_json: bool) -> None:
+    """Count entries, partitions and bytes."""
+
+    async def count() -> dict[str, Any]:
+        async with choice.open() as opened:
+            return await opened.get_stats()
+
+    counted = asyncio.run(count())
+    if as_json:
+        show_json(counted)
+        return
+    about = "" if counted["exact"] else " (estimated)"
+    click.echo(f"{choice.shown}, fleet {counted['fleet']}")
+    click.echo(f"keys     {counted['total_keys']:,}{about}")
+    click.echo(f"expired  {counted['total_expired']:,}, not cleaned up yet")
+    click.echo(f"bytes    {counted['size_bytes']:,}{about}")
+    for name, held in counted["partitions"].items():
+        click.echo(f"  {name}: {held:,}")
+    for name, figure in counted["server"].items():
+        click.echo(f"server   {name} = {figure}")
+
+
+@memory.command()
+@click.argument("partition")
+@memory_options
+def clear(partition: str, choice: MemoryChoice) -> None:
+    """Remove all entries of PARTITION."""
+
+    async def remove() -> int:
+        async with choice.open() as opened:
+            return await opened.clear_partition(partition)
+
+    click.echo(f"removed {asyncio.run(remove()):,}")

@@ -1,0 +1,167 @@
+"""``aqe memory`` and ``aqe doctor`` as a user calls them: output, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'memory.db'}"
+
+
+def aqe(*arguments: str, url: str | None = None, given: str = "") -> tuple[int, str, str]:
+    """Call the command in a process of its own; return exit code, output and complaints."""
+    environment = {name: value for name, value in os.environ.items() if "LIONAGI" not in name}
+    if url is not None:
+        environment["LIONAGI_QE_MEMORY"] = url
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main", *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_entries_are_set_listed_shown_found_counted_and_removed(url: str) -> None:
+    assert aqe("memory", "set", "aqe/a/1", '{"n": [1, 2.5, null]}', url=url)[0] == 0
+    assert aqe("memory", "set", "aqe/a/2", "plain", "--text", "--ttl", "60", url=url)[0] == 0
+    assert aqe("memory", "set", "aqe/b", "-", "--partition", "p", url=url, given="[1]")[0] == 0
+    assert aqe("memory", "ls", url=url) == (0, "aqe/a/1\naqe/a/2\naqe/b\n", "")
+    assert aqe("memory", "ls", "aqe/a/", url=url)[1] == "aqe/a/1\naqe/a/2\n"
+    assert aqe("memory", "ls", "--partition", "p", url=url)[1] == "aqe/b\n"
+    assert json.loads(aqe("memory", "get", "aqe/a/1", url=url)[1]) == {"n": [1, 2.5, None]}
+    assert aqe("memory", "search", "aqe/*/2", url=url)[1] == 'aqe/a/2\t"plain"\n'
+    stats = json.loads(aqe("memory", "stats", "--json", url=url)[1])
+    assert (stats["total_keys"], stats["partitions"]) == (3, {"default": 2, "p": 1})
+    assert aqe("memory", "rm", "aqe/a/1", "aqe/a/2", url=url) == (0, "removed 2 of 2\n", "")
+    assert aqe("memory", "clear", "p", url=url)[:2] == (0, "removed 1\n")
+    assert aqe("memory", "ls", url=url) == (0, "", "")
+
+
+def test_machines_get_everything_that_is_known_of_an_entry(url: str) -> None:
+    aqe("memory", "set", "aqe/a", "7", "--ttl", "60", url=url)
+    entry = json.loads(aqe("memory", "get", "aqe/a", "--json", url=url)[1])
+    assert (entry["key"], entry["value"], entry["partition"]) == ("aqe/a", 7, "default")
+    assert entry["expires_at"] > entry["updated_at"]
+    assert json.loads(aqe("memory", "ls", "--json", url=url)[1])[0]["revision"] == entry["revision"]
+    assert "aqe/a" in aqe("memory", "ls", "--long", url=url)[1]
+
+
+def test_compare_and_set_is_refused_when_another_came_first(url: str) -> None:
+    assert aqe("memory", "set", "aqe/a", "1", "--if-revision", "0", url=url)[0] == 0
+    code, _, complaint = aqe("memory", "set", "aqe/a", "2", "--if-revision", "0", url=url)
+    assert code == 3
+    assert "expected no entry" in complaint
+
+
+def test_fleets_are_apart(url: str) -> None:
+    aqe("memory", "set", "aqe/a", "1", "--fleet", "team-a", url=url)
+    assert aqe("memory", "get", "aqe/a", url=url)[0] == 1
+    assert aqe("memory", "get", "aqe/a", "--fleet", "team-a", url=url)[:2] == (0, "1\n")
+
+
+def test_the_option_goes_before_the_environment(url: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    aqe("memory", "set", "aqe/a", "1", "--memory", other, url=url)
+    assert aqe("memory", "ls", url=url)[1] == ""
+    assert aqe("memory", "ls", "--memory", other, url=url)[1] == "aqe/a\n"
+
+
+def test_a_missing_key_is_exit_code_one(url: str) -> None:
+    code, output, complaint = aqe("memory", "get", "aqe/missing", url=url)
+    assert (code, output) == (1, "")
+    assert "aqe/missing: no such entry" in complaint
+    assert aqe("memory", "rm", "aqe/missing", url=url)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["memory", "get", "bad"], 2, "start with 'aqe/'"),
+        (["memory", "set", "aqe/a", "nonsense"], 2, "no JSON"),
+        (["memory", "set", "aqe/a", "NaN"], 2, "not JSON"),
+        (["memory", "set", "aqe/a", "1", "--ttl", "-1"], 2, "ttl"),
+        (["memory", "search", "aqe/[a"], 2, "pattern"),
+        (["memory", "ls", "--fleet", "a b"], 2, "fleet"),
+        (["memory", "ls", "--memory", "mysql://host"], 2, "no backend"),
+        (["memory", "ls", "--memory", "redis://127.0.0.1:1"], 3, "reachable"),
+        (["memory", "ls", "--memory", "postgresql://u:secret@127.0.0.1:1/db"], 3, "reachable"),
+        (["doctor", "redis://host/notanumber"], 2, "no number"),
+        (["memory", "frobnicate"], 2, "frobnicate"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_wrong_use_is_one_line_that_says_what_to_do(
+    arguments: list[str], code: int, words: str, url: str
+) -> None:
+    found, output, complaint = aqe(*arguments, url=url)
+    assert (found, output) == (code, "")
+    assert words in complaint
+    assert len(complaint.splitlines()) == 1
+    assert "secret" not in complaint
+    assert "Traceback" not in complaint
+
+
+def test_a_file_that_can_not_be_used_is_told(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a database, just notes\n" * 100)
+    code, _, complaint = aqe("doctor", f"sqlite:///{notes}")
+    assert code in {2, 3}
+    assert "notes.txt" in complaint
+    assert len(complaint.splitlines()) == 1
+
+
+def test_the_doctor_shows_schema_and_durability(url: str) -> None:
+    code, output, _ = aqe("doctor", url)
+    assert code == 0
+    assert "0001_entries" in output
+    assert "checksums match" in output
+    assert "synchronous=FULL" in output
+    assert output.endswith("fit for use\n")
+    facts = json.loads(aqe("doctor", url, "--json")[1])
+    assert facts["schema_version"] >= 1
+    assert facts["advice"] == []
+
+
+def test_the_doctor_only_looks_when_told_so(tmp_path: Path) -> None:
+    code, _, complaint = aqe("doctor", f"sqlite:///{tmp_path / 'new.db'}", "--no-migrate")
+    assert code == 3
+    assert "migrat" in complaint
+
+
+@pytest.mark.integration
+@pytest.mark.redis
+def test_the_doctor_tells_what_a_crash_of_redis_may_take(redis_url: str) -> None:
+    code, output, _ = aqe("doctor", redis_url)
+    assert code == 0
+    assert "crash" in output
+    assert "appendfsync" in output
+
+
+@pytest.mark.integration
+@pytest.mark.postgres
+def test_the_doctor_examines_postgresql(postgres_url: str) -> None:
+    code, output, _ = aqe("doctor", postgres_url)
+    assert code == 0
+    assert "every acknowledged write survives a crash" in output
+
+
+def test_help_lists_every_command_and_teaches() -> None:
+    _, output, _ = aqe("--help")
+    for name in ("run", "memory", "doctor", "learn"):
+        assert name in output
+    _, output, _ = aqe("memory", "--help")
+    assert "PATTERN" in output
