@@ -56,6 +56,10 @@ class Guard:
     def leave(self) -> None:
         """Go without cleaning up."""
         self._tell("leave")
+        self.clean_up()
+
+    def clean_up(self) -> None:
+        """Clean up now and go; a second call, or one after ``leave``, does nothing."""
         if self._shell.stdin is not None:
             self._shell.stdin.close()
         self._shell.wait()

@@ -146,7 +146,7 @@ class PostgresServer(PostgresDatabases, Server):
         if user is not None:
             for path in (folder, password):
                 shutil.chown(path, user)
-        done = subprocess.run(  # noqa: S603 - a program found by us
+        _initialise(
             [
                 *prefix,
                 str(programs / "initdb"),
@@ -158,15 +158,9 @@ class PostgresServer(PostgresDatabases, Server):
                 "--locale=C",
                 "--no-sync",  # nobody needs this cluster after a power cut
             ],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-            user=user,
+            folder,
+            user,
         )
-        if done.returncode:
-            msg = f"{programs / 'initdb'} failed:\n{done.stdout}{done.stderr}"
-            raise ServerStartError(msg)
         command = [
             *prefix,
             str(programs / "postgres"),
@@ -181,6 +175,29 @@ class PostgresServer(PostgresDatabases, Server):
 
     def _options(self) -> list[str]:
         return [f"--{name}={value}" for name, value in self._settings.items()]
+
+
+def _initialise(command: list[str], folder: Path, user: str | None) -> None:
+    try:
+        subprocess.run(  # noqa: S603 - a program found by us
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+            cwd=folder,
+            user=user,
+        )
+    except subprocess.CalledProcessError as error:
+        msg = f"{' '.join(command)} failed:\n{error.output}"
+        raise ServerStartError(msg) from error
+    except PermissionError as error:
+        msg = (
+            f"{error}: PostgreSQL won't run as root, and user {user!r} may not run this program; "
+            "run the tests as another user, or install PostgreSQL or the virtual environment where "
+            "everybody may read it"
+        )
+        raise ServerStartError(msg) from error
 
 
 @functools.cache

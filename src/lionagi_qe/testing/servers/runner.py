@@ -209,8 +209,14 @@ class Container:
     def start(self) -> None:
         """Create the container, or start it again."""
         if self._guard is None:
-            self._guard = Guard(["docker", "rm", "--force", "--volumes", self.name])
-            docker(*self._run)
+            guard = Guard(["docker", "rm", "--force", "--volumes", self.name])
+            try:
+                docker(*self._run)
+            except BaseException:
+                # Created it may be, though it didn't start: its port may be taken.
+                guard.clean_up()
+                raise
+            self._guard = guard
         else:
             docker("start", self.name)
 
