@@ -31,6 +31,7 @@ $(STAMP): pyproject.toml
 
 # 1 is a failed gate and 4 a metric that is missing: the report says which.
 demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is printed
+	@$(BIN)/aqe --version
 	@$(BIN)/aqe run examples/storefront; code=$$?; echo "aqe exit code: $$code"; \
 	case $$code in 0|1|4) ;; *) exit $$code;; esac
 
