@@ -20,6 +20,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
+from lionagi_qe.persistence.jobs import Step, StepResults, job_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
         Operation,
         Page,
         Record,
-        Result,
         Stats,
     )
+    from lionagi_qe.persistence.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.keys import KeyRange
     from lionagi_qe.persistence.leases import LeaseBackend
     from lionagi_qe.persistence.log import ChangeLog
@@ -78,6 +79,7 @@ class Dispatcher:
         self._written: asyncio.Event | None = None
         flights = backend.capabilities.max_flights
         self._writes = Lane(self._perform_writes, mutates=True, max_flights=flights)
+        self._jobs = Lane(self._perform_jobs, mutates=True, max_flights=flights)
         self._payloads = Lane(self._perform_payloads, mutates=False, max_flights=flights)
         self._records = Lane(self._perform_records, mutates=False, max_flights=flights)
 
@@ -169,19 +171,28 @@ class Dispatcher:
 
     async def read_payload(self, key: str, deadline: float) -> bytes | str | None:
         """Read one live value."""
-        batcher = await self._ready(deadline)
-        await batcher.admit(deadline)
-        try:
-            return await batcher.submit(self._payloads, key, (key,), deadline=deadline)
-        finally:
-            batcher.leave()
+        return await self._read(self._payloads, key, deadline)
 
     async def read_record(self, key: str, deadline: float) -> Record | None:
         """Read one live entry."""
+        return await self._read(self._records, key, deadline)
+
+    async def _read(self, lane: Lane, key: str, deadline: float) -> Any:  # noqa: ANN401
         batcher = await self._ready(deadline)
         await batcher.admit(deadline)
         try:
-            return await batcher.submit(self._records, key, (key,), deadline=deadline)
+            return await batcher.submit(lane, key, (key,), deadline=deadline)
+        finally:
+            batcher.leave()
+
+    async def write_job(self, operation: JobOperation, deadline: float) -> str:
+        """Send one operation on a job."""
+        batcher = await self._ready(deadline)
+        await batcher.admit(deadline)
+        try:
+            keys = (job_key(operation),)
+            size = len(operation.payload)
+            return await batcher.submit(self._jobs, operation, keys, deadline=deadline, size=size)
         finally:
             batcher.leave()
 
@@ -202,6 +213,19 @@ class Dispatcher:
             self._writes, operations, keys, deadline=deadline, size=size, alone=True
         )
 
+    async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
+        """Send operations on distinct jobs together; each comes to a result or an error."""
+        batcher = await self._ready(deadline)
+        keys = [job_key(operation) for operation in operations]
+        return await batcher.submit(self._jobs, operations, keys, deadline=deadline, alone=True)
+
+    async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
+        """Apply operations on distinct entries and jobs, all or nothing."""
+        batcher = await self._ready(deadline)
+        keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
+        lane = self._writes
+        return await batcher.submit(lane, step, keys, deadline=deadline, size=size, alone=True)
+
     async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
@@ -209,13 +233,21 @@ class Dispatcher:
         batcher = await self._ready(deadline)
         return await batcher.submit(self._payloads, keys, keys, deadline=deadline, alone=True)
 
-    async def _perform_writes(self, calls: list[Call]) -> Sequence[Result | list[Result]]:
+    async def _perform_writes(self, calls: list[Call]) -> Sequence[Any]:
         try:
-            if calls[0].alone:
-                return [await self.backend.write(calls[0].item, atomic=True)]
-            return await self.backend.write([call.item for call in calls], atomic=False)
+            if not calls[0].alone:
+                return await self.backend.write([call.item for call in calls], atomic=False)
+            item = calls[0].item
+            if isinstance(item, Step):
+                return [await self.jobs.transact(item)]
+            return [await self.backend.write(item, atomic=True)]
         finally:
             self.wake()
+
+    async def _perform_jobs(self, calls: list[Call]) -> Sequence[Any]:
+        if calls[0].alone:
+            return [await self.jobs.write(calls[0].item)]
+        return await self.jobs.write([call.item for call in calls])
 
     async def _perform_payloads(self, calls: list[Call]) -> Sequence[Any]:
         if calls[0].alone:
@@ -283,6 +315,11 @@ class Dispatcher:
     def leases(self) -> LeaseBackend:
         """The backend's leases; ConfigurationError if it has none."""
         return self._offered("leases")
+
+    @property
+    def jobs(self) -> JobBackend:
+        """The backend's work queues; ConfigurationError if it has none."""
+        return self._offered("jobs")
 
     @property
     def log(self) -> ChangeLog:

@@ -132,7 +132,12 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "
             "or may not have been applied; read the entry to find out",
         )
-    down = isinstance(error, asyncpg.OperatorInterventionError | asyncpg.InsufficientResourcesError)
+    down = isinstance(
+        error,
+        asyncpg.OperatorInterventionError
+        | asyncpg.InsufficientResourcesError
+        | asyncpg.DeadlockDetectedError,
+    )
     if lost or down:
         return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
     return AqeError(f"{where}: {reason}; nothing was changed")

@@ -16,6 +16,15 @@ _COLUMNS = """entries.key, value, revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
+_JOB_COLUMNS = """j.id, j.state, j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
+    (extract(epoch FROM j.created_at) * 1000)::bigint"""
+_DEAD_JOBS = """
+    SELECT d.ctid FROM unnest($3::text[]) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT j.ctid FROM {schema}.jobs AS j
+        WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2 AND j.state = 4
+        LIMIT 1 FOR UPDATE
+    ) AS d
+"""
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _ON_CONFLICT = """
@@ -83,6 +92,58 @@ WHERE fleet = $1 AND name = $2 AND expires_at > clock_timestamp()
 DELETE FROM {schema}.leases
 WHERE fleet = $1 AND expires_at < now() - $2::bigint * interval '1 millisecond'
 """,
+    "apply_jobs": """
+SELECT status, figure
+FROM {schema}.apply_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false)
+""",
+    # Append runs its parts one after the other: leases, entries and jobs are locked in this order.
+    "transact": """
+SELECT status, figure
+FROM {schema}.apply_fenced_operations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true)
+UNION ALL SELECT status, figure
+FROM {schema}.apply_jobs($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, true)
+""",
+    "claim_jobs": "SELECT * FROM {schema}.claim_jobs($1, $2, $3, $4, $5)",
+    "revive_jobs": f"""
+WITH dead AS ({_DEAD_JOBS})
+UPDATE {{schema}}.jobs SET state = 1, attempts = 0, due_at = now()
+FROM (SELECT pg_notify('aqe_jobs_' || $1::integer, $2)) AS ring
+WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
+""",
+    "purge_jobs": f"""
+WITH dead AS ({_DEAD_JOBS})
+DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
+""",
+    "forget_jobs": """
+DELETE FROM {schema}.jobs WHERE ctid = ANY (ARRAY (
+    SELECT ctid FROM {schema}.jobs
+    WHERE fleet + 0 = $1 AND state = 3 AND due_at <= now()
+    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)) RETURNING 1
+""",
+    "find_jobs": f"""
+SELECT found.* FROM unnest($3::text[]) AS wanted (id) CROSS JOIN LATERAL (
+    SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
+    WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2
+        AND (j.state <> 3 OR j.due_at > now()) LIMIT 1
+) AS found
+""",
+    "dead_jobs": f"""
+SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
+WHERE j.fleet + 0 = $1 AND j.queue = $2 AND j.state = 4 AND j.id > $3 ORDER BY j.id LIMIT $4
+""",
+    "count_jobs": """
+SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 LIMIT $3) AS ready),
+    count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 3 AND due_at > now() LIMIT $3) AS done),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead)
+FROM (SELECT state FROM {schema}.jobs
+    WHERE fleet + 0 = $1 AND queue = $2 AND state IN (0, 2) LIMIT $3) AS due
+""",
+    "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.
     "payloads": f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import AqeError
@@ -20,8 +21,15 @@ from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import ClusterLink, run
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.log import RedisLog
-from lionagi_qe.persistence.redis.operations import record_of, result_of, words_of
-from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Shards, enter
+from lionagi_qe.persistence.redis.operations import (
+    fence_words,
+    record_of,
+    result_of,
+    scatter,
+    words_of,
+)
+from lionagi_qe.persistence.redis.queue import RedisJobs
+from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Layout, Shards, enter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -42,14 +50,18 @@ class RedisBackend:
     Args:
         link: the connections.
         shards: over how many hash slots a new fleet is spread; None for the usual number.
+        colocate: how many leading segments of a key choose its slot in a new fleet; None for all.
     """
 
-    def __init__(self, link: Link, *, shards: int | None = None) -> None:
-        self._link = link
-        self._wanted_shards = shards
+    def __init__(
+        self, link: Link, *, shards: int | None = None, colocate: int | None = None
+    ) -> None:
+        self.link = link
+        self._wanted = Layout(shards, colocate)
         self._clustered = isinstance(link, ClusterLink)
         self.shards = Shards("", 1)
         self.leases = RedisLeases(self)
+        self.jobs = RedisJobs(self)
         self.log = RedisLog(self)
 
     @property
@@ -64,18 +76,19 @@ class RedisBackend:
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect and read the fleet's layout."""
-        await self._link.open()
+        await self.link.open()
         default = CLUSTER_SHARDS if self._clustered else 1
-        self.shards = await enter(self._link, fleet, self._wanted_shards, default, migrate=migrate)
+        self.shards = await enter(self.link, fleet, self._wanted, default, migrate=migrate)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._link.close()
+        await self.jobs.close()
+        await self.link.close()
 
     async def run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
         """Run a script on a shard; its arguments follow the shard's prefix."""
         prefix = self.shards.prefixes[shard]
-        return await run(self._link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates)
+        return await run(self.link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates)
 
     async def on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
         """Do ``action`` on every shard; all end before the first error is raised."""
@@ -104,28 +117,24 @@ class RedisBackend:
         """Send each shard its operations; without ``atomic``, a shard's failure is its callers'."""
         if self.shards.count == 1:
             return await self._apply(0, operations, atomic=atomic)
-        groups = self._by_shard([operation.key for operation in operations])
-        answers = await asyncio.gather(
-            *(
-                self._apply(shard, [operations[at] for at in positions], atomic=atomic)
-                for shard, positions in groups.items()
-            ),
-            return_exceptions=True,
+        return await scatter(
+            operations,
+            lambda operation: self.shards.of(operation.key),
+            partial(self._apply, atomic=atomic),
+            share_errors=not atomic,
         )
-        results: list[Result] = [False] * len(operations)
-        for positions, answer in zip(groups.values(), answers, strict=True):
-            if isinstance(answer, BaseException) and (atomic or not isinstance(answer, AqeError)):
-                raise answer
-            shared = answer if isinstance(answer, list) else [answer] * len(positions)
-            for at, result in zip(positions, shared, strict=True):
-                results[at] = result
-        return results
 
     async def _apply(
         self, shard: int, operations: Sequence[Operation], *, atomic: bool
     ) -> list[Result]:
         answer = await self.run(
-            scripts.APPLY, shard, "1" if atomic else "", *words_of(operations), mutates=True
+            scripts.APPLY,
+            shard,
+            "1" if atomic else "",
+            len(operations),
+            *words_of(operations),
+            *fence_words(operations),
+            mutates=True,
         )
         if isinstance(answer[0], int):
             at, status, figure = answer
@@ -141,7 +150,7 @@ class RedisBackend:
 
         async def clear(shard: int) -> int:
             counter = f"{self.shards.prefixes[shard]}:n"
-            newest = await self._link.command(counter, "GET", counter) or b"0"
+            newest = await self.link.command(counter, "GET", counter) or b"0"
             deleted, bound = 0, "-"
             while bound:
                 count, last = await self.run(
@@ -156,7 +165,7 @@ class RedisBackend:
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets a key that lasts for the interval sweeps."""
         turn = f"{self.shards.prefixes[0]}:sweep"
-        claimed = await self._link.command(
+        claimed = await self.link.command(
             turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
         )
         return claimed is not None
@@ -175,12 +184,12 @@ class RedisBackend:
     async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
         names = [self.shards.name(key) for key in keys]
         if len(names) == 1:
-            return [await self._link.command(names[0], "GET", names[0])]
+            return [await self.link.command(names[0], "GET", names[0])]
         groups = list(self._by_shard(keys).values())
 
         async def read(positions: list[int]) -> list[bytes | None]:
             wanted = [names[at] for at in positions]
-            return await self._link.command(wanted[0], "MGET", *wanted)
+            return await self.link.command(wanted[0], "MGET", *wanted)
 
         if len(groups) == 1:
             return await read(groups[0])
@@ -277,7 +286,7 @@ class RedisBackend:
         return Stats(total, total_expired, partitions, size, exact, server)
 
     async def _info(self, section: str) -> dict[str, Any]:
-        answer = await self._link.command(f"{self.shards.prefixes[0]}:n", "INFO", section)
+        answer = await self.link.command(f"{self.shards.prefixes[0]}:n", "INFO", section)
         return answer if isinstance(answer, dict) else _parse_info(answer)
 
     async def describe(self) -> dict[str, Any]:
@@ -291,9 +300,10 @@ class RedisBackend:
         eviction = await self._setting("maxmemory-policy")
         return {
             "server": f"{name} {version}",
-            "location": self._link.where,
+            "location": self.link.where,
             "schema_version": LAYOUT,
             "shards": self.shards.count,
+            "colocate": self.shards.colocate,
             "aof_enabled": aof,
             "appendfsync": policy,
             "maxmemory_policy": eviction,
@@ -304,7 +314,7 @@ class RedisBackend:
     async def _setting(self, name: str) -> str:
         route = f"{self.shards.prefixes[0]}:n"
         try:
-            answer = await self._link.command(route, "CONFIG", "GET", name)
+            answer = await self.link.command(route, "CONFIG", "GET", name)
         except AqeError:
             return "unknown: the server does not let us look"
         # The cluster client answers with a dict, one server with a flat list.

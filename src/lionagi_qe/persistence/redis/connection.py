@@ -6,6 +6,7 @@ The drivers' own retries are off: what was sent is never sent again.
 from __future__ import annotations
 
 import asyncio
+import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -53,6 +54,10 @@ class Link(Protocol):
         """Send one command and return its answer."""
         ...
 
+    async def connect(self) -> driver.Connection:
+        """Open a connection of its own, to listen on; raises what the driver raises."""
+        ...
+
 
 async def run(
     link: Link,
@@ -93,14 +98,18 @@ class Pool:
                 if _is_alive(connection):
                     return connection
                 await connection.disconnect(nowait=True)
-            connection = self._make()
-            try:
-                await connection.connect()
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
+            return await self.connect()
         except BaseException:
             self._room.release()
+            raise
+
+    async def connect(self) -> driver.Connection:
+        """Open one more connection, which isn't the pool's."""
+        connection = self._make()
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
             raise
         return connection
 
@@ -173,6 +182,10 @@ class ServerLink:
         finally:
             pool.give(connection)
 
+    async def connect(self) -> driver.Connection:
+        """Open a connection beside the pool."""
+        return await cast("Pool", self._pool).connect()
+
 
 class ClusterLink:
     """A client of a Redis Cluster, which knows which node serves which key."""
@@ -220,6 +233,18 @@ class ClusterLink:
             sent = mutates and " connecting to " not in str(error)
             response = isinstance(error, exceptions.ResponseError)
             raise explain(error, self.where, sent=sent and not response) from error
+
+    async def connect(self) -> driver.Connection:
+        """Open a connection to one of the nodes: what is published reaches all of them."""
+        client = cast("RedisCluster", self._client)
+        node = random.choice(client.get_primaries())  # noqa: S311 - any will do
+        connection = node.connection_class(**node.connection_kwargs)
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
 
 
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.memory import MemorySettings
 
-_OWN_OPTIONS = frozenset({"shards", "pool_size"})
+_OWN_OPTIONS = frozenset({"shards", "colocate", "pool_size"})
 
 
 class RedisMemory(Memory):
@@ -30,6 +30,8 @@ class RedisMemory(Memory):
         ssl: speak TLS.
         cluster: the server is a node of a Redis Cluster.
         shards: over how many hash slots a new fleet is spread (1; on a cluster 16).
+        colocate: let the first so many segments of a key (after ``aqe/``) choose the slot in a
+            new fleet, so that keys which agree in them can change in one atomic step.
         pool_size: most connections to a server.
         connection: further settings of redis-py's connections, by name.
         settings: see Memory.
@@ -46,12 +48,15 @@ class RedisMemory(Memory):
         ssl: bool = False,
         cluster: bool = False,
         shards: int | None = None,
+        colocate: int | None = None,
         pool_size: int = MAX_CONNECTIONS,
         connection: dict[str, Any] | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
         if shards is not None:
             check_count("shards", shards, MAX_SHARDS)
+        if colocate is not None:
+            check_count("colocate", colocate)
         check_count("pool_size", pool_size)
         wanted: dict[str, Any] = {
             "host": host,
@@ -74,13 +79,13 @@ class RedisMemory(Memory):
             if wanted.get("connection_class") is UnixDomainSocketConnection:
                 del wanted["host"], wanted["port"]
             link = ServerLink(wanted, pool_size=pool_size)
-        super().__init__(RedisBackend(link, shards=shards), **settings)
+        super().__init__(RedisBackend(link, shards=shards, colocate=colocate), **settings)
 
     @classmethod
     def from_url(cls, url: str, **settings: Unpack[MemorySettings]) -> Self:
         """Make a memory from ``redis://``, ``rediss://``, ``redis+cluster://`` or ``unix://``.
 
-        ``?shards=`` and ``?pool_size=`` are ours, all other options redis-py's.
+        ``?shards=``, ``?colocate=`` and ``?pool_size=`` are ours, all other options redis-py's.
         """
         parts = urlsplit(url)
         options = parse_qsl(parts.query, keep_blank_values=True)
@@ -98,6 +103,7 @@ class RedisMemory(Memory):
             )
             pool_size = int(ours.get("pool_size", MAX_CONNECTIONS))
             shards = int(ours["shards"]) if "shards" in ours else None
+            colocate = int(ours["colocate"]) if "colocate" in ours else None
         except ValueError as error:
             msg = f"memory URL of Redis can't be read: {error}"
             raise ConfigurationError(msg) from error
@@ -115,6 +121,7 @@ class RedisMemory(Memory):
             cluster=flavour == "cluster",
             connection=parsed,
             shards=shards,
+            colocate=colocate,
             pool_size=pool_size,
             **settings,
         )

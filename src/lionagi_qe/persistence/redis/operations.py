@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.backend import Add, Delete, Operation, Put, Record, Result
 from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from lionagi_qe.persistence.jobs import JobOperation
+
+
+T = TypeVar("T")
 
 
 def words_of(operations: Sequence[Operation]) -> list[Any]:
-    """Return operations as a script reads them: their number, they, and their fences."""
-    words: list[Any] = [len(operations)]
+    """Return operations as a script reads them."""
+    words: list[Any] = []
     for operation in operations:
         words += _words(operation)
+    return words
+
+
+def fence_words(operations: Sequence[Operation | JobOperation]) -> list[Any]:
+    """Return the fences of those that have one: position, name and token of each."""
+    words: list[Any] = []
     for at, operation in enumerate(operations, 1):
         if operation.fence is not None:
             words += at, operation.fence.name, operation.fence.token
     return words
+
+
+async def scatter(
+    operations: Sequence[T],
+    shard_of: Callable[[T], int],
+    send: Callable[[int, list[T]], Awaitable[Sequence[Any]]],
+    *,
+    share_errors: bool,
+) -> list[Any]:
+    """Send each shard its operations; return the results in the operations' order.
+
+    With ``share_errors`` a shard's failure is the result of its operations, else it is raised; all
+    shards end before that.
+    """
+    groups: dict[int, list[int]] = {}
+    for at, operation in enumerate(operations):
+        groups.setdefault(shard_of(operation), []).append(at)
+    answers = await asyncio.gather(
+        *(send(shard, [operations[at] for at in places]) for shard, places in groups.items()),
+        return_exceptions=True,
+    )
+    results: list[Any] = [None] * len(operations)
+    for places, answer in zip(groups.values(), answers, strict=True):
+        if isinstance(answer, BaseException):
+            if not (share_errors and isinstance(answer, AqeError)):
+                raise answer
+            answer = [answer] * len(places)  # noqa: PLW2901 - each its copy
+        for at, result in zip(places, answer, strict=True):
+            results[at] = result
+    return results
 
 
 def _words(operation: Operation) -> tuple[Any, ...]:

@@ -29,10 +29,15 @@ def _load(name: str, *parts: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-APPLY = _load("apply", "operations")
+APPLY = _load("apply", "fence", "operations")
 PAGE = _load("page")
 CLEAR = _load("clear")
 SWEEP = _load("sweep", "expiry")
 LOG = _load("log", "expiry")
 COUNT = _load("count")
-LEASE = _load("lease")
+LEASE = _load("lease", "fence")
+QUEUE_APPLY = _load("queue_apply", "fence", "queue")
+QUEUE_TRANSACT = _load("queue_transact", "fence", "operations", "queue")
+QUEUE_CLAIM = _load("queue_claim", "queue")
+QUEUE_LOOK = _load("queue_look", "queue")
+QUEUE_DEAD = _load("queue_dead", "queue")

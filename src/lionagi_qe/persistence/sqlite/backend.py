@@ -22,6 +22,7 @@ from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
+from lionagi_qe.persistence.sqlite.queue import SqliteJobs
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
     check_owner,
@@ -65,6 +66,7 @@ class SqliteBackend:
         self._reader: ConnectionThread | None = None
         self.fleet = 0
         self.leases = SqliteLeases(self)
+        self.jobs = SqliteJobs(self)
         self.log = SqliteLog(self)
 
     @property
@@ -106,6 +108,7 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Close both connections and end their threads."""
+        await self.jobs.close()
         reader, self._reader = self._reader, None
         writer, self._writer = self._writer, None
         if reader is not None and reader is not writer:
@@ -195,7 +198,8 @@ class SqliteBackend:
                     tomb = {**bound, "now": moment, "revision": revision + swept}
                     bury(connection, tomb, EXPIRED)
             self.leases.forget(connection, moment)
-            return Sweep(swept, more=len(rows) == limit)
+            more_jobs = self.jobs.forget(connection, limit)
+            return Sweep(swept, more=more_jobs or len(rows) == limit)
 
         return await self.transact(step)
 

@@ -3,6 +3,6 @@
 -- any change, as {position, status, figure}.
 
 local FIRST, count = 3, tonumber(ARGV[3])
-local stale = stale_after(FIRST + count * WIDTH)
+local stale = stale_after(FIRST + count * WIDTH, 0)
 local failure = ARGV[2] == '1' and first_failure(FIRST, count, stale)
 return failure or apply(FIRST, count, stale)

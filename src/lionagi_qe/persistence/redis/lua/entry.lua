@@ -53,16 +53,3 @@ local function bury(key, partition, revision, kind)
   redis.call('ZADD', P .. ':r', revision, key)
   redis.call('ZADD', P .. ':t', number(now * 2 + kind), key)
 end
-
--- Returns token (as text), end in ms, holder of a lease; nil if it is unknown.
-local function lease(name)
-  local token, ends, holder = string.match(redis.call('GET', P .. ':l:' .. name) or '',
-    '^(%d+) (%d+) (.*)$')
-  return token, tonumber(ends), holder
-end
-
--- Whether a fence's token is its lease's current one and the lease has not ended.
-local function is_fresh(name, token)
-  local current, ends = lease(name)
-  return current == token and ends > now
-end

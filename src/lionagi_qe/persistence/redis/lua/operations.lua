@@ -163,13 +163,3 @@ local function apply(first, count, stale)
   end
   return answers
 end
-
--- Reads the fences that follow ARGV[last] to the end, each of 3 words: the position of its
--- operation, the lease's name, the token. Returns the set of positions whose fence is stale.
-local function stale_after(last)
-  local stale = {}
-  for at = last, #ARGV - 3, 3 do
-    if not is_fresh(ARGV[at + 2], ARGV[at + 3]) then stale[tonumber(ARGV[at + 1])] = true end
-  end
-  return stale
-end

@@ -1,0 +1,88 @@
+"""Operations on entries as the arguments of the server's functions, and their answers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.persistence.backend import Add, Delete, Operation, Put, Result
+from lionagi_qe.persistence.refusal import refusal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from lionagi_qe.persistence.backend import Fence
+
+    class Fenceable(Protocol):
+        """An operation on an entry or on a job."""
+
+        @property
+        def fence(self) -> Fence | None:
+            """What must be held for it to be applied."""
+            ...
+
+
+# The SQLSTATE of an atomic call that applied nothing, "position:status:figure" its message.
+REFUSED = "AQE01"
+
+
+def locking_order(operations: Sequence[Operation]) -> list[int]:
+    """Return the operations' positions by key: concurrent calls lock their rows in one order."""
+    return sorted(range(len(operations)), key=lambda at: operations[at].key)
+
+
+def entry_columns(operations: Sequence[Operation]) -> list[list[Any]]:
+    """Return the operations as the arrays that the function takes."""
+    rows = [_columns(operation) for operation in operations]
+    return [[row[at] for row in rows] for at in range(7)]
+
+
+def _columns(operation: Operation) -> tuple[Any, ...]:
+    """Return the operation as a row of the function's arrays."""
+    if isinstance(operation, Put):
+        put = operation
+        payload = put.payload.decode()
+        return "p", put.key, payload, put.partition, put.ttl_ms, put.if_revision, put.keep
+    if isinstance(operation, Add):
+        return "a", operation.key, json.dumps(operation.amount), "default", None, None, True
+    if isinstance(operation, Delete):
+        return "d", operation.key, None, None, None, operation.if_revision, False
+    return "t", operation.key, None, None, operation.ttl_ms, None, False
+
+
+def fence_columns(operations: Sequence[Fenceable]) -> list[list[Any]]:
+    """Return names and tokens of the operations' fences, as columns."""
+    fences = [operation.fence for operation in operations]
+    return [
+        [fence and fence.name for fence in fences],
+        [fence and fence.token for fence in fences],
+    ]
+
+
+def results_of(
+    operations: Sequence[Operation], order: Sequence[int], rows: Sequence[Any]
+) -> list[Result]:
+    """Put the answers, which came in ``order``, in the operations' own order."""
+    results: list[Result] = [False] * len(operations)
+    for at, (status, figure) in zip(order, rows, strict=True):
+        results[at] = _result_of(operations[at], status, figure)
+    return results
+
+
+def refused(ordered: Sequence[Operation], error: Exception) -> Exception:
+    """Return the error of the operation for which an atomic call was refused."""
+    at, status, figure = str(error).split(":")
+    return cast("Exception", _result_of(ordered[int(at) - 1], status, figure or None))
+
+
+def _result_of(operation: Operation, status: str, figure: str | None) -> Result:
+    """Turn what the function answered into the operation's result or error."""
+    refusal = refusal_of(operation, status, figure)
+    if refusal is not None:
+        return refusal
+    if isinstance(operation, Put):
+        return int(figure or 0)
+    if isinstance(operation, Add):
+        return json.loads(figure or "0")
+    return figure == "1"

@@ -1,0 +1,199 @@
+"""Work queues in PostgreSQL: a claim is one statement that skips what others hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from lionagi_qe.persistence.bell import Bell
+from lionagi_qe.persistence.jobs import (
+    LEASE_ENDED,
+    STATES,
+    Claim,
+    ClaimedJob,
+    JobOperation,
+    JobRecord,
+    JobResult,
+    PutJob,
+    QueueCounts,
+    Step,
+    StepResults,
+    job_result,
+)
+from lionagi_qe.persistence.postgres.listen import Listener
+from lionagi_qe.persistence.postgres.operations import (
+    REFUSED,
+    entry_columns,
+    fence_columns,
+    locking_order,
+    refused,
+    results_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+
+EXACT_COUNT_LIMIT = 100_000
+# The SQLSTATE of an atomic call that applied nothing because of a job, "position:status".
+_JOB_REFUSED = "AQE02"
+
+
+class PostgresJobs:
+    """The queues of the backend's fleet."""
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self._backend = backend
+        self.bell = Bell()
+        self._listener = Listener(self.bell)
+
+    async def listen(self, _queue: str) -> bool:
+        """Listen on a connection of its own; where that can't be, the caller polls."""
+        dsn = self._backend.listen_dsn
+        if dsn is None:
+            return False
+        return await self._listener.listen(dsn, f"aqe_jobs_{self._backend.fleet}")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._listener.close()
+
+    # Changing
+
+    async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
+        """Call the server's function once."""
+        order = _locking_order(operations)
+        columns = _columns([operations[at] for at in order])
+        rows = await self._fetch("apply_jobs", *columns, mutates=True)
+        return _results(operations, order, rows)
+
+    async def transact(self, step: Step) -> StepResults:
+        """Call the functions for entries and for jobs in one statement."""
+        order, job_order = locking_order(step.operations), _locking_order(step.jobs)
+        entries = [step.operations[at] for at in order]
+        jobs = [step.jobs[at] for at in job_order]
+        columns = entry_columns(entries) + fence_columns(entries) + _columns(jobs)
+        async with self._backend.connection(mutates=True) as connection:
+            try:
+                rows = await connection.fetch(
+                    self._backend.sql["transact"], self._backend.fleet, *columns
+                )
+            except asyncpg.PostgresError as error:
+                state = getattr(error, "sqlstate", None)
+                if state == REFUSED:
+                    raise refused(entries, error) from None
+                if state == _JOB_REFUSED:
+                    raise _refused(jobs, error) from None
+                raise
+        results = results_of(step.operations, order, rows[: len(entries)])
+        ended = _results(step.jobs, job_order, rows[len(entries) :])
+        return StepResults(results, [str(result) for result in ended])
+
+    async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
+        """Call the server's function."""
+        rows = await self._fetch("claim_jobs", queue, count, lease_ms, LEASE_ENDED, mutates=True)
+        jobs = [ClaimedJob(*row[:7]) for row in rows if row[0] is not None]
+        return Claim(jobs, rows[-1][7] if len(jobs) < count else 0)
+
+    async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Make dead ones ready, in the order of their ids."""
+        return len(await self._fetch("revive_jobs", queue, sorted(job_ids), mutates=True))
+
+    async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete dead ones."""
+        return len(await self._fetch("purge_jobs", queue, sorted(job_ids), mutates=True))
+
+    async def forget(self, limit: int) -> bool:
+        """Delete done jobs whose result was kept long enough; return whether more is due."""
+        return len(await self._fetch("forget_jobs", limit, mutates=True)) == limit
+
+    # Looking
+
+    async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Look the ids up."""
+        rows = await self._fetch("find_jobs", queue, job_ids)
+        found = {row[0]: _record(row) for row in rows}
+        return [found.get(job_id) for job_id in job_ids]
+
+    async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
+        """Read a page of the index of dead ones."""
+        return [_record(row) for row in await self._fetch("dead_jobs", queue, after, limit)]
+
+    async def count(self, queue: str) -> QueueCounts:
+        """Count by state, each up to EXACT_COUNT_LIMIT."""
+        (row,) = await self._fetch("count_jobs", queue, EXACT_COUNT_LIMIT)
+        return QueueCounts(*row, exact=max(row) < EXACT_COUNT_LIMIT)
+
+    async def queues(self) -> list[str]:
+        """Read the names."""
+        return [row[0] for row in await self._fetch("queues")]
+
+    async def _fetch(self, name: str, *arguments: Any, mutates: bool = False) -> list[Any]:  # noqa: ANN401
+        async with self._backend.connection(mutates=mutates) as connection:
+            return await connection.fetch(self._backend.sql[name], self._backend.fleet, *arguments)
+
+
+def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
+    """Return positions such that concurrent calls lock jobs, then dedupe keys, in one order.
+
+    Puts without a key lock nothing that others could want and keep their order.
+    """
+
+    def rank(at: int) -> tuple[int, str, str]:
+        operation = operations[at]
+        if not isinstance(operation, PutJob):
+            return 0, operation.job_id, ""
+        if operation.dedupe is None:
+            return 1, "", ""
+        return 2, operation.queue, operation.dedupe
+
+    return sorted(range(len(operations)), key=rank)
+
+
+def _columns(operations: Sequence[JobOperation]) -> list[Any]:
+    """Return the operations as the arrays that the function takes."""
+    rows = [_row(operation) for operation in operations]
+    columns: list[Any] = [[row[at] for row in rows] for at in range(8)]
+    if any(operation.fence is not None for operation in operations):
+        return columns + fence_columns(operations)
+    return [*columns, None, None]
+
+
+def _row(operation: JobOperation) -> tuple[Any, ...]:
+    payload = operation.payload.decode()
+    if isinstance(operation, PutJob):
+        put = operation
+        return (
+            "put",
+            put.queue,
+            put.job_id,
+            payload,
+            put.priority,
+            put.delay_ms,
+            put.dedupe,
+            put.max_attempts,
+        )
+    end = operation
+    return end.ending, end.queue, end.job_id, payload, end.claim, end.ms, None, None
+
+
+def _results(
+    operations: Sequence[JobOperation], order: Sequence[int], rows: Sequence[Any]
+) -> list[JobResult]:
+    results: list[JobResult] = [""] * len(operations)
+    for at, (status, figure) in zip(order, rows, strict=True):
+        results[at] = job_result(operations[at], status, figure or "")
+    return results
+
+
+def _refused(ordered: Sequence[JobOperation], error: Exception) -> Exception:
+    at, status = str(error).split(":")
+    result = job_result(ordered[int(at) - 1], status, "")
+    return result if isinstance(result, Exception) else error
+
+
+def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row of the driver's
+    job_id, state, *rest = row
+    return JobRecord(job_id, STATES[state], *rest)

@@ -1,0 +1,31 @@
+-- Claims jobs. ARGV: P, queue, how many, lease in ms, what to note of jobs whose lease ended.
+-- Answers {ms until more may be due, "" for never; then of each: id, payload, priority, attempt,
+-- most attempts, claim, created}.
+
+local MOST_DUE = 100
+local Q, count, lease_ms = queue_of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+make_ready(Q, math.max(count, MOST_DUE), ARGV[5])
+local picked = redis.call('ZPOPMIN', Q .. ':r', count)
+local answer = {''}
+for i = 1, #picked, 2 do
+  local id = string.match(picked[i], '^%d+:(.*)$')
+  local name = Q .. ':j:' .. id
+  local attempt, claim = redis.call('HINCRBY', name, 'a', 1), redis.call('HINCRBY', name, 'c', 1)
+  redis.call('HSET', name, 's', 2)
+  redis.call('ZADD', Q .. ':l', number(now + lease_ms), id)
+  local job = redis.call('HMGET', name, 'p', 'y', 'm', 't')
+  for _, value in ipairs({id, job[1], job[2], attempt, job[3], claim, job[4]}) do
+    answer[#answer + 1] = value
+  end
+end
+if #picked < count * 2 then
+  for _, set in ipairs({':w', ':l'}) do
+    local due = redis.call('ZRANGE', Q .. set, 0, 0, 'WITHSCORES')[2]
+    if due and (answer[1] == '' or due - now < tonumber(answer[1])) then
+      answer[1] = number(math.max(0, due - now))
+    end
+  end
+else
+  answer[1] = '0'
+end
+return answer

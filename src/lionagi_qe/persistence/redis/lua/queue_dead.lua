@@ -1,0 +1,20 @@
+-- Revives or purges dead jobs. ARGV: P, "revive" or "purge", queue, id, ... Answers how many.
+
+local what, Q = ARGV[2], queue_of(ARGV[3])
+local changed = 0
+for i = 4, #ARGV do
+  local id = ARGV[i]
+  if redis.call('ZREM', Q .. ':x', id) == 1 then
+    changed = changed + 1
+    local name = Q .. ':j:' .. id
+    if what == 'purge' then
+      redis.call('DEL', name)
+    else
+      local job = redis.call('HMGET', name, 'n', 'y')
+      redis.call('HSET', name, 's', 1, 'a', 0)
+      line_up(Q, id, job[1], job[2])
+    end
+  end
+end
+if what == 'revive' and changed > 0 then redis.call('PUBLISH', Q, '') end
+return changed

@@ -1,0 +1,31 @@
+-- Reads jobs. ARGV: P, what, queue, then
+--   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
+--                         created; nothing for unknown ones
+--   dead after limit   -> the same, of dead jobs with ids above ``after``
+--   count              -> {ready, delayed, claimed, done, dead}
+
+local what, Q = ARGV[2], queue_of(ARGV[3])
+
+if what == 'count' then
+  return {
+    redis.call('ZCARD', Q .. ':r'), redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
+    redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
+  }
+end
+
+local ids = {}
+if what == 'dead' then
+  local bound = ARGV[4] == '' and '-' or '(' .. ARGV[4]
+  ids = redis.call('ZRANGEBYLEX', Q .. ':x', bound, '+', 'LIMIT', 0, ARGV[5])
+else
+  for i = 4, #ARGV do ids[#ids + 1] = ARGV[i] end
+end
+local answer = {}
+for _, id in ipairs(ids) do
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't')
+  if job[1] then
+    answer[#answer + 1] = id
+    for i = 1, 7 do answer[#answer + 1] = job[i] end
+  end
+end
+return answer

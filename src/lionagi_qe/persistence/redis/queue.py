@@ -1,0 +1,218 @@
+"""Work queues in Redis: sorted sets that scripts move jobs between, each queue in one shard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.errors import CrossShardError
+from lionagi_qe.persistence.bell import Bell
+from lionagi_qe.persistence.jobs import (
+    LEASE_ENDED,
+    STATES,
+    Claim,
+    ClaimedJob,
+    JobOperation,
+    JobRecord,
+    JobResult,
+    PutJob,
+    QueueCounts,
+    Step,
+    StepResults,
+    job_result,
+)
+from lionagi_qe.persistence.redis import scripts
+from lionagi_qe.persistence.redis.listen import Listener
+from lionagi_qe.persistence.redis.operations import fence_words, result_of, scatter, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.persistence.redis.backend import RedisBackend
+
+_FIELDS = 8
+
+
+class RedisJobs:
+    """The queues of the backend's fleet."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        self._backend = backend
+        self.bell = Bell()
+        self._listener = Listener(backend.link, self.bell)
+
+    def _shard_of(self, queue: str) -> int:
+        return self._backend.shards.of(queue)
+
+    async def listen(self, queue: str) -> bool:
+        """Subscribe to the queue's channel, on a connection of its own."""
+        prefix = self._backend.shards.prefixes[self._shard_of(queue)]
+        return await self._listener.listen(f"{prefix}:q:{queue}", queue)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._listener.close()
+
+    # Changing
+
+    async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
+        """Send each shard its operations in one call."""
+
+        async def send(shard: int, chosen: list[JobOperation]) -> list[JobResult]:
+            answer = await self._backend.run(
+                scripts.QUEUE_APPLY,
+                shard,
+                len(chosen),
+                *_words(chosen),
+                *fence_words(chosen),
+                mutates=True,
+            )
+            return _results(chosen, answer)
+
+        return await scatter(
+            operations,
+            lambda operation: self._shard_of(operation.queue),
+            send,
+            share_errors=True,
+        )
+
+    async def transact(self, step: Step) -> StepResults:
+        """Send all in one call, if all of it lies in one shard."""
+        shards = {self._backend.shards.of(operation.key) for operation in step.operations}
+        shards |= {self._shard_of(operation.queue) for operation in step.jobs}
+        if len(shards) > 1:
+            names = sorted({operation.key for operation in step.operations})
+            names += sorted({f"queue {operation.queue}" for operation in step.jobs})
+            msg = (
+                f"one step over {len(shards)} shards ({', '.join(names)}): what changes together "
+                "must lie in one; make the fleet with ?colocate=1 and let keys and queues that "
+                "change together begin with the same segment, or make it with ?shards=1"
+            )
+            raise CrossShardError(msg)
+        answer = await self._backend.run(
+            scripts.QUEUE_TRANSACT,
+            shards.pop(),
+            len(step.operations),
+            len(step.jobs),
+            *words_of(step.operations),
+            *_words(step.jobs),
+            *fence_words([*step.operations, *step.jobs]),
+            mutates=True,
+        )
+        if answer[0] in {b"entry", b"job"}:
+            raise _refusal(step, *answer)
+        split = 2 * len(step.operations)
+        pairs = zip(answer[:split:2], answer[1:split:2], strict=True)
+        results = [
+            result_of(operation, status, figure)
+            for operation, (status, figure) in zip(step.operations, pairs, strict=True)
+        ]
+        return StepResults(results, [str(result) for result in _results(step.jobs, answer[split:])])
+
+    async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
+        """Pop the first of the line."""
+        due, *flat = await self._backend.run(
+            scripts.QUEUE_CLAIM,
+            self._shard_of(queue),
+            queue,
+            count,
+            lease_ms,
+            LEASE_ENDED,
+            mutates=True,
+        )
+        jobs: list[ClaimedJob] = []
+        for at in range(0, len(flat), 7):
+            job_id, payload, *numbers = flat[at : at + 7]
+            jobs.append(ClaimedJob(job_id.decode(), payload, *map(int, numbers)))
+        return Claim(jobs, int(due) if due else None)
+
+    async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Put dead ones back in line, at their old places."""
+        return await self._dead("revive", queue, job_ids)
+
+    async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete dead ones."""
+        return await self._dead("purge", queue, job_ids)
+
+    async def _dead(self, what: str, queue: str, job_ids: Sequence[str]) -> int:
+        return await self._backend.run(
+            scripts.QUEUE_DEAD, self._shard_of(queue), what, queue, *job_ids, mutates=True
+        )
+
+    # Looking
+
+    async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Read the jobs' hashes."""
+        found = {record.job_id: record for record in await self._look("find", queue, *job_ids)}
+        return [found.get(job_id) for job_id in job_ids]
+
+    async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
+        """Read a page of the dead ones."""
+        return await self._look("dead", queue, after, limit)
+
+    async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
+        flat = await self._backend.run(
+            scripts.QUEUE_LOOK, self._shard_of(queue), what, queue, *arguments, mutates=False
+        )
+        return [_record(flat[at : at + _FIELDS]) for at in range(0, len(flat), _FIELDS)]
+
+    async def count(self, queue: str) -> QueueCounts:
+        """Ask the sets for their sizes."""
+        counts = await self._backend.run(
+            scripts.QUEUE_LOOK, self._shard_of(queue), "count", queue, mutates=False
+        )
+        return QueueCounts(*counts, exact=True)
+
+    async def queues(self) -> list[str]:
+        """Read the names from all shards."""
+
+        async def names(shard: int) -> list[bytes]:
+            key = f"{self._backend.shards.prefixes[shard]}:qs"
+            return list(await self._backend.link.command(key, "SMEMBERS", key))
+
+        return sorted(
+            name.decode() for found in await self._backend.on_all(names) for name in found
+        )
+
+
+def _words(operations: Sequence[JobOperation]) -> list[Any]:
+    """Return operations as a script reads them."""
+    words: list[Any] = []
+    for operation in operations:
+        if isinstance(operation, PutJob):
+            put = operation
+            words += "put", put.queue, put.job_id, put.payload, put.priority, put.delay_ms
+            words += put.dedupe or "", put.max_attempts
+        else:
+            end = operation
+            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", ""
+    return words
+
+
+def _results(operations: Sequence[JobOperation], answer: Sequence[bytes]) -> list[JobResult]:
+    pairs = zip(answer[::2], answer[1::2], strict=True)
+    return [
+        job_result(operation, status.decode(), figure.decode())
+        for operation, (status, figure) in zip(operations, pairs, strict=True)
+    ]
+
+
+def _refusal(step: Step, kind: bytes, at: int, status: bytes, figure: bytes = b"") -> Exception:
+    if kind == b"entry":
+        refusal: Any = result_of(step.operations[at - 1], status, figure)
+    else:
+        refusal = job_result(step.jobs[at - 1], status.decode(), "")
+    return cast("Exception", refusal)
+
+
+def _record(fields: list[Any]) -> JobRecord:
+    job_id, state, priority, attempts, most, payload, outcome, created = fields
+    return JobRecord(
+        job_id.decode(),
+        STATES[int(state)],
+        int(priority),
+        int(attempts),
+        int(most),
+        payload or b"",
+        outcome,
+        int(created),
+    )

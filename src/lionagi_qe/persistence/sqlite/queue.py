@@ -1,0 +1,239 @@
+"""Work queues in SQLite: rows beside the entries, changed by the one writer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import AqeError, JobLostError
+from lionagi_qe.persistence.bell import Bell
+from lionagi_qe.persistence.jobs import (
+    LEASE_ENDED,
+    STATES,
+    Claim,
+    ClaimedJob,
+    JobOperation,
+    JobRecord,
+    JobResult,
+    PutJob,
+    QueueCounts,
+    Step,
+    StepResults,
+)
+from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.operations import apply, check_fence
+from lionagi_qe.persistence.sqlite.schema import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import apsw
+
+    from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+
+EXACT_COUNT_LIMIT = 100_000
+# Seconds between two looks at whether another process changed the file, while somebody waits.
+_LOOK = 0.015
+
+_log = logging.getLogger(__name__)
+
+
+class SqliteJobs:
+    """The queues of the backend's fleet."""
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self._backend = backend
+        self.bell = Bell()
+        self._looking: asyncio.Task[None] | None = None
+
+    def _bound(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - SQL's values
+        return {"fleet": self._backend.fleet, "now": now(), **more}
+
+    # Waking up
+
+    async def listen(self, _queue: str) -> bool:
+        """Look at the file's change counter every now and then, for as long as somebody waits."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look for jobs")
+        return True
+
+    async def _look(self) -> None:
+        version = -1
+        while True:
+            await asyncio.sleep(_LOOK)
+            waited = self.bell.awaited
+            if not waited:
+                return
+            try:
+                version, ready = await self._backend.read(partial(self._ready, waited, version))
+            except AqeError as error:
+                _log.warning("can't look for jobs: %s", error)
+                ready = waited
+            for queue in ready:
+                self.bell.ring(queue)
+
+    def _ready(
+        self, queues: list[str], seen: int, connection: apsw.Connection
+    ) -> tuple[int, list[str]]:
+        """Return the change counter and, if it isn't the one ``seen``, the queues with work."""
+        version = int(connection.pragma("data_version") or 0)
+        if version == seen:
+            return version, []
+        return version, [queue for queue in queues if self._has_work(connection, queue)]
+
+    def _has_work(self, connection: apsw.Connection, queue: str) -> bool:
+        return bool(connection.execute(sql.HAS_WORK, self._bound(queue=queue)).get)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.wait({looking})
+
+    # Changing
+
+    async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
+        """Apply all in one transaction."""
+
+        def change(connection: apsw.Connection) -> list[JobResult]:
+            results: list[JobResult] = []
+            for operation in operations:
+                try:
+                    results.append(self._apply(connection, operation))
+                except AqeError as error:
+                    results.append(error)
+            return results
+
+        return await self._backend.transact(change)
+
+    async def transact(self, step: Step) -> StepResults:
+        """Apply all in one transaction, which the first error undoes."""
+
+        def change(connection: apsw.Connection) -> StepResults:
+            fleet = self._backend.fleet
+            results = apply(connection, fleet, step.operations, now(), atomic=True)
+            return StepResults(
+                list(results), [self._apply(connection, operation) for operation in step.jobs]
+            )
+
+        return await self._backend.transact(change)
+
+    def _apply(self, connection: apsw.Connection, operation: JobOperation) -> str:
+        bound = self._bound(queue=operation.queue, id=operation.job_id, payload=operation.payload)
+        if operation.fence is not None:
+            check_fence(connection, self._backend.fleet, operation.fence, bound["now"])
+        if isinstance(operation, PutJob):
+            return _put(connection, operation, bound)
+        bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
+        state: Any = connection.execute(sql.END, bound).get
+        if state is None:
+            state = connection.execute(sql.ENDED, bound).get
+        if state is None:
+            raise JobLostError(operation.job_id)
+        return STATES[state]
+
+    async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
+        """Make ready what is due, then take the first ones."""
+
+        def take(connection: apsw.Connection) -> Claim:
+            bound = self._bound(
+                queue=queue, count=count, lease=lease_ms, lease_ended=LEASE_ENDED.encode()
+            )
+            connection.execute(sql.DUE, bound)
+            rows: list[Any] = connection.execute(sql.CLAIM, bound).fetchall()
+            jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=_turn)]
+            if len(jobs) == count:
+                return Claim(jobs, 0)
+            due: Any = connection.execute(sql.NEXT_DUE, bound).get
+            return Claim(jobs, due)
+
+        return await self._backend.transact(take)
+
+    async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Make dead ones ready."""
+        return await self._each(sql.REVIVE, queue, job_ids)
+
+    async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Delete dead ones."""
+        return await self._each(sql.PURGE, queue, job_ids)
+
+    async def _each(self, statement: str, queue: str, job_ids: Sequence[str]) -> int:
+        def change(connection: apsw.Connection) -> int:
+            changed = 0
+            for job_id in job_ids:
+                connection.execute(statement, self._bound(queue=queue, id=job_id))
+                changed += connection.changes()
+            return changed
+
+        return await self._backend.transact(change)
+
+    def forget(self, connection: apsw.Connection, limit: int) -> bool:
+        """Delete done jobs whose result was kept long enough; return whether more is due."""
+        connection.execute(sql.FORGET, self._bound(limit=limit))
+        return connection.changes() == limit
+
+    # Looking
+
+    async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Look the ids up."""
+
+        def find(connection: apsw.Connection) -> list[JobRecord | None]:
+            bound = self._bound(queue=queue)
+            rows = (connection.execute(sql.FIND, {**bound, "id": job_id}).get for job_id in job_ids)
+            return [None if row is None else _record(row) for row in rows]
+
+        return await self._backend.read(find)
+
+    async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
+        """Read a page of the index of dead ones."""
+
+        def read(connection: apsw.Connection) -> list[JobRecord]:
+            bound = self._bound(queue=queue, after=after, limit=limit)
+            return [_record(row) for row in connection.execute(sql.LIST_DEAD, bound)]
+
+        return await self._backend.read(read)
+
+    async def count(self, queue: str) -> QueueCounts:
+        """Count by state, each up to EXACT_COUNT_LIMIT."""
+
+        def read(connection: apsw.Connection) -> QueueCounts:
+            bound = self._bound(queue=queue, limit=EXACT_COUNT_LIMIT)
+            row: Any = connection.execute(sql.COUNT, bound).get
+            return QueueCounts(*row, exact=max(row) < EXACT_COUNT_LIMIT)
+
+        return await self._backend.read(read)
+
+    async def queues(self) -> list[str]:
+        """Read the names."""
+
+        def read(connection: apsw.Connection) -> list[str]:
+            return [str(name) for (name,) in connection.execute(sql.QUEUES, self._bound())]
+
+        return await self._backend.read(read)
+
+
+def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str:
+    bound.update(
+        delay=put.delay_ms,
+        priority=put.priority,
+        max_attempts=put.max_attempts,
+        dedupe=put.dedupe,
+    )
+    connection.execute(sql.NOTE_QUEUE, bound)
+    connection.execute(sql.PUT, bound)
+    if connection.changes() == 0 and put.dedupe is not None:
+        holder: Any = connection.execute(sql.FIND_DEDUPE, bound).get
+        return put.job_id if holder is None else str(holder)
+    return put.job_id
+
+
+def _turn(row: Any) -> tuple[int, int]:  # noqa: ANN401 - a row
+    return row[3], row[0]
+
+
+def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row
+    job_id, state, *rest = row
+    return JobRecord(job_id, STATES[state], *rest)
