@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ BY_FOLDER = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that starts us in the background has us ignore Ctrl-C, and so the commands that we
+    # start and interrupt; they inherit what is ignored, but no handler.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Known from pytest.ini, unless another configuration file is in use.
     known = set(config.getini("markers"))
     for marker in MARKERS:
