@@ -236,6 +236,11 @@ def test_tests_that_write_into_the_project_write_into_the_copy(
     assert (tmp_path / "elsewhere.txt").read_text() == "as it was"
 
 
+def _hear_interrupts() -> None:
+    """Undo what shells do to background jobs: these ignore Ctrl-C, and their children with them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_tests_too(
     project: Write, variables: dict[str, str], tmp_path: Path, number: signal.Signals
@@ -251,17 +256,25 @@ def test_an_interrupt_ends_the_tests_too(
             time.sleep(600)
     """
     root = project({"test_long.py": tests})
-    command = [str(AQE), "run", str(root)]
     with subprocess.Popen(
-        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [str(AQE), "run", str(root)],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - this process has no threads here
     ) as process:
-        while not started.exists():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
-                pytest.fail(f"it ended early: {process.communicate()}")
-        pid = int(started.read_text())
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        try:
+            while not started.exists():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+                    pytest.fail(f"it ended early: {process.communicate()}")
+            pid = int(started.read_text())
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        except BaseException:
+            process.terminate()
+            raise
 
     assert process.returncode == 130
     assert err.splitlines()[-1] == "aqe: interrupted"
