@@ -45,10 +45,13 @@ class _KeyState:
         self.flying = False
         self.parked: deque[Call] | None = None
 
-    def refuses(self, *, mutates: bool) -> bool:
-        if self.parked:
-            return True
-        return bool(self.readers or self.flying) if mutates else self.writers > 0
+    def refuses(self, call: Call) -> bool:
+        """Whether the call must wait in line, were nobody in line before it."""
+        if not call.lane.mutates:
+            return self.writers > 0
+        # Queued writes of one key share a flight, but a batch flies by itself: it would hold the
+        # key against those that were queued before it.
+        return bool(self.readers or self.flying or (call.alone and self.writers))
 
 
 class Call:
@@ -185,13 +188,12 @@ class Batcher:
 
     def _acquire(self, call: Call) -> None:
         """Take each of the call's keys, or get in line behind those who hold it."""
-        mutates = call.lane.mutates
         self._idle.clear()
         for key in call.keys:
             state = self._keys.get(key)
             if state is None:
                 state = self._keys[key] = _KeyState()
-            elif state.refuses(mutates=mutates):
+            elif state.parked or state.refuses(call):
                 if state.parked is None:
                     state.parked = deque()
                 state.parked.append(call)
@@ -218,7 +220,7 @@ class Batcher:
 
     def _unpark(self, state: _KeyState) -> None:
         parked, state.parked = state.parked, None
-        while parked and not state.refuses(mutates=parked[0].lane.mutates):
+        while parked and not state.refuses(parked[0]):
             call = parked.popleft()
             _hold(state, call)
             call.blockers -= 1

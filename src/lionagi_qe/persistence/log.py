@@ -1,0 +1,78 @@
+"""What a backend offers to watchers: its changes in an order, from any position still kept.
+
+There is no second log. An entry is found by its last change, a deleted or expired one by the
+tombstone it left; so states of one key that nobody read in time are merged into the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from lionagi_qe.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind = Literal["stored", "deleted", "expired"]
+# What a backend's number for the reason of a removal says.
+KINDS: tuple[Kind, Kind, Kind] = ("stored", "deleted", "expired")
+
+# Tombstones are kept for at least this long.
+KEPT_SECONDS = 300
+LOST = (
+    "this position is no longer kept: deletions are remembered for 5 minutes, and some since then "
+    "are forgotten; read what is stored anew (since='start', or scan) and go on from there"
+)
+REWOUND = (
+    "this position is ahead of the store, which was emptied, restored or lost its last writes; "
+    "read what is stored anew (since='start', or scan) and go on from there"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """The last change of a key. ``position`` is the one right after it."""
+
+    kind: Kind
+    key: str
+    revision: int
+    payload: bytes | str | None
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Changes after a position; ``more`` if further ones are known to wait."""
+
+    records: Sequence[LogRecord]
+    position: str
+    more: bool
+
+
+class ChangeLog(Protocol):
+    """Reads changes. Positions are texts that only the backend itself understands."""
+
+    async def start(self, *, oldest: bool) -> str:
+        """Return the position before all that is stored if ``oldest``, else the one of now."""
+        ...
+
+    async def check(self, position: str) -> None:
+        """Raise InvalidArgumentError if ``position`` is none of this backend's."""
+        ...
+
+    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+        """Return changes of keys that start with ``prefix``, looking at up to ``limit``.
+
+        Of each key only the last change is there. Reading also turns what has expired into
+        tombstones. WatchTooOldError if deletions after ``position`` may have been forgotten.
+        """
+        ...
+
+
+def bad_position(position: str, backend: str) -> InvalidArgumentError:
+    """Return the error for a position that ``backend`` did not make."""
+    return InvalidArgumentError(
+        f"since {position!r}: no position of a {backend} memory; give one that Change.cursor or "
+        "Watch.cursor of this memory told, 'start', or None for now on"
+    )

@@ -1,0 +1,123 @@
+"""The changes of a Redis memory: each shard's in order of its revisions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
+from lionagi_qe.persistence.redis import scripts
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.redis.backend import RedisBackend
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+_TAG = "r1"
+_PLACE = re.compile(r"(\d{1,16})(?:/(\d{1,16}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one shard has been read up to, and which forgotten revisions need not be known."""
+
+    after: int
+    known: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.after}/{self.known}" if self.known > self.after else str(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardPage:
+    """What one shard answered: key, revision, kind and value of its changes, flat."""
+
+    place: _Place
+    more: bool
+    changes: list[Any]
+
+
+class RedisLog:
+    """The changes of the backend's fleet. A position has a place in each shard."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        self._backend = backend
+
+    async def start(self, *, oldest: bool) -> str:
+        """Begin before each shard's first revision or after its newest."""
+
+        async def look(shard: int) -> _Place:
+            newest, forgotten = await self._backend.run(scripts.LOG, shard, "", mutates=False)
+            return _Place(0, int(forgotten)) if oldest else _Place(int(newest))
+
+        return _text(await self._backend.on_all(look))
+
+    async def check(self, position: str) -> None:
+        """Parse it."""
+        self._parse(position)
+
+    def _parse(self, position: str) -> list[_Place]:
+        tag, _, rest = position.partition(":")
+        found = [_PLACE.fullmatch(part) for part in rest.split(",")]
+        if tag != _TAG or len(found) != self._backend.shards.count:
+            raise bad_position(position, "Redis")
+        places: list[_Place] = []
+        for matched in found:
+            if matched is None:
+                raise bad_position(position, "Redis")
+            places.append(_Place(int(matched[1]), int(matched[2] or 0)))
+        return places
+
+    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+        """Read each shard's next changes, and put them one shard after the other."""
+        places = self._parse(position)
+
+        async def read(shard: int) -> _ShardPage:
+            return await self._read(shard, places[shard], prefix, limit, values=values)
+
+        pages: list[_ShardPage] = await self._backend.on_all(read)
+        records: list[LogRecord] = []
+        for shard, page in enumerate(pages):
+            before = ",".join(map(str, places[:shard]))
+            behind = ",".join(map(str, places[shard + 1 :]))
+            head = f"{_TAG}:{before},".replace(":,", ":")
+            tail = f",{behind}" if behind else ""
+            flat = page.changes
+            for key, revision, kind, value in zip(*[iter(flat)] * 4, strict=True):
+                at = _Place(int(revision), page.place.known)
+                records.append(
+                    LogRecord(
+                        KINDS[kind],
+                        key.decode(),
+                        at.after,
+                        value if values and not kind else None,
+                        f"{head}{at}{tail}",
+                    )
+                )
+            places[shard] = page.place
+        return LogPage(records, _text(places), any(page.more for page in pages))
+
+    async def _read(
+        self, shard: int, place: _Place, prefix: str, limit: int, *, values: bool
+    ) -> _ShardPage:
+        status, *rest = await self._backend.run(
+            scripts.LOG,
+            shard,
+            place.after,
+            place.known,
+            prefix,
+            max(1, limit // self._backend.shards.count),
+            MAX_PAGE_BYTES // self._backend.shards.count,
+            "1" if values else "",
+            # It buries what has expired; to do so again after a lost answer does no harm.
+            mutates=False,
+        )
+        if status:
+            raise WatchTooOldError(LOST if status == b"lost" else REWOUND)
+        after, more, *changes = rest
+        return _ShardPage(_Place(int(after), place.known), bool(more), changes)
+
+
+def _text(places: list[_Place]) -> str:
+    return f"{_TAG}:" + ",".join(map(str, places))

@@ -1,0 +1,100 @@
+"""The changes of a SQLite memory, ordered by revision: writers commit one after the other."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
+from lionagi_qe.persistence.sqlite import statements as sql
+from lionagi_qe.persistence.sqlite.schema import in_transaction, now
+
+if TYPE_CHECKING:
+    import apsw
+
+    from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+# The revision last read, and which forgotten ones a reader from the start need not know.
+_POSITION = re.compile(r"s1:(\d+):(\d+)")
+
+
+class SqliteLog:
+    """The changes of the backend's fleet."""
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self._backend = backend
+
+    async def start(self, *, oldest: bool) -> str:
+        """Begin before the first revision or after the newest."""
+
+        def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - a row
+            return connection.execute(
+                sql.LOG_STATE, {"fleet": self._backend.fleet, "now": now()}
+            ).get
+
+        newest, forgotten, _ = await self._backend.read(look)
+        return _text(0, forgotten) if oldest else _text(newest, 0)
+
+    async def check(self, position: str) -> None:
+        """Parse it."""
+        _parse(position)
+
+    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+        """Read in order of revisions, after burying what is due."""
+        after, known = _parse(position)
+
+        def read(connection: apsw.Connection) -> tuple[LogPage, bool]:
+            return in_transaction(
+                connection,
+                lambda connection: self._page(connection, after, known, prefix, limit, values),
+                kind="DEFERRED",
+            )
+
+        page, due = await self._backend.read(read)
+        if due and (await self._backend.sweep(limit)).expired:
+            return LogPage(page.records, page.position, more=True)
+        return page
+
+    def _page(  # noqa: PLR0913, PLR0917 - the read's own arguments
+        self,
+        connection: apsw.Connection,
+        after: int,
+        known: int,
+        prefix: str,
+        limit: int,
+        values: bool,  # noqa: FBT001
+    ) -> tuple[LogPage, bool]:
+        bound = {"fleet": self._backend.fleet, "now": now(), "after": after, "limit": limit}
+        state = cast("tuple[int, int, int]", connection.execute(sql.LOG_STATE, bound).get)
+        newest, forgotten, due = state
+        if newest < after:
+            raise WatchTooOldError(REWOUND)
+        if forgotten > max(after, known):
+            raise WatchTooOldError(LOST)
+        records: list[LogRecord] = []
+        seen, room = 0, MAX_PAGE_BYTES
+        for key, revision, kind, value in connection.execute(sql.LOG, bound):
+            seen += 1
+            after = revision
+            if kind is not None and key.startswith(prefix):
+                payload = value if values else None
+                position = _text(revision, known)
+                records.append(LogRecord(KINDS[kind], key, revision, payload, position))
+                room -= len(payload or b"")
+                if room <= 0:
+                    break
+        more = seen == limit or room <= 0
+        return LogPage(records, _text(after if more else newest, known), more), bool(due)
+
+
+def _text(after: int, known: int) -> str:
+    return f"s1:{after}:{known if known > after else 0}"
+
+
+def _parse(position: str) -> tuple[int, int]:
+    matched = _POSITION.fullmatch(position)
+    if matched is None:
+        raise bad_position(position, "SQLite")
+    return int(matched[1]), int(matched[2])
