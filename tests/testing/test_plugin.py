@@ -27,10 +27,10 @@ import asyncpg, pytest, redis
 def test_servers(number, postgres_url, redis_url, worker_id):
     client = redis.Redis.from_url(redis_url)
     seen = client.incr("how many of us are here")
-    pid = client.info("server")["process_id"]
+    run = client.info("server")["run_id"]
     client.close()
     place = Path(os.environ["TOLD"])
-    told = {"postgres": postgres_url, "redis": redis_url, "seen": seen, "pid": pid}
+    told = {"postgres": postgres_url, "redis": redis_url, "seen": seen, "run": run}
     (place / worker_id).write_text(json.dumps(told))
     while len(list(place.iterdir())) < int(os.environ["PYTEST_XDIST_WORKER_COUNT"]):
         time.sleep(0.01)
@@ -53,7 +53,7 @@ def test_each_worker_has_servers_of_its_own(
         monkeypatch.delenv(variable, raising=False)
     one, other = run_isolation(pytester, monkeypatch)
     assert one["postgres"] != other["postgres"]
-    assert one["pid"] != other["pid"]
+    assert one["run"] != other["run"]
     assert one["seen"] == other["seen"] == 1
 
 
