@@ -12,6 +12,7 @@ from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
 from lionagi_qe.persistence.calls.entries import EntryCalls
+from lionagi_qe.persistence.calls.jobs import JobCalls
 from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
@@ -19,12 +20,15 @@ from lionagi_qe.persistence.codec import MAX_VALUE_BYTES
 from lionagi_qe.persistence.dispatch import Dispatcher
 from lionagi_qe.persistence.entry import check_count, check_seconds
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.transaction import Transaction
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.backend import Backend, Capabilities
+    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence
+    from lionagi_qe.persistence.leases import Fenced
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0
@@ -83,12 +87,39 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "max_batch": check_count("max_batch", max_batch),
         }
         super().__init__(dispatcher, **limits)
+        self._limits = limits
         self._leases = LeaseCalls(dispatcher, **limits)
+        self._jobs = JobCalls(dispatcher, **limits)
 
     @property
     def leases(self) -> LeaseCalls:
         """What coordination.Lease stands on."""
         return self._leases
+
+    @property
+    def jobs(self) -> JobCalls:
+        """What coordination.WorkQueue stands on."""
+        return self._jobs
+
+    def transaction(
+        self, *, fence: Fence | Fenced | None = None, timeout: float | None = None
+    ) -> Transaction:
+        """Collect changes of entries and jobs, and apply them in one atomic step.
+
+        ::
+
+            async with memory.transaction() as tx:
+                tx.store("aqe/plans/v1", plan)
+                await queue.put({"plan": "v1"}, transaction=tx)
+
+        All or nothing, in one round trip, when the block is left without an error; the first
+        change that is refused (RevisionConflictError, JobLostError, ...; StaleFenceError unless
+        ``fence`` is held) is raised. On Redis Cluster all of it must lie in one shard, else
+        CrossShardError: see ``colocate`` of RedisMemory.
+        """
+        return Transaction(
+            self._dispatcher, self._limits, lambda: self._deadline(timeout), fence_of(fence)
+        )
 
     @property
     def fleet(self) -> str:

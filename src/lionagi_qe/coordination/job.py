@@ -1,0 +1,177 @@
+"""A job in a worker's hands."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import InvalidArgumentError, JobLostError
+from lionagi_qe.persistence.codec import decode
+from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.jobs import EndJob
+from lionagi_qe.persistence.leases import fence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lionagi_qe.coordination.backoff import Backoff
+    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.calls.jobs import JobCalls
+    from lionagi_qe.persistence.jobs import ClaimedJob, Ending
+    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.transaction import Transaction
+
+
+class Job:
+    """One claim of a job: end it with ``ack``, ``fail`` or ``release`` before its lease ends.
+
+    Whoever lost the job, because the lease ended and it went back to the queue, gets JobLostError
+    from each of these and changes nothing. A lease that ended counts until somebody else asks
+    for jobs, so late work isn't thrown away without need.
+
+    Attributes:
+        id: the job's id, as ``put`` returned it.
+        queue: the queue's name.
+        payload: what was put.
+        priority: the lower, the sooner.
+        attempt: which attempt this is, from 1.
+        max_attempts: after so many attempts it is dead.
+        created_at: when it was put, UTC by the server's clock.
+        ended: this claim was ended, by us.
+        lost: the job is no longer ours.
+    """
+
+    def __init__(
+        self,
+        calls: JobCalls,
+        queue: str,
+        claimed: ClaimedJob,
+        *,
+        backoff: Backoff,
+        result_ttl_ms: int,
+    ) -> None:
+        self._calls = calls
+        self._claim = claimed.claim
+        self._backoff = backoff
+        self._result_ttl_ms = result_ttl_ms
+        self._watchers: list[Callable[[Job], None]] = []
+        self.queue = queue
+        self.id = claimed.job_id
+        self.payload: Any = decode(claimed.payload)
+        self.priority = claimed.priority
+        self.attempt = claimed.attempt
+        self.max_attempts = claimed.max_attempts
+        self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
+        self.ended = False
+        self.lost = False
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} of {self.queue!r}, attempt {self.attempt}>"
+
+    async def ack(
+        self,
+        result: Any = None,  # noqa: ANN401 - any JSON value
+        *,
+        fence: Fence | Fenced | None = None,
+        transaction: Transaction | None = None,
+    ) -> None:
+        """End the job as done; ``result`` is kept for the queue's ``result_ttl``.
+
+        With ``transaction`` it is done if and when that is applied, together with what else it
+        changes: effects that are stored so happen exactly once.
+
+        Raises:
+            JobLostError: it is another's by now; nothing was changed.
+            StaleFenceError: ``fence`` isn't held any more; nothing was changed.
+
+        """
+        payload = self._calls.encode(result)
+        operation = self._operation("ack", payload, self._result_ttl_ms, fence)
+        if transaction is None:
+            await self._end(operation)
+            return
+        if fence is not None:
+            msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
+            raise InvalidArgumentError(msg)
+        if transaction.fence is not None:
+            operation = self._operation("ack", payload, self._result_ttl_ms, transaction.fence)
+        transaction.add_job(operation, self._ended)
+
+    async def fail(
+        self,
+        error: str | BaseException,
+        *,
+        retry: bool = True,
+        delay: float | None = None,
+        fence: Fence | Fenced | None = None,
+    ) -> bool:
+        """End this attempt as failed; return whether there will be another.
+
+        Without ``retry``, and after the last attempt, the job is dead, kept with its error until
+        it is revived or purged. Else it is ready again after ``delay`` seconds, by the queue's
+        backoff if None.
+        """
+        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        seconds = self._backoff(self.attempt) if delay is None else delay
+        operation = self._operation(
+            "retry" if retry else "bury",
+            self._calls.encode(text.encode(errors="replace").decode()),
+            math.ceil(max(seconds, 0) * 1000) if retry else 0,
+            fence,
+        )
+        return await self._end(operation) != "dead"
+
+    async def release(self) -> None:
+        """Give the job back as if it had not been claimed: for who must stop before it is done."""
+        await self._end(self._operation("release", b"", 0, None))
+
+    async def extend(self, seconds: float) -> None:
+        """Let the lease end ``seconds`` from now instead."""
+        milliseconds = math.ceil(check_seconds("seconds", seconds) * 1000)
+        await self._send(self._operation("extend", b"", milliseconds, None))
+
+    def watch(self, watcher: Callable[[Job], None]) -> None:
+        """Have ``watcher`` called once the job is ended or lost."""
+        self._watchers.append(watcher)
+
+    async def recall(self) -> None:
+        """Give the job back over its worker's head; for that one it is lost."""
+        operation = self._operation("release", b"", 0, None)
+        self.give_up()
+        await self._calls.write(operation)
+
+    def give_up(self) -> None:
+        """Count the job as lost."""
+        self.lost = True
+        self._tell()
+
+    def _operation(
+        self, ending: Ending, payload: bytes, milliseconds: int, fence: Fence | Fenced | None
+    ) -> EndJob:
+        held = fence_of(fence)
+        if self.ended or self.lost:
+            raise JobLostError(self.id)
+        return EndJob(self.queue, self.id, self._claim, ending, payload, milliseconds, held)
+
+    async def _end(self, operation: EndJob) -> str:
+        state = await self._send(operation)
+        self._ended()
+        return state
+
+    async def _send(self, operation: EndJob) -> str:
+        try:
+            return await self._calls.write(operation)
+        except JobLostError:
+            if not self.ended:
+                self.give_up()
+            raise
+
+    def _ended(self) -> None:
+        self.ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher(self)

@@ -1,0 +1,401 @@
+"""A work queue that agents share: at least once, in order of priority, with leases."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.coordination.backoff import Backoff, exponential
+from lionagi_qe.coordination.consumer import Consumer, handle
+from lionagi_qe.coordination.job import Job
+from lionagi_qe.coordination.results import Results
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.codec import decode
+from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_count, check_seconds
+from lionagi_qe.persistence.jobs import PutJob, QueueCounts
+from lionagi_qe.persistence.keys import check_name
+from lionagi_qe.persistence.leases import fence_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from signal import Signals
+
+    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.transaction import Transaction
+
+MAX_CLAIM = 1_000
+MAX_PRIORITY = 2**31 - 1
+DEFAULT_LEASE = 30.0
+DEFAULT_GRACE = 30.0
+DEFAULT_RESULT_TTL = 3_600.0
+_PAGE = 500
+# Without a bell to wait for, look again after 10 ms, then ever more rarely. With one, look now and
+# then all the same: a ring may be lost with a connection that nobody noticed was gone.
+_FIRST_POLL = 0.01
+_LONGEST_POLL = 0.25
+_SAFETY_POLL = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job of ``put_many`` with settings of its own."""
+
+    payload: Any
+    priority: int = 0
+    delay: float | timedelta = 0
+    dedupe: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadJob:
+    """A job that failed for good, with its last error."""
+
+    id: str
+    payload: Any
+    error: Any
+    attempts: int
+    priority: int
+    created_at: datetime
+
+
+class WorkQueue:
+    """Jobs for whoever asks first; each is done at least once.
+
+    ::
+
+        queue = WorkQueue(memory, "reviews")
+        job_id = await queue.put({"file": "a.py"}, priority=5)
+
+        async for job in queue.consume(concurrency=4):     # in a worker
+            ...
+            await job.ack(result)
+
+    The lowest priority number comes first, then the oldest; among workers that claim at the same
+    moment this holds roughly. A worker holds a job by a lease: if it dies, the job goes to another
+    once that has ended. The server's clock decides. On Redis Cluster a queue lies in one shard,
+    that of the entries whose keys begin like its name (see ``colocate`` of RedisMemory).
+
+    Args:
+        memory: where the queue lives; all who share it use the same fleet.
+        name: any text of at most 128 bytes.
+        max_attempts: how often a job put through this object is tried before it is dead.
+        backoff: seconds to wait after a failed attempt, by its number.
+        result_ttl: seconds that a done job and its result are kept.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        name: str,
+        *,
+        max_attempts: int = 5,
+        backoff: Backoff | None = None,
+        result_ttl: float = DEFAULT_RESULT_TTL,
+    ) -> None:
+        self._calls = memory.jobs
+        self.name = check_name("queue", name)
+        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
+        self._backoff = backoff or exponential()
+        self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
+        self._consumers: set[Consumer] = set()
+        self._results = Results(self._calls, self.name)
+
+    # Putting
+
+    async def put(  # noqa: PLR0913 - keyword-only but for the payload
+        self,
+        payload: Any,  # noqa: ANN401 - any JSON value
+        *,
+        priority: int = 0,
+        delay: float | timedelta = 0,
+        dedupe: str | None = None,
+        fence: Fence | Fenced | None = None,
+        transaction: Transaction | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Add a job and return its id. One round trip; calls at the same moment share it.
+
+        Args:
+            payload: JSON data, a dataclass or a pydantic model.
+            priority: the lower, the sooner.
+            delay: seconds (or timedelta) until it may be claimed.
+            dedupe: while an unended job has the same text, add none and return that one's id.
+            fence: add it only while this lease is held.
+            transaction: add it if and when this is applied; the id may then be another one's
+                (``transaction.job_ids``), where ``dedupe`` is given.
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            InvalidValueError, InvalidArgumentError: nothing was sent.
+            StaleFenceError: nothing was added.
+            BackendUnavailableError: see its ``outcome``.
+
+        """
+        held = fence_of(fence)
+        if transaction is None:
+            job = self._put(NewJob(payload, priority, delay, dedupe), held)
+            return await self._calls.write(job, timeout=timeout)
+        if held is not None:
+            msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
+            raise InvalidArgumentError(msg)
+        job = self._put(NewJob(payload, priority, delay, dedupe), transaction.fence)
+        transaction.add_job(job)
+        return job.job_id
+
+    async def put_many(
+        self,
+        payloads: Iterable[Any],
+        *,
+        fence: Fence | Fenced | None = None,
+        timeout: float | None = None,
+    ) -> list[str]:
+        """Add jobs in one atomic step and return their ids, in order.
+
+        A payload may be a ``NewJob`` with its own priority, delay and dedupe. BatchTooLargeError
+        above the memory's ``max_batch``.
+        """
+        held = fence_of(fence)
+        jobs = [
+            self._put(payload if isinstance(payload, NewJob) else NewJob(payload), held)
+            for payload in payloads
+        ]
+        return await self._calls.put_many(jobs, timeout=timeout)
+
+    def _put(self, job: NewJob, fence: Fence | None) -> PutJob:
+        return PutJob(
+            self.name,
+            _new_id(),
+            self._calls.encode(job.payload),
+            _check_priority(job.priority),
+            _check_delay(job.delay),
+            None if job.dedupe is None else check_name("dedupe", job.dedupe),
+            self._max_attempts,
+            fence,
+        )
+
+    # Working
+
+    async def claim(
+        self,
+        n: int = 1,
+        lease: float = DEFAULT_LEASE,
+        wait: float = 0.0,
+        *,
+        timeout: float | None = None,
+    ) -> list[Job]:
+        """Claim up to ``n`` ready jobs for ``lease`` seconds; [] if there is none.
+
+        Waits up to ``wait`` seconds for the first one, without a round trip meanwhile where the
+        server can tell that a job was put. ``timeout``: seconds for each round trip.
+        """
+        check_count("n", n, MAX_CLAIM)
+        if wait:
+            check_seconds("wait", wait)
+        end = asyncio.get_running_loop().time() + wait
+        lease_ms = math.ceil(check_seconds("lease", lease) * 1000)
+        return await self._claim(n, lease_ms, end, lambda: True, timeout)
+
+    async def _claim(
+        self,
+        n: int,
+        lease_ms: int,
+        end: float,
+        go_on: Callable[[], bool],
+        timeout: float | None,
+    ) -> list[Job]:
+        loop = asyncio.get_running_loop()
+        bell = self._calls.bell
+        poll = _FIRST_POLL
+        while True:
+            told = end > loop.time() and await self._calls.listen(self.name, timeout=timeout)
+            since = bell.rings(self.name)
+            claim = await self._calls.claim(self.name, n, lease_ms, timeout=timeout)
+            left = end - loop.time()
+            if claim.jobs or left <= 0 or not go_on():
+                return [
+                    Job(
+                        self._calls,
+                        self.name,
+                        job,
+                        backoff=self._backoff,
+                        result_ttl_ms=self._result_ttl_ms,
+                    )
+                    for job in claim.jobs
+                ]
+            pause = min(left, _SAFETY_POLL if told else poll)
+            if claim.due_ms is not None:
+                # A millisecond more, so that it is surely due then; and no hurry where it is due
+                # already, but in the hands of another who is just claiming it.
+                pause = min(pause, max((claim.due_ms + 1) / 1000, _FIRST_POLL))
+            rung = await bell.wait(self.name, since, pause)
+            poll = _FIRST_POLL if rung else min(poll * 1.5, _LONGEST_POLL)
+            if not go_on():
+                return []
+
+    async def consume(
+        self,
+        concurrency: int = 1,
+        *,
+        lease: float = DEFAULT_LEASE,
+        signals: Iterable[Signals] = (),
+        grace: float = DEFAULT_GRACE,
+    ) -> AsyncGenerator[Job]:
+        """Yield jobs as they come, until ``stop`` is called.
+
+        At most ``concurrency`` jobs are in your hands at once: each counts until it is ended
+        (``ack``, ``fail``, ``release``) or lost, and its lease is extended for as long. Start a
+        task for each to work at several. While the server can't be reached it waits.
+
+        Args:
+            concurrency: most jobs at once.
+            lease: seconds after which the jobs of a worker that died go to others.
+            signals: stop on these, for example ``[signal.SIGTERM]``; the event loop's handlers of
+                them are replaced as long as the iteration lasts.
+            grace: seconds that jobs in hand may take after the stop. Those not handed out yet go
+                back at once, these after that time.
+
+        """
+        check_count("concurrency", concurrency, MAX_CLAIM)
+        lease_ms = math.ceil(check_seconds("lease", lease) * 1000)
+        bell = self._calls.bell
+        consumer = Consumer(
+            lambda n, go_on: self._claim(n, lease_ms, math.inf, go_on, None),
+            lambda: bell.ring(self.name),
+            concurrency=concurrency,
+            lease=lease,
+            grace=check_seconds("grace", grace),
+        )
+        self._consumers.add(consumer)
+        jobs = consumer.jobs(signals)
+        try:
+            async for job in jobs:
+                yield job
+        finally:
+            self._consumers.discard(consumer)
+            await jobs.aclose()
+
+    async def work(
+        self,
+        handler: Callable[[Job], Awaitable[Any]],
+        concurrency: int = 1,
+        *,
+        lease: float = DEFAULT_LEASE,
+        signals: Iterable[Signals] = (SIGTERM, SIGINT),
+        grace: float = DEFAULT_GRACE,
+    ) -> None:
+        """Do jobs by ``handler(job)``, each in a task of its own, until stopped.
+
+        What the handler returns is the result; what it raises is the job's error, and the job is
+        tried again by the queue's rules. It may end the job itself, too. It is cancelled when the
+        job is lost. See ``consume`` for the rest.
+        """
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            async for job in self.consume(concurrency, lease=lease, signals=signals, grace=grace):
+                task = asyncio.create_task(handle(job, handler), name=repr(job))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            if tasks:
+                # Their jobs have ended; let them clean up.
+                await asyncio.wait(tasks, timeout=grace)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """End all ``consume`` and ``work`` of this object, gracefully."""
+        for consumer in self._consumers:
+            consumer.stop()
+
+    # Looking
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
+        """Wait until a job is done and return its result.
+
+        Raises:
+            JobFailedError: it is dead; the message has its last error.
+            JobNotFoundError: the queue doesn't know it, or its result was kept long enough.
+            JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
+
+        """
+        return await self._results.wait(job_id, timeout)
+
+    async def stats(self) -> QueueCounts:
+        """Count the jobs by state: ready, delayed, claimed, done (and kept), dead."""
+        return await self._calls.count(self.name)
+
+    # Dead letters
+
+    async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
+        """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
+        records = await self._calls.list_dead(self.name, after, check_count("limit", limit))
+        return [
+            DeadJob(
+                record.job_id,
+                decode(record.payload),
+                None if not record.outcome else decode(record.outcome),
+                record.attempts,
+                record.priority,
+                datetime.fromtimestamp(record.created_ms / 1000, UTC),
+            )
+            for record in records
+        ]
+
+    async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
+        """Give dead jobs (all, if None) all their attempts again; return how many."""
+        return await self._each_dead(self._calls.revive, job_ids)
+
+    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
+        """Remove dead jobs (all, if None) for good; return how many."""
+        return await self._each_dead(self._calls.purge, job_ids)
+
+    async def _each_dead(
+        self, change: Callable[[str, list[str]], Awaitable[int]], job_ids: Iterable[str] | None
+    ) -> int:
+        changed = 0
+        if job_ids is not None:
+            wanted = list(dict.fromkeys(job_ids))
+            for first in range(0, len(wanted), _PAGE):
+                changed += await change(self.name, wanted[first : first + _PAGE])
+            return changed
+        after = ""
+        while page := await self._calls.list_dead(self.name, after, _PAGE):
+            # By id: one that dies again meanwhile isn't met again.
+            changed += await change(self.name, [record.job_id for record in page])
+            after = page[-1].job_id
+        return changed
+
+
+def _new_id() -> str:
+    """Return an id that nobody else makes, later ones sorting behind earlier ones, roughly."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _check_priority(priority: object) -> int:
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        msg = f"priority {priority!r}: is an integer, the lower the sooner"
+        raise InvalidArgumentError(msg)
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        msg = f"priority {priority!r}: must fit 32 bits"
+        raise InvalidArgumentError(msg)
+    return priority
+
+
+def _check_delay(delay: object) -> int:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        msg = f"delay {delay!r}: is seconds (a number) or a timedelta"
+        raise InvalidArgumentError(msg)
+    if not 0 <= seconds <= MAX_TTL_SECONDS:
+        msg = f"delay {delay!r}: must be from 0 to {MAX_TTL_SECONDS} seconds"
+        raise InvalidArgumentError(msg)
+    return math.ceil(seconds * 1000)

@@ -1,0 +1,140 @@
+"""The calls that coordination.WorkQueue stands on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lionagi_qe.errors import AqeError, BatchTooLargeError, OutcomeUnknownError
+from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
+from lionagi_qe.persistence.codec import encode
+from lionagi_qe.persistence.jobs import EndJob
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from lionagi_qe.persistence.bell import Bell
+    from lionagi_qe.persistence.jobs import (
+        Claim,
+        JobBackend,
+        JobOperation,
+        JobRecord,
+        PutJob,
+        QueueCounts,
+    )
+
+T = TypeVar("T")
+_RINGING = frozenset({"retry", "release"})
+
+
+class JobCalls(Calls):
+    """Put, claim, end and look at jobs by checked names; one round trip each.
+
+    Operations on jobs made at the same moment travel together. They are safe to repeat, so a lost
+    answer is asked for again until ``timeout``.
+    """
+
+    @property
+    def bell(self) -> Bell:
+        """Rings when a queue of that name may have got a ready job."""
+        return self._dispatcher.jobs.bell
+
+    def encode(self, value: object) -> bytes:
+        """Return a payload or a result as JSON; see ``codec.encode`` for what is refused."""
+        return encode(value, self._max_value_bytes)
+
+    async def write(self, operation: JobOperation, *, timeout: float | None = None) -> str:
+        """Apply one operation; return what it comes to, see ``jobs``."""
+        deadline = self._deadline(timeout)
+        dispatcher = self._dispatcher
+        result = await _until_known(lambda: dispatcher.write_job(operation, deadline), deadline)
+        if not isinstance(operation, EndJob) or operation.ending in _RINGING:
+            self.bell.ring(operation.queue)
+        return result
+
+    async def put_many(self, puts: Sequence[PutJob], *, timeout: float | None = None) -> list[str]:
+        """Put jobs into one queue in one atomic step; return their ids."""
+        if not puts:
+            return []
+        size = sum(len(put.payload) for put in puts)
+        if len(puts) > self._max_batch or size > MAX_BATCH_BYTES:
+            msg = (
+                f"batch of {len(puts)} jobs, {size} bytes: the limits are {self._max_batch} and "
+                f"{MAX_BATCH_BYTES}; put it in parts"
+            )
+            raise BatchTooLargeError(msg)
+        deadline = self._deadline(timeout)
+        dispatcher = self._dispatcher
+        results = await _until_known(lambda: dispatcher.write_jobs(puts, deadline), deadline)
+        self.bell.ring(puts[0].queue)
+        for result in results:
+            if isinstance(result, AqeError):
+                raise result
+        return results
+
+    async def claim(
+        self, queue: str, count: int, lease_ms: int, *, timeout: float | None = None
+    ) -> Claim:
+        """Claim jobs. Not repeated: if the answer is lost, the jobs come back as leases end."""
+        return await self._ask(
+            lambda jobs: jobs.claim(queue, count, lease_ms), timeout, repeat=False
+        )
+
+    async def listen(self, queue: str, *, timeout: float | None = None) -> bool:
+        """Let the bell ring for other processes too, from now on; False if it can't right now."""
+        return await self._ask(lambda jobs: jobs.listen(queue), timeout)
+
+    async def find(
+        self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
+    ) -> list[JobRecord | None]:
+        """Return the jobs; None for the unknown."""
+        return await self._ask(lambda jobs: jobs.find(queue, job_ids), timeout)
+
+    async def list_dead(
+        self, queue: str, after: str, limit: int, *, timeout: float | None = None
+    ) -> list[JobRecord]:
+        """Return dead jobs with ids above ``after``, by id."""
+        return await self._ask(lambda jobs: jobs.list_dead(queue, after, limit), timeout)
+
+    async def revive(
+        self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
+    ) -> int:
+        """Make dead jobs ready; return how many were dead."""
+        revived = await self._ask(lambda jobs: jobs.revive(queue, job_ids), timeout)
+        self.bell.ring(queue)
+        return revived
+
+    async def purge(
+        self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
+    ) -> int:
+        """Remove dead jobs; return how many were dead."""
+        return await self._ask(lambda jobs: jobs.purge(queue, job_ids), timeout)
+
+    async def count(self, queue: str, *, timeout: float | None = None) -> QueueCounts:
+        """Count a queue's jobs by state."""
+        return await self._ask(lambda jobs: jobs.count(queue), timeout)
+
+    async def queues(self, *, timeout: float | None = None) -> list[str]:
+        """Return the names of all queues of the fleet, sorted."""
+        return await self._ask(lambda jobs: jobs.queues(), timeout)
+
+    async def _ask(
+        self,
+        action: Callable[[JobBackend], Awaitable[T]],
+        timeout: float | None,
+        *,
+        repeat: bool = True,
+    ) -> T:
+        deadline = self._deadline(timeout)
+        return await self._dispatcher.perform(
+            lambda: action(self._dispatcher.jobs), deadline, repeat=repeat
+        )
+
+
+async def _until_known(action: Callable[[], Awaitable[Any]], deadline: float) -> Any:  # noqa: ANN401
+    while True:
+        try:
+            return await action()
+        except OutcomeUnknownError:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
