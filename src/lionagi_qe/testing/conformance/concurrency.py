@@ -142,6 +142,7 @@ class ConcurrencyConformance(Conformance):
             found = await other.retrieve_many(keys)
             assert len(found) == len(keys)
             assert len(set(found.values())) == 1
+            await asyncio.sleep(0)
         await writing
 
     @staticmethod

@@ -224,12 +224,13 @@ class RangesConformance(Conformance):
         while not clearing.done():
             key = f"aqe/n/{at:05}"
             await other.store(key, 1, partition="p")
+            await asyncio.sleep(0)
             stored.append(key)
             at += 1
         # The first of them may have been there when the clearing began, the last was not.
         left = await memory.list_keys(partition="p")
         assert set(left) <= set(stored)
-        assert stored[-1] in left
+        assert stored[-1] in left or len(stored) == 1
         assert await clearing == 9_000 + len(stored) - len(left)
 
     @pytest.mark.parametrize("partition", ["", None, 7, "a\x00", "\ud800", "x" * 129])
