@@ -48,7 +48,7 @@ class SqliteStore(Store):
             connection.execute(statement)
 
     async def age(self) -> None:
-        await self._execute(f"UPDATE entries SET expires_ms = expires_ms - {HOUR_MS}")
+        await self._execute("UPDATE entries SET expires_ms = expires_ms - 3600000")
 
     async def set_back(self) -> None:
         await self._execute("UPDATE fleets SET revision = 0")
@@ -140,5 +140,24 @@ async def test_a_position_ahead_of_a_store_that_was_set_back_is_refused(store: S
         await store.set_back()
     with pytest.raises(errors.WatchTooOldError, match="ahead"):
         await anext(watch)
+    await memory.clear_partition("default")
+    await memory.close()
+
+
+async def test_entries_restored_from_another_servers_dump_are_seen_once(postgres_url: str) -> None:
+    store = PostgresStore(postgres_url)
+    memory = await store.connect()
+    await memory.store_many({f"aqe/{at}": at for at in range(5)})
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(
+        "UPDATE lionagi_qe.entries SET changed = '900000000000' "
+        "WHERE fleet = (SELECT id FROM lionagi_qe.fleets WHERE name = $1)",
+        store.fleet,
+    )
+    await connection.close()
+    async with memory.watch(since="start", page=2, poll=0.01) as watch, asyncio.timeout(10):
+        assert {(await anext(watch)).key for _ in range(5)} == {f"aqe/{at}" for at in range(5)}
+        await memory.store("aqe/5", 5)
+        assert (await anext(watch)).key == "aqe/5"
     await memory.clear_partition("default")
     await memory.close()
