@@ -26,6 +26,7 @@ class LazyGroup(click.Group):
 
     # name -> (module, attribute, help)
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),

@@ -1,0 +1,101 @@
+"""Measuring: contenders in turn, round after round, so that a noisy moment meets all alike."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from lionagi_qe.bench.contender import Kind
+from lionagi_qe.bench.results import Course, RowResult, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from lionagi_qe.bench.arena import Arena
+    from lionagi_qe.bench.contender import Contender
+    from lionagi_qe.bench.rows import Row
+    from lionagi_qe.bench.workload import Workload
+
+_WARM_UP = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is measured: so many rounds, in each so many seconds a contender and row."""
+
+    rounds: int = 5
+    seconds: float = 0.5
+
+
+@asynccontextmanager
+async def prepared(
+    arena: Arena,
+    load: Workload,
+    say: Callable[[str], None],
+    kinds: frozenset[Kind] = frozenset(Kind),
+) -> AsyncGenerator[list[Contender]]:
+    """Open the contenders of these kinds, and fill them with the workload's entries."""
+    contenders = [contender for contender in arena.contenders() if contender.kind in kinds]
+    opened: list[Contender] = []
+    try:
+        for contender in contenders:
+            say(f"filling {contender.name} with {load.entries:,} entries")
+            await contender.open()
+            opened.append(contender)
+            await load.fill(contender)
+        await arena.settle()
+        yield contenders
+    finally:
+        for contender in opened:
+            await contender.close()
+
+
+async def measure(
+    row: Row,
+    contenders: Sequence[Contender],
+    load: Workload,
+    effort: Effort,
+    say: Callable[[str], None],
+) -> RowResult:
+    """Measure a row for all who can take part in it."""
+    fit = [contender for contender in contenders if contender.offers(row.call)]
+    numbers = {contender.name: itertools.count() for contender in fit}
+    samples: dict[str, list[Sample]] = {contender.name: [] for contender in fit}
+    for contender in fit:
+        say(f"{row.title}: {contender.name} warms up")
+        await _sample(row, contender, load, numbers[contender.name], _WARM_UP)
+    for at in range(1, effort.rounds + 1):
+        for contender in fit:
+            say(f"{row.title}: {contender.name}, round {at} of {effort.rounds}")
+            sample = await _sample(row, contender, load, numbers[contender.name], effort.seconds)
+            samples[contender.name].append(sample)
+    return RowResult(
+        row, [Course(contender.name, contender.kind, samples[contender.name]) for contender in fit]
+    )
+
+
+async def _sample(
+    row: Row, contender: Contender, load: Workload, numbers: itertools.count[int], seconds: float
+) -> Sample:
+    """Let the row's coroutines work until the time is up, each step that was begun included."""
+    steps: list[float] = []
+
+    async def work() -> None:
+        while perf_counter() < end:
+            began = perf_counter()
+            await row.action(contender, load, next(numbers))
+            steps.append(perf_counter() - began)
+
+    # Nobody pays for another's garbage.
+    gc.collect()
+    start = perf_counter()
+    end = start + seconds
+    async with asyncio.TaskGroup() as group:
+        for _ in range(row.coroutines):
+            group.create_task(work())
+    return Sample.of(steps, len(steps) * row.operations / (perf_counter() - start))

@@ -1,0 +1,151 @@
+"""The arena on PostgreSQL, and the plain driver there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+import orjson
+
+from lionagi_qe.bench.arena import Arena
+from lionagi_qe.bench.contender import Contender, Kind
+from lionagi_qe.bench.memory import OurMemory
+from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, installed
+from lionagi_qe.persistence.postgres import connection as link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POOL_SIZE = 10
+_TABLE = """
+CREATE TABLE plain (
+    key text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+_ON_CONFLICT = "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now()"
+_STORE = f"INSERT INTO plain (key, value) VALUES ($1, $2) {_ON_CONFLICT}"  # noqa: S608 - constants
+_STORE_MANY = f"""
+INSERT INTO plain (key, value) SELECT * FROM unnest($1::text[], $2::text[]) {_ON_CONFLICT}
+"""  # noqa: S608 - constants
+_RETRIEVE = "SELECT value FROM plain WHERE key = $1"
+_SEARCH = "SELECT key, value FROM plain WHERE key >= $1 AND key < $2 ORDER BY key"
+_LAST = "\U0010ffff"
+
+
+class PlainAsyncpg(Contender):
+    """A pool of 10 and the best single statement for each call; text holds the JSON.
+
+    The pool is told not to reset its connections, which would be a second round trip a call.
+    """
+
+    name = "asyncpg"
+    kind = Kind.DRIVER
+    package = "asyncpg"
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Fill the pool and make the table."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=POOL_SIZE,
+            max_size=POOL_SIZE,
+            server_settings={"search_path": self._schema},
+            reset=_keep,
+        )
+        await self._pool.execute(_TABLE)
+
+    async def close(self) -> None:
+        """Empty the pool."""
+        await self._pool.close()
+
+    async def store(self, key: str, value: Mapping[str, Any]) -> None:
+        """Upsert one row."""
+        await self._pool.execute(_STORE, key, orjson.dumps(value).decode())
+
+    async def retrieve(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Select one row."""
+        return orjson.loads(await self._pool.fetchval(_RETRIEVE, key))
+
+    async def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> None:
+        """Upsert rows from arrays."""
+        values = [orjson.dumps(value).decode() for value in items.values()]
+        await self._pool.execute(_STORE_MANY, list(items), values)
+
+    async def search(self, prefix: str) -> Mapping[str, Any]:
+        """Select a range of the primary key."""
+        rows = await self._pool.fetch(_SEARCH, prefix, prefix + _LAST)
+        return {key: orjson.loads(value) for key, value in rows}
+
+
+async def _keep(_: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """Leave the session as it is."""
+
+
+class PostgresArena(Arena):
+    """A schema of its own in the database that the URL names."""
+
+    backend = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._dsn, _ = link.split_options(url)
+        self._connection: Any = None
+
+    async def enter(self) -> None:
+        """Connect and make the schema."""
+        try:
+            self._connection = await link.connect(self._dsn)
+            await self._connection.execute(f"CREATE SCHEMA {self.token}")
+        except Exception as error:
+            raise link.explain(error, link.address(self._dsn), sent=False) from error
+
+    async def leave(self) -> None:
+        """Drop the schema."""
+        await self._connection.execute(f"DROP SCHEMA IF EXISTS {self.token} CASCADE")
+        await self._connection.close()
+
+    def contenders(self) -> list[Contender]:
+        """Return ours, asyncpg, and LangGraph's and py-key-value's stores if installed."""
+        found: list[Contender] = [
+            OurMemory(_with(self._dsn, schema=self.token), self.token),
+            PlainAsyncpg(self._dsn, self.token),
+        ]
+        if installed("langgraph.store.postgres.aio", "psycopg_pool"):
+            url = _with(self._dsn, options=f"-csearch_path={self.token}")
+            found.append(LangGraph(url, POOL_SIZE))
+        if installed("key_value.aio.stores.postgresql"):
+            found.append(KeyValuePostgres(self._dsn, self.token, POOL_SIZE))
+        return found
+
+    async def settle(self) -> None:
+        """Vacuum and analyze what was stored, as autovacuum soon would."""
+        rows = await self._connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = $1", self.token
+        )
+        for (table,) in rows:
+            await self._connection.execute(f'VACUUM (ANALYZE) {self.token}."{table}"')
+
+    async def describe(self) -> dict[str, Any]:
+        """Tell the version and the settings that durability hangs on."""
+        row = await self._connection.fetchrow(
+            "SELECT current_setting('server_version') AS version, "
+            "current_setting('fsync') AS fsync, "
+            "current_setting('synchronous_commit') AS synchronous_commit, "
+            "current_setting('shared_buffers') AS shared_buffers"
+        )
+        facts = dict(row)
+        return {"server": f"PostgreSQL {facts.pop('version')}", **facts}
+
+
+def _with(url: str, **options: str) -> str:
+    """Return ``url`` with options added."""
+    parts = urlsplit(url)
+    query = "&".join(filter(None, [parts.query, urlencode(options, quote_via=quote)]))
+    return urlunsplit(parts._replace(query=query))

@@ -1,0 +1,108 @@
+"""``aqe bench``: our memory beside the plain driver and other stores, on your own server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from lionagi_qe.agents.base import Step
+from lionagi_qe.bench.chart import check_charts, draw_rows, draw_sweep
+from lionagi_qe.bench.measure import Effort
+from lionagi_qe.bench.report import show_rows, show_sweep
+from lionagi_qe.bench.rows import ROWS, rows_named
+from lionagi_qe.bench.run import run_rows
+from lionagi_qe.bench.sweep import SWEEPS, run_sweep
+from lionagi_qe.bench.workload import ENTRIES, GROUP, Workload
+from lionagi_qe.cli.progress import showing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_LARGEST = 1_000_000
+
+
+@click.command()
+@click.argument("url")
+@click.option("--rows", default="", help=f"Only these: {', '.join(row.name for row in ROWS)}.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--seconds",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="How long each contender works in each round of each row.",
+)
+@click.option(
+    "--entries",
+    default=ENTRIES,
+    show_default=True,
+    type=click.IntRange(GROUP),
+    help=f"How many there are before measuring; rounded up to groups of {GROUP}.",
+)
+@click.option(
+    "--sweep",
+    type=click.Choice(sorted(SWEEPS)),
+    help="Instead of the rows: rates over sizes, of our memory and the plain driver.",
+)
+@click.option(
+    "--largest",
+    default=_LARGEST,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Where a sweep ends.",
+)
+@click.option("--json", "json_file", type=_FILE, help="Write every round here.")
+@click.option("--chart", "chart_file", type=_FILE, help="Draw here, as PNG (needs matplotlib).")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def bench(  # noqa: PLR0913 - a command's options
+    *,
+    url: str,
+    rows: str,
+    rounds: int,
+    seconds: float,
+    entries: int,
+    sweep: str | None,
+    largest: int,
+    json_file: Path | None,
+    chart_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Measure our memory on the server at URL, beside the plain driver.
+
+    Other stores (LangGraph's, py-key-value's, SAQ's queue) take part where they are installed.
+    All do the same work on the same values, in turn, round after round, in a schema, key prefix
+    or folder of their own, which is removed in the end. It puts load on the server.
+    """
+    if chart_file is not None:
+        check_charts()
+    effort = Effort(rounds, seconds)
+    if sweep is None:
+        chosen = rows_named(rows)
+        load = Workload(-(-entries // GROUP) * GROUP)
+        with _said(quiet=quiet) as say:
+            report = asyncio.run(run_rows(url, chosen, load, effort, say=say))
+        show_rows(report, Console())
+        if chart_file is not None:
+            draw_rows(report, chart_file)
+    else:
+        with _said(quiet=quiet) as say:
+            report = asyncio.run(run_sweep(url, SWEEPS[sweep], largest, effort, say))
+        show_sweep(report, Console())
+        if chart_file is not None:
+            draw_sweep(report, chart_file)
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _said(*, quiet: bool) -> Generator[Callable[[str], None]]:
+    """Yield what is told of each step."""
+    with showing(quiet=quiet) as progress:
+        yield lambda text: progress(Step("bench", text))
