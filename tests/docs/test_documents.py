@@ -1,0 +1,86 @@
+"""The documents are true: their Python runs, their commands and links exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "tests/**/README.md", "examples/**/README.md")
+    for path in ROOT.glob(pattern)
+)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (str(path.relative_to(ROOT)), text)
+        for path in DOCUMENTS
+        for kind, text in BLOCK.findall(path.read_text(encoding="utf-8"))
+        if kind == language
+    ]
+
+
+# Excerpts that need surroundings are no programs; whole ones import what they use.
+PROGRAMS = [(name, text) for name, text in blocks("python") if "asyncio.run(" in text]
+
+
+@pytest.mark.parametrize(("name", "program"), PROGRAMS)
+def test_python_programs_run_as_they_are(name: str, program: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+def test_the_readme_has_a_program_to_run() -> None:
+    assert any(name == "README.md" for name, _ in PROGRAMS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+def test_make_targets_that_documents_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for name, text in blocks("bash"):
+        for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name}: make {target}"
+
+
+def test_aqe_commands_and_options_that_documents_name_exist() -> None:
+    for name, text in blocks("bash"):
+        for line in re.findall(r"^aqe ([^#\n]+)", text, re.MULTILINE):
+            words = line.split()
+            command = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word)]
+            shown = subprocess.run(
+                [sys.executable, "-m", "lionagi_qe.cli.main", *command, "--help"],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "COLUMNS": "200"},
+            )
+            assert shown.returncode == 0, f"{name}: aqe {line}"
+            for option in re.findall(r"--[a-z-]+", line):
+                assert option in shown.stdout, f"{name}: aqe {line}: {option}"
+
+
+def test_toml_in_documents_is_toml() -> None:
+    for _, text in blocks("toml"):
+        assert tomllib.loads(text)
