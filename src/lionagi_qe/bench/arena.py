@@ -37,6 +37,11 @@ class Arena(ABC):
     async def leave(self) -> None:
         """Remove it and all that is in it."""
 
+    @property
+    @abstractmethod
+    def memory_url(self) -> str:
+        """Where memories are inside the arena, if their fleets' names begin with the token."""
+
     @abstractmethod
     def contenders(self) -> list[Contender]:
         """Return those that can take part: ours, the plain driver, and peers that are installed."""

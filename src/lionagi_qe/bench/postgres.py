@@ -111,10 +111,15 @@ class PostgresArena(Arena):
         await self._connection.execute(f"DROP SCHEMA IF EXISTS {self.token} CASCADE")
         await self._connection.close()
 
+    @property
+    def memory_url(self) -> str:
+        """The URL with the schema."""
+        return _with(self._dsn, schema=self.token)
+
     def contenders(self) -> list[Contender]:
         """Return ours, asyncpg, and LangGraph's and py-key-value's stores if installed."""
         found: list[Contender] = [
-            OurMemory(_with(self._dsn, schema=self.token), self.token),
+            OurMemory(self.memory_url, self.token),
             PlainAsyncpg(self._dsn, self.token),
         ]
         if installed("langgraph.store.postgres.aio", "psycopg_pool"):

@@ -138,10 +138,15 @@ class RedisArena(Arena):
             await client.aclose()
         await self._client.aclose()
 
+    @property
+    def memory_url(self) -> str:
+        """The URL as it was given."""
+        return self._ours
+
     def contenders(self) -> list[Contender]:
         """Return ours, redis-py, and py-key-value's store if installed."""
         found: list[Contender] = [
-            OurMemory(self._ours, self.token),
+            OurMemory(self.memory_url, self.token),
             PlainRedis(self._own_database(), self.token),
         ]
         if installed("key_value.aio.stores.redis"):

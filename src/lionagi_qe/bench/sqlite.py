@@ -115,16 +115,17 @@ class SqliteArena(Arena):
         if self._folder is not None:
             self._folder.cleanup()
 
+    @property
+    def memory_url(self) -> str:
+        """The URL of a file in the folder."""
+        if self._folder is None:
+            return "memory://"
+        return f"sqlite:///{quote(self._folder.name)}/memory.db?synchronous={self._synchronous}"
+
     def contenders(self) -> list[Contender]:
         """Return ours and apsw."""
-        if self._folder is None:
-            return [OurMemory("memory://", self.token), PlainApsw(":memory:", self._synchronous)]
-        path = f"{self._folder.name}/memory.db"
-        url = f"sqlite:///{quote(path)}?synchronous={self._synchronous}"
-        return [
-            OurMemory(url, self.token),
-            PlainApsw(f"{self._folder.name}/plain.db", self._synchronous),
-        ]
+        plain = ":memory:" if self._folder is None else f"{self._folder.name}/plain.db"
+        return [OurMemory(self.memory_url, self.token), PlainApsw(plain, self._synchronous)]
 
     async def describe(self) -> dict[str, Any]:
         """Tell the version and the durability."""
