@@ -9,6 +9,7 @@ import pytest
 
 from lionagi_qe import open_memory
 from lionagi_qe.testing.conformance.lease import LeaseConformance
+from lionagi_qe.testing.conformance.queue import QueueConformance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-class CoordinationConformance(LeaseConformance):
+class CoordinationConformance(LeaseConformance, QueueConformance):
     """All of it."""
 
 
@@ -54,4 +55,5 @@ class TestRedisMemory(CoordinationConformance):
 class TestRedisClusterMemory(CoordinationConformance):
     @pytest.fixture
     def connect(self, redis_cluster_url: str) -> Connect:
-        return partial(open_memory, redis_cluster_url)
+        # Keys that begin alike share a shard, so that steps over them are possible.
+        return partial(open_memory, f"{redis_cluster_url}?colocate=1")

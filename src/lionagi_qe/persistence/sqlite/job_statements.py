@@ -76,15 +76,17 @@ NEXT_DUE = """
 SELECT due_ms - :now FROM jobs INDEXED BY jobs_due
 WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
 """
-# Whether a claim would find something.
-HAS_WORK = """
-SELECT EXISTS (
-    SELECT 1 FROM jobs INDEXED BY jobs_ready
-    WHERE fleet = :fleet AND queue = :queue AND state = 1
-) OR EXISTS (
-    SELECT 1 FROM jobs INDEXED BY jobs_due
-    WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) AND due_ms <= :now
-)
+# In how many milliseconds a claim would find something; null for never.
+FINDS_IN = """
+SELECT CASE
+    WHEN EXISTS (
+        SELECT 1 FROM jobs INDEXED BY jobs_ready
+        WHERE fleet = :fleet AND queue = :queue AND state = 1
+    ) THEN 0
+    ELSE (
+        SELECT max(due_ms - :now, 0) FROM jobs INDEXED BY jobs_due
+        WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
+    ) END
 """
 
 REVIVE = """

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.persistence.backend import Record
+from lionagi_qe.persistence.entry import MAX_REVISION
 from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.schema import in_transaction, now
@@ -26,7 +28,7 @@ class SqliteLog:
     def __init__(self, backend: SqliteBackend) -> None:
         self._backend = backend
 
-    async def start(self, *, oldest: bool) -> str:
+    async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin before the first revision or after the newest."""
 
         def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - a row
@@ -35,7 +37,12 @@ class SqliteLog:
             ).get
 
         newest, forgotten, _ = await self._backend.read(look)
-        return _text(0, forgotten) if oldest else _text(newest, 0)
+        known = forgotten if removals else MAX_REVISION
+        return _text(0 if oldest else newest, known)
+
+    async def clock(self) -> int:
+        """Tell this host's time."""
+        return now()
 
     async def check(self, position: str) -> None:
         """Parse it."""
@@ -75,14 +82,13 @@ class SqliteLog:
             raise WatchTooOldError(LOST)
         records: list[LogRecord] = []
         seen, room = 0, MAX_PAGE_BYTES
-        for key, revision, kind, value in connection.execute(sql.LOG, bound):
+        for kind, *row in connection.execute(sql.LOG, bound):
             seen += 1
-            after = revision
+            key, value, after = row[:3]
             if kind is not None and key.startswith(prefix):
-                payload = value if values else None
-                position = _text(revision, known)
-                records.append(LogRecord(KINDS[kind], key, revision, payload, position))
-                room -= len(payload or b"")
+                entry = Record(*row) if values and not kind else None
+                records.append(LogRecord(KINDS[kind], key, after, entry, _text(after, known)))
+                room -= len(value) if entry else 0
                 if room <= 0:
                     break
         more = seen == limit or room <= 0

@@ -61,30 +61,35 @@ class SqliteJobs:
 
     async def _look(self) -> None:
         version = -1
+        loop = asyncio.get_running_loop()
+        due: dict[str, float] = {}
         while True:
             await asyncio.sleep(_LOOK)
             waited = self.bell.awaited
             if not waited:
                 return
             try:
-                version, ready = await self._backend.read(partial(self._ready, waited, version))
+                version, found = await self._backend.read(partial(self._changes, waited, version))
             except AqeError as error:
                 _log.warning("can't look for jobs: %s", error)
-                ready = waited
-            for queue in ready:
+                found = dict.fromkeys(waited, 0)
+            due.update({queue: loop.time() + wait / 1000 for queue, wait in found.items()})
+            for queue in [queue for queue, moment in due.items() if moment <= loop.time()]:
+                del due[queue]
                 self.bell.ring(queue)
 
-    def _ready(
+    def _changes(
         self, queues: list[str], seen: int, connection: apsw.Connection
-    ) -> tuple[int, list[str]]:
-        """Return the change counter and, if it isn't the one ``seen``, the queues with work."""
+    ) -> tuple[int, dict[str, int]]:
+        """Return the change counter and, if it isn't the one ``seen``, when queues have work."""
         version = int(connection.pragma("data_version") or 0)
         if version == seen:
-            return version, []
-        return version, [queue for queue in queues if self._has_work(connection, queue)]
-
-    def _has_work(self, connection: apsw.Connection, queue: str) -> bool:
-        return bool(connection.execute(sql.HAS_WORK, self._bound(queue=queue)).get)
+            return version, {}
+        found: dict[str, Any] = {
+            queue: connection.execute(sql.FINDS_IN, self._bound(queue=queue)).get
+            for queue in queues
+        }
+        return version, {queue: wait for queue, wait in found.items() if wait is not None}
 
     async def close(self) -> None:
         """Stop looking."""

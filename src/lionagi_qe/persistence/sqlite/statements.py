@@ -86,11 +86,9 @@ SELECT revision, forgotten, EXISTS (
 ) FROM fleets WHERE id = :fleet
 """
 # Kind: null for what has expired and is no tombstone yet.
-LOG = """
-SELECT key, revision,
-    CASE WHEN gone IS NOT NULL THEN gone
-        WHEN expires_ms IS NULL OR expires_ms > :now THEN 0 END,
-    value
+LOG = f"""
+SELECT CASE WHEN gone IS NOT NULL THEN gone
+        WHEN expires_ms IS NULL OR expires_ms > :now THEN 0 END, {COLUMNS}
 FROM entries WHERE fleet = :fleet AND revision > :after ORDER BY revision LIMIT :limit
 """
 

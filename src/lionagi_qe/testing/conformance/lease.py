@@ -19,7 +19,7 @@ from lionagi_qe.errors import (
     StaleFenceError,
 )
 from lionagi_qe.persistence.backend import Fence
-from lionagi_qe.testing.conformance.base import Conformance, until
+from lionagi_qe.testing.conformance.base import Conformance, Connect, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -154,9 +154,11 @@ class FenceConformance(Conformance):
             await memory.update("aqe/k", slow, fence=fence)
         assert await memory.retrieve("aqe/k") == "old"
 
-    async def test_fences_belong_to_their_fleet(self, memory: Memory, connect: Any) -> None:
+    async def test_fences_belong_to_their_fleet(
+        self, memory: Memory, connect: Connect, fleet: str
+    ) -> None:
         fence = await take(memory, "leader")
-        async with connect(fleet="another-fleet") as stranger:
+        async with connect(fleet=f"{fleet}-b") as stranger:
             with pytest.raises(StaleFenceError):
                 await stranger.store("aqe/k", 1, fence=fence)
 

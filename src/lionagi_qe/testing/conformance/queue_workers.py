@@ -1,0 +1,230 @@
+"""Workers on a queue: they do all of it, extend what takes long, and stop without losing a job."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lionagi_qe.testing.conformance.base import Conformance, until
+from lionagi_qe.testing.conformance.queue_base import LONG, SHORT, claim_one, queue_of
+
+if TYPE_CHECKING:
+    from lionagi_qe.coordination import Job
+    from lionagi_qe.persistence import Memory
+
+
+class ConsumerConformance(Conformance):
+    """consume and work."""
+
+    async def test_consume_yields_jobs_as_they_come(self, memory: Memory, other: Memory) -> None:
+        queue = queue_of(other)
+        found: list[int] = []
+
+        async def consume() -> None:
+            async for job in queue.consume():
+                found.append(job.payload)
+                await job.ack()
+
+        worker = asyncio.create_task(consume())
+        for at in range(20):
+            await queue_of(memory).put(at)
+        await until(lambda: has(found, 20))
+        queue.stop()
+        await worker
+        assert found == list(range(20))
+        assert (await queue.stats()).done == 20
+
+    async def test_no_more_jobs_are_in_hand_than_asked_for(self, memory: Memory) -> None:
+        queue = queue_of(memory)
+        await queue.put_many(range(30))
+        at_once: list[int] = []
+        working = 0
+
+        async def handler(job: Job) -> int:
+            nonlocal working
+            working += 1
+            at_once.append(working)
+            await asyncio.sleep(0.005)
+            working -= 1
+            if len(at_once) == 30:
+                queue.stop()
+            return int(job.payload) * 2
+
+        await queue.work(handler, concurrency=4, signals=())
+        assert max(at_once) == 4
+        assert (await queue.stats()).done == 30
+
+    async def test_a_long_job_keeps_its_lease(self, memory: Memory, other: Memory) -> None:
+        queue = queue_of(memory)
+        job_id = await queue.put(1)
+        started = asyncio.Event()
+
+        async def handler(_: Job) -> str:
+            started.set()
+            await asyncio.sleep(SHORT * 5)
+            return "done"
+
+        worker = asyncio.create_task(queue.work(handler, lease=SHORT, signals=()))
+        await started.wait()
+        assert await queue_of(other).claim(wait=SHORT * 3) == []
+        assert await queue.result(job_id, LONG) == "done"
+        queue.stop()
+        await worker
+
+    async def test_what_a_handler_raises_is_its_jobs_error(self, memory: Memory) -> None:
+        queue = queue_of(memory, max_attempts=3)
+        flaky, broken, odd = await queue.put_many(["flaky", "broken", "odd"])
+        attempts: list[int] = []
+
+        async def handler(job: Job) -> Any:
+            if job.payload == "odd":
+                return {"no JSON"}
+            if job.payload == "broken" or job.attempt < 3:
+                attempts.append(job.attempt)
+                msg = f"attempt {job.attempt}"
+                raise RuntimeError(msg)
+            return "at last"
+
+        worker = asyncio.create_task(queue.work(handler, concurrency=2, signals=()))
+        assert await queue.result(flaky, LONG) == "at last"
+
+        async def are_dead() -> bool:
+            return (await queue.stats()).dead == 2
+
+        await until(are_dead)
+        queue.stop()
+        await worker
+        dead = {job.id: job for job in await queue.dead()}
+        assert dead[broken].error == "RuntimeError: attempt 3"
+        assert dead[odd].attempts == 1
+        assert sorted(attempts) == [1, 1, 2, 2, 3]
+
+    async def test_stopping_lets_jobs_end_and_gives_the_others_back(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.put_many(range(8))
+        done: list[int] = []
+        async for job in queue.consume(concurrency=4, grace=LONG):
+            queue.stop()
+            await asyncio.sleep(SHORT / 4)
+            done.append(job.payload)
+            await job.ack()
+        assert done == [0]
+        jobs = await queue_of(other).claim(10)
+        assert [(job.payload, job.attempt) for job in jobs] == [(at, 1) for at in range(1, 8)]
+
+    async def test_jobs_that_outlast_the_grace_are_cancelled_and_given_back(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.put("endless")
+        started, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def handler(_: Job) -> None:
+            started.set()
+            try:
+                await asyncio.sleep(LONG)
+            finally:
+                cancelled.set()
+
+        worker = asyncio.create_task(queue.work(handler, signals=(), grace=SHORT))
+        await started.wait()
+        queue.stop()
+        await worker
+        assert cancelled.is_set()
+        assert (await claim_one(queue_of(other))).attempt == 1
+
+    async def test_a_cancelled_worker_gives_its_jobs_back(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.put_many(range(6))
+        started: list[int] = []
+
+        async def handler(job: Job) -> None:
+            started.append(job.payload)
+            await asyncio.sleep(LONG)
+
+        worker = asyncio.create_task(queue.work(handler, concurrency=3, signals=()))
+        await until(lambda: has(started, 3))
+        worker.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await worker
+        jobs = await queue_of(other).claim(10)
+        assert sorted(job.payload for job in jobs) == list(range(6))
+
+    async def test_leaving_the_loop_gives_back_what_was_not_handed_out(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.put_many(range(4))
+        jobs = queue.consume(concurrency=4)
+        job = await anext(jobs)
+        await job.ack()
+        await jobs.aclose()
+        left = await queue_of(other).claim(10, wait=LONG)
+        assert [job.payload for job in left] == [1, 2, 3]
+
+    async def test_a_handler_is_cancelled_when_its_job_is_lost(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.put(1)
+        lost = asyncio.Event()
+        in_hand: list[Job] = []
+
+        async def handler(job: Job) -> None:
+            in_hand.append(job)
+            try:
+                await asyncio.sleep(LONG)
+            except asyncio.CancelledError:
+                lost.set()
+                raise
+
+        worker = asyncio.create_task(queue.work(handler, lease=SHORT, signals=()))
+        await until(lambda: has(in_hand, 1))
+        # As if the server had not heard of this worker for longer than the lease.
+        job = in_hand[0]
+        await memory.jobs.write(job._operation("release", b"", 0, None))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        thief = await claim_one(queue_of(other))
+        await asyncio.wait_for(lost.wait(), LONG)
+        assert job.lost
+        queue.stop()
+        await worker
+        await thief.ack()
+
+    async def test_a_signal_stops_the_worker(self, memory: Memory) -> None:
+        queue = queue_of(memory)
+        await queue.put(1)
+
+        async def handler(_: Job) -> None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await asyncio.sleep(SHORT / 4)
+
+        await queue.work(handler, signals=[signal.SIGUSR1])
+        assert (await queue.stats()).done == 1
+
+    async def test_many_workers_do_each_job_once(self, memory: Memory, other: Memory) -> None:
+        done: list[int] = []
+        queues = [queue_of((memory, other)[at % 2]) for at in range(6)]
+
+        async def handler(job: Job) -> None:
+            done.append(job.payload)
+            if len(done) == 400:
+                for queue in queues:
+                    queue.stop()
+
+        workers = [asyncio.create_task(queue.work(handler, 10, signals=())) for queue in queues]
+        puts = (queue_of(memory).put(at) for at in range(400))
+        await asyncio.gather(*puts, *workers)
+        assert sorted(done) == list(range(400))
+
+
+async def has(found: list[Any], count: int) -> bool:
+    """Whether the list is that long by now."""
+    return len(found) >= count
