@@ -14,6 +14,8 @@ from lionagi_qe.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.backend import Record
+
 Kind = Literal["stored", "deleted", "expired"]
 # What a backend's number for the reason of a removal says.
 KINDS: tuple[Kind, Kind, Kind] = ("stored", "deleted", "expired")
@@ -32,12 +34,20 @@ REWOUND = (
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """The last change of a key. ``position`` is the one right after it."""
+    """The last change of a key.
+
+    Attributes:
+        kind: what happened.
+        key: to which key.
+        revision: of the entry or of its removal.
+        entry: what is stored; None for a removal, and if values weren't asked for.
+        position: the one right behind this change.
+    """
 
     kind: Kind
     key: str
     revision: int
-    payload: bytes | str | None
+    entry: Record | None
     position: str
 
 
@@ -53,12 +63,20 @@ class LogPage:
 class ChangeLog(Protocol):
     """Reads changes. Positions are texts that only the backend itself understands."""
 
-    async def start(self, *, oldest: bool) -> str:
-        """Return the position before all that is stored if ``oldest``, else the one of now."""
+    async def start(self, *, oldest: bool, removals: bool = True) -> str:
+        """Return the position before all that is stored if ``oldest``, else the one of now.
+
+        Without ``removals`` the reader doesn't care for them: what it reads from then on may lack
+        some, and is never too old.
+        """
         ...
 
     async def check(self, position: str) -> None:
         """Raise InvalidArgumentError if ``position`` is none of this backend's."""
+        ...
+
+    async def clock(self) -> int:
+        """Return the time in ms since 1970 by which entries expire."""
         ...
 
     async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:

@@ -205,7 +205,7 @@ class Watch:
                 record.kind,
                 record.key,
                 record.revision,
-                None if record.payload is None else decode(record.payload),
+                None if record.entry is None else decode(record.entry.payload),
                 record.position,
             )
             for record in page.records

@@ -144,7 +144,8 @@ class PostgresBackend:
 
     async def _put_many(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
         # Sorted, so that concurrent batches lock their rows in one order.
-        ordered = sorted(puts, key=_key)
+        order = locking_order(puts)
+        ordered = [puts[at] for at in order]
         rows = await connection.fetch(
             self.sql["put_many"],
             self.fleet,
@@ -152,6 +153,7 @@ class PostgresBackend:
             [put.payload.decode() for put in ordered],
             [put.partition for put in ordered],
             [put.ttl_ms for put in ordered],
+            [at + 1 for at in order],
         )
         revisions = dict(rows)
         return [revisions[put.key] for put in puts]
@@ -304,10 +306,6 @@ class PostgresBackend:
             ),
             "atomic_batches": self.capabilities.atomic_batches,
         }
-
-
-def _key(operation: Operation) -> str:
-    return operation.key
 
 
 def _are_plain_puts(operations: Sequence[Operation]) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.persistence.backend import Record
+from lionagi_qe.persistence.entry import MAX_REVISION
 from lionagi_qe.persistence.log import (
     KEPT_SECONDS,
     KINDS,
@@ -94,16 +96,19 @@ class PostgresLog:
     def __init__(self, backend: PostgresBackend) -> None:
         self._backend = backend
 
-    async def start(self, *, oldest: bool) -> str:
+    async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
         async with self._backend.connection() as connection:
             snapshot, moment, forgotten = await connection.fetchrow(
                 self._backend.sql["start_log"], self._backend.fleet
             )
-        position = (
-            _Position("1:1:", moment, forgotten) if oldest else _Position(snapshot, moment, 0)
-        )
-        return str(position)
+        known = forgotten if removals else MAX_REVISION
+        return str(_Position("1:1:" if oldest else snapshot, moment, known))
+
+    async def clock(self) -> int:
+        """Ask the server."""
+        async with self._backend.connection() as connection:
+            return await connection.fetchval(self._backend.sql["clock"])
 
     async def check(self, position: str) -> None:
         """Parse it."""
@@ -126,22 +131,31 @@ class PostgresLog:
             )
         snapshot, moment, forgotten, due, *_ = rows[0]
         _check_age(at, snapshot, moment, forgotten)
-        page = _page(at, snapshot, moment, rows, prefix, limit)
+        page = _page(at, snapshot, moment, rows, prefix, limit, values=values)
         if due and (await self._backend.sweep(limit)).expired:
             return replace(page, more=True)
         return page
 
 
 def _page(  # noqa: PLR0913, PLR0917 - a row's worth of facts
-    at: _Position, snapshot: str, moment: int, rows: Sequence[Any], prefix: str, limit: int
+    at: _Position,
+    snapshot: str,
+    moment: int,
+    rows: Sequence[Any],
+    prefix: str,
+    limit: int,
+    *,
+    values: bool,
 ) -> LogPage:
     target = at.target or snapshot
     records: list[LogRecord] = []
     position, found = "", rows[0]["rows"] or 0
-    for *_, key, revision, change, kind, _, value in rows if found else ():
+    for _, _, _, _, change, kind, _, *row in rows if found else ():
+        key, _, revision = row[:3]
         position = str(replace(at, target=target, change=change, revision=revision))
         if kind is not None and key.startswith(prefix):
-            records.append(LogRecord(KINDS[kind], key, revision, value, position))
+            entry = Record(*row) if values and not kind else None
+            records.append(LogRecord(KINDS[kind], key, revision, entry, position))
     if found == limit or len(rows) < found:
         return LogPage(records, position, more=True)
     # The round is done. If it began on an earlier page, what came since is for the next one.

@@ -12,7 +12,7 @@ MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 _NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
 _LIVE = f"gone IS NULL AND {_NOT_EXPIRED}"
-_COLUMNS = """entries.key, value, revision, partition,
+_COLUMNS_BEHIND_VALUE = """revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
@@ -27,6 +27,7 @@ _DEAD_JOBS = """
 """
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
+_COLUMNS = f"entries.key, value, {_COLUMNS_BEHIND_VALUE}"
 _ON_CONFLICT = """
 ON CONFLICT (fleet, key) DO UPDATE SET
     value = excluded.value,
@@ -50,10 +51,16 @@ _TEXTS = {
         now() + $5::bigint * interval '1 millisecond')"""
     + _ON_CONFLICT
     + "RETURNING revision",
+    # Keys come sorted, so that concurrent batches lock their rows in one order; $6 tells of each
+    # its place in the batch, so that revisions are in the order of the batch.
     "put_many": _INSERT
-    + """SELECT $1, t.key, t.value, t.partition, nextval('{schema}.revisions'), now(), now(),
+    + """SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
         now() + t.ttl * interval '1 millisecond'
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS t (key, value, partition, ttl)
+    FROM (
+        SELECT array_agg(nextval('{schema}.revisions')) AS revisions
+        FROM generate_series(1, cardinality($2::text[]))
+    ) AS taken CROSS JOIN unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
+        AS t (key, value, partition, ttl, place)
     """
     + _ON_CONFLICT
     + "RETURNING key, revision",
@@ -212,6 +219,7 @@ WITH restored AS (
 SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
     (SELECT forgotten::text::bigint FROM {schema}.fleets WHERE id = $1)
 """,
+    "clock": "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     # Changes that snapshot $2 did not see but (if given) snapshot $3 did, after transaction $4 and
     # revision $5; one row without a key if there are none. Values up to a size, if $8 wants them.
     "log": f"""
@@ -220,8 +228,8 @@ SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
     EXISTS (SELECT FROM {{schema}}.entries WHERE fleet + 0 = $1 AND expires_at <= now()),
     page.*
 FROM (SELECT) AS always LEFT JOIN (
-    SELECT key, revision, changed::text::bigint, kind, rows,
-        CASE WHEN $8 AND wanted THEN value END
+    SELECT changed::text::bigint, kind, rows, entries.key,
+        CASE WHEN $8 AND wanted THEN value END, {_COLUMNS_BEHIND_VALUE}
     FROM (
         SELECT *, count(*) OVER () AS rows,
             sum(size) OVER (ORDER BY changed, revision) - size AS before
@@ -229,7 +237,7 @@ FROM (SELECT) AS always LEFT JOIN (
             SELECT *, CASE WHEN $8 AND wanted THEN coalesce(octet_length(value), 0) ELSE 0 END
                 AS size
             FROM (
-                SELECT key, revision, changed, value, starts_with(key, $7) AS wanted,
+                SELECT *, starts_with(key, $7) AS wanted,
                     CASE WHEN gone IS NOT NULL THEN gone WHEN {_NOT_EXPIRED} THEN 0 END AS kind
                 FROM {{schema}}.entries
                 WHERE fleet + 0 = $1 AND (changed, revision) > ($4::text::xid8, $5)
@@ -239,7 +247,7 @@ FROM (SELECT) AS always LEFT JOIN (
                 ORDER BY changed, revision LIMIT $6
             ) AS found
         ) AS sized
-    ) AS summed
+    ) AS entries
     WHERE before < {MAX_PAGE_BYTES} ORDER BY changed, revision
 ) AS page ON true
 """,

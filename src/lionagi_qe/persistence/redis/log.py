@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.errors import WatchTooOldError
 from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
 from lionagi_qe.persistence.redis import scripts
+from lionagi_qe.persistence.redis.operations import record_of
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.backend import RedisBackend
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 _TAG = "r1"
+# The server keeps revisions as floats: this is the last exact one.
+_NEVER_LOST = 2**53 - 1
 _PLACE = re.compile(r"(\d{1,16})(?:/(\d{1,16}))?")
 
 
@@ -44,14 +47,20 @@ class RedisLog:
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
 
-    async def start(self, *, oldest: bool) -> str:
+    async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin before each shard's first revision or after its newest."""
 
         async def look(shard: int) -> _Place:
-            newest, forgotten = await self._backend.run(scripts.LOG, shard, "", mutates=False)
-            return _Place(0, int(forgotten)) if oldest else _Place(int(newest))
+            newest, forgotten, _ = await self._backend.run(scripts.LOG, shard, "", mutates=False)
+            known = int(forgotten) if removals else _NEVER_LOST
+            return _Place(0 if oldest else int(newest), known)
 
         return _text(await self._backend.on_all(look))
+
+    async def clock(self) -> int:
+        """Ask the first shard's server."""
+        *_, moment = await self._backend.run(scripts.LOG, 0, "", mutates=False)
+        return int(moment)
 
     async def check(self, position: str) -> None:
         """Parse it."""
@@ -91,7 +100,7 @@ class RedisLog:
                         KINDS[kind],
                         key.decode(),
                         at.after,
-                        value if values and not kind else None,
+                        record_of(key.decode(), value) if values and not kind else None,
                         f"{head}{at}{tail}",
                     )
                 )

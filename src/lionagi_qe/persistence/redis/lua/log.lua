@@ -1,11 +1,12 @@
 -- Reads what changed in a shard, in order of revisions. ARGV: P, revision after which, newest
 -- forgotten one that need not be known, prefix of keys, limit, most bytes, "1" for values. Answers
 -- {"lost" or "rewound" or "", revision read up to, "1" if there is more, key, revision, kind
--- (0 stored, 1 deleted, 2 expired), value, ...}. With no revision: {newest, newest forgotten}.
+-- (0 stored, 1 deleted, 2 expired), value with its header, ...}. With no revision: {newest, newest
+-- forgotten, time in ms}.
 
 local forgotten = tonumber(redis.call('GET', P .. ':f') or 0)
 if ARGV[2] == '' then
-  return {redis.call('GET', P .. ':n') or '0', number(forgotten)}
+  return {redis.call('GET', P .. ':n') or '0', number(forgotten), number(now)}
 end
 
 local after, known, prefix = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -36,8 +37,8 @@ for i = 1, #changes, 2 do
     if values then
       local raw = redis.call('GET', P .. ':e:' .. key)
       if raw then
-        value = string.match(raw, '^[^\n]*\n(.*)$')
-        room = room - #value
+        value = raw
+        room = room - #raw
       else
         kind = removal(key)
       end
