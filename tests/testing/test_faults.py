@@ -14,7 +14,7 @@ from lionagi_qe.testing.faults import FaultProxy
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Echo:

@@ -41,7 +41,7 @@ def run_isolation(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) ->
     told = pytester.mkdir("told")
     monkeypatch.setenv("TOLD", str(told))
     pytester.makepyfile(ISOLATION)
-    result = pytester.runpytest_subprocess("-n2", "--timeout=60")
+    result = pytester.runpytest_subprocess("-n2", "--timeout=240")
     result.assert_outcomes(passed=2)
     return [json.loads(path.read_text()) for path in sorted(told.iterdir())]
 

@@ -74,15 +74,15 @@ def test_after_a_sigkill(program: Any, before: str, *, group: bool) -> None:
     process, pids, folders = program(before, "sys.stdin.read()")
     assert sum(map(_lives, pids)) >= 2  # PostgreSQL's own children come and go
     (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(_lives, pids)), "servers end", timeout=15)
-    wait_until(lambda: not any(map(_roots_exist, folders)), "folders go", timeout=15)
+    wait_until(lambda: not any(map(_lives, pids)), "servers end", timeout=60)
+    wait_until(lambda: not any(map(_roots_exist, folders)), "folders go", timeout=60)
 
 
 @pytest.mark.parametrize("then", ["pass", "raise SystemExit(3)", "import os; os._exit(1)"])
 def test_after_an_end_that_forgot_to_close_them(program: Any, then: str) -> None:
     _, pids, folders = program("pass", then)
-    wait_until(lambda: not any(map(_lives, pids)), "servers end", timeout=15)
-    wait_until(lambda: not any(map(_roots_exist, folders)), "folders go", timeout=15)
+    wait_until(lambda: not any(map(_lives, pids)), "servers end", timeout=60)
+    wait_until(lambda: not any(map(_roots_exist, folders)), "folders go", timeout=60)
 
 
 def _lives(pid: int) -> bool:
