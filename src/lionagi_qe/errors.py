@@ -11,6 +11,7 @@ from typing import Literal
 __all__ = [
     "AccessDeniedError",
     "AqeError",
+    "ArchiveError",
     "BackendTimeoutError",
     "BackendUnavailableError",
     "BatchTooLargeError",
@@ -33,6 +34,7 @@ __all__ = [
     "SchemaMissingError",
     "SchemaTooNewError",
     "StaleFenceError",
+    "TransferConflictError",
     "UnknownSchemeError",
     "ValueTooLargeError",
     "WatchTooOldError",
@@ -193,6 +195,14 @@ class AccessDeniedError(BackendUnavailableError):
 
 class WatchTooOldError(AqeError, LookupError):
     """A watch's position is no longer kept; read all anew, and go on from there."""
+
+
+class TransferConflictError(AqeError):
+    """A transfer with ``on_conflict="fail"`` met an entry that the target has otherwise."""
+
+
+class ArchiveError(AqeError, ValueError):
+    """A file that is no archive of a memory, or is cut short or damaged; the message says where."""
 
 
 class MemoryClosedError(AqeError, RuntimeError):

@@ -166,6 +166,11 @@ def decode(payload: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
     return orjson.loads(payload)
 
 
+def canonical(payload: bytes | str) -> bytes:
+    """Return the one encoding of the value that ``payload`` encodes: names sorted, no spaces."""
+    return orjson.dumps(orjson.loads(payload), option=orjson.OPT_SORT_KEYS)
+
+
 def decode_as(payload: bytes | str, as_type: type[_T]) -> _T:
     """Return the value validated as ``as_type`` (anything pydantic can validate).
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
+from lionagi_qe.persistence.calls.bulk import BulkCalls
 from lionagi_qe.persistence.calls.entries import EntryCalls
 from lionagi_qe.persistence.calls.jobs import JobCalls
 from lionagi_qe.persistence.calls.leases import LeaseCalls
@@ -90,6 +91,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         self._limits = limits
         self._leases = LeaseCalls(dispatcher, **limits)
         self._jobs = JobCalls(dispatcher, **limits)
+        self._bulk = BulkCalls(dispatcher, **limits)
 
     @property
     def leases(self) -> LeaseCalls:
@@ -100,6 +102,11 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
     def jobs(self) -> JobCalls:
         """What coordination.WorkQueue stands on."""
         return self._jobs
+
+    @property
+    def bulk(self) -> BulkCalls:
+        """What copying stands on: see ``transfer``."""
+        return self._bulk
 
     def transaction(
         self, *, fence: Fence | Fenced | None = None, timeout: float | None = None

@@ -1,0 +1,71 @@
+"""The calls that copying stands on: entries as they are stored, values never decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import InvalidArgumentError, ValueTooLargeError
+from lionagi_qe.persistence.calls.base import Calls
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.persistence.backend import Page, Put, Record, Result
+    from lionagi_qe.persistence.keys import KeyRange
+    from lionagi_qe.persistence.log import LogPage
+
+
+class BulkCalls(Calls):
+    """Read and write pages of whole entries; each call is safe to repeat, and is repeated."""
+
+    async def clock(self) -> int:
+        """Return the time in ms since 1970 by which this memory's entries expire."""
+        log = self._dispatcher.log
+        return await self._dispatcher.perform(log.clock, self._deadline(None), repeat=True)
+
+    async def begin(self, position: str | None) -> str:
+        """Return the position before all that is stored, or the given one if it is sound.
+
+        Reading from it tells of removals only by chance, and is never too old.
+        """
+        log, deadline = self._dispatcher.log, self._deadline(None)
+        if position is None:
+            return await self._dispatcher.perform(
+                lambda: log.start(oldest=True, removals=False), deadline, repeat=True
+            )
+        await self._dispatcher.perform(lambda: log.check(position), deadline, repeat=True)
+        return position
+
+    async def read(self, position: str, prefix: str, limit: int) -> LogPage:
+        """Read the next entries in the order of their changes."""
+        log = self._dispatcher.log
+        return await self._dispatcher.perform(
+            lambda: log.read(position, prefix, limit, values=True),
+            self._deadline(None),
+            repeat=True,
+        )
+
+    async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
+        """Read the next entries in the order of their keys."""
+        return await self._dispatcher.page(keys, limit, partition, self._deadline(None))
+
+    async def find(self, keys: Sequence[str]) -> list[Record | None]:
+        """Read entries by key."""
+        return await self._dispatcher.read_records(keys, self._deadline(None))
+
+    async def write(self, puts: Sequence[Put]) -> list[Result]:
+        """Store entries in order, each for itself; a RevisionConflictError is a result."""
+        for put in puts:
+            if len(put.payload) > self._max_value_bytes:
+                msg = (
+                    f"{put.key!r}: value of {len(put.payload)} bytes of JSON; this memory takes "
+                    f"up to {self._max_value_bytes}; open it with a larger max_value_bytes"
+                )
+                raise ValueTooLargeError(msg)
+        if len({put.key for put in puts}) < len(puts):
+            msg = "a page of entries has a key twice"
+            raise InvalidArgumentError(msg)
+        backend = self._dispatcher.backend
+        return await self._dispatcher.perform(
+            lambda: backend.write(puts, atomic=False), self._deadline(None), repeat=True
+        )
