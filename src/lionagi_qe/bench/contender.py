@@ -71,9 +71,13 @@ class Contender(ABC):
         """Return all entries whose keys start with ``prefix``, values decoded."""
         raise self._not_offered("search", prefix)
 
-    async def put_and_ack(self, payload: Mapping[str, Any]) -> None:
-        """Put a job on a queue, claim one, and acknowledge it."""
-        raise self._not_offered("put_and_ack", payload)
+    async def put_job(self, payload: Mapping[str, Any]) -> None:
+        """Put a job on the queue."""
+        raise self._not_offered("put_job", payload)
+
+    async def do_jobs(self, count: int, concurrency: int) -> None:
+        """Claim so many jobs and acknowledge each; at most ``concurrency`` in hand at once."""
+        raise self._not_offered("do_jobs", count, concurrency)
 
     def _not_offered(self, call: str, *arguments: object) -> NotOfferedError:
         asked = ", ".join(map(repr, arguments))

@@ -44,10 +44,12 @@ async def prepared(
     opened: list[Contender] = []
     try:
         for contender in contenders:
-            say(f"filling {contender.name} with {load.entries:,} entries")
+            say(f"opening {contender.name}")
             await contender.open()
             opened.append(contender)
-            await load.fill(contender)
+            if contender.offers("store_many"):
+                say(f"filling {contender.name} with {load.entries:,} entries")
+                await load.fill(contender)
         await arena.settle()
         yield contenders
     finally:

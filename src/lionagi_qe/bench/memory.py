@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.bench.contender import Contender, Kind
+from lionagi_qe.coordination import Job, WorkQueue
 from lionagi_qe.persistence.connect import open_memory
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class OurMemory(Contender):
 
     def __init__(self, url: str, fleet: str) -> None:
         self.memory = open_memory(url, fleet=fleet)
+        self._queue = WorkQueue(self.memory, "bench")
 
     async def open(self) -> None:
         """Open it, migrations included."""
@@ -49,3 +51,19 @@ class OurMemory(Contender):
     async def search(self, prefix: str) -> Mapping[str, Any]:
         """Search by a glob pattern."""
         return await self.memory.search(prefix + "*")
+
+    async def put_job(self, payload: Mapping[str, Any]) -> None:
+        """Put a job."""
+        await self._queue.put(payload)
+
+    async def do_jobs(self, count: int, concurrency: int) -> None:
+        """Work until so many are done; what a handler returns is acknowledged."""
+        left = count
+
+        async def done(_: Job) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self._queue.stop()
+
+        await self._queue.work(done, concurrency, signals=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 _GROUP_LIMIT = 1_000
+_DEQUEUE_SECONDS = 1.0
 
 
 def installed(*modules: str) -> bool:
@@ -79,6 +81,47 @@ class LangGraph(Contender):
 def _split(key: str) -> tuple[tuple[str, ...], str]:
     *namespace, name = key.split("/")
     return tuple(namespace), name
+
+
+class Saq(Contender):
+    """SAQ's queue on PostgreSQL or Redis, and workers that do what its own do with a job."""
+
+    name = "SAQ"
+    kind = Kind.PEER
+    package = "saq"
+
+    def __init__(self, url: str, name: str, **settings: int) -> None:
+        self._url = url
+        self._settings = {"name": name, **settings}
+        self._queue: Any = None
+        self._complete: Any = None
+
+    async def open(self) -> None:
+        """Connect and migrate."""
+        self._complete = import_module("saq").Status.COMPLETE
+        self._queue = import_module("saq").Queue.from_url(self._url, **self._settings)
+        await self._queue.connect()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._queue.disconnect()
+
+    async def put_job(self, payload: Mapping[str, Any]) -> None:
+        """Enqueue a job."""
+        await self._queue.enqueue("bench", payload=payload)
+
+    async def do_jobs(self, count: int, concurrency: int) -> None:
+        """Dequeue and finish jobs in so many tasks."""
+        turns = iter(range(count))
+
+        async def work() -> None:
+            for _ in turns:
+                job = None
+                while job is None:
+                    job = await self._queue.dequeue(timeout=_DEQUEUE_SECONDS)
+                await self._queue.finish(job, self._complete)
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
 
 
 class _KeyValue(Contender):

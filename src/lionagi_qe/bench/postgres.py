@@ -11,7 +11,7 @@ import orjson
 from lionagi_qe.bench.arena import Arena
 from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.bench.memory import OurMemory
-from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, installed
+from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, Saq, installed
 from lionagi_qe.persistence.postgres import connection as link
 
 if TYPE_CHECKING:
@@ -117,16 +117,18 @@ class PostgresArena(Arena):
         return _with(self._dsn, schema=self.token)
 
     def contenders(self) -> list[Contender]:
-        """Return ours, asyncpg, and LangGraph's and py-key-value's stores if installed."""
+        """Return ours, asyncpg, and what is installed of LangGraph, py-key-value and SAQ."""
         found: list[Contender] = [
             OurMemory(self.memory_url, self.token),
             PlainAsyncpg(self._dsn, self.token),
         ]
+        libpq_url = _with(self._dsn, options=f"-csearch_path={self.token}")
         if installed("langgraph.store.postgres.aio", "psycopg_pool"):
-            url = _with(self._dsn, options=f"-csearch_path={self.token}")
-            found.append(LangGraph(url, POOL_SIZE))
+            found.append(LangGraph(libpq_url, POOL_SIZE))
         if installed("key_value.aio.stores.postgresql"):
             found.append(KeyValuePostgres(self._dsn, self.token, POOL_SIZE))
+        if installed("saq.queue.postgres", "psycopg_pool"):
+            found.append(Saq(libpq_url, self.token, min_size=POOL_SIZE, max_size=POOL_SIZE))
         return found
 
     async def settle(self) -> None:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from lionagi_qe.bench.arena import Arena
 from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.bench.memory import OurMemory
-from lionagi_qe.bench.peers import KeyValueRedis, installed
+from lionagi_qe.bench.peers import KeyValueRedis, Saq, installed
 from lionagi_qe.persistence.redis.connection import explain
 
 if TYPE_CHECKING:
@@ -144,13 +144,15 @@ class RedisArena(Arena):
         return self._ours
 
     def contenders(self) -> list[Contender]:
-        """Return ours, redis-py, and py-key-value's store if installed."""
+        """Return ours, redis-py, and what is installed of py-key-value and SAQ."""
         found: list[Contender] = [
             OurMemory(self.memory_url, self.token),
             PlainRedis(self._own_database(), self.token),
         ]
         if installed("key_value.aio.stores.redis"):
             found.append(KeyValueRedis(self._own_database(), self.token, POOL_SIZE))
+        if installed("saq.queue.redis"):
+            found.append(Saq(self._own_database(), self.token))
         return found
 
     async def describe(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CROWD = 64
 BATCH = 1_000
+JOBS = 500
 
 Action = Callable[["Contender", "Workload", int], Awaitable[object]]
 
@@ -75,8 +76,16 @@ async def _search(contender: Contender, load: Workload, number: int) -> None:
         raise _lost(contender, prefix)
 
 
-async def _put_and_ack(contender: Contender, load: Workload, number: int) -> None:
-    await contender.put_and_ack(load.item(number))
+async def _queue(contender: Contender, load: Workload, number: int) -> None:
+    """Put jobs from 64 coroutines, then do them."""
+    payloads = iter([load.item(number)] * JOBS)
+
+    async def put() -> None:
+        for payload in payloads:
+            await contender.put_job(payload)
+
+    await asyncio.gather(*(put() for _ in range(CROWD)))
+    await contender.do_jobs(JOBS, CROWD)
 
 
 def _lost(contender: Contender, key: str) -> AssertionError:
@@ -84,13 +93,13 @@ def _lost(contender: Contender, key: str) -> AssertionError:
 
 
 ROWS = (
-    Row("store-1", "one coroutine, store", _store, "store"),
-    Row("retrieve-1", "one coroutine, retrieve", _retrieve, "retrieve"),
-    Row("store-64", "64 coroutines, store", _store, "store", CROWD),
-    Row("retrieve-64", "64 coroutines, retrieve", _retrieve, "retrieve", CROWD),
+    Row("store-1", "store, one at a time", _store, "store"),
+    Row("retrieve-1", "retrieve, one at a time", _retrieve, "retrieve"),
+    Row("store-64", "store, 64 at once", _store, "store", CROWD),
+    Row("retrieve-64", "retrieve, 64 at once", _retrieve, "retrieve", CROWD),
     Row(
         "p99-64",
-        "64 coroutines, p99 of one store",
+        "p99 of store, 64 at once",
         _store,
         "store",
         CROWD,
@@ -98,8 +107,14 @@ ROWS = (
     ),
     Row("gather-1000", "gather of 1,000 stores", _gather, "store", operations=BATCH),
     Row("store-many-1000", "store_many of 1,000", _store_many, "store_many", operations=BATCH),
-    Row("search-50", "search 50 entries", _search, "search"),
-    Row("queue-64", "64 coroutines, queue a job, claim, ack", _put_and_ack, "put_and_ack", CROWD),
+    Row("search-50", "search of 50 entries", _search, "search"),
+    Row(
+        "queue-500",
+        "500 jobs put and done",
+        _queue,
+        "put_job",
+        operations=JOBS,
+    ),
 )
 
 

@@ -104,7 +104,6 @@ class SqliteArena(Arena):
         if self._file is None:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             self._folder = tempfile.TemporaryDirectory(prefix=self.token, dir=self._file.parent)
         except OSError as error:
             msg = f"{self._file.parent}: no folder can be made here ({error.strerror})"
