@@ -1,0 +1,68 @@
+"""Actions: what a model may ask for, the same for LionAGI and for MCP clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lionagi_qe.errors import AqeError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+
+class Arguments(BaseModel):
+    """What an action is called with; a name it doesn't know is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Action(Generic[ArgumentsT]):
+    """One thing that a model may ask for.
+
+    Attributes:
+        name: how the model calls it.
+        description: what the model is told of it.
+        arguments: what it takes.
+        perform: does it; returns JSON data.
+        writes: whether it changes anything that others see.
+    """
+
+    name: str
+    description: str
+    arguments: type[ArgumentsT]
+    perform: Callable[[ArgumentsT], Awaitable[dict[str, Any]]]
+    writes: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its arguments."""
+        return {"required": [], **self.arguments.model_json_schema()}
+
+    async def answer(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Do it and return the result, or ``{"error": {"kind", "message"}}`` as a value.
+
+        A model can mend what it is told; an exception would only end its turn. Defects of ours
+        are still raised.
+        """
+        try:
+            return await self.perform(self.arguments.model_validate(dict(arguments)))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
+                for problem in error.errors(include_url=False, include_input=False)
+            )
+            return failure("InvalidArguments", f"{self.name}: {problems}")
+        except AqeError as error:
+            return failure(type(error).__name__, str(error))
+
+
+def failure(kind: str, message: str) -> dict[str, Any]:
+    """Return an error as the value that a model sees."""
+    return {"error": {"kind": kind, "message": message}}

@@ -1,0 +1,136 @@
+"""Store, retrieve and search within one part of the memory."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from pydantic import Field, JsonValue
+
+from lionagi_qe.agents.llm.action import Action, Arguments, failure
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.keys import ROOT, check_key
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence import Entry, Memory
+
+AGENTS = "aqe/agents"
+# What a model is shown at most, in bytes of JSON: more would crowd out its task.
+LONGEST_VALUE: Final = 20_000
+LONGEST_FOUND: Final = 2_000
+MOST_FOUND: Final = 100
+_GLOB = re.compile(r"[*?\[\\]")
+
+
+class Store(Arguments):
+    """Arguments of memory_store."""
+
+    key: str = Field(description="Where, for example notes/login; '/' separates names.")
+    value: JsonValue = Field(description="What: any JSON value.")
+    ttl_seconds: float | None = Field(None, description="Forget it after so many seconds.")
+
+
+class Retrieve(Arguments):
+    """Arguments of memory_retrieve."""
+
+    key: str = Field(description="Where, as given to memory_store or told by memory_search.")
+
+
+class Search(Arguments):
+    """Arguments of memory_search."""
+
+    pattern: str = Field("*", description="Which keys: * any text, ? one character, [abc] a set.")
+    limit: int = Field(20, ge=1, le=MOST_FOUND, description="How many entries at most.")
+
+
+def area_of(agent: str) -> str:
+    """Return the prefix, without its last '/', under which an agent's own entries lie."""
+    if "/" in agent:
+        raise InvalidArgumentError(f"agent {agent!r}: an agent's name is one segment, without '/'")
+    return check_key(f"{AGENTS}/{agent}")
+
+
+def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
+    """Return the actions on entries whose keys lie under ``area`` (``aqe/...``); no others.
+
+    Keys may be given in full or relative to the area; they are told in full.
+    """
+    scope = _Area(memory, area)
+    return [
+        Action(
+            "memory_store",
+            f"Keep a JSON value under a key in {scope.prefix}, replacing what is there.",
+            Store,
+            scope.store,
+            writes=True,
+        ),
+        Action(
+            "memory_retrieve",
+            f"Return the value kept under a key in {scope.prefix}.",
+            Retrieve,
+            scope.retrieve,
+        ),
+        Action(
+            "memory_search",
+            f"Return what is kept in {scope.prefix} under keys that match a pattern, by key.",
+            Search,
+            scope.search,
+        ),
+    ]
+
+
+class _Area:
+    def __init__(self, memory: Memory, area: str) -> None:
+        self._memory = memory
+        self.prefix = ROOT if f"{area.rstrip('/')}/" == ROOT else f"{check_key(area)}/"
+
+    async def store(self, asked: Store) -> dict[str, Any]:
+        key = self._full(asked.key)
+        revision = await self._memory.store(key, asked.value, asked.ttl_seconds)
+        return {"stored": key, "revision": revision}
+
+    async def retrieve(self, asked: Retrieve) -> dict[str, Any]:
+        key = self._full(asked.key)
+        entry = await self._memory.entry(key)
+        if entry is None:
+            return {"key": key, "found": False}
+        size = len(orjson.dumps(entry.value))
+        if size > LONGEST_VALUE:
+            return failure(
+                "ValueTooLong", f"{key!r}: {size} bytes of JSON; at most {LONGEST_VALUE} are shown"
+            )
+        return {"found": True, **_shown(entry)}
+
+    async def search(self, asked: Search) -> dict[str, Any]:
+        pattern = self._full(asked.pattern, _GLOB.sub(r"\\\g<0>", self.prefix))
+        # One more than asked for tells whether there is more.
+        found = await self._memory.search(pattern, asked.limit + 1)
+        entries = [_short(key, value) for key, value in list(found.items())[: asked.limit]]
+        return {"entries": entries, "more": len(found) > asked.limit}
+
+    def _full(self, key: str, prefix: str | None = None) -> str:
+        """Return a key or pattern in full; InvalidArgumentError if it lies outside the area."""
+        if key.startswith(self.prefix):
+            return (prefix or self.prefix) + key.removeprefix(self.prefix)
+        if key.startswith(ROOT):
+            raise InvalidArgumentError(
+                f"{key!r}: lies outside {self.prefix}; give a key relative to that"
+            )
+        return (prefix or self.prefix) + key
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "value": entry.value,
+        "revision": entry.revision,
+        "updated_at": entry.updated_at.isoformat(),
+    }
+
+
+def _short(key: str, value: object) -> dict[str, Any]:
+    size = len(orjson.dumps(value))
+    if size > LONGEST_FOUND:
+        return {"key": key, "omitted": f"{size} bytes of JSON; see memory_retrieve"}
+    return {"key": key, "value": value}
