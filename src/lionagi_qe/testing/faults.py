@@ -68,6 +68,7 @@ class FaultProxy:
         self._upstream = (upstream_host, upstream_port)
         self._url: str | None = None
         self._faults = _Faults()
+        self._entered = False
         self._listener: socket.socket | None = None
         self._lanes: dict[asyncio.Task[None], list[_Lane]] = {}
 
@@ -110,6 +111,7 @@ class FaultProxy:
 
     async def __aenter__(self) -> Self:
         self.port = free_port()
+        self._entered = True
         self._listen()
         return self
 
@@ -119,6 +121,7 @@ class FaultProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._entered = False
         self._stop_listening()
         tasks = [*self._lanes]
         self._reset_all()
@@ -160,7 +163,7 @@ class FaultProxy:
         for task, lanes in self._lanes.items():
             if any(lane.has_hole and lane.direction not in faults.swallowed for lane in lanes):
                 task.cancel()
-        if self._listener is None:
+        if self._entered and self._listener is None:
             self._listen()
 
     def _listen(self) -> None:
