@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 SHORT = 0.03
+# Long enough for the calls that must come before it is over, on a busy machine too.
+AMPLE = 1.5
 
 
 class ExpiryConformance(Conformance):
@@ -110,21 +112,21 @@ class ExpiryConformance(Conformance):
         assert await memory.list_keys() == stored
 
     async def test_store_without_ttl_keeps_an_entry_for_ever(self, memory: Memory) -> None:
-        await memory.store("aqe/a", 1, ttl=SHORT)
+        await memory.store("aqe/a", 1, ttl=AMPLE)
         await memory.store("aqe/a", 2)
-        await memory.store("aqe/b", 1, ttl=SHORT)
-        await memory.touch("aqe/b", None)
-        await memory.store("aqe/c", 1, ttl=SHORT)
-        await expire(memory, "aqe/c")
+        await memory.store("aqe/b", 1, ttl=AMPLE)
+        assert await memory.touch("aqe/b", None)
+        await memory.store("aqe/c", 1, ttl=AMPLE)
+        await expire(memory, "aqe/c", ttl=AMPLE)
         await memory.cleanup_expired()
         assert await memory.search("aqe/*") == {"aqe/a": 2, "aqe/b": 1}
 
     async def test_touch_prolongs_and_shortens(self, memory: Memory) -> None:
-        await memory.store_many({"aqe/longer": 1}, ttl=0.5)
+        await memory.store_many({"aqe/longer": 1}, ttl=AMPLE)
         await memory.store("aqe/shorter", 1, ttl=1000)
         assert await memory.touch("aqe/longer", 1000)
         assert await memory.touch("aqe/shorter", SHORT)
-        await memory.store("aqe/mark", 1, ttl=0.6)
+        await memory.store("aqe/mark", 1, ttl=AMPLE)
         await expire(memory, "aqe/shorter", "aqe/mark")
         assert await memory.list_keys() == ["aqe/longer"]
 
