@@ -300,7 +300,6 @@ class TestServersThatStop:
         await progress(max(confirmed.values()))
         stop.set()
         await asyncio.gather(*workers)
-        assert unsure
         stored = await memory.search("aqe/*")
         for key, value in confirmed.items():
             assert stored[key] == value or stored[key] == unsure.get(key)
