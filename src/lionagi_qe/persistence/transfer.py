@@ -81,8 +81,9 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
 ) -> Tally:
     """Copy the live entries that match from ``source`` to ``target``.
 
-    What is stored in the source meanwhile comes along; what is deleted there meanwhile may stay
-    in the target. Reads while it writes, a page ahead; memory is bounded by two pages (16 MiB of
+    Made for a source at rest. What is created there meanwhile comes along; what is changed or
+    deleted there meanwhile may keep its old state in the target, so copy again with "newer" once
+    the writers have moved. Reads while it writes, a page ahead; memory is bounded by two pages (16 MiB of
     values each). Costs what the source holds under the pattern's literal prefix, plus a look at
     its other keys.
 

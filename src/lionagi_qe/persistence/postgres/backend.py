@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
@@ -134,7 +134,10 @@ class PostgresBackend:
                 puts = cast("Sequence[Put]", operations)
                 if len(puts) == 1:
                     return [await self._put(connection, puts[0])]
-                return await self._put_many(connection, puts)
+                revisions = await self._put_many(connection, "put_many", puts)
+                return [revisions[put.key] for put in puts]
+            if not atomic and _are_plain_puts(operations, if_revision=0):
+                return await self._create(connection, cast("Sequence[Put]", operations))
             return await self._apply(connection, operations, atomic=atomic)
 
     async def _put(self, connection: Any, put: Put) -> int:  # noqa: ANN401
@@ -142,12 +145,28 @@ class PostgresBackend:
             self.sql["put"], self.fleet, put.key, put.payload.decode(), put.partition, put.ttl_ms
         )
 
-    async def _put_many(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
+    async def _create(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
+        created = await self._put_many(connection, "create_many", puts)
+        if len(created) == len(puts):
+            return [created[put.key] for put in puts]
+        kept = [put.key for put in puts if put.key not in created]
+        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, kept))
+        return [
+            created.get(put.key) or RevisionConflictError(put.key, 0, found.get(put.key))
+            for put in puts
+        ]
+
+    async def _put_many(
+        self,
+        connection: Any,  # noqa: ANN401
+        statement: str,
+        puts: Sequence[Put],
+    ) -> dict[str, int]:
         # Sorted, so that concurrent batches lock their rows in one order.
         order = locking_order(puts)
         ordered = [puts[at] for at in order]
         rows = await connection.fetch(
-            self.sql["put_many"],
+            self.sql[statement],
             self.fleet,
             [put.key for put in ordered],
             [put.payload.decode() for put in ordered],
@@ -155,8 +174,7 @@ class PostgresBackend:
             [put.ttl_ms for put in ordered],
             [at + 1 for at in order],
         )
-        revisions = dict(rows)
-        return [revisions[put.key] for put in puts]
+        return dict(rows)
 
     async def _apply(
         self,
@@ -308,9 +326,9 @@ class PostgresBackend:
         }
 
 
-def _are_plain_puts(operations: Sequence[Operation]) -> bool:
+def _are_plain_puts(operations: Sequence[Operation], if_revision: int | None = None) -> bool:
     for operation in operations:
-        if type(operation) is not Put or operation.if_revision is not None or operation.keep:
+        if type(operation) is not Put or operation.if_revision != if_revision or operation.keep:
             return False
         if operation.fence is not None:
             return False

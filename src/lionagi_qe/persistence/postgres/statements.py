@@ -44,6 +44,17 @@ _INSERT = """
 INSERT INTO {schema}.entries AS e
     (fleet, key, value, partition, revision, created_at, updated_at, expires_at)
 """
+# Keys come sorted, so that concurrent batches lock their rows in one order; $6 tells of each its
+# place in the batch, so that revisions are in the order of the batch.
+_IN_BATCH_ORDER = """
+SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
+    now() + t.ttl * interval '1 millisecond'
+FROM (
+    SELECT array_agg(nextval('{schema}.revisions')) AS revisions
+    FROM generate_series(1, cardinality($2::text[]))
+) AS taken CROSS JOIN unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
+    AS t (key, value, partition, ttl, place)
+"""
 
 _TEXTS = {
     "put": _INSERT
@@ -51,19 +62,19 @@ _TEXTS = {
         now() + $5::bigint * interval '1 millisecond')"""
     + _ON_CONFLICT
     + "RETURNING revision",
-    # Keys come sorted, so that concurrent batches lock their rows in one order; $6 tells of each
-    # its place in the batch, so that revisions are in the order of the batch.
-    "put_many": _INSERT
-    + """SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
-        now() + t.ttl * interval '1 millisecond'
-    FROM (
-        SELECT array_agg(nextval('{schema}.revisions')) AS revisions
-        FROM generate_series(1, cardinality($2::text[]))
-    ) AS taken CROSS JOIN unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
-        AS t (key, value, partition, ttl, place)
-    """
+    "put_many": _INSERT + _IN_BATCH_ORDER + _ON_CONFLICT + "RETURNING key, revision",
+    # Only what isn't there.
+    "create_many": _INSERT
+    + _IN_BATCH_ORDER
     + _ON_CONFLICT
-    + "RETURNING key, revision",
+    + """WHERE e.gone IS NOT NULL OR e.expires_at <= now()
+RETURNING key, revision""",
+    "revisions": f"""
+SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+    SELECT entries.key, revision FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+) AS e
+""",
     "apply": """
 SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """,

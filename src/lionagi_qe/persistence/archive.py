@@ -1,0 +1,266 @@
+"""A memory's entries as a file: JSON lines, plain or compressed (.gz, .zst).
+
+The first line names the format, each further one is an entry, the last one tells their number and
+digest, so that a file cut short or damaged is found out. Expiry is kept as a moment: an entry that
+was to expire at noon does so wherever and whenever the file is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib
+import io
+import sys
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import orjson
+
+from lionagi_qe.errors import ArchiveError, ConfigurationError, InvalidKeyError
+from lionagi_qe.persistence import keys as naming
+from lionagi_qe.persistence.backend import Record
+from lionagi_qe.persistence.entry import check_count
+from lionagi_qe.persistence.glob import compile_glob
+from lionagi_qe.persistence.transfer import (
+    DEFAULT_BATCH,
+    MAX_BATCH,
+    Checkpoint,
+    Part,
+    Policy,
+    ServerClock,
+    Store,
+    Tally,
+    identity,
+    stream,
+)
+from lionagi_qe.persistence.verify import Digest
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, Callable
+
+    from lionagi_qe.persistence.memory import Memory
+
+FORMAT = "lionagi-qe-memory"
+VERSION = 1
+# Entries are small and many: beyond this level time grows faster than files shrink.
+_GZIP_LEVEL = 5
+_MAX_LINES = DEFAULT_BATCH
+_MAX_PART_BYTES = 16 * 1024 * 1024
+
+
+async def export(  # noqa: PLR0913 - keyword-only settings with defaults
+    source: Memory,
+    path: str | os.PathLike[str],
+    *,
+    pattern: str = "*",
+    partition: str | None = None,
+    progress: Callable[[Tally], None] | None = None,
+    batch: int = DEFAULT_BATCH,
+) -> Tally:
+    """Write the live entries that match to ``path``, in the order of their changes.
+
+    The file appears when it is whole: a killed export leaves ``path`` as it was (and a file with
+    ``.part`` behind its name). Costs what ``transfer.copy`` costs to read.
+    """
+    glob = compile_glob(pattern)
+    check_count("batch", batch, MAX_BATCH)
+    if partition is not None:
+        naming.check_partition(partition)
+    path = Path(path)
+    unfinished = path.with_name(f"{path.name}.part")
+    clock = ServerClock(source)
+    tally, total = Tally(), Digest()
+    with _open(unfinished, "wb", path.suffix) as file:
+        head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
+        file.write(orjson.dumps({**head, "exported_at": _iso(await clock.now())}) + b"\n")
+        async for part in stream(source, glob, partition, batch, None):
+            lines: list[bytes] = []
+            for record in part.records:
+                total.add(record.key, record.partition, record.payload)
+                lines.append(_line(record))
+            await asyncio.to_thread(file.write, b"".join(lines))
+            size = sum(len(record.payload) for record in part.records)
+            count = tally.stored + len(lines)
+            tally = Tally(count, count, payload_bytes=tally.payload_bytes + size)
+            if progress is not None:
+                progress(tally)
+        file.write(orjson.dumps({"entries": total.entries, "digest": str(total)}) + b"\n")
+    unfinished.replace(path)
+    return tally
+
+
+async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
+    path: str | os.PathLike[str],
+    target: Memory,
+    *,
+    pattern: str = "*",
+    partition: str | None = None,
+    on_conflict: Policy = "skip",
+    dry_run: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Tally:
+    """Store the entries of an exported file that match; arguments as those of ``transfer.copy``.
+
+    Raises ArchiveError, naming the line, if the file is no archive or was damaged; what stood
+    before that line is stored by then.
+    """
+    path = Path(path)
+    glob = compile_glob(pattern)
+    if partition is not None:
+        naming.check_partition(partition)
+    store = Store(target, on_conflict, dry_run=dry_run)
+    saved = None
+    if checkpoint is not None and not dry_run:
+        facts = await asyncio.to_thread(path.stat)
+        what = {"source": f"{path.absolute()}, {facts.st_size} bytes", "pattern": pattern}
+        what |= {"partition": partition or "", "target": await identity(target)}
+        saved = Checkpoint(Path(checkpoint), what)
+    position, tally = (None, Tally()) if saved is None else saved.load()
+
+    async def parts() -> AsyncGenerator[Part]:
+        async for part in read(path, skip=int(position or 0)):
+            matching = [
+                record
+                for record in part.records
+                if partition in {None, record.partition} and glob.matches(record.key)
+            ]
+            yield Part(matching, part.position)
+
+    return await store.take(parts(), ServerClock(target), tally, saved, progress)
+
+
+async def read(path: str | os.PathLike[str], *, skip: int = 0) -> AsyncGenerator[Part]:
+    """Yield the entries of an exported file, but for the first ``skip``, and check it whole.
+
+    The records' expiry is a moment in ms since 1970; a part's position is its last entry's number.
+    """
+    path = Path(path)
+    total = Digest()
+    with _open(path, "rb", path.suffix) as file:
+        _check_head(path, await _next_lines(path, file, 1))
+        done = False
+        while lines := await _next_lines(path, file, _MAX_LINES):
+            # One that changed while it was exported stands there twice: the later one holds.
+            records: dict[str, Record] = {}
+            for line in lines:
+                if done:
+                    raise _bad(path, total.entries + 3, "stands behind the end")
+                number = total.entries + 2
+                fields = _fields(path, number, line)
+                if "entries" in fields:
+                    _check_tail(path, number, fields, total)
+                    done = True
+                    continue
+                record = _record(path, number, fields)
+                total.add(record.key, record.partition, record.payload)
+                if total.entries > skip:
+                    records.pop(record.key, None)
+                    records[record.key] = record
+            if records:
+                yield Part([*records.values()], str(total.entries))
+        if not done:
+            raise _bad(path, total.entries + 2, "is missing: the file was cut short")
+
+
+def _line(record: Record) -> bytes:
+    fields: dict[str, Any] = {
+        "key": record.key,
+        "partition": record.partition,
+        "revision": record.revision,
+        "updated_at": _iso(record.updated_ms),
+    }
+    if record.expires_ms is not None:
+        fields["expires_ms"] = record.expires_ms
+    payload = record.payload
+    fields["value"] = orjson.Fragment(payload)
+    return orjson.dumps(fields) + b"\n"
+
+
+def _record(path: Path, number: int, fields: dict[str, Any]) -> Record:
+    try:
+        updated = datetime.fromisoformat(fields["updated_at"])
+        return Record(
+            naming.check_key(fields["key"]),
+            orjson.dumps(fields["value"]),
+            int(fields["revision"]),
+            naming.check_partition(fields["partition"]),
+            0,
+            round(updated.timestamp() * 1000),
+            None if fields.get("expires_ms") is None else int(fields["expires_ms"]),
+        )
+    except InvalidKeyError as error:
+        raise _bad(path, number, f"has no key of a memory ({error})") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise _bad(path, number, "is no entry") from error
+
+
+def _check_head(path: Path, lines: list[bytes]) -> None:
+    head = _fields(path, 1, lines[0]) if lines else {}
+    if head.get("format") != FORMAT:
+        raise _bad(path, 1, f"does not say that this is a file of the format {FORMAT}")
+    if head.get("version") != VERSION:
+        raise _bad(path, 1, f"tells version {head.get('version')}; this package reads {VERSION}")
+
+
+def _check_tail(path: Path, number: int, fields: dict[str, Any], total: Digest) -> None:
+    if fields.get("entries") != total.entries or fields.get("digest") != str(total):
+        reason = f"tells of {fields.get('entries')} entries with another digest than these"
+        raise _bad(path, number, f"{reason} {total.entries}: the file was changed or damaged")
+
+
+def _fields(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(line)
+    except ValueError as error:
+        raise _bad(path, number, "is no JSON") from error
+    if not isinstance(fields, dict):
+        raise _bad(path, number, "is no JSON object")
+    return cast("dict[str, Any]", fields)
+
+
+def _bad(path: Path, number: int, reason: str) -> ArchiveError:
+    return ArchiveError(f"{path}: line {number} {reason}")
+
+
+async def _next_lines(path: Path, file: IO[bytes], limit: int) -> list[bytes]:
+    def take() -> list[bytes]:
+        lines: list[bytes] = []
+        room = _MAX_PART_BYTES
+        while len(lines) < limit and room > 0 and (line := file.readline()):
+            lines.append(line)
+            room -= len(line)
+        return lines
+
+    try:
+        return await asyncio.to_thread(take)
+    except (EOFError, OSError, zlib.error, *_zstd_errors()) as error:
+        msg = f"{path}: can't be read to its end ({error}): cut short, damaged or not compressed so"
+        raise ArchiveError(msg) from error
+
+
+def _open(path: Path, mode: str, suffix: str) -> IO[bytes]:
+    if suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, mode, compresslevel=_GZIP_LEVEL))
+    if suffix == ".zst":
+        try:
+            zstandard = importlib.import_module("zstandard")
+        except ImportError as error:
+            msg = f"{path}: .zst needs the package zstandard: pip install zstandard; or use .gz"
+            raise ConfigurationError(msg) from error
+        file = zstandard.open(path, mode)
+        return io.BufferedReader(file) if mode == "rb" else file
+    return cast("IO[bytes]", path.open(mode))
+
+
+def _zstd_errors() -> tuple[type[Exception], ...]:
+    zstandard = sys.modules.get("zstandard")
+    return () if zstandard is None else (zstandard.ZstdError,)
+
+
+def _iso(milliseconds: float) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
