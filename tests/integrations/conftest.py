@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from lionagi import Branch, iModel
 
 from lionagi_qe import open_memory
+from lionagi_qe.agents.base import Findings
+from lionagi_qe.agents.metric import Source
+from lionagi_qe.fleet.ledger import Ledger
 from lionagi_qe.testing.conformance.base import erase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from lionagi_qe import Memory
+    from lionagi_qe.testing.openai_server import ChatServer
 
 BACKENDS = [
     "sqlite",
@@ -53,3 +58,92 @@ async def memory(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterat
     async with open_memory(url, fleet=f"test-{uuid.uuid4().hex}") as opened:
         yield opened
         await erase(opened)
+
+
+# What a fleet recorded
+
+
+@pytest.fixture
+def gaps() -> list[dict[str, Any]]:
+    """Coverage gaps as the analyzer ranks them."""
+    return [
+        {
+            "file": "shop/cart.py",
+            "function": "Cart.total",
+            "line": 12,
+            "missed_lines": [14, 15, 16],
+            "lines": 9,
+            "missed_branches": 1,
+            "complexity": 4,
+        },
+        {
+            "file": "shop/pay.py",
+            "function": "refund",
+            "line": 40,
+            "missed_lines": [44],
+            "lines": 5,
+            "missed_branches": 0,
+            "complexity": 2,
+        },
+    ]
+
+
+@pytest.fixture
+def record_run() -> Callable[..., Awaitable[None]]:
+    """A function that records a run of two tests by the fleet's own Ledger."""
+
+    async def record(
+        memory: Memory,
+        run: str,
+        *,
+        project: str = "shop",
+        login: str = "passed",
+        gaps: list[dict[str, Any]] | None = None,
+        coverage: float = 81.5,
+    ) -> None:
+        pytest_ = Source("pytest", "8.4", "python -m pytest", "c0ffee")
+        coverage_py = Source("coverage.py", "7.10", "python -m coverage run", "c0ffee")
+        tests = [
+            {"id": "tests/test_login.py::test_login", "outcome": login, "seconds": 0.5},
+            {"id": "tests/test_cart.py::test_total", "outcome": "passed", "seconds": 0.1},
+        ]
+        executor = Findings(
+            "test-executor",
+            (pytest_.measured("tests_collected", 2, "tests"),),
+            details={"tests": tests},
+        )
+        analyzer = Findings(
+            "coverage-analyzer",
+            (
+                coverage_py.measured("line_coverage", coverage, "%"),
+                coverage_py.unmeasured("gaps", "functions", "coverage.py is too old")
+                if gaps is None
+                else coverage_py.measured("gaps", gaps, "functions"),
+            ),
+        )
+        findings = {found.agent: found for found in (executor, analyzer)}
+        await Ledger(memory, project).record(run, findings, {})
+
+    return record
+
+
+# Models on the loopback server
+
+
+@pytest.fixture
+def branch_of() -> Callable[..., Branch]:
+    """A function that makes a Branch whose model is a ChatServer; it leaves no logs behind."""
+
+    def make(server: ChatServer, **settings: Any) -> Branch:
+        model = iModel(
+            provider="openai",
+            model="scripted",
+            base_url=server.url,
+            api_key="dummy-key-for-loopback",
+            allow_local_network=True,
+            requires_tokens=False,
+            **settings.pop("model", {}),
+        )
+        return Branch(chat_model=model, log_config={"auto_save_on_exit": False}, **settings)
+
+    return make

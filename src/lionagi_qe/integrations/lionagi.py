@@ -13,6 +13,7 @@ from uuid import UUID
 
 from lionagi.protocols.memory import MemoryItem
 
+from lionagi_qe.agents.llm.tools import fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.integrations.memory_choice import choose_memory
 from lionagi_qe.persistence.codec import decode, encode
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Entry, Memory
 
-__all__ = ["FleetMemoryStore"]
+__all__ = ["FleetMemoryStore", "fleet_tools", "memory_tools"]
 
 DEFAULT_PREFIX = "aqe/lionagi/items"
 PARTITION = "lionagi"

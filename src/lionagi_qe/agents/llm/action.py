@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, WithJsonSchema
 
 from lionagi_qe.errors import AqeError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+# Pydantic would describe it by reference to a definition that says nothing.
+AnyJson: TypeAlias = Annotated[JsonValue, WithJsonSchema({})]
 
 
 class Arguments(BaseModel):
@@ -42,8 +45,17 @@ class Action(Generic[ArgumentsT]):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of its arguments."""
-        return {"required": [], **self.arguments.model_json_schema()}
+        """The JSON schema of its arguments, without what only costs tokens."""
+        schema = self.arguments.model_json_schema()
+        return {
+            "type": "object",
+            "properties": {
+                name: {word: value for word, value in field.items() if word != "title"}
+                for name, field in schema.get("properties", {}).items()
+            },
+            "required": schema.get("required", []),
+            "additionalProperties": False,
+        }
 
     async def answer(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Do it and return the result, or ``{"error": {"kind", "message"}}`` as a value.

@@ -6,16 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from lionagi_qe.agents.llm.action import Action, Arguments, failure
+from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.keys import ROOT, check_key
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Entry, Memory
 
-AGENTS = "aqe/agents"
+NOTES = "aqe/notes"
 # What a model is shown at most, in bytes of JSON: more would crowd out its task.
 LONGEST_VALUE: Final = 20_000
 LONGEST_FOUND: Final = 2_000
@@ -27,7 +27,7 @@ class Store(Arguments):
     """Arguments of memory_store."""
 
     key: str = Field(description="Where, for example notes/login; '/' separates names.")
-    value: JsonValue = Field(description="What: any JSON value.")
+    value: AnyJson = Field(description="What: any JSON value.")
     ttl_seconds: float | None = Field(None, description="Forget it after so many seconds.")
 
 
@@ -48,7 +48,7 @@ def area_of(agent: str) -> str:
     """Return the prefix, without its last '/', under which an agent's own entries lie."""
     if "/" in agent:
         raise InvalidArgumentError(f"agent {agent!r}: an agent's name is one segment, without '/'")
-    return check_key(f"{AGENTS}/{agent}")
+    return check_key(f"{NOTES}/{agent}")
 
 
 def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from lionagi_qe.agents.llm.action import Action, Arguments, failure
+from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Report(Arguments):
 
     job: str = Field(description="The job's id, as work_claim told it.")
     outcome: Literal["done", "failed"] = Field(description="Whether the job was done.")
-    result: JsonValue = Field(None, description="The result; of a failed job, what went wrong.")
+    result: AnyJson = Field(None, description="The result; of a failed job, what went wrong.")
 
 
 def work_actions(memory: Memory, queue: str, *, lease: float = DEFAULT_LEASE) -> list[Action[Any]]:
