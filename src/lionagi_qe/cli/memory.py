@@ -11,6 +11,7 @@ import click
 
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -204,3 +205,7 @@ def clear(partition: str, choice: MemoryChoice) -> None:
             return await opened.clear_partition(partition)
 
     click.echo(f"removed {asyncio.run(remove()):,}")
+
+
+for command in COMMANDS:
+    memory.add_command(command)

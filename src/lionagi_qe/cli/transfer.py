@@ -1,0 +1,286 @@
+"""``aqe memory copy|export|import|verify|watch``: move memories, compare them, follow one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.persistence import archive, transfer, verify
+from lionagi_qe.persistence.connect import redact
+from lionagi_qe.persistence.keys import DEFAULT_FLEET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.watch import Change
+
+_pattern = click.option("--pattern", default="*", show_default=True, help="Only keys that match.")
+_partition = click.option("--partition", help="Only this partition.")
+_on_conflict = click.option(
+    "--on-conflict",
+    type=click.Choice(["skip", "overwrite", "newer", "fail"]),
+    default="skip",
+    show_default=True,
+    help="What becomes of an entry that the target has too.",
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Only tell what would be stored.")
+_checkpoint = click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False),
+    help="Keep in this file where to go on, should it be killed; call it again the same way.",
+)
+_fleet = click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE_URL")
+@click.argument("target", metavar="TARGET_URL")
+@_fleet
+@click.option("--to-fleet", help="The fleet in the target; that of the source by default.")
+@_pattern
+@_partition
+@_on_conflict
+@_dry_run
+@_checkpoint
+def copy(  # noqa: PLR0913, PLR0917 - a command's options
+    source: str,
+    target: str,
+    fleet: str,
+    to_fleet: str | None,
+    pattern: str,
+    partition: str | None,
+    on_conflict: transfer.Policy,
+    checkpoint: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """Copy entries between any two memories, in the order of their changes.
+
+    Partition and expiry go along. Made for a source at rest.
+    """
+
+    async def run() -> transfer.Tally:
+        async with (
+            MemoryChoice(source, fleet).open() as a,
+            MemoryChoice(target, to_fleet or fleet).open() as b,
+        ):
+            with _bar("copying", await _count(a, pattern)) as advance:
+                return await transfer.copy(
+                    a,
+                    b,
+                    pattern=pattern,
+                    partition=partition,
+                    on_conflict=on_conflict,
+                    dry_run=dry_run,
+                    checkpoint=checkpoint,
+                    progress=lambda tally: advance(tally.read),
+                )
+
+    _tell(asyncio.run(run()), dry_run=dry_run)
+
+
+@click.command("export")
+@click.argument("path", type=click.Path(dir_okay=False))
+@_pattern
+@_partition
+@memory_options
+def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice) -> None:
+    """Write entries to PATH as JSON lines; .gz and .zst at its end compress it.
+
+    The file appears when it is whole, and tells number and digest of its entries at the end.
+    """
+
+    async def run() -> transfer.Tally:
+        async with choice.open() as memory:
+            with _bar("exporting", await _count(memory, pattern)) as advance:
+                return await archive.export(
+                    memory,
+                    path,
+                    pattern=pattern,
+                    partition=partition,
+                    progress=lambda tally: advance(tally.read),
+                )
+
+    tally = asyncio.run(run())
+    click.echo(f"{path}: {tally.stored:,} entries, {tally.payload_bytes:,} bytes of values")
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(dir_okay=False, exists=True))
+@_pattern
+@_partition
+@_on_conflict
+@_dry_run
+@_checkpoint
+@memory_options
+def import_(  # noqa: PLR0913, PLR0917 - a command's options
+    path: str,
+    pattern: str,
+    partition: str | None,
+    on_conflict: transfer.Policy,
+    checkpoint: str | None,
+    choice: MemoryChoice,
+    *,
+    dry_run: bool,
+) -> None:
+    """Store the entries of an exported file; those whose time is over are left out."""
+
+    async def run() -> transfer.Tally:
+        async with choice.open() as memory:
+            with _bar("importing", None) as advance:
+                return await archive.restore(
+                    path,
+                    memory,
+                    pattern=pattern,
+                    partition=partition,
+                    on_conflict=on_conflict,
+                    dry_run=dry_run,
+                    checkpoint=checkpoint,
+                    progress=lambda tally: advance(tally.read),
+                )
+
+    _tell(asyncio.run(run()), dry_run=dry_run)
+
+
+@click.command("verify")
+@click.argument("source", metavar="SOURCE_URL")
+@click.argument("target", metavar="TARGET_URL")
+@_fleet
+@click.option("--to-fleet", help="The fleet in the target; that of the source by default.")
+@_pattern
+@_partition
+@json_option
+def verify_(  # noqa: PLR0913, PLR0917 - a command's options
+    source: str,
+    target: str,
+    fleet: str,
+    to_fleet: str | None,
+    pattern: str,
+    partition: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Compare two memories entry by entry: keys, values, partitions, times to live.
+
+    Exit code 1 if they differ. Times to live may differ by a second.
+    """
+
+    async def run() -> verify.Comparison:
+        async with (
+            MemoryChoice(source, fleet).open() as a,
+            MemoryChoice(target, to_fleet or fleet).open() as b,
+        ):
+            with _bar("comparing", await _count(a, pattern)) as advance:
+                return await verify.compare(
+                    a, b, pattern=pattern, partition=partition, progress=advance
+                )
+
+    found = asyncio.run(run())
+    if as_json:
+        show_json(
+            {
+                "equal": found.equal,
+                "source": {"entries": found.source.entries, "digest": str(found.source)},
+                "target": {"entries": found.target.entries, "digest": str(found.target)},
+                "faults": found.faults,
+                "first": [{"key": d.key, "fault": d.fault} for d in found.first],
+            }
+        )
+    else:
+        _tell_comparison(found, redact(source), redact(target))
+    return Exit.PASSED if found.equal else Exit.GATE_FAILED
+
+
+def _tell_comparison(found: verify.Comparison, source: str, target: str) -> None:
+    for name, digest in ((source, found.source), (target, found.target)):
+        click.echo(f"{digest}  {digest.entries:>9,} entries  {name}")
+    if found.equal:
+        click.echo("equal")
+        return
+    for difference in found.first:
+        click.echo(f"{difference.fault:<9}  {difference.key}")
+    counts = ", ".join(f"{count:,} {fault}" for fault, count in sorted(found.faults.items()))
+    click.echo(f"different: {counts}")
+
+
+@click.command()
+@click.argument("pattern", default="*")
+@click.option("--since", metavar="CURSOR", help='From a cursor on; "start": what is stored first.')
+@click.option("--count", type=click.IntRange(min=1), help="End after so many changes.")
+@json_option
+@memory_options
+def watch(
+    pattern: str, since: str | None, count: int | None, choice: MemoryChoice, *, as_json: bool
+) -> None:
+    """Write what is stored, deleted or expires under PATTERN, as it happens, until Ctrl-C.
+
+    With --json a line is an object; its "cursor" can be given to --since.
+    """
+
+    async def run() -> None:
+        async with choice.open() as memory, memory.watch(pattern, since) as changes:
+            seen = 0
+            async for change in changes:
+                if as_json:
+                    click.echo(json.dumps(_facts(change), ensure_ascii=False))
+                else:
+                    value = json.dumps(change.value, ensure_ascii=False)
+                    shown = f"\t{value}" if change.kind == "stored" else ""
+                    click.echo(f"{change.kind:<7}  {change.revision:>8}  {change.key}{shown}")
+                seen += 1
+                if seen == count:
+                    return
+
+    asyncio.run(run())
+
+
+def _facts(change: Change) -> dict[str, Any]:
+    return {
+        "kind": change.kind,
+        "key": change.key,
+        "revision": change.revision,
+        "value": change.value,
+        "cursor": change.cursor,
+    }
+
+
+COMMANDS = (copy, export_, import_, verify_, watch)
+
+
+async def _count(memory: Memory, pattern: str) -> int | None:
+    """Return how many entries there are, if the pattern means all."""
+    return (await memory.get_stats())["total_keys"] if pattern == "*" else None
+
+
+def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:
+    verb = "would store" if dry_run else "stored"
+    click.echo(
+        f"{verb} {tally.stored:,} of {tally.read:,} entries ({tally.payload_bytes:,} bytes of "
+        f"values), skipped {tally.skipped:,}, expired {tally.expired:,}"
+    )
+
+
+@contextmanager
+def _bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
+    """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
