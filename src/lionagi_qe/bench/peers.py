@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -21,13 +21,14 @@ _GROUP_LIMIT = 1_000
 _DEQUEUE_SECONDS = 1.0
 
 
-def installed(*modules: str) -> bool:
-    """Whether all of these modules can be imported, as far as can be told without doing so."""
+def installed(*packages: str) -> bool:
+    """Whether all of these distributions are installed; imports nothing."""
     try:
-        return all(find_spec(module) is not None for module in modules)
-    except ModuleNotFoundError:
-        # A parent package is missing.
+        for package in packages:
+            version(package)
+    except PackageNotFoundError:
         return False
+    return True
 
 
 class LangGraph(Contender):

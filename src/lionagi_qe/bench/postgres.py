@@ -123,11 +123,11 @@ class PostgresArena(Arena):
             PlainAsyncpg(self._dsn, self.token),
         ]
         libpq_url = _with(self._dsn, options=f"-csearch_path={self.token}")
-        if installed("langgraph.store.postgres.aio", "psycopg_pool"):
+        if installed("langgraph-checkpoint-postgres", "psycopg-pool"):
             found.append(LangGraph(libpq_url, POOL_SIZE))
-        if installed("key_value.aio.stores.postgresql"):
+        if installed("py-key-value-aio"):
             found.append(KeyValuePostgres(self._dsn, self.token, POOL_SIZE))
-        if installed("saq.queue.postgres", "psycopg_pool"):
+        if installed("saq", "psycopg-pool"):
             found.append(Saq(libpq_url, self.token, min_size=POOL_SIZE, max_size=POOL_SIZE))
         return found
 

@@ -149,9 +149,9 @@ class RedisArena(Arena):
             OurMemory(self.memory_url, self.token),
             PlainRedis(self._own_database(), self.token),
         ]
-        if installed("key_value.aio.stores.redis"):
+        if installed("py-key-value-aio"):
             found.append(KeyValueRedis(self._own_database(), self.token, POOL_SIZE))
-        if installed("saq.queue.redis"):
+        if installed("saq"):
             found.append(Saq(self._own_database(), self.token))
         return found
 
