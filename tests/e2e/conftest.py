@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 AQE = Path(sys.executable).with_name("aqe")
+TESTS_AND_COVERAGE = "test-executor,coverage-analyzer,quality-gate"
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 
 
@@ -86,7 +87,9 @@ def examine(aqe: Callable[..., Answer]) -> Callable[..., Answer]:
 
     def call(project: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Answer:
         before = checksum(project)
-        answer = aqe("run", project, "--json", *arguments, env=env)
+        # Static analysis takes longer than the tests of a small project, and has tests of its own.
+        agents = () if "--agents" in arguments else ("--agents", TESTS_AND_COVERAGE)
+        answer = aqe("run", project, "--json", *agents, *arguments, env=env)
         assert checksum(project) == before, "the project's own tree was touched"
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.environment import Environment
-    from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.agents.metric import Metric, Source
     from lionagi_qe.agents.settings import Settings
     from lionagi_qe.agents.workspace import Workspace
 
@@ -25,6 +26,8 @@ class Step:
 
 
 Progress = Callable[[Step], None]
+# What a tool still gets when the time is up, so that it fails by itself and says so.
+LEAST_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Examination:
         settings: limits and gate of this run.
         findings: of the agents that ran before, by name.
         progress: to be told what goes on.
+        deadline: by ``time.monotonic``, when the agent has to be done; None for no limit.
     """
 
     workspace: Workspace
@@ -65,6 +69,13 @@ class Examination:
     settings: Settings
     findings: Mapping[str, Findings]
     progress: Progress
+    deadline: float | None = None
+
+    def seconds(self, most: float) -> float:
+        """Return how long something may take: ``most``, or until the deadline if that is less."""
+        if self.deadline is None:
+            return most
+        return max(min(most, self.deadline - time.monotonic()), LEAST_SECONDS)
 
 
 class Agent(ABC):
@@ -73,12 +84,25 @@ class Agent(ABC):
     Class attributes:
         name: as in the keys of its metrics.
         after: agents whose findings it reads; it runs even when they failed.
+        needs: those of ``after`` without whose findings it has nothing to examine.
+        elastic: it uses whatever time it is given, so nothing runs beside it.
+        instant: it judges by others' findings alone, and runs even when the time is up.
         metrics: name -> unit of every figure that it states, measured or not.
     """
 
     name: ClassVar[str]
     after: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+    elastic: ClassVar[bool] = False
+    instant: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, str]]
+
+    def unmeasured(self, source: Source, reason: str) -> Findings:
+        """Return that none of the figures could be measured, and why."""
+        return Findings(
+            self.name,
+            tuple(source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()),
+        )
 
     @abstractmethod
     async def examine(self, examination: Examination) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,31 @@ TOOL = "radon"
 VERSION = version("radon")
 
 
-def complexities(path: Path) -> tuple[dict[str, int], str | None]:
-    """Return qualified function name -> complexity, and why there are none, if so."""
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A function and its complexity; ``line`` is that of its ``def``, or its first decorator."""
+
+    name: str
+    complexity: int
+    line: int
+
+
+def grade(path: Path) -> tuple[list[Graded], str | None]:
+    """Return the functions of a file, graded, and why there are none, if so."""
     try:
         blocks = cc_visit(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError, RecursionError, OSError) as error:
-        return {}, f"{TOOL} {VERSION} can't read it: {error}"
-    return dict(_functions(blocks)), None
+        return [], f"{TOOL} {VERSION} can't read it: {error}"
+    return list(_functions(blocks)), None
 
 
-def _functions(blocks: Iterable[Block], inside: str = "") -> Iterator[tuple[str, int]]:
+def complexities(path: Path) -> tuple[dict[str, int], str | None]:
+    """Return qualified function name -> complexity, and why there are none, if so."""
+    graded, problem = grade(path)
+    return {function.name: function.complexity for function in graded}, problem
+
+
+def _functions(blocks: Iterable[Block], inside: str = "") -> Iterator[Graded]:
     for block in blocks:
         if isinstance(block, Class):
             name = f"{inside}{block.name}"
@@ -37,5 +53,5 @@ def _functions(blocks: Iterable[Block], inside: str = "") -> Iterator[tuple[str,
             continue
         else:
             name = f"{inside}{block.name}"
-            yield name, block.complexity
+            yield Graded(name, block.complexity, block.lineno)
             yield from _functions(block.closures, f"{name}.")

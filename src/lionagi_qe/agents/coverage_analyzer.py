@@ -27,6 +27,7 @@ class CoverageAnalyzer(Agent):
 
     name: ClassVar[str] = "coverage-analyzer"
     after: ClassVar[tuple[str, ...]] = ("test-executor",)
+    needs: ClassVar[tuple[str, ...]] = ("test-executor",)
     metrics: ClassVar[Mapping[str, str]] = {
         "line_coverage": "%",
         "branch_coverage": "%",
@@ -44,29 +45,23 @@ class CoverageAnalyzer(Agent):
         commit = examination.workspace.commit
         reason = _no_run(tests)
         if reason is not None:
-            return self._unmeasured(Source(TOOL, None, None, commit), reason)
+            return self.unmeasured(Source(TOOL, None, None, commit), reason)
         report, problem = await _report(examination)
         if report is None:
-            return self._unmeasured(Source(TOOL, None, None, commit), problem)
+            return self.unmeasured(Source(TOOL, None, None, commit), problem)
         command = shlex.join(["python", "-m", "coverage", "run", "--branch", "-m", "pytest"])
         source = Source(TOOL, report["meta"]["version"], command, commit)
         totals = report["totals"]
         if not totals["covered_lines"] and not any(
             file["executed_lines"] for file in report["files"].values()
         ):
-            return self._unmeasured(source, _nothing_ran(examination))
+            return self.unmeasured(source, _nothing_ran(examination))
         gaps, ungraded = _gaps(report, examination.workspace.source)
         return Findings(
             self.name,
             tuple(self._measure(source, totals, gaps)),
             details={"files": _files(report), "gaps": gaps or []},
             notes=tuple(ungraded),
-        )
-
-    def _unmeasured(self, source: Source, reason: str) -> Findings:
-        return Findings(
-            self.name,
-            tuple(source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()),
         )
 
     def _measure(
@@ -136,7 +131,7 @@ async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]
             cwd=workspace.source,
             env=environment.variables(workspace),
             log=workspace.artifacts / "coverage.log",
-            timeout=_TIMEOUT,
+            timeout=examination.seconds(_TIMEOUT),
         )
         if completed.exit_code != 0:
             said = workspace.shown(completed.output).strip().splitlines()

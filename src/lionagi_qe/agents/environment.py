@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +111,12 @@ class Environment:
         if (self.python.parent.parent / "pyvenv.cfg").is_file():
             variables["VIRTUAL_ENV"] = str(self.python.parent.parent)
         return variables
+
+    def within(self, workspace: Workspace) -> Environment:
+        """Return this environment for the code in another workspace of the same project."""
+        if self.changeable:
+            adopt_built_files(self.python.parent.parent, workspace.source)
+        return replace(self, layout=layout_of(workspace.source))
 
 
 async def prepare(

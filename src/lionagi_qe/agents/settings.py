@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_TIMEOUT = 600.0
+# Above it a function has more paths than a reader keeps in mind, or a suite tests.
+DEFAULT_COMPLEXITY = 15
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(min_length=1)]
@@ -28,6 +30,10 @@ class Settings(BaseModel):
         required: metrics that must be measured.
         timeout: most seconds for the test run.
         pass_env: environment variables that the tests may see.
+        max_complexity: highest cyclomatic complexity of a function that is no finding.
+        baseline: file of the project that lists the fingerprints of known findings.
+        fail_on: rules that fail the gate when they hold, for example ``secrets > 0``.
+        quarantine: file of the project that lists flaky tests, whose failures pass the gate.
     """
 
     model_config = ConfigDict(
@@ -44,6 +50,10 @@ class Settings(BaseModel):
     required: tuple[Name, ...] = Field(default=(), strict=False)
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_TIMEOUT
     pass_env: tuple[Name, ...] = Field(default=(), strict=False)
+    max_complexity: Annotated[int, Field(ge=1)] = DEFAULT_COMPLEXITY
+    baseline: Name | None = None
+    fail_on: tuple[Name, ...] = Field(default=(), strict=False)
+    quarantine: Name | None = None
 
 
 def read_pyproject(project: Path) -> dict[str, Any]:

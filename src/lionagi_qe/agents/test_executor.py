@@ -122,7 +122,7 @@ async def _run_once(examination: Examination, addopts: Addopts) -> _Session:
         cwd=workspace.source,
         env=environment.variables(workspace, examination.settings.pass_env),
         log=workspace.artifacts / "pytest.log",
-        timeout=examination.settings.timeout,
+        timeout=examination.seconds(examination.settings.timeout),
         watch=_Follower(record, examination.progress).look,
     )
     shown = shlex.join(["python", "-m", "coverage", "run", "--branch", "-m", "pytest", *arguments])

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,13 +52,15 @@ class Workspace:
     Attributes:
         project: the user's tree.
         root: the scratch directory.
-        source: the copy of the project.
+        pristine: the project as it was copied; read, and never run.
+        source: a copy of that, for the project's code to run in, and to leave its traces in.
         artifacts: where tools leave their files.
         commit: the project's commit, if it is under git.
     """
 
     project: Path
     root: Path
+    pristine: Path
     source: Path
     artifacts: Path
     commit: str | None
@@ -73,16 +75,42 @@ class Workspace:
         """
         root = Path(tempfile.mkdtemp(prefix="aqe-")).resolve()
         # Tools read patterns in paths, so the copy's name has no special characters.
-        source = root / "project" / (re.sub(r"[^\w.-]", "_", project.name) or "project")
-        workspace = cls(project, root, source, root / "artifacts", commit_of(project))
+        name = re.sub(r"[^\w.-]", "_", project.name) or "project"
+        workspace = cls(
+            project,
+            root,
+            root / "pristine" / name,
+            root / "project" / name,
+            root / "artifacts",
+            commit_of(project),
+        )
         try:
-            for directory in (workspace.artifacts, workspace.home, workspace.temporary):
-                directory.mkdir()
-            _copy_tree(project, source, project)
+            _copy_tree(project, workspace.pristine, project)
+            _lay_out(workspace)
         except BaseException:
             workspace.remove()
             raise
         return workspace
+
+    def fork(self, name: str) -> Workspace:
+        """Return another workspace of the same pristine copy, for code that must meet no traces.
+
+        Its directories lie in this one's; remove it as soon as it has served.
+        """
+        root = self.root / "forks" / name
+        fork = replace(
+            self,
+            root=root,
+            source=root / "project" / self.source.name,
+            artifacts=root / "artifacts",
+        )
+        try:
+            root.mkdir(parents=True)
+            _lay_out(fork)
+        except BaseException:
+            fork.remove()
+            raise
+        return fork
 
     @property
     def home(self) -> Path:
@@ -96,7 +124,9 @@ class Workspace:
 
     def shown(self, text: str) -> str:
         """Return ``text`` with the scratch paths written as a reader knows them."""
-        return text.replace(str(self.source), ".").replace(str(self.root), "$SCRATCH")
+        for copy in (self.source, self.pristine):
+            text = text.replace(str(copy), ".")
+        return text.replace(str(self.root), "$SCRATCH")
 
     def remove(self) -> None:
         """Delete the scratch directory, also what tests left there without permissions."""
@@ -124,6 +154,12 @@ def is_ignored(entry: os.DirEntry[str]) -> bool:
         return entry.name in IGNORED_DIRECTORIES or Path(entry.path, "pyvenv.cfg").is_file()
     name = entry.name
     return name in IGNORED_FILES or name.endswith(IGNORED_SUFFIXES) or name == ".git"
+
+
+def _lay_out(workspace: Workspace) -> None:
+    for directory in (workspace.artifacts, workspace.home, workspace.temporary):
+        directory.mkdir()
+    shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
 
 
 def _copy_tree(origin: Path, target: Path, project: Path) -> None:

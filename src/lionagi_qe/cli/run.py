@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
-import os
-import re
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from platformdirs import user_state_path
 from rich.console import Console
 
-from lionagi_qe.agents.settings import read_pyproject, settings_of
-from lionagi_qe.cli.exits import Exit, explain
-from lionagi_qe.cli.progress import showing
-from lionagi_qe.errors import ProjectError
-from lionagi_qe.fleet import run as fleet
+from lionagi_qe.agents.baseline import as_baseline
+from lionagi_qe.agents.finding import of_details
+from lionagi_qe.cli.examination import (
+    budget_option,
+    carry_out,
+    check_writable,
+    exit_code_of_run,
+    project_options,
+    request_of,
+)
+from lionagi_qe.cli.exits import explain
 from lionagi_qe.fleet.report import console as console_report
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
-from lionagi_qe.persistence.connect import URL_VARIABLE, redact
+from lionagi_qe.fleet.report.markdown import as_markdown
+from lionagi_qe.fleet.report.sarif import as_sarif
+from lionagi_qe.fleet.roster import QUICK, names
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable
 
     from lionagi_qe.fleet.run import Outcome
 
+_FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
+    "json": lambda outcome, code: as_json(outcome, code).encode() + b"\n",
+    "junit": lambda outcome, _: as_junit(outcome),
+    "md": lambda outcome, _: as_markdown(outcome).encode(),
+    "sarif": lambda outcome, _: as_sarif(outcome).encode() + b"\n",
+}
+
 
 @click.command
-@click.argument("path", type=click.Path(path_type=Path))
+@project_options
+@budget_option(None)
 @click.option(
-    "--python",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The project's own interpreter; its environment is used and left as it is.",
-)
-@click.option(
-    "--memory",
-    "memory_url",
-    metavar="URL",
-    help=f"Where results are kept; by default a file in your state directory, or ${URL_VARIABLE}.",
+    "--agents",
+    metavar="NAMES",
+    help=f"Which agents, separated by commas: {', '.join(names())}. By default the quick ones "
+    f"({', '.join(QUICK)}), and all of them under a --budget.",
 )
 @click.option(
     "--min-coverage",
@@ -58,6 +61,12 @@ if TYPE_CHECKING:
     help="Lowest branch coverage that passes.",
 )
 @click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="RULE",
+    help="Fail the gate when this holds, for example 'security_findings > 0'; may be repeated.",
+)
+@click.option(
     "--require",
     "required",
     multiple=True,
@@ -65,22 +74,32 @@ if TYPE_CHECKING:
     help="A metric that must be measured; may be repeated.",
 )
 @click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Most seconds for the test run (600 by default).",
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORM=FILE",
+    help="Write a report: junit=F, sarif=F, json=F or md=F; several separated by commas.",
 )
 @click.option(
-    "--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the tests as JUnit XML."
+    "--junit", type=click.Path(path_type=Path), metavar="FILE", help="The same as --report junit=."
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the findings of static analysis as a baseline for [tool.aqe].",
 )
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def run(  # noqa: PLR0913 - a command's options
     path: Path,
     *,
     python: Path | None,
     memory_url: str | None,
+    budget: float | None,
+    agents: str | None,
+    reports: tuple[str, ...],
     junit: Path | None,
+    write_baseline: Path | None,
     as_document: bool,
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
@@ -88,33 +107,28 @@ def run(  # noqa: PLR0913 - a command's options
     """Examine the project in the directory PATH.
 
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
-    the project's pyproject.toml: min-coverage, min-branch-coverage, required, timeout, pass-env,
-    project.
+    the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
+    pass-env, max-complexity, baseline, quarantine, project.
     """
-    project = _directory(path)
-    pyproject = read_pyproject(project)
-    given["required"] = given["required"] or None
-    settings = settings_of(project, pyproject, given)
-    name = settings.project or _name_of(project, pyproject)
-    url = memory_url or os.environ.get(URL_VARIABLE) or default_memory(project, name)
-    if junit is not None and not junit.absolute().parent.is_dir():
-        raise click.UsageError(f"--junit {junit}: its directory does not exist; create it first")
-    interpreter = None if python is None else _interpreter(python)
-    with showing(quiet=quiet) as progress:
-        examination = fleet.run(
-            project,
-            project=name,
-            pyproject=pyproject,
-            settings=settings,
-            python=interpreter,
-            memory_url=url,
-            shown_url=redact(url),
-            progress=progress,
-        )
-        outcome = asyncio.run(_until_told(examination))
-    code = Exit.INFRASTRUCTURE if outcome.unkept is not None else _exit_code(outcome)
-    if junit is not None:
-        junit.write_bytes(as_junit(outcome))
+    for several in ("required", "fail_on"):
+        given[several] = given[several] or None
+    request = request_of(
+        path,
+        agents=_agents(agents, budget),
+        python=python,
+        memory_url=memory_url,
+        budget=budget,
+        given=given,
+    )
+    files = _files(reports, junit)
+    if write_baseline is not None:
+        check_writable("--write-baseline", write_baseline)
+    outcome = carry_out(request, quiet=quiet)
+    code = exit_code_of_run(outcome)
+    for form, file in files:
+        file.write_bytes(_FORMS[form](outcome, code))
+    if write_baseline is not None:
+        _write_baseline(outcome, write_baseline)
     if as_document:
         click.echo(as_json(outcome, code))
     else:
@@ -124,47 +138,31 @@ def run(  # noqa: PLR0913 - a command's options
     return code
 
 
-def default_memory(project: Path, name: str) -> str:
-    """Return the URL of the project's own memory, in the user's state directory."""
-    key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
-    directory = user_state_path("aqe", appauthor=False) / "projects"
-    directory.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{directory / f'{readable}-{key}.db'}"
+def _agents(wanted: str | None, budget: float | None) -> list[str]:
+    if wanted is not None:
+        return [name.strip() for name in wanted.split(",") if name.strip()]
+    return list(QUICK) if budget is None else names()
 
 
-def _directory(path: Path) -> Path:
-    if not path.exists():
-        raise click.UsageError(f"{path}: there is no such directory; name a project's directory")
-    if not path.is_dir():
-        raise click.UsageError(f"{path}: is no directory; name the project's directory")
-    return path.resolve()
+def _files(reports: tuple[str, ...], junit: Path | None) -> list[tuple[str, Path]]:
+    """Return form and file of each report to write."""
+    files = [] if junit is None else [("junit", junit)]
+    if junit is not None:
+        check_writable("--junit", junit)
+    for word in ",".join(reports).split(",") if reports else ():
+        form, separator, name = word.partition("=")
+        if form not in _FORMS or not separator or not name:
+            known = ", ".join(f"{form}=FILE" for form in _FORMS)
+            raise click.UsageError(f"--report {word}: write one of {known}")
+        check_writable(f"--report {word}:", Path(name))
+        files.append((form, Path(name)))
+    return files
 
 
-def _name_of(project: Path, pyproject: dict[str, Any]) -> str:
-    table = pyproject.get("project", {})
-    if not isinstance(table, dict):
-        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
-    return str(table.get("name") or project.name or "project")
-
-
-def _interpreter(python: Path) -> Path:
-    if not python.is_file():
-        raise click.UsageError(f"--python {python}: no such file; for example .venv/bin/python")
-    # Not resolved: an interpreter finds its environment by the path it is called by.
-    return Path(os.path.abspath(python))  # noqa: PTH100
-
-
-async def _until_told(examination: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Run it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
-    task = asyncio.create_task(examination)
-    with contextlib.suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
-
-
-def _exit_code(outcome: Outcome) -> Exit:
-    gate = outcome.metric("gate")
-    if gate is None or not gate.measured:
-        return Exit.NOT_MEASURED
-    return Exit.PASSED if gate.value == "passed" else Exit.GATE_FAILED
+def _write_baseline(outcome: Outcome, file: Path) -> None:
+    found = outcome.findings.get("static-analyzer")
+    metric = outcome.metric("static_findings_new")
+    if found is None or metric is None or not metric.measured:
+        reason = "static-analyzer did not run" if metric is None else metric.reason
+        raise click.ClickException(f"--write-baseline {file}: nothing written: {reason}")
+    file.write_text(as_baseline(of_details(found.details)), encoding="utf-8")

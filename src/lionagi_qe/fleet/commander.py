@@ -3,95 +3,126 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.base import Examination, Findings
-from lionagi_qe.agents.coverage_analyzer import CoverageAnalyzer
+from lionagi_qe.agents.base import Agent, Examination, Findings
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.quality_gate import QualityGate
-from lionagi_qe.agents.test_executor import TestExecutor
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from lionagi_qe.agents.base import Agent, Progress
-    from lionagi_qe.agents.environment import Environment
-    from lionagi_qe.agents.settings import Settings
-    from lionagi_qe.agents.workspace import Workspace
+    from lionagi_qe.fleet.plan import Budget, Start
 
-
-def default_agents() -> list[Agent]:
-    """Return the agents of a plain ``aqe run``."""
-    return [TestExecutor(), CoverageAnalyzer(), QualityGate()]
+# Where an agent's examination is carried out; in this process by default.
+Dispatch = Callable[[Agent, Examination], Awaitable[Findings]]
+# How much longer than its deadline an agent may take to wind up before it is cancelled.
+_GRACE_SECONDS = 5.0
 
 
-def check_required(names: Iterable[str], agents: Sequence[Agent]) -> None:
-    """Raise InvalidArgumentError for a required metric that none of the agents states."""
-    known = {metric for agent in agents for metric in agent.metrics}
-    for name in names:
-        if name not in known:
-            listed = ", ".join(sorted(known))
-            raise InvalidArgumentError(f"required metric {name!r}: unknown; known: {listed}")
+async def examine_here(agent: Agent, examination: Examination) -> Findings:
+    """Carry out an examination in this process."""
+    return await agent.examine(examination)
+
+
+@dataclass(slots=True)
+class Examined:
+    """What came of the agents.
+
+    Attributes:
+        findings: by agent, in the order in which they ended.
+        seconds: agent -> wall time, for those that did measure something.
+    """
+
+    findings: dict[str, Findings] = field(default_factory=dict[str, Findings])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
 
 
 async def examine(
     agents: Sequence[Agent],
-    workspace: Workspace,
-    environment: Environment,
-    settings: Settings,
-    progress: Progress,
-) -> dict[str, Findings]:
-    """Return what each agent found, by name, in the order in which they ended.
+    examination: Examination,
+    budget: Budget,
+    dispatch: Dispatch = examine_here,
+) -> Examined:
+    """Let each agent examine, when those that it reads from have ended.
 
-    Agents that don't read from each other run at the same time. The figures of an agent that
-    fails are "not measured", with its error as the reason, and the others go on.
+    The figures of an agent that fails, or for which there is no time, are "not measured" with the
+    reason, and the others go on.
+
+    Args:
+        agents: who examines.
+        examination: what; the findings and the deadline are filled in for each agent.
+        budget: when to start which agent, and for how long.
+        dispatch: where examinations are carried out.
 
     Raises:
         InvalidArgumentError: agents wait for each other in a circle.
 
     """
     by_name = {agent.name: agent for agent in agents}
+    sorter = _sorted(agents)
+    examined = Examined()
+    ready: dict[str, Agent] = {}
+    running: dict[asyncio.Task[tuple[Findings, float]], Agent] = {}
+    waiting = dict(by_name)
+    async with asyncio.TaskGroup() as group:
+        while sorter.is_active():
+            ready |= {name: by_name[name] for name in sorter.get_ready()}
+            for start in budget.next_starts(
+                ready.values(), list(running.values()), list(waiting.values())
+            ):
+                agent = start.agent
+                del ready[agent.name], waiting[agent.name]
+                own = replace(
+                    examination, findings=dict(examined.findings), deadline=start.deadline
+                )
+                running[group.create_task(_run(start, own, dispatch))] = agent
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                name = running.pop(task).name
+                examined.findings[name], seconds = task.result()
+                if any(metric.measured for metric in examined.findings[name].metrics):
+                    examined.seconds[name] = seconds
+                sorter.done(name)
+    return examined
+
+
+def _sorted(agents: Sequence[Agent]) -> TopologicalSorter[str]:
+    names = {agent.name for agent in agents}
     sorter = TopologicalSorter(
-        {
-            name: [other for other in agent.after if other in by_name]
-            for name, agent in by_name.items()
-        }
+        {agent.name: [other for other in agent.after if other in names] for agent in agents}
     )
     try:
         sorter.prepare()
     except CycleError as error:
         raise InvalidArgumentError(f"agents wait for each other: {error.args[1]}") from error
-    findings: dict[str, Findings] = {}
-    running: dict[asyncio.Task[Findings], str] = {}
-    async with asyncio.TaskGroup() as group:
-        while sorter.is_active():
-            for name in sorter.get_ready():
-                examination = Examination(
-                    workspace, environment, settings, dict(findings), progress
-                )
-                running[group.create_task(_run(by_name[name], examination))] = name
-            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                name = running.pop(task)
-                findings[name] = task.result()
-                sorter.done(name)
-    return findings
+    return sorter
 
 
-async def _run(agent: Agent, examination: Examination) -> Findings:
+async def _run(
+    start: Start, examination: Examination, dispatch: Dispatch
+) -> tuple[Findings, float]:
+    agent, commit = start.agent, examination.workspace.commit
+    started = time.monotonic()
+    if start.refusal is not None:
+        return _failed(agent, start.refusal, commit), 0.0
+    limit = None if start.deadline is None else start.deadline + _GRACE_SECONDS - started
     try:
-        return await agent.examine(examination)
+        async with asyncio.timeout(limit):
+            findings = await dispatch(agent, examination)
+    except TimeoutError:
+        findings = _failed(agent, f"{agent.name} did not end in its time", commit)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
-        return _failed(agent, error, examination.workspace.commit)
+        said = examination.workspace.shown(str(error))
+        reason = f"{agent.name} failed: {type(error).__name__}: {said}"
+        findings = _failed(agent, reason, commit)
+    return findings, time.monotonic() - started
 
 
-def _failed(agent: Agent, error: Exception, commit: str | None) -> Findings:
-    reason = f"{agent.name} failed: {type(error).__name__}: {error}"
-    source = Source(agent.name, None, None, commit)
-    return Findings(
-        agent.name,
-        tuple(source.unmeasured(name, unit, reason) for name, unit in agent.metrics.items()),
-        notes=(reason,),
-    )
+def _failed(agent: Agent, reason: str, commit: str | None) -> Findings:
+    findings = agent.unmeasured(Source(agent.name, None, None, commit), reason)
+    return replace(findings, notes=(f"{agent.name}: {reason}",))

@@ -1,7 +1,8 @@
 """What the fleet keeps in its memory: the figures of every run and the history of every test.
 
 ``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
-of the last run, and ``aqe/tests/<project>/<test>`` a test's id and its last outcomes.
+of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
+``aqe/agents/<project>/<agent>`` how long an agent took in the last runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Entry, Memory
 
 KEPT_RECORDS = 50
+KEPT_DURATIONS = 10
 BATCH = 1000
 COMPARED = ("line_coverage", "branch_coverage")
 _LONGEST_SEGMENT = 300
@@ -67,12 +70,29 @@ class Ledger:
         name = segment(project, _LONGEST_PROJECT)
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
+        self._agents = f"aqe/agents/{name}"
 
-    async def record(self, run: str, findings: Mapping[str, Findings]) -> Comparison | None:
+    async def expected_seconds(self) -> dict[str, float]:
+        """Return agent -> median wall time of its last runs, for those that have run."""
+        return {
+            entry.value["agent"]: median(entry.value["seconds"])
+            async for entry in self._memory.scan(f"{self._agents}/")
+        }
+
+    async def record(
+        self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
+    ) -> Comparison | None:
         """Store a run, and return how it differs from the previous one, if there was one.
 
         Costs one scan of the tests' histories and a write for each 1,000 tests.
+
+        Args:
+            run: its id.
+            findings: of its agents.
+            seconds: agent -> wall time.
+
         """
+        await asyncio.gather(*(self._add_seconds(*each) for each in seconds.items()))
         previous = await self._memory.retrieve(f"{self._runs}/latest")
         await self._store_metrics(run, findings)
         tests = _tests_of(findings)
@@ -89,6 +109,13 @@ class Ledger:
             # Last, so that a run cut short is never compared with.
             await self._memory.store(f"{self._runs}/latest", run)
         return comparison
+
+    async def _add_seconds(self, agent: str, seconds: float) -> None:
+        def extended(value: dict[str, Any] | None) -> dict[str, Any]:
+            past = [] if value is None else value["seconds"]
+            return {"agent": agent, "seconds": [*past, round(seconds, 3)][-KEPT_DURATIONS:]}
+
+        await self._memory.update(f"{self._agents}/{agent}", extended)
 
     async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
         await self._memory.store_many(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents import environment as environments
-from lionagi_qe.agents.base import Step
+from lionagi_qe.agents.base import Examination, Step
+from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.agents.workspace import Workspace
 from lionagi_qe.errors import AqeError
-from lionagi_qe.fleet.commander import check_required, default_agents, examine
+from lionagi_qe.fleet.commander import examine
 from lionagi_qe.fleet.ledger import Ledger, new_run_id
+from lionagi_qe.fleet.plan import Budget
+from lionagi_qe.fleet.roster import agents_for, check_metrics, left_out
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.base import Findings, Progress
@@ -40,6 +44,7 @@ class Outcome:
         comparison: with the previous run, if there was one.
         memory: URL of the memory, without secrets.
         unkept: why the memory does not hold the results, if so.
+        left_out: agents that were not asked for.
     """
 
     run: str
@@ -52,6 +57,7 @@ class Outcome:
     comparison: Comparison | None
     memory: str
     unkept: AqeError | None
+    left_out: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric | None:
         """Return the figure of that name, whichever agent states it."""
@@ -72,45 +78,79 @@ class Outcome:
         ]
 
 
-async def run(  # noqa: PLR0913 - what one run is asked for
-    path: Path,
-    *,
-    project: str,
-    pyproject: dict[str, Any],
-    settings: Settings,
-    python: Path | None,
-    memory_url: str,
-    shown_url: str,
-    progress: Progress,
-) -> Outcome:
-    """Examine the project at ``path`` and remember the results; its tree is only read."""
-    at = datetime.now(UTC)
-    agents = default_agents()
-    check_required(settings.required, agents)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for.
+
+    Attributes:
+        path: the user's tree.
+        project: the name under which results are kept.
+        pyproject: the project's metadata.
+        settings: limits and gate.
+        agents: names of those wanted; those that they need come along.
+        python: the project's own interpreter; None for a cached environment.
+        memory_url: where results are kept.
+        shown_url: the same without secrets.
+        budget: most seconds in all; None for no limit.
+    """
+
+    path: Path
+    project: str
+    pyproject: dict[str, Any]
+    settings: Settings
+    agents: Sequence[str]
+    python: Path | None
+    memory_url: str
+    shown_url: str
+    budget: float | None = None
+
+
+async def run(request: Request, progress: Progress) -> Outcome:
+    """Examine a project and remember the results; its tree is only read.
+
+    Raises:
+        InvalidArgumentError: an agent, a required metric or a rule is unknown.
+        EnvironmentBuildError: the project's environment could not be prepared.
+        BackendUnavailableError: the memory can't be reached.
+
+    """
+    at, started = datetime.now(UTC), time.monotonic()
+    settings = request.settings
+    agents = agents_for(request.agents)
+    rules = parse_rules(settings.fail_on)
+    check_metrics([*settings.required, *(rule.metric for rule in rules)])
     # The memory first: without it nothing that follows would be kept.
-    async with open_memory(memory_url) as memory:
-        progress(Step("fleet", f"copying {path}"))
-        with Workspace.copy_of(path) as workspace:
+    async with open_memory(request.memory_url) as memory:
+        ledger = Ledger(memory, request.project)
+        budget = Budget.of(request.budget, await ledger.expected_seconds(), started)
+        progress(Step("fleet", f"copying {request.path}"))
+        with Workspace.copy_of(request.path) as workspace:
             environment = await environments.prepare(
-                workspace, pyproject, python, lambda text: progress(Step("fleet", text))
+                workspace,
+                request.pyproject,
+                request.python,
+                lambda text: progress(Step("fleet", text)),
             )
-            findings = await examine(agents, workspace, environment, settings, progress)
+            examination = Examination(workspace, environment, settings, {}, progress)
+            examined = await examine(agents, examination, budget)
             run_id = new_run_id()
+            findings = {agent.name: examined.findings[agent.name] for agent in agents}
             comparison, unkept = None, None
             try:
-                comparison = await Ledger(memory, project).record(run_id, findings)
+                comparison = await ledger.record(run_id, findings, examined.seconds)
             except AqeError as error:
                 # What was measured is still worth telling.
                 unkept = error
             return Outcome(
                 run_id,
-                project,
-                path,
+                request.project,
+                request.path,
                 workspace.commit,
                 at,
                 environment,
                 findings,
                 comparison,
-                shown_url,
+                request.shown_url,
                 unkept,
+                tuple(left_out(agents)),
             )

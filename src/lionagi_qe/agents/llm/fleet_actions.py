@@ -34,32 +34,36 @@ class OfProject(Arguments):
 class Runs(OfProject):
     """Arguments of fleet_runs."""
 
-    limit: int = Field(10, ge=1, le=MOST, description="How many runs at most, the newest first.")
+    limit: int = Field(
+        default=10, ge=1, le=MOST, description="How many runs at most, the newest first."
+    )
 
 
 class Metrics(OfProject):
     """Arguments of fleet_metrics."""
 
-    run: str | None = Field(None, description="The run's id; the last run if left out.")
-    names: list[str] | None = Field(None, description="Which metrics; all if left out.")
+    run: str | None = Field(default=None, description="The run's id; the last run if left out.")
+    names: list[str] | None = Field(default=None, description="Which metrics; all if left out.")
 
 
 class Gaps(OfProject):
     """Arguments of fleet_gaps."""
 
-    run: str | None = Field(None, description="The run's id; the last run if left out.")
-    file: str | None = Field(None, description="Only gaps in this file.")
-    limit: int = Field(20, ge=1, le=MOST, description="How many gaps at most, the worst first.")
+    run: str | None = Field(default=None, description="The run's id; the last run if left out.")
+    file: str | None = Field(default=None, description="Only gaps in this file.")
+    limit: int = Field(
+        default=20, ge=1, le=MOST, description="How many gaps at most, the worst first."
+    )
 
 
 class History(OfProject):
     """Arguments of fleet_test_history."""
 
-    test: str = Field("", description="Only tests whose id contains this text.")
+    test: str = Field(default="", description="Only tests whose id contains this text.")
     unsteady: bool = Field(
         default=False, description="Only tests that both passed and failed in the kept runs."
     )
-    limit: int = Field(20, ge=1, le=MOST, description="How many tests at most.")
+    limit: int = Field(default=20, ge=1, le=MOST, description="How many tests at most.")
 
 
 def fleet_actions(memory: Memory) -> list[Action[Any]]:

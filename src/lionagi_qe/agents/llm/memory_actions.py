@@ -28,7 +28,7 @@ class Store(Arguments):
 
     key: str = Field(description="Where, for example notes/login; '/' separates names.")
     value: AnyJson = Field(description="What: any JSON value.")
-    ttl_seconds: float | None = Field(None, description="Forget it after so many seconds.")
+    ttl_seconds: float | None = Field(default=None, description="Forget it after so many seconds.")
 
 
 class Retrieve(Arguments):
@@ -40,8 +40,10 @@ class Retrieve(Arguments):
 class Search(Arguments):
     """Arguments of memory_search."""
 
-    pattern: str = Field("*", description="Which keys: * any text, ? one character, [abc] a set.")
-    limit: int = Field(20, ge=1, le=MOST_FOUND, description="How many entries at most.")
+    pattern: str = Field(
+        default="*", description="Which keys: * any text, ? one character, [abc] a set."
+    )
+    limit: int = Field(default=20, ge=1, le=MOST_FOUND, description="How many entries at most.")
 
 
 def area_of(agent: str) -> str:

@@ -26,7 +26,9 @@ class Report(Arguments):
 
     job: str = Field(description="The job's id, as work_claim told it.")
     outcome: Literal["done", "failed"] = Field(description="Whether the job was done.")
-    result: AnyJson = Field(None, description="The result; of a failed job, what went wrong.")
+    result: AnyJson = Field(
+        default=None, description="The result; of a failed job, what went wrong."
+    )
 
 
 def work_actions(memory: Memory, queue: str, *, lease: float = DEFAULT_LEASE) -> list[Action[Any]]:

@@ -8,6 +8,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from lionagi_qe.agents.finding import of_details
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -49,7 +51,10 @@ def write(outcome: Outcome, console: Console) -> None:
             console.print(_gap_table(shown))
         else:
             _print(console, _gap_lines(shown))
-    _print(console, (*_comparison(outcome), *_gate(outcome)))
+    _print(
+        console,
+        (*_static(outcome), *_comparison(outcome), *_gate(outcome), *_left_out(outcome)),
+    )
 
 
 def _print(console: Console, lines: Iterable[str]) -> None:
@@ -69,6 +74,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 
 
 def _tests(outcome: Outcome) -> Iterator[str]:
+    if "test-executor" not in outcome.findings:
+        return
     first = outcome.metric("tests_collected")
     if first is None or not first.measured:
         yield f"tests     {_not_measured(first)}"
@@ -104,6 +111,8 @@ def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
 
 
 def _coverage(outcome: Outcome) -> Iterator[str]:
+    if "coverage-analyzer" not in outcome.findings:
+        return
     for label, name, covered, total in (
         ("lines", "line_coverage", "lines_covered", "lines"),
         ("branches", "branch_coverage", "branches_covered", "branches"),
@@ -165,6 +174,38 @@ def _complexity(gap: Mapping[str, Any]) -> str:
     return "-" if gap["complexity"] is None else str(gap["complexity"])
 
 
+def _static(outcome: Outcome) -> Iterator[str]:
+    if "static-analyzer" not in outcome.findings:
+        return
+    yield ""
+    for label, name in (
+        ("tangled", "complex_functions"),
+        ("security", "security_findings"),
+        ("secrets", "secrets"),
+    ):
+        metric = outcome.metric(name)
+        if metric is None or not metric.measured:
+            yield f"{label:<9} {_not_measured(metric)}"
+        else:
+            yield f"{label:<9} {metric.value} {metric.unit}  {_source(metric)}"
+    found = of_details(outcome.findings["static-analyzer"].details)
+    new = [finding for finding in found if not finding.known and finding.level != "note"]
+    for finding in new[:_MOST_LISTED]:
+        place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
+        yield f"  {escape(place)} {escape(finding.rule)}: {escape(finding.message)}"
+    if len(new) > _MOST_LISTED:
+        yield f"  and {len(new) - _MOST_LISTED} more: --report sarif=FILE or json=FILE"
+    known = sum(finding.known for finding in found)
+    if known:
+        yield f"  {known} known by the project's baseline"
+
+
+def _left_out(outcome: Outcome) -> Iterator[str]:
+    if outcome.left_out:
+        names = ", ".join(outcome.left_out)
+        yield f"[dim]not run: {names}; with --agents NAMES, or all under --budget 120s[/]"
+
+
 def _comparison(outcome: Outcome) -> Iterator[str]:
     comparison = outcome.comparison
     yield ""
@@ -201,6 +242,8 @@ def _changes(comparison: Comparison) -> Iterator[str]:
 
 
 def _gate(outcome: Outcome) -> Iterator[str]:
+    if "quality-gate" not in outcome.findings:
+        return
     yield ""
     for ruling in outcome.detail("quality-gate", "rulings"):
         style = _STYLES[ruling["verdict"]]

@@ -39,6 +39,11 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "tests": outcome.detail("test-executor", "tests"),
         "uncollectable": outcome.detail("test-executor", "uncollectable") or {},
         "files": outcome.detail("coverage-analyzer", "files"),
+        "findings": [
+            finding
+            for findings in outcome.findings.values()
+            for finding in findings.details.get("findings", [])
+        ],
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,

@@ -1,0 +1,180 @@
+"""What every command that examines a project shares: its options, its request, its run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from platformdirs import user_state_path
+
+from lionagi_qe.agents.settings import read_pyproject, settings_of
+from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.progress import showing
+from lionagi_qe.errors import ProjectError
+from lionagi_qe.fleet import run as fleet
+from lionagi_qe.persistence.connect import URL_VARIABLE, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from lionagi_qe.fleet.run import Outcome, Request
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a time above 0: ``90``, ``90s``, ``1.5m``, ``1h``."""
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise click.BadParameter(f"{text!r} is no time above 0; write seconds, or 90s, 2m, 1h")
+    return seconds
+
+
+def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add PATH, --python, --memory, --timeout and --quiet."""
+    for option in reversed(
+        (
+            click.argument("path", type=click.Path(path_type=Path)),
+            click.option(
+                "--python",
+                type=click.Path(path_type=Path),
+                metavar="PATH",
+                help="The project's own interpreter; its environment is used and left as it is.",
+            ),
+            memory_option,
+            click.option(
+                "--timeout",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help="Most seconds for the test run (600 by default).",
+            ),
+            click.option("--quiet", "-q", is_flag=True, help="Show no progress."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --memory."""
+    return click.option(
+        "--memory",
+        "memory_url",
+        metavar="URL",
+        help="Where results are kept; by default a file in your state directory, "
+        f"or ${URL_VARIABLE}.",
+    )(command)
+
+
+def budget_option(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds --budget."""
+    shown = f" ({default} by default)" if default else ""
+    return click.option(
+        "--budget",
+        type=duration,
+        default=default,
+        metavar="TIME",
+        help=f"Most time in all, for example 120s{shown}.",
+    )
+
+
+def request_of(  # noqa: PLR0913 - what a run is asked for
+    path: Path,
+    *,
+    agents: Sequence[str],
+    python: Path | None,
+    memory_url: str | None,
+    budget: float | None = None,
+    given: dict[str, Any] | None = None,
+) -> Request:
+    """Return the request for a run; ``given`` settings go before those of the project."""
+    project = directory(path)
+    pyproject = read_pyproject(project)
+    settings = settings_of(project, pyproject, given or {})
+    name = settings.project or name_of(project, pyproject)
+    url = memory_url or os.environ.get(URL_VARIABLE) or default_memory(project, name)
+    return fleet.Request(
+        project,
+        name,
+        pyproject,
+        settings,
+        agents,
+        None if python is None else _interpreter(python),
+        url,
+        redact(url),
+        budget,
+    )
+
+
+def carry_out(request: Request, *, quiet: bool) -> Outcome:
+    """Run the fleet, with progress on stderr."""
+    with showing(quiet=quiet) as progress:
+        return asyncio.run(_until_told(fleet.run(request, progress)))
+
+
+def exit_code_of_run(outcome: Outcome) -> Exit:
+    """Return what a run tells the shell: infrastructure, gate, or a figure that is missing."""
+    if outcome.unkept is not None:
+        return Exit.INFRASTRUCTURE
+    gate = outcome.metric("gate")
+    if gate is None:
+        return Exit.PASSED
+    if not gate.measured:
+        return Exit.NOT_MEASURED
+    return Exit.PASSED if gate.value == "passed" else Exit.GATE_FAILED
+
+
+def default_memory(project: Path, name: str) -> str:
+    """Return the URL of the project's own memory, in the user's state directory."""
+    key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
+    directory = user_state_path("aqe", appauthor=False) / "projects"
+    directory.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{directory / f'{readable}-{key}.db'}"
+
+
+def directory(path: Path) -> Path:
+    """Return the project's directory, absolute; UsageError if there is none."""
+    if not path.exists():
+        raise click.UsageError(f"{path}: there is no such directory; name a project's directory")
+    if not path.is_dir():
+        raise click.UsageError(f"{path}: is no directory; name the project's directory")
+    return path.resolve()
+
+
+def name_of(project: Path, pyproject: dict[str, Any]) -> str:
+    """Return what the project calls itself, else its directory's name."""
+    table = pyproject.get("project", {})
+    if not isinstance(table, dict):
+        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
+    return str(table.get("name") or project.name or "project")
+
+
+def check_writable(option: str, file: Path) -> None:
+    """Raise UsageError unless the directory that a file shall be written to exists."""
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"{option} {file}: its directory does not exist; create it first")
+
+
+def _interpreter(python: Path) -> Path:
+    if not python.is_file():
+        raise click.UsageError(f"--python {python}: no such file; for example .venv/bin/python")
+    # Not resolved: an interpreter finds its environment by the path it is called by.
+    return Path(os.path.abspath(python))  # noqa: PTH100
+
+
+async def _until_told(examination: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
+    task = asyncio.create_task(examination)
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
