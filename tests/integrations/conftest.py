@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+import tiktoken
+import tiktoken.registry
 from lionagi import Branch, iModel
 
 from lionagi_qe import open_memory
@@ -36,6 +38,18 @@ def in_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture(autouse=True)
+def tokens_are_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LionAGI's encoding, preset so that none is downloaded: each byte is a token."""
+    encoding = tiktoken.Encoding(
+        "o200k_base",
+        pat_str=r"[\s\S]+",
+        mergeable_ranks={bytes([value]): value for value in range(256)},
+        special_tokens={"<|endoftext|>": 256},
+    )
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "o200k_base", encoding)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from lionagi.protocols.memory import MemoryItem
 
+from lionagi_qe.agents.llm.recall import FleetRecall
 from lionagi_qe.agents.llm.tools import fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.integrations.memory_choice import choose_memory
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Entry, Memory
 
-__all__ = ["FleetMemoryStore", "fleet_tools", "memory_tools"]
+__all__ = ["FleetMemoryStore", "FleetRecall", "fleet_tools", "memory_tools"]
 
 DEFAULT_PREFIX = "aqe/lionagi/items"
 PARTITION = "lionagi"

@@ -107,7 +107,8 @@ class FleetRecall:
     def _within_budget(self, facts: Sequence[str]) -> str | None:
         # One tag can't be guessed by what is told, so that this can't pretend to be over.
         nonce = secrets.token_hex(8)
-        begin = f'<untrusted-context nonce="{nonce}" source="{self.name}">\n{_HEAD}\n'
+        # LionAGI puts it right behind the system message.
+        begin = f'\n<untrusted-context nonce="{nonce}" source="{self.name}">\n{_HEAD}\n'
         end = f'</untrusted-context nonce="{nonce}">'
         left = self._max_tokens - self._count(begin) - self._count(end)
         told: list[str] = []
