@@ -1,6 +1,6 @@
 """Holds a lease and a job, and goes on writing whatever happens: ``lease_holder.py URL FLEET``.
 
-Prints its token; for each line on stdin, what became of its attempts to write since the last.
+Prints its token; then, for each line on stdin, what became of its attempts to write since the last.
 """
 
 from __future__ import annotations
@@ -9,54 +9,77 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from lionagi_qe import AqeError, LeaseLostError, open_memory
-from lionagi_qe.coordination import Lease, WorkQueue
+from lionagi_qe import AqeError, LeaseLostError, Memory, open_memory
+from lionagi_qe.coordination import Job, Lease, WorkQueue
 
-TTL = 1.0
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+TTL = 1.5
+ROUNDS = 3
+
+
+class Holder:
+    def __init__(self, memory: Memory, lease: Lease, job: Job) -> None:
+        self.memory = memory
+        self.lease = lease
+        self.job = job
+        self.outcomes: Counter[str] = Counter()
+        self.round_done = asyncio.Event()
+        self.inside = asyncio.Event()
+
+    async def write(self) -> None:
+        while True:
+            await self.note("store", self.memory.store("aqe/owned", "first", fence=self.lease))
+            await self.note("delete", self.memory.delete("aqe/none", fence=self.lease))
+            self.round_done.set()
+            await asyncio.sleep(0.002)
+
+    async def hold_with_a_body(self) -> None:
+        try:
+            async with Lease(self.memory, "body", ttl=TTL):
+                self.inside.set()
+                await asyncio.Event().wait()
+        except LeaseLostError:
+            self.outcomes["body: LeaseLostError"] += 1
+
+    async def note(self, what: str, call: Awaitable[Any]) -> None:
+        try:
+            await call
+        except AqeError as error:
+            self.outcomes[f"{what}: {type(error).__name__}"] += 1
+        else:
+            self.outcomes[f"{what}: done"] += 1
+
+    async def report(self, body: asyncio.Task[None]) -> str:
+        for _ in range(ROUNDS):
+            self.round_done.clear()
+            await self.round_done.wait()
+        if self.lease.lost.is_set():
+            await self.note("ack", self.job.ack("late", fence=self.lease))
+            await asyncio.wait({body}, timeout=10)
+        told = json.dumps(self.outcomes)
+        self.outcomes.clear()
+        return told
 
 
 async def main(url: str, fleet: str) -> None:
-    outcomes: Counter[str] = Counter()
     async with open_memory(url, fleet=fleet, timeout=30) as memory:
         (job,) = await WorkQueue(memory, "jobs").claim(lease=60)
         lease = Lease(memory, "leader", ttl=TTL)
-        assert await lease.try_acquire()
-
-        async def note(what: str, call: object) -> None:
-            try:
-                await call  # type: ignore[misc]
-            except AqeError as error:
-                outcomes[f"{what}: {type(error).__name__}"] += 1
-            else:
-                outcomes[f"{what}: done"] += 1
-
-        async def write() -> None:
-            while True:
-                await note("store", memory.store("aqe/owned", "first", fence=lease))
-                await note("delete", memory.delete("aqe/none", fence=lease))
-                await asyncio.sleep(0.002)
-
-        async def hold() -> None:
-            """The same with a body, which is told."""
-            try:
-                async with Lease(memory, "body", ttl=TTL):
-                    await asyncio.Event().wait()
-            except LeaseLostError:
-                outcomes["body: LeaseLostError"] += 1
-
-        tasks = [asyncio.create_task(write()), asyncio.create_task(hold())]
+        await lease.acquire()
+        holder = Holder(memory, lease, job)
+        writing = asyncio.create_task(holder.write())
+        body = asyncio.create_task(holder.hold_with_a_body())
+        await holder.inside.wait()
         print(lease.token, flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
-            if not lease.held:
-                await lease.lost.wait()
-                await note("ack", job.ack("late", fence=lease))
-                await asyncio.wait({tasks[1]}, timeout=10)
-            print(json.dumps(outcomes), flush=True)
-            outcomes.clear()
-        for task in tasks:
+            print(await holder.report(body), flush=True)
+        for task in (writing, body):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(writing, body, return_exceptions=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Workers are killed at random, and no job is lost; contenders are, and none holds beside another."""
+"""Workers killed at random lose no job; contenders killed at random never hold at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections import defaultdict
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.coordination import NewJob, WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 WORKER = Path(__file__).with_name("coordination_worker.py")
 WORKERS = 8
@@ -57,7 +58,7 @@ class Nursery:
 
 
 @contextmanager
-def nursery(count: int, *arguments: object) -> Iterator[Nursery]:
+def nursery(count: int, *arguments: object) -> Generator[Nursery]:
     with subprocess.Popen(
         [sys.executable, str(WORKER), *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -116,7 +117,7 @@ async def test_no_job_is_lost_with_its_worker(url: str, tmp_path: Path) -> None:
     # A worker sees the priorities in order; only jobs of those killed come back out of it.
     for worker in done:
         firsts = [priority for _, attempt, priority in worker if attempt == 1]
-        falls = sum(after < before for before, after in zip(firsts, firsts[1:], strict=False))
+        falls = sum(after < before for before, after in pairwise(firsts))
         assert falls <= workers.kills
     print(f"\n{JOBS} jobs, {workers.kills} kills, {sum(map(len, done)) - JOBS} done twice")
 
