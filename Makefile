@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
+# Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
+BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help venv demo test lint types imports check bench schema clean
@@ -50,8 +52,10 @@ imports: $(STAMP) ## Check which layer imports which
 
 check: lint types imports test ## All of the above
 
-bench: $(STAMP) ## Run the benchmarks and show their figures
-	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
+	@$(BIN)/python -m pip install --quiet --group bench
+	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 tests/benchmarks tests/chaos/test_kill_under_load.py $(ARGS)
+	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

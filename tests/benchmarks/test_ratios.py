@@ -28,7 +28,7 @@ async def test_no_path_is_slower_than_its_floor(
     bench_url: str, full: bool, say: Callable[[str], None]
 ) -> None:
     effort = Effort(rounds=7, seconds=0.5) if full else EFFORT
-    load = Workload()
+    load = Workload(10_000)
     async with arena_at(bench_url) as arena, prepared(arena, load, say, BOTH) as contenders:
         floors = FLOORS[arena.backend]
         verdicts = await check_floors(ROWS, floors, contenders, load, effort, say=say)
@@ -64,7 +64,7 @@ async def test_a_path_that_became_slower_is_found(
 
 
 def slow_down(contenders: Sequence[object], path: str) -> None:
-    """Let each call of the backend's take 50 ms longer."""
+    """Let each call of the backend's take 200 ms longer."""
     for contender in contenders:
         if isinstance(contender, OurMemory):
             memory: Any = contender.memory
@@ -72,7 +72,7 @@ def slow_down(contenders: Sequence[object], path: str) -> None:
             quick = getattr(backend, path)
 
             async def slow(*arguments: Any, quick: Any = quick, **options: Any) -> Any:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
                 return await quick(*arguments, **options)
 
             setattr(backend, path, slow)

@@ -40,28 +40,43 @@ def check_charts() -> None:
 def draw_rows(report: Report, path: Path) -> None:
     """Draw how many times the plain driver's figure each contender reaches, row by row."""
     results = [result for result in report.rows if result.of(Kind.DRIVER) is not None]
-    figure = _figure(8.5, 0.8 + 0.75 * len(results))
+    names = list(
+        dict.fromkeys(
+            course.name
+            for result in results
+            for course in result.courses
+            if course.kind is not Kind.DRIVER
+        )
+    )
+    figure = _figure(8.5, 1.4 + 0.28 * len(results) * (len(names) + 0.6))
     axes = figure.add_subplot()
-    names = list(dict.fromkeys(course.name for result in results for course in result.courses))
     height = 0.8 / len(names)
     for nth, name in enumerate(names):
         places, ratios = _bars(results, name)
         bars = axes.barh(
             [place + nth * height for place in places],
-            ratios,
+            [ratio - 1 for ratio in ratios],
+            left=1,
             height=height,
             label=name,
             color=_COLOURS.get(name, _OTHER),
         )
-        axes.bar_label(bars, [f" {ratio:.2f}" for ratio in ratios], fontsize=7)
+        axes.bar_label(bars, [f" {ratio:.2f} " for ratio in ratios], fontsize=8)
     axes.set_yticks(
         [place + height * (len(names) - 1) / 2 for place in range(len(results))],
         [result.row.title for result in results],
     )
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}x")
+    axes.xaxis.set_minor_locator(import_module("matplotlib.ticker").LogLocator(subs=(2, 5)))
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="minor", labelsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_xlabel("times the plain driver (log scale; above 1 is better)")
+    driver = next(
+        course.name for result in results for course in result.courses if course.kind is Kind.DRIVER
+    )
+    axes.set_xlabel(f"times plain {driver} (log scale; above 1 is better)")
     axes.set_title(f"{report.server['server']}, {report.machine['cores']} cores")
     axes.margins(x=0.15)
     axes.legend(fontsize=8)

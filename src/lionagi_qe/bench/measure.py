@@ -70,7 +70,8 @@ async def measure(
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in fit}
     for contender in fit:
         say(f"{row.title}: {contender.name} warms up")
-        await _sample(row, contender, load, numbers[contender.name], _WARM_UP)
+        warm_up = min(_WARM_UP, effort.seconds)
+        await _sample(row, contender, load, numbers[contender.name], warm_up)
     for at in range(1, effort.rounds + 1):
         for contender in fit:
             say(f"{row.title}: {contender.name}, round {at} of {effort.rounds}")

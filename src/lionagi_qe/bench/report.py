@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -41,14 +42,15 @@ def show_rows(report: Report, console: Console) -> None:
 def show_sweep(report: SweepReport, console: Console) -> None:
     """Write one table of a sweep's rates, and what they depend on."""
     title = f"{report.server['server']}, ops/s by {report.sweep.unit}"
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("work")
-    table.add_column("who")
-    sizes = [size for size, _ in report.curves[0].points]
-    for size in sizes:
-        table.add_column(f"{size:,}", justify="right")
-    for curve in report.curves:
-        table.add_row(curve.title, curve.name, *(f"{rate:,.0f}" for _, rate in curve.points))
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for size, _ in report.curves[0].points:
+        table.add_column(f"{size:,}", justify="right", no_wrap=True)
+    for work, curves in groupby(report.curves, key=lambda curve: curve.title):
+        table.add_row(work, style="italic")
+        for curve in curves:
+            rates = [f"{rate:,.0f}" for _, rate in curve.points]
+            table.add_row(f"  {curve.name}", *rates)
     console.print(table)
     for line in context(report):
         console.print(line, highlight=False, soft_wrap=True)

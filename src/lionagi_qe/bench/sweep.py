@@ -10,7 +10,7 @@ from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.machine import describe_machine
 from lionagi_qe.bench.measure import Effort, measure, prepared
 from lionagi_qe.bench.rows import ROWS, Row
-from lionagi_qe.bench.workload import VALUE, Workload, value_of_size
+from lionagi_qe.bench.workload import GROUP, Workload, value_of_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ _BY_NAME = {row.name: row for row in ROWS}
 _KINDS = frozenset({Kind.OURS, Kind.DRIVER})
 # Entries are few where values are large, so that all of them stay below this.
 _MOST_BYTES = 128 * 1024 * 1024
-_FEW_ENTRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Sweep:
         unit: what the sizes count.
         sizes: from the smallest on.
         rows: what is measured at each.
-        load: the workload of a size.
+        load: the workload of a size, given how many entries there are where that doesn't vary.
         fit: a row as it is measured at a size.
     """
 
@@ -54,13 +53,13 @@ class Sweep:
     unit: str
     sizes: tuple[int, ...]
     rows: tuple[str, ...]
-    load: Callable[[int], Workload]
+    load: Callable[[int, int], Workload]
     fit: Callable[[Row, int], Row] = lambda row, _: row
 
 
-def _of_values(size: int) -> Workload:
-    entries = min(_FEW_ENTRIES, _MOST_BYTES // size)
-    return Workload(max(50, entries - entries % 50), value_of_size(size))
+def _of_values(size: int, entries: int) -> Workload:
+    groups = max(1, min(entries, _MOST_BYTES // size) // GROUP)
+    return Workload(groups * GROUP, value_of_size(size))
 
 
 SWEEPS = {
@@ -71,7 +70,7 @@ SWEEPS = {
             "entries",
             (1_000, 10_000, 100_000, 1_000_000, 10_000_000),
             ("store-64", "retrieve-64", "search-50"),
-            Workload,
+            lambda size, _: Workload(size),
         ),
         Sweep(
             "values",
@@ -85,8 +84,8 @@ SWEEPS = {
             "coroutines",
             (1, 3, 10, 30, 100, 300, 1_000),
             ("store-64", "retrieve-64"),
-            lambda _: Workload(_FEW_ENTRIES, VALUE),
-            lambda row, count: replace(row, coroutines=count),
+            lambda _, entries: Workload(entries),
+            lambda row, count: replace(row, coroutines=count, title=row.call),
         ),
     )
 }
@@ -115,11 +114,18 @@ class SweepReport:
         }
 
 
-async def run_sweep(
-    url: str, sweep: Sweep, largest: int, effort: Effort, say: Callable[[str], None]
+async def run_sweep(  # noqa: PLR0913 - keyword-only settings
+    url: str,
+    sweep: Sweep,
+    effort: Effort,
+    *,
+    largest: int,
+    entries: int,
+    say: Callable[[str], None],
 ) -> SweepReport:
     """Measure our memory and the plain driver at each size up to ``largest``.
 
+    ``entries`` is how many there are where that does not vary (fewer where values are large).
     Each size has an arena of its own, so that none suffers from what the one before left.
     """
     machine = describe_machine()
@@ -128,7 +134,7 @@ async def run_sweep(
     for size in sweep.sizes:
         if size > largest:
             break
-        load = sweep.load(size)
+        load = sweep.load(size, entries)
         async with (
             arena_at(url) as arena,
             prepared(arena, load, lambda text, size=size: say(f"{size:,}: {text}"), _KINDS) as fit,

@@ -7,12 +7,15 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 if TYPE_CHECKING:
     from lionagi_qe.bench.contender import Contender
 
 GROUP = 50
 ENTRIES = 30_000
 FILL_BATCH = 1_000
+_FILL_BYTES = 8 * 1024 * 1024
 # About 300 bytes of JSON, like what an agent stores about one test.
 VALUE: dict[str, Any] = {
     "test": "tests/checkout/test_cart.py::test_total_with_discount[gold]",
@@ -77,6 +80,7 @@ class Workload:
 
     async def fill(self, contender: Contender) -> None:
         """Store the whole ring."""
-        count = min(FILL_BATCH, self.entries)
+        size = len(orjson.dumps(self.value))
+        count = min(FILL_BATCH, self.entries, max(1, _FILL_BYTES // size))
         for number in range(-(-self.entries // count)):
             await contender.store_many(self.items(number, count))

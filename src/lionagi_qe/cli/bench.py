@@ -83,9 +83,10 @@ def bench(  # noqa: PLR0913 - a command's options
     if chart_file is not None:
         check_charts()
     effort = Effort(rounds, seconds)
+    entries = -(-entries // GROUP) * GROUP
     if sweep is None:
         chosen = rows_named(rows)
-        load = Workload(-(-entries // GROUP) * GROUP)
+        load = Workload(entries)
         with _said(quiet=quiet) as say:
             report = asyncio.run(run_rows(url, chosen, load, effort, say=say))
         show_rows(report, Console())
@@ -93,7 +94,8 @@ def bench(  # noqa: PLR0913 - a command's options
             draw_rows(report, chart_file)
     else:
         with _said(quiet=quiet) as say:
-            report = asyncio.run(run_sweep(url, SWEEPS[sweep], largest, effort, say))
+            sizes = run_sweep(url, SWEEPS[sweep], effort, largest=largest, entries=entries, say=say)
+            report = asyncio.run(sizes)
         show_sweep(report, Console())
         if chart_file is not None:
             draw_sweep(report, chart_file)
