@@ -136,12 +136,14 @@ class Capabilities:
         atomic_batches: "all" if a batch is one atomic step, "shard" if it is one per shard.
         max_flights: how many batches may be under way at once.
         durability: which acknowledged writes a crash may take, in words.
+        max_stale: seconds by which a value may be older than the last write of another handle.
     """
 
     name: str
     atomic_batches: str = "all"
     max_flights: int = 2
     durability: str = ""
+    max_stale: float = 0.0
 
 
 class Backend(Protocol):

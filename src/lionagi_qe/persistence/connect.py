@@ -25,7 +25,13 @@ SCHEMES = (
 )
 
 
-def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> Memory:
+def open_memory(
+    url: str | None = None,
+    *,
+    cache: str | None = None,
+    max_stale: float | None = None,
+    **settings: Unpack[MemorySettings],
+) -> Memory:
     """Return the memory that ``url`` names; ``async with`` or its first call opens it.
 
     Args:
@@ -33,6 +39,10 @@ def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> M
             ``memory://`` (private), ``postgresql://`` (``?schema=``), ``redis://``, ``rediss://``
             or ``redis+cluster://``. Without one, ``$LIONAGI_QE_MEMORY``, else a SQLite file
             ``.lionagi-qe/memory.db`` in the working directory.
+        cache: the URL of a Redis that keeps copies of values in front of the memory; see
+            ``hybrid``.
+        max_stale: seconds by which a value that the cache gives may be behind the last write of
+            another handle; 1 by default.
         settings: see Memory.
 
     Raises:
@@ -40,6 +50,11 @@ def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> M
 
     """
     url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    if cache is not None:
+        return _cached(open_memory(url, **settings), cache, max_stale, settings)
+    if max_stale is not None:
+        msg = f"max_stale={max_stale!r}: only a memory with a cache has it; give cache= too"
+        raise ConfigurationError(msg)
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
@@ -60,6 +75,23 @@ def open_memory(url: str | None = None, **settings: Unpack[MemorySettings]) -> M
         + ", ".join(SCHEMES)
     )
     raise UnknownSchemeError(msg)
+
+
+def _cached(
+    durable: Memory, cache: str, max_stale: float | None, settings: MemorySettings
+) -> Memory:
+    from lionagi_qe.persistence.hybrid import DEFAULT_MAX_STALE, HybridMemory
+    from lionagi_qe.persistence.redis.cache import RedisCache
+
+    if urlsplit(cache).scheme.partition("+")[0] not in {"redis", "rediss"}:
+        msg = f"cache {redact(cache)!r}: a cache lives on Redis; use redis://host:6379/0"
+        raise UnknownSchemeError(msg)
+    return HybridMemory(
+        durable.backend,
+        RedisCache.from_url(cache),
+        max_stale=DEFAULT_MAX_STALE if max_stale is None else max_stale,
+        **settings,
+    )
 
 
 def _sqlite(url: str, settings: MemorySettings) -> Memory:

@@ -134,6 +134,11 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         return self._fleet
 
     @property
+    def backend(self) -> Backend:
+        """Where the data lives; for memories that wrap another."""
+        return self._dispatcher.backend
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the backend promises: its name, atomicity of batches, durability."""
         return self._dispatcher.backend.capabilities
