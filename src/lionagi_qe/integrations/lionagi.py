@@ -13,6 +13,13 @@ from uuid import UUID
 
 from lionagi.protocols.memory import MemoryItem
 
+from lionagi_qe.agents.llm.conversation import (
+    Conversation,
+    ConversationHeldError,
+    ConversationLostError,
+    ConversationNotFoundError,
+    Conversations,
+)
 from lionagi_qe.agents.llm.recall import FleetRecall
 from lionagi_qe.agents.llm.tools import fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
@@ -31,7 +38,17 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Entry, Memory
 
-__all__ = ["FleetMemoryStore", "FleetRecall", "fleet_tools", "memory_tools"]
+__all__ = [
+    "Conversation",
+    "ConversationHeldError",
+    "ConversationLostError",
+    "ConversationNotFoundError",
+    "Conversations",
+    "FleetMemoryStore",
+    "FleetRecall",
+    "fleet_tools",
+    "memory_tools",
+]
 
 DEFAULT_PREFIX = "aqe/lionagi/items"
 PARTITION = "lionagi"
