@@ -300,9 +300,10 @@ def _restored(
     parse_model: iModel | None,
 ) -> Branch:
     state = part["branch"]
-    branch = Branch.from_dict(
-        {**state, "memory": memory}, chat_model=chat_model, parse_model=parse_model
-    )
+    live: dict[str, Any] = {"memory": memory}
+    live |= {} if chat_model is None else {"chat_model": chat_model}
+    live |= {} if parse_model is None else {"parse_model": parse_model}
+    branch = Branch.from_dict({**state, **live})
     if "system" in state:
         # LionAGI restores it as any message, and would not show it to the model.
         system: Any = branch.messages[UUID(state["system"]["id"])]
