@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.results import Course, RowResult, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
     from lionagi_qe.bench.arena import Arena
     from lionagi_qe.bench.contender import Contender
@@ -68,18 +68,30 @@ async def measure(
     fit = [contender for contender in contenders if contender.offers(row.call)]
     numbers = {contender.name: itertools.count() for contender in fit}
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in fit}
-    for contender in fit:
-        say(f"{row.title}: {contender.name} warms up")
-        warm_up = min(_WARM_UP, effort.seconds)
-        await _sample(row, contender, load, numbers[contender.name], warm_up)
-    for at in range(1, effort.rounds + 1):
+    with _without_old_objects():
         for contender in fit:
-            say(f"{row.title}: {contender.name}, round {at} of {effort.rounds}")
-            sample = await _sample(row, contender, load, numbers[contender.name], effort.seconds)
-            samples[contender.name].append(sample)
+            say(f"{row.title}: {contender.name} warms up")
+            warm_up = min(_WARM_UP, effort.seconds)
+            await _sample(row, contender, load, numbers[contender.name], warm_up)
+        for at in range(1, effort.rounds + 1):
+            for contender in fit:
+                say(f"{row.title}: {contender.name}, round {at} of {effort.rounds}")
+                done = await _sample(row, contender, load, numbers[contender.name], effort.seconds)
+                samples[contender.name].append(done)
     return RowResult(
         row, [Course(contender.name, contender.kind, samples[contender.name]) for contender in fit]
     )
+
+
+@contextmanager
+def _without_old_objects() -> Generator[None]:
+    """Keep what the program holds already out of garbage collections meanwhile."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def _sample(
