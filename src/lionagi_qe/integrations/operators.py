@@ -1,0 +1,56 @@
+"""LangGraph's search filters: equality, and the operators $eq, $ne, $gt, $gte, $lt and $lte."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ORDER: dict[str, Callable[[float, float], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
+
+def matches_filter(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether an item's value has every field as the filter wants it.
+
+    ValueError for an operator that LangGraph does not know.
+    """
+    return all(_matches(value.get(name), want) for name, want in wanted.items())
+
+
+def _matches(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON data
+    if isinstance(wanted, dict):
+        fields: dict[str, Any] = wanted
+        if any(name.startswith("$") for name in fields):
+            return all(_applies(found, name, operand) for name, operand in fields.items())
+        return isinstance(found, dict) and matches_filter(found, fields)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(wanted, list | tuple):
+        items: list[Any] = list(wanted)  # pyright: ignore[reportUnknownArgumentType]
+        return (
+            isinstance(found, list)
+            and len(found) == len(items)  # pyright: ignore[reportUnknownArgumentType]
+            and all(map(_matches, found, items))  # pyright: ignore[reportUnknownArgumentType]
+        )
+    return found == wanted
+
+
+def _applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSON data
+    if name == "$eq":
+        return found == operand
+    if name == "$ne":
+        return found != operand
+    if name not in _ORDER:
+        raise ValueError(
+            f"filter operator {name!r}: known are $eq, $ne, {', '.join(sorted(_ORDER))}"
+        )
+    try:
+        return _ORDER[name](float(found), float(operand))
+    except (TypeError, ValueError):
+        # Missing, or no number: it is neither greater nor less.
+        return False
