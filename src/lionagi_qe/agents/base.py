@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lionagi_qe.agents.past import Past
+
 if TYPE_CHECKING:
     from lionagi_qe.agents.environment import Environment
     from lionagi_qe.agents.metric import Metric, Source
@@ -61,6 +63,7 @@ class Examination:
         settings: limits and gate of this run.
         findings: of the agents that ran before, by name.
         progress: to be told what goes on.
+        past: what earlier runs left.
         deadline: by ``time.monotonic``, when the agent has to be done; None for no limit.
     """
 
@@ -69,6 +72,7 @@ class Examination:
     settings: Settings
     findings: Mapping[str, Findings]
     progress: Progress
+    past: Past = field(default_factory=Past)
     deadline: float | None = None
 
     def seconds(self, most: float) -> float:

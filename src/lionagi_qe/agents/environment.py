@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import time
@@ -24,7 +23,9 @@ from platformdirs import user_cache_path
 
 from lionagi_qe.agents.built_files import adopt_built_files, build_inputs, set_aside_sources
 from lionagi_qe.agents.installer import Installer
+from lionagi_qe.agents.interpreter import probe
 from lionagi_qe.agents.layout import Layout, layout_of
+from lionagi_qe.agents.overlay import overlay_of
 from lionagi_qe.agents.process import allowed_environment
 from lionagi_qe.agents.requirements import (
     Requirements,
@@ -35,7 +36,7 @@ from lionagi_qe.agents.requirements import (
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from lionagi_qe.agents.workspace import Workspace
@@ -44,18 +45,6 @@ TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parent / "inject"
 # Raise when environments are built differently, so that old ones are not used.
 _RECIPE = "1"
-_PROBE = """
-import json, sys, importlib
-found = {}
-for name in ("pytest", "coverage"):
-    try:
-        found[name] = getattr(importlib.import_module(name), "__version__", "unknown")
-    except ImportError:
-        found[name] = None
-print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tools": found,
-                  "tag": "%s-%d%d" % ((sys.implementation.name,) + sys.version_info[:2])}))
-"""
-_PROBE_TIMEOUT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +55,7 @@ class Environment:
         python: the interpreter.
         version: of Python.
         layout: where the project's code is in the workspace.
-        overlay: a directory of tools for the end of ``sys.path``, or None if they are installed.
+        overlays: directories of tools for the end of ``sys.path``.
         origin: how it came to be, for people.
         changeable: it is ours, so that tools may write into it.
         notes: what a reader should know.
@@ -75,7 +64,7 @@ class Environment:
     python: Path
     version: str
     layout: Layout
-    overlay: Path | None
+    overlays: tuple[Path, ...]
     origin: str
     changeable: bool
     notes: tuple[str, ...] = ()
@@ -93,8 +82,8 @@ class Environment:
 
         """
         launcher = [str(self.python), str(INJECTED / "aqe_launch.py")]
-        overlay = "" if self.overlay is None else str(self.overlay)
-        return [*launcher, record, overlay, rcfile, module, *arguments]
+        overlays = os.pathsep.join(map(str, self.overlays))
+        return [*launcher, record, overlays, rcfile, module, *arguments]
 
     def variables(self, workspace: Workspace, extra: Iterable[str] = ()) -> dict[str, str]:
         """Return all that the project's code sees of the environment; see ``process``."""
@@ -117,6 +106,14 @@ class Environment:
         if self.changeable:
             adopt_built_files(self.python.parent.parent, workspace.source)
         return replace(self, layout=layout_of(workspace.source))
+
+    async def with_tools(
+        self, tools: Sequence[str], workspace: Workspace, tell: Callable[[str], None]
+    ) -> Environment:
+        """Return this environment with more tools behind its packages; see ``overlay_of``."""
+        tag = probe(self.python)["tag"]
+        overlay = await overlay_of(tools, self.python, tag, workspace, tell)
+        return replace(self, overlays=(*self.overlays, overlay))
 
 
 async def prepare(
@@ -188,7 +185,7 @@ async def _cached(
         directory / "bin" / "python",
         built["version"],
         layout_of(workspace.source),
-        overlay=None,
+        overlays=(),
         origin=f"{origin}; test requirements: {requirements.origin}",
         changeable=True,
         notes=tuple(built["notes"]),
@@ -289,60 +286,13 @@ async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]
     """Use the user's interpreter as it is, with the tools that it lacks behind its packages."""
     found = probe(python)
     missing = [tool for tool in TOOLS if found["tools"][tool.split(">")[0]] is None]
-    overlay = await _overlay(workspace, python, found["tag"], tell) if missing else None
+    overlays = (await overlay_of(TOOLS, python, found["tag"], workspace, tell),) if missing else ()
     tools = f"; {' and '.join(tool.split('>')[0] for tool in missing)} injected" if missing else ""
     return Environment(
         python,
         found["version"],
         layout_of(workspace.source),
-        overlay,
+        overlays,
         origin=f"given: {python}, left as it is{tools}",
         changeable=False,
     )
-
-
-async def _overlay(
-    workspace: Workspace, python: Path, tag: str, tell: Callable[[str], None]
-) -> Path:
-    """Return a directory with the tools for interpreters like this one."""
-    cache = user_cache_path("aqe", appauthor=False) / "tools"
-    key = hashlib.sha256(" ".join([_RECIPE, *TOOLS, sysconfig.get_platform()]).encode())
-    target = cache / f"{tag}-{key.hexdigest()[:12]}"
-    if target.is_dir():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    draft = cache / uuid.uuid4().hex
-    installer = Installer.find()
-    tell(f"installing tools for {tag} with {installer.name} {installer.version}")
-    try:
-        await installer.install(python, TOOLS, workspace, target=draft)
-        if not target.is_dir():
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
-
-
-def probe(python: Path) -> dict[str, Any]:
-    """Ask an interpreter for its version and which tools it has.
-
-    Raises:
-        ProjectError: it is no Python that runs.
-
-    """
-    env = {**allowed_environment(), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        answer = subprocess.run(  # noqa: S603 - the interpreter that the user names
-            [str(python), "-c", _PROBE],
-            capture_output=True,
-            check=True,
-            env=env,
-            timeout=_PROBE_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
-        return json.loads(answer.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise ProjectError(
-            f"{python}: no Python interpreter that runs ({error}); "
-            "name one, for example --python .venv/bin/python"
-        ) from error

@@ -37,6 +37,7 @@ class Test:
         message: why it did not pass.
         subtests: outcome -> how many.
         missing: the module it could not import.
+        attempts: the outcome of each time that it ran; more than one if a plugin repeats it.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Test:
     message: str = ""
     subtests: Counter[str] = field(default_factory=Counter[str])
     missing: str | None = None
+    attempts: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)
@@ -76,6 +78,8 @@ class Recording:
     collected: bool = False
     exit: int | None = None
     internal_error: str | None = None
+    # Of the test that runs, before it began.
+    _failed_subtests: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Recording:
@@ -142,10 +146,20 @@ class Recording:
         match event["event"]:
             case "start":
                 self.running = event["id"]
+                self._failed_subtests = self._subtests_failed(event["id"])
             case "report":
                 self._take_report(self.tests.setdefault(event["id"], Test(event["id"])), event)
             case _:
                 self.running = None
+                self._take_attempt(event["id"])
+
+    def _subtests_failed(self, test: str) -> int:
+        return self.tests[test].subtests["failed"] if test in self.tests else 0
+
+    def _take_attempt(self, name: str) -> None:
+        test = self.tests.setdefault(name, Test(name))
+        failed = self._subtests_failed(name) > self._failed_subtests
+        test.attempts.append("failed" if test.outcome == "passed" and failed else test.outcome)
 
     def _take_report(self, test: Test, event: dict[str, Any]) -> None:
         if event["subtest"] is not None:
@@ -153,6 +167,9 @@ class Recording:
             if event["outcome"] == "failed":
                 test.message += f"{event['subtest']}\n{event['text']}\n"
             return
+        if event["outcome"] == "rerun":
+            # pytest-rerunfailures hides a failure and tries again.
+            test.attempts.append("failed")
         if event["when"] == "setup":
             # A plugin may run a test again; its last attempt counts.
             test.outcome, test.seconds, test.message = "not_run", 0.0, ""
@@ -168,7 +185,9 @@ class Recording:
             if test.outcome == "passed" and test.subtests["failed"]:
                 test.outcome = "failed"
         if self.running is not None and self.exit is None:
-            self.tests.setdefault(self.running, Test(self.running)).outcome = "interrupted"
+            test = self.tests.setdefault(self.running, Test(self.running))
+            test.outcome = "interrupted"
+            test.attempts.append("interrupted")
 
 
 def _outcome_of(event: dict[str, Any]) -> str | None:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from lionagi_qe.agents import process
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage_settings import write_rcfile
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.pytest_options import Addopts, addopts_of, unknown_options
-from lionagi_qe.agents.recording import Recording
+from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,20 +16,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Examination, Progress
     from lionagi_qe.agents.metric import Metric
-    from lionagi_qe.agents.process import Completed
-
-_USAGE_ERROR = 4
-_LAST_LINES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """One call of pytest and what came of it."""
-
-    completed: Completed
-    recording: Recording
-    command: str
-    addopts: Addopts
+    from lionagi_qe.agents.pytest_session import Session
 
 
 class TestExecutor(Agent):
@@ -60,11 +42,20 @@ class TestExecutor(Agent):
 
     async def examine(self, examination: Examination) -> Findings:
         """Run pytest; see Recording for what is counted."""
-        session = await _run_pytest(examination)
+        workspace = examination.workspace
+        record = workspace.artifacts / "pytest.jsonl"
+        session = await run_pytest(
+            examination,
+            record,
+            rcfile=write_rcfile(workspace, examination.environment),
+            arguments=["--continue-on-collection-errors"],
+            timeout=examination.seconds(examination.settings.timeout),
+            watch=_Follower(record, examination.progress).look,
+        )
         recording = session.recording
         source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
-        missing = _missing_packages(examination, recording)
-        reason = _why_not_measured(session, missing)
+        missing = missing_packages(examination, recording)
+        reason = why_not_measured(session, missing)
         return Findings(
             self.name,
             tuple(self._metrics(source, session, reason)),
@@ -81,7 +72,7 @@ class TestExecutor(Agent):
             notes=tuple(_notes(session)),
         )
 
-    def _metrics(self, source: Source, session: _Session, reason: str | None) -> list[Metric]:
+    def _metrics(self, source: Source, session: Session, reason: str | None) -> list[Metric]:
         if reason is not None:
             return [source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()]
         recording = session.recording
@@ -98,35 +89,6 @@ class TestExecutor(Agent):
             if name not in values:
                 values[name] = (subtests if kind == "subtests" else counts)[outcome]
         return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
-
-
-async def _run_pytest(examination: Examination) -> _Session:
-    """Run pytest; once more without options that no plugin here knows."""
-    addopts = addopts_of(examination.workspace.source)
-    session = await _run_once(examination, addopts)
-    unknown = unknown_options(session.completed.output)
-    if session.completed.exit_code == _USAGE_ERROR and unknown and session.recording.pytest is None:
-        session = await _run_once(examination, addopts.without(unknown))
-    return session
-
-
-async def _run_once(examination: Examination, addopts: Addopts) -> _Session:
-    workspace, environment = examination.workspace, examination.environment
-    record = workspace.artifacts / "pytest.jsonl"
-    record.unlink(missing_ok=True)
-    rcfile = write_rcfile(workspace, environment)
-    arguments = ["-p", "aqe_recorder", "--continue-on-collection-errors", *addopts.arguments]
-    command = environment.command("pytest", *arguments, record=str(record), rcfile=str(rcfile))
-    completed = await process.run(
-        command,
-        cwd=workspace.source,
-        env=environment.variables(workspace, examination.settings.pass_env),
-        log=workspace.artifacts / "pytest.log",
-        timeout=examination.seconds(examination.settings.timeout),
-        watch=_Follower(record, examination.progress).look,
-    )
-    shown = shlex.join(["python", "-m", "coverage", "run", "--branch", "-m", "pytest", *arguments])
-    return _Session(completed, Recording.read(record), shown, addopts)
 
 
 class _Follower:
@@ -159,54 +121,7 @@ class _Follower:
             self._progress(Step(TestExecutor.name, "running tests", done, self._total))
 
 
-def _missing_packages(examination: Examination, recording: Recording) -> dict[str, list[str]]:
-    """Return package -> files or tests that can't be imported without it.
-
-    A missing module of the project itself is a defect, and stays one.
-    """
-    own = examination.environment.layout.names | _own_names(examination.workspace.source)
-    missing: dict[str, list[str]] = {}
-    where = dict(recording.missing)
-    where |= {test.id: test.missing for test in recording.tests.values() if test.missing}
-    for place, module in where.items():
-        name = module.partition(".")[0]
-        if name in own or name in sys.stdlib_module_names:
-            continue
-        missing.setdefault(name, []).append(place)
-        test = recording.tests.get(place)
-        if test is not None:
-            test.outcome = "unimportable"
-    return missing
-
-
-def _own_names(source: Path) -> set[str]:
-    """Return the names that modules of the tests themselves may have."""
-    return {path.stem for path in source.rglob("*.py")} | {
-        path.name for path in source.rglob("*") if path.is_dir()
-    }
-
-
-def _why_not_measured(session: _Session, missing: Mapping[str, list[str]]) -> str | None:
-    recording, completed = session.recording, session.completed
-    if missing:
-        packages = ", ".join(sorted(missing))
-        place = next(iter(missing.values()))[0]
-        return (
-            f"{place} needs the module {packages}, which is not installed; declare it among the "
-            "project's test requirements, or name an environment that has it with --python"
-        )
-    nothing_ran = all(test.outcome == "not_run" for test in recording.tests.values())
-    if not (recording.internal_error is not None and nothing_ran):
-        if recording.tests or recording.uncollectable:
-            return None
-        if recording.collected and recording.exit is not None:
-            return "pytest collected no tests; check testpaths and that files are named test_*.py"
-    said = (recording.internal_error or completed.output).strip().splitlines()
-    last = " / ".join(line.strip() for line in said[-_LAST_LINES:])
-    return f"pytest {completed.how} before it had collected the tests: {last or 'it said nothing'}"
-
-
-def _notes(session: _Session) -> list[str]:
+def _notes(session: Session) -> list[str]:
     notes: list[str] = []
     recording = session.recording
     if session.addopts.dropped:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from platformdirs import user_state_path
+from rich.console import Console
 
 from lionagi_qe.agents.settings import read_pyproject, settings_of
-from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.errors import ProjectError
 from lionagi_qe.fleet import run as fleet
+from lionagi_qe.fleet.report import console as console_report
+from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.persistence.connect import URL_VARIABLE, redact
 
 if TYPE_CHECKING:
@@ -119,6 +122,19 @@ def carry_out(request: Request, *, quiet: bool) -> Outcome:
     """Run the fleet, with progress on stderr."""
     with showing(quiet=quiet) as progress:
         return asyncio.run(_until_told(fleet.run(request, progress)))
+
+
+def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
+    """Print the report, and an error if the results are not kept; return the exit code."""
+    if outcome.unkept is not None:
+        code = Exit.INFRASTRUCTURE
+    if as_document:
+        click.echo(as_json(outcome, code))
+    else:
+        console_report.write(outcome, Console(emoji=False))
+    if outcome.unkept is not None:
+        click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
+    return code
 
 
 def exit_code_of_run(outcome: Outcome) -> Exit:

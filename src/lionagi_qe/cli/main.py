@@ -28,6 +28,7 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
+        "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),

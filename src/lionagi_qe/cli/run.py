@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from lionagi_qe.agents.baseline import as_baseline
 from lionagi_qe.agents.finding import of_details
@@ -17,9 +16,8 @@ from lionagi_qe.cli.examination import (
     exit_code_of_run,
     project_options,
     request_of,
+    tell,
 )
-from lionagi_qe.cli.exits import explain
-from lionagi_qe.fleet.report import console as console_report
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -129,13 +127,7 @@ def run(  # noqa: PLR0913 - a command's options
         file.write_bytes(_FORMS[form](outcome, code))
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
-    if as_document:
-        click.echo(as_json(outcome, code))
-    else:
-        console_report.write(outcome, Console(emoji=False))
-    if outcome.unkept is not None:
-        click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
-    return code
+    return tell(outcome, code, as_document=as_document)
 
 
 def _agents(wanted: str | None, budget: float | None) -> list[str]:

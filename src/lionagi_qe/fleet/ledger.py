@@ -2,7 +2,8 @@
 
 ``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
 of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
-``aqe/agents/<project>/<agent>`` how long an agent took in the last runs.
+``aqe/agents/<project>/<agent>`` how long an agent took in the last runs. A test that was once
+named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.past import Past
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
 from lionagi_qe.persistence import Item
@@ -71,6 +73,7 @@ class Ledger:
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
         self._agents = f"aqe/agents/{name}"
+        self._flaky = f"aqe/flaky/{name}"
 
     async def expected_seconds(self) -> dict[str, float]:
         """Return agent -> median wall time of its last runs, for those that have run."""
@@ -78,6 +81,14 @@ class Ledger:
             entry.value["agent"]: median(entry.value["seconds"])
             async for entry in self._memory.scan(f"{self._agents}/")
         }
+
+    async def past(self) -> Past:
+        """Return what the agents of the next run want to know of earlier ones."""
+        flaky = {
+            entry.value["id"]: entry.value["hunts"]
+            async for entry in self._memory.scan(f"{self._flaky}/")
+        }
+        return Past(flaky)
 
     async def record(
         self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
@@ -93,6 +104,7 @@ class Ledger:
 
         """
         await asyncio.gather(*(self._add_seconds(*each) for each in seconds.items()))
+        await self._add_hunt(run, findings)
         previous = await self._memory.retrieve(f"{self._runs}/latest")
         await self._store_metrics(run, findings)
         tests = _tests_of(findings)
@@ -116,6 +128,28 @@ class Ledger:
             return {"agent": agent, "seconds": [*past, round(seconds, 3)][-KEPT_DURATIONS:]}
 
         await self._memory.update(f"{self._agents}/{agent}", extended)
+
+    async def _add_hunt(self, run: str, findings: Mapping[str, Findings]) -> None:
+        """Add what a hunt found of tests that it named, or that an earlier one did."""
+        hunter = findings.get("flaky-test-hunter")
+        if hunter is None or not hunter.details:
+            return
+        causes = {test["id"]: test["cause"] for test in hunter.details["flaky"]}
+        known = (await self.past()).flaky
+        for test, counts in hunter.details["runs"].items():
+            if test not in causes and test not in known:
+                continue
+            hunt = {"run": run, "cause": causes.get(test), **counts}
+
+            def extended(
+                value: dict[str, Any] | None,
+                test: str = test,
+                hunt: dict[str, Any] = hunt,
+            ) -> dict[str, Any]:
+                hunts = [] if value is None else value["hunts"]
+                return {"id": test, "hunts": [*hunts, hunt][-KEPT_RECORDS:]}
+
+            await self._memory.update(f"{self._flaky}/{segment(test)}", extended)
 
     async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
         await self._memory.store_many(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.coverage_analyzer import CoverageAnalyzer
+from lionagi_qe.agents.flaky_test_hunter import FlakyTestHunter
 from lionagi_qe.agents.quality_gate import QualityGate
 from lionagi_qe.agents.static_analyzer import StaticAnalyzer
 from lionagi_qe.agents.test_executor import TestExecutor
@@ -20,6 +21,7 @@ AGENTS: tuple[type[Agent], ...] = (
     TestExecutor,
     CoverageAnalyzer,
     StaticAnalyzer,
+    FlakyTestHunter,
     QualityGate,
 )
 # Those that take about as long as the tests themselves.

@@ -131,7 +131,9 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 request.python,
                 lambda text: progress(Step("fleet", text)),
             )
-            examination = Examination(workspace, environment, settings, {}, progress)
+            examination = Examination(
+                workspace, environment, settings, {}, progress, await ledger.past()
+            )
             examined = await examine(agents, examination, budget)
             run_id = new_run_id()
             findings = {agent.name: examined.findings[agent.name] for agent in agents}

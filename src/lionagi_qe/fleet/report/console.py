@@ -8,14 +8,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lionagi_qe.agents.finding import of_details
+from lionagi_qe.fleet.report import sections
+from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.fleet.run import Outcome
 
@@ -43,8 +43,8 @@ def write(outcome: Outcome, console: Console) -> None:
     gaps = outcome.detail("coverage-analyzer", "gaps")
     if gaps:
         shown = gaps[:_MOST_LISTED]
-        source = outcome.metric("gaps")
-        tools = "" if source is None else f"  {_source(source)}"
+        measured = outcome.metric("gaps")
+        tools = "" if measured is None else f"  {source(measured)}"
         title = f"[bold]largest coverage gaps[/], {len(shown)} of {len(gaps)}{tools}"
         _print(console, ["", title])
         if console.is_terminal:
@@ -53,7 +53,13 @@ def write(outcome: Outcome, console: Console) -> None:
             _print(console, _gap_lines(shown))
     _print(
         console,
-        (*_static(outcome), *_comparison(outcome), *_gate(outcome), *_left_out(outcome)),
+        (
+            *sections.static(outcome),
+            *sections.flaky(outcome),
+            *_comparison(outcome),
+            *_gate(outcome),
+            *_left_out(outcome),
+        ),
     )
 
 
@@ -78,14 +84,14 @@ def _tests(outcome: Outcome) -> Iterator[str]:
         return
     first = outcome.metric("tests_collected")
     if first is None or not first.measured:
-        yield f"tests     {_not_measured(first)}"
+        yield f"tests     {not_measured(first)}"
         return
     counts = _counts(outcome, _COUNTS, "tests_")
     subtests = _counts(outcome, _SUBTESTS, "subtests_")
     aside = f" (subtests apart: {subtests})" if subtests else ""
     seconds = outcome.metric("test_seconds")
     took = f" in {seconds.value:.2f} s" if seconds is not None and seconds.measured else ""
-    yield f"tests     {counts}{aside}{took}  {_source(first)}"
+    yield f"tests     {counts}{aside}{took}  {source(first)}"
     for test in outcome.detail("test-executor", "tests"):
         if test["outcome"] in {"failed", "error", "interrupted"}:
             yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
@@ -119,22 +125,11 @@ def _coverage(outcome: Outcome) -> Iterator[str]:
     ):
         share = outcome.metric(name)
         if share is None or not share.measured:
-            yield f"{label:<9} {_not_measured(share)}"
+            yield f"{label:<9} {not_measured(share)}"
             continue
         of = [outcome.metric(part) for part in (covered, total)]
         counts = " of ".join(str(metric.value) for metric in of if metric is not None)
-        yield f"{label:<9} {share.value:.2f} % ({counts})  {_source(share)}"
-
-
-def _source(metric: Metric) -> str:
-    tools = zip(metric.tool.split(" + "), str(metric.version).split(" + "), strict=True)
-    named = ", ".join(f"{tool} {version}" for tool, version in tools)
-    return f"[dim]\\[{escape(named)}][/]"
-
-
-def _not_measured(metric: Metric | None) -> str:
-    reason = "no agent states it" if metric is None else str(metric.reason)
-    return f"[yellow]not measured[/]: {escape(reason)}"
+        yield f"{label:<9} {share.value:.2f} % ({counts})  {source(share)}"
 
 
 def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
@@ -174,34 +169,8 @@ def _complexity(gap: Mapping[str, Any]) -> str:
     return "-" if gap["complexity"] is None else str(gap["complexity"])
 
 
-def _static(outcome: Outcome) -> Iterator[str]:
-    if "static-analyzer" not in outcome.findings:
-        return
-    yield ""
-    for label, name in (
-        ("tangled", "complex_functions"),
-        ("security", "security_findings"),
-        ("secrets", "secrets"),
-    ):
-        metric = outcome.metric(name)
-        if metric is None or not metric.measured:
-            yield f"{label:<9} {_not_measured(metric)}"
-        else:
-            yield f"{label:<9} {metric.value} {metric.unit}  {_source(metric)}"
-    found = of_details(outcome.findings["static-analyzer"].details)
-    new = [finding for finding in found if not finding.known and finding.level != "note"]
-    for finding in new[:_MOST_LISTED]:
-        place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
-        yield f"  {escape(place)} {escape(finding.rule)}: {escape(finding.message)}"
-    if len(new) > _MOST_LISTED:
-        yield f"  and {len(new) - _MOST_LISTED} more: --report sarif=FILE or json=FILE"
-    known = sum(finding.known for finding in found)
-    if known:
-        yield f"  {known} known by the project's baseline"
-
-
 def _left_out(outcome: Outcome) -> Iterator[str]:
-    if outcome.left_out:
+    if outcome.left_out and "quality-gate" in outcome.findings:
         names = ", ".join(outcome.left_out)
         yield f"[dim]not run: {names}; with --agents NAMES, or all under --budget 120s[/]"
 
@@ -211,6 +180,8 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
     yield ""
     if outcome.unkept is not None:
         yield "[bold red]not kept[/]: the memory failed, so there is nothing to compare with"
+        return
+    if "test-executor" not in outcome.findings:
         return
     if comparison is None:
         yield "[dim]no earlier run to compare with[/]"

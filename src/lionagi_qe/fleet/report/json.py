@@ -44,6 +44,8 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
             for findings in outcome.findings.values()
             for finding in findings.details.get("findings", [])
         ],
+        "flaky": outcome.detail("flaky-test-hunter", "flaky"),
+        "not_idempotent": outcome.detail("flaky-test-hunter", "not_idempotent"),
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,

@@ -1,0 +1,81 @@
+"""What each of the agents beside tests and coverage adds to the report on the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from lionagi_qe.agents.finding import of_details
+from lionagi_qe.fleet.report.figures import not_measured, source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lionagi_qe.fleet.run import Outcome
+
+_MOST_LISTED = 10
+
+
+def static(outcome: Outcome) -> Iterator[str]:
+    """Yield what reading the code found."""
+    if "static-analyzer" not in outcome.findings:
+        return
+    yield ""
+    for label, name in (
+        ("tangled", "complex_functions"),
+        ("security", "security_findings"),
+        ("secrets", "secrets"),
+    ):
+        yield _figure(outcome, label, name)
+    found = of_details(outcome.findings["static-analyzer"].details)
+    new = [finding for finding in found if not finding.known and finding.level != "note"]
+    for finding in new[:_MOST_LISTED]:
+        place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
+        yield f"  {escape(place)} {escape(finding.rule)}: {escape(finding.message)}"
+    if len(new) > _MOST_LISTED:
+        yield f"  and {len(new) - _MOST_LISTED} more: --report sarif=FILE or json=FILE"
+    known = sum(finding.known for finding in found)
+    if known:
+        yield f"  {known} known by the project's baseline"
+
+
+def flaky(outcome: Outcome) -> Iterator[str]:
+    """Yield the flaky tests, each with its interval, cause and history."""
+    if "flaky-test-hunter" not in outcome.findings:
+        return
+    yield ""
+    yield _figure(outcome, "flaky", "flaky_tests")
+    for test in outcome.detail("flaky-test-hunter", "flaky"):
+        yield f"  [yellow]{test['cause']:<11}[/]{escape(test['id'])}"
+        interval = f"{100 * test['low']:.1f} to {100 * test['high']:.1f} %"
+        sure = "" if test["confirmed"] else ", seen once"
+        yield (
+            f"             {escape(test['evidence'])}{sure}; failed {test['failures']} of "
+            f"{test['runs']} runs ({interval})"
+        )
+        if test["past"]:
+            past = test["past"]
+            yield (
+                f"             named by {past['named']} of {past['hunts']} earlier hunts; "
+                f"{past['failures']} of {past['runs']} runs failed then"
+            )
+    for test in outcome.detail("flaky-test-hunter", "not_idempotent"):
+        yield f"  [dim]fails when repeated in one process[/]  {escape(test)}"
+    sessions, limit = outcome.metric("flaky_sessions"), outcome.metric("flaky_rate_limit")
+    if sessions is not None and sessions.measured and limit is not None and limit.measured:
+        yield (
+            f"  {sessions.value} sessions; a test not named here fails in at most "
+            f"{limit.value:g} % of runs like these, by 95 % confidence"
+        )
+
+
+def _figure(outcome: Outcome, label: str, name: str) -> str:
+    metric = outcome.metric(name)
+    if metric is None or not metric.measured:
+        return f"{label:<9} {not_measured(metric)}"
+    return f"{label:<9} {_number(metric.value)} {metric.unit}  {source(metric)}"
+
+
+def _number(value: Any) -> str:  # noqa: ANN401 - JSON data
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,113 @@
+"""The hunter names flaky tests with their causes, and no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e import flaky_project
+from tests.e2e.conftest import checksum
+
+from lionagi_qe import open_memory
+from lionagi_qe.agents.proportion import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Aqe = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.slow
+async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
+    aqe: Aqe, project: Write, tmp_path: Path
+) -> None:
+    root, url = project(flaky_project.files()), f"sqlite:///{tmp_path / 'team.db'}"
+    before = checksum(root)
+    quarantine = tmp_path / "flaky.txt"
+
+    answer = aqe("flaky", root, "--memory", url, "--json", "--quarantine", quarantine)
+
+    assert checksum(root) == before
+    found = {test["id"]: test for test in answer.document["flaky"]}
+    # What fails one time in twenty may not fail here; what a condition brings about must.
+    assert flaky_project.CERTAIN <= found.keys() <= flaky_project.FLAKY
+    assert found[flaky_project.ORDER]["cause"] == "order"
+    assert found[flaky_project.TIME]["cause"] == "time"
+    assert found[flaky_project.LEAK]["cause"] == "leak"
+    for test in set(flaky_project.RANDOM.values()) & found.keys():
+        assert found[test]["cause"] == "randomness"
+    for test in found.values():
+        assert 0 <= test["low"] <= test["failures"] / test["runs"] <= test["high"] <= 1
+        assert test["runs"] > 10
+    assert answer.value("flaky_tests") == len(found)
+    assert answer.value("flaky_rate_limit") < 50
+    assert answer.exit_code == 1
+    listed = {line.split("  # ")[0] for line in quarantine.read_text().splitlines()[1:]}
+    assert listed == found.keys()
+    async with open_memory(url) as memory:
+        kept = [entry.value async for entry in memory.scan("aqe/flaky/shop/")]
+    assert {entry["id"] for entry in kept} == found.keys()
+
+
+def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> None:
+    tests = """
+        import shop
+
+        def test_opens_once():
+            shop.open_doors()
+
+        def test_stable():
+            pass
+    """
+    shop = """
+        OPEN = []
+
+        def open_doors():
+            assert not OPEN
+            OPEN.append(True)
+    """
+    answer = aqe(
+        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "15s", "--json"
+    )
+
+    assert answer.document["not_idempotent"] == ["test_shop.py::test_opens_once"]
+    assert answer.document["flaky"] == []
+    assert answer.exit_code == 0
+
+
+def test_a_project_whose_tests_can_not_run_is_not_measured(aqe: Aqe, project: Write) -> None:
+    root = project({"test_a.py": "import frobnicate\ndef test_a(): pass\n"})
+    answer = aqe("flaky", root, "--budget", "10s", "--json")
+
+    assert "frobnicate" in answer.reason("flaky_tests")
+    assert answer.exit_code == 4
+
+
+def test_failures_in_quarantine_do_not_fail_the_gate(
+    examine: Callable[..., Answer], project: Write
+) -> None:
+    files = {
+        "test_a.py": "def test_a(): assert False\ndef test_b(): pass\n",
+        "pyproject.toml": '[tool.aqe]\nquarantine = "flaky.txt"\n',
+        "flaky.txt": "test_a.py::test_a  # order: fails with reversed order\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.exit_code == 0
+    assert "failing in quarantine: test_a.py::test_a" in answer.document["gate"][0]["detail"]
+    (project(files) / "flaky.txt").write_text("# none\n")
+    assert examine(project({})).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "trials", "low", "high"),
+    [(0, 0, 0, 1), (0, 10, 0, 0.2775), (10, 10, 0.7225, 1), (5, 10, 0.2366, 0.7634)],
+)
+def test_intervals_are_those_of_wilson(count: int, trials: int, low: float, high: float) -> None:
+    assert wilson(count, trials) == pytest.approx((low, high), abs=5e-5)
