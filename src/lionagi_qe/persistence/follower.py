@@ -115,7 +115,7 @@ class Follower:
         if self._position is None:
             self._position = await self._begin()
         reading = await self._cache.begin()
-        page = await self._log.read(self._position, "", _PAGE, values=False)
+        page = await self._log.read(self._position, "", _PAGE, values=False, bury=False)
         owed, marks = set(self._owed), {r.key: r.revision for r in page.records}
         await self._cache.mark([*marks.items(), *((key, None) for key in owed)])
         self._owed -= owed

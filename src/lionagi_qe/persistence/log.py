@@ -79,11 +79,14 @@ class ChangeLog(Protocol):
         """Return the time in ms since 1970 by which entries expire."""
         ...
 
-    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+    async def read(
+        self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
+    ) -> LogPage:
         """Return changes of keys that start with ``prefix``, looking at up to ``limit``.
 
-        Of each key only the last change is there. Reading also turns what has expired into
-        tombstones. WatchTooOldError if deletions after ``position`` may have been forgotten.
+        Of each key only the last change is there. With ``bury``, what has expired becomes
+        tombstones, to be read next; without, nothing is written. WatchTooOldError if deletions
+        after ``position`` may have been forgotten.
         """
         ...
 

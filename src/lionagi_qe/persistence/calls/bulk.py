@@ -40,7 +40,7 @@ class BulkCalls(Calls):
         """Read the next entries in the order of their changes."""
         log = self._dispatcher.log
         return await self._dispatcher.perform(
-            lambda: log.read(position, prefix, limit, values=True),
+            lambda: log.read(position, prefix, limit, values=True, bury=False),
             self._deadline(None),
             repeat=True,
         )

@@ -114,7 +114,9 @@ class PostgresLog:
         """Parse it."""
         _Position.parse(position)
 
-    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+    async def read(
+        self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
+    ) -> LogPage:
         """Read a page of a round; an unfinished round goes on up to its own snapshot."""
         at = _Position.parse(position)
         async with self._backend.connection() as connection:
@@ -132,7 +134,7 @@ class PostgresLog:
         snapshot, moment, forgotten, due, *_ = rows[0]
         _check_age(at, snapshot, moment, forgotten)
         page = _page(at, snapshot, moment, rows, prefix, limit, values=values)
-        if due and (await self._backend.sweep(limit)).expired:
+        if due and bury and (await self._backend.sweep(limit)).expired:
             return replace(page, more=True)
         return page
 

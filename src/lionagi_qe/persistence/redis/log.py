@@ -78,12 +78,14 @@ class RedisLog:
             places.append(_Place(int(matched[1]), int(matched[2] or 0)))
         return places
 
-    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+    async def read(
+        self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
+    ) -> LogPage:
         """Read each shard's next changes, and put them one shard after the other."""
         places = self._parse(position)
 
         async def read(shard: int) -> _ShardPage:
-            return await self._read(shard, places[shard], prefix, limit, values=values)
+            return await self._read(shard, places[shard], prefix, limit, values=values, bury=bury)
 
         pages: list[_ShardPage] = await self._backend.on_all(read)
         records: list[LogRecord] = []
@@ -107,8 +109,8 @@ class RedisLog:
             places[shard] = page.place
         return LogPage(records, _text(places), any(page.more for page in pages))
 
-    async def _read(
-        self, shard: int, place: _Place, prefix: str, limit: int, *, values: bool
+    async def _read(  # noqa: PLR0913 - the read's own arguments
+        self, shard: int, place: _Place, prefix: str, limit: int, *, values: bool, bury: bool
     ) -> _ShardPage:
         status, *rest = await self._backend.run(
             scripts.LOG,
@@ -119,6 +121,7 @@ class RedisLog:
             max(1, limit // self._backend.shards.count),
             MAX_PAGE_BYTES // self._backend.shards.count,
             "1" if values else "",
+            "1" if bury else "",
             # It buries what has expired; to do so again after a lost answer does no harm.
             mutates=False,
         )

@@ -48,7 +48,9 @@ class SqliteLog:
         """Parse it."""
         _parse(position)
 
-    async def read(self, position: str, prefix: str, limit: int, *, values: bool) -> LogPage:
+    async def read(
+        self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
+    ) -> LogPage:
         """Read in order of revisions, after burying what is due."""
         after, known = _parse(position)
 
@@ -60,7 +62,7 @@ class SqliteLog:
             )
 
         page, due = await self._backend.read(read)
-        if due and (await self._backend.sweep(limit)).expired:
+        if due and bury and (await self._backend.sweep(limit)).expired:
             return LogPage(page.records, page.position, more=True)
         return page
 

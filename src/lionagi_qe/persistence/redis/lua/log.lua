@@ -1,8 +1,8 @@
 -- Reads what changed in a shard, in order of revisions. ARGV: P, revision after which, newest
--- forgotten one that need not be known, prefix of keys, limit, most bytes, "1" for values. Answers
--- {"lost" or "rewound" or "", revision read up to, "1" if there is more, key, revision, kind
--- (0 stored, 1 deleted, 2 expired), value with its header, ...}. With no revision: {newest, newest
--- forgotten, time in ms}.
+-- forgotten one that need not be known, prefix of keys, limit, most bytes, "1" for values, "1" to
+-- bury what has expired. Answers {"lost" or "rewound" or "", revision read up to, "1" if there is
+-- more, key, revision, kind (0 stored, 1 deleted, 2 expired), value with its header, ...}. With no
+-- revision: {newest, newest forgotten, time in ms}.
 
 local forgotten = tonumber(redis.call('GET', P .. ':f') or 0)
 if ARGV[2] == '' then
@@ -12,7 +12,7 @@ end
 local after, known, prefix = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local limit, room, values = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
 if forgotten > math.max(after, known) then return {'lost'} end
-bury_due(limit)
+if ARGV[8] == '1' then bury_due(limit) end
 local newest = tonumber(redis.call('GET', P .. ':n') or 0)
 if newest < after then return {'rewound'} end
 
