@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: PLE0604 - names, all of them
+__all__ = [
     "Entry",
     "Item",
     "Memory",
@@ -22,8 +22,8 @@ __all__ = [  # noqa: PLE0604 - names, all of them
     "SqliteMemory",
     "__version__",
     "open_memory",
-    *errors.__all__,
 ]
+__all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
