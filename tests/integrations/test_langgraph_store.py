@@ -87,7 +87,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("namespace", [(), ("a.b",), ("",), ("a", ""), (1,), ("langgraph",)])
     async def test_bad_namespaces_are_refused(self, store: BaseStore, namespace: Any) -> None:
-        with pytest.raises(ValueError, match="[Nn]amespace"):
+        with pytest.raises(ValueError, match=r"[Nn]amespace"):
             await store.aput(namespace, "a", {})
 
     async def test_search_covers_the_namespace_and_those_below(self, store: BaseStore) -> None:
@@ -317,25 +317,16 @@ class TestFleetStore(StoreContract):
         assert await other.alist_namespaces() == []
 
     async def test_bad_namespaces_are_refused_in_batches_too(self, store: FleetStore) -> None:
-        for op in (
-            GetOp(("a.b",), "k"),
-            PutOp((), "k", {}),
-            SearchOp(("",)),
-            PutOp(("a",), "k", {}),
-        ):
-            if op == PutOp(("a",), "k", {}):
-                assert await store.abatch([op]) == [None]
-                continue
+        for op in (GetOp(("a.b",), "k"), PutOp((), "k", {}), SearchOp(("",))):
             with pytest.raises(errors.InvalidArgumentError, match="namespace"):
                 await store.abatch([PutOp(("kept",), "k", {}), op])
-        assert await store.alist_namespaces() == [("a",)]
+        assert await store.alist_namespaces() == []
 
 
-@pytest.mark.parametrize("parameter", ["query", "index"])
-async def test_search_by_meaning_is_refused_by_name(sqlite_memory: Memory, parameter: str) -> None:
-    with pytest.raises(NotImplementedError, match=f"{parameter}: this store has no vectors"):
-        if parameter == "index":
-            FleetStore(sqlite_memory, index={"dims": 2})
+async def test_search_by_meaning_is_refused_by_name(sqlite_memory: Memory) -> None:
+    with pytest.raises(NotImplementedError, match="index: this store has no vectors"):
+        FleetStore(sqlite_memory, index={"dims": 2})
+    with pytest.raises(NotImplementedError, match="query: this store has no vectors"):
         await FleetStore(sqlite_memory).asearch(DOCS, query="what?")
 
 

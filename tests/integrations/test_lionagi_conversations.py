@@ -100,7 +100,9 @@ async def test_a_tool_that_is_not_handed_in_is_named(
     tools = memory_tools(sqlite_memory, "ann")
     async with await conversations.start("triage", make(tools=tools)):
         pass
-    with pytest.raises(errors.InvalidArgumentError, match="memory_search, memory_store; hand"):
+    with pytest.raises(
+        errors.InvalidArgumentError, match="memory_search, memory_store, memory_wait; hand"
+    ):
         await conversations.resume("triage", tools=tools[1:2])
     # And nobody holds it for that.
     async with await conversations.resume("triage", tools=tools):

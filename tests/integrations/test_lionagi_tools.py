@@ -161,6 +161,19 @@ class TestMemoryTools:
         output = await ask(memory_tools(sqlite_memory, "reviewer"), "memory_retrieve", key="a")
         assert error_of(output).startswith("MemoryClosedError")
 
+    async def test_waits_for_what_another_agent_stores(self, memory: Memory) -> None:
+        tools = memory_tools(memory, "reviewer")
+        begun = await ask(tools, "memory_wait", seconds=0.01)
+        assert begun["change"] is None
+        await memory.store("aqe/notes/other/plan", 0)
+        await memory.store("aqe/notes/reviewer/plan", 1)
+        told = await ask(tools, "memory_wait", pattern="p*", since=begun["cursor"])
+        assert told["change"]["key"] == "aqe/notes/reviewer/plan"
+        assert (told["change"]["kind"], told["change"]["value"]) == ("stored", 1)
+        again = await ask(tools, "memory_wait", seconds=0.01, since=told["cursor"])
+        assert again["change"] is None
+        assert error_of(await ask(tools, "memory_wait", since="nonsense"))
+
     @pytest.mark.parametrize("agent", ["", "a/b", "a\n"])
     async def test_an_agents_name_is_one_segment(self, sqlite_memory: Memory, agent: str) -> None:
         with pytest.raises((errors.InvalidKeyError, errors.InvalidArgumentError)):

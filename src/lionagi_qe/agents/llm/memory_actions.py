@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ NOTES = "aqe/notes"
 LONGEST_VALUE: Final = 20_000
 LONGEST_FOUND: Final = 2_000
 MOST_FOUND: Final = 100
+LONGEST_WAIT: Final = 600
 _GLOB = re.compile(r"[*?\[\\]")
 
 
@@ -44,6 +46,16 @@ class Search(Arguments):
         default="*", description="Which keys: * any text, ? one character, [abc] a set."
     )
     limit: int = Field(default=20, ge=1, le=MOST_FOUND, description="How many entries at most.")
+
+
+class Wait(Arguments):
+    """Arguments of memory_wait."""
+
+    pattern: str = Field(default="*", description="Which keys, as for memory_search.")
+    seconds: float = Field(default=30, gt=0, le=LONGEST_WAIT, description="How long at most.")
+    since: str | None = Field(
+        default=None, description="The cursor of the last answer, so that nothing is missed."
+    )
 
 
 def area_of(agent: str) -> str:
@@ -79,6 +91,13 @@ def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
             Search,
             scope.search,
         ),
+        Action(
+            "memory_wait",
+            f"Wait until an entry in {scope.prefix} is stored, deleted or expires; change: null "
+            "if none was in time.",
+            Wait,
+            scope.wait,
+        ),
     ]
 
 
@@ -86,6 +105,7 @@ class _Area:
     def __init__(self, memory: Memory, area: str) -> None:
         self._memory = memory
         self.prefix = ROOT if f"{area.rstrip('/')}/" == ROOT else f"{check_key(area)}/"
+        self._glob = _GLOB.sub(r"\\\g<0>", self.prefix)
 
     async def store(self, asked: Store) -> dict[str, Any]:
         key = self._full(asked.key)
@@ -105,11 +125,22 @@ class _Area:
         return {"found": True, **_shown(entry)}
 
     async def search(self, asked: Search) -> dict[str, Any]:
-        pattern = self._full(asked.pattern, _GLOB.sub(r"\\\g<0>", self.prefix))
+        pattern = self._full(asked.pattern, self._glob)
         # One more than asked for tells whether there is more.
         found = await self._memory.search(pattern, asked.limit + 1)
         entries = [_short(key, value) for key, value in list(found.items())[: asked.limit]]
         return {"entries": entries, "more": len(found) > asked.limit}
+
+    async def wait(self, asked: Wait) -> dict[str, Any]:
+        pattern = self._full(asked.pattern, self._glob)
+        async with self._memory.watch(pattern, asked.since) as watch:
+            try:
+                async with asyncio.timeout(asked.seconds):
+                    change = await anext(watch)
+            except TimeoutError:
+                return {"change": None, "cursor": watch.cursor}
+        told = _short(change.key, change.value) | {"kind": change.kind, "revision": change.revision}
+        return {"change": told, "cursor": change.cursor}
 
     def _full(self, key: str, prefix: str | None = None) -> str:
         """Return a key or pattern in full; InvalidArgumentError if it lies outside the area."""

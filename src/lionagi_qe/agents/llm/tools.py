@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def memory_tools(memory: Memory, agent: str) -> list[Tool]:
-    """Return memory_store, memory_retrieve and memory_search for a Branch.
+    """Return memory_store, memory_retrieve, memory_search and memory_wait for a Branch.
 
     They reach what lies under ``aqe/notes/<agent>/`` and nothing else. Errors come back as
     ``{"error": {"kind", "message"}}``, for the model to read and mend.
