@@ -33,6 +33,7 @@ __all__ = [
     "SchemaError",
     "SchemaMissingError",
     "SchemaTooNewError",
+    "SessionEndedError",
     "StaleFenceError",
     "TransferConflictError",
     "UnknownSchemeError",
@@ -195,6 +196,10 @@ class AccessDeniedError(BackendUnavailableError):
 
 class WatchTooOldError(AqeError, LookupError):
     """A watch's position is no longer kept; read all anew, and go on from there."""
+
+
+class SessionEndedError(AqeError, LookupError):
+    """A session that something was to be stored in, or that was to be extended, is over."""
 
 
 class TransferConflictError(AqeError):

@@ -1,11 +1,13 @@
-"""Coordination of agents that share a memory: fenced leases and work queues."""
+"""Coordination of agents that share a memory: leases, queues, presence, sessions."""
 
 from __future__ import annotations
 
 from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState
+from lionagi_qe.coordination.presence import Member, Movement, Presence
 from lionagi_qe.coordination.queue import DeadJob, NewJob, WorkQueue
+from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.jobs import QueueCounts
 
 __all__ = [
@@ -14,8 +16,12 @@ __all__ = [
     "Job",
     "Lease",
     "LeaseState",
+    "Member",
+    "Movement",
     "NewJob",
+    "Presence",
     "QueueCounts",
+    "Session",
     "WorkQueue",
     "exponential",
 ]

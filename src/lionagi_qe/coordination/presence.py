@@ -1,0 +1,189 @@
+"""Who is alive: members of a group whose entries end by themselves when they stop beating."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lionagi_qe.errors import (
+    AqeError,
+    BackendUnavailableError,
+    InvalidArgumentError,
+    RevisionConflictError,
+)
+from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.keys import check_key
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Self
+
+    from lionagi_qe.persistence import Memory
+
+PREFIX = "aqe/presence/"
+DEFAULT_GROUP = "agents"
+DEFAULT_TTL = 15.0
+# Beats a TTL: two may be lost before the member is.
+_BEATS = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who is alive: since when (server's clock), where, and what it tells of itself."""
+
+    agent_id: str
+    since: datetime
+    host: str
+    process: int
+    info: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Somebody joined or left a group; ``expired`` if it left without a word."""
+
+    kind: Literal["joined", "left", "expired"]
+    agent_id: str
+
+
+class Presence:
+    """Shows that an agent is alive, for as long as it beats.
+
+    ::
+
+        async with Presence(memory, "tester-7", ttl=15) as presence:
+            print([member.agent_id for member in await presence.alive()])
+
+    It beats at a third of ``ttl``, unseen by watchers; while the server can't be reached it tries
+    again. An agent that comes back under the same id (after a crash, say) takes the place over:
+    ``replaced`` is set on the former one, and it beats no more.
+
+    Args:
+        memory: all members use the same fleet.
+        agent_id: one segment of a key, no "/".
+        ttl: seconds after the last beat at which a member counts as gone.
+        group: members of other groups aren't seen; one segment too.
+        info: JSON data that others see.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        agent_id: str,
+        *,
+        ttl: float = DEFAULT_TTL,
+        group: str = DEFAULT_GROUP,
+        info: Any = None,  # noqa: ANN401 - any JSON value
+    ) -> None:
+        self._memory = memory
+        self._prefix = f"{PREFIX}{_segment('group', group)}/"
+        self.agent_id = _segment("agent_id", agent_id)
+        self.ttl = check_seconds("ttl", ttl)
+        self._value = {"host": socket.gethostname(), "process": os.getpid(), "info": info}
+        self._revision = 0
+        self._beating: asyncio.Task[None] | None = None
+        self.replaced = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        """The entry that stands for this agent."""
+        return self._prefix + self.agent_id
+
+    async def __aenter__(self) -> Self:
+        self.replaced.clear()
+        self._revision = await self._memory.store(self.key, self._value, ttl=self.ttl)
+        self._beating = asyncio.create_task(self._beat_on())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beating
+            self._beating = None
+        if not self.replaced.is_set():
+            try:
+                await self._memory.delete(self.key, if_revision=self._revision)
+            except RevisionConflictError:
+                self.replaced.set()
+            except BackendUnavailableError as error_:
+                _log.warning("%s leaves without a word, which takes its ttl: %s", self.key, error_)
+
+    async def _beat_on(self) -> None:
+        while not self.replaced.is_set():
+            await asyncio.sleep(self.ttl / _BEATS)
+            try:
+                await self.beat()
+            except BackendUnavailableError as error:
+                _log.warning("%s could not beat: %s", self.key, error)
+            except AqeError:
+                _log.exception("%s could not beat", self.key)
+
+    async def beat(self) -> bool:
+        """Show now that we are alive; False, and ``replaced``, if another took our place.
+
+        Two round trips. A member that was gone already (its host slept, the server was away for
+        too long) joins anew.
+        """
+        entry = await self._memory.entry(self.key)
+        if entry is None:
+            try:
+                self._revision = await self._memory.store(
+                    self.key, self._value, ttl=self.ttl, if_revision=0
+                )
+            except RevisionConflictError:
+                self.replaced.set()
+        elif entry.revision != self._revision:
+            self.replaced.set()
+        else:
+            await self._memory.touch(self.key, self.ttl)
+        return not self.replaced.is_set()
+
+    async def alive(self) -> list[Member]:
+        """Return who is alive in the group now, ourselves included, by id."""
+        return [
+            Member(
+                entry.key.removeprefix(self._prefix),
+                entry.created_at,
+                entry.value["host"],
+                entry.value["process"],
+                entry.value["info"],
+            )
+            async for entry in self._memory.scan(self._prefix)
+        ]
+
+    async def movements(self, *, poll: float = 0.25) -> AsyncGenerator[Movement]:
+        """Yield who joins and leaves from now on; an expiry is told within about ``poll`` s."""
+        pattern = "".join(f"\\{c}" if c in "*?[\\" else c for c in self._prefix) + "*"
+        async with self._memory.watch(pattern, values=False, poll=poll) as watch:
+            async for change in watch:
+                kinds: dict[str, Literal["joined", "left", "expired"]]
+                kinds = {"stored": "joined", "deleted": "left", "expired": "expired"}
+                yield Movement(kinds[change.kind], change.key.removeprefix(self._prefix))
+
+
+def _segment(name: str, text: str) -> str:
+    """Return a text that can be one segment of a key, or raise InvalidArgumentError."""
+    try:
+        whole = "/" not in text and bool(check_key(f"{PREFIX}{text}"))
+    except (ValueError, TypeError) as error:
+        msg = f"{name} {text!r}: can't be part of a key ({error})"
+        raise InvalidArgumentError(msg) from error
+    if not whole:
+        msg = f"{name} {text!r}: is one segment of a key, so it has no '/'"
+        raise InvalidArgumentError(msg)
+    return text
