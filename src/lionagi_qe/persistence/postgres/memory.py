@@ -30,6 +30,8 @@ class PostgresMemory(Memory):
         pool: an asyncpg pool to use instead; it stays open when the memory is closed.
         schema: the database schema that holds the tables, ``lionagi_qe`` by default.
         pool_size: most connections opened, 10 by default.
+        listen_url: where LISTEN works, if ``dsn`` leads to a transaction pooler or a ``pool`` is
+            given; without it, workers that wait for jobs look every now and then.
         settings: see Memory.
     """
 
@@ -40,6 +42,7 @@ class PostgresMemory(Memory):
         pool: Pool | None = None,
         schema: str | None = None,
         pool_size: int | None = None,
+        listen_url: str | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
         if (dsn is None) == (pool is None):
@@ -55,5 +58,6 @@ class PostgresMemory(Memory):
             pool=pool,
             schema=schema or options.get("schema", DEFAULT_SCHEMA),
             pool_size=check_count("pool_size", pool_size or int(size or MAX_CONNECTIONS)),
+            listen_dsn=None if listen_url is None else split_options(listen_url)[0],
         )
         super().__init__(backend, **settings)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXACT_COUNT_LIMIT = 100_000
 # Seconds between two looks at whether another process changed the file, while somebody waits.
-_LOOK = 0.015
+_LOOK = 0.02
 
 _log = logging.getLogger(__name__)
 
