@@ -30,6 +30,7 @@ class LazyGroup(click.Group):
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
+        "mcp": ("lionagi_qe.cli.mcp", "mcp", "Serve the memory to an MCP client."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
