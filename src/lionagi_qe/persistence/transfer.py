@@ -83,9 +83,9 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
 
     Made for a source at rest. What is created there meanwhile comes along; what is changed or
     deleted there meanwhile may keep its old state in the target, so copy again with "newer" once
-    the writers have moved. Reads while it writes, a page ahead; memory is bounded by two pages (16 MiB of
-    values each). Costs what the source holds under the pattern's literal prefix, plus a look at
-    its other keys.
+    the writers have moved. Reads while it writes, a page ahead; memory is bounded by two pages
+    (16 MiB of values each). Costs what the source holds under the pattern's literal prefix, plus
+    a look at its other keys.
 
     Args:
         source: read only.
@@ -244,7 +244,8 @@ class Store:
         )
 
     async def _store(self, records: Sequence[Record], now: float) -> list[Put]:
-        puts = [_put(record, now) for record in records]
+        expected = None if self.policy == "overwrite" else 0
+        puts = [_put(record, now, expected) for record in records]
         if self.policy == "newer":
             return await self._store_newer(puts, {r.key: r.updated_ms for r in records})
         if self.dry_run:
@@ -259,7 +260,7 @@ class Store:
         if self.policy == "overwrite":
             await self._write(puts)
             return puts
-        results = await self._write([replace(put, if_revision=0) for put in puts])
+        results = await self._write(puts)
         kept = [put for put, result in zip(puts, results, strict=True) if _conflicts(result)]
         if kept and self.policy == "fail":
             _refuse(kept, await self.target.bulk.find([put.key for put in kept]))
@@ -270,7 +271,7 @@ class Store:
         while puts:
             held = await self.target.bulk.find([put.key for put in puts])
             wanted = [
-                replace(put, if_revision=0 if theirs is None else theirs.revision)
+                put if theirs is None else replace(put, if_revision=theirs.revision)
                 for put, theirs in zip(puts, held, strict=True)
                 if theirs is None or theirs.updated_ms < updated[put.key]
             ]
@@ -280,7 +281,7 @@ class Store:
             pairs = list(zip(wanted, results, strict=True))
             stored += [put for put, result in pairs if not _conflicts(result)]
             # Somebody changed these since we looked: look again.
-            puts = [put for put, result in pairs if _conflicts(result)]
+            puts = [replace(put, if_revision=0) for put, result in pairs if _conflicts(result)]
         return stored
 
     async def _write(self, puts: Sequence[Put]) -> list[Result]:
@@ -291,11 +292,11 @@ class Store:
         return results
 
 
-def _put(record: Record, now: float) -> Put:
+def _put(record: Record, now: float, expected: int | None) -> Put:
     payload = record.payload
     ttl = None if record.expires_ms is None else round(record.expires_ms - now)
     raw = payload.encode() if isinstance(payload, str) else payload
-    return Put(record.key, raw, record.partition, ttl)
+    return Put(record.key, raw, record.partition, ttl, expected)
 
 
 def _conflicts(result: object) -> bool:

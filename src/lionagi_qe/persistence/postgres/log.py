@@ -152,9 +152,10 @@ def _page(  # noqa: PLR0913, PLR0917 - a row's worth of facts
     target = at.target or snapshot
     records: list[LogRecord] = []
     position, found = "", rows[0]["rows"] or 0
+    head = f"{_TAG};{at.snapshot};{at.moment};{at.known};{target}"
     for _, _, _, _, change, kind, _, *row in rows if found else ():
         key, _, revision = row[:3]
-        position = str(replace(at, target=target, change=change, revision=revision))
+        position = f"{head};{change};{revision}"
         if kind is not None and key.startswith(prefix):
             entry = Record(*row) if values and not kind else None
             records.append(LogRecord(KINDS[kind], key, revision, entry, position))
