@@ -63,9 +63,40 @@ EXCEPTION WHEN numeric_value_out_of_range THEN
 END
 $body$;
 
+-- Takes the steps of a learned value {"schema": 1, "q": ..., "visits": ...}: a JSON list of start,
+-- initial rate, power, floor and targets. Null if what is stored is no learned value.
+CREATE FUNCTION "lionagi_qe".learn(stored text, steps text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $body$
+DECLARE
+    numbers float8[] := ARRAY(SELECT n::float8 FROM json_array_elements_text(steps::json) AS n);
+    q float8 := numbers[1];
+    visits bigint := 0;
+BEGIN
+    IF stored IS NOT NULL THEN
+        IF length(stored) > 512 OR stored !~ '^\{.*"schema":1[,}]' THEN
+            RETURN NULL;
+        END IF;
+        q := (stored::json ->> 'q')::float8;
+        visits := (stored::json ->> 'visits')::bigint;
+        IF q IS NULL OR visits IS NULL THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    FOR i IN 5 .. cardinality(numbers) LOOP
+        q := q + greatest(numbers[4], numbers[2] / power((1 + visits)::float8, numbers[3]))
+            * (numbers[i] - q);
+        visits := visits + 1;
+    END LOOP;
+    RETURN '{"schema":1,"q":' || CASE WHEN q::text ~ '[.e]' THEN q::text ELSE q::text || '.0' END
+        || ',"visits":' || visits || '}';
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$body$;
+
 -- Applies operations in the order given (the caller sorts by key, so that concurrent batches lock
--- in one order). kinds: p put, d delete, a add, t touch. Statuses: ok, conflict, not_a_number,
--- overflow; figure is the revision, the sum, the revision found, or null. With atomic, the first
+-- in one order). kinds: p put, d delete, a add, t touch, l learn. Statuses: ok, conflict,
+-- not_a_number, overflow, not_learned; figure is the revision, the sum, the revision found, or null. With atomic, the first
 -- that isn't ok raises AQE01 "position:status:figure" and nothing is applied.
 CREATE FUNCTION "lionagi_qe".apply_operations(
     p_fleet integer,
@@ -137,6 +168,14 @@ BEGIN
                 END IF;
             END IF;
 
+            IF kinds[i] = 'l' THEN
+                payload := "lionagi_qe".learn(CASE WHEN live THEN entry.value END, payloads[i]);
+                IF payload IS NULL THEN
+                    status := 'not_learned';
+                    EXIT;
+                END IF;
+            END IF;
+
             IF found_row THEN
                 UPDATE "lionagi_qe".entries e
                 SET value = payload,
@@ -157,7 +196,7 @@ BEGIN
                 -- Somebody else created it meanwhile: look again.
                 CONTINUE WHEN NOT FOUND;
             END IF;
-            figure := CASE WHEN kinds[i] = 'a' THEN payload ELSE new_revision::text END;
+            figure := CASE WHEN kinds[i] IN ('a', 'l') THEN payload ELSE new_revision::text END;
             EXIT;
         END LOOP;
         IF atomic AND status <> 'ok' THEN
@@ -169,7 +208,7 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (1, 'entries', '4b068c8da98f4af249d1edffa82fa3d04d974cf8c95d7b9a764644e1e6fd1380');
+VALUES (1, 'entries', '2256eca7e178df1eb77d08ea181dc37c47b2fdfdd824ddca46fbff303f5fb18e');
 
 -- A lease's token is a revision: greater than all before, even if the row was swept.
 CREATE TABLE "lionagi_qe".leases (

@@ -1,7 +1,7 @@
 """The one step by which learned values change: ``q += rate * (target - q)``, ``visits += 1``.
 
-Everything that learns numbers goes through ``apply_steps``. It is built on compare-and-set; a
-backend that can take the step on its server replaces the body of this one function.
+Everything that learns numbers goes through ``apply_steps``: one atomic step on the server where the
+backend can take it there (all of ours), else compare-and-set.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, RevisionConflictError
 from lionagi_qe.learning.errors import LearningStateError
+from lionagi_qe.persistence.backend import Learn
 from lionagi_qe.persistence.entry import Item
 
 if TYPE_CHECKING:
@@ -95,9 +96,8 @@ async def apply_steps(
 ) -> dict[str, LearnedValue]:
     """Take all steps, in order, as one atomic change; return the values that they led to.
 
-    Concurrent callers lose nothing: a batch that another one overtook is computed again. On Redis
-    Cluster a batch is atomic per shard only if its keys share one. Costs two round trips, and two
-    more for each time that it was overtaken.
+    Concurrent callers lose nothing. On Redis Cluster a batch is atomic per shard. Costs one round
+    trip; on a backend that can't learn two, and two more for each time that another came between.
 
     Args:
         memory: where the values live.
@@ -111,9 +111,39 @@ async def apply_steps(
         LearningStateError: an entry holds something else; nothing was changed.
 
     """
-    keys = sorted({step.key for step in steps})
-    if not keys:
+    if not steps:
         return {}
+    if memory.capabilities.learns:
+        return await _learn(memory, steps, rate, initial, timeout)
+    return await _compare_and_set(memory, steps, rate, initial, timeout)
+
+
+async def _learn(
+    memory: Memory, steps: Sequence[Step], rate: RateSchedule, initial: float, timeout: float
+) -> dict[str, LearnedValue]:
+    """Let the server take the steps, one operation a key."""
+    targets: dict[str, list[float]] = {}
+    for step in steps:
+        targets.setdefault(step.key, []).append(step.target)
+    operations = [
+        Learn(key, tuple(each), initial, rate.initial, rate.power, rate.floor, PARTITION)
+        for key, each in sorted(targets.items())
+    ]
+    try:
+        learned = await memory.learn_many(operations, timeout=timeout)
+    except InvalidValueError as error:
+        raise LearningStateError(f"{error}; see `aqe learn reset`") from error
+    return {
+        operation.key: LearnedValue(float(value.q), value.visits)
+        for operation, value in zip(operations, learned, strict=True)
+    }
+
+
+async def _compare_and_set(
+    memory: Memory, steps: Sequence[Step], rate: RateSchedule, initial: float, timeout: float
+) -> dict[str, LearnedValue]:
+    """Take the steps here, again and again until nobody came between."""
+    keys = sorted({step.key for step in steps})
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     pause = 0.001

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.learned import Learned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +74,27 @@ class Touch:
     fence: Fence | None = None
 
 
-Operation = Put | Delete | Add | Touch
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Move the learned value under ``key`` towards each of ``targets``, in order; see ``learned``.
+
+    A missing one is ``start``, not visited; it goes to ``partition``. The result is the new value
+    as Learned. Only for backends whose capabilities say that they learn.
+    """
+
+    key: str
+    targets: tuple[float, ...]
+    start: float
+    initial: float
+    power: float
+    floor: float
+    partition: str
+    fence: Fence | None = None
+
+
+Operation = Put | Delete | Add | Touch | Learn
 # What an operation came to: its result, or the error that belongs to its caller alone.
-Result = int | float | bool | AqeError
+Result = int | float | bool | Learned | AqeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +155,7 @@ class Capabilities:
         atomic_batches: "all" if a batch is one atomic step, "shard" if it is one per shard.
         max_flights: how many batches may be under way at once.
         durability: which acknowledged writes a crash may take, in words.
+        learns: Learn operations are one atomic step on the server.
         max_stale: seconds by which a value may be older than the last write of another handle.
     """
 
@@ -143,6 +163,7 @@ class Capabilities:
     atomic_batches: str = "all"
     max_flights: int = 2
     durability: str = ""
+    learns: bool = False
     max_stale: float = 0.0
 
 

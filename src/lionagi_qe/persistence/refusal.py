@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _REASONS = {
     "not_a_number": "holds no number",
     "overflow": "the sum does not fit 64 bits (or a float)",
+    "not_learned": "holds no learned value",
 }
 
 
@@ -30,4 +31,4 @@ def refusal_of(operation: Operation, status: str, figure: str | None) -> AqeErro
     if status == "stale":
         fence = cast("Fence", operation.fence)
         return StaleFenceError(fence.name, fence.token)
-    return InvalidValueError(f"{operation.key!r}: {_REASONS[status]}; increment changed nothing")
+    return InvalidValueError(f"{operation.key!r}: {_REASONS[status]}; nothing was changed")

@@ -14,10 +14,11 @@ from lionagi_qe.persistence.keys import DEFAULT_PARTITION
 from lionagi_qe.persistence.leases import fence_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.backend import Fence, Learn
+    from lionagi_qe.persistence.learned import Learned
     from lionagi_qe.persistence.leases import Fenced
 
 
@@ -99,6 +100,21 @@ class BatchCalls(Calls):
         )
         return sum(deleted)
 
+    async def learn_many(
+        self, steps: Sequence[Learn], *, timeout: float | None = None
+    ) -> list[Learned]:
+        """Take learning steps on distinct keys, as one atomic step on the server.
+
+        Per shard on Redis Cluster. For the policies in ``learning``, which check their arguments.
+        One round trip; InvalidValueError and nothing changed if an entry holds anything else.
+        """
+        self._check_batch(len(steps))
+        for step in steps:
+            naming.check_key(step.key)
+        return await self._dispatcher.write_batch(
+            sorted(steps, key=_key_of), 0, self._deadline(timeout)
+        )
+
     def _distinct(self, keys: Iterable[str]) -> list[str]:
         if isinstance(keys, str):
             msg = f"keys {keys!r}: give a list of keys, not one string"
@@ -111,3 +127,7 @@ class BatchCalls(Calls):
         if size > self._max_batch:
             msg = f"batch of {size} items: the limit is {self._max_batch}; send it in parts"
             raise BatchTooLargeError(msg)
+
+
+def _key_of(step: Learn) -> str:
+    return step.key

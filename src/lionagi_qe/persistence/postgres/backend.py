@@ -85,7 +85,10 @@ class PostgresBackend:
     def capabilities(self) -> Capabilities:
         """PostgreSQL's promises."""
         return Capabilities(
-            "postgresql", max_flights=2, durability="as the server's synchronous_commit says"
+            "postgresql",
+            max_flights=2,
+            durability="as the server's synchronous_commit says",
+            learns=True,
         )
 
     @property

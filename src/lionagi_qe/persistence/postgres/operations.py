@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.persistence.backend import Add, Delete, Operation, Put, Result
+from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Result
+from lionagi_qe.persistence.learned import Learned, learning
 from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _columns(operation: Operation) -> tuple[Any, ...]:
         return "p", put.key, payload, put.partition, put.ttl_ms, put.if_revision, put.keep
     if isinstance(operation, Add):
         return "a", operation.key, json.dumps(operation.amount), "default", None, None, True
+    if isinstance(operation, Learn):
+        return "l", operation.key, learning(operation), operation.partition, None, None, True
     if isinstance(operation, Delete):
         return "d", operation.key, None, None, None, operation.if_revision, False
     return "t", operation.key, None, None, operation.ttl_ms, None, False
@@ -85,4 +88,7 @@ def _result_of(operation: Operation, status: str, figure: str | None) -> Result:
         return int(figure or 0)
     if isinstance(operation, Add):
         return json.loads(figure or "0")
+    if isinstance(operation, Learn):
+        value = json.loads(figure or "null")
+        return Learned(value["q"], value["visits"])
     return figure == "1"

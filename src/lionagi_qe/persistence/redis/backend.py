@@ -72,6 +72,7 @@ class RedisBackend:
             atomic_batches="shard" if self.shards.count > 1 or self._clustered else "all",
             max_flights=2,
             durability="as the server's AOF policy says; none across an asynchronous failover",
+            learns=True,
         )
 
     async def open(self, fleet: str, *, migrate: bool) -> None:

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import AqeError
-from lionagi_qe.persistence.backend import Add, Delete, Operation, Put, Record, Result
+from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Record, Result
+from lionagi_qe.persistence.learned import Learned, learning
 from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def _words(operation: Operation) -> tuple[Any, ...]:
         return "p", operation.key, operation.payload, operation.partition, ttl, expected, keep
     if isinstance(operation, Add):
         return "a", operation.key, json.dumps(operation.amount), "default", "", "", "1"
+    if isinstance(operation, Learn):
+        return "l", operation.key, learning(operation), operation.partition, "", "", "1"
     if isinstance(operation, Delete):
         expected = "" if operation.if_revision is None else operation.if_revision
         return "d", operation.key, "", "", "", expected, ""
@@ -91,6 +94,9 @@ def result_of(operation: Operation, status: bytes, figure: bytes) -> Result:
         return int(figure)
     if isinstance(operation, Add):
         return json.loads(figure)
+    if isinstance(operation, Learn):
+        value = json.loads(figure)
+        return Learned(value["q"], value["visits"])
     return figure == b"1"
 
 

@@ -10,8 +10,9 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     StaleFenceError,
 )
-from lionagi_qe.persistence.backend import Add, Delete, Operation, Put, Result
+from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Result
 from lionagi_qe.persistence.codec import decode, encode
+from lionagi_qe.persistence.learned import SCHEMA, Learned, advance
 from lionagi_qe.persistence.sqlite import statements as sql
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ def check_fence(connection: apsw.Connection, fleet: int, fence: Fence, moment: i
 
 def _apply_one(
     connection: apsw.Connection, operation: Operation, bound: dict[str, Any]
-) -> int | float | bool:
+) -> int | float | bool | Learned:
     if isinstance(operation, Put):
         return _put(connection, operation, bound)
     if isinstance(operation, Add):
         return _add(connection, operation, bound)
+    if isinstance(operation, Learn):
+        return _learn(connection, operation, bound)
     if isinstance(operation, Delete):
         found = connection.execute(sql.FIND_REVISION, bound).get
         if operation.if_revision not in {None, found}:
@@ -106,6 +109,13 @@ def _add(connection: apsw.Connection, add: Add, bound: dict[str, Any]) -> int | 
     total = add_to(add.key, payload, add.amount)
     _put(connection, Put(add.key, encode(total), keep=True), bound)
     return total
+
+
+def _learn(connection: apsw.Connection, learn: Learn, bound: dict[str, Any]) -> Learned:
+    value = advance(learn, connection.execute(sql.FIND_VALUE, bound).get)
+    payload = encode({"schema": SCHEMA, "q": value.q, "visits": value.visits})
+    _put(connection, Put(learn.key, payload, learn.partition, keep=True), bound)
+    return value
 
 
 def add_to(key: str, payload: bytes | None, amount: float) -> int | float:

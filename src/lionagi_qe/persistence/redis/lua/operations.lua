@@ -1,5 +1,5 @@
--- Operations on entries, each of WIDTH words: kind (p put, d delete, a add, t touch), key, payload,
--- partition, ttl in ms, expected revision, keep; "" for none.
+-- Operations on entries, each of WIDTH words: kind (p put, d delete, a add, t touch, l learn), key,
+-- payload, partition, ttl in ms, expected revision, keep; "" for none.
 
 local WIDTH = 7
 
@@ -7,6 +7,12 @@ local function conflict(kind, expected, entry)
   if expected == '' then return false end
   if entry then return entry.revision ~= expected end
   return expected ~= '0' or kind == 'd'
+end
+
+local function as_float(value)
+  local text = string.format('%.17g', value)
+  if not string.find(text, '[.e]') then text = text .. '.0' end
+  return text
 end
 
 -- Adds JSON numbers given as text. Integers go through the server's own 64-bit arithmetic, since
@@ -23,9 +29,32 @@ local function add(a, b)
   end
   local total = tonumber(a) + tonumber(b)
   if total ~= total or total == math.huge or total == -math.huge then return nil end
-  local text = string.format('%.17g', total)
-  if not string.find(text, '[.e]') then text = text .. '.0' end
-  return text
+  return as_float(total)
+end
+
+local LONGEST_LEARNED = 512
+
+-- Returns q and visits of a stored learned value, or nil if it is none.
+local function stored_learned(key)
+  local name = P .. ':e:' .. key
+  if redis.call('STRLEN', name) > LONGEST_LEARNED then return nil end
+  local text = string.match(redis.call('GET', name), '^[^\n]*\n({.*})$') or ''
+  local q = tonumber(string.match(text, '"q":([^,}]+)'))
+  local visits = tonumber(string.match(text, '"visits":(%d+)'))
+  if not q or not visits or not string.find(text, '"schema":1[,}]') then return nil end
+  return q, visits
+end
+
+-- Takes the steps of a JSON list {start, initial rate, power, floor, target, ...}.
+local function learned(steps, q, visits)
+  steps = cjson.decode(steps)
+  q, visits = q or steps[1], visits or 0
+  for i = 5, #steps do
+    local rate = math.max(steps[4], steps[2] / (1 + visits) ^ steps[3])
+    q = q + rate * (steps[i] - q)
+    visits = visits + 1
+  end
+  return '{"schema":1,"q":' .. as_float(q) .. ',"visits":' .. number(visits) .. '}'
 end
 
 local LONGEST_NUMBER = 64
@@ -106,11 +135,12 @@ local function first_failure(first, count, stale)
     local at = first + (i - 1) * WIDTH
     local kind, key, expected = ARGV[at + 1], ARGV[at + 2], ARGV[at + 6]
     if stale[i] then return {i, 'stale', ''} end
-    if expected ~= '' or kind == 'a' then
+    if expected ~= '' or kind == 'a' or kind == 'l' then
       local entry = read(key)
       if conflict(kind, expected, entry) then
         return {i, 'conflict', entry and entry.revision or ''}
       end
+      if kind == 'l' and entry and not stored_learned(key) then return {i, 'not_learned', ''} end
       if kind == 'a' and entry then
         local value = stored_number(key)
         if not value then return {i, 'not_a_number', ''} end
@@ -146,6 +176,15 @@ local function apply(first, count, stale)
     elseif kind == 't' then
       if entry then touch(key, ttl, entry) end
       figure = entry and '1' or '0'
+    elseif kind == 'l' then
+      local q, visits
+      if entry then q, visits = stored_learned(key) end
+      if entry and not q then
+        status = 'not_learned'
+      else
+        figure = learned(payload, q, visits)
+        put(key, figure, partition, ttl, true, entry, mine)
+      end
     else
       local total = payload
       if entry then
