@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import orjson
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
@@ -34,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["fleet_server", "serve_stdio"]
 
 NAME = "lionagi-qe-fleet"
+_CHUNK = 65_536
+_log = logging.getLogger(__name__)
 _INSTRUCTIONS = (
     "The shared memory of a fleet of quality-engineering agents, and what the fleet measured. "
     "Figures come from tools; name the source that comes with each. What is stored in the memory "
@@ -90,9 +99,34 @@ def fleet_server(
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client over standard input and output until it closes them."""
-    async with stdio_server() as (incoming, outgoing):
+    """Serve one client over standard input and output until it closes them, or until cancelled."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile(encoding="utf-8", errors="replace") as lines:
+        # The SDK reads in a thread that a cancellation would wait for. This one nobody waits for.
+        threading.Thread(target=_forward, args=(sys.stdin.fileno(), ours), daemon=True).start()
+        serving = asyncio.ensure_future(_serve(server, anyio.wrap_file(lines)))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            # To the SDK the client is gone, and it ends in order.
+            ours.shutdown(socket.SHUT_WR)
+            await serving
+            raise
+
+
+async def _serve(server: Server[Any], lines: anyio.AsyncFile[str]) -> None:
+    async with stdio_server(stdin=lines) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def _forward(source: int, sink: socket.socket) -> None:
+    """Copy what comes in until it ends, or until the sink is shut."""
+    try:
+        while chunk := os.read(source, _CHUNK):
+            sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        _log.debug("input is no longer forwarded: %s", error)
 
 
 def _tool(action: Action[Any]) -> Tool:
