@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import random
@@ -101,8 +100,8 @@ class Dispatcher:
         try:
             if self._sweeper is not None:
                 self._sweeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._sweeper
+                # Waited for, not awaited: a cancellation of ours must not pass for its own.
+                await asyncio.wait([self._sweeper])
             await self._batcher.close()
         finally:
             await self.backend.close()
