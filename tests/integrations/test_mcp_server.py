@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
 from lionagi_qe import Memory, open_memory
 from lionagi_qe.coordination import WorkQueue
@@ -42,7 +42,7 @@ def aqe_mcp(url: str, *options: str) -> list[str]:
 @asynccontextmanager
 async def connected(url: str, *options: str, mode: Any = "auto") -> AsyncIterator[Client]:
     server = StdioServerParameters(command=sys.executable, args=aqe_mcp(url, *options))
-    async with Client(server, mode=mode) as client:
+    async with Client(stdio_client(server), mode=mode) as client:
         yield client
 
 
