@@ -44,7 +44,9 @@ divided by the contender's. In the row of the p99 the ratios are those of the p9
 better. The plain drivers are asyncpg with a pool of 10 that does not reset its connections,
 redis-py with a blocking pool of 64, and apsw called on the event loop itself.
 
-This page was written by `make bench BENCH_OUT=docs`. On a server of your own:
+Each section names the command that wrote it, and how busy the machine was with other work;
+`make bench BENCH_OUT=docs` writes the page anew. "asyncpg, resets on" is the pool with its
+default, which spends a second round trip on each call. On a server of your own:
 
     aqe bench postgresql://user@host/database --json figures.json --chart chart.png
 

@@ -15,24 +15,31 @@ from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, Saq, installed
 from lionagi_qe.persistence.postgres import connection as link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 POOL_SIZE = 10
 _TABLE = """
-CREATE TABLE plain (
+CREATE TABLE {table} (
     key text COLLATE "C" PRIMARY KEY,
     value text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now()
 )
 """
 _ON_CONFLICT = "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now()"
-_STORE = f"INSERT INTO plain (key, value) VALUES ($1, $2) {_ON_CONFLICT}"  # noqa: S608 - constants
-_STORE_MANY = f"""
-INSERT INTO plain (key, value) SELECT * FROM unnest($1::text[], $2::text[]) {_ON_CONFLICT}
-"""  # noqa: S608 - constants
-_RETRIEVE = "SELECT value FROM plain WHERE key = $1"
-_SEARCH = "SELECT key, value FROM plain WHERE key >= $1 AND key < $2 ORDER BY key"
+# Constants all, but for the table's name.
+_SQL = {
+    "store": f"INSERT INTO {{table}} (key, value) VALUES ($1, $2) {_ON_CONFLICT}",  # noqa: S608
+    "store_many": f"""
+INSERT INTO {{table}} (key, value) SELECT * FROM unnest($1::text[], $2::text[]) {_ON_CONFLICT}
+""",  # noqa: S608
+    "retrieve": "SELECT value FROM {table} WHERE key = $1",
+    "search": "SELECT key, value FROM {table} WHERE key >= $1 AND key < $2 ORDER BY key",
+}
 _LAST = "\U0010ffff"
+
+
+async def _keep(_: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """Leave the session as it is."""
 
 
 class PlainAsyncpg(Contender):
@@ -44,11 +51,14 @@ class PlainAsyncpg(Contender):
     name = "asyncpg"
     kind = Kind.DRIVER
     package = "asyncpg"
+    _table = "plain"
+    _reset: Callable[[Any], Awaitable[None]] | None = staticmethod(_keep)
 
     def __init__(self, dsn: str, schema: str) -> None:
         self._dsn = dsn
         self._schema = schema
         self._pool: Any = None
+        self._sql = {name: text.format(table=self._table) for name, text in _SQL.items()}
 
     async def open(self) -> None:
         """Fill the pool and make the table."""
@@ -57,9 +67,9 @@ class PlainAsyncpg(Contender):
             min_size=POOL_SIZE,
             max_size=POOL_SIZE,
             server_settings={"search_path": self._schema},
-            reset=_keep,
+            reset=self._reset,
         )
-        await self._pool.execute(_TABLE)
+        await self._pool.execute(_TABLE.format(table=self._table))
 
     async def close(self) -> None:
         """Empty the pool."""
@@ -67,25 +77,30 @@ class PlainAsyncpg(Contender):
 
     async def store(self, key: str, value: Mapping[str, Any]) -> None:
         """Upsert one row."""
-        await self._pool.execute(_STORE, key, orjson.dumps(value).decode())
+        await self._pool.execute(self._sql["store"], key, orjson.dumps(value).decode())
 
     async def retrieve(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
         """Select one row."""
-        return orjson.loads(await self._pool.fetchval(_RETRIEVE, key))
+        return orjson.loads(await self._pool.fetchval(self._sql["retrieve"], key))
 
     async def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> None:
         """Upsert rows from arrays."""
         values = [orjson.dumps(value).decode() for value in items.values()]
-        await self._pool.execute(_STORE_MANY, list(items), values)
+        await self._pool.execute(self._sql["store_many"], list(items), values)
 
     async def search(self, prefix: str) -> Mapping[str, Any]:
         """Select a range of the primary key."""
-        rows = await self._pool.fetch(_SEARCH, prefix, prefix + _LAST)
+        rows = await self._pool.fetch(self._sql["search"], prefix, prefix + _LAST)
         return {key: orjson.loads(value) for key, value in rows}
 
 
-async def _keep(_: Any) -> None:  # noqa: ANN401 - the driver's connection
-    """Leave the session as it is."""
+class AsyncpgAsItComes(PlainAsyncpg):
+    """The same with the pool's default, which resets a connection after each call."""
+
+    name = "asyncpg, resets on"
+    kind = Kind.PEER
+    _table = "as_it_comes"
+    _reset = None
 
 
 class PostgresArena(Arena):
@@ -117,10 +132,11 @@ class PostgresArena(Arena):
         return _with(self._dsn, schema=self.token)
 
     def contenders(self) -> list[Contender]:
-        """Return ours, asyncpg, and what is installed of LangGraph, py-key-value and SAQ."""
+        """Return ours, asyncpg twice, and LangGraph, py-key-value and SAQ if installed."""
         found: list[Contender] = [
             OurMemory(self.memory_url, self.token),
             PlainAsyncpg(self._dsn, self.token),
+            AsyncpgAsItComes(self._dsn, self.token),
         ]
         libpq_url = _with(self._dsn, options=f"-csearch_path={self.token}")
         if installed("langgraph-checkpoint-postgres", "psycopg-pool"):

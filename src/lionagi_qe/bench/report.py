@@ -70,6 +70,7 @@ def context(report: Report | SweepReport) -> list[str]:
         server,
         packages,
         f"{machine['date']}: {machine['command']}",
+        f"{machine['load_average'][0]:.1f} programs wanted a core on average in the minute before",
         f"Medians of {effort.rounds} rounds of {effort.seconds:g} s, {how}.",
     ]
 
