@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
+# Most tests wait for servers rather than for the processor. Benchmarks run alone.
+WORKERS ?= 3
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,8 +39,13 @@ demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is
 	@$(BIN)/aqe run examples/storefront; code=$$?; echo "aqe exit code: $$code"; \
 	case $$code in 0|1|4) ;; *) exit $$code;; esac
 
-test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": further pytest arguments)
+test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not benchmark"
+	$(BIN)/python -m pytest -q -m benchmark
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(STAMP) ## Check style and format
 	$(BIN)/ruff check .
