@@ -270,10 +270,10 @@ class PostgresBackend:
     async def _page(
         self, keys: KeyRange, limit: int, partition: str | None, *, values: bool
     ) -> list[Any]:
-        query = self.sql.page(
-            values=values, exclusive=keys.exclusive, partition=partition is not None
-        )
-        bound: list[Any] = [self.fleet, keys.first, keys.before, limit]
+        query = self.sql.page(values=values, partition=partition is not None)
+        # No key holds a control character: this one's successor is the first that may follow.
+        first = f"{keys.first}\x01" if keys.exclusive else keys.first
+        bound: list[Any] = [self.fleet, first, keys.before, limit]
         if partition is not None:
             bound.append(partition)
         async with self.connection() as connection:

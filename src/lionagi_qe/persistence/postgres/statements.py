@@ -250,16 +250,11 @@ FROM (SELECT) AS always LEFT JOIN (
             FROM (
                 SELECT *, starts_with(key, $7) AS wanted,
                     CASE WHEN gone IS NOT NULL THEN gone WHEN {_NOT_EXPIRED} THEN 0 END AS kind
-                FROM {{schema}}.entries
-                WHERE fleet + 0 = $1 AND (changed, revision) > ($4::text::xid8, $5)
-                    AND NOT pg_visible_in_snapshot(changed, $2::text::pg_snapshot)
-                    AND ($3::text IS NULL
-                        OR pg_visible_in_snapshot(changed, $3::text::pg_snapshot))
-                ORDER BY changed, revision LIMIT $6
+                FROM {{schema}}.page_by_change($1, $2, $3, $4, $5, $6)
             ) AS found
         ) AS sized
     ) AS entries
-    WHERE before < {MAX_PAGE_BYTES} ORDER BY changed, revision
+    WHERE before < {MAX_PAGE_BYTES} ORDER BY entries.changed, revision
 ) AS page ON true
 """,
     # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
@@ -312,19 +307,16 @@ class Statements:
         """Put the schema's name and the age of tombstones in."""
         return text.replace("{schema}", self.schema).replace("{tombstone}", TOMBSTONE)
 
-    def page(self, *, values: bool, exclusive: bool, partition: bool) -> str:
+    def page(self, *, values: bool, partition: bool) -> str:
         """Return the query of a page: $1 fleet, $2 first, $3 before, $4 limit, $5 partition."""
-        fleet = "fleet + 0 = $1 AND partition = $5" if partition else "fleet = $1"
-        where = (
-            f"FROM {self.schema}.entries WHERE {fleet} AND key {'>' if exclusive else '>='} $2 "
-            f"AND key < $3 AND {_LIVE} ORDER BY key LIMIT $4"
-        )
+        rows = f"page_by_{'partition' if partition else 'key'}($1, $2, $3, $4, {values}"
+        rows = f"{self.schema}.{rows}{', $5' if partition else ''})"
         if not values:
-            return f"SELECT key {where}"
+            return f"SELECT key FROM {rows} ORDER BY key"
         # The sum of the sizes before a row bounds what a page of large values holds; the size of
         # a compressed or moved-out value is known without reading it.
         return (
             f"SELECT {_COLUMNS} FROM (SELECT *, "
-            f"sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before {where}"
-            f") AS entries WHERE before < {MAX_PAGE_BYTES}"
+            "sum(octet_length(value)) OVER (ORDER BY key) - octet_length(value) AS before "
+            f"FROM {rows}) AS entries WHERE before < {MAX_PAGE_BYTES} ORDER BY key"
         )
