@@ -140,13 +140,15 @@ run_tests() {
     return "$status"
 }
 
-# Not pytest-cov: the package's own pytest plugin is loaded before it starts measuring.
+# Not pytest-cov: the package's own pytest plugin is loaded before it starts measuring. Not a
+# package's name as source: to find it, coverage imports it and throws the modules away again, asyncio
+# among them, so that there are two kinds of CancelledError.
 write_coverage_settings() {
     cat <<SETTINGS
 [run]
 branch = true
 parallel = true
-source_pkgs = lionagi_qe.persistence
+source = $PWD/src/lionagi_qe/persistence
 data_file = $measures/data
 concurrency = multiprocessing, thread
 patch = subprocess
