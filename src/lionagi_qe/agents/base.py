@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.past import Past
 
 if TYPE_CHECKING:
+    from lionagi_qe.agents.diff import Diff
     from lionagi_qe.agents.environment import Environment
     from lionagi_qe.agents.metric import Metric, Source
     from lionagi_qe.agents.settings import Settings
@@ -64,6 +65,8 @@ class Examination:
         findings: of the agents that ran before, by name.
         progress: to be told what goes on.
         past: what earlier runs left.
+        diff: what changed since the commit that the user named, if any.
+        wants_map: an agent of this run asks which test runs which line.
         deadline: by ``time.monotonic``, when the agent has to be done; None for no limit.
     """
 
@@ -73,6 +76,8 @@ class Examination:
     findings: Mapping[str, Findings]
     progress: Progress
     past: Past = field(default_factory=Past)
+    diff: Diff | None = None
+    wants_map: bool = False
     deadline: float | None = None
 
     def seconds(self, most: float) -> float:
@@ -90,6 +95,7 @@ class Agent(ABC):
         after: agents whose findings it reads; it runs even when they failed.
         needs: those of ``after`` without whose findings it has nothing to examine.
         elastic: it uses whatever time it is given, so nothing runs beside it.
+        wants_map: it asks which test runs which line, which makes the test run slower.
         instant: it judges by others' findings alone, and runs even when the time is up.
         metrics: name -> unit of every figure that it states, measured or not.
     """
@@ -99,6 +105,7 @@ class Agent(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     elastic: ClassVar[bool] = False
     instant: ClassVar[bool] = False
+    wants_map: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, str]]
 
     def unmeasured(self, source: Source, reason: str) -> Findings:

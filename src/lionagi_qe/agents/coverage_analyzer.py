@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents import complexity, process
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.test_map import read_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,7 @@ class CoverageAnalyzer(Agent):
         "branches": "branches",
         "branches_covered": "branches",
         "gaps": "functions",
+        "diff_coverage": "%",
     }
 
     async def examine(self, examination: Examination) -> Findings:
@@ -59,8 +61,8 @@ class CoverageAnalyzer(Agent):
         gaps, ungraded = _gaps(report, examination.workspace.source)
         return Findings(
             self.name,
-            tuple(self._measure(source, totals, gaps)),
-            details={"files": _files(report), "gaps": gaps or []},
+            (*self._measure(source, totals, gaps), _of_changes(source, report, examination)),
+            details={"files": _files(report), "gaps": gaps or []} | await _mapped(examination),
             notes=tuple(ungraded),
         )
 
@@ -85,7 +87,33 @@ class CoverageAnalyzer(Agent):
         return [
             _metric(graded if name == "gaps" else source, name, values[name], unit)
             for name, unit in self.metrics.items()
+            if name in values
         ]
+
+
+async def _mapped(examination: Examination) -> dict[str, Any]:
+    """Return, as details, which test ran which line; or why that is not known."""
+    if not examination.wants_map:
+        return {"no_map": "it was not asked for"}
+    tests = examination.findings["test-executor"].details["tests"]
+    found = await read_map(examination, [test["id"] for test in tests])
+    return {"no_map": found} if isinstance(found, str) else {"test_map": found}
+
+
+def _of_changes(source: Source, report: dict[str, Any], examination: Examination) -> Metric:
+    """Return the line coverage of what changed since the base."""
+    diff = examination.diff
+    if diff is None:
+        return source.unmeasured("diff_coverage", "%", "no base to compare with: --base REF")
+    covered, total = 0, 0
+    for name, file in report["files"].items():
+        added = diff.added(_posix(name))
+        covered += len(added.intersection(file["executed_lines"]))
+        total += len(added.intersection([*file["executed_lines"], *file["missing_lines"]]))
+    share = percent(covered, total)
+    if share is None:
+        return source.unmeasured("diff_coverage", "%", f"no line of code changed since {diff.ref}")
+    return source.measured("diff_coverage", share, "%")
 
 
 def _metric(source: Source, name: str, value: Any, unit: str) -> Metric:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, ClassVar
 
+from lionagi_qe.agents import test_map
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage_settings import write_rcfile
 from lionagi_qe.agents.metric import Source
@@ -49,6 +50,7 @@ class TestExecutor(Agent):
             record,
             rcfile=write_rcfile(workspace, examination.environment),
             arguments=["--continue-on-collection-errors"],
+            variables=test_map.VARIABLES if examination.wants_map else None,
             timeout=examination.seconds(examination.settings.timeout),
             watch=_Follower(record, examination.progress).look,
         )

@@ -90,6 +90,13 @@ def budget_option(default: str | None) -> Callable[[Callable[..., Any]], Callabl
     )
 
 
+def base_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --base."""
+    return click.option(
+        "--base", metavar="REF", help="A commit, branch or tag: what changed since comes first."
+    )(command)
+
+
 def request_of(  # noqa: PLR0913 - what a run is asked for
     path: Path,
     *,
@@ -97,6 +104,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     python: Path | None,
     memory_url: str | None,
     budget: float | None = None,
+    base: str | None = None,
     given: dict[str, Any] | None = None,
 ) -> Request:
     """Return the request for a run; ``given`` settings go before those of the project."""
@@ -115,6 +123,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         url,
         redact(url),
         budget,
+        base,
     )
 
 

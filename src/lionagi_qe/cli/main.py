@@ -32,6 +32,7 @@ class LazyGroup(click.Group):
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "mcp": ("lionagi_qe.cli.mcp", "mcp", "Serve the memory to an MCP client."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
+        "mutate": ("lionagi_qe.cli.mutate", "mutate", "Find changes that no test notices."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
     }

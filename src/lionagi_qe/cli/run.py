@@ -10,6 +10,7 @@ import click
 from lionagi_qe.agents.baseline import as_baseline
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.cli.examination import (
+    base_option,
     budget_option,
     carry_out,
     check_writable,
@@ -40,6 +41,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @click.command
 @project_options
 @budget_option(None)
+@base_option
 @click.option(
     "--agents",
     metavar="NAMES",
@@ -94,6 +96,7 @@ def run(  # noqa: PLR0913 - a command's options
     python: Path | None,
     memory_url: str | None,
     budget: float | None,
+    base: str | None,
     agents: str | None,
     reports: tuple[str, ...],
     junit: Path | None,
@@ -116,6 +119,7 @@ def run(  # noqa: PLR0913 - a command's options
         python=python,
         memory_url=memory_url,
         budget=budget,
+        base=base,
         given=given,
     )
     files = _files(reports, junit)

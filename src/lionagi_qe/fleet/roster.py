@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.coverage_analyzer import CoverageAnalyzer
 from lionagi_qe.agents.flaky_test_hunter import FlakyTestHunter
+from lionagi_qe.agents.mutation_tester import MutationTester
 from lionagi_qe.agents.quality_gate import QualityGate
 from lionagi_qe.agents.static_analyzer import StaticAnalyzer
 from lionagi_qe.agents.test_executor import TestExecutor
@@ -22,6 +23,7 @@ AGENTS: tuple[type[Agent], ...] = (
     CoverageAnalyzer,
     StaticAnalyzer,
     FlakyTestHunter,
+    MutationTester,
     QualityGate,
 )
 # Those that take about as long as the tests themselves.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents import environment as environments
 from lionagi_qe.agents.base import Examination, Step
+from lionagi_qe.agents.diff import diff_of
 from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.agents.workspace import Workspace
 from lionagi_qe.errors import AqeError
@@ -92,6 +93,7 @@ class Request:
         memory_url: where results are kept.
         shown_url: the same without secrets.
         budget: most seconds in all; None for no limit.
+        base: a commit to compare with.
     """
 
     path: Path
@@ -103,12 +105,14 @@ class Request:
     memory_url: str
     shown_url: str
     budget: float | None = None
+    base: str | None = None
 
 
 async def run(request: Request, progress: Progress) -> Outcome:
     """Examine a project and remember the results; its tree is only read.
 
     Raises:
+        ProjectError: the base can't be compared with.
         InvalidArgumentError: an agent, a required metric or a rule is unknown.
         EnvironmentBuildError: the project's environment could not be prepared.
         BackendUnavailableError: the memory can't be reached.
@@ -125,6 +129,7 @@ async def run(request: Request, progress: Progress) -> Outcome:
         budget = Budget.of(request.budget, await ledger.expected_seconds(), started)
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
+            diff = None if request.base is None else diff_of(workspace, request.base)
             environment = await environments.prepare(
                 workspace,
                 request.pyproject,
@@ -132,7 +137,14 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 lambda text: progress(Step("fleet", text)),
             )
             examination = Examination(
-                workspace, environment, settings, {}, progress, await ledger.past()
+                workspace,
+                environment,
+                settings,
+                {},
+                progress,
+                await ledger.past(),
+                diff,
+                any(agent.wants_map for agent in agents),
             )
             examined = await examine(agents, examination, budget)
             run_id = new_run_id()

@@ -8,6 +8,7 @@ and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pyt
 from __future__ import annotations
 
 import json
+import os
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 8000
 
 _record: IO[str] | None = None
+_CONTEXTS = "AQE_CONTEXTS" in os.environ
 
 
 def open_record(path: str) -> None:
@@ -29,6 +31,16 @@ def open_record(path: str) -> None:
 def _say(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON data
     if _record is not None:
         _record.write(json.dumps(dict(fields, event=event)) + "\n")
+
+
+def _measure_as(test: str) -> None:
+    """Have coverage.py tell from now on that it was this test that ran a line."""
+    if _CONTEXTS:
+        from coverage import Coverage
+
+        running = Coverage.current()
+        if running is not None:
+            running.switch_context(test)
 
 
 def _text_of(report: pytest.CollectReport | pytest.TestReport) -> str:
@@ -89,6 +101,7 @@ def pytest_exception_interact(
 
 def pytest_runtest_logstart(nodeid: str) -> None:
     """Tell that a test begins."""
+    _measure_as(nodeid)
     _say("start", id=nodeid)
 
 
@@ -108,6 +121,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
     """Tell that a test has ended."""
+    _measure_as("")
     _say("finish", id=nodeid)
 
 

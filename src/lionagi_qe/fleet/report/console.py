@@ -56,6 +56,7 @@ def write(outcome: Outcome, console: Console) -> None:
         (
             *sections.static(outcome),
             *sections.flaky(outcome),
+            *sections.mutation(outcome),
             *_comparison(outcome),
             *_gate(outcome),
             *_left_out(outcome),

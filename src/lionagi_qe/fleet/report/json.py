@@ -46,6 +46,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         ],
         "flaky": outcome.detail("flaky-test-hunter", "flaky"),
         "not_idempotent": outcome.detail("flaky-test-hunter", "not_idempotent"),
+        "survivors": outcome.detail("mutation-tester", "survivors"),
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,

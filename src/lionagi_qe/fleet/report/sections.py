@@ -70,6 +70,47 @@ def flaky(outcome: Outcome) -> Iterator[str]:
         )
 
 
+def mutation(outcome: Outcome) -> Iterator[str]:
+    """Yield the mutation score and the changes that no test noticed, as diffs."""
+    if "mutation-tester" not in outcome.findings:
+        return
+    yield ""
+    score, low, high = (
+        outcome.metric(f"mutation_score{suffix}") for suffix in ("", "_low", "_high")
+    )
+    if score is None or not score.measured or low is None or high is None:
+        yield f"{'mutation':<9} {not_measured(score)}"
+        return
+    yield (
+        f"{'mutation':<9} {score.value:.2f} % noticed (95 % interval {low.value:.1f} to "
+        f"{high.value:.1f} %)  {source(score)}"
+    )
+    counts = {
+        name: metric.value
+        for name in ("mutants", "tried", "killed", "timed_out", "survived", "uncovered")
+        if (metric := outcome.metric(name if name == "mutants" else f"mutants_{name}")) is not None
+    }
+    shown = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+    yield f"  {shown}"
+    survivors = outcome.detail("mutation-tester", "survivors")
+    for each in survivors[:_MOST_LISTED]:
+        aside = ", changed since the base" if each["changed"] else ""
+        yield ""
+        yield (
+            f"  [yellow]survived[/] {escape(each['file'])}:{each['line']} "
+            f"{escape(each['function'])} ({each['operator']}, {each['tests']} tests run it{aside})"
+        )
+        # The first two lines name the file.
+        yield from (f"    {_coloured(line)}" for line in each["diff"].splitlines()[2:])
+    if len(survivors) > _MOST_LISTED:
+        yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
+
+
+def _coloured(line: str) -> str:
+    style = {"-": "red", "+": "green"}.get(line[:1], "dim")
+    return f"[{style}]{escape(line)}[/]"
+
+
 def _figure(outcome: Outcome, label: str, name: str) -> str:
     metric = outcome.metric(name)
     if metric is None or not metric.measured:

@@ -1,0 +1,198 @@
+"""A pytest plugin that tries mutants: collects once, then forks a process for each of them.
+
+The variable AQE_MUTANTS names a JSON file: {"out", "seconds", "files": {path: text file},
+"tests": [id], "mutants": [{"id", "path", "start", "end", "replacement", "name", "line",
+"tests": [index], "seconds"}]}. In the forked process the code of the function is exchanged, the
+tests run until one fails, and the process ends; this process runs no test, so every mutant meets
+the same state. A line of JSON for each mutant goes to "out", after two for the unchanged code: what
+fails there, or when run a second time, judges no mutant.
+
+Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
+and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import warnings
+from functools import partial
+from types import CodeType, FunctionType
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pytest
+
+# None of them is 0, with which a mutant may end the process itself.
+SURVIVED, KILLED, INVALID, UNREACHED = 97, 98, 99, 100
+_NAMES = {SURVIVED: "survived", KILLED: "killed", INVALID: "invalid", UNREACHED: "unreached"}
+_UNCHANGED = 2
+_POLL_SECONDS = 0.002
+# A mutant that fills the memory or the disk shall fail, not the machine.
+_MORE_MEMORY = 2 * 1024**3
+_LARGEST_FILE = 256 * 1024**2
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool:
+    """Try the mutants in the place of running the tests."""
+    with open(os.environ["AQE_MUTANTS"], encoding="utf-8") as file:  # noqa: PTH123
+        task = json.load(file)
+    items = {item.nodeid: item for item in session.items}
+    tests = [items.get(name) for name in task["tests"]]
+    deadline = time.monotonic() + task["seconds"]
+    with open(task["out"], "a", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
+        judges = set(range(len(tests)))
+        for _ in range(_UNCHANGED):
+            left = max(deadline - time.monotonic(), 0.1)
+            path = task["out"] + ".unchanged"
+            ended = _forked(partial(_run_all, tests, path), left)
+            judged = _read(path)
+            _say(out, unchanged=judged, ended=ended)
+            judges &= {each["test"] for each in judged if each["passed"]}
+        functions = _functions({mutant["path"] for mutant in task["mutants"]})
+        for mutant in task["mutants"]:
+            if time.monotonic() > deadline:
+                break
+            chosen = [tests[index] for index in mutant["tests"] if index in judges]
+            started = time.monotonic()
+            trial = partial(_try, mutant, chosen, functions)
+            outcome = _forked(trial, mutant["seconds"]) if chosen else "unjudged"
+            _say(out, id=mutant["id"], outcome=outcome, seconds=time.monotonic() - started)
+    return True
+
+
+def _say(out: IO[str], **fields: Any) -> None:  # noqa: ANN401 - JSON data
+    out.write(json.dumps(fields) + "\n")
+
+
+def _read(path: str) -> list[Any]:
+    if not os.path.exists(path):  # noqa: PTH110
+        return []
+    with open(path, encoding="utf-8") as lines:  # noqa: PTH123
+        found = [json.loads(line) for line in lines]
+    os.remove(path)  # noqa: PTH107
+    return found
+
+
+def _functions(paths: set[str]) -> dict[tuple[str, str, int], list[FunctionType]]:
+    """Return the functions that live in this process, by file, name and first line."""
+    found: dict[tuple[str, str, int], list[FunctionType]] = {}
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename in paths:
+            code = each.__code__
+            place = (code.co_filename, code.co_name, code.co_firstlineno)
+            found.setdefault(place, []).append(each)
+    return found
+
+
+def _try(
+    mutant: dict[str, Any],
+    tests: Sequence[pytest.Item],
+    functions: dict[tuple[str, str, int], list[FunctionType]],
+) -> int:
+    living = functions.get((mutant["path"], mutant["name"], mutant["line"]))
+    if not living:
+        return UNREACHED
+    with open(mutant["path"], encoding="utf-8", newline="") as file:  # noqa: PTH123
+        text = file.read()
+    changed = text[: mutant["start"]] + mutant["replacement"] + text[mutant["end"] :]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = compile(changed, mutant["path"], "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return INVALID
+    code = _find(module, mutant["name"], mutant["line"])
+    if code is None:
+        return UNREACHED
+    for function in living:
+        function.__code__ = code
+    return KILLED if _fails(tests) else SURVIVED
+
+
+def _find(module: CodeType, name: str, line: int) -> CodeType | None:
+    waiting = [module]
+    while waiting:
+        code = waiting.pop()
+        if code.co_name == name and code.co_firstlineno == line:
+            return code
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+    return None
+
+
+def _fails(tests: Sequence[pytest.Item]) -> bool:
+    """Run tests until one fails; whatever ends the process, it is caught."""
+    from _pytest.runner import runtestprotocol
+
+    for number, test in enumerate(tests):
+        following = tests[number + 1] if number + 1 < len(tests) else None
+        reports = runtestprotocol(test, nextitem=following, log=False)
+        if any(report.failed for report in reports):
+            return True
+    return False
+
+
+def _run_all(tests: Sequence[pytest.Item | None], path: str) -> int:
+    """Run all tests on the unchanged code; write to ``path`` which of them passed."""
+    from _pytest.runner import runtestprotocol
+
+    present = [(index, test) for index, test in enumerate(tests) if test is not None]
+    with open(path, "w", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
+        for number, (index, test) in enumerate(present):
+            following = present[number + 1][1] if number + 1 < len(present) else None
+            reports = runtestprotocol(test, nextitem=following, log=False)
+            _say(out, test=index, passed=not any(report.failed for report in reports))
+    return SURVIVED
+
+
+def _forked(work: Callable[[], int], seconds: float) -> str:
+    """Run ``work`` in a process of its own; return how it ended."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = KILLED
+        try:
+            _confine()
+            code = work()
+        finally:
+            # Whatever was raised, nothing of this process goes on above this line.
+            os._exit(code)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            _end_group(child)
+            return _NAMES.get(os.waitstatus_to_exitcode(status), "killed")
+        time.sleep(_POLL_SECONDS)
+    _end_group(child)
+    os.waitpid(child, 0)
+    return "timed out"
+
+
+def _confine() -> None:
+    os.setsid()
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+    with contextlib.suppress(OSError, ValueError):
+        # Linux tells the size of the address space; elsewhere the time limit has to do.
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            pages = int(file.read().split()[0])
+        limit = pages * resource.getpagesize() + _MORE_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _end_group(leader: int) -> None:
+    # The group is empty when everyone in it has ended: that is what we want.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

@@ -1,0 +1,339 @@
+"""Changes the code a little, again and again, and counts the changes that no test notices."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from difflib import unified_diff
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.finding import Finding, fingerprinted
+from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.mutants import Mutant, mutants_of
+from lionagi_qe.agents.proportion import wilson
+from lionagi_qe.agents.pytest_session import run_pytest
+from lionagi_qe.agents.static_analyzer import product_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.agents.test_map import TestMap
+    from lionagi_qe.agents.workspace import Workspace
+
+_TOOL = "aqe mutate"
+_DEFAULT_SECONDS = 60.0
+# Of the time that its tests take on the unchanged code; more is an endless loop.
+_MANY_TIMES = 5.0
+_SLACK_SECONDS = 2.0
+# What starting pytest and ending its process may take of the time there is.
+_SHUTDOWN_SECONDS = 2.0
+_CONTEXT_LINES = 2
+_NOTICED = ("killed", "timed out")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A mutant, the tests that run its line, and whether the line was changed since the base."""
+
+    mutant: Mutant
+    tests: tuple[str, ...]
+    changed: bool
+
+
+@dataclass(slots=True)
+class _Trials:
+    """What came of the mutants that were tried, by their number among the candidates."""
+
+    outcomes: dict[int, str] = field(default_factory=dict[int, str])
+    excluded: frozenset[str] = frozenset()
+    problem: str | None = None
+
+
+class MutationTester(Agent):
+    """The share of small changes to covered code that the tests notice.
+
+    Mutants are tried on a copy: those of changed lines first, then an even sample of the others,
+    until the time is up, so that the score is that of a sample and comes with an interval. Only
+    the tests that run a mutant's line are run on it, and lines that no test runs are counted apart.
+    """
+
+    name: ClassVar[str] = "mutation-tester"
+    after: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
+    needs: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
+    elastic: ClassVar[bool] = True
+    wants_map: ClassVar[bool] = True
+    metrics: ClassVar[Mapping[str, str]] = {
+        "mutation_score": "%",
+        "mutation_score_low": "%",
+        "mutation_score_high": "%",
+        "mutants": "mutants",
+        "mutants_uncovered": "mutants",
+        "mutants_tried": "mutants",
+        "mutants_killed": "mutants",
+        "mutants_timed_out": "mutants",
+        "mutants_survived": "mutants",
+    }
+
+    async def examine(self, examination: Examination) -> Findings:
+        """Try mutants until the time is up."""
+        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
+        release = version("lionagi-qe-fleet")
+        source = Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
+        coverage = examination.findings.get("coverage-analyzer")
+        test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
+        if test_map is None:
+            reason = "no coverage" if coverage is None else coverage.details.get("no_map")
+            return self.unmeasured(source, f"it is not known which test runs which line: {reason}")
+        examination.progress(Step(self.name, "making mutants"))
+        candidates, uncovered, notes = _candidates(examination, test_map)
+        if not candidates:
+            return self.unmeasured(source, "no test runs a line that could be changed")
+        trials = await _try(examination, candidates, until)
+        if trials.problem is not None:
+            return self.unmeasured(source, trials.problem)
+        return self._findings(examination, source, candidates, uncovered, trials, notes)
+
+    def _findings(  # noqa: PLR0913, PLR0917 - all that came of it
+        self,
+        examination: Examination,
+        source: Source,
+        candidates: Sequence[_Candidate],
+        uncovered: int,
+        trials: _Trials,
+        notes: list[str],
+    ) -> Findings:
+        pristine = examination.workspace.pristine
+        survivors = [
+            candidates[number]
+            for number, outcome in sorted(trials.outcomes.items())
+            if outcome == "survived"
+        ]
+        found = [_finding(each, source) for each in survivors]
+        if trials.excluded:
+            notes.append(
+                f"{len(trials.excluded)} tests that fail on the unchanged code, or when run a "
+                "second time, judged no mutant"
+            )
+        unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
+        if unreached:
+            notes.append(
+                f"{unreached} mutants could not be put in place: their functions exist only while "
+                "tests run"
+            )
+        return Findings(
+            self.name,
+            tuple(self._measure(source, len(candidates), uncovered, trials)),
+            details={
+                "survivors": [_survivor(pristine, each) for each in survivors],
+                "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
+                "tools": [
+                    {"tool": source.tool, "version": source.version}
+                    | {"command": source.command, "reason": None}
+                ],
+            },
+            notes=tuple(notes),
+        )
+
+    def _measure(
+        self, source: Source, covered: int, uncovered: int, trials: _Trials
+    ) -> Iterator[Metric]:
+        counts = Counter(trials.outcomes.values())
+        noticed = sum(counts[outcome] for outcome in _NOTICED)
+        tried = noticed + counts["survived"]
+        low, high = wilson(noticed, tried)
+        scores = {"": noticed / tried if tried else 0.0, "_low": low, "_high": high}
+        for suffix, share in scores.items():
+            name = f"mutation_score{suffix}"
+            if tried:
+                yield source.measured(name, round(100 * share, 2), "%")
+            else:
+                yield source.unmeasured(name, "%", "there was no time to try a mutant")
+        values = {
+            "mutants": covered + uncovered,
+            "mutants_uncovered": uncovered,
+            "mutants_tried": tried,
+            "mutants_killed": counts["killed"],
+            "mutants_timed_out": counts["timed out"],
+            "mutants_survived": counts["survived"],
+        }
+        for name, value in values.items():
+            yield source.measured(name, value, "mutants")
+
+
+def _candidates(
+    examination: Examination, test_map: TestMap
+) -> tuple[list[_Candidate], int, list[str]]:
+    """Return the mutants in the order of trial, how many no test runs, and what went wrong."""
+    source = examination.workspace.pristine
+    candidates: list[_Candidate] = []
+    uncovered = 0
+    notes: list[str] = []
+    for path in product_files(source):
+        file = path.relative_to(source).as_posix()
+        mapped = test_map.files.get(file)
+        changed = frozenset[int]() if examination.diff is None else examination.diff.added(file)
+        try:
+            mutants = mutants_of(file, _text(path))
+        except (SyntaxError, ValueError, RecursionError) as error:
+            notes.append(f"no mutants of {file}: {error}")
+            continue
+        for mutant in mutants:
+            lines = {mutant.line, mutant.statement}
+            tests = frozenset[str]() if mapped is None else mapped.tests_of(lines)
+            if tests:
+                is_changed = not changed.isdisjoint(lines)
+                candidates.append(_Candidate(mutant, tuple(sorted(tests)), is_changed))
+            else:
+                uncovered += 1
+    candidates.sort(key=lambda each: (not each.changed, each.mutant.rank))
+    return candidates, uncovered, notes
+
+
+def _text(path: Path) -> str:
+    # Line ends as they are: mutants count characters.
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+async def _try(examination: Examination, candidates: Sequence[_Candidate], until: float) -> _Trials:
+    """Run the tests on the mutants in one pytest process, which forks for each of them."""
+    with examination.workspace.fork("mutants") as fork:
+        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        out = fork.artifacts / "mutants.jsonl"
+        task = fork.artifacts / "mutants.json"
+        left = max(until - time.monotonic() - _SHUTDOWN_SECONDS, 1.0)
+        _write_task(task, out, candidates, examination, fork, left)
+
+        def watch() -> None:
+            tried = max(len(_lines(out)) - 2, 0)
+            step = Step(MutationTester.name, "trying mutants", tried, len(candidates))
+            examination.progress(step)
+
+        session = await run_pytest(
+            own,
+            fork.artifacts / "session.jsonl",
+            arguments=[
+                *("-p", "aqe_mutants", "-p", "no:randomly", "-p", "no:random_order"),
+                *("-p", "no:cacheprovider", "-s", "--continue-on-collection-errors"),
+            ],
+            variables={"AQE_MUTANTS": str(task), "PYTHONHASHSEED": "0"},
+            timeout=max(until - time.monotonic(), 1.0) + _SHUTDOWN_SECONDS,
+            watch=watch,
+        )
+        lines = _lines(out)
+        unchanged = [line for line in lines if "unchanged" in line]
+        if not unchanged:
+            said = fork.shown(session.completed.output).strip().splitlines()
+            return _Trials(
+                problem=f"pytest {session.completed.how} before a mutant was tried: "
+                f"{said[-1] if said else 'it said nothing'}"
+            )
+        return _trials_of(lines, unchanged, candidates)
+
+
+def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
+    task: Path,
+    out: Path,
+    candidates: Sequence[_Candidate],
+    examination: Examination,
+    fork: Workspace,
+    seconds: float,
+) -> None:
+    took = {
+        test["id"]: test["seconds"]
+        for test in examination.findings["test-executor"].details["tests"]
+    }
+    tests = sorted({test for each in candidates for test in each.tests})
+    numbers = {test: number for number, test in enumerate(tests)}
+    document = {
+        "out": str(out),
+        "seconds": seconds,
+        "tests": tests,
+        "mutants": [
+            {
+                "id": number,
+                "path": str(fork.source / each.mutant.file),
+                "start": each.mutant.start,
+                "end": each.mutant.end,
+                "replacement": each.mutant.replacement,
+                "name": each.mutant.outermost[0],
+                "line": each.mutant.outermost[1],
+                # The quickest first: most mutants fall to the first test that looks.
+                "tests": [
+                    numbers[test]
+                    for test in sorted(each.tests, key=lambda test: took.get(test, 0.0))
+                ],
+                "seconds": _SLACK_SECONDS
+                + _MANY_TIMES * sum(took.get(test, 0.0) for test in each.tests),
+            }
+            for number, each in enumerate(candidates)
+        ],
+    }
+    task.write_text(json.dumps(document), encoding="utf-8")
+
+
+def _trials_of(
+    lines: Sequence[dict[str, Any]],
+    unchanged: Sequence[dict[str, Any]],
+    candidates: Sequence[_Candidate],
+) -> _Trials:
+    tests = sorted({test for each in candidates for test in each.tests})
+    passed = (
+        {tests[each["test"]] for each in line["unchanged"] if each["passed"]} for line in unchanged
+    )
+    judges = set(tests).intersection(*passed)
+    if not judges:
+        return _Trials(problem="no test passes on the unchanged code, so none can judge")
+    outcomes: dict[int, str] = {line["id"]: line["outcome"] for line in lines if "id" in line}
+    return _Trials(outcomes, frozenset(tests) - judges)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _survivor(pristine: Path, candidate: _Candidate) -> dict[str, Any]:
+    mutant = candidate.mutant
+    text = _text(pristine / mutant.file)
+    diff = unified_diff(
+        text.splitlines(),
+        mutant.apply(text).splitlines(),
+        mutant.file,
+        mutant.file,
+        n=_CONTEXT_LINES,
+        lineterm="",
+    )
+    return {
+        "file": mutant.file,
+        "line": mutant.line,
+        "function": mutant.function,
+        "operator": mutant.operator,
+        "changed": candidate.changed,
+        "tests": len(candidate.tests),
+        "diff": "\n".join(diff),
+    }
+
+
+def _finding(candidate: _Candidate, source: Source) -> Finding:
+    mutant = candidate.mutant
+    return Finding(
+        source.tool,
+        str(source.version),
+        f"survivor-{mutant.operator.replace(' ', '-')}",
+        f"surviving mutant: {mutant.operator}",
+        "note",
+        f"{mutant.function}: {len(candidate.tests)} tests run this line, and none notices that "
+        f"it reads {' '.join(mutant.replacement.split())!r} here",
+        mutant.file,
+        mutant.line,
+    )

@@ -1,0 +1,221 @@
+"""Mutants that no test notices are found, and no others; whatever a mutant does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.conftest import checksum
+
+from lionagi_qe.agents.mutants import mutants_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Aqe = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+SHOP = """
+    import logging
+
+    log = logging.getLogger(__name__)
+
+    def price(amount):
+        log.info("asked for %d", amount)
+        if amount > 100:
+            return amount - 10
+        return amount
+
+    def is_open(hour, day):
+        return hour >= 8 and day != 6
+
+    def countdown(number):
+        steps = 0
+        while number > 0:
+            number -= 1
+            steps += 1
+        return steps
+
+    def unused(a, b):
+        return a + b
+"""
+TESTS = """
+    import shop
+
+    def test_price():
+        assert shop.price(200) == 190
+        assert shop.price(50) == 50
+
+    def test_is_open():
+        assert shop.is_open(8, 1)
+        assert not shop.is_open(7, 1)
+        assert not shop.is_open(9, 6)
+
+    def test_countdown():
+        assert shop.countdown(3) == 3
+"""
+
+
+def test_what_survives_is_shown_as_a_diff(aqe: Aqe, project: Write) -> None:
+    root = project({"shop.py": SHOP, "test_shop.py": TESTS})
+    before = checksum(root)
+
+    answer = aqe("mutate", root, "--json", "--min-score", 95)
+
+    assert checksum(root) == before
+    survivors = {each["diff"].split("\n+")[-1].splitlines()[0] for each in survivors_of(answer)}
+    assert survivors == {"    if amount >= 100:", "    if amount > 101:"}
+    assert answer.value("mutants_uncovered") == 2
+    assert answer.value("mutants_timed_out") >= 1
+    tried = answer.value("mutants_tried")
+    assert answer.value("mutation_score") == round(100 * (tried - 2) / tried, 2)
+    assert answer.value("mutation_score_low") < answer.value("mutation_score")
+    assert answer.exit_code == 1
+
+
+@pytest.mark.slow
+def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
+    aqe: Aqe, project: Write
+) -> None:
+    root = project({"shop.py": SHOP, "test_shop.py": TESTS})
+    text = (root / "shop.py").read_text()
+    answer = aqe("mutate", root, "--json")
+
+    by_hand: set[tuple[int, str]] = set()
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for mutant in mutants_of("shop.py", text):
+        # Endless loops take long by hand.
+        if mutant.function in {"price", "is_open"}:
+            (root / "shop.py").write_text(mutant.apply(text))
+            plain = subprocess.run(
+                command, cwd=root, env=env, check=False, capture_output=True, timeout=60
+            )
+            if plain.returncode == 0:
+                by_hand.add((mutant.line, mutant.operator))
+
+    assert {(each["line"], each["operator"]) for each in survivors_of(answer)} == by_hand
+
+
+def test_changed_lines_come_first(aqe: Aqe, project: Write) -> None:
+    root = project({"shop.py": SHOP, "test_shop.py": TESTS})
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *arguments], cwd=root, check=True)
+    text = (root / "shop.py").read_text().replace("amount > 100", "amount > 99")
+    (root / "shop.py").write_text(text)
+
+    answer = aqe("mutate", root, "--base", "HEAD", "--json")
+
+    assert [each["changed"] for each in survivors_of(answer)] == [True, True]
+    assert answer.value("diff_coverage") == 100.0
+
+
+def test_mutants_that_misbehave_do_no_harm(aqe: Aqe, project: Write) -> None:
+    shop = """
+        import os, sys
+
+        def leave(now):
+            if not now:
+                return 1
+            os._exit(0)
+
+        def fill(little):
+            text = "x"
+            while not little:
+                text += text
+            return text
+
+        def stop(now):
+            if not now:
+                return 1
+            sys.exit(0)
+    """
+    tests = """
+        import shop
+
+        def test_leave():
+            assert shop.leave(False) == 1
+
+        def test_fill():
+            assert shop.fill(True) == "x"
+
+        def test_stop():
+            assert shop.stop(False) == 1
+    """
+    answer = aqe("mutate", project({"shop.py": shop, "test_shop.py": tests}), "--json")
+
+    assert survivors_of(answer) == [], answer.document["survivors"]
+    assert answer.value("mutants_tried") > 5
+
+
+def test_a_test_that_can_not_be_repeated_judges_no_mutant(aqe: Aqe, project: Write) -> None:
+    tests = """
+        import pathlib
+        import shop
+
+        def test_leaves_a_file():
+            file = pathlib.Path("left.txt")
+            assert not file.exists()
+            file.write_text("left")
+            assert shop.price(2)
+    """
+    files = {"shop.py": "def price(amount):\n    return amount + 1\n", "test_shop.py": tests}
+    answer = aqe("mutate", project(files), "--json")
+
+    assert "none can judge" in answer.reason("mutation_score")
+    assert answer.exit_code == 4
+
+
+def test_without_coverage_nothing_is_claimed(aqe: Aqe, project: Write) -> None:
+    answer = aqe("mutate", project({"shop.py": "PRICE = 1\n"}), "--json")
+
+    assert "not known which test runs which line" in answer.reason("mutation_score")
+    assert answer.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        ("return a <= b", {"return a < b", "return None"}),
+        ("return a is not b", {"return a is b", "return None"}),
+        ("return a not in b", {"return a in b", "return None"}),
+        ("a += 1", {"a -= 1", "a += 2"}),
+        ("return 'ü' * a // b", {"return None", "return 'ü' * a * b"}),
+        ("print(\n        a,\n    )", {"pass\n\n"}),
+        ("log.info(a + 1)", set()),
+        ("return f'{a + 1}'", {"return None"}),
+        ("x: list[1] = 2", {"x: list[1] = 3"}),
+        ("return a  # pragma: no mutate", set()),
+        ("return 'total: %d' % a", {"return None"}),
+        ("return (a) - (b)", {"return (a) + (b)", "return None"}),
+    ],
+)
+def test_operators_change_what_they_say(line: str, changes: set[str]) -> None:
+    text = f"def f(a, b):\n    {line}\n"
+
+    found = {mutant.apply(text) for mutant in mutants_of("f.py", text)}
+
+    assert found == {f"def f(a, b):\n    {change}\n" for change in changes}
+    assert all(each.count("\n") == text.count("\n") for each in found)
+
+
+def test_offsets_hold_in_texts_with_other_line_ends() -> None:
+    text = textwrap.dedent("def f(a):\n    'ä\x0cö'\n    return a < 1\n").replace("\n", "\r\n")
+
+    assert "    return a <= 1\r\n" in {
+        line for mutant in mutants_of("f.py", text) for line in mutant.apply(text).split("\n")
+    } | {mutant.apply(text)[-19:] for mutant in mutants_of("f.py", text)}
+
+
+def survivors_of(answer: Answer) -> list[dict[str, str]]:
+    return answer.document["survivors"]
