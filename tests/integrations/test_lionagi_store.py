@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+NO_LOGS = {"auto_save_on_exit": False}
+
+
 def item(content: Any, *tags: str, **metadata: Any) -> MemoryItem:
     return MemoryItem(content=content, tags=list(tags), metadata=metadata)
 
@@ -112,8 +115,10 @@ class MemoryStoreContract:
         assert found == ["finding 1", "finding 3"]
 
     async def test_branches_of_a_session_share_it(self, store: MemoryStore) -> None:
-        session = Session(memory=store, default_branch=TestBranch.from_text("unused"))
-        other = TestBranch.from_text("unused")
+        session = Session(
+            memory=store, default_branch=TestBranch.from_text("unused", log_config=NO_LOGS)
+        )
+        other = TestBranch.from_text("unused", log_config=NO_LOGS)
         session.include_branches(other)
         stored = item("shared")
         await session.default_branch.memory.store(stored)

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     Record = Callable[..., Awaitable[None]]
 
 
+NO_LOGS = {"auto_save_on_exit": False}
+
+
 async def ask(tools: list[Tool], name: str, **arguments: Any) -> Any:
     """What a scripted model gets that calls one tool, straight through LionAGI's own path."""
-    branch = TestBranch.from_text("unused", tools=tools)
+    branch = TestBranch.from_text("unused", tools=tools, log_config=NO_LOGS)
     (response,) = await branch.act({"function": name, "arguments": arguments})
     return response.output
 

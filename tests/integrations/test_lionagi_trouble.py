@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Record = Callable[..., Awaitable[None]]
     MakeBranch = Callable[..., Branch]
 
+NO_LOGS = {"auto_save_on_exit": False}
 KEEP = calls(("memory_store", {"key": "kept", "value": True}))
 
 
@@ -206,7 +207,9 @@ async def test_orders_in_a_docstring_stay_data(
 
 
 async def test_the_same_tools_on_a_scripted_model(sqlite_memory: Memory) -> None:
-    branch = TestBranch.from_text(KEEP.text, tools=memory_tools(sqlite_memory, "mender"))
+    branch = TestBranch.from_text(
+        KEEP.text, tools=memory_tools(sqlite_memory, "mender"), log_config=NO_LOGS
+    )
     await act(branch)
     assert await sqlite_memory.retrieve("aqe/notes/mender/kept") is True
 
@@ -215,7 +218,7 @@ async def test_a_scripted_conversation_is_resumed_with_another_script(
     sqlite_memory: Memory,
 ) -> None:
     conversations = Conversations(sqlite_memory)
-    branch = TestBranch.from_text("first", system="Be brief.")
+    branch = TestBranch.from_text("first", system="Be brief.", log_config=NO_LOGS)
     async with await conversations.start("triage", branch):
         await branch.communicate("One?")
     model = scripted_imodel([{"type": "text", "content": "second"}])
