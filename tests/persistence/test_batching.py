@@ -15,7 +15,8 @@ from lionagi_qe.errors import (
     InvalidValueError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
+from lionagi_qe.persistence.batching import Batcher, Call, Lane
+from lionagi_qe.persistence.retrying import persist
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -69,12 +70,32 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_lone_call_flies_in_its_own_task(batcher: Batcher, runway: Runway) -> None:
-    runway.gate.set()
-    before = len(asyncio.all_tasks())
+async def test_a_lone_read_is_sent_in_its_callers_task(batcher: Batcher) -> None:
+    tasks: list[Any] = []
+
+    async def perform(calls: list[Call]) -> list[Any]:
+        tasks.append(asyncio.current_task())
+        return [call.item for call in calls]
+
+    reads = Lane(perform, mutates=False, max_flights=2)
+    assert await batcher.submit(reads, 1, ("a",), deadline=soon()) == 1
+    assert tasks == [asyncio.current_task()]
+
+
+async def test_a_change_lands_before_what_follows_it_though_its_caller_was_cancelled(
+    batcher: Batcher, runway: Runway
+) -> None:
     writes = lane(runway, mutates=True)
-    assert await batcher.submit(writes, 1, ("a",), deadline=soon()) == 1
-    assert len(asyncio.all_tasks()) == before
+    first = asyncio.create_task(batcher.submit(writes, "first", ("a",), deadline=soon()))
+    await settle()
+    first.cancel()
+    second = asyncio.create_task(batcher.submit(writes, "second", ("a",), deadline=soon()))
+    await settle()
+    assert runway.flights == [["first"]]
+    runway.gate.set()
+    assert await second == "second"
+    assert runway.flights == [["first"], ["second"]]
+    assert first.cancelled()
 
 
 async def test_calls_that_come_meanwhile_share_the_next_flight(

@@ -1,9 +1,10 @@
 """Calls made at the same moment travel to the server together.
 
-A *flight* is one request to the backend that carries many calls. A caller that is alone flies at
-once in its own task, with no future and no task switch; callers that come while others are under
-way gather and fly together. Calls on one key keep their order: a read waits for the writes before
-it, a write for the reads and flights before it, and writes of one key share a flight in order.
+A *flight* is one request to the backend that carries many calls. A caller that is alone is sent at
+once (a read in the caller's own task, a change in one that its cancellation can't cut short);
+callers that come while others are under way gather and fly together. Calls on one key keep their
+order: a read waits for the writes before it, a write for the reads and flights before it, and
+writes of one key share a flight in order.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import (
-    AccessDeniedError,
     AqeError,
     BackendTimeoutError,
     BackendUnavailableError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.retrying import persist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -29,9 +30,6 @@ MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
 MAX_ADMITTED_CALLS = 4096
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.5
-_T = TypeVar("_T")
 
 
 class _KeyState:
@@ -167,12 +165,18 @@ class Batcher:
         """Send ``item`` and return its result, or raise its error, by ``deadline`` (loop time)."""
         call = Call(lane, item, keys, deadline, size, alone=alone)
         self._acquire(call)
-        if not (call.blockers or lane.flights or lane.queue or lane.crowded):
-            return await self._fly_alone(call)
+        at_once = not (call.blockers or lane.flights or lane.queue or lane.crowded)
+        if at_once and not lane.mutates:
+            return await self._read_alone(call)
         call.future = self._loop.create_future()
-        if not call.blockers:
-            self._enqueue(call)
-        self._watch(call)
+        if at_once:
+            # In a task of its own: a cancelled caller must not cut a change short whose request
+            # is on its way, or it could land behind changes that others make after it.
+            self._launch(lane, [call])
+        else:
+            if not call.blockers:
+                self._enqueue(call)
+            self._watch(call)
         return await call.future
 
     async def close(self) -> None:
@@ -244,10 +248,18 @@ class Batcher:
             calls = self._board(lane)
             if not calls:
                 break
-            lane.flights += 1
-            task = self._loop.create_task(self._fly(lane, calls))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._launch(lane, calls)
+
+    def _launch(self, lane: Lane, calls: list[Call]) -> None:
+        for call in calls:
+            call.airborne = True
+            if lane.mutates:
+                for key in call.keys:
+                    self._keys[key].flying = True
+        lane.flights += 1
+        task = self._loop.create_task(self._fly(lane, calls))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _board(self, lane: Lane) -> list[Call]:
         """Take the calls of the next flight from the queue's head."""
@@ -269,19 +281,11 @@ class Batcher:
             lane.queue.popleft()
             room -= call.size
             calls.append(call)
-        for call in calls:
-            call.airborne = True
-            if lane.mutates:
-                for key in call.keys:
-                    self._keys[key].flying = True
         return calls
 
-    async def _fly_alone(self, call: Call) -> Any:  # noqa: ANN401
+    async def _read_alone(self, call: Call) -> Any:  # noqa: ANN401
         lane = call.lane
         lane.flights += 1
-        if lane.mutates:
-            for key in call.keys:
-                self._keys[key].flying = True
         try:
             (result,) = await self._perform(lane, [call])
         finally:
@@ -353,26 +357,6 @@ class Batcher:
     def _forget_answered(self) -> None:
         while self._pending and self._pending[0].abandoned:
             self._pending.popleft()
-
-
-async def persist(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
-    """Await ``action``, again and again while the server can't be reached, until ``deadline``.
-
-    Only what surely changed nothing is tried again; a refusal of access is final, and so is a
-    backend that has used the time up.
-    """
-    loop = asyncio.get_running_loop()
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await action()
-        except (AccessDeniedError, BackendTimeoutError):
-            raise
-        except BackendUnavailableError as error:
-            if error.outcome == "unknown" or loop.time() + pause >= deadline:
-                raise
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _hold(state: _KeyState, call: Call) -> None:

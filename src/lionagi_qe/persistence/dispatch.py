@@ -18,8 +18,9 @@ from lionagi_qe.errors import (
     WrongEventLoopError,
 )
 from lionagi_qe.persistence.backend import Put
-from lionagi_qe.persistence.batching import Batcher, Call, Lane, persist
+from lionagi_qe.persistence.batching import Batcher, Call, Lane
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
+from lionagi_qe.persistence.retrying import persist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
