@@ -119,8 +119,8 @@ class TestRedisMemoryRealExpiry:
         await asyncio.sleep(0.1)
         assert await redis_memory_clean.cleanup_expired() == 20
         kinds = {name.split(":")[2] for name in await names(redis_url, redis_memory_clean.fleet)}
-        # The counter, the layout, and the tombstones with their revisions.
-        assert kinds <= {"n", "meta", "t", "r"}
+        # The counter, the layout, the tombstones with their revisions, and how far these go back.
+        assert kinds <= {"n", "meta", "t", "r", "f"}
 
     async def test_tombstones_go_when_they_are_old(
         self, redis_memory_clean: RedisMemory, redis_url: str
@@ -209,7 +209,7 @@ class TestRedisMemoryRealPartitions:
         await redis_memory_clean.store("aqe/q", 1, partition="q")
         await erase(redis_memory_clean)
         kinds = {name.split(":")[2] for name in await names(redis_url, redis_memory_clean.fleet)}
-        assert kinds <= {"n", "meta", "t", "r"}
+        assert kinds <= {"n", "meta", "t", "r", "f"}
 
 
 class TestRedisMemoryRealStatistics:

@@ -188,13 +188,14 @@ class ConsumerConformance(Conformance):
 
         worker = asyncio.create_task(queue.work(handler, lease=SHORT, signals=()))
         await until(lambda: has(in_hand, 1))
+        # It keeps what it has in hand, but will not be the one who claims that again.
+        queue.stop()
         # As if the server had not heard of this worker for longer than the lease.
         job = in_hand[0]
         await memory.jobs.write(job._operation("release", b"", 0, None))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         thief = await claim_one(queue_of(other))
         await asyncio.wait_for(lost.wait(), LONG)
         assert job.lost
-        queue.stop()
         await worker
         await thief.ack()
 
