@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ class Layout:
         return frozenset(
             [package.name for package in self.packages] + [path.stem for path in self.modules]
         )
+
+
+def is_test_file(file: str) -> bool:
+    """Whether a file, by its name within the project with slashes, belongs to the tests."""
+    inside = f"/{file}"
+    return any(fnmatch(inside, pattern.replace("**", "*")) for pattern in TEST_FILES)
 
 
 def layout_of(source: Path) -> Layout:

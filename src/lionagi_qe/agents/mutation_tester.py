@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from difflib import unified_diff
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.mutants import Mutant, mutants_of
+from lionagi_qe.agents.mutants import mutants_of
+from lionagi_qe.agents.mutation_trials import Candidate, Trials, try_mutants
 from lionagi_qe.agents.proportion import wilson
-from lionagi_qe.agents.pytest_session import run_pytest
 from lionagi_qe.agents.static_analyzer import product_files
 
 if TYPE_CHECKING:
@@ -25,35 +24,11 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.test_map import TestMap
-    from lionagi_qe.agents.workspace import Workspace
 
 _TOOL = "aqe mutate"
 _DEFAULT_SECONDS = 60.0
-# Of the time that its tests take on the unchanged code; more is an endless loop.
-_MANY_TIMES = 5.0
-_SLACK_SECONDS = 2.0
-# What starting pytest and ending its process may take of the time there is.
-_SHUTDOWN_SECONDS = 2.0
 _CONTEXT_LINES = 2
 _NOTICED = ("killed", "timed out")
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A mutant, the tests that run its line, and whether the line was changed since the base."""
-
-    mutant: Mutant
-    tests: tuple[str, ...]
-    changed: bool
-
-
-@dataclass(slots=True)
-class _Trials:
-    """What came of the mutants that were tried, by their number among the candidates."""
-
-    outcomes: dict[int, str] = field(default_factory=dict[int, str])
-    excluded: frozenset[str] = frozenset()
-    problem: str | None = None
 
 
 class MutationTester(Agent):
@@ -95,7 +70,15 @@ class MutationTester(Agent):
         candidates, uncovered, notes = _candidates(examination, test_map)
         if not candidates:
             return self.unmeasured(source, "no test runs a line that could be changed")
-        trials = await _try(examination, candidates, until)
+        took = {
+            test["id"]: test["seconds"]
+            for test in examination.findings["test-executor"].details["tests"]
+        }
+
+        def tell(tried: int) -> None:
+            examination.progress(Step(self.name, "trying mutants", tried, len(candidates)))
+
+        trials = await try_mutants(examination, candidates, until, took, tell=tell)
         if trials.problem is not None:
             return self.unmeasured(source, trials.problem)
         return self._findings(examination, source, candidates, uncovered, trials, notes)
@@ -104,9 +87,9 @@ class MutationTester(Agent):
         self,
         examination: Examination,
         source: Source,
-        candidates: Sequence[_Candidate],
+        candidates: Sequence[Candidate],
         uncovered: int,
-        trials: _Trials,
+        trials: Trials,
         notes: list[str],
     ) -> Findings:
         pristine = examination.workspace.pristine
@@ -142,7 +125,7 @@ class MutationTester(Agent):
         )
 
     def _measure(
-        self, source: Source, covered: int, uncovered: int, trials: _Trials
+        self, source: Source, covered: int, uncovered: int, trials: Trials
     ) -> Iterator[Metric]:
         counts = Counter(trials.outcomes.values())
         noticed = sum(counts[outcome] for outcome in _NOTICED)
@@ -169,10 +152,10 @@ class MutationTester(Agent):
 
 def _candidates(
     examination: Examination, test_map: TestMap
-) -> tuple[list[_Candidate], int, list[str]]:
+) -> tuple[list[Candidate], int, list[str]]:
     """Return the mutants in the order of trial, how many no test runs, and what went wrong."""
     source = examination.workspace.pristine
-    candidates: list[_Candidate] = []
+    candidates: list[Candidate] = []
     uncovered = 0
     notes: list[str] = []
     for path in product_files(source):
@@ -189,7 +172,7 @@ def _candidates(
             tests = frozenset[str]() if mapped is None else mapped.tests_of(lines)
             if tests:
                 is_changed = not changed.isdisjoint(lines)
-                candidates.append(_Candidate(mutant, tuple(sorted(tests)), is_changed))
+                candidates.append(Candidate(mutant, tuple(sorted(tests)), is_changed))
             else:
                 uncovered += 1
     candidates.sort(key=lambda each: (not each.changed, each.mutant.rank))
@@ -202,107 +185,7 @@ def _text(path: Path) -> str:
         return file.read()
 
 
-async def _try(examination: Examination, candidates: Sequence[_Candidate], until: float) -> _Trials:
-    """Run the tests on the mutants in one pytest process, which forks for each of them."""
-    with examination.workspace.fork("mutants") as fork:
-        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
-        out = fork.artifacts / "mutants.jsonl"
-        task = fork.artifacts / "mutants.json"
-        left = max(until - time.monotonic() - _SHUTDOWN_SECONDS, 1.0)
-        _write_task(task, out, candidates, examination, fork, left)
-
-        def watch() -> None:
-            tried = max(len(_lines(out)) - 2, 0)
-            step = Step(MutationTester.name, "trying mutants", tried, len(candidates))
-            examination.progress(step)
-
-        session = await run_pytest(
-            own,
-            fork.artifacts / "session.jsonl",
-            arguments=[
-                *("-p", "aqe_mutants", "-p", "no:randomly", "-p", "no:random_order"),
-                *("-p", "no:cacheprovider", "-s", "--continue-on-collection-errors"),
-            ],
-            variables={"AQE_MUTANTS": str(task), "PYTHONHASHSEED": "0"},
-            timeout=max(until - time.monotonic(), 1.0) + _SHUTDOWN_SECONDS,
-            watch=watch,
-        )
-        lines = _lines(out)
-        unchanged = [line for line in lines if "unchanged" in line]
-        if not unchanged:
-            said = fork.shown(session.completed.output).strip().splitlines()
-            return _Trials(
-                problem=f"pytest {session.completed.how} before a mutant was tried: "
-                f"{said[-1] if said else 'it said nothing'}"
-            )
-        return _trials_of(lines, unchanged, candidates)
-
-
-def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
-    task: Path,
-    out: Path,
-    candidates: Sequence[_Candidate],
-    examination: Examination,
-    fork: Workspace,
-    seconds: float,
-) -> None:
-    took = {
-        test["id"]: test["seconds"]
-        for test in examination.findings["test-executor"].details["tests"]
-    }
-    tests = sorted({test for each in candidates for test in each.tests})
-    numbers = {test: number for number, test in enumerate(tests)}
-    document = {
-        "out": str(out),
-        "seconds": seconds,
-        "tests": tests,
-        "mutants": [
-            {
-                "id": number,
-                "path": str(fork.source / each.mutant.file),
-                "start": each.mutant.start,
-                "end": each.mutant.end,
-                "replacement": each.mutant.replacement,
-                "name": each.mutant.outermost[0],
-                "line": each.mutant.outermost[1],
-                # The quickest first: most mutants fall to the first test that looks.
-                "tests": [
-                    numbers[test]
-                    for test in sorted(each.tests, key=lambda test: took.get(test, 0.0))
-                ],
-                "seconds": _SLACK_SECONDS
-                + _MANY_TIMES * sum(took.get(test, 0.0) for test in each.tests),
-            }
-            for number, each in enumerate(candidates)
-        ],
-    }
-    task.write_text(json.dumps(document), encoding="utf-8")
-
-
-def _trials_of(
-    lines: Sequence[dict[str, Any]],
-    unchanged: Sequence[dict[str, Any]],
-    candidates: Sequence[_Candidate],
-) -> _Trials:
-    tests = sorted({test for each in candidates for test in each.tests})
-    passed = (
-        {tests[each["test"]] for each in line["unchanged"] if each["passed"]} for line in unchanged
-    )
-    judges = set(tests).intersection(*passed)
-    if not judges:
-        return _Trials(problem="no test passes on the unchanged code, so none can judge")
-    outcomes: dict[int, str] = {line["id"]: line["outcome"] for line in lines if "id" in line}
-    return _Trials(outcomes, frozenset(tests) - judges)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def _survivor(pristine: Path, candidate: _Candidate) -> dict[str, Any]:
+def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
     mutant = candidate.mutant
     text = _text(pristine / mutant.file)
     diff = unified_diff(
@@ -324,7 +207,7 @@ def _survivor(pristine: Path, candidate: _Candidate) -> dict[str, Any]:
     }
 
 
-def _finding(candidate: _Candidate, source: Source) -> Finding:
+def _finding(candidate: Candidate, source: Source) -> Finding:
     mutant = candidate.mutant
     return Finding(
         source.tool,

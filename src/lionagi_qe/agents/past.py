@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lionagi_qe.agents.test_map import TestMap
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -15,6 +18,10 @@ class Past:
 
     Attributes:
         flaky: test -> what each hunt that saw it found: run, runs, failures, cause.
+        failing: tests that failed when they last ran.
+        test_map: which tests run which lines, as last measured.
     """
 
     flaky: Mapping[str, Records] = field(default_factory=dict[str, Records])
+    failing: frozenset[str] = frozenset()
+    test_map: TestMap | None = None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING, ClassVar
 
 from lionagi_qe.agents import complexity, security
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.baseline import marked, read_baseline
 from lionagi_qe.agents.finding import Finding, fingerprinted
-from lionagi_qe.agents.layout import TEST_FILES, layout_of
+from lionagi_qe.agents.layout import is_test_file, layout_of
 from lionagi_qe.agents.metric import Source
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def product_files(source: Path) -> Iterator[Path]:
     layout = layout_of(source)
     for top in layout.packages + layout.modules:
         for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
-            inside = "/" + path.relative_to(source).as_posix()
-            if not any(fnmatch(inside, pattern.replace("**", "*")) for pattern in TEST_FILES):
+            if not is_test_file(path.relative_to(source).as_posix()):
                 yield path
 
 

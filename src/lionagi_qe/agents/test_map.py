@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from dataclasses import dataclass
@@ -91,15 +92,35 @@ def _of_document(
         place = source / path
         if not place.is_file() or not place.is_relative_to(source):
             continue
-        files[place.relative_to(source).as_posix()] = MappedFile(
-            {
-                int(line): frozenset(names[index] for index in indices)
-                for line, indices in mapped["lines"].items()
-            },
-            frozenset(mapped["imported"]),
-            hashes(place.read_text(encoding="utf-8", errors="replace").splitlines()),
-        )
+        text = place.read_text(encoding="utf-8", errors="replace")
+        lines = {
+            int(line): frozenset(names[index] for index in indices)
+            for line, indices in mapped["lines"].items()
+        }
+        imported = set[int](mapped["imported"])
+        _spread(text, lines, imported)
+        name = place.relative_to(source).as_posix()
+        files[name] = MappedFile(lines, frozenset(imported), hashes(text.splitlines()))
     return TestMap(commit, frozenset(tests), files)
+
+
+def _spread(text: str, lines: dict[int, frozenset[str]], imported: set[int]) -> None:
+    """Let every line of a statement count as run where its first one did."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        # It ran all the same, in the target's Python; then only first lines are known.
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.stmt):
+            continue
+        body: list[ast.stmt] = getattr(node, "body", [])
+        last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+        for line in range(node.lineno + 1, last + 1):
+            if node.lineno in lines:
+                lines[line] = lines.get(line, frozenset()) | lines[node.lineno]
+            if node.lineno in imported:
+                imported.add(line)
 
 
 def hashes(lines: Iterable[str]) -> tuple[str, ...]:

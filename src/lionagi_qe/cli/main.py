@@ -29,12 +29,14 @@ class LazyGroup(click.Group):
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
+        "generate": ("lionagi_qe.cli.generate", "generate", "Write tests for untested functions."),
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "mcp": ("lionagi_qe.cli.mcp", "mcp", "Serve the memory to an MCP client."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
         "mutate": ("lionagi_qe.cli.mutate", "mutate", "Find changes that no test notices."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
+        "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
     }
 
     def list_commands(self, ctx: Context) -> list[str]:

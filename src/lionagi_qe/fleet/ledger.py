@@ -3,14 +3,13 @@
 ``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
 of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
 ``aqe/agents/<project>/<agent>`` how long an agent took in the last runs. A test that was once
-named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``.
+named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``. What lies
+under ``aqe/maps/<project>``, Maps tells.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,8 +17,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.past import Past
+from lionagi_qe.agents.recording import BAD
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
+from lionagi_qe.fleet.maps import Maps
+from lionagi_qe.fleet.segments import project_segment, segment
 from lionagi_qe.persistence import Item
 
 if TYPE_CHECKING:
@@ -32,26 +34,6 @@ KEPT_RECORDS = 50
 KEPT_DURATIONS = 10
 BATCH = 1000
 COMPARED = ("line_coverage", "branch_coverage")
-_LONGEST_SEGMENT = 300
-_LONGEST_PROJECT = 100
-_ESCAPED = re.compile("[/%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def segment(text: str, longest: int = _LONGEST_SEGMENT) -> str:
-    """Return ``text`` as one segment of a key, readable; different texts stay different.
-
-    '/', '%' and what keys may not hold is percent-encoded; what is too long is cut, with a hash.
-    """
-    escaped = _ESCAPED.sub(_percent, text) or "%"
-    if len(escaped.encode()) <= longest:
-        return escaped
-    digest = hashlib.sha256(escaped.encode()).hexdigest()[:24]
-    kept = escaped.encode()[: longest - len(digest) - 1].decode(errors="ignore")
-    return f"{kept}%{digest}"
-
-
-def _percent(match: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
 
 
 def new_run_id() -> str:
@@ -69,7 +51,8 @@ class Ledger:
 
     def __init__(self, memory: Memory, project: str) -> None:
         self._memory = memory
-        name = segment(project, _LONGEST_PROJECT)
+        self._maps = Maps(memory, project)
+        name = project_segment(project)
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
         self._agents = f"aqe/agents/{name}"
@@ -82,13 +65,25 @@ class Ledger:
             async for entry in self._memory.scan(f"{self._agents}/")
         }
 
-    async def past(self) -> Past:
-        """Return what the agents of the next run want to know of earlier ones."""
+    async def past(self, *, wants_map: bool = False) -> Past:
+        """Return what the agents of the next run want to know of earlier ones.
+
+        Costs a scan of the flaky tests, and for the map also one of it and of all tests.
+        """
         flaky = {
             entry.value["id"]: entry.value["hunts"]
             async for entry in self._memory.scan(f"{self._flaky}/")
         }
-        return Past(flaky)
+        if not wants_map:
+            return Past(flaky)
+        failing = frozenset(
+            {
+                entry.value["id"]
+                async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+                if entry.value["records"][-1]["outcome"] in BAD
+            }
+        )
+        return Past(flaky, failing, await self._maps.retrieve())
 
     async def record(
         self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
@@ -105,6 +100,9 @@ class Ledger:
         """
         await asyncio.gather(*(self._add_seconds(*each) for each in seconds.items()))
         await self._add_hunt(run, findings)
+        coverage = findings.get("coverage-analyzer")
+        if coverage is not None and "test_map" in coverage.details:
+            await self._maps.store(run, coverage.details["test_map"])
         previous = await self._memory.retrieve(f"{self._runs}/latest")
         await self._store_metrics(run, findings)
         tests = _tests_of(findings)

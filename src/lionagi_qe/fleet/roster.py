@@ -8,8 +8,10 @@ from lionagi_qe.agents.coverage_analyzer import CoverageAnalyzer
 from lionagi_qe.agents.flaky_test_hunter import FlakyTestHunter
 from lionagi_qe.agents.mutation_tester import MutationTester
 from lionagi_qe.agents.quality_gate import QualityGate
+from lionagi_qe.agents.regression_selector import RegressionSelector
 from lionagi_qe.agents.static_analyzer import StaticAnalyzer
 from lionagi_qe.agents.test_executor import TestExecutor
+from lionagi_qe.agents.test_generator import TestGenerator
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ AGENTS: tuple[type[Agent], ...] = (
     TestExecutor,
     CoverageAnalyzer,
     StaticAnalyzer,
+    RegressionSelector,
     FlakyTestHunter,
     MutationTester,
+    TestGenerator,
     QualityGate,
 )
 # Those that take about as long as the tests themselves.

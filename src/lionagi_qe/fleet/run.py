@@ -136,15 +136,16 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 request.python,
                 lambda text: progress(Step("fleet", text)),
             )
+            wants_map = any(agent.wants_map for agent in agents)
             examination = Examination(
                 workspace,
                 environment,
                 settings,
                 {},
                 progress,
-                await ledger.past(),
+                await ledger.past(wants_map=wants_map),
                 diff,
-                any(agent.wants_map for agent in agents),
+                wants_map,
             )
             examined = await examine(agents, examination, budget)
             run_id = new_run_id()

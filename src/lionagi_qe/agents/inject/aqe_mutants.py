@@ -23,6 +23,7 @@ import sys
 import time
 import warnings
 from functools import partial
+from importlib import import_module
 from types import CodeType, FunctionType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -183,6 +184,9 @@ def _confine() -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
+    if "AQE_GUARD" in os.environ:
+        # Here and not before: its hook stays for good, and refuses forks too.
+        import_module("aqe_guard")
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     with contextlib.suppress(OSError, ValueError):
         # Linux tells the size of the address space; elsewhere the time limit has to do.

@@ -55,8 +55,10 @@ def write(outcome: Outcome, console: Console) -> None:
         console,
         (
             *sections.static(outcome),
+            *sections.selection(outcome),
             *sections.flaky(outcome),
             *sections.mutation(outcome),
+            *sections.generated(outcome),
             *_comparison(outcome),
             *_gate(outcome),
             *_left_out(outcome),

@@ -46,9 +46,17 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         ],
         "flaky": outcome.detail("flaky-test-hunter", "flaky"),
         "not_idempotent": outcome.detail("flaky-test-hunter", "not_idempotent"),
+        "selection": _details(outcome, "regression-selector"),
         "survivors": outcome.detail("mutation-tester", "survivors"),
+        "generated": outcome.detail("test-generator", "tests"),
+        "not_generated": outcome.detail("test-generator", "rejected"),
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,
         "exit_code": exit_code,
     }
+
+
+def _details(outcome: Outcome, agent: str) -> dict[str, Any] | None:
+    findings = outcome.findings.get(agent)
+    return None if findings is None else dict(findings.details)

@@ -40,6 +40,19 @@ def static(outcome: Outcome) -> Iterator[str]:
         yield f"  {known} known by the project's baseline"
 
 
+def selection(outcome: Outcome) -> Iterator[str]:
+    """Yield how many tests the change needs, and what can't be known of it."""
+    if "regression-selector" not in outcome.findings:
+        return
+    yield ""
+    yield _figure(outcome, "needed", "tests_selected")
+    for each in outcome.detail("regression-selector", "unknown")[:_MOST_LISTED]:
+        yield f"  not known: {escape(each['file'])}: {escape(each['why'])}"
+    for each in outcome.detail("regression-selector", "unreached")[:_MOST_LISTED]:
+        lines = ", ".join(map(str, each["lines"])) or "taken away"
+        yield f"  no test runs {escape(each['file'])}, changed lines {lines}"
+
+
 def flaky(outcome: Outcome) -> Iterator[str]:
     """Yield the flaky tests, each with its interval, cause and history."""
     if "flaky-test-hunter" not in outcome.findings:
@@ -104,6 +117,26 @@ def mutation(outcome: Outcome) -> Iterator[str]:
         yield from (f"    {_coloured(line)}" for line in each["diff"].splitlines()[2:])
     if len(survivors) > _MOST_LISTED:
         yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
+
+
+def generated(outcome: Outcome) -> Iterator[str]:
+    """Yield the tests that are worth keeping, and why the others are not."""
+    if "test-generator" not in outcome.findings:
+        return
+    yield ""
+    yield _figure(outcome, "generated", "generated_tests")
+    for test in outcome.detail("test-generator", "tests"):
+        kills = f", notices {test['mutants_killed']} of {test['mutants_tried']} mutants"
+        yield (
+            f"  [green]kept[/]     {escape(test['file'])} {escape(test['function'])}: runs "
+            f"{len(test['lines_added'])} new lines{kills if test['mutants_tried'] else ''}"
+        )
+        yield from (f"    [dim]{escape(line)}[/]" for line in test["source"].splitlines())
+    for each in outcome.detail("test-generator", "rejected")[:_MOST_LISTED]:
+        yield (
+            f"  [dim]left out[/] {escape(each['file'])} {escape(each['function'])}: "
+            f"{escape(each['why'])}"
+        )
 
 
 def _coloured(line: str) -> str:

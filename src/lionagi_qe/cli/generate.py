@@ -1,0 +1,77 @@
+"""``aqe generate PATH``: tests for functions that no test runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lionagi_qe.cli.examination import (
+    budget_option,
+    carry_out,
+    project_options,
+    request_of,
+    tell,
+)
+from lionagi_qe.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from lionagi_qe.fleet.run import Outcome
+
+
+@click.command
+@project_options
+@budget_option("120s")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the tests into this directory, which is made if need be; never over a file.",
+)
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
+def generate(  # noqa: PLR0913 - a command's options
+    path: Path,
+    *,
+    python: Path | None,
+    memory_url: str | None,
+    budget: float,
+    into: Path | None,
+    as_document: bool,
+    quiet: bool,
+    **given: Any,  # noqa: ANN401 - as click hands them over
+) -> int:
+    """Write property-based tests for functions of the project in the directory PATH.
+
+    Hypothesis' ghostwriter drafts them; kept are those that pass five times and run lines that no
+    test ran, or notice a mutant. Functions that touch files, processes or the network when called
+    are left out. The tests need hypothesis; without --into they are only shown.
+    """
+    request = request_of(
+        path,
+        agents=["test-generator"],
+        python=python,
+        memory_url=memory_url,
+        budget=budget,
+        given=given,
+    )
+    outcome = carry_out(request, quiet=quiet)
+    metric = outcome.metric("generated_tests")
+    measured = metric is not None and metric.measured
+    code = tell(outcome, Exit.PASSED if measured else Exit.NOT_MEASURED, as_document=as_document)
+    if into is not None and measured:
+        _write(outcome, into)
+    return code
+
+
+def _write(outcome: Outcome, into: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    for test in outcome.detail("test-generator", "tests"):
+        file = into / test["name"]
+        try:
+            with file.open("x", encoding="utf-8") as out:
+                out.write(test["source"])
+        except FileExistsError:
+            click.echo(f"kept as it is: {file} exists already", err=True)
+        else:
+            click.echo(f"written: {file}", err=True)

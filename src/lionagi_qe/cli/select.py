@@ -1,0 +1,79 @@
+"""``aqe select PATH``: the tests that a change needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lionagi_qe.cli.examination import (
+    base_option,
+    carry_out,
+    project_options,
+    request_of,
+    tell,
+)
+from lionagi_qe.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lionagi_qe.fleet.run import Outcome
+
+
+@click.command
+@project_options
+@base_option
+@click.option("--measure", is_flag=True, help="Run all tests first, and map them to the code.")
+@click.option("--why", is_flag=True, help="Tell the reason beside each test.")
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
+def select(  # noqa: PLR0913 - a command's options
+    path: Path,
+    *,
+    python: Path | None,
+    memory_url: str | None,
+    base: str | None,
+    measure: bool,
+    why: bool,
+    as_document: bool,
+    quiet: bool,
+    **given: Any,  # noqa: ANN401 - as click hands them over
+) -> int:
+    """Print the tests that the change of the project in the directory PATH needs, one a line.
+
+    What changed since --base, or since the tests were last mapped, is looked up in the map of an
+    earlier run. What can't be known is told on stderr. For example:
+
+      aqe select . --base main > tests.txt && test -s tests.txt && pytest @tests.txt
+    """
+    agents = ["regression-selector", *(["coverage-analyzer"] if measure else [])]
+    request = request_of(
+        path, agents=agents, python=python, memory_url=memory_url, base=base, given=given
+    )
+    outcome = carry_out(request, quiet=quiet)
+    metric = outcome.metric("tests_selected")
+    if metric is None or not metric.measured:
+        return tell(outcome, Exit.NOT_MEASURED, as_document=as_document)
+    if as_document or outcome.unkept is not None:
+        return tell(outcome, Exit.PASSED, as_document=as_document)
+    _print(outcome, why=why)
+    return Exit.PASSED
+
+
+def _print(outcome: Outcome, *, why: bool) -> None:
+    selected = outcome.detail("regression-selector", "selected")
+    for test in selected:
+        click.echo(f"{test['id']}  # {test['why']}" if why else test["id"])
+    for file in outcome.detail("regression-selector", "new_files"):
+        click.echo(f"{file}  # it is new" if why else file)
+    mapped = outcome.metric("tests_mapped")
+    known = "" if mapped is None else f" of {mapped.value}"
+    base = outcome.detail("regression-selector", "base")
+    click.echo(f"{len(selected)}{known} tests are needed since {base}", err=True)
+    for each in outcome.detail("regression-selector", "unknown"):
+        click.echo(f"not known: {each['file']}: {each['why']}", err=True)
+    for each in outcome.detail("regression-selector", "unreached"):
+        lines = ", ".join(map(str, each["lines"])) or "some that were taken away"
+        click.echo(f"no test runs {each['file']}, changed lines {lines}", err=True)
+    for limit in outcome.detail("regression-selector", "limits"):
+        click.echo(f"not known: {limit}", err=True)
