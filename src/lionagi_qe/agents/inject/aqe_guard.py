@@ -1,12 +1,10 @@
 """A pytest plugin that lets code touch nothing but a few directories while it is tried.
 
-AQE_GUARD names these, separated as in PATH. Functions are called with arguments that nobody chose, so one that
-deletes files, starts programs or opens connections must not get to do it: an audit hook refuses,
-and the file ``guard.txt`` in the first directory names what was refused. A hook is no wall against code
-that means harm (extension modules can pass it by); it stops honest code from doing damage.
-
-Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
-and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is.
+AQE_GUARD names these, separated as in PATH. Functions are called with arguments that nobody chose,
+so one that deletes files, starts programs or opens connections must not get to do it: an audit hook
+refuses, and the file ``guard.txt`` in the first directory names what was refused. A hook is no wall
+against code that means harm (extension modules can pass it by); it stops honest code from doing
+damage.
 """
 
 from __future__ import annotations
