@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.settings import Settings
 
 Verdict = Literal["passed", "failed", "not measured"]
 _MOST_NAMED = 3
@@ -49,32 +50,52 @@ class QualityGate(Agent):
 
     async def examine(self, examination: Examination) -> Findings:
         """Apply every rule; one failed rule fails the gate, whatever was not measured."""
-        rulings = list(_rulings(examination))
-        verdicts = {ruling.verdict for ruling in rulings}
-        source = Source("aqe", version("lionagi-qe-fleet"), "aqe run", examination.workspace.commit)
-        if "failed" in verdicts:
-            metric = source.measured("gate", "failed", "verdict")
-        elif "not measured" in verdicts:
-            first = next(ruling for ruling in rulings if ruling.verdict == "not measured")
-            metric = source.unmeasured("gate", "verdict", f"{first.rule}: {first.detail}")
-        else:
-            metric = source.measured("gate", "passed", "verdict")
-        return Findings(
-            self.name, (metric,), details={"rulings": [asdict(ruling) for ruling in rulings]}
+        quarantined: frozenset[str] = frozenset()
+        listed = examination.settings.quarantine
+        if listed is not None:
+            quarantined = read_quarantine(examination.workspace.pristine / listed)
+        return judge(
+            examination.settings,
+            examination.findings,
+            quarantined,
+            Source("aqe", version("lionagi-qe-fleet"), "aqe run", examination.workspace.commit),
         )
 
 
-def _rulings(examination: Examination) -> Iterator[Ruling]:
-    settings = examination.settings
-    figures = {
-        metric.name: metric
-        for findings in examination.findings.values()
-        for metric in findings.metrics
-    }
-    quarantined: frozenset[str] = frozenset()
-    if settings.quarantine is not None:
-        quarantined = read_quarantine(examination.workspace.pristine / settings.quarantine)
-    yield _tests_pass(examination.findings.get("test-executor"), figures, quarantined)
+def judge(
+    settings: Settings,
+    findings: Mapping[str, Findings],
+    quarantined: frozenset[str],
+    source: Source,
+) -> Findings:
+    """Apply every rule to what agents found.
+
+    Args:
+        settings: the rules.
+        findings: by agent.
+        quarantined: tests whose failures pass.
+        source: of the verdict.
+
+    """
+    rulings = list(_rulings(settings, findings, quarantined))
+    verdicts = {ruling.verdict for ruling in rulings}
+    if "failed" in verdicts:
+        metric = source.measured("gate", "failed", "verdict")
+    elif "not measured" in verdicts:
+        first = next(ruling for ruling in rulings if ruling.verdict == "not measured")
+        metric = source.unmeasured("gate", "verdict", f"{first.rule}: {first.detail}")
+    else:
+        metric = source.measured("gate", "passed", "verdict")
+    return Findings(
+        QualityGate.name, (metric,), details={"rulings": [asdict(ruling) for ruling in rulings]}
+    )
+
+
+def _rulings(
+    settings: Settings, findings: Mapping[str, Findings], quarantined: frozenset[str]
+) -> Iterator[Ruling]:
+    figures = {metric.name: metric for each in findings.values() for metric in each.metrics}
+    yield _tests_pass(findings.get("test-executor"), figures, quarantined)
     for name, least in (
         ("line_coverage", settings.min_coverage),
         ("branch_coverage", settings.min_branch_coverage),

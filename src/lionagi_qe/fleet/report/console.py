@@ -34,7 +34,7 @@ _COUNTS = (
     "collection_errors",
 )
 _SUBTESTS = ("subtests_passed", "subtests_failed", "subtests_skipped")
-_STYLES = {"passed": "bold green", "failed": "bold red", "not measured": "bold yellow"}
+STYLES = {"passed": "bold green", "failed": "bold red", "not measured": "bold yellow"}
 
 
 def write(outcome: Outcome, console: Console) -> None:
@@ -220,9 +220,9 @@ def _gate(outcome: Outcome) -> Iterator[str]:
         return
     yield ""
     for ruling in outcome.detail("quality-gate", "rulings"):
-        style = _STYLES[ruling["verdict"]]
+        style = STYLES[ruling["verdict"]]
         says = escape(f"{ruling['rule']}: {ruling['detail']}")
         yield f"  [{style}]{ruling['verdict']:<13}[/]{says}"
     gate = outcome.metric("gate")
     verdict = gate.value if gate is not None and gate.measured else "not measured"
-    yield f"[bold]gate[/]      [{_STYLES[verdict]}]{verdict}[/]"
+    yield f"[bold]gate[/]      [{STYLES[verdict]}]{verdict}[/]"

@@ -1,0 +1,108 @@
+"""``aqe history PATH``: how each figure went from run to run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lionagi_qe.cli.examination import check_writable, memory_option, request_of
+from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.options import show_json
+from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
+from lionagi_qe.fleet.roster import AGENTS, check_metrics
+from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
+from lionagi_qe.persistence import open_memory
+
+if TYPE_CHECKING:
+    from lionagi_qe.fleet.run import Request
+
+
+@click.command
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("metrics", nargs=-1)
+@memory_option
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    metavar="N",
+    help="How many runs to look back.",
+)
+@click.option(
+    "--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw a chart; needs matplotlib."
+)
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
+def history(  # noqa: PLR0913 - a command's options
+    path: Path,
+    *,
+    metrics: tuple[str, ...],
+    memory_url: str | None,
+    last: int,
+    png: Path | None,
+    as_document: bool,
+) -> int:
+    """Show how METRICS of the project in the directory PATH went; all that were kept by default.
+
+    Each line has the figure's course, its last value, and what measured that. A dot stands for a
+    run in which it was not measured.
+    """
+    check_metrics(metrics)
+    if png is not None:
+        check_png()
+        check_writable("--png", png)
+    request = request_of(path, agents=[], python=None, memory_url=memory_url)
+    runs = asyncio.run(_runs(request))[-last:]
+    series = _series(runs, metrics)
+    if not series:
+        click.echo(f"no figures of {request.project!r} are in {request.shown_url}", err=True)
+        return Exit.NOT_MEASURED
+    if png is not None:
+        write_png(series, png, request.project)
+    if as_document:
+        show_json(
+            {
+                "project": request.project,
+                "metrics": {
+                    name: [{"run": point.run, **asdict(point.metric)} for point in found]
+                    for name, found in series.items()
+                },
+            }
+        )
+    else:
+        _print(series, large=bool(metrics))
+    return Exit.PASSED
+
+
+async def _runs(request: Request) -> list[PastRun]:
+    async with open_memory(request.memory_url) as memory:
+        return await runs_of(memory, request.project)
+
+
+def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Point]]:
+    """Return the figures that were a number at least once, or those that were asked for."""
+    names = wanted or tuple(name for agent in AGENTS for name in agent.metrics)
+    found = {name: points(runs, name) for name in names}
+    return {
+        name: each
+        for name, each in found.items()
+        if each and (wanted or any(point.value is not None for point in each))
+    }
+
+
+def _print(series: dict[str, list[Point]], *, large: bool) -> None:
+    width = max(map(len, series))
+    for name, found in series.items():
+        last = found[-1].metric
+        value = found[-1].value
+        said = f"not measured: {last.reason}" if value is None else f"{value:g} {last.unit}"
+        source = f"[{last.tool} {last.version}]" if last.measured else ""
+        line = sparkline([point.value for point in found])
+        click.echo(f"{name:<{width}}  {line}  {said}  {source}".rstrip())
+        if large:
+            for row in chart(found, last.unit):
+                click.echo(row)

@@ -1,0 +1,99 @@
+"""Earlier runs of a project, as the memory holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.base import Findings
+from lionagi_qe.agents.metric import Metric
+from lionagi_qe.fleet.segments import project_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lionagi_qe.persistence import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run: its id, which sorts by time, and the figures of each agent."""
+
+    id: str
+    metrics: dict[str, list[Metric]] = field(default_factory=dict[str, list[Metric]])
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A figure of one run; ``value`` is a number, or None where it was not measured."""
+
+    run: str
+    value: float | None
+    metric: Metric
+
+
+async def runs_of(memory: Memory, project: str) -> list[PastRun]:
+    """Return all runs of a project, the oldest first; costs a scan of their figures."""
+    prefix = f"aqe/runs/{project_segment(project)}/"
+    runs: dict[str, PastRun] = {}
+    async for entry in memory.scan(prefix):
+        parts = entry.key.removeprefix(prefix).split("/")
+        if len(parts) == 3:  # noqa: PLR2004 - run, agent, metric
+            run, agent, _ = parts
+            past = runs.setdefault(run, PastRun(run))
+            past.metrics.setdefault(agent, []).append(Metric(**entry.value))
+    return [runs[name] for name in sorted(runs)]
+
+
+async def findings_of(memory: Memory, project: str, run: str) -> dict[str, Findings]:
+    """Return what a run found, as far as its figures and the tests' histories tell; {} if none."""
+    name = project_segment(project)
+    past = next((each for each in await runs_of(memory, project) if each.id == run), None)
+    if past is None:
+        return {}
+    outcomes = [
+        {"id": entry.value["id"], "outcome": record["outcome"]}
+        async for entry in memory.scan(f"aqe/tests/{name}/")
+        for record in entry.value["records"]
+        if record["run"] == run
+    ]
+    found = {agent: Findings(agent, tuple(metrics)) for agent, metrics in past.metrics.items()}
+    if "test-executor" in found:
+        found["test-executor"] = _with_tests(found["test-executor"], outcomes)
+    return found
+
+
+async def latest_run(memory: Memory, project: str) -> str | None:
+    """Return the id of the last run in which tests were measured."""
+    return await memory.retrieve(f"aqe/runs/{project_segment(project)}/latest")
+
+
+def points(runs: Iterable[PastRun], name: str) -> list[Point]:
+    """Return a figure in the runs that state it; a list counts by its length."""
+    return [
+        Point(run.id, _number(metric), metric)
+        for run in runs
+        for metrics in run.metrics.values()
+        for metric in metrics
+        if metric.name == name
+    ]
+
+
+def _number(metric: Metric) -> float | None:
+    value = len(metric.value) if isinstance(metric.value, list) else metric.value
+    return value if isinstance(value, int | float) and metric.measured else None
+
+
+def _with_tests(findings: Findings, outcomes: list[dict[str, str]]) -> Findings:
+    """Add the details that the gate reads: they are not stored as such."""
+    counts = {metric.name: metric.value or 0 for metric in findings.metrics}
+    broken, left = counts.get("collection_errors", 0), counts.get("tests_not_run", 0)
+    bad = sum(counts.get(f"tests_{each}", 0) for each in ("failed", "errors", "interrupted"))
+    details = {
+        "tests": outcomes,
+        "uncollectable": {f"{broken} test files can't be collected": ""} if broken else {},
+        "complete": left == 0,
+        "ended": f"left {left} tests out",
+        "exit_code": 1 if bad else 0,
+    }
+    return Findings(findings.agent, findings.metrics, details)
