@@ -147,7 +147,7 @@ class ExpiryConformance(Conformance):
     async def test_many_expired_entries_are_cleaned_up_whole(self, memory: Memory) -> None:
         count = 2_500
         await memory.store_many({f"aqe/gone/{at}": at for at in range(count)}, ttl=SHORT)
-        await expire(memory, "aqe/gone/2499")
+        await expire(memory, "aqe/gone/2499", "aqe/gone/999")
         assert await memory.cleanup_expired() == count
         assert (await memory.get_stats())["total_expired"] == 0
 
