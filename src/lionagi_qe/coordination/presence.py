@@ -20,18 +20,24 @@ from lionagi_qe.persistence.entry import check_seconds
 from lionagi_qe.persistence.keys import check_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Mapping
     from datetime import datetime
     from types import TracebackType
     from typing import Self
 
     from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.log import Kind
+    from lionagi_qe.persistence.watch import Watch
 
 PREFIX = "aqe/presence/"
 DEFAULT_GROUP = "agents"
 DEFAULT_TTL = 15.0
 # Beats a TTL: two may be lost before the member is.
 _BEATS = 3
+
+MovementKind = Literal["joined", "left", "expired"]
+# What a change of a member's entry means.
+_KINDS: Mapping[Kind, MovementKind] = {"stored": "joined", "deleted": "left", "expired": "expired"}
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +57,7 @@ class Member:
 class Movement:
     """Somebody joined or left a group; ``expired`` if it left without a word."""
 
-    kind: Literal["joined", "left", "expired"]
+    kind: MovementKind
     agent_id: str
 
 
@@ -166,14 +172,41 @@ class Presence:
             async for entry in self._memory.scan(self._prefix)
         ]
 
-    async def movements(self, *, poll: float = 0.25) -> AsyncGenerator[Movement]:
-        """Yield who joins and leaves from now on; an expiry is told within about ``poll`` s."""
+    def movements(self, *, poll: float = 0.25) -> Movements:
+        """Yield who joins and leaves from now on; an expiry is told within about ``poll`` s.
+
+        ``async with presence.movements() as movements`` fixes now, as for ``Memory.watch``;
+        without it, now is when the first one is asked for.
+        """
         pattern = "".join(f"\\{c}" if c in "*?[\\" else c for c in self._prefix) + "*"
-        async with self._memory.watch(pattern, values=False, poll=poll) as watch:
-            async for change in watch:
-                kinds: dict[str, Literal["joined", "left", "expired"]]
-                kinds = {"stored": "joined", "deleted": "left", "expired": "expired"}
-                yield Movement(kinds[change.kind], change.key.removeprefix(self._prefix))
+        return Movements(self._memory.watch(pattern, values=False, poll=poll), self._prefix)
+
+
+class Movements:
+    """Who joins and leaves a group, without end; made by ``Presence.movements``."""
+
+    def __init__(self, watch: Watch, prefix: str) -> None:
+        self._watch = watch
+        self._prefix = prefix
+
+    async def __aenter__(self) -> Self:
+        await self._watch.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._watch.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Movement:
+        change = await anext(self._watch)
+        return Movement(_KINDS[change.kind], change.key.removeprefix(self._prefix))
 
 
 def _segment(name: str, text: str) -> str:

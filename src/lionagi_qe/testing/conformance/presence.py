@@ -65,11 +65,10 @@ class PresenceConformance(Conformance):
     async def test_joining_leaving_and_vanishing_are_told(
         self, memory: Memory, other: Memory
     ) -> None:
-        watcher = Presence(memory, "watcher")
         seen: list[tuple[str, str]] = []
 
         async def follow() -> None:
-            async for movement in watcher.movements(poll=0.02):
+            async for movement in movements:
                 seen.append((movement.kind, movement.agent_id))  # noqa: PERF401 - looked at meanwhile
 
         async def saw(kind: str, agent_id: str) -> None:
@@ -78,17 +77,16 @@ class PresenceConformance(Conformance):
 
             await until(told)
 
-        following = asyncio.create_task(follow())
-        await asyncio.sleep(0.1)
-        async with Presence(other, "a", ttl=30) as a:
-            await saw("joined", "a")
-            assert await a.beat()
-        await saw("left", "a")
-        async with Presence(other, "b", ttl=30) as b:
-            await other.touch(b.key, 0.05)
-            await saw("expired", "b")
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        async with Presence(memory, "watcher").movements(poll=0.02) as movements:
+            following = asyncio.create_task(follow())
+            async with Presence(other, "a", ttl=30) as a:
+                await saw("joined", "a")
+                assert await a.beat()
+            await saw("left", "a")
+            async with Presence(other, "b", ttl=30) as b:
+                await other.touch(b.key, 0.05)
+                await saw("expired", "b")
+        await following
         assert [kind for kind, agent_id in seen if agent_id == "a"] == ["joined", "left"]
 
     @pytest.mark.parametrize("agent_id", ["", "a/b", "x" * 600, "\n", 7])
