@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left, bisect_right, insort
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe import InvalidValueError, Memory, RevisionConflictError
@@ -19,6 +19,7 @@ from lionagi_qe.persistence.backend import (
     Delete,
     KeyPage,
     Page,
+    PayloadPage,
     Put,
     Record,
     Stats,
@@ -131,7 +132,7 @@ class DictBackend:
                 return total
             case Touch():
                 if entry is not None:
-                    self._fleet.keep(replace(entry, expires_ms=_expiry(operation.ttl_ms)))
+                    self._fleet.keep(entry._replace(expires_ms=_expiry(operation.ttl_ms)))
                 return entry is not None
 
     def _put(self, put: Put, entry: Record | None) -> int:
@@ -167,6 +168,11 @@ class DictBackend:
                 if len(found) == limit:
                     return Page(found, entry.key)
         return Page(found, None)
+
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Collect keys and values of a range until the limit."""
+        page = await self.page(keys, limit, partition)
+        return PayloadPage([(entry.key, entry.payload) for entry in page.records], page.after)
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Collect keys of a range until the limit."""

@@ -67,7 +67,7 @@ class KeepsExpiry(DictBackend):
         revision = super()._put(put, entry)
         if entry is not None and put.ttl_ms is None:
             record = self._fleet.entries[put.key]
-            self._fleet.keep(replace(record, expires_ms=entry.expires_ms))
+            self._fleet.keep(record._replace(expires_ms=entry.expires_ms))
         return revision
 
 
@@ -140,7 +140,7 @@ class LosesHalfOfASecond(DictBackend):
 
     def _put(self, put: Put, entry: Any) -> int:
         if put.ttl_ms is not None and put.ttl_ms >= 1000:
-            put = replace(put, ttl_ms=put.ttl_ms - 600)
+            put = put._replace(ttl_ms=put.ttl_ms - 600)
         return super()._put(put, entry)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import sys
 import time
@@ -45,9 +46,17 @@ GRACE = 3.0
 
 async def opened(proxy: FaultProxy, fleet: str, timeout: float = 1.0) -> Memory:
     memory = open_memory(proxy.url, fleet=fleet, timeout=timeout, cleanup_interval=None)
-    await memory.open()
-    await memory.store("aqe/a", 1)
-    await memory.store("aqe/n", 0)
+
+    async def is_open() -> bool:
+        # On a busy machine it may take longer than the calls that shall fail soon.
+        with contextlib.suppress(errors.BackendTimeoutError):
+            await memory.open()
+            return True
+        return False
+
+    await until(is_open)
+    await memory.store("aqe/a", 1, timeout=10)
+    await memory.store("aqe/n", 0, timeout=10)
     return memory
 
 

@@ -17,6 +17,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.batching import Batcher, Call, Lane
 from lionagi_qe.persistence.retrying import persist
+from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -65,6 +66,10 @@ def soon(seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
+async def call(batcher: Batcher, *arguments: Any, **options: Any) -> Any:
+    return await batcher.submit(*arguments, **options)
+
+
 async def settle() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
@@ -86,10 +91,10 @@ async def test_a_change_lands_before_what_follows_it_though_its_caller_was_cance
     batcher: Batcher, runway: Runway
 ) -> None:
     writes = lane(runway, mutates=True)
-    first = asyncio.create_task(batcher.submit(writes, "first", ("a",), deadline=soon()))
+    first = asyncio.create_task(call(batcher, writes, "first", ("a",), deadline=soon()))
     await settle()
     first.cancel()
-    second = asyncio.create_task(batcher.submit(writes, "second", ("a",), deadline=soon()))
+    second = asyncio.create_task(call(batcher, writes, "second", ("a",), deadline=soon()))
     await settle()
     assert runway.flights == [["first"]]
     runway.gate.set()
@@ -103,7 +108,7 @@ async def test_calls_that_come_meanwhile_share_the_next_flight(
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
         for at in range(10)
     ]
     await settle()
@@ -116,7 +121,7 @@ async def test_calls_that_come_meanwhile_share_the_next_flight(
 async def test_flights_at_once_are_limited(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True, max_flights=2)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
         for at in range(200)
     ]
     await settle()
@@ -131,9 +136,9 @@ async def test_a_read_waits_for_the_writes_of_its_key_and_only_for_those(
     reading = Runway()
     reading.gate.set()
     writes, reads = lane(runway, mutates=True), lane(reading, mutates=False)
-    write = asyncio.create_task(batcher.submit(writes, "w", ("a",), deadline=soon()))
+    write = asyncio.create_task(call(batcher, writes, "w", ("a",), deadline=soon()))
     await settle()
-    read = asyncio.create_task(batcher.submit(reads, "r", ("a",), deadline=soon()))
+    read = asyncio.create_task(call(batcher, reads, "r", ("a",), deadline=soon()))
     assert await batcher.submit(reads, "other", ("b",), deadline=soon()) == "other"
     await settle()
     assert reading.flights == [["other"]]
@@ -144,7 +149,7 @@ async def test_a_read_waits_for_the_writes_of_its_key_and_only_for_those(
 async def test_writes_of_one_key_are_performed_in_order(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, ("a",), deadline=soon())) for at in range(50)
+        asyncio.create_task(call(batcher, writes, at, ("a",), deadline=soon())) for at in range(50)
     ]
     await settle()
     runway.gate.set()
@@ -157,7 +162,7 @@ async def test_a_failed_item_fails_its_caller_alone(batcher: Batcher, runway: Ru
     writes = lane(runway, mutates=True, max_flights=1)
     items = [0, 1, "bad", 3]
     tasks = [
-        asyncio.create_task(batcher.submit(writes, item, (str(item),), deadline=soon()))
+        asyncio.create_task(call(batcher, writes, item, (str(item),), deadline=soon()))
         for item in items
     ]
     await settle()
@@ -172,7 +177,7 @@ async def test_a_cancelled_waiter_is_left_out_and_takes_nobody_along(
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
         for at in range(5)
     ]
     await settle()
@@ -189,7 +194,7 @@ async def test_a_call_that_never_left_changed_nothing_one_in_the_air_perhaps(
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon(0.05)))
+        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon(0.05)))
         for at in range(2)
     ]
     flying, waiting = await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,10 +223,39 @@ async def test_admission_is_bounded_and_ends_in_time(batcher: Batcher) -> None:
         await batcher.admit(soon())
     with pytest.raises(BackendTimeoutError, match="10 calls"):
         await batcher.admit(soon(0.02))
-    batcher.leave()
+    batcher.room.give()
     await batcher.admit(soon())
-    for _ in range(10):
-        batcher.leave()
+    assert not batcher.room.take()
+
+
+async def test_places_go_to_those_in_line_in_their_order_and_past_those_who_left() -> None:
+    room = Room(1)
+    assert room.take()
+    first, second, third = (asyncio.create_task(room.wait()) for _ in range(3))
+    await settle()
+    first.cancel()
+    await settle()
+    room.give()
+    # Its turn has come, but it leaves before it runs: the place is the next one's.
+    second.cancel()
+    await third
+    assert (first.cancelled(), second.cancelled()) == (True, True)
+    assert not room.take()
+    room.give()
+    assert room.take()
+
+
+async def test_a_call_keeps_its_place_until_it_has_landed(batcher: Batcher, runway: Runway) -> None:
+    assert batcher.room.take()
+    writes = lane(runway, mutates=True)
+    task = asyncio.create_task(call(batcher, writes, 1, ("a",), deadline=soon(), admitted=True))
+    await settle()
+    task.cancel()
+    await settle()
+    assert [batcher.room.take() for _ in range(10)] == [True] * 9 + [False]
+    runway.gate.set()
+    await settle()
+    assert batcher.room.take()
 
 
 async def test_trying_again_ends_with_the_time() -> None:
@@ -235,7 +269,7 @@ async def test_trying_again_ends_with_the_time() -> None:
 async def test_a_bug_of_a_backend_reaches_every_caller(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
     tasks = [
-        asyncio.create_task(batcher.submit(writes, at, (str(at),), deadline=soon()))
+        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
         for at in range(3)
     ]
     await settle()

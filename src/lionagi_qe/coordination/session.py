@@ -7,9 +7,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError, SessionEndedError
+from lionagi_qe.persistence.clock import ServerClock
 from lionagi_qe.persistence.entry import check_seconds
 from lionagi_qe.persistence.keys import check_key
-from lionagi_qe.persistence.transfer import ServerClock
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,7 +47,7 @@ class Session:
         self._memory = memory
         self.key = check_key(f"{PREFIX}{name}")
         self.ttl = check_seconds("ttl", ttl)
-        self._clock = ServerClock(memory)
+        self._clock = ServerClock(memory.bulk.clock)
 
     async def __aenter__(self) -> Self:
         await self.start()

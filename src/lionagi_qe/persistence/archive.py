@@ -22,6 +22,7 @@ import orjson
 from lionagi_qe.errors import ArchiveError, ConfigurationError, InvalidKeyError
 from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.backend import Record
+from lionagi_qe.persistence.clock import ServerClock
 from lionagi_qe.persistence.entry import check_count
 from lionagi_qe.persistence.glob import compile_glob
 from lionagi_qe.persistence.transfer import (
@@ -30,7 +31,6 @@ from lionagi_qe.persistence.transfer import (
     Checkpoint,
     Part,
     Policy,
-    ServerClock,
     Store,
     Tally,
     identity,
@@ -72,7 +72,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
         naming.check_partition(partition)
     path = Path(path)
     unfinished = path.with_name(f"{path.name}.part")
-    clock = ServerClock(source)
+    clock = ServerClock(source.bulk.clock)
     tally, total = Tally(), Digest()
     with _open(unfinished, "wb", path.suffix) as file:
         head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
@@ -131,7 +131,7 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
             ]
             yield Part(matching, part.position)
 
-    return await store.take(parts(), ServerClock(target), tally, saved, progress)
+    return await store.take(parts(), ServerClock(target.bulk.clock), tally, saved, progress)
 
 
 async def read(path: str | os.PathLike[str], *, skip: int = 0) -> AsyncGenerator[Part]:

@@ -7,7 +7,7 @@ with the values, and lets the server's clock decide about expiry.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.learned import Learned
@@ -30,8 +30,7 @@ class Fence:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Store ``payload`` under ``key``; the result is the new revision.
 
     ``keep`` leaves partition and expiry of an existing entry as they are. ``if_revision`` makes
@@ -97,8 +96,7 @@ Operation = Put | Delete | Add | Touch | Learn
 Result = int | float | bool | Learned | AqeError
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A live entry as a backend holds it; times in ms since 1970 by the server's clock."""
 
     key: str
@@ -115,6 +113,14 @@ class Page:
     """Part of a range in key order; ``after`` continues it, None when the range is done."""
 
     records: list[Record]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadPage:
+    """Like Page, keys and values alone."""
+
+    payloads: list[tuple[str, bytes | str]]
     after: str | None
 
 
@@ -205,6 +211,10 @@ class Backend(Protocol):
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Return the first live entries of a range; costs what it passes, not what is stored."""
+        ...
+
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Like ``page``, without revisions, partitions and times."""
         ...
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:

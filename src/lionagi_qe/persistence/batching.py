@@ -21,6 +21,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
 )
 from lionagi_qe.persistence.retrying import persist
+from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -53,9 +54,13 @@ class _KeyState:
 
 
 class Call:
-    """One caller's request: an item for the lane, the keys it touches, and the answer's future."""
+    """One caller's request: an item for the lane, the keys it touches, and the answer's future.
+
+    ``admitted``: it holds a place in the batcher's room until it has landed.
+    """
 
     __slots__ = (
+        "admitted",
         "airborne",
         "alone",
         "blockers",
@@ -76,6 +81,7 @@ class Call:
         size: int,
         *,
         alone: bool,
+        admitted: bool,
     ) -> None:
         self.lane = lane
         self.item = item
@@ -83,6 +89,7 @@ class Call:
         self.deadline = deadline
         self.size = size
         self.alone = alone
+        self.admitted = admitted
         self.future: asyncio.Future[Any] | None = None
         self.airborne = False
         self.blockers = 0
@@ -114,13 +121,13 @@ class Batcher:
     """Schedules the calls of one memory; lives on one event loop.
 
     Not more than ``max_admitted`` calls are held at once: further callers wait in line at
-    ``admit`` before their values are even encoded.
+    ``admit`` before their values are even encoded. A call keeps its place until it has landed,
+    also when its caller has gone.
     """
 
     def __init__(self, *, max_admitted: int = MAX_ADMITTED_CALLS) -> None:
         self._loop = asyncio.get_running_loop()
-        self._max_admitted = max_admitted
-        self._room = asyncio.Semaphore(max_admitted)
+        self.room = Room(max_admitted)
         self._keys: dict[str, _KeyState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pending: deque[Call] = deque()
@@ -134,25 +141,18 @@ class Batcher:
         return self._loop
 
     async def admit(self, deadline: float) -> None:
-        """Wait for room; every admitted caller calls ``leave`` when it is done."""
-        if not self._room.locked():
-            await self._room.acquire()
-            return
+        """Take a place in the room, for a call that is submitted as ``admitted``."""
         try:
             async with asyncio.timeout_at(deadline):
-                await self._room.acquire()
+                await self.room.wait()
         except TimeoutError as error:
             msg = (
-                f"{self._max_admitted} calls were under way and none ended in time; nothing was "
+                f"{self.room.places} calls were under way and none ended in time; nothing was "
                 "sent; make fewer calls at once, or raise timeout"
             )
             raise BackendTimeoutError(msg) from error
 
-    def leave(self) -> None:
-        """Give the room back."""
-        self._room.release()
-
-    async def submit(  # noqa: PLR0913 - keyword-only but for the first three
+    def submit(  # noqa: PLR0913 - keyword-only but for the first three
         self,
         lane: Lane,
         item: Any,  # noqa: ANN401
@@ -161,13 +161,17 @@ class Batcher:
         deadline: float,
         size: int = 0,
         alone: bool = False,
-    ) -> Any:  # noqa: ANN401
-        """Send ``item`` and return its result, or raise its error, by ``deadline`` (loop time)."""
-        call = Call(lane, item, keys, deadline, size, alone=alone)
+        admitted: bool = False,
+    ) -> Awaitable[Any]:
+        """Send ``item``; to be awaited at once, for its result or its error.
+
+        It comes by ``deadline`` (loop time).
+        """
+        call = Call(lane, item, keys, deadline, size, alone=alone, admitted=admitted)
         self._acquire(call)
         at_once = not (call.blockers or lane.flights or lane.queue or lane.crowded)
         if at_once and not lane.mutates:
-            return await self._read_alone(call)
+            return self._read_alone(call)
         call.future = self._loop.create_future()
         if at_once:
             # In a task of its own: a cancelled caller must not cut a change short whose request
@@ -177,7 +181,7 @@ class Batcher:
             if not call.blockers:
                 self._enqueue(call)
             self._watch(call)
-        return await call.future
+        return call.future
 
     async def close(self) -> None:
         """Wait until every call has landed: each one does by its own deadline."""
@@ -206,7 +210,9 @@ class Batcher:
             _hold(state, call)
 
     def _release(self, call: Call) -> None:
-        """Give the call's keys back, and let those in line behind it go on."""
+        """Give the call's keys and place back, and let those in line behind it go on."""
+        if call.admitted:
+            self.room.give()
         for key in call.keys:
             state = self._keys[key]
             if call.lane.mutates:
@@ -306,7 +312,8 @@ class Batcher:
         finally:
             for call in calls:
                 # Only a flight cancelled from outside leaves callers without an answer.
-                _answer(call, _late(call))
+                if not call.abandoned:
+                    _answer(call, _late(call))
             self._land(lane, calls)
             self._forget_answered()
 
@@ -348,7 +355,7 @@ class Batcher:
         """Fail the callers whose time is up, queued or in the air; their flight goes on."""
         now = self._loop.time()
         for call in self._pending:
-            if call.deadline <= now:
+            if call.deadline <= now and not call.abandoned:
                 _answer(call, _late(call))
         self._forget_answered()
         waiting = [call.deadline for call in self._pending if not call.abandoned]

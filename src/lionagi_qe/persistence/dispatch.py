@@ -27,14 +27,10 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.backend import (
         Backend,
-        KeyPage,
         Operation,
-        Page,
         Record,
-        Stats,
     )
     from lionagi_qe.persistence.jobs import JobBackend, JobOperation
-    from lionagi_qe.persistence.keys import KeyRange
     from lionagi_qe.persistence.leases import LeaseBackend
     from lionagi_qe.persistence.log import ChangeLog
 
@@ -109,10 +105,19 @@ class Dispatcher:
 
     async def _ready(self, deadline: float) -> Batcher:
         batcher = self._batcher
+        if batcher is not None and self._is_ready(batcher):
+            return batcher
         if batcher is None or self._closed or self._forks != _forks:
             return await self._open(deadline)
         self._check_loop(batcher)
         return batcher
+
+    def _is_ready(self, batcher: Batcher) -> bool:
+        return (
+            not self._closed
+            and self._forks == _forks
+            and batcher.loop is asyncio.get_running_loop()
+        )
 
     async def _open(self, deadline: float) -> Batcher:
         if self._forks != _forks:
@@ -158,43 +163,59 @@ class Dispatcher:
 
     # Calls of one key, batched
 
-    async def write(self, key: str, operation: Callable[[], Operation], deadline: float) -> Any:  # noqa: ANN401
+    # They return what is to be awaited at once: a coroutine less on the way of each call.
+
+    def write(
+        self, key: str, operation: Callable[[], Operation], deadline: float
+    ) -> Awaitable[Any]:
         """Send one operation; ``operation`` is called (and may refuse) once there is room."""
-        batcher = await self._ready(deadline)
-        await batcher.admit(deadline)
-        try:
+
+        def send(batcher: Batcher) -> Awaitable[Any]:
             item = operation()
-            size = len(item.payload) if isinstance(item, Put) else 0
-            return await batcher.submit(self._writes, item, (key,), deadline=deadline, size=size)
-        finally:
-            batcher.leave()
+            size = len(item.payload) if type(item) is Put else 0
+            return batcher.submit(
+                self._writes, item, (key,), deadline=deadline, size=size, admitted=True
+            )
 
-    async def read_payload(self, key: str, deadline: float) -> bytes | str | None:
+        return self._admitted(send, deadline)
+
+    def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        return await self._read(self._payloads, key, deadline)
+        return self._read(self._payloads, key, deadline)
 
-    async def read_record(self, key: str, deadline: float) -> Record | None:
+    def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
-        return await self._read(self._records, key, deadline)
+        return self._read(self._records, key, deadline)
 
-    async def _read(self, lane: Lane, key: str, deadline: float) -> Any:  # noqa: ANN401
-        batcher = await self._ready(deadline)
-        await batcher.admit(deadline)
-        try:
-            return await batcher.submit(lane, key, (key,), deadline=deadline)
-        finally:
-            batcher.leave()
+    def _read(self, lane: Lane, key: str, deadline: float) -> Awaitable[Any]:
+        def send(batcher: Batcher) -> Awaitable[Any]:
+            return batcher.submit(lane, key, (key,), deadline=deadline, admitted=True)
 
-    async def write_job(self, operation: JobOperation, deadline: float) -> str:
+        return self._admitted(send, deadline)
+
+    def write_job(self, operation: JobOperation, deadline: float) -> Awaitable[str]:
         """Send one operation on a job."""
-        batcher = await self._ready(deadline)
-        await batcher.admit(deadline)
-        try:
+
+        def send(batcher: Batcher) -> Awaitable[str]:
             keys = (job_key(operation),)
             size = len(operation.payload)
-            return await batcher.submit(self._jobs, operation, keys, deadline=deadline, size=size)
-        finally:
-            batcher.leave()
+            return batcher.submit(
+                self._jobs, operation, keys, deadline=deadline, size=size, admitted=True
+            )
+
+        return self._admitted(send, deadline)
+
+    def _admitted(self, send: Callable[[Batcher], Awaitable[T]], deadline: float) -> Awaitable[T]:
+        """Call ``send`` with a place in the room: now if there is one, else when it is our turn."""
+        batcher = self._batcher
+        if batcher is None or not self._is_ready(batcher) or not batcher.room.take():
+            return self._admitted_later(send, deadline)
+        return _sent(batcher, send)
+
+    async def _admitted_later(self, send: Callable[[Batcher], Awaitable[T]], deadline: float) -> T:
+        batcher = await self._ready(deadline)
+        await batcher.admit(deadline)
+        return await _sent(batcher, send)
 
     # Batches, in flights of their own
 
@@ -259,26 +280,10 @@ class Dispatcher:
 
     # Ranges and the whole fleet, straight to the backend
 
-    async def page(
-        self, keys: KeyRange, limit: int, partition: str | None, deadline: float
-    ) -> Page:
-        """Read a page of live entries."""
+    async def ask(self, question: Callable[[Backend], Awaitable[T]], deadline: float) -> T:
+        """Return what the backend answers; for questions that change nothing."""
         await self._ready(deadline)
-        return await _by(deadline, lambda: self.backend.page(keys, limit, partition))
-
-    async def page_keys(
-        self, keys: KeyRange, limit: int, partition: str | None, deadline: float
-    ) -> KeyPage:
-        """Read a page of live keys."""
-        await self._ready(deadline)
-        return await _by(deadline, lambda: self.backend.page_keys(keys, limit, partition))
-
-    async def read_records(self, keys: Sequence[str], deadline: float) -> list[Record | None]:
-        """Read live entries of distinct keys."""
-        if not keys:
-            return []
-        await self._ready(deadline)
-        return await _by(deadline, lambda: self.backend.read_records(keys))
+        return await _by(deadline, lambda: question(self.backend))
 
     async def clear_partition(self, partition: str, deadline: float) -> int:
         """Delete what the partition holds now."""
@@ -288,16 +293,6 @@ class Dispatcher:
             lambda: self.backend.clear_partition(partition, CLEAR_BATCH),
             mutates=True,
         )
-
-    async def stats(self, deadline: float) -> Stats:
-        """Count the fleet's entries."""
-        await self._ready(deadline)
-        return await _by(deadline, self.backend.stats)
-
-    async def describe(self, deadline: float) -> dict[str, Any]:
-        """Describe the server."""
-        await self._ready(deadline)
-        return await _by(deadline, self.backend.describe)
 
     async def sweep(self, deadline: float) -> int:
         """Remove all that has expired, batch by batch."""
@@ -372,6 +367,15 @@ class Dispatcher:
                 _log.warning("sweep of fleet %r put off: %s", self._fleet, error)
             except AqeError:
                 _log.exception("sweep of fleet %r failed", self._fleet)
+
+
+def _sent(batcher: Batcher, send: Callable[[Batcher], Awaitable[T]]) -> Awaitable[T]:
+    """Send a call that has a place; one that is refused before it is sent gives it back."""
+    try:
+        return send(batcher)
+    except BaseException:
+        batcher.room.give()
+        raise
 
 
 async def _read_distinct(

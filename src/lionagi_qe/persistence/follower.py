@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import AqeError, InvalidArgumentError, WatchTooOldError
+from lionagi_qe.persistence.clock import ServerClock
 from lionagi_qe.persistence.log import KEPT_SECONDS
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.log import ChangeLog
 
 _PAGE = 1_000
-_CLOCK_SECONDS = 30.0
 # While the position is kept, no deletion behind it can be forgotten.
 _POSITION_LIFE_MS = (KEPT_SECONDS - 60) * 1000
 _KEEP_EVERY = 1.0
@@ -39,8 +39,7 @@ class Follower:
         self._synced_at = -math.inf
         self._trusted_from = -math.inf
         self._owed: set[str] = set()
-        self._offset_ms = 0.0
-        self._clock_at = -math.inf
+        self._clock = ServerClock(log.clock)
         self._kept_at = -math.inf
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
@@ -67,7 +66,7 @@ class Follower:
 
     def durable_ms(self) -> float:
         """Return the time in ms since 1970 by the durable memory's clock."""
-        return self._offset_ms + asyncio.get_running_loop().time() * 1000
+        return self._clock.estimate()
 
     def distrust(self, changes: Iterable[tuple[str, int | None]]) -> None:
         """Trust the cache only once it was told of these keys and the log was read from now on."""
@@ -111,7 +110,7 @@ class Follower:
 
     async def _step(self) -> bool:
         """Read one page of the log and mark it; return whether there is more."""
-        await self._read_clock()
+        await self._clock.now()
         if self._position is None:
             self._position = await self._begin()
         reading = await self._cache.begin()
@@ -138,12 +137,3 @@ class Follower:
         await self._cache.keep_position(reading, position, _POSITION_LIFE_MS)
         self._anew = False
         return position
-
-    async def _read_clock(self) -> None:
-        loop = asyncio.get_running_loop()
-        before = loop.time()
-        if before - self._clock_at < _CLOCK_SECONDS:
-            return
-        moment = await self._log.clock()
-        self._clock_at = loop.time()
-        self._offset_ms = moment - (before + self._clock_at) / 2 * 1000

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         KeyPage,
         Operation,
         Page,
+        PayloadPage,
         Record,
         Result,
         Stats,
@@ -298,6 +299,10 @@ class HybridBackend:
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Ask the durable backend."""
         return await self._durable.page(keys, limit, partition)
+
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Ask the durable backend."""
+        return await self._durable.page_payloads(keys, limit, partition)
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Ask the durable backend."""

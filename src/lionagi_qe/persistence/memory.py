@@ -174,7 +174,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         live keys}, ``size_bytes`` (of the values), ``exact`` (False where figures are estimates),
         ``backend``, ``fleet`` and the server's own figures under ``server``.
         """
-        stats = await self._dispatcher.stats(self._deadline(timeout))
+        stats = await self._dispatcher.ask(lambda backend: backend.stats(), self._deadline(timeout))
         return {
             "backend": self.capabilities.name,
             "fleet": self._fleet,
@@ -196,4 +196,6 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
 
     async def describe(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return what a person should know of the server: version, schema, durability."""
-        return await self._dispatcher.describe(self._deadline(timeout))
+        return await self._dispatcher.ask(
+            lambda backend: backend.describe(), self._deadline(timeout)
+        )

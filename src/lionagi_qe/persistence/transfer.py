@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.backend import Put
+from lionagi_qe.persistence.clock import ServerClock
 from lionagi_qe.persistence.codec import canonical
 from lionagi_qe.persistence.entry import check_count
 from lionagi_qe.persistence.glob import compile_glob
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 Policy = Literal["skip", "overwrite", "newer", "fail"]
 DEFAULT_BATCH = 1_000
 MAX_BATCH = 10_000
-_CLOCK_AGE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
         saved = Checkpoint(Path(checkpoint), {**what, "target": await identity(target)})
     position, tally = (None, Tally()) if saved is None else saved.load()
     parts = stream(source, glob, partition, batch, position)
-    return await store.take(parts, ServerClock(source), tally, saved, progress)
+    return await store.take(parts, ServerClock(source.bulk.clock), tally, saved, progress)
 
 
 async def stream(
@@ -137,25 +137,6 @@ async def stream(
             ],
             position,
         )
-
-
-class ServerClock:
-    """A memory's clock, read now and then and carried on by this host's."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._offset_ms = 0.0
-        self._read_at = -_CLOCK_AGE
-
-    async def now(self) -> float:
-        """Return the time in ms since 1970 that the memory's server shows."""
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._read_at >= _CLOCK_AGE:
-            before = loop.time()
-            moment = await self._memory.bulk.clock()
-            self._read_at = loop.time()
-            self._offset_ms = moment - (before + self._read_at) / 2 * 1000
-        return self._offset_ms + loop.time() * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +252,7 @@ class Store:
         while puts:
             held = await self.target.bulk.find([put.key for put in puts])
             wanted = [
-                put if theirs is None else replace(put, if_revision=theirs.revision)
+                put if theirs is None else put._replace(if_revision=theirs.revision)
                 for put, theirs in zip(puts, held, strict=True)
                 if theirs is None or theirs.updated_ms < updated[put.key]
             ]
@@ -281,7 +262,7 @@ class Store:
             pairs = list(zip(wanted, results, strict=True))
             stored += [put for put, result in pairs if not _conflicts(result)]
             # Somebody changed these since we looked: look again.
-            puts = [replace(put, if_revision=0) for put, result in pairs if _conflicts(result)]
+            puts = [put._replace(if_revision=0) for put, result in pairs if _conflicts(result)]
         return stored
 
     async def _write(self, puts: Sequence[Put]) -> list[Result]:

@@ -8,10 +8,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from lionagi_qe.persistence import keys as naming
+from lionagi_qe.persistence.clock import ServerClock
 from lionagi_qe.persistence.codec import canonical
 from lionagi_qe.persistence.glob import compile_glob
 from lionagi_qe.persistence.keys import KeyRange
-from lionagi_qe.persistence.transfer import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -100,7 +100,7 @@ async def compare(
     happens meanwhile. Constant memory; ``progress`` gets the number of entries passed.
     """
     found = Comparison()
-    clocks = ServerClock(source), ServerClock(target)
+    clocks = ServerClock(source.bulk.clock), ServerClock(target.bulk.clock)
     ours, theirs = _records(source, pattern, partition), _records(target, pattern, partition)
     left, right = await asyncio.gather(anext(ours, None), anext(theirs, None))
     passed = 0

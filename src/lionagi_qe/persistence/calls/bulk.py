@@ -47,11 +47,17 @@ class BulkCalls(Calls):
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read the next entries in the order of their keys."""
-        return await self._dispatcher.page(keys, limit, partition, self._deadline(None))
+        return await self._dispatcher.ask(
+            lambda backend: backend.page(keys, limit, partition), self._deadline(None)
+        )
 
     async def find(self, keys: Sequence[str]) -> list[Record | None]:
         """Read entries by key."""
-        return await self._dispatcher.read_records(keys, self._deadline(None))
+        if not keys:
+            return []
+        return await self._dispatcher.ask(
+            lambda backend: backend.read_records(keys), self._deadline(None)
+        )
 
     async def write(self, puts: Sequence[Put]) -> list[Result]:
         """Store entries in order, each for itself; a RevisionConflictError is a result."""

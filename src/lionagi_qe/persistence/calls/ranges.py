@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.backend import Page
+from lionagi_qe.persistence.backend import PayloadPage
 from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.codec import decode
 from lionagi_qe.persistence.entry import Entry, check_count, entry_of
@@ -15,6 +15,7 @@ from lionagi_qe.persistence.keys import KeyRange
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from lionagi_qe.persistence.backend import KeyPage, Page
     from lionagi_qe.persistence.glob import Glob
 
 SEARCH_PAGE = 1_000
@@ -49,24 +50,31 @@ class RangeCalls(Calls):
         while keys is not None and (limit is None or len(found) < limit):
             most = SEARCH_PAGE if limit is None else min(SEARCH_PAGE, limit - len(found))
             page = await self._page_of(glob, keys, most, partition, deadline)
-            found.update((record.key, decode(record.payload)) for record in page.records)
+            for key, payload in page.payloads:
+                found[key] = decode(payload)
             keys = None if page.after is None else keys.after(page.after)
         return found
 
     async def _page_of(
         self, glob: Glob, keys: KeyRange, most: int, partition: str | None, deadline: float
-    ) -> Page:
+    ) -> PayloadPage:
         """Read the next matches; a pattern that is more than a prefix looks at the keys first."""
         if glob.whole == "prefix":
-            return await self._dispatcher.page(keys, most, partition, deadline)
-        candidates = await self._dispatcher.page_keys(keys, KEY_PAGE, partition, deadline)
+            return await self._dispatcher.ask(
+                lambda backend: backend.page_payloads(keys, most, partition), deadline
+            )
+        candidates = await self._page_keys(keys, partition, deadline)
         matching = [key for key in candidates.keys if glob.matches(key)]
         chosen = matching[:most]
         after = chosen[-1] if len(chosen) < len(matching) else candidates.after
-        records = await self._dispatcher.read_records(chosen, deadline)
-        return Page(
+        records = (
+            await self._dispatcher.ask(lambda backend: backend.read_records(chosen), deadline)
+            if chosen
+            else []
+        )
+        return PayloadPage(
             [
-                record
+                (record.key, record.payload)
                 for record in records
                 if record is not None and partition in {None, record.partition}
             ],
@@ -87,10 +95,15 @@ class RangeCalls(Calls):
         found: list[str] = []
         keys: KeyRange | None = KeyRange.of_prefix(naming.check_prefix(prefix))
         while keys is not None:
-            page = await self._dispatcher.page_keys(keys, KEY_PAGE, partition, deadline)
+            page = await self._page_keys(keys, partition, deadline)
             found += page.keys
             keys = None if page.after is None else keys.after(page.after)
         return found
+
+    async def _page_keys(self, keys: KeyRange, partition: str | None, deadline: float) -> KeyPage:
+        return await self._dispatcher.ask(
+            lambda backend: backend.page_keys(keys, KEY_PAGE, partition), deadline
+        )
 
     async def scan(
         self,
@@ -111,10 +124,17 @@ class RangeCalls(Calls):
             naming.check_partition(partition)
         keys: KeyRange | None = KeyRange.of_prefix(naming.check_prefix(prefix))
         while keys is not None:
-            page = await self._dispatcher.page(keys, batch, partition, self._deadline(timeout))
+            page = await self._page(keys, batch, partition, self._deadline(timeout))
             for record in page.records:
                 yield entry_of(record)
             keys = None if page.after is None else keys.after(page.after)
+
+    async def _page(
+        self, keys: KeyRange, batch: int, partition: str | None, deadline: float
+    ) -> Page:
+        return await self._dispatcher.ask(
+            lambda backend: backend.page(keys, batch, partition), deadline
+        )
 
     async def clear_partition(
         self,

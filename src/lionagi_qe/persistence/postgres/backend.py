@@ -13,6 +13,7 @@ from lionagi_qe.persistence.backend import (
     KeyPage,
     Operation,
     Page,
+    PayloadPage,
     Put,
     Record,
     Result,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 EXACT_COUNT_LIMIT = 100_000
 _LONGEST_SCHEMA_NAME = 63
+# Of UTF-8, for a character.
+_MOST_BYTES = 4
 
 
 class PostgresBackend:
@@ -249,28 +252,39 @@ class PostgresBackend:
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read rows of an index range until the limit or MAX_PAGE_BYTES."""
-        rows = await self._page(keys, limit, partition, values=True)
-        records = [Record(*row) for row in rows]
-        if len(records) == limit or await self._is_cut(keys, records, partition):
-            return Page(records, records[-1].key)
-        return Page(records, None)
+        query = self.sql.page(values=True, partition=partition is not None)
+        rows = await self._page(query, keys, limit, partition)
+        return Page([Record(*row) for row in rows], await self._end(keys, rows, limit, partition))
 
-    async def _is_cut(self, keys: KeyRange, records: list[Record], partition: str | None) -> bool:
-        """Whether a short page ended because of its size: then more keys follow the last."""
-        if not records or sum(len(record.payload) for record in records) < MAX_PAGE_BYTES:
-            return False
-        rest = keys.after(records[-1].key)
-        return bool(await self._page(rest, 1, partition, values=False))
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Read keys and values of an index range until the limit or MAX_PAGE_BYTES."""
+        query = self.sql.payloads(partition=partition is not None)
+        rows = await self._page(query, keys, limit, partition)
+        return PayloadPage(rows, await self._end(keys, rows, limit, partition))
+
+    async def _end(
+        self, keys: KeyRange, rows: list[Any], limit: int, partition: str | None
+    ) -> str | None:
+        """Return after which key the next page begins; None if nothing is left.
+
+        A short page may have ended because of its size: then more keys follow the last.
+        """
+        if len(rows) == limit:
+            return rows[-1][0]
+        if not rows or sum(len(row[1]) for row in rows) < MAX_PAGE_BYTES // _MOST_BYTES:
+            return None
+        last = rows[-1][0]
+        return last if (await self.page_keys(keys.after(last), 1, partition)).keys else None
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Read keys of an index range."""
-        found = [row[0] for row in await self._page(keys, limit, partition, values=False)]
+        query = self.sql.page(values=False, partition=partition is not None)
+        found = [row[0] for row in await self._page(query, keys, limit, partition)]
         return KeyPage(found, found[-1] if len(found) == limit else None)
 
     async def _page(
-        self, keys: KeyRange, limit: int, partition: str | None, *, values: bool
+        self, query: str, keys: KeyRange, limit: int, partition: str | None
     ) -> list[Any]:
-        query = self.sql.page(values=values, partition=partition is not None)
         # No key holds a control character: this one's successor is the first that may follow.
         first = f"{keys.first}\x01" if keys.exclusive else keys.first
         bound: list[Any] = [self.fleet, first, keys.before, limit]

@@ -38,7 +38,8 @@ ON CONFLICT (fleet, key) DO UPDATE SET
         THEN e.created_at ELSE excluded.created_at END,
     updated_at = excluded.updated_at,
     expires_at = excluded.expires_at,
-    gone = NULL
+    gone = NULL,
+    changed = pg_current_xact_id()
 """
 _INSERT = """
 INSERT INTO {schema}.entries AS e
@@ -306,6 +307,12 @@ class Statements:
     def fill(self, text: str) -> str:
         """Put the schema's name and the age of tombstones in."""
         return text.replace("{schema}", self.schema).replace("{tombstone}", TOMBSTONE)
+
+    def payloads(self, *, partition: bool) -> str:
+        """Return the query of a page of values; its parameters are those of ``page``."""
+        found = f"payloads_by_{'partition' if partition else 'key'}($1, $2, $3, $4, "
+        last = ", $5" if partition else ""
+        return f"SELECT key, value FROM {self.schema}.{found}{MAX_PAGE_BYTES}{last})"
 
     def page(self, *, values: bool, partition: bool) -> str:
         """Return the query of a page: $1 fleet, $2 first, $3 before, $4 limit, $5 partition."""

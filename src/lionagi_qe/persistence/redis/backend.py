@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import AqeError
@@ -12,6 +13,7 @@ from lionagi_qe.persistence.backend import (
     KeyPage,
     Operation,
     Page,
+    PayloadPage,
     Record,
     Result,
     Stats,
@@ -203,7 +205,7 @@ class RedisBackend:
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Read values and cut their headers off."""
-        return [raw and raw[raw.index(b"\n") + 1 :] for raw in await self._values(keys)]
+        return [raw and _payload_of(raw) for raw in await self._values(keys)]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Read values with their headers."""
@@ -215,15 +217,23 @@ class RedisBackend:
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Merge the shards' pages in key order."""
+        found, after = await self._page_values(keys, limit, partition)
+        return Page([record_of(key, raw) for key, raw in found], after)
 
-        async def read(shard: int) -> tuple[list[Record], str]:
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Merge the shards' pages in key order, and cut the headers off."""
+        found, after = await self._page_values(keys, limit, partition)
+        return PayloadPage([(key, _payload_of(raw)) for key, raw in found], after)
+
+    async def _page_values(
+        self, keys: KeyRange, limit: int, partition: str | None
+    ) -> tuple[list[tuple[str, bytes]], str | None]:
+        async def read(shard: int) -> tuple[list[tuple[str, bytes]], str]:
             after, *flat = await self._page(shard, keys, limit, partition, values=True)
-            pairs = zip(flat[::2], flat[1::2], strict=True)
-            return [record_of(key.decode(), raw) for key, raw in pairs], after.decode()
+            names = [key.decode() for key in flat[::2]]
+            return list(zip(names, flat[1::2], strict=True)), after.decode()
 
-        pages = await self.on_all(read)
-        records, after = _merge(pages, limit, lambda record: record.key)
-        return Page(records, after)
+        return _merge(await self.on_all(read), limit, itemgetter(0))
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Merge the shards' keys in order."""
@@ -336,6 +346,11 @@ def _durability(policy: str, *, aof: bool) -> str:
 def _parse_info(answer: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
     return {name: value for name, _, value in lines}
+
+
+def _payload_of(raw: bytes) -> bytes:
+    """Return a stored value without its header."""
+    return raw[raw.index(b"\n") + 1 :]
 
 
 def _merge(

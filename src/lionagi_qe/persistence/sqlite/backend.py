@@ -12,6 +12,7 @@ from lionagi_qe.persistence.backend import (
     KeyPage,
     Operation,
     Page,
+    PayloadPage,
     Record,
     Result,
     Stats,
@@ -226,17 +227,28 @@ class SqliteBackend:
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read rows until the limit, or until their values fill MAX_PAGE_BYTES."""
-        query = sql.page(sql.COLUMNS, exclusive=keys.exclusive, partition=partition is not None)
+        rows, after = await self._page(sql.COLUMNS, keys, limit, partition)
+        return Page([Record(*row) for row in rows], after)
 
-        def read(connection: apsw.Connection) -> Page:
-            records: list[Record] = []
+    async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
+        """Read keys and values until the limit, or until these fill MAX_PAGE_BYTES."""
+        return PayloadPage(*await self._page("key, value", keys, limit, partition))
+
+    async def _page(
+        self, columns: str, keys: KeyRange, limit: int, partition: str | None
+    ) -> tuple[list[Any], str | None]:
+        """Read columns, the first two of which are key and value."""
+        query = sql.page(columns, exclusive=keys.exclusive, partition=partition is not None)
+
+        def read(connection: apsw.Connection) -> tuple[list[Any], str | None]:
+            rows: list[Any] = []
             room = MAX_PAGE_BYTES
             for row in connection.execute(query, self._range(keys, limit, partition)):
-                records.append(Record(*row))
+                rows.append(row)
                 room -= len(row[1])
-                if len(records) == limit or room <= 0:
-                    return Page(records, records[-1].key)
-            return Page(records, None)
+                if len(rows) == limit or room <= 0:
+                    return rows, row[0]
+            return rows, None
 
         return await self.read(read)
 

@@ -33,7 +33,7 @@ class PresenceConformance(Conformance):
 
     async def test_a_member_lives_as_long_as_it_beats(self, memory: Memory) -> None:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(Presence(memory, "steady", ttl=0.6))
+            await stack.enter_async_context(Presence(memory, "steady", ttl=1.5))
             silent = Presence(memory, "silent", ttl=30)
             await stack.enter_async_context(silent)
             # As if it had stopped: its entry is left to end by itself.
@@ -44,7 +44,7 @@ class PresenceConformance(Conformance):
                 return [member.agent_id for member in alive] == ["steady"]
 
             await until(is_gone)
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(3.2)
             assert await is_gone()
             assert await silent.beat(), "who was gone joins anew"
             assert len(await silent.alive()) == 2

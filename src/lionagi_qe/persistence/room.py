@@ -1,0 +1,50 @@
+"""Back-pressure: how many calls are held at once, and the line of those who wait for a place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Room:
+    """So many places; who finds none waits in line, first come first served.
+
+    What ``asyncio.Semaphore`` does, but a free place costs no coroutine.
+    """
+
+    __slots__ = ("_left", "_line", "places")
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self._left = places
+        self._line: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place if one is free; then nobody is in line."""
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Take the next place that is given back and not somebody's before us."""
+        if self.take():
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # It was our turn already.
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Give a place back, to the first in line if there is one."""
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._left += 1
