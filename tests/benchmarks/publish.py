@@ -41,12 +41,13 @@ the same work on the same values (about 300 bytes of JSON) in one process agains
 turn, round after round. Durability is the server's own. "To driver" is the median over the rounds
 of a contender's figure divided by the plain driver's in the same round; "ours to it" is ours
 divided by the contender's. In the row of the p99 the ratios are those of the p99, the larger the
-better. The plain drivers are asyncpg with a pool of 10 that does not reset its connections,
-redis-py with a blocking pool of 64, and apsw called on the event loop itself.
+better. The plain drivers are asyncpg with a pool of 10, redis-py with a blocking pool of 64, and apsw by its
+own asyncio interface, which works in a thread.
 
 Each section names the command that wrote it, and how busy the machine was with other work;
-`make bench BENCH_OUT=docs` writes the page anew. "asyncpg, resets on" is the pool with its
-default, which spends a second round trip on each call. On a server of your own:
+`make bench BENCH_OUT=docs` writes the page anew. "asyncpg, no resets" is a pool told to spare the
+second round trip that resets a connection after each call, as ours does; "apsw, on the loop" calls
+SQLite on the event loop itself, where nothing else runs meanwhile. On a server of your own:
 
     aqe bench postgresql://user@host/database --json figures.json --chart chart.png
 

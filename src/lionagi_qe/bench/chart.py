@@ -21,7 +21,8 @@ _DPI = 120
 _COLOURS = {
     "lionagi-qe": "#1f6feb",
     "asyncpg": "#8b949e",
-    "asyncpg, resets on": "#8b949e",
+    "asyncpg, no resets": "#8b949e",
+    "apsw, on the loop": "#8b949e",
     "redis-py": "#8b949e",
     "apsw": "#8b949e",
     "LangGraph": "#d29922",

@@ -18,7 +18,7 @@ from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.connect import open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _TABLE = """
 CREATE TABLE plain (key TEXT PRIMARY KEY, value BLOB NOT NULL, updated_ms INTEGER NOT NULL)
@@ -34,9 +34,9 @@ _LAST = "\U0010ffff"
 
 
 class PlainApsw(Contender):
-    """One connection, called on the event loop itself: no thread, and nothing else runs meanwhile.
+    """The driver's own asyncio interface: a connection in a thread, which the calls go to.
 
-    Write-ahead log and ``synchronous`` as our memory has them. After each call others get a turn.
+    Write-ahead log and ``synchronous`` as our memory has them.
     """
 
     name = "apsw"
@@ -50,11 +50,55 @@ class PlainApsw(Contender):
 
     async def open(self) -> None:
         """Make the file and the table."""
+        self._connection = await apsw.Connection.as_async(self._path)
+        for statement in _set_up(self._path, self._synchronous):
+            await self._connection.execute(statement)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._connection.aclose()
+
+    async def store(self, key: str, value: Mapping[str, Any]) -> None:
+        """Upsert one row, a transaction by itself."""
+        await self._connection.execute(_STORE, (key, orjson.dumps(value)))
+
+    async def retrieve(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Select one row."""
+        return orjson.loads(await (await self._connection.execute(_RETRIEVE, (key,))).get)
+
+    async def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> None:
+        """Upsert rows by executemany in one transaction."""
+        rows = [(key, orjson.dumps(value)) for key, value in items.items()]
+        async with self._connection:
+            await self._connection.executemany(_STORE, rows)
+
+    async def search(self, prefix: str) -> Mapping[str, Any]:
+        """Select a range of the primary key."""
+        cursor = await self._connection.execute(_SEARCH, (prefix, prefix + _LAST))
+        return {key: orjson.loads(value) for key, value in await cursor.fetchall()}
+
+
+class ApswOnTheLoop(Contender):
+    """One connection, called on the event loop itself: no thread, and nothing else runs meanwhile.
+
+    No way for a program of many agents, but the least that SQLite costs. After each call others
+    get a turn.
+    """
+
+    name = "apsw, on the loop"
+    kind = Kind.PEER
+    package = "apsw"
+
+    def __init__(self, path: str, synchronous: str) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._connection: Any = None
+
+    async def open(self) -> None:
+        """Make the file and the table."""
         self._connection = apsw.Connection(self._path)
-        if self._path != ":memory:":
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        self._connection.execute(_TABLE)
+        for statement in _set_up(self._path, self._synchronous):
+            self._connection.execute(statement)
 
     async def close(self) -> None:
         """Close the file."""
@@ -84,6 +128,13 @@ class PlainApsw(Contender):
         rows = self._connection.execute(_SEARCH, (prefix, prefix + _LAST)).fetchall()
         await asyncio.sleep(0)
         return {key: orjson.loads(value) for key, value in rows}
+
+
+def _set_up(path: str, synchronous: str) -> Iterator[str]:
+    if path != ":memory:":
+        yield "PRAGMA journal_mode = WAL"
+    yield f"PRAGMA synchronous = {synchronous}"
+    yield _TABLE
 
 
 class SqliteArena(Arena):
@@ -122,9 +173,16 @@ class SqliteArena(Arena):
         return f"sqlite:///{quote(self._folder.name)}/memory.db?synchronous={self._synchronous}"
 
     def contenders(self) -> list[Contender]:
-        """Return ours and apsw."""
-        plain = ":memory:" if self._folder is None else f"{self._folder.name}/plain.db"
-        return [OurMemory(self.memory_url, self.token), PlainApsw(plain, self._synchronous)]
+        """Return ours and apsw twice."""
+
+        def plain(name: str) -> str:
+            return ":memory:" if self._folder is None else f"{self._folder.name}/{name}.db"
+
+        return [
+            OurMemory(self.memory_url, self.token),
+            PlainApsw(plain("plain"), self._synchronous),
+            ApswOnTheLoop(plain("on_the_loop"), self._synchronous),
+        ]
 
     async def describe(self) -> dict[str, Any]:
         """Tell the version and the durability."""
