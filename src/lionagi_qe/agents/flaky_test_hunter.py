@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.clock import moments
@@ -49,6 +49,7 @@ class _Hunt:
         command: of the first one.
         version: of pytest.
         seconds: of the longest session of each kind.
+        ended: kind -> how many sessions came to their end.
         notes: what a reader should know.
     """
 
@@ -59,6 +60,7 @@ class _Hunt:
     command: str | None = None
     version: str | None = None
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    ended: Counter[str] = field(default_factory=Counter[str])
     notes: list[str] = field(default_factory=list[str])
 
     def has_time_for(self, conditions: Conditions) -> bool:
@@ -144,6 +146,7 @@ class FlakyTestHunter(Agent):
             timeout=examination.seconds(_SLACK_SECONDS + _MANY_TIMES * usual),
         )
         hunt.sessions += 1
+        hunt.ended[conditions.kind] += session.recording.exit is not None
         taken = time.monotonic() - started
         hunt.seconds[conditions.kind] = max(hunt.seconds.get(conditions.kind, 0.0), taken)
         for name, test in session.recording.tests.items():
@@ -177,6 +180,7 @@ class FlakyTestHunter(Agent):
                 ],
                 "not_idempotent": spoilt,
                 "runs": _runs(hunt),
+                "orders": _orders(hunt, verdicts),
                 "findings": [
                     asdict(finding)
                     for finding in fingerprinted(found, examination.workspace.pristine)
@@ -215,6 +219,14 @@ def _past(test: str, examination: Examination) -> dict[str, int]:
         "named": sum(hunt["cause"] is not None for hunt in hunts),
         "runs": sum(hunt["runs"] for hunt in hunts),
         "failures": sum(hunt["failures"] for hunt in hunts),
+    }
+
+
+def _orders(hunt: _Hunt, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+    """Return how many sessions had another order, and which tests minded."""
+    return {
+        "sessions": hunt.ended["order"],
+        "minding": [name for name, verdict in verdicts.items() if "order" in verdict.causes],
     }
 
 

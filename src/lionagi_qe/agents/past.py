@@ -20,8 +20,11 @@ class Past:
         flaky: test -> what each hunt that saw it found: run, runs, failures, cause.
         failing: tests that failed when they last ran.
         test_map: which tests run which lines, as last measured.
+        lessons: what was learned, JSON data by name; see ``fleet/lessons.py``. Empty if nothing
+            shall be decided by it.
     """
 
     flaky: Mapping[str, Records] = field(default_factory=dict[str, Records])
     failing: frozenset[str] = frozenset()
     test_map: TestMap | None = None
+    lessons: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,10 +11,11 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.diff import Diff, diff_of
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.selection import Selection, Selector
+from lionagi_qe.agents.test_order import order_of
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.test_map import TestMap
@@ -29,6 +31,7 @@ class RegressionSelector(Agent):
 
     The map of tests to lines is that of this run, else the last one in the memory; lines are found
     again by their text where others moved them. Without a base, the commit of the map is the base.
+    Where the learned order is followed, the tests are listed in it.
     """
 
     name: ClassVar[str] = "regression-selector"
@@ -61,10 +64,21 @@ class RegressionSelector(Agent):
         selection = await asyncio.to_thread(selector.select, diff.changes)
         failing = test_map.tests.intersection(examination.past.failing)
         selection.add(frozenset(failing), "it failed when it last ran")
-        return self._findings(source, test_map, diff, selection)
+        names = sorted(selection.tests)
+        order = order_of(examination)
+        if order is None:
+            return self._findings(source, test_map, diff, selection, names)
+        listed = order.listed(names)
+        found = self._findings(source, test_map, diff, selection, listed)
+        return replace(found, details={**found.details, "order": order.as_details(names)})
 
     def _findings(
-        self, source: Source, test_map: TestMap, diff: Diff, selection: Selection
+        self,
+        source: Source,
+        test_map: TestMap,
+        diff: Diff,
+        selection: Selection,
+        names: Sequence[str],
     ) -> Findings:
         known = len(test_map.tests)
         values = {
@@ -85,9 +99,7 @@ class RegressionSelector(Agent):
             details={
                 "base": diff.base,
                 "map_commit": test_map.commit,
-                "selected": [
-                    {"id": test, "why": why} for test, why in sorted(selection.tests.items())
-                ],
+                "selected": [{"id": test, "why": selection.tests[test]} for test in names],
                 "new_files": selection.new_files,
                 "unknown": [
                     {"file": file, "why": why} for file, why in sorted(selection.unknown.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ DEFAULT_TIMEOUT = 600.0
 DEFAULT_COMPLEXITY = 15
 
 Percent = Annotated[float, Field(ge=0, le=100)]
+Order = Literal["auto", "learned", "default"]
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -34,6 +35,10 @@ class Settings(BaseModel):
         baseline: file of the project that lists the fingerprints of known findings.
         fail_on: rules that fail the gate when they hold, for example ``secrets > 0``.
         quarantine: file of the project that lists flaky tests, whose failures pass the gate.
+        order: in which the tests run: "default" as pytest collects them, "learned" those first
+            that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
+            that no test minds its order.
+        learn: whether agents decide by what earlier runs taught, and teach later ones.
     """
 
     model_config = ConfigDict(
@@ -54,6 +59,8 @@ class Settings(BaseModel):
     baseline: Name | None = None
     fail_on: tuple[Name, ...] = Field(default=(), strict=False)
     quarantine: Name | None = None
+    order: Order = "auto"
+    learn: bool = True
 
 
 def read_pyproject(project: Path) -> dict[str, Any]:

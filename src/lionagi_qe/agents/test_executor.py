@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents import test_map
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage_settings import write_rcfile
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
+from lionagi_qe.agents.recording import BAD
+from lionagi_qe.agents.test_order import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination, Progress
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.pytest_session import Session
+    from lionagi_qe.agents.test_order import TestOrder
+
+# Of what the first run took: less is not worth starting the second one.
+_TIME_TO_CONFIRM = 1.2
 
 
 class TestExecutor(Agent):
@@ -42,18 +48,15 @@ class TestExecutor(Agent):
     }
 
     async def examine(self, examination: Examination) -> Findings:
-        """Run pytest; see Recording for what is counted."""
-        workspace = examination.workspace
-        record = workspace.artifacts / "pytest.jsonl"
-        session = await run_pytest(
-            examination,
-            record,
-            rcfile=write_rcfile(workspace, examination.environment),
-            arguments=["--continue-on-collection-errors"],
-            variables=test_map.VARIABLES if examination.wants_map else None,
-            timeout=examination.seconds(examination.settings.timeout),
-            watch=_Follower(record, examination.progress).look,
-        )
+        """Run pytest, in the order that was learned; see Recording for what is counted."""
+        order = order_of(examination)
+        session = await _run(examination, "pytest.jsonl", order)
+        minding: list[str] = []
+        notes: list[str] = []
+        if order is not None:
+            if order.to_confirm:
+                session, minding, notes = await _confirmed(examination, session)
+            notes = [*order.notes(minding), *notes]
         recording = session.recording
         source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
         missing = missing_packages(examination, recording)
@@ -70,8 +73,9 @@ class TestExecutor(Agent):
                 "exit_code": session.completed.exit_code,
                 "plugins": list(recording.plugins),
                 "output": examination.workspace.shown(session.completed.output),
-            },
-            notes=tuple(_notes(session)),
+            }
+            | _order_details(examination, order, session, minding),
+            notes=(*_notes(session), *notes),
         )
 
     def _metrics(self, source: Source, session: Session, reason: str | None) -> list[Metric]:
@@ -91,6 +95,63 @@ class TestExecutor(Agent):
             if name not in values:
                 values[name] = (subtests if kind == "subtests" else counts)[outcome]
         return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
+
+
+async def _run(examination: Examination, record: str, order: TestOrder | None) -> Session:
+    workspace = examination.workspace
+    path = workspace.artifacts / record
+    return await run_pytest(
+        examination,
+        path,
+        rcfile=write_rcfile(workspace, examination.environment),
+        arguments=[
+            "--continue-on-collection-errors",
+            *([] if order is None else order.arguments()),
+        ],
+        variables={
+            **(test_map.VARIABLES if examination.wants_map else {}),
+            **({} if order is None else order.variables(workspace)),
+        },
+        timeout=examination.seconds(examination.settings.timeout),
+        watch=_Follower(path, examination.progress).look,
+    )
+
+
+async def _confirmed(
+    examination: Examination, session: Session
+) -> tuple[Session, list[str], list[str]]:
+    """Run the tests once more in pytest's own order if some fail that did not before.
+
+    Returns:
+        The session that counts, the tests that ended otherwise in it, and what to say of it.
+
+    """
+    bad = _bad(session)
+    past = examination.past
+    flaky = {test for test, hunts in past.flaky.items() if hunts[-1]["cause"] is not None}
+    if not bad - past.failing - flaky:
+        return session, [], []
+    if examination.seconds(examination.settings.timeout) < _TIME_TO_CONFIRM * (
+        session.completed.seconds
+    ):
+        return session, [], ["no time was left to see the new failures in pytest's own order, too"]
+    again = await _run(examination, "confirmed.jsonl", None)
+    if again.recording.exit is None:
+        return session, [], ["the run in pytest's own order did not end, so the first one counts"]
+    return again, sorted((bad ^ _bad(again)) - flaky), []
+
+
+def _bad(session: Session) -> set[str]:
+    return {test.id for test in session.recording.tests.values() if test.outcome in BAD}
+
+
+def _order_details(
+    examination: Examination, order: TestOrder | None, session: Session, minding: list[str]
+) -> dict[str, Any]:
+    if order is None:
+        return {}
+    names = order.names_as_given(examination.workspace, list(session.recording.tests))
+    return {"order": order.as_details(names, minding)}
 
 
 class _Follower:

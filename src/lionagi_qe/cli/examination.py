@@ -9,13 +9,13 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from platformdirs import user_state_path
 from rich.console import Console
 
-from lionagi_qe.agents.settings import read_pyproject, settings_of
+from lionagi_qe.agents.settings import Order, read_pyproject, settings_of
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.errors import ProjectError
@@ -94,6 +94,21 @@ def base_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --base."""
     return click.option(
         "--base", metavar="REF", help="A commit, branch or tag: what changed since comes first."
+    )(command)
+
+
+def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --order and --learn, which go into the settings."""
+    command = click.option(
+        "--learn/--no-learn",
+        default=None,
+        help="Decide by what earlier runs taught, and teach later ones (the default).",
+    )(command)
+    return click.option(
+        "--order",
+        type=click.Choice(get_args(Order)),
+        help="default: tests run as pytest collects them. learned: the likeliest to fail first. "
+        "auto: the latter once a hunt for flaky tests has shown that no test minds (the default).",
     )(command)
 
 

@@ -15,6 +15,7 @@ from lionagi_qe.cli.examination import (
     carry_out,
     check_writable,
     exit_code_of_run,
+    learning_options,
     project_options,
     request_of,
     tell,
@@ -42,6 +43,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @project_options
 @budget_option(None)
 @base_option
+@learning_options
 @click.option(
     "--agents",
     metavar="NAMES",
@@ -109,7 +111,7 @@ def run(  # noqa: PLR0913 - a command's options
 
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
-    pass-env, max-complexity, baseline, quarantine, project.
+    pass-env, max-complexity, baseline, quarantine, project, order, learn.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

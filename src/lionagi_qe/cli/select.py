@@ -9,6 +9,7 @@ import click
 from lionagi_qe.cli.examination import (
     base_option,
     carry_out,
+    learning_options,
     project_options,
     request_of,
     tell,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.command
 @project_options
 @base_option
+@learning_options
 @click.option("--measure", is_flag=True, help="Run all tests first, and map them to the code.")
 @click.option("--why", is_flag=True, help="Tell the reason beside each test.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")

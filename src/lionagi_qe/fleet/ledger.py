@@ -85,6 +85,15 @@ class Ledger:
         )
         return Past(flaky, failing, await self._maps.retrieve())
 
+    async def seconds(self) -> dict[str, float]:
+        """Return test -> seconds in the last run, in the order of their names; costs a scan."""
+        latest = await self._memory.retrieve(f"{self._runs}/latest")
+        return {
+            entry.value["id"]: entry.value["records"][-1]["seconds"]
+            async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+            if entry.value["records"][-1]["run"] == latest
+        }
+
     async def record(
         self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
     ) -> Comparison | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,11 @@ from lionagi_qe.agents.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import examine
 from lionagi_qe.fleet.ledger import Ledger, new_run_id
+from lionagi_qe.fleet.lessons import Lessons
+from lionagi_qe.fleet.lessons import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.roster import agents_for, check_metrics, left_out
+from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Outcome:
         memory: URL of the memory, without secrets.
         unkept: why the memory does not hold the results, if so.
         left_out: agents that were not asked for.
+        remarks: what a reader should know of the run as a whole.
     """
 
     run: str
@@ -59,6 +63,7 @@ class Outcome:
     memory: str
     unkept: AqeError | None
     left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric | None:
         """Return the figure of that name, whichever agent states it."""
@@ -75,6 +80,7 @@ class Outcome:
         """What a reader of the figures should know."""
         return [
             *self.environment.notes,
+            *self.remarks,
             *(note for findings in self.findings.values() for note in findings.notes),
         ]
 
@@ -125,7 +131,7 @@ async def run(request: Request, progress: Progress) -> Outcome:
     check_metrics([*settings.required, *(rule.metric for rule in rules)])
     # The memory first: without it nothing that follows would be kept.
     async with open_memory(request.memory_url) as memory:
-        ledger = Ledger(memory, request.project)
+        ledger, lessons = Ledger(memory, request.project), Lessons(memory, request.project)
         budget = Budget.of(request.budget, await ledger.expected_seconds(), started)
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
@@ -136,14 +142,16 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 request.python,
                 lambda text: progress(Step("fleet", text)),
             )
-            wants_map = any(agent.wants_map for agent in agents)
+            learned, remarks = await _lessons(lessons, ledger, settings)
+            wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
+            past = await ledger.past(wants_map=wants_map)
             examination = Examination(
                 workspace,
                 environment,
                 settings,
                 {},
                 progress,
-                await ledger.past(wants_map=wants_map),
+                replace(past, lessons=learned),
                 diff,
                 wants_map,
             )
@@ -153,6 +161,8 @@ async def run(request: Request, progress: Progress) -> Outcome:
             comparison, unkept = None, None
             try:
                 comparison = await ledger.record(run_id, findings, examined.seconds)
+                if learned:
+                    remarks += await lessons.add(findings)
             except AqeError as error:
                 # What was measured is still worth telling.
                 unkept = error
@@ -168,4 +178,17 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 request.shown_url,
                 unkept,
                 tuple(left_out(agents)),
+                tuple(remarks),
             )
+
+
+async def _lessons(
+    lessons: Lessons, ledger: Ledger, settings: Settings
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what was learned; nothing, and why, where it can't be read."""
+    if not settings.learn:
+        return {}, []
+    try:
+        return await lessons.past(settings, await ledger.seconds()), []
+    except LearningStateError as error:
+        return {}, [f"nothing was decided by what was learned: {error}"]

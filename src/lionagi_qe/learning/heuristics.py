@@ -60,12 +60,20 @@ def recent_failure_order(
         rng: for ties.
 
     """
-    keys: list[tuple[int, ...]] = []
-    for candidate in candidates:
-        results = [1 if failed else -1 for failed in recent(candidate.name)[:_RECENT]]
-        keys.append((*results, *[0] * (_RECENT - len(results))))
+    keys = [recent_failure_key(recent(candidate.name)) for candidate in candidates]
     shuffled = rng.sample(range(len(candidates)), len(candidates))
     return sorted(shuffled, key=keys.__getitem__, reverse=True)
+
+
+def recent_failure_key(results: Sequence[bool]) -> tuple[int, ...]:
+    """Return what ``recent_failure_order`` sorts by, the greatest first.
+
+    Args:
+        results: whether a test's last runs failed, newest first.
+
+    """
+    known = [1 if failed else -1 for failed in results[:_RECENT]]
+    return (*known, *[0] * (_RECENT - len(known)))
 
 
 class RecentFailureSort:

@@ -16,6 +16,7 @@ from lionagi_qe.learning.shadow import (
     SWITCH_AFTER,
     Acting,
     Decision,
+    Ran,
     Report,
     Scores,
     summarise,
@@ -48,7 +49,7 @@ class TestOrder:
     Attributes:
         number: of the logged decision.
         order: indices into ``candidates``, first to run first.
-        acting: whether that is the learned order or the heuristic's.
+        acting: whether that is the learned order, the heuristic's, or none of them.
         learned, heuristic: both orders.
     """
 
@@ -57,7 +58,7 @@ class TestOrder:
     number: int
     candidates: tuple[Candidate, ...]
     order: tuple[int, ...]
-    acting: Acting
+    acting: Ran
     learned: tuple[int, ...]
     heuristic: tuple[int, ...]
 
@@ -107,16 +108,48 @@ class TestOrdering:
             lambda name: [bool(result.failed) for result in policy.recent_results(name)],
             Random(draw),  # noqa: S311 - no cryptography
         )
-        acting = await self.acting()
+        return await self.log(
+            candidates,
+            learned=[by_name[index] for index in learned],
+            heuristic=[by_name[index] for index in heuristic],
+            ran=await self.acting(),
+        )
+
+    async def lesson(self) -> dict[str, Any]:
+        """Return what ``propose`` needs, as JSON data: for whoever decides without the memory."""
+        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
+        state = await self._memory.retrieve(f"{self._prefix}policy")
+        return {"policy": state, "acting": switch["acting"], "reason": switch["reason"]}
+
+    async def log(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        learned: Sequence[int],
+        heuristic: Sequence[int],
+        ran: Ran,
+    ) -> TestOrder:
+        """Log a decision, which may have been taken elsewhere, and return it, to be settled.
+
+        Args:
+            candidates: what could run.
+            learned: their indices in the learned order.
+            heuristic: the same in the plain heuristic's.
+            ran: which of them is run, or whether the candidates are run as given.
+
+        """
         number = int(await self._memory.increment(f"{self._prefix}decisions"))
         orders = {
-            "learned": tuple(by_name[index] for index in learned),
-            "heuristic": tuple(by_name[index] for index in heuristic),
+            "learned": tuple(learned),
+            "heuristic": tuple(heuristic),
+            "given": tuple(range(len(candidates))),
         }
-        decided = TestOrder(number, tuple(candidates), orders[acting], acting, **orders)
+        decided = TestOrder(
+            number, tuple(candidates), orders[ran], ran, orders["learned"], orders["heuristic"]
+        )
         log = Decision(
             number,
-            acting,
+            ran,
             len(candidates),
             _names(decided, decided.learned),
             _names(decided, decided.heuristic),
@@ -236,4 +269,5 @@ def _score(decided: TestOrder, outcomes: Sequence[Outcome]) -> Scores | None:
         heuristic=score(decided.heuristic),
         random=_CHANCE,
         optimal=napfd(optimal_order([decided.candidates[index] for index in ran], failed), failed),
+        given=score(range(len(decided.candidates))),
     )

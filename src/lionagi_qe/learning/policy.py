@@ -91,27 +91,33 @@ class LearnedOrder:
 
     def order(self, candidates: Sequence[Candidate], budget: float, rng: Random) -> list[int]:
         """Return the indices of all candidates, first to run first; ``rng`` breaks ties."""
+        scores = self.scores(candidates)
+        shuffled = rng.sample(range(len(candidates)), len(candidates))
+        order = arrange(
+            [scores[index] for index in shuffled],
+            [candidates[index].duration for index in shuffled],
+            budget,
+        )
+        return [shuffled[index] for index in order]
+
+    def scores(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Return the upper bound of each candidate's failure rate in the coming cycle."""
         likeness = self._likeness(candidates)
         scores: dict[tuple[str, float], float] = {}
         for candidate in candidates:
             arm = (candidate.name, candidate.touched)
             if arm not in scores:
                 scores[arm] = self._score(candidate, likeness)
-        shuffled = rng.sample(range(len(candidates)), len(candidates))
-        tests = [candidates[index] for index in shuffled]
-        order = arrange(
-            [scores[test.name, test.touched] for test in tests],
-            [test.duration for test in tests],
-            budget,
-        )
-        return [shuffled[index] for index in order]
+        return [scores[candidate.name, candidate.touched] for candidate in candidates]
 
     def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
         """Take note of a cycle: what it could run, and how those that ran ended, oldest first."""
         self.cycles += 1
         touched = {candidate.name for candidate in candidates if candidate.touched}
+        # A cycle in which all is well does not tell where failures are when there are some.
+        tells_of_change = any(outcome.failed for outcome in outcomes)
         for outcome in outcomes:
-            if outcome.name in touched:
+            if tells_of_change and outcome.name in touched:
                 self.changed_tests.add(failed=outcome.failed)
             arm = self._arms.get(outcome.name)
             if arm is None:
@@ -158,14 +164,17 @@ class LearnedOrder:
             long_evidence += relevance
             recency *= _SHORT_DISCOUNT
             long_recency *= _LONG_DISCOUNT
-        change = _CHANGE_WEIGHT * candidate.touched
-        weight = _PRIOR_WEIGHT + change
-        prior = _PRIOR_WEIGHT * self.new_tests.value + change * self.changed_tests.value
-        rate = (
-            (short + prior) / (short_evidence + weight) + (long + prior) / (long_evidence + weight)
-        ) / 2
-        evidence = (short_evidence + long_evidence) / 2 + weight
-        return rate + _EXPLORATION * math.sqrt(math.log(self.cycles + 2) / evidence)
+
+        def rate(change: float) -> float:
+            weight = _PRIOR_WEIGHT + change
+            prior = _PRIOR_WEIGHT * self.new_tests.value + change * self.changed_tests.value
+            of_short = (short + prior) / (short_evidence + weight)
+            return (of_short + (long + prior) / (long_evidence + weight)) / 2
+
+        evidence = (short_evidence + long_evidence) / 2 + _PRIOR_WEIGHT
+        bonus = _EXPLORATION * math.sqrt(math.log(self.cycles + 2) / evidence)
+        # What was learned of change may move a test forward, never back.
+        return max(rate(0.0), rate(_CHANGE_WEIGHT * candidate.touched)) + bonus
 
     def _forget(self) -> None:
         """Drop the tests that have not run for long, so that renamed ones don't pile up."""

@@ -23,6 +23,8 @@ _SWITCH_CONFIDENCE = 0.99
 _FEWEST = 5
 
 Acting = Literal["learned", "heuristic"]
+# Which order a cycle's tests were run in; "given" where they ran as they came.
+Ran = Literal["learned", "heuristic", "given"]
 Verdict = Literal["better", "worse", "no difference", "too few decisions"]
 
 
@@ -30,13 +32,15 @@ Verdict = Literal["better", "worse", "no difference", "too few decisions"]
 class Scores:
     """What each order was worth in one cycle: NAPFD over the tests that ran.
 
-    The results of tests that did not run are unknown, to all four orders alike.
+    The results of tests that did not run are unknown, to all orders alike. ``given`` is the order
+    in which the tests came: pytest's own in ``aqe run``.
     """
 
     learned: float
     heuristic: float
     random: float
     optimal: float
+    given: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Decision:
 
     Attributes:
         number: counts the decisions of a project, from 1.
-        acting: whose order was run.
+        acting: which order was run.
         tests: how many candidates there were.
         learned, heuristic: the first names of the two orders.
         ran, failed: how many tests ran and failed; None until the cycle is over.
@@ -53,7 +57,7 @@ class Decision:
     """
 
     number: int
-    acting: Acting
+    acting: Ran
     tests: int
     learned: tuple[str, ...]
     heuristic: tuple[str, ...]
@@ -111,6 +115,9 @@ def summarise(decisions: Sequence[Decision]) -> Report:
         name: bootstrap([getattr(each, name) for each in scores])
         for name in ("learned", "heuristic", "random", "optimal")
     }
+    given = [each.given for each in scores if each.given is not None]
+    if len(given) == len(scores):
+        orders["given"] = bootstrap(given)
     gain = bootstrap([each.learned - each.heuristic for each in scores])
     return Report(len(decisions), len(scores), orders, gain, _verdict(gain, len(scores)))
 

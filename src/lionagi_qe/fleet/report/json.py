@@ -37,6 +37,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
             for metric in findings.metrics
         ],
         "tests": outcome.detail("test-executor", "tests"),
+        "order": _order(outcome),
         "uncollectable": outcome.detail("test-executor", "uncollectable") or {},
         "files": outcome.detail("coverage-analyzer", "files"),
         "findings": [
@@ -55,6 +56,11 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "notes": outcome.notes,
         "exit_code": exit_code,
     }
+
+
+def _order(outcome: Outcome) -> dict[str, str] | None:
+    decided = outcome.detail("test-executor", "order")
+    return {"ran": decided["ran"], "why": decided["why"]} if decided else None
 
 
 def _details(outcome: Outcome, agent: str) -> dict[str, Any] | None:

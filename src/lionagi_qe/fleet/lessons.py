@@ -1,0 +1,127 @@
+"""What a project's runs teach, kept in the memory; agents get and return it as plain data.
+
+Agents find it in ``Past.lessons``, and tell in the details of their findings what they decided:
+
+``order``: of the tests. Kept by ``TestOrdering``; beside it, in ``aqe/learning/hunted/<project>``,
+what the last hunt for flaky tests tells of orders: which tests it tried, and which of them mind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.recording import BAD
+from lionagi_qe.agents.test_order import LESSON as ORDER
+from lionagi_qe.agents.test_order import follows
+from lionagi_qe.fleet.segments import project_segment
+from lionagi_qe.learning.history import Candidate, Outcome
+from lionagi_qe.learning.names import ROOT
+from lionagi_qe.learning.ordering import TestOrdering
+from lionagi_qe.learning.step import PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lionagi_qe.agents.base import Findings
+    from lionagi_qe.agents.settings import Settings
+    from lionagi_qe.persistence import Memory
+
+_RAN = BAD | {"passed", "xfailed", "xpassed"}
+
+
+class Lessons:
+    """The part of what was learned that belongs to one project.
+
+    Args:
+        memory: where everything is kept.
+        project: the project's name.
+    """
+
+    def __init__(self, memory: Memory, project: str) -> None:
+        self._memory = memory
+        self._ordering = TestOrdering(memory, project)
+        self._hunted = f"{ROOT}/hunted/{project_segment(project)}"
+
+    async def past(self, settings: Settings, seconds: Mapping[str, float]) -> dict[str, Any]:
+        """Return what was learned, for the agents of the next run; {} if that is not wanted.
+
+        Args:
+            settings: of the run.
+            seconds: test -> how long it took in the last run.
+
+        Raises:
+            LearningStateError: the memory holds what this version can't read.
+
+        """
+        if not settings.learn:
+            return {}
+        # Read through once here, where what is wrong can be told.
+        await self._ordering.policy()
+        hunted = await self._memory.retrieve(self._hunted)
+        order = await self._ordering.lesson()
+        return {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+
+    async def add(self, findings: Mapping[str, Findings]) -> list[str]:
+        """Learn from the findings of a run; return what a reader should know of it.
+
+        Raises:
+            LearningStateError: the memory holds what this version can't read.
+
+        """
+        remarks = await self._add_order(findings)
+        await self._add_hunt(findings)
+        return remarks
+
+    async def _add_order(self, findings: Mapping[str, Findings]) -> list[str]:
+        executor = findings.get("test-executor")
+        decision = None if executor is None else executor.details.get("order")
+        if executor is None or decision is None or not decision["tests"]:
+            return []
+        candidates = [
+            Candidate(*each)
+            for each in zip(
+                decision["tests"], decision["durations"], decision["touched"], strict=True
+            )
+        ]
+        decided = await self._ordering.log(
+            candidates,
+            learned=decision["learned"],
+            heuristic=decision["heuristic"],
+            ran=decision["ran"],
+        )
+        outcomes = [
+            Outcome(test["id"], test["outcome"] in BAD)
+            for test in executor.details["tests"]
+            if test["outcome"] in _RAN
+        ]
+        reason = await self._ordering.settle(decided, outcomes)
+        if decision["minding"]:
+            await self._mind(decision["minding"])
+        return [] if reason is None else [f"the order of tests was switched: {reason}"]
+
+    async def _mind(self, tests: list[str]) -> None:
+        def minding(hunted: dict[str, Any] | None) -> dict[str, Any]:
+            known: dict[str, Any] = hunted or {"schema": 1, "tests": [], "minding": []}
+            return known | {"minding": sorted({*known["minding"], *tests})}
+
+        await self._memory.update(self._hunted, minding)
+
+    async def _add_hunt(self, findings: Mapping[str, Findings]) -> None:
+        hunter = findings.get("flaky-test-hunter")
+        orders = None if hunter is None else hunter.details.get("orders")
+        if hunter is None or orders is None or not (orders["sessions"] or orders["minding"]):
+            return
+        hunted = {
+            "schema": 1,
+            "tests": sorted(hunter.details["runs"]),
+            "minding": orders["minding"],
+        }
+        await self._memory.store(self._hunted, hunted, partition=PARTITION)
+
+
+def wants_map(lessons: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether the tests of changed code are to run first, so that it must be known which they are.
+
+    That is so wherever another order than pytest's own is followed.
+    """
+    return ORDER in lessons and follows(settings.order, lessons[ORDER])
