@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents import test_map
 from lionagi_qe.agents.base import Agent, Findings, Step
-from lionagi_qe.agents.coverage_settings import write_rcfile
+from lionagi_qe.agents.coverage_settings import DATA_FILE, write_rcfile
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
 from lionagi_qe.agents.recording import BAD
@@ -135,6 +135,10 @@ async def _confirmed(
         session.completed.seconds
     ):
         return session, [], ["no time was left to see the new failures in pytest's own order, too"]
+    # What the first run left must not matter, nor count as covered.
+    examination.workspace.renew()
+    for data in examination.workspace.artifacts.glob(f"{DATA_FILE}*"):
+        data.unlink()
     again = await _run(examination, "confirmed.jsonl", None)
     if again.recording.exit is None:
         return session, [], ["the run in pytest's own order did not end, so the first one counts"]

@@ -130,11 +130,15 @@ class Workspace:
 
     def remove(self) -> None:
         """Delete the scratch directory, also what tests left there without permissions."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        if self.root.exists():
-            for path, _, _ in os.walk(self.root):
-                Path(path).chmod(0o700)
-            shutil.rmtree(self.root, ignore_errors=True)
+        _delete(self.root)
+
+    def renew(self) -> None:
+        """Take away all traces that the project's code left; artifacts stay."""
+        for directory in (self.source, self.home, self.temporary):
+            _delete(directory)
+        self.home.mkdir()
+        self.temporary.mkdir()
+        shutil.copytree(self.pristine, self.source, symlinks=True)
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +150,14 @@ class Workspace:
         traceback: TracebackType | None,
     ) -> None:
         self.remove()
+
+
+def _delete(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        for path, _, _ in os.walk(directory):
+            Path(path).chmod(0o700)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_ignored(entry: os.DirEntry[str]) -> bool:
