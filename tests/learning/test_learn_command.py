@@ -106,7 +106,7 @@ def test_report_tells_a_project_side_by_side(url: str) -> None:
                 ],
             )
 
-    assert "nothing learned" in _aqe_learn("report", "--memory", url).output
+    assert "nothing was decided yet" in _aqe_learn("report", "--memory", url).output
     _fill(url, run_cycles)
     output = _aqe_learn("report", "--memory", url).output
     assert output.startswith("shop: 12 decisions")

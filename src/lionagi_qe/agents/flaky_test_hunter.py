@@ -14,6 +14,7 @@ from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
+from lionagi_qe.agents.rerun_choice import LESSON, RerunChoice
 from lionagi_qe.agents.test_places import line_of
 from lionagi_qe.agents.trials import Conditions, Trials, Verdict
 from lionagi_qe.errors import EnvironmentBuildError
@@ -63,6 +64,11 @@ class _Hunt:
     ended: Counter[str] = field(default_factory=Counter[str])
     notes: list[str] = field(default_factory=list[str])
 
+    @property
+    def suspects(self) -> set[str]:
+        """The tests whose outcome has changed."""
+        return {name for name, each in self.trials.items() if each.verdict() is not None}
+
     def has_time_for(self, conditions: Conditions) -> bool:
         unknown = self.seconds["same"] + (_ATTEMPT_SECONDS if conditions.attempts > 1 else 0.0)
         expected = self.seconds.get(conditions.kind, unknown)
@@ -100,11 +106,16 @@ class FlakyTestHunter(Agent):
             return self.unmeasured(source, first)
         # Another one each time, so that hunts add up; the evidence tells it.
         first_seed = 1 + int(time.time()) % _SEEDS * _SEEDS
-        for conditions in _schedule(hunt, _plan(first_seed, has_clock=has_clock), first_seed):
+        choice = RerunChoice.of(examination.past.lessons.get(LESSON))
+        plan = _plan(first_seed, has_clock=has_clock)
+        for conditions in _schedule(hunt, plan, choice, first_seed):
             if not hunt.has_time_for(conditions):
                 break
             await self._try(hunt, conditions)
-        return self._findings(hunt)
+        found, made = self._findings(hunt), choice.made()
+        if made is None:
+            return found
+        return replace(found, details={**found.details, "reruns": made.as_details()})
 
     async def _first(self, hunt: _Hunt) -> str | None:
         """Run the first two sessions, in one directory; return why there are no tests, if so."""
@@ -151,8 +162,7 @@ class FlakyTestHunter(Agent):
         hunt.seconds[conditions.kind] = max(hunt.seconds.get(conditions.kind, 0.0), taken)
         for name, test in session.recording.tests.items():
             hunt.trials.setdefault(name, Trials()).add(conditions, test.attempts)
-        suspects = sum(trials.verdict() is not None for trials in hunt.trials.values())
-        text = f"{hunt.sessions} sessions, {suspects} suspects; tried: {conditions}"
+        text = f"{hunt.sessions} sessions, {len(hunt.suspects)} suspects; tried: {conditions}"
         examination.progress(Step(self.name, text))
         return session
 
@@ -257,7 +267,9 @@ async def _add_clock(hunt: _Hunt) -> bool:
     return True
 
 
-def _schedule(hunt: _Hunt, plan: Iterable[Conditions], first_seed: int) -> Iterator[Conditions]:
+def _schedule(
+    hunt: _Hunt, plan: Iterable[Conditions], choice: RerunChoice, first_seed: int
+) -> Iterator[Conditions]:
     """Yield conditions, the more telling first; what changed an outcome once comes again."""
     done: set[Conditions] = set()
     planned = deque(plan)
@@ -273,7 +285,9 @@ def _schedule(hunt: _Hunt, plan: Iterable[Conditions], first_seed: int) -> Itera
             yield planned.popleft()
         else:
             number += 1
-            planned.extend(_round(number, _attempts(hunt), first_seed))
+            before = hunt.suspects
+            yield _further(choice.next(), number, _attempts(hunt), first_seed)
+            choice.tell(found=bool(hunt.suspects - before))
 
 
 def _plan(seed: int, *, has_clock: bool) -> Iterator[Conditions]:
@@ -291,13 +305,12 @@ def _plan(seed: int, *, has_clock: bool) -> Iterator[Conditions]:
     yield from clocks[3:]
 
 
-def _round(number: int, attempts: int, first_seed: int) -> Iterator[Conditions]:
-    """Yield one more round: mostly of seeds, since what is rare shows there only by numbers."""
-    for part in range(3):
-        seed = first_seed + (3 * number + part) * _MOST_ATTEMPTS
-        yield Conditions("seeds", seed=seed, vary=True, attempts=attempts)
-    yield Conditions("order", order=number)
-    yield Conditions("same")
+def _further(kind: str, number: int, attempts: int, first_seed: int) -> Conditions:
+    """Return the conditions of a session beyond the plan, other ones for each number."""
+    if kind == "seeds":
+        seed = first_seed + number * _MOST_ATTEMPTS
+        return Conditions("seeds", seed=seed, vary=True, attempts=attempts)
+    return Conditions("order", order=number) if kind == "order" else Conditions("same")
 
 
 def _attempts(hunt: _Hunt) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from difflib import unified_diff
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.mutant_choice import LESSON, MutantChoice, choose
 from lionagi_qe.agents.mutants import mutants_of
 from lionagi_qe.agents.mutation_trials import Candidate, Trials, try_mutants
 from lionagi_qe.agents.proportion import wilson
@@ -35,8 +36,9 @@ class MutationTester(Agent):
     """The share of small changes to covered code that the tests notice.
 
     Mutants are tried on a copy: those of changed lines first, then an even sample of the others,
-    until the time is up, so that the score is that of a sample and comes with an interval. Only
-    the tests that run a mutant's line are run on it, and lines that no test runs are counted apart.
+    until the time is up, so that the score is that of a sample and comes with an interval. Where
+    earlier runs had survivors, more are tried beside the sample, and count among them. Only the
+    tests that run a mutant's line are run on it, and lines that no test runs are counted apart.
     """
 
     name: ClassVar[str] = "mutation-tester"
@@ -78,10 +80,17 @@ class MutationTester(Agent):
         def tell(tried: int) -> None:
             examination.progress(Step(self.name, "trying mutants", tried, len(candidates)))
 
-        trials = await try_mutants(examination, candidates, until, took, tell=tell)
+        choice = choose(candidates, examination.past.lessons.get(LESSON))
+        chosen = [candidates[number] for number in choice.order]
+        trials = await try_mutants(examination, chosen, until, took, tell=tell)
         if trials.problem is not None:
             return self.unmeasured(source, trials.problem)
-        return self._findings(examination, source, candidates, uncovered, trials, notes)
+        by_place = trials.outcomes.items()
+        trials.outcomes = {choice.order[place]: outcome for place, outcome in by_place}
+        notes += _notes(choice, trials)
+        found = self._findings(examination, source, candidates, uncovered, trials, choice, notes)
+        made = choice.made(candidates, trials.outcomes).as_details()
+        return replace(found, details={**found.details, "mutants": made})
 
     def _findings(  # noqa: PLR0913, PLR0917 - all that came of it
         self,
@@ -90,6 +99,7 @@ class MutationTester(Agent):
         candidates: Sequence[Candidate],
         uncovered: int,
         trials: Trials,
+        choice: MutantChoice,
         notes: list[str],
     ) -> Findings:
         pristine = examination.workspace.pristine
@@ -112,7 +122,7 @@ class MutationTester(Agent):
             )
         return Findings(
             self.name,
-            tuple(self._measure(source, len(candidates), uncovered, trials)),
+            tuple(self._measure(source, len(candidates), uncovered, trials, choice)),
             details={
                 "survivors": [_survivor(pristine, each) for each in survivors],
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
@@ -125,16 +135,23 @@ class MutationTester(Agent):
         )
 
     def _measure(
-        self, source: Source, covered: int, uncovered: int, trials: Trials
+        self,
+        source: Source,
+        covered: int,
+        uncovered: int,
+        trials: Trials,
+        choice: MutantChoice,
     ) -> Iterator[Metric]:
         counts = Counter(trials.outcomes.values())
-        noticed = sum(counts[outcome] for outcome in _NOTICED)
-        tried = noticed + counts["survived"]
-        low, high = wilson(noticed, tried)
-        scores = {"": noticed / tried if tried else 0.0, "_low": low, "_high": high}
+        tried = sum(counts[outcome] for outcome in _NOTICED) + counts["survived"]
+        sample = Counter(trials.outcomes[number] for number in choice.sample(trials.outcomes))
+        noticed = sum(sample[outcome] for outcome in _NOTICED)
+        sampled = noticed + sample["survived"]
+        low, high = wilson(noticed, sampled)
+        scores = {"": noticed / sampled if sampled else 0.0, "_low": low, "_high": high}
         for suffix, share in scores.items():
             name = f"mutation_score{suffix}"
-            if tried:
+            if sampled:
                 yield source.measured(name, round(100 * share, 2), "%")
             else:
                 yield source.unmeasured(name, "%", "there was no time to try a mutant")
@@ -148,6 +165,17 @@ class MutationTester(Agent):
         }
         for name, value in values.items():
             yield source.measured(name, value, "mutants")
+
+
+def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
+    beside = len(trials.outcomes) - len(choice.sample(trials.outcomes))
+    if not beside:
+        return []
+    note = (
+        f"{beside} of the mutants tried are in functions where others survived in earlier runs; "
+        "the score is that of the even sample of all others"
+    )
+    return [note]
 
 
 def _candidates(

@@ -97,13 +97,17 @@ def base_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def learning_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --order and --learn, which go into the settings."""
-    command = click.option(
+def learn_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --learn, which goes into the settings."""
+    return click.option(
         "--learn/--no-learn",
         default=None,
         help="Decide by what earlier runs taught, and teach later ones (the default).",
     )(command)
+
+
+def order_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --order, which goes into the settings."""
     return click.option(
         "--order",
         type=click.Choice(get_args(Order)),

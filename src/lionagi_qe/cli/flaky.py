@@ -12,6 +12,7 @@ from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,
     check_writable,
+    learn_option,
     project_options,
     request_of,
     tell,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.command
 @project_options
 @budget_option("60s")
+@learn_option
 @click.option(
     "--quarantine",
     type=click.Path(path_type=Path),

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.examination import request_of
+from lionagi_qe.fleet.lessons import learning_name
 from lionagi_qe.learning import evaluation
+from lionagi_qe.learning.choices import KINDS, Choices, chosen
 from lionagi_qe.learning.history import read_history
 from lionagi_qe.learning.ordering import TestOrdering, projects
 from lionagi_qe.learning.qtable import QTable, agents
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from lionagi_qe.learning.evaluation import Evaluation
     from lionagi_qe.learning.shadow import Report
     from lionagi_qe.learning.statistics import Interval
+
+    # A report, who decides, and why that was switched last.
+    _Told = tuple[Report, str, str | None]
 
 
 def _memory_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -112,37 +118,51 @@ def _print_evaluation(history: Path, results: dict[str, Evaluation]) -> None:
 # What is in the memory
 
 
+def _project(name: str | None, memory_url: str | None) -> tuple[str | None, str | None]:
+    """Return a project's name and the URL of its memory, where its directory may be named."""
+    if name is None or not Path(name).is_dir():
+        return name, memory_url
+    request = request_of(Path(name), agents=[], python=None, memory_url=memory_url)
+    return learning_name(request.project), request.memory_url
+
+
 @learn.command()
 @click.argument("project", required=False)
 @_memory_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def report(project: str | None, *, memory_url: str | None, fleet: str, as_json: bool) -> None:
-    """Show learned, heuristic, random and optimal test orders side by side.
+    """Show learned, heuristic, random and optimal decisions side by side.
 
-    PROJECT is one whose tests were ordered; all of them by default.
+    PROJECT is the directory or the name of one that was examined; all in the memory by default.
     """
+    project, memory_url = _project(project, memory_url)
 
-    async def reports() -> dict[str, tuple[Report, str, str | None]]:
+    async def reports() -> dict[str, _Told]:
         async with open_memory(memory_url, fleet=fleet) as memory:
-            names = [project] if project else await projects(memory)
-            orderings = {name: TestOrdering(memory, name) for name in names}
+            orders = [project] if project else await projects(memory)
+            every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
+            subjects: dict[str, TestOrdering | Choices] = {
+                name: TestOrdering(memory, name) for name in orders
+            }
+            subjects |= {f"{kind} of {name}": Choices(memory, name, kind) for name, kind in every}
             return {
                 name: (
-                    await ordering.report(),
-                    await ordering.acting(),
-                    await ordering.switched_because(),
+                    await subject.report(),
+                    await subject.acting(),
+                    await subject.switched_because(),
                 )
-                for name, ordering in orderings.items()
+                for name, subject in subjects.items()
             }
 
     found = asyncio.run(reports())
     if as_json:
         click.echo(json.dumps({name: _report_document(*each) for name, each in found.items()}))
         return
-    if not found:
-        click.echo("nothing learned about test orders yet")
+    if not any(summary.decisions for summary, _, _ in found.values()):
+        click.echo("nothing was decided yet by what was learned")
     for name, each in found.items():
-        _print_report(name, *each)
+        if each[0].decisions:
+            _print_report(name, *each)
 
 
 def _report_document(summary: Report, acting: str, reason: str | None) -> dict[str, Any]:
@@ -158,12 +178,16 @@ def _report_document(summary: Report, acting: str, reason: str | None) -> dict[s
 
 
 def _print_report(name: str, summary: Report, acting: str, reason: str | None) -> None:
-    click.echo(f"{name}: {summary.decisions} decisions, {summary.scored} with failures to find")
+    of_choices = name.partition(" of ")[0] in KINDS
+    counted = "that can be compared" if of_choices else "with failures to find"
+    noun = "runs" if of_choices else "decisions"
+    click.echo(f"{name}: {summary.decisions} {noun}, {summary.scored} {counted}")
     for order, interval in summary.orders.items():
         click.echo(f"  {order:15}{_shown(interval)}")
     if summary.gain is not None:
         click.echo(f"  learned - heuristic {_shown(summary.gain, sign='+')}")
-    click.echo(f"  learned against heuristic: {summary.verdict}; the {acting} order is run")
+    what = "choice prevails" if of_choices else "order is run"
+    click.echo(f"  learned against heuristic: {summary.verdict}; the {acting} {what}")
     if reason is not None:
         click.echo(f"  last switch: {reason}")
 
@@ -172,7 +196,13 @@ def _print_report(name: str, summary: Report, acting: str, reason: str | None) -
 @click.argument("agent", required=False)
 @_memory_options
 def show(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
-    """Show the Q-values and visit counts of AGENT, or of all agents and bandits."""
+    """Show the Q-values and visit counts of AGENT, or of all agents and bandits.
+
+    The directory of a project stands for all in its memory.
+    """
+    if agent is not None and Path(agent).is_dir():
+        _, memory_url = _project(agent, memory_url)
+        agent = None
     for name, states in asyncio.run(_export(memory_url, fleet, agent)).items():
         click.echo(name)
         for state, actions in states["states"].items():
@@ -222,14 +252,20 @@ def import_(file: Any, *, memory_url: str | None, fleet: str) -> None:  # noqa: 
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_memory_options
 def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
-    """Forget what was learned under NAME: an agent's Q-table or a project's test order."""
+    """Forget what was learned under NAME: an agent's Q-table, or a project's order and choices.
+
+    A project may also be named by its directory.
+    """
+    found, memory_url = _project(name, memory_url)
+    name = found or name
     if not yes:
         click.confirm(f"Forget everything learned under {name!r}?", abort=True)
 
     async def forget() -> int:
         async with open_memory(memory_url, fleet=fleet) as memory:
             table = await QTable(memory, name).reset()
-            return table + await TestOrdering(memory, name).reset()
+            choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
+            return table + sum(choices) + await TestOrdering(memory, name).reset()
 
     click.echo(f"{asyncio.run(forget())} entries deleted")
 

@@ -10,6 +10,7 @@ from lionagi_qe.cli.examination import (
     base_option,
     budget_option,
     carry_out,
+    learn_option,
     project_options,
     request_of,
     tell,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @project_options
 @budget_option("120s")
 @base_option
+@learn_option
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 100),

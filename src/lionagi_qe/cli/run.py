@@ -15,7 +15,8 @@ from lionagi_qe.cli.examination import (
     carry_out,
     check_writable,
     exit_code_of_run,
-    learning_options,
+    learn_option,
+    order_option,
     project_options,
     request_of,
     tell,
@@ -43,7 +44,8 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @project_options
 @budget_option(None)
 @base_option
-@learning_options
+@learn_option
+@order_option
 @click.option(
     "--agents",
     metavar="NAMES",

@@ -9,7 +9,8 @@ import click
 from lionagi_qe.cli.examination import (
     base_option,
     carry_out,
-    learning_options,
+    learn_option,
+    order_option,
     project_options,
     request_of,
     tell,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 @click.command
 @project_options
 @base_option
-@learning_options
+@learn_option
+@order_option
 @click.option("--measure", is_flag=True, help="Run all tests first, and map them to the code.")
 @click.option("--why", is_flag=True, help="Tell the reason beside each test.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")

@@ -4,6 +4,9 @@ Agents find it in ``Past.lessons``, and tell in the details of their findings wh
 
 ``order``: of the tests. Kept by ``TestOrdering``; beside it, in ``aqe/learning/hunted/<project>``,
 what the last hunt for flaky tests tells of orders: which tests it tried, and which of them mind.
+
+``reruns`` and ``mutants``: what a hunt's further sessions change, and which mutants are tried. Kept
+by ``Choices``.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ from lionagi_qe.agents.recording import BAD
 from lionagi_qe.agents.test_order import LESSON as ORDER
 from lionagi_qe.agents.test_order import follows
 from lionagi_qe.fleet.segments import project_segment
+from lionagi_qe.learning.choices import Choices, Made
 from lionagi_qe.learning.history import Candidate, Outcome
-from lionagi_qe.learning.names import ROOT
+from lionagi_qe.learning.names import ROOT, segment
 from lionagi_qe.learning.ordering import TestOrdering
 from lionagi_qe.learning.step import PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lionagi_qe.agents.base import Findings
     from lionagi_qe.agents.settings import Settings
@@ -39,27 +43,34 @@ class Lessons:
 
     def __init__(self, memory: Memory, project: str) -> None:
         self._memory = memory
-        self._ordering = TestOrdering(memory, project)
+        name = learning_name(project)
+        self._ordering = TestOrdering(memory, name)
+        self._choices = {
+            agent: (kind, Choices(memory, name, kind))
+            for agent, kind in (("flaky-test-hunter", "reruns"), ("mutation-tester", "mutants"))
+        }
         self._hunted = f"{ROOT}/hunted/{project_segment(project)}"
 
-    async def past(self, settings: Settings, seconds: Mapping[str, float]) -> dict[str, Any]:
-        """Return what was learned, for the agents of the next run; {} if that is not wanted.
+    async def past(self, agents: Iterable[str], seconds: Mapping[str, float]) -> dict[str, Any]:
+        """Return what was learned, for the agents of the next run.
 
         Args:
-            settings: of the run.
+            agents: their names.
             seconds: test -> how long it took in the last run.
 
         Raises:
             LearningStateError: the memory holds what this version can't read.
 
         """
-        if not settings.learn:
-            return {}
         # Read through once here, where what is wrong can be told.
         await self._ordering.policy()
         hunted = await self._memory.retrieve(self._hunted)
         order = await self._ordering.lesson()
-        return {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+        lessons = {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+        for agent in self._choices.keys() & set(agents):
+            kind, choices = self._choices[agent]
+            lessons[kind] = await choices.lesson()
+        return lessons
 
     async def add(self, findings: Mapping[str, Findings]) -> list[str]:
         """Learn from the findings of a run; return what a reader should know of it.
@@ -70,6 +81,11 @@ class Lessons:
         """
         remarks = await self._add_order(findings)
         await self._add_hunt(findings)
+        for agent, (kind, choices) in self._choices.items():
+            made = findings[agent].details.get(kind) if agent in findings else None
+            reason = None if made is None else await choices.add(Made.of_details(made))
+            if reason is not None:
+                remarks.append(f"{kind} are chosen otherwise from now on: {reason}")
         return remarks
 
     async def _add_order(self, findings: Mapping[str, Findings]) -> list[str]:
@@ -117,6 +133,12 @@ class Lessons:
             "minding": orders["minding"],
         }
         await self._memory.store(self._hunted, hunted, partition=PARTITION)
+
+
+def learning_name(project: str) -> str:
+    """Return the name under which what a project taught is kept: its own, unless keys can't."""
+    short = project_segment(project)
+    return project if segment(project) == short else short
 
 
 def wants_map(lessons: Mapping[str, Any], settings: Settings) -> bool:

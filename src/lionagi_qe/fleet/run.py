@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lionagi_qe.agents.base import Findings, Progress
+    from lionagi_qe.agents.base import Agent, Findings, Progress
     from lionagi_qe.agents.environment import Environment
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.settings import Settings
@@ -142,7 +142,7 @@ async def run(request: Request, progress: Progress) -> Outcome:
                 request.python,
                 lambda text: progress(Step("fleet", text)),
             )
-            learned, remarks = await _lessons(lessons, ledger, settings)
+            learned, remarks = await _lessons(lessons, ledger, agents, settings)
             wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
             past = await ledger.past(wants_map=wants_map)
             examination = Examination(
@@ -183,12 +183,13 @@ async def run(request: Request, progress: Progress) -> Outcome:
 
 
 async def _lessons(
-    lessons: Lessons, ledger: Ledger, settings: Settings
+    lessons: Lessons, ledger: Ledger, agents: Sequence[Agent], settings: Settings
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what was learned; nothing, and why, where it can't be read."""
     if not settings.learn:
         return {}, []
     try:
-        return await lessons.past(settings, await ledger.seconds()), []
+        names = [agent.name for agent in agents]
+        return await lessons.past(names, await ledger.seconds()), []
     except LearningStateError as error:
         return {}, [f"nothing was decided by what was learned: {error}"]

@@ -103,11 +103,15 @@ def _checked(reward: float) -> float:
     return reward
 
 
-def _thompson(value: LearnedValue, pulls: int, rng: Random) -> float:
-    """Draw from the Beta posterior of the mean reward, from a uniform prior."""
-    del pulls
+def drawn_mean(value: LearnedValue, rng: Random) -> float:
+    """Draw a mean reward from its Beta posterior, from a uniform prior: Thompson sampling."""
     wins = value.q * value.visits
     return rng.betavariate(1 + wins, 1 + value.visits - wins)
+
+
+def _thompson(value: LearnedValue, pulls: int, rng: Random) -> float:
+    del pulls
+    return drawn_mean(value, rng)
 
 
 def _upper_bound(value: LearnedValue, pulls: int, rng: Random) -> float:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.heuristics import optimal_order, recent_failure_order
 from lionagi_qe.learning.names import ROOT, name_of, segment
 from lionagi_qe.learning.napfd import napfd
 from lionagi_qe.learning.policy import LearnedOrder
 from lionagi_qe.learning.qtable import delete_prefix
-from lionagi_qe.learning.shadow import (
-    SWITCH_AFTER,
-    Acting,
-    Decision,
-    Ran,
-    Report,
-    Scores,
-    summarise,
-    who_should_act,
-)
-from lionagi_qe.learning.step import PARTITION
+from lionagi_qe.learning.shadow import Acting, Decision, Ran, Report, Scores
+from lionagi_qe.learning.shadow_log import ShadowLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +23,8 @@ if TYPE_CHECKING:
 ORDERS = f"{ROOT}/order/"
 
 _NAMES_LOGGED = 20
-# Cycles without failures score nothing, so more decisions are read than a switch needs.
-_REVIEWED = 5 * SWITCH_AFTER
-_LOG_SECONDS = 365 * 86_400
-_DIGITS = 12
 # The expected NAPFD of a random order of which all runs, whatever fails.
 _CHANCE = 0.5
-_NO_SWITCH: dict[str, Any] = {"acting": "learned", "after": 0, "reason": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +68,7 @@ class TestOrdering:
         self._memory = memory
         self._prefix = f"{ORDERS}{segment(project)}/"
         self._seed = seed
+        self._log = ShadowLog(memory, self._prefix, "order", "NAPFD")
 
     async def decide(
         self, candidates: Sequence[Candidate], budget: float = float("inf")
@@ -117,9 +103,11 @@ class TestOrdering:
 
     async def lesson(self) -> dict[str, Any]:
         """Return what ``propose`` needs, as JSON data: for whoever decides without the memory."""
-        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
-        state = await self._memory.retrieve(f"{self._prefix}policy")
-        return {"policy": state, "acting": switch["acting"], "reason": switch["reason"]}
+        return {
+            "policy": await self._memory.retrieve(f"{self._prefix}policy"),
+            "acting": await self._log.acting(),
+            "reason": await self._log.switched_because(),
+        }
 
     async def log(
         self,
@@ -138,7 +126,7 @@ class TestOrdering:
             ran: which of them is run, or whether the candidates are run as given.
 
         """
-        number = int(await self._memory.increment(f"{self._prefix}decisions"))
+        number = await self._log.next_number()
         orders = {
             "learned": tuple(learned),
             "heuristic": tuple(heuristic),
@@ -147,15 +135,14 @@ class TestOrdering:
         decided = TestOrder(
             number, tuple(candidates), orders[ran], ran, orders["learned"], orders["heuristic"]
         )
-        log = Decision(
-            number,
-            ran,
-            len(candidates),
-            _names(decided, decided.learned),
-            _names(decided, decided.heuristic),
-        )
-        await self._memory.store(
-            self._log_key(number), log.to_entry(), ttl=_LOG_SECONDS, partition=PARTITION
+        await self._log.add(
+            Decision(
+                number,
+                ran,
+                len(candidates),
+                _names(decided, decided.learned),
+                _names(decided, decided.heuristic),
+            )
         )
         return decided
 
@@ -172,24 +159,14 @@ class TestOrdering:
         scores = _score(decided, outcomes)
         ran, failed = len(outcomes), sum(outcome.failed for outcome in outcomes)
 
-        def settled(entry: dict[str, Any] | None) -> dict[str, Any]:
-            if entry is None:
-                raise InvalidArgumentError(
-                    f"decision {decided.number}: is not in the log; settle what was decided"
-                )
-            logged = Decision.from_entry(entry)
-            if logged.ran is not None:
-                raise InvalidArgumentError(f"decision {decided.number}: was settled before")
-            return replace(logged, ran=ran, failed=failed, scores=scores).to_entry()
-
         def observed(state: dict[str, Any] | None) -> dict[str, Any]:
             policy = LearnedOrder() if state is None else LearnedOrder.from_state(state)
             policy.observe(decided.candidates, outcomes)
             return policy.to_state()
 
-        await self._memory.update(self._log_key(decided.number), settled)
+        await self._log.settle(decided.number, ran, failed, scores)
         await self._memory.update(f"{self._prefix}policy", observed)
-        return await self._review(decided.number)
+        return await self._log.review(decided.number)
 
     async def policy(self) -> LearnedOrder:
         """Return what was learned so far."""
@@ -198,47 +175,23 @@ class TestOrdering:
 
     async def acting(self) -> Acting:
         """Return whose order is run now."""
-        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
-        return switch["acting"]
+        return await self._log.acting()
 
     async def switched_because(self) -> str | None:
         """Return the reason of the last switch; None if there was none."""
-        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
-        return switch["reason"]
+        return await self._log.switched_because()
 
     async def decisions(self) -> list[Decision]:
         """Return all logged decisions, oldest first."""
-        return [
-            Decision.from_entry(entry.value)
-            async for entry in self._memory.scan(f"{self._prefix}log/")
-        ]
+        return await self._log.decisions()
 
     async def report(self) -> Report:
         """Return learned, heuristic, random and optimal orders side by side."""
-        return summarise(await self.decisions())
+        return await self._log.report()
 
     async def reset(self) -> int:
         """Forget policy, log and switch; return how many entries there were."""
         return await delete_prefix(self._memory, self._prefix)
-
-    async def _review(self, newest: int) -> str | None:
-        keys = [self._log_key(number) for number in range(max(1, newest - _REVIEWED), newest + 1)]
-        found = await self._memory.retrieve_many(keys)
-        recent = [Decision.from_entry(found[key]) for key in keys if key in found]
-        switch = await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)
-        # Only decisions since the last switch tell whether to switch again.
-        recent = [decision for decision in recent if decision.number > switch["after"]]
-        better, reason = who_should_act(switch["acting"], recent)
-        if reason is not None:
-            await self._memory.store(
-                f"{self._prefix}acting",
-                {"schema": 1, "acting": better, "after": newest, "reason": reason},
-                partition=PARTITION,
-            )
-        return reason
-
-    def _log_key(self, number: int) -> str:
-        return f"{self._prefix}log/{number:0{_DIGITS}}"
 
 
 async def projects(memory: Memory) -> list[str]:

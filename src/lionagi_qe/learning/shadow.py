@@ -30,7 +30,7 @@ Verdict = Literal["better", "worse", "no difference", "too few decisions"]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What each order was worth in one cycle: NAPFD over the tests that ran.
+    """What each way to decide was worth: of an order, its NAPFD over the tests that ran.
 
     The results of tests that did not run are unknown, to all orders alike. ``given`` is the order
     in which the tests came: pytest's own in ``aqe run``.
@@ -130,11 +130,20 @@ def _verdict(gain: Interval, scored: int) -> Verdict:
     return "worse" if gain.high < 0 else "no difference"
 
 
-def who_should_act(acting: Acting, decisions: Sequence[Decision]) -> tuple[Acting, str | None]:
-    """Return whose order to run from now on, and if that is a switch, the reason in words.
+def who_should_act(
+    acting: Acting, decisions: Sequence[Decision], subject: str = "order", unit: str = "NAPFD"
+) -> tuple[Acting, str | None]:
+    """Return who decides from now on, and if that is a switch, the reason in words.
 
-    The last 20 scored decisions count. The learned order is switched off when it was worse in
+    The last 20 scored decisions count. The learned one is switched off when it was worse in
     them, and on again when it was better, beyond what chance explains (99 %); else all stays.
+
+    Args:
+        acting: who decides now.
+        decisions: since the last switch, oldest first.
+        subject: what is decided.
+        unit: of the scores.
+
     """
     scores = _scores(decisions)[-SWITCH_AFTER:]
     if len(scores) < SWITCH_AFTER:
@@ -143,13 +152,13 @@ def who_should_act(acting: Acting, decisions: Sequence[Decision]) -> tuple[Actin
         [each.learned - each.heuristic for each in scores], confidence=_SWITCH_CONFIDENCE
     )
     figures = (
-        f"by {abs(gain.mean):.3f} NAPFD in the last {len(scores)} decisions"
+        f"by {abs(gain.mean):.3f} {unit} in the last {len(scores)} decisions"
         f" [{gain.low:.3f}, {gain.high:.3f}]"
     )
     if acting == "learned" and gain.high < 0:
-        return "heuristic", f"the learned order was worse than the heuristic {figures}"
+        return "heuristic", f"the learned {subject} was worse than the heuristic {figures}"
     if acting == "heuristic" and gain.low > 0:
-        return "learned", f"the learned order was better than the heuristic {figures}"
+        return "learned", f"the learned {subject} was better than the heuristic {figures}"
     return acting, None
 
 
