@@ -17,10 +17,10 @@ WORKERS ?= 3
 BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test lint types imports check bench schema clean
+.PHONY: help venv demo test lint types imports check bench learn-eval schema clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP) ## Make .venv with the package, its tests' tools and database servers
 
@@ -63,6 +63,11 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 	@$(BIN)/python -m pip install --quiet --group bench
 	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 tests/benchmarks tests/chaos/test_kill_under_load.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
+
+# LEARN_EVAL_CSV=... names a history in the RETECS format.
+learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves
+	@$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m lionagi_qe.bench.learn_eval build/learn-eval
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

@@ -1,6 +1,6 @@
 """The replay is online: what an ordering decides never depends on what comes later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lionagi_qe import open_memory
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.evaluation import (
     POLICIES,
     difference,
     evaluate,
+    mean_of,
     replay,
+    replay_kept,
 )
 from lionagi_qe.learning.heuristics import Ordering
 from lionagi_qe.learning.history import Candidate, Cycle, Outcome
+from lionagi_qe.learning.ordering import TestOrdering
 from lionagi_qe.learning.statistics import bootstrap
 from lionagi_qe.learning.synthetic import REGIMES, synthetic_history
 
@@ -45,6 +49,38 @@ class Recording:
 def test_no_decision_changes_when_its_own_and_all_later_results_do(
     policy: str, budget: float, seed: int, now: int
 ) -> None:
+    assert _decides_alike(lambda _: POLICIES[policy](), budget, seed, now)
+
+
+class LooksAhead:
+    """An ordering that was handed the history and runs first what fails in the coming cycle."""
+
+    def __init__(self, cycles: Sequence[Cycle]) -> None:
+        self._coming = list(cycles)
+
+    def order(self, candidates: Sequence[Candidate], budget: float, rng: Random) -> list[int]:
+        del budget, rng
+        coming = self._coming[0]
+        names = {
+            test.name
+            for test, failed in zip(coming.candidates, coming.failed, strict=True)
+            if failed
+        }
+        return sorted(range(len(candidates)), key=lambda n: candidates[n].name not in names)
+
+    def observe(self, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]) -> None:
+        del candidates, outcomes
+        del self._coming[0]
+
+
+def test_an_ordering_that_looks_ahead_would_be_found_out() -> None:
+    assert not _decides_alike(LooksAhead, budget=1.0, seed=1, now=12)
+
+
+def _decides_alike(
+    ordering: Callable[[Sequence[Cycle]], Ordering], budget: float, seed: int, now: int
+) -> bool:
+    """Whether decisions up to ``now`` are the same when all results from then on are others."""
     cycles = synthetic_history("branches", seed=3, cycles=25)
     rng = Random(seed)
     other = [
@@ -55,10 +91,10 @@ def test_no_decision_changes_when_its_own_and_all_later_results_do(
     ]
     # Later cycles are other ones altogether, with other tests that take other times.
     other[now + 1 :] = synthetic_history("growing", seed=seed, cycles=25)[now + 1 :]
-    recordings = [Recording(POLICIES[policy]()) for _ in range(2)]
+    recordings = [Recording(ordering(history)) for history in (cycles, other)]
     for recording, history in zip(recordings, (cycles, other), strict=True):
         replay(recording, history, budget, seed=1)
-    assert recordings[0].decisions[: now + 1] == recordings[1].decisions[: now + 1]
+    return recordings[0].decisions[: now + 1] == recordings[1].decisions[: now + 1]
 
 
 def test_a_policy_only_sees_the_results_of_tests_that_ran() -> None:
@@ -135,3 +171,16 @@ def test_an_unknown_policy_and_a_history_without_failures_are_refused() -> None:
         evaluate("learned", [Cycle(1, (Candidate("a", 1),), (False,))], 0.5)
     with pytest.raises(InvalidArgumentError, match="regime"):
         synthetic_history("sunny", 1)
+
+
+async def test_kept_in_a_memory_the_learned_order_is_worth_what_it_is_by_itself() -> None:
+    cycles = synthetic_history("persistent", seed=6, cycles=40)
+    async with open_memory("memory://") as memory:
+        runs = [
+            await replay_kept(TestOrdering(memory, f"seed {seed}"), cycles, 0.5, seed)
+            for seed in range(3)
+        ]
+    kept = mean_of("kept", 0.5, runs)
+    alone = evaluate("learned", cycles, 0.5, seeds=3)
+    assert kept.napfd.keys() == alone.napfd.keys()
+    assert kept.interval.mean == pytest.approx(alone.interval.mean, abs=0.03)

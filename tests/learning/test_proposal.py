@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lionagi_qe import Memory, open_memory
+from lionagi_qe import open_memory
 from lionagi_qe.learning.history import Candidate, Outcome
 from lionagi_qe.learning.ordering import TestOrdering
 from lionagi_qe.learning.proposal import Proposal, propose

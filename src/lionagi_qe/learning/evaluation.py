@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.learning.heuristics import Ordering
     from lionagi_qe.learning.history import Candidate, Cycle
+    from lionagi_qe.learning.ordering import TestOrdering
 
 DEFAULT_SEEDS = 20
 # Durations are summed in another order than the budget was: room for the rounding.
@@ -80,6 +81,31 @@ def replay(
     return scores
 
 
+async def replay_kept(
+    ordering: TestOrdering, cycles: Sequence[Cycle], budget: float, seed: int
+) -> dict[int, float]:
+    """Return the same for a project's test order, its state in the memory from cycle to cycle.
+
+    Whose order runs is up to it, so this is what a user of ``aqe run`` would have had.
+    """
+    scores: dict[int, float] = {}
+    for cycle in cycles:
+        rng = Random(f"{seed}/{cycle.number}")  # noqa: S311 - no cryptography here
+        shuffled = rng.sample(range(len(cycle.candidates)), len(cycle.candidates))
+        time = budget * cycle.duration
+        decided = await ordering.decide([cycle.candidates[index] for index in shuffled], time)
+        durations = [candidate.duration for candidate in cycle.candidates]
+        order = [shuffled[index] for index in decided.order]
+        scheduled = schedule(order, durations, time * _ROUNDING)
+        if cycle.failures:
+            scores[cycle.number] = napfd(scheduled, cycle.failed)
+        await ordering.settle(
+            decided,
+            [Outcome(cycle.candidates[n].name, cycle.failed[n]) for n in sorted(scheduled)],
+        )
+    return scores
+
+
 def _decide(
     ordering: Ordering, candidates: Sequence[Candidate], time: float, rng: Random
 ) -> list[int]:
@@ -118,6 +144,11 @@ def evaluate(
     else:
         known = ", ".join((*POLICIES, OPTIMAL))
         raise InvalidArgumentError(f"policy {policy!r}: not known; choose one of {known}")
+    return mean_of(policy, budget, runs)
+
+
+def mean_of(policy: str, budget: float, runs: Sequence[dict[int, float]]) -> Evaluation:
+    """Return the evaluation of several replays of the same history."""
     scores = {number: math.fsum(run[number] for run in runs) / len(runs) for number in runs[0]}
     return Evaluation(policy, budget, scores, bootstrap(list(scores.values())))
 
