@@ -73,7 +73,7 @@ def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> No
             OPEN.append(True)
     """
     answer = aqe(
-        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "15s", "--json"
+        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "30s", "--json"
     )
 
     assert answer.document["not_idempotent"] == ["test_shop.py::test_opens_once"]
