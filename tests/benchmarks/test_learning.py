@@ -23,14 +23,20 @@ ROUNDS_AT_FULL_SIZE = 50
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("states", "actions"), [(10, 10), (50, 20)])
+@pytest.mark.parametrize("scans", [False, True], ids=["returned", "scanned"])
 async def test_steps_in_batches_with_their_reads(
-    bench_url: str, full: bool, states: int, actions: int, capsys: pytest.CaptureFixture[str]
+    bench_url: str, full: bool, scans: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each client reads the values of all states, updates a batch drawn from them, and again."""
+    """Each client has the values that a batch led to returned, or scans all states before it."""
     rounds = ROUNDS_AT_FULL_SIZE if full else ROUNDS
-    names = [f"state {number}" for number in range(states)]
-    moves = [f"action {number}" for number in range(actions)]
+    states = [f"state {number}" for number in range(10)]
+    actions = [f"action {number}" for number in range(10)]
+
+    def batches(rng: Random) -> list[list[QUpdate]]:
+        return [
+            [QUpdate(rng.choice(states), rng.choice(actions), 1.0) for _ in range(BATCH)]
+            for _ in range(rounds)
+        ]
 
     async with (
         arena_at(bench_url) as arena,
@@ -38,27 +44,29 @@ async def test_steps_in_batches_with_their_reads(
     ):
         table = QTable(memory, "bench")
 
-        async def client(number: int) -> int:
-            rng, read = Random(number), 0
-            for _ in range(rounds):
-                known = await asyncio.gather(*map(table.values, names))
-                read += sum(map(len, known))
-                await table.update_many(
-                    [QUpdate(rng.choice(names), rng.choice(moves), 1.0) for _ in range(BATCH)]
-                )
+        async def client(drawn: list[list[QUpdate]]) -> int:
+            read = 0
+            for batch in drawn:
+                if scans:
+                    known = await asyncio.gather(*map(table.values, states))
+                    read += sum(map(len, known))
+                    await table.update_many(batch)
+                else:
+                    read += len(await table.update_many(batch))
             return read
 
-        await client(CLIENTS)
+        drawn = [batches(Random(number)) for number in range(CLIENTS)]
+        await client(batches(Random(CLIENTS)))
         begun = perf_counter()
-        read = sum(await asyncio.gather(*map(client, range(CLIENTS))))
+        read = sum(await asyncio.gather(*map(client, drawn)))
         seconds = perf_counter() - begun
         steps = CLIENTS * rounds * BATCH
-        kind = bench_url.partition(":")[0]
+        kind, how = bench_url.partition(":")[0], "scanned" if scans else "returned"
         with capsys.disabled():
             print(
-                f"\n{kind}: {steps / seconds:,.0f} steps/s in batches of {BATCH} over"
-                f" {states * actions} values, with {read / seconds:,.0f} values read/s"
+                f"\n{kind}: {steps / seconds:,.0f} steps/s in batches of {BATCH} over 100 values,"
+                f" with {read / seconds:,.0f} values/s {how}"
             )
-        counted = await asyncio.gather(*map(table.values, names))
+        counted = await asyncio.gather(*map(table.values, states))
     visits = sum(value.visits for each in counted for value in each.values())
     assert visits == steps + rounds * BATCH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lionagi_qe.errors import InvalidArgumentError
 
@@ -12,6 +13,7 @@ _RESERVED = re.compile(r"[%/\x00-\x1f\x7f-\x9f]")
 _QUOTED = re.compile(r"%([0-9A-F]{2})")
 
 
+@lru_cache(maxsize=65_536)
 def segment(name: str) -> str:
     """Return ``name`` as one segment of a key: ``/``, ``%`` and control characters as %XX.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.errors import LearningStateError
@@ -44,8 +44,7 @@ class Exploration:
         return max(self.floor, self.initial / (1 + visits) ** self.power)
 
 
-@dataclass(frozen=True, slots=True)
-class QUpdate:
+class QUpdate(NamedTuple):
     """Move Q(state, action) towards ``target``."""
 
     state: str
@@ -110,10 +109,23 @@ class QTable:
         step = Step(self.key(state, action), target)
         return (await apply_steps(self._memory, [step], self._rate))[step.key]
 
-    async def update_many(self, updates: Sequence[QUpdate]) -> None:
-        """Apply all updates, in order, in one atomic step."""
-        steps = [Step(self.key(each.state, each.action), each.target) for each in updates]
-        await apply_steps(self._memory, steps, self._rate)
+    async def update_many(self, updates: Sequence[QUpdate]) -> dict[tuple[str, str], LearnedValue]:
+        """Apply all updates, in order, in one atomic step.
+
+        Returns:
+            {(state, action): value} of those updated, as the step left them.
+
+        """
+        prefix = self._prefix
+        steps = [
+            Step(f"{prefix}{segment(state)}/{segment(action)}", target)
+            for state, action, target in updates
+        ]
+        values = await apply_steps(self._memory, steps, self._rate)
+        return {
+            (update.state, update.action): values[step.key]
+            for update, step in zip(updates, steps, strict=True)
+        }
 
     async def learn(
         self, state: str, action: str, reward: float, next_state: str | None = None

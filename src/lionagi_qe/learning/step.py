@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import weakref
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, RevisionConflictError
 from lionagi_qe.learning.errors import LearningStateError
@@ -78,8 +79,7 @@ class RateSchedule:
         return max(self.floor, self.initial / (1 + visits) ** self.power)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Move the value under ``key`` towards ``target``."""
 
     key: str
@@ -122,9 +122,9 @@ async def _learn(
     memory: Memory, steps: Sequence[Step], rate: RateSchedule, initial: float, timeout: float
 ) -> dict[str, LearnedValue]:
     """Let the server take the steps, one operation a key."""
-    targets: dict[str, list[float]] = {}
-    for step in steps:
-        targets.setdefault(step.key, []).append(step.target)
+    targets: defaultdict[str, list[float]] = defaultdict(list)
+    for key, target in steps:
+        targets[key].append(target)
     operations = [
         Learn(key, tuple(each), initial, rate.initial, rate.power, rate.floor, PARTITION)
         for key, each in sorted(targets.items())
