@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 import signal
-import subprocess
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.conftest import AQE, checksum
+from tests.e2e.conftest import checksum
+from tests.e2e.processes import starting
 
 from lionagi_qe import open_memory
 from lionagi_qe.fleet import team
@@ -22,14 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Answer
+    from tests.e2e.processes import Process
 
     Aqe = Callable[..., Answer]
     Write = Callable[[dict[str, str]], Path]
-    Start = Callable[..., "Process"]
+    Start = Callable[..., Process]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-LONGEST_WAIT = 120
 SHOP = """
     def price(amount):
         if amount > 100:
@@ -82,62 +79,10 @@ CONFTEST = """
 FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
 
 
-class Process:
-    """An ``aqe`` that runs beside the test, and what it has said so far."""
-
-    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
-        self.process = process
-        self._out = out
-        self._err = err
-
-    @property
-    def said(self) -> str:
-        return self._err.read_text()
-
-    @property
-    def out(self) -> str:
-        return self._out.read_text()
-
-    def until(self, pattern: str) -> None:
-        """Wait until it says something."""
-        end = time.monotonic() + LONGEST_WAIT
-        while not re.search(pattern, self.said):
-            assert time.monotonic() < end, f"{pattern!r} was not said: {self.said}"
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.02)
-                pytest.fail(f"it ended before it said {pattern!r}: {self.said}")
-
-    def ends(self) -> int:
-        return self.process.wait(LONGEST_WAIT)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture
 def start(variables: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    started: list[Process] = []
-
-    def call(*arguments: object, env: Mapping[str, str] | None = None) -> Process:
-        out, err = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                [str(AQE), *map(str, arguments)],
-                env=variables | dict(env or {}),
-                cwd=tmp_path,
-                stdout=stdout,
-                stderr=stderr,
-            )
-        started.append(Process(process, out, err))
-        return started[-1]
-
-    yield call
-    for each in started:
-        if each.process.poll() is None:
-            each.process.terminate()
-    for each in started:
-        each.ends()
+    with starting(variables, tmp_path) as call:
+        yield call
 
 
 @pytest.fixture

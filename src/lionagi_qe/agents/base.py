@@ -92,9 +92,13 @@ class Examination:
 
     def seconds(self, most: float) -> float:
         """Return how long something may take: ``most``, or until the deadline if that is less."""
+        return min(most, self.left(most))
+
+    def left(self, usual: float) -> float:
+        """Return how long is left until the deadline; ``usual`` if there is none."""
         if self.deadline is None:
-            return most
-        return max(min(most, self.deadline - time.monotonic()), LEAST_SECONDS)
+            return usual
+        return max(self.deadline - time.monotonic(), LEAST_SECONDS)
 
 
 class Agent(ABC):

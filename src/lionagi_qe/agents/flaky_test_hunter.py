@@ -90,7 +90,7 @@ class FlakyTestHunter(DivisibleAgent):
 
     async def examine_share(self, examination: Examination) -> Findings:
         """Hunt until the time is up, by every ``share.of``-th condition of the plan."""
-        left = examination.seconds(_DEFAULT_SECONDS)
+        left = examination.left(_DEFAULT_SECONDS)
         hunt = _Hunt(examination, time.monotonic() + left)
         has_clock = await _add_clock(hunt)
         first = await self._first(hunt)

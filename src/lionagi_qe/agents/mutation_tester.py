@@ -58,7 +58,7 @@ class MutationTester(DivisibleAgent):
 
     async def examine_share(self, examination: Examination) -> Findings:
         """Try every ``share.of``-th mutant until the time is up; outcomes by the mutants' ranks."""
-        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
         source = _source(examination)
         test_map = _test_map(examination)
         if isinstance(test_map, str):
