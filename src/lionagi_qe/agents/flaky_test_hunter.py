@@ -156,6 +156,9 @@ class FlakyTestHunter(DivisibleAgent):
         started = time.monotonic()
         usual = max(hunt.seconds.values(), default=examination.settings.timeout)
         own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        # A test that hangs under some conditions must not take all the time there is.
+        limit = _SLACK_SECONDS + _MANY_TIMES * usual
+        timeout = examination.seconds(limit)
         session = await run_pytest(
             own,
             fork.artifacts / f"{conditions.kind}.jsonl",
@@ -164,14 +167,17 @@ class FlakyTestHunter(DivisibleAgent):
                 *("-p", "no:cacheprovider", "--continue-on-collection-errors"),
             ],
             variables=conditions.variables(),
-            # A test that hangs under some conditions must not take all the time there is.
-            timeout=examination.seconds(_SLACK_SECONDS + _MANY_TIMES * usual),
+            timeout=timeout,
         )
         hunt.sessions += 1
         taken = time.monotonic() - started
         hunt.seconds[conditions.kind] = max(hunt.seconds.get(conditions.kind, 0.0), taken)
+        out_of_time = session.completed.stopped is not None and timeout < limit
         for name, test in session.recording.tests.items():
-            hunt.trials.setdefault(name, Trials()).add(conditions, test.attempts)
+            # Who runs when the hunt's own time is up is not to blame for it.
+            cut = out_of_time and test.outcome == "interrupted"
+            attempts = test.attempts[:-1] if cut else test.attempts
+            hunt.trials.setdefault(name, Trials()).add(conditions, attempts)
         suspects = sum(trials.verdict() is not None for trials in hunt.trials.values())
         text = f"{hunt.sessions} sessions, {suspects} suspects; tried: {conditions}"
         examination.progress(Step(self.name, text))
