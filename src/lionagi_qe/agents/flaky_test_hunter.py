@@ -6,20 +6,21 @@ import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
-from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.clock import moments
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
 from lionagi_qe.agents.test_places import line_of
-from lionagi_qe.agents.trials import Conditions, Trials, Verdict
+from lionagi_qe.agents.trials import Conditions, Trials, Verdict, add_packed, packed
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.metric import Metric
@@ -67,7 +68,7 @@ class _Hunt:
         return time.monotonic() + expected < self.until
 
 
-class FlakyTestHunter(Agent):
+class FlakyTestHunter(DivisibleAgent):
     """Names the tests whose outcome depends on chance, order, the clock, or what others left.
 
     Every session runs on a fresh copy in a fresh process, with fixed seeds, in the order of the
@@ -87,9 +88,9 @@ class FlakyTestHunter(Agent):
         "flaky_rate_limit": "%",
     }
 
-    async def examine(self, examination: Examination) -> Findings:
-        """Hunt until the time is up."""
-        left = examination.seconds(_DEFAULT_SECONDS)
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Hunt until the time is up, by every ``share.of``-th condition of the plan."""
+        left = examination.left(_DEFAULT_SECONDS)
         hunt = _Hunt(examination, time.monotonic() + left)
         has_clock = await _add_clock(hunt)
         first = await self._first(hunt)
@@ -102,6 +103,29 @@ class FlakyTestHunter(Agent):
             if not hunt.has_time_for(conditions):
                 break
             await self._try(hunt, conditions)
+        return Findings(
+            self.name,
+            (),
+            details={
+                "trials": packed(hunt.trials),
+                "sessions": hunt.sessions,
+                "command": hunt.command,
+                "version": hunt.version,
+            },
+            notes=tuple(hunt.notes),
+        )
+
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Judge the tests by the sessions of all shares."""
+        hunted = [share for share in shares if share.details]
+        if not hunted:
+            return shares[0]
+        first = hunted[0].details
+        hunt = _Hunt(examination, 0.0, command=first["command"], version=first["version"])
+        for share in hunted:
+            add_packed(hunt.trials, share.details["trials"])
+            hunt.sessions += share.details["sessions"]
+        hunt.notes += dict.fromkeys(note for share in shares for note in share.notes)
         return self._findings(hunt)
 
     async def _first(self, hunt: _Hunt) -> str | None:
@@ -132,6 +156,9 @@ class FlakyTestHunter(Agent):
         started = time.monotonic()
         usual = max(hunt.seconds.values(), default=examination.settings.timeout)
         own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        # A test that hangs under some conditions must not take all the time there is.
+        limit = _SLACK_SECONDS + _MANY_TIMES * usual
+        timeout = examination.seconds(limit)
         session = await run_pytest(
             own,
             fork.artifacts / f"{conditions.kind}.jsonl",
@@ -140,14 +167,17 @@ class FlakyTestHunter(Agent):
                 *("-p", "no:cacheprovider", "--continue-on-collection-errors"),
             ],
             variables=conditions.variables(),
-            # A test that hangs under some conditions must not take all the time there is.
-            timeout=examination.seconds(_SLACK_SECONDS + _MANY_TIMES * usual),
+            timeout=timeout,
         )
         hunt.sessions += 1
         taken = time.monotonic() - started
         hunt.seconds[conditions.kind] = max(hunt.seconds.get(conditions.kind, 0.0), taken)
+        out_of_time = session.completed.stopped is not None and timeout < limit
         for name, test in session.recording.tests.items():
-            hunt.trials.setdefault(name, Trials()).add(conditions, test.attempts)
+            # Who runs when the hunt's own time is up is not to blame for it.
+            cut = out_of_time and test.outcome == "interrupted"
+            attempts = test.attempts[:-1] if cut else test.attempts
+            hunt.trials.setdefault(name, Trials()).add(conditions, attempts)
         suspects = sum(trials.verdict() is not None for trials in hunt.trials.values())
         text = f"{hunt.sessions} sessions, {suspects} suspects; tried: {conditions}"
         examination.progress(Step(self.name, text))
@@ -248,8 +278,9 @@ async def _add_clock(hunt: _Hunt) -> bool:
 def _schedule(hunt: _Hunt, plan: Iterable[Conditions], first_seed: int) -> Iterator[Conditions]:
     """Yield conditions, the more telling first; what changed an outcome once comes again."""
     done: set[Conditions] = set()
-    planned = deque(plan)
-    number = 0
+    share = hunt.examination.share
+    planned = deque(islice(plan, share.part, None, share.of))
+    number = share.part + 1
     while True:
         repeats = (each for trials in hunt.trials.values() for each in trials.unsettled())
         # Repeated once: if it is cut short it would come again and again.
@@ -260,8 +291,8 @@ def _schedule(hunt: _Hunt, plan: Iterable[Conditions], first_seed: int) -> Itera
         elif planned:
             yield planned.popleft()
         else:
-            number += 1
             planned.extend(_round(number, _attempts(hunt), first_seed))
+            number += share.of
 
 
 def _plan(seed: int, *, has_clock: bool) -> Iterator[Conditions]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import ChainMap, Counter
 from dataclasses import asdict
 from difflib import unified_diff
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutants import mutants_of
@@ -31,7 +31,7 @@ _CONTEXT_LINES = 2
 _NOTICED = ("killed", "timed out")
 
 
-class MutationTester(Agent):
+class MutationTester(DivisibleAgent):
     """The share of small changes to covered code that the tests notice.
 
     Mutants are tried on a copy: those of changed lines first, then an even sample of the others,
@@ -56,20 +56,20 @@ class MutationTester(Agent):
         "mutants_survived": "mutants",
     }
 
-    async def examine(self, examination: Examination) -> Findings:
-        """Try mutants until the time is up."""
-        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
-        release = version("lionagi-qe-fleet")
-        source = Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
-        coverage = examination.findings.get("coverage-analyzer")
-        test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
-        if test_map is None:
-            reason = "no coverage" if coverage is None else coverage.details.get("no_map")
-            return self.unmeasured(source, f"it is not known which test runs which line: {reason}")
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Try every ``share.of``-th mutant until the time is up; outcomes by the mutants' ranks."""
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
+        source = _source(examination)
+        test_map = _test_map(examination)
+        if isinstance(test_map, str):
+            return self.unmeasured(source, test_map)
         examination.progress(Step(self.name, "making mutants"))
-        candidates, uncovered, notes = _candidates(examination, test_map)
+        candidates = _candidates(examination, test_map)[0]
         if not candidates:
             return self.unmeasured(source, "no test runs a line that could be changed")
+        candidates = candidates[examination.share.part :: examination.share.of]
+        if not candidates:
+            return Findings(self.name, (), details={"outcomes": {}, "excluded": []})
         took = {
             test["id"]: test["seconds"]
             for test in examination.findings["test-executor"].details["tests"]
@@ -81,7 +81,29 @@ class MutationTester(Agent):
         trials = await try_mutants(examination, candidates, until, took, tell=tell)
         if trials.problem is not None:
             return self.unmeasured(source, trials.problem)
-        return self._findings(examination, source, candidates, uncovered, trials, notes)
+        outcomes = {candidates[at].mutant.rank: what for at, what in trials.outcomes.items()}
+        return Findings(
+            self.name, (), details={"outcomes": outcomes, "excluded": sorted(trials.excluded)}
+        )
+
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Count the outcomes of all shares."""
+        tried = [share for share in shares if "outcomes" in share.details]
+        missed = [share for share in shares if "outcomes" not in share.details]
+        test_map = _test_map(examination)
+        if not tried or isinstance(test_map, str):
+            return missed[0]
+        candidates, uncovered, notes = _candidates(examination, test_map)
+        outcomes = ChainMap(*(dict(share.details["outcomes"]) for share in tried))
+        numbers = {each.mutant.rank: number for number, each in enumerate(candidates)}
+        trials = Trials(
+            {numbers[rank]: what for rank, what in outcomes.items() if rank in numbers},
+            frozenset[str]().union(*(share.details["excluded"] for share in tried)),
+        )
+        notes += [f"a part of the mutants was not tried: {_reason(share)}" for share in missed]
+        return self._findings(
+            examination, _source(examination), candidates, uncovered, trials, notes
+        )
 
     def _findings(  # noqa: PLR0913, PLR0917 - all that came of it
         self,
@@ -148,6 +170,25 @@ class MutationTester(Agent):
         }
         for name, value in values.items():
             yield source.measured(name, value, "mutants")
+
+
+def _source(examination: Examination) -> Source:
+    release = version("lionagi-qe-fleet")
+    return Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
+
+
+def _test_map(examination: Examination) -> TestMap | str:
+    """Return which test runs which line, or why that is not known."""
+    coverage = examination.findings.get("coverage-analyzer")
+    test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
+    if test_map is not None:
+        return test_map
+    reason = "no coverage" if coverage is None else coverage.details.get("no_map")
+    return f"it is not known which test runs which line: {reason}"
+
+
+def _reason(share: Findings) -> str:
+    return next((str(metric.reason) for metric in share.metrics if metric.reason), "no reason told")
 
 
 def _candidates(

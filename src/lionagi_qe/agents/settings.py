@@ -29,6 +29,8 @@ class Settings(BaseModel):
         min_branch_coverage: lowest branch coverage that passes, in percent.
         required: metrics that must be measured.
         timeout: most seconds for the test run.
+        max_memory: most MiB of data of each process of the tests; by default three quarters of the
+            machine's memory.
         pass_env: environment variables that the tests may see.
         max_complexity: highest cyclomatic complexity of a function that is no finding.
         baseline: file of the project that lists the fingerprints of known findings.
@@ -49,6 +51,7 @@ class Settings(BaseModel):
     min_branch_coverage: Percent | None = None
     required: tuple[Name, ...] = Field(default=(), strict=False)
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_TIMEOUT
+    max_memory: Annotated[int, Field(ge=1)] | None = None
     pass_env: tuple[Name, ...] = Field(default=(), strict=False)
     max_complexity: Annotated[int, Field(ge=1)] = DEFAULT_COMPLEXITY
     baseline: Name | None = None

@@ -94,7 +94,7 @@ class TestGenerator(Agent):
 
     async def examine(self, examination: Examination) -> Findings:
         """Try one function after the other, those with the most missed lines first."""
-        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
         commit = examination.workspace.commit
         coverage = examination.findings.get("coverage-analyzer")
         gaps = None if coverage is None else coverage.metric("gaps")

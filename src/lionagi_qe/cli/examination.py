@@ -106,6 +106,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     budget: float | None = None,
     base: str | None = None,
     given: dict[str, Any] | None = None,
+    resume: bool = False,
 ) -> Request:
     """Return the request for a run; ``given`` settings go before those of the project."""
     project = directory(path)
@@ -124,6 +125,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         redact(url),
         budget,
         base,
+        resume,
     )
 
 

@@ -39,6 +39,7 @@ class LazyGroup(click.Group):
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
+        "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),
     }
 
     def list_commands(self, ctx: Context) -> list[str]:

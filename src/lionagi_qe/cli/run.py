@@ -89,6 +89,11 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     metavar="FILE",
     help="Write the findings of static analysis as a baseline for [tool.aqe].",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the last run of the project that was interrupted or killed, with its options.",
+)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 def run(  # noqa: PLR0913 - a command's options
     path: Path,
@@ -101,6 +106,7 @@ def run(  # noqa: PLR0913 - a command's options
     reports: tuple[str, ...],
     junit: Path | None,
     write_baseline: Path | None,
+    resume: bool,
     as_document: bool,
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
@@ -113,6 +119,9 @@ def run(  # noqa: PLR0913 - a command's options
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
+    if resume:
+        decided = {"python": python, "budget": budget, "base": base, "agents": agents} | given
+        _check_resumable(decided)
     request = request_of(
         path,
         agents=_agents(agents, budget),
@@ -121,6 +130,7 @@ def run(  # noqa: PLR0913 - a command's options
         budget=budget,
         base=base,
         given=given,
+        resume=resume,
     )
     files = _files(reports, junit)
     if write_baseline is not None:
@@ -132,6 +142,14 @@ def run(  # noqa: PLR0913 - a command's options
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
     return tell(outcome, code, as_document=as_document)
+
+
+def _check_resumable(decided: dict[str, Any]) -> None:
+    """Raise UsageError for options that the run to resume was started with, or without."""
+    for name, value in decided.items():
+        if value is not None:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} can't go with --resume: the run has its options")
 
 
 def _agents(wanted: str | None, budget: float | None) -> list[str]:
