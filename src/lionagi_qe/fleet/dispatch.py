@@ -19,7 +19,7 @@ from lionagi_qe.fleet import shipment, team, wire
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.parcels import Parcels
 from lionagi_qe.fleet.task import Task, content_of, task_name
-from lionagi_qe.persistence.transfer import ServerClock
+from lionagi_qe.persistence.clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination
@@ -52,7 +52,7 @@ class Dispatcher:
         self._began = began
         self._at_home = at_home
         self._parcels = Parcels(memory)
-        self._clock = ServerClock(memory)
+        self._clock = ServerClock(memory.bulk.clock)
         self._queue = team.queue_of(memory)
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()

@@ -19,7 +19,7 @@ from lionagi_qe.fleet.journal import Journal
 from lionagi_qe.fleet.parcels import Parcels
 from lionagi_qe.fleet.roster import agent_of
 from lionagi_qe.fleet.task import Task
-from lionagi_qe.persistence.transfer import ServerClock
+from lionagi_qe.persistence.clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
@@ -48,7 +48,7 @@ class Worker:
         self._progress = progress
         self._queue = team.queue_of(memory)
         self._parcels = Parcels(memory)
-        self._clock = ServerClock(memory)
+        self._clock = ServerClock(memory.bulk.clock)
         self._copy: _Copy | None = None
 
     async def work(self) -> None:
