@@ -240,6 +240,7 @@ def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
     return {
         "file": mutant.file,
         "line": mutant.line,
+        "rank": mutant.rank,
         "function": mutant.function,
         "operator": mutant.operator,
         "changed": candidate.changed,
