@@ -78,7 +78,7 @@ def test_kept_are_tests_that_pass_add_coverage_and_touch_nothing(
     assert written.read_text() == kept["source"]
 
     written.write_text("mine")
-    again = aqe("generate", root, "--into", into, "--json")
+    again = aqe("generate", root, "--into", into, "--json", "--budget", "60s")
     assert written.read_text() == "mine"
     assert "exists already" in again.err
     (root / written.name).write_text(kept["source"])
