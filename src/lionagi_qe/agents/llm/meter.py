@@ -78,7 +78,7 @@ class Meter:
         """US dollars: as the API told them, else by the price; None if neither is known."""
         if self.unknown_cost is not None:
             return None
-        if self._costs_told:
+        if self._costs_told == self.requests and self.requests:
             return self._told_cost
         return self._choice.cost_of(self.prompt_tokens, self.completion_tokens)
 
