@@ -54,6 +54,7 @@ class MutationTester(DivisibleAgent):
         "mutants_killed": "mutants",
         "mutants_timed_out": "mutants",
         "mutants_survived": "mutants",
+        "surviving_mutants": "mutants",
     }
 
     async def examine_share(self, examination: Examination) -> Findings:
@@ -132,11 +133,15 @@ class MutationTester(DivisibleAgent):
                 f"{unreached} mutants could not be put in place: their functions exist only while "
                 "tests run"
             )
+        told = [_survivor(pristine, each) for each in survivors]
         return Findings(
             self.name,
-            tuple(self._measure(source, len(candidates), uncovered, trials)),
+            (
+                *self._measure(source, len(candidates), uncovered, trials),
+                source.measured("surviving_mutants", told, "mutants"),
+            ),
             details={
-                "survivors": [_survivor(pristine, each) for each in survivors],
+                "survivors": told,
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
                 "tools": [
                     {"tool": source.tool, "version": source.version}
@@ -240,6 +245,7 @@ def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
     return {
         "file": mutant.file,
         "line": mutant.line,
+        "rank": mutant.rank,
         "function": mutant.function,
         "operator": mutant.operator,
         "changed": candidate.changed,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lionagi_qe.agents.model_choice import ModelChoice
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Settings(BaseModel):
         baseline: file of the project that lists the fingerprints of known findings.
         fail_on: rules that fail the gate when they hold, for example ``secrets > 0``.
         quarantine: file of the project that lists flaky tests, whose failures pass the gate.
+        model: which language model may be asked. The user names it, never the project: it is asked
+            with the user's key, at the user's cost, and is shown the code.
     """
 
     model_config = ConfigDict(
@@ -57,6 +60,7 @@ class Settings(BaseModel):
     baseline: Name | None = None
     fail_on: tuple[Name, ...] = Field(default=(), strict=False)
     quarantine: Name | None = None
+    model: Annotated[ModelChoice | None, Field(strict=False)] = None
 
 
 def read_pyproject(project: Path) -> dict[str, Any]:
@@ -82,6 +86,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
+def project_name(project: Path, pyproject: dict[str, Any]) -> str:
+    """Return what the project calls itself, else its directory's name."""
+    table = pyproject.get("project", {})
+    if not isinstance(table, dict):
+        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
+    return str(table.get("name") or project.name or "project")
+
+
 def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any]) -> Settings:
     """Return the run's settings: ``given`` (by option name, None for not given) goes first.
 
@@ -94,6 +106,11 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
     table = tool.get("aqe", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise ProjectError(f"{where}: tool.aqe must be a table, written [tool.aqe]")
+    if "model" in table:
+        raise ProjectError(
+            f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
+            "your key; name it with --model or AQE_MODEL"
+        )
     try:
         settings = Settings.model_validate(table, by_name=False, by_alias=True)
     except ValidationError as error:
@@ -107,7 +124,8 @@ def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(name.replace("_", "-") for name in Settings.model_fields))
+        names = sorted(name.replace("_", "-") for name in Settings.model_fields if name != "model")
+        known = ", ".join(names)
         return f"unknown option {option!r}; known: {known}"
     message = first["msg"]
     return f"{option} = {first['input']!r}: {message[0].lower()}{message[1:]}"

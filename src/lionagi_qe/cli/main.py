@@ -26,6 +26,7 @@ class LazyGroup(click.Group):
 
     # name -> (module, attribute, help)
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),

@@ -19,6 +19,7 @@ from lionagi_qe.cli.examination import (
     request_of,
     tell,
 )
+from lionagi_qe.cli.model_options import check_model, model_options
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -28,6 +29,7 @@ from lionagi_qe.fleet.roster import QUICK, names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lionagi_qe.agents.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
@@ -42,6 +44,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @project_options
 @budget_option(None)
 @base_option
+@model_options
 @click.option(
     "--agents",
     metavar="NAMES",
@@ -102,6 +105,7 @@ def run(  # noqa: PLR0913 - a command's options
     memory_url: str | None,
     budget: float | None,
     base: str | None,
+    model: ModelChoice | None,
     agents: str | None,
     reports: tuple[str, ...],
     junit: Path | None,
@@ -117,6 +121,8 @@ def run(  # noqa: PLR0913 - a command's options
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
     pass-env, max-complexity, baseline, quarantine, project.
     """
+    if model is not None:
+        check_model(model)
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
     if resume:
@@ -129,7 +135,7 @@ def run(  # noqa: PLR0913 - a command's options
         memory_url=memory_url,
         budget=budget,
         base=base,
-        given=given,
+        given=given | {"model": model},
         resume=resume,
     )
     files = _files(reports, junit)

@@ -49,6 +49,10 @@ _WAITING = 3.0
 # A mutant that fills the memory or the disk shall fail, not the machine.
 _MORE_MEMORY = 2 * 1024**3
 _LARGEST_FILE = 256 * 1024**2
+_fork, _killpg = os.fork, os.killpg
+if "AQE_GUARD" in os.environ:
+    # Before the tests are collected, which runs code of theirs. Only this module may still fork.
+    _fork, _killpg = (import_module("aqe_guard").exempt(each) for each in (os.fork, os.killpg))
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
@@ -171,7 +175,7 @@ def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) 
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
+    child = _fork()
     if child == 0:
         code = KILLED
         try:
@@ -202,9 +206,6 @@ def _confine(busy: float | None) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    if "AQE_GUARD" in os.environ:
-        # Here and not before: its hook stays for good, and refuses forks too.
-        import_module("aqe_guard")
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     with contextlib.suppress(OSError, ValueError):
         # Linux tells the size of the address space; elsewhere the time limit has to do.
@@ -217,4 +218,4 @@ def _confine(busy: float | None) -> None:
 def _end_group(leader: int) -> None:
     # The group is empty when everyone in it has ended: that is what we want.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+        _killpg(leader, signal.SIGKILL)
