@@ -19,7 +19,7 @@ TEST = "def test_a():\n    assert cart.total([1]) == 1\n"
         GOOD
         + "class TestCart:\n    def test_c(self):\n        pytest.raises(ValueError, cart.pay)\n",
         "import requests\nasync def test_d():\n    assert await requests.get('x')\n",
-        "from unittest import mock\n\ndef test_e():\n    m = mock.Mock()\n    m.assert_not_called()\n",
+        "from unittest import mock\n\ndef test_e():\n    mock.Mock().assert_not_called()\n",
     ],
 )
 def test_a_test_that_computes_may_be_tried(source: str) -> None:
