@@ -61,7 +61,8 @@ check: lint types imports test ## All of the above
 
 bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
 	@$(BIN)/python -m pip install --quiet --group bench
-	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 tests/benchmarks tests/chaos/test_kill_under_load.py $(ARGS)
+	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 \
+		tests/benchmarks tests/chaos/test_kill_under_load.py tests/integration/test_transfer.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.

@@ -41,8 +41,8 @@ the same work on the same values (about 300 bytes of JSON) in one process agains
 turn, round after round. Durability is the server's own. "To driver" is the median over the rounds
 of a contender's figure divided by the plain driver's in the same round; "ours to it" is ours
 divided by the contender's. In the row of the p99 the ratios are those of the p99, the larger the
-better. The plain drivers are asyncpg with a pool of 10, redis-py with a blocking pool of 64, and apsw by its
-own asyncio interface, which works in a thread.
+better. The plain drivers are asyncpg with a pool of 10, redis-py with a blocking pool of 64, and
+apsw by its own asyncio interface, which works in a thread.
 
 Each section names the command that wrote it, and how busy the machine was with other work;
 `make bench BENCH_OUT=docs` writes the page anew. "asyncpg, no resets" is a pool told to spare the

@@ -81,6 +81,27 @@ def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> No
     assert answer.exit_code == 0
 
 
+def test_who_runs_when_the_time_is_up_is_not_called_flaky(
+    aqe: Aqe, project: Write, tmp_path: Path
+) -> None:
+    tests = f"""
+        import time
+
+        def test_becomes_slow():
+            with open({str(tmp_path / "runs")!r}, "a+") as runs:
+                runs.write("x")
+                runs.seek(0)
+                count = len(runs.read())
+            # The test run and the first sessions are quick.
+            time.sleep(600 if count > 4 else 0)
+    """
+    answer = aqe("flaky", project({"test_slow.py": tests}), "--budget", "15s", "--json")
+
+    assert answer.document["flaky"] == []
+    assert answer.value("flaky_sessions") > 2
+    assert len((tmp_path / "runs").read_text()) == 5
+
+
 def test_a_project_whose_tests_can_not_run_is_not_measured(aqe: Aqe, project: Write) -> None:
     root = project({"test_a.py": "import frobnicate\ndef test_a(): pass\n"})
     answer = aqe("flaky", root, "--budget", "10s", "--json")

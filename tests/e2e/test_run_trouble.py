@@ -74,6 +74,79 @@ def test_an_endless_test_is_stopped_with_all_its_children(
     assert not [child for child in children if _lives(int(child))]
 
 
+def test_a_test_that_kills_its_parent_ends_the_tests_and_not_the_run(
+    examine: Examine, project: Write
+) -> None:
+    tests = """
+        import os, signal, time
+
+        def test_before():
+            pass
+
+        def test_kill():
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
+    """
+    answer = examine(project({"test_kill.py": tests}))
+
+    assert answer.outcomes() == {"test_before": "passed", "test_kill": "interrupted"}
+    assert "was killed by SIGKILL" in answer.reason("line_coverage")
+    assert answer.exit_code == 1
+
+
+def test_a_bomb_of_processes_is_cleared_away(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    tests = f"""
+        import os, time
+
+        def test_bomb():
+            for _ in range(5):
+                if os.fork() == 0:
+                    os.setsid()
+            with open({str(pids)!r}, "a") as file:
+                file.write(f"{{os.getpid()}}\\n")
+            time.sleep(600)
+    """
+    answer = examine(project({"test_bomb.py": tests}), "--timeout", 5)
+
+    assert answer.outcomes() == {"test_bomb": "interrupted"}
+    left = [int(line) for line in pids.read_text().split()]
+    assert len(left) == 32
+    assert not [pid for pid in left if _lives(pid)]
+
+
+def test_a_test_that_prints_without_end_is_stopped(examine: Examine, project: Write) -> None:
+    tests = """
+        import os
+
+        def test_print(capfd):
+            with capfd.disabled():
+                while True:
+                    os.write(1, b"x" * 1024**2)
+    """
+    answer = examine(project({"test_print.py": tests}))
+
+    assert answer.outcomes() == {"test_print": "interrupted"}
+    assert "printed more than 256 MiB" in answer.reason("line_coverage")
+
+
+def test_a_test_that_fills_the_memory_fails(examine: Examine, project: Write) -> None:
+    tests = """
+        def test_fill():
+            bytearray(1024**3)
+
+        def test_after():
+            pass
+    """
+    files = {"test_fill.py": tests, "pyproject.toml": "[tool.aqe]\nmax-memory = 512\n"}
+    answer = examine(project(files))
+
+    assert answer.outcomes() == {"test_fill": "failed", "test_after": "passed"}
+    assert "MemoryError" in answer.document["tests"][0]["message"]
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

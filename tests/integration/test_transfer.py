@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import random
 import sys
 import time
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from lionagi_qe.testing.conformance import Connect
 
 pytestmark = pytest.mark.integration
+
+# As ``make bench`` does.
+FULL = os.environ.get("AQE_BENCH_FULL", "0") not in {"", "0"}
+COUNT = 1_000_000 if FULL else 20_000
+SECONDS = 3_600 if FULL else 300
 
 PROGRAM = """
 import asyncio, sys
@@ -91,12 +97,13 @@ async def fill(memory: Memory, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS)
 @pytest.mark.postgres
 @pytest.mark.redis
 async def test_a_chain_of_copies_killed_twice_a_hop_and_resumed_verifies_equal(
     postgres_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    count, fleet = 20_000, f"chain-{random.randrange(1 << 40)}"
+    count, fleet = COUNT, f"chain-{random.randrange(1 << 40)}"
     urls = [
         f"sqlite:///{tmp_path / 'first.db'}",
         postgres_url,
@@ -135,7 +142,7 @@ async def test_a_chain_of_copies_killed_twice_a_hop_and_resumed_verifies_equal(
                 assert found.equal, found.first
                 assert found.target.entries == count
                 for name in range(4):
-                    await other.clear_partition(f"p{name}", timeout=60)
+                    await other.clear_partition(f"p{name}", timeout=SECONDS)
 
 
 async def test_a_checkpoint_of_another_transfer_is_refused(tmp_path: Path) -> None:
@@ -154,11 +161,12 @@ async def test_a_checkpoint_of_another_transfer_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(SECONDS)
 @pytest.mark.postgres
 @pytest.mark.redis
 async def test_speed_of_copying(postgres_url: str, redis_url: str, tmp_path: Path) -> None:
     """Prints entries a second for each hop; judges nothing but the outcome."""
-    count, fleet = 20_000, f"speed-{random.randrange(1 << 40)}"
+    count, fleet = COUNT, f"speed-{random.randrange(1 << 40)}"
     urls = [f"sqlite:///{tmp_path / 'a.db'}", postgres_url, redis_url, "memory://"]
     memories = [await open_memory(url, fleet=fleet, cleanup_interval=None).open() for url in urls]
     await fill(memories[0], count)
@@ -171,5 +179,5 @@ async def test_speed_of_copying(postgres_url: str, redis_url: str, tmp_path: Pat
         print(f"copy {names[0]} -> {names[1]}: {rate:,.0f} entries/s")
     for memory in memories:
         for name in range(4):
-            await memory.clear_partition(f"p{name}", timeout=60)
+            await memory.clear_partition(f"p{name}", timeout=SECONDS)
         await memory.close()

@@ -30,7 +30,9 @@ READING = {
     "fleet_projects",
     "fleet_runs",
     "fleet_metrics",
+    "fleet_flaky_history",
     "fleet_gaps",
+    "fleet_survivors",
     "fleet_test_history",
 }
 

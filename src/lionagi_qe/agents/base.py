@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,6 +55,14 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Part number ``part``, from 0, of an examination in ``of`` parts; all of it by default."""
+
+    part: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """What an agent works on and with.
 
@@ -68,6 +76,7 @@ class Examination:
         diff: what changed since the commit that the user named, if any.
         wants_map: an agent of this run asks which test runs which line.
         deadline: by ``time.monotonic``, when the agent has to be done; None for no limit.
+        share: which part of it, where several workers divide it among themselves.
     """
 
     workspace: Workspace
@@ -79,12 +88,17 @@ class Examination:
     diff: Diff | None = None
     wants_map: bool = False
     deadline: float | None = None
+    share: Share = field(default_factory=Share)
 
     def seconds(self, most: float) -> float:
         """Return how long something may take: ``most``, or until the deadline if that is less."""
+        return min(most, self.left(most))
+
+    def left(self, usual: float) -> float:
+        """Return how long is left until the deadline; ``usual`` if there is none."""
         if self.deadline is None:
-            return most
-        return max(min(most, self.deadline - time.monotonic()), LEAST_SECONDS)
+            return usual
+        return max(self.deadline - time.monotonic(), LEAST_SECONDS)
 
 
 class Agent(ABC):
@@ -97,6 +111,7 @@ class Agent(ABC):
         elastic: it uses whatever time it is given, so nothing runs beside it.
         wants_map: it asks which test runs which line, which makes the test run slower.
         instant: it judges by others' findings alone, and runs even when the time is up.
+        at_home: it reads what only the user's machine has, so no other worker can take it.
         metrics: name -> unit of every figure that it states, measured or not.
     """
 
@@ -105,6 +120,7 @@ class Agent(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     elastic: ClassVar[bool] = False
     instant: ClassVar[bool] = False
+    at_home: ClassVar[bool] = False
     wants_map: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, str]]
 
@@ -118,3 +134,23 @@ class Agent(ABC):
     @abstractmethod
     async def examine(self, examination: Examination) -> Findings:
         """Measure; state each of ``metrics``, with a reason for what could not be measured."""
+
+
+class DivisibleAgent(Agent):
+    """An agent whose examination several workers can divide among themselves.
+
+    What a share found is plain data in its ``details``, from which ``merge`` makes the figures;
+    an undivided examination is one share of one.
+    """
+
+    async def examine(self, examination: Examination) -> Findings:
+        """Examine it all."""
+        return self.merge(examination, [await self.examine_share(examination)])
+
+    @abstractmethod
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Examine ``examination.share``; the figures are those of ``merge``'s to state."""
+
+    @abstractmethod
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Return the findings of the whole from those of its shares, in any order."""

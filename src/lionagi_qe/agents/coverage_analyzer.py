@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents import complexity, process
+from lionagi_qe.agents import complexity, coverage_data, process
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.test_map import read_map
@@ -48,6 +48,7 @@ class CoverageAnalyzer(Agent):
         reason = _no_run(tests)
         if reason is not None:
             return self.unmeasured(Source(TOOL, None, None, commit), reason)
+        coverage_data.put_in_place(examination, tests)
         report, problem = await _report(examination)
         if report is None:
             return self.unmeasured(Source(TOOL, None, None, commit), problem)

@@ -22,8 +22,15 @@ _TAKEN = {
 }
 
 
-def write_rcfile(workspace: Workspace, environment: Environment) -> Path:
-    """Write coverage.py's configuration for a run in this workspace; return its path."""
+def write_rcfile(workspace: Workspace, environment: Environment, measured_in: str = "") -> Path:
+    """Write coverage.py's configuration for a run in this workspace; return its path.
+
+    Args:
+        workspace: where the project's code is.
+        environment: that it runs in.
+        measured_in: where it was when it was measured, if elsewhere; combining translates that.
+
+    """
     layout = environment.layout
     parser = configparser.RawConfigParser()
     for section, options in _own_settings(workspace.source).items():
@@ -49,6 +56,8 @@ def write_rcfile(workspace: Workspace, environment: Environment) -> Path:
     if not parser.has_section("report"):
         parser.add_section("report")
     parser["report"]["include_namespace_packages"] = "true"
+    if measured_in:
+        parser["paths"] = {"source": _joined([str(workspace.source), measured_in])}
     path = workspace.artifacts / "coveragerc"
     with path.open("w", encoding="utf-8") as file:
         parser.write(file)

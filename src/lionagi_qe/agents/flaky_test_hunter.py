@@ -6,9 +6,10 @@ import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.clock import moments
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
@@ -16,11 +17,12 @@ from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
 from lionagi_qe.agents.rerun_choice import LESSON, RerunChoice
 from lionagi_qe.agents.test_places import line_of
-from lionagi_qe.agents.trials import Conditions, Trials, Verdict
+from lionagi_qe.agents.trials import Conditions, Trials, Verdict, add_packed, packed
 from lionagi_qe.errors import EnvironmentBuildError
+from lionagi_qe.learning.choices import Made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.metric import Metric
@@ -75,7 +77,7 @@ class _Hunt:
         return time.monotonic() + expected < self.until
 
 
-class FlakyTestHunter(Agent):
+class FlakyTestHunter(DivisibleAgent):
     """Names the tests whose outcome depends on chance, order, the clock, or what others left.
 
     Every session runs on a fresh copy in a fresh process, with fixed seeds, in the order of the
@@ -95,9 +97,9 @@ class FlakyTestHunter(Agent):
         "flaky_rate_limit": "%",
     }
 
-    async def examine(self, examination: Examination) -> Findings:
-        """Hunt until the time is up."""
-        left = examination.seconds(_DEFAULT_SECONDS)
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Hunt until the time is up, by every ``share.of``-th condition of the plan."""
+        left = examination.left(_DEFAULT_SECONDS)
         hunt = _Hunt(examination, time.monotonic() + left)
         has_clock = await _add_clock(hunt)
         first = await self._first(hunt)
@@ -106,15 +108,43 @@ class FlakyTestHunter(Agent):
             return self.unmeasured(source, first)
         # Another one each time, so that hunts add up; the evidence tells it.
         first_seed = 1 + int(time.time()) % _SEEDS * _SEEDS
-        choice = RerunChoice.of(examination.past.lessons.get(LESSON))
+        choice = RerunChoice.of(examination.past.lessons.get(LESSON), examination.share.part)
         plan = _plan(first_seed, has_clock=has_clock)
         for conditions in _schedule(hunt, plan, choice, first_seed):
             if not hunt.has_time_for(conditions):
                 break
             await self._try(hunt, conditions)
-        found, made = self._findings(hunt), choice.made()
-        if made is None:
+        return Findings(
+            self.name,
+            (),
+            details={
+                "trials": packed(hunt.trials),
+                "sessions": hunt.sessions,
+                "command": hunt.command,
+                "version": hunt.version,
+                "orders": hunt.ended["order"],
+                "reruns": None if (made := choice.made()) is None else made.as_details(),
+            },
+            notes=tuple(hunt.notes),
+        )
+
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Judge the tests by the sessions of all shares."""
+        hunted = [share for share in shares if share.details]
+        if not hunted:
+            return shares[0]
+        first = hunted[0].details
+        hunt = _Hunt(examination, 0.0, command=first["command"], version=first["version"])
+        for share in hunted:
+            add_packed(hunt.trials, share.details["trials"])
+            hunt.sessions += share.details["sessions"]
+            hunt.ended["order"] += share.details["orders"]
+        hunt.notes += dict.fromkeys(note for share in shares for note in share.notes)
+        found = self._findings(hunt)
+        reruns = [share.details["reruns"] for share in hunted if share.details["reruns"]]
+        if not reruns:
             return found
+        made = Made.all_of([Made.of_details(each) for each in reruns])
         return replace(found, details={**found.details, "reruns": made.as_details()})
 
     async def _first(self, hunt: _Hunt) -> str | None:
@@ -145,6 +175,9 @@ class FlakyTestHunter(Agent):
         started = time.monotonic()
         usual = max(hunt.seconds.values(), default=examination.settings.timeout)
         own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        # A test that hangs under some conditions must not take all the time there is.
+        limit = _SLACK_SECONDS + _MANY_TIMES * usual
+        timeout = examination.seconds(limit)
         session = await run_pytest(
             own,
             fork.artifacts / f"{conditions.kind}.jsonl",
@@ -153,15 +186,18 @@ class FlakyTestHunter(Agent):
                 *("-p", "no:cacheprovider", "--continue-on-collection-errors"),
             ],
             variables=conditions.variables(),
-            # A test that hangs under some conditions must not take all the time there is.
-            timeout=examination.seconds(_SLACK_SECONDS + _MANY_TIMES * usual),
+            timeout=timeout,
         )
         hunt.sessions += 1
         hunt.ended[conditions.kind] += session.recording.exit is not None
         taken = time.monotonic() - started
         hunt.seconds[conditions.kind] = max(hunt.seconds.get(conditions.kind, 0.0), taken)
+        out_of_time = session.completed.stopped is not None and timeout < limit
         for name, test in session.recording.tests.items():
-            hunt.trials.setdefault(name, Trials()).add(conditions, test.attempts)
+            # Who runs when the hunt's own time is up is not to blame for it.
+            cut = out_of_time and test.outcome == "interrupted"
+            attempts = test.attempts[:-1] if cut else test.attempts
+            hunt.trials.setdefault(name, Trials()).add(conditions, attempts)
         text = f"{hunt.sessions} sessions, {len(hunt.suspects)} suspects; tried: {conditions}"
         examination.progress(Step(self.name, text))
         return session
@@ -272,8 +308,9 @@ def _schedule(
 ) -> Iterator[Conditions]:
     """Yield conditions, the more telling first; what changed an outcome once comes again."""
     done: set[Conditions] = set()
-    planned = deque(plan)
-    number = 0
+    share = hunt.examination.share
+    planned = deque(islice(plan, share.part, None, share.of))
+    number = share.part + 1
     while True:
         repeats = (each for trials in hunt.trials.values() for each in trials.unsettled())
         # Repeated once: if it is cut short it would come again and again.
@@ -284,10 +321,10 @@ def _schedule(
         elif planned:
             yield planned.popleft()
         else:
-            number += 1
             before = hunt.suspects
             yield _further(choice.next(), number, _attempts(hunt), first_seed)
             choice.tell(found=bool(hunt.suspects - before))
+            number += share.of
 
 
 def _plan(seed: int, *, has_clock: bool) -> Iterator[Conditions]:

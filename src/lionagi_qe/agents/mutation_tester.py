@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import ChainMap, Counter
 from dataclasses import asdict, replace
 from difflib import unified_diff
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutant_choice import LESSON, MutantChoice, choose
@@ -32,7 +32,7 @@ _CONTEXT_LINES = 2
 _NOTICED = ("killed", "timed out")
 
 
-class MutationTester(Agent):
+class MutationTester(DivisibleAgent):
     """The share of small changes to covered code that the tests notice.
 
     Mutants are tried on a copy: those of changed lines first, then an even sample of the others,
@@ -56,22 +56,25 @@ class MutationTester(Agent):
         "mutants_killed": "mutants",
         "mutants_timed_out": "mutants",
         "mutants_survived": "mutants",
+        "surviving_mutants": "mutants",
     }
 
-    async def examine(self, examination: Examination) -> Findings:
-        """Try mutants until the time is up."""
-        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
-        release = version("lionagi-qe-fleet")
-        source = Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
-        coverage = examination.findings.get("coverage-analyzer")
-        test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
-        if test_map is None:
-            reason = "no coverage" if coverage is None else coverage.details.get("no_map")
-            return self.unmeasured(source, f"it is not known which test runs which line: {reason}")
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Try every ``share.of``-th mutant until the time is up; outcomes by the mutants' ranks."""
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
+        source = _source(examination)
+        test_map = _test_map(examination)
+        if isinstance(test_map, str):
+            return self.unmeasured(source, test_map)
         examination.progress(Step(self.name, "making mutants"))
-        candidates, uncovered, notes = _candidates(examination, test_map)
+        candidates = _candidates(examination, test_map)[0]
         if not candidates:
             return self.unmeasured(source, "no test runs a line that could be changed")
+        order = choose(candidates, examination.past.lessons.get(LESSON)).order
+        candidates = [candidates[number] for number in order]
+        candidates = candidates[examination.share.part :: examination.share.of]
+        if not candidates:
+            return Findings(self.name, (), details={"outcomes": {}, "excluded": []})
         took = {
             test["id"]: test["seconds"]
             for test in examination.findings["test-executor"].details["tests"]
@@ -80,15 +83,34 @@ class MutationTester(Agent):
         def tell(tried: int) -> None:
             examination.progress(Step(self.name, "trying mutants", tried, len(candidates)))
 
-        choice = choose(candidates, examination.past.lessons.get(LESSON))
-        chosen = [candidates[number] for number in choice.order]
-        trials = await try_mutants(examination, chosen, until, took, tell=tell)
+        trials = await try_mutants(examination, candidates, until, took, tell=tell)
         if trials.problem is not None:
             return self.unmeasured(source, trials.problem)
-        by_place = trials.outcomes.items()
-        trials.outcomes = {choice.order[place]: outcome for place, outcome in by_place}
+        outcomes = {candidates[at].mutant.rank: what for at, what in trials.outcomes.items()}
+        return Findings(
+            self.name, (), details={"outcomes": outcomes, "excluded": sorted(trials.excluded)}
+        )
+
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Count the outcomes of all shares."""
+        tried = [share for share in shares if "outcomes" in share.details]
+        missed = [share for share in shares if "outcomes" not in share.details]
+        test_map = _test_map(examination)
+        if not tried or isinstance(test_map, str):
+            return missed[0]
+        candidates, uncovered, notes = _candidates(examination, test_map)
+        outcomes = ChainMap(*(dict(share.details["outcomes"]) for share in tried))
+        numbers = {each.mutant.rank: number for number, each in enumerate(candidates)}
+        trials = Trials(
+            {numbers[rank]: what for rank, what in outcomes.items() if rank in numbers},
+            frozenset[str]().union(*(share.details["excluded"] for share in tried)),
+        )
+        notes += [f"a part of the mutants was not tried: {_reason(share)}" for share in missed]
+        choice = choose(candidates, examination.past.lessons.get(LESSON))
         notes += _notes(choice, trials)
-        found = self._findings(examination, source, candidates, uncovered, trials, choice, notes)
+        found = self._findings(
+            examination, _source(examination), candidates, uncovered, trials, choice, notes
+        )
         made = choice.made(candidates, trials.outcomes).as_details()
         return replace(found, details={**found.details, "mutants": made})
 
@@ -120,11 +142,15 @@ class MutationTester(Agent):
                 f"{unreached} mutants could not be put in place: their functions exist only while "
                 "tests run"
             )
+        told = [_survivor(pristine, each) for each in survivors]
         return Findings(
             self.name,
-            tuple(self._measure(source, len(candidates), uncovered, trials, choice)),
+            (
+                *self._measure(source, len(candidates), uncovered, trials, choice),
+                source.measured("surviving_mutants", told, "mutants"),
+            ),
             details={
-                "survivors": [_survivor(pristine, each) for each in survivors],
+                "survivors": told,
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
                 "tools": [
                     {"tool": source.tool, "version": source.version}
@@ -178,6 +204,25 @@ def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
     return [note]
 
 
+def _source(examination: Examination) -> Source:
+    release = version("lionagi-qe-fleet")
+    return Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
+
+
+def _test_map(examination: Examination) -> TestMap | str:
+    """Return which test runs which line, or why that is not known."""
+    coverage = examination.findings.get("coverage-analyzer")
+    test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
+    if test_map is not None:
+        return test_map
+    reason = "no coverage" if coverage is None else coverage.details.get("no_map")
+    return f"it is not known which test runs which line: {reason}"
+
+
+def _reason(share: Findings) -> str:
+    return next((str(metric.reason) for metric in share.metrics if metric.reason), "no reason told")
+
+
 def _candidates(
     examination: Examination, test_map: TestMap
 ) -> tuple[list[Candidate], int, list[str]]:
@@ -227,6 +272,7 @@ def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
     return {
         "file": mutant.file,
         "line": mutant.line,
+        "rank": mutant.rank,
         "function": mutant.function,
         "operator": mutant.operator,
         "changed": candidate.changed,

@@ -58,6 +58,7 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
     took: Mapping[str, float],
     *,
     files: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
     tell: Callable[[int], None] | None = None,
 ) -> Trials:
     """Run the tests on the mutants in one pytest process, which forks for each of them.
@@ -67,8 +68,9 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
         candidates: the mutants, in the order in which they are tried.
         until: by ``time.monotonic``, when to stop.
         took: test -> seconds on the unchanged code, where that is known.
-        files: further test files, name -> text; then these alone are collected, and what they call
-            is kept from touching anything outside the scratch directory.
+        files: further test files, name -> text; then these alone are collected, and from the start
+            they are kept from touching anything outside the scratch directory.
+        arguments: further ones of pytest.
         tell: called with how many were tried, now and then.
 
     """
@@ -89,8 +91,10 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
             own,
             fork.artifacts / "session.jsonl",
             arguments=[
+                *(("-p", "aqe_guard") if files else ()),
                 *("-p", "aqe_mutants", "-p", "no:randomly", "-p", "no:random_order"),
                 *("-p", "no:cacheprovider", "-s", "--continue-on-collection-errors"),
+                *arguments,
                 *(files or ()),
             ],
             variables={"AQE_MUTANTS": str(task), "PYTHONHASHSEED": "0"}
@@ -114,6 +118,7 @@ def guarded(workspace: Workspace) -> dict[str, str]:
     allowed = (workspace.artifacts, workspace.temporary, workspace.home)
     return {
         "AQE_GUARD": os.pathsep.join(map(str, allowed)),
+        "AQE_GUARD_READS": str(workspace.root),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(workspace.temporary / "hypothesis"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 _TAIL_BYTES = 64 * 1024
+_KEEPER = Path(__file__).parent / "inject" / "aqe_keeper.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ def allowed_environment(extra: Iterable[str] = ()) -> dict[str, str]:
     }
 
 
+def usual_memory() -> int:
+    """Return the bytes of data that a process may have: three quarters of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+
+
 async def run(  # noqa: PLR0913 - a process has that many sides
     command: Sequence[str],
     *,
@@ -86,9 +93,12 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     env: Mapping[str, str],
     log: Path,
     timeout: float | None = None,
+    memory: int | None = None,
     watch: Callable[[], None] | None = None,
 ) -> Completed:
     """Run ``command`` in a process group of its own; when it returns, all of it has ended.
+
+    A keeper stands between it and us (see ``aqe_keeper``): it is ended too if we are killed.
 
     Args:
         command: the program and its arguments; no shell.
@@ -96,17 +106,20 @@ async def run(  # noqa: PLR0913 - a process has that many sides
         env: its whole environment.
         log: the file that gets its output; above 256 MiB the process is stopped.
         timeout: seconds after which it is stopped; None for no limit.
+        memory: most bytes of data of each of its processes; ``usual_memory`` if None.
         watch: called about ten times a second meanwhile, and once after the end.
 
     """
     marker = uuid.uuid4().hex
     started = time.monotonic()
+    most = usual_memory() if memory is None else memory
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *(sys.executable, "-I", "-S", str(_KEEPER), str(most), marker, *command),
             cwd=cwd,
             env={**env, MARKER: marker},
-            stdin=asyncio.subprocess.DEVNULL,
+            # Never written to: that it closes tells the keeper that we are gone.
+            stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -115,6 +128,8 @@ async def run(  # noqa: PLR0913 - a process has that many sides
         stopped = await _wait(process, log, timeout, watch)
     finally:
         await _stop(process, marker)
+        if process.stdin is not None:
+            process.stdin.close()
     if watch is not None:
         watch()
     return Completed(

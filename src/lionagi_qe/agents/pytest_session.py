@@ -63,6 +63,8 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     """
     addopts = addopts_of(examination.workspace.source)
 
+    most = examination.settings.max_memory
+
     async def once(addopts: Addopts) -> Session:
         workspace, environment = examination.workspace, examination.environment
         _forget(record)
@@ -76,6 +78,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
             | dict(variables or {}),
             log=record.with_suffix(".log"),
             timeout=timeout,
+            memory=None if most is None else most * 1024**2,
             watch=watch,
         )
         measured = [] if rcfile is None else ["coverage", "run", "--branch", "-m"]

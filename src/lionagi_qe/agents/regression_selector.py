@@ -37,6 +37,8 @@ class RegressionSelector(Agent):
     name: ClassVar[str] = "regression-selector"
     after: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
     wants_map: ClassVar[bool] = True
+    # It asks the repository, which is not shipped.
+    at_home: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {
         "tests_selected": "tests",
         "tests_mapped": "tests",

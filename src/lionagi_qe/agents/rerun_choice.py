@@ -51,13 +51,19 @@ class RerunChoice:
     rewards: list[float] = field(default_factory=list[float])
 
     @classmethod
-    def of(cls, lesson: Mapping[str, Any] | None) -> RerunChoice:
-        """Return the choice by a lesson; by plain rounds without one."""
+    def of(cls, lesson: Mapping[str, Any] | None, part: int = 0) -> RerunChoice:
+        """Return the choice by a lesson; by plain rounds without one.
+
+        Args:
+            lesson: what was learned.
+            part: of the hunt, where several workers divide it, so that each draws for itself.
+
+        """
         if lesson is None:
             return cls("heuristic", Random(0), None)  # noqa: S311 - no cryptography here
         arms = known_arms(lesson)
         pulls = sum(value.visits for value in arms.values())
-        rng = Random(f"reruns/{pulls}")  # noqa: S311 - no cryptography here
+        rng = Random(f"reruns/{pulls}/{part}")  # noqa: S311 - no cryptography here
         return cls(lesson["acting"], rng, arms)
 
     def next(self) -> str:

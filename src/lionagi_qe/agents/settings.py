@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lionagi_qe.agents.model_choice import ModelChoice
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Settings(BaseModel):
         min_branch_coverage: lowest branch coverage that passes, in percent.
         required: metrics that must be measured.
         timeout: most seconds for the test run.
+        max_memory: most MiB of data of each process of the tests; by default three quarters of the
+            machine's memory.
         pass_env: environment variables that the tests may see.
         max_complexity: highest cyclomatic complexity of a function that is no finding.
         baseline: file of the project that lists the fingerprints of known findings.
@@ -39,6 +42,8 @@ class Settings(BaseModel):
             that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
             that no test minds its order.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
+        model: which language model may be asked. The user names it, never the project: it is asked
+            with the user's key, at the user's cost, and is shown the code.
     """
 
     model_config = ConfigDict(
@@ -54,6 +59,7 @@ class Settings(BaseModel):
     min_branch_coverage: Percent | None = None
     required: tuple[Name, ...] = Field(default=(), strict=False)
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_TIMEOUT
+    max_memory: Annotated[int, Field(ge=1)] | None = None
     pass_env: tuple[Name, ...] = Field(default=(), strict=False)
     max_complexity: Annotated[int, Field(ge=1)] = DEFAULT_COMPLEXITY
     baseline: Name | None = None
@@ -61,6 +67,7 @@ class Settings(BaseModel):
     quarantine: Name | None = None
     order: Order = "auto"
     learn: bool = True
+    model: Annotated[ModelChoice | None, Field(strict=False)] = None
 
 
 def read_pyproject(project: Path) -> dict[str, Any]:
@@ -86,6 +93,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
+def project_name(project: Path, pyproject: dict[str, Any]) -> str:
+    """Return what the project calls itself, else its directory's name."""
+    table = pyproject.get("project", {})
+    if not isinstance(table, dict):
+        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
+    return str(table.get("name") or project.name or "project")
+
+
 def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any]) -> Settings:
     """Return the run's settings: ``given`` (by option name, None for not given) goes first.
 
@@ -98,6 +113,11 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
     table = tool.get("aqe", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise ProjectError(f"{where}: tool.aqe must be a table, written [tool.aqe]")
+    if "model" in table:
+        raise ProjectError(
+            f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
+            "your key; name it with --model or AQE_MODEL"
+        )
     try:
         settings = Settings.model_validate(table, by_name=False, by_alias=True)
     except ValidationError as error:
@@ -111,7 +131,8 @@ def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(name.replace("_", "-") for name in Settings.model_fields))
+        names = sorted(name.replace("_", "-") for name in Settings.model_fields if name != "model")
+        known = ", ".join(names)
         return f"unknown option {option!r}; known: {known}"
     message = first["msg"]
     return f"{option} = {first['input']!r}: {message[0].lower()}{message[1:]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents import test_map
+from lionagi_qe.agents import coverage_data, test_map
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage_settings import DATA_FILE, write_rcfile
 from lionagi_qe.agents.metric import Source
@@ -73,6 +73,7 @@ class TestExecutor(Agent):
                 "exit_code": session.completed.exit_code,
                 "plugins": list(recording.plugins),
                 "output": examination.workspace.shown(session.completed.output),
+                "coverage": coverage_data.collected(examination.workspace),
             }
             | _order_details(examination, order, session, minding),
             notes=(*_notes(session), *notes),

@@ -1,83 +1,43 @@
-"""Writes tests for functions that no test runs, and keeps those that are worth it."""
+"""Has tests written for functions that no test runs, and keeps those that are worth it."""
 
 from __future__ import annotations
 
-import ast
-import builtins
-import json
-import re
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents import process
 from lionagi_qe.agents.base import Agent, Findings, Step
-from lionagi_qe.agents.coverage_settings import write_rcfile
+from lionagi_qe.agents.draft import STAGES, Target, Verdict
+from lionagi_qe.agents.draft_trials import try_draft
+from lionagi_qe.agents.ghostwriter import Ghostwriter
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.mutants import mutants_of
-from lionagi_qe.agents.mutation_trials import Candidate, guarded, try_mutants
-from lionagi_qe.agents.pytest_session import run_pytest
+from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.workspace import Workspace
+    from lionagi_qe.agents.draft import Draft, Proposer
+    from lionagi_qe.agents.llm.draft_writer import DraftWriter
+    from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.agents.model_choice import ModelChoice
 
 _TOOL = "hypothesis"
 _REQUIREMENT = "hypothesis[ghostwriter]>=6.115"
 _DEFAULT_SECONDS = 60.0
-_PASSES = 5
-_SESSION_SECONDS = 30.0
-# What a hundred examples may take; mutants get a multiple of it.
-_FUZZ_SECONDS = 1.0
-_FOLDER = "aqe_generated"
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A function to write a test for.
-
-    Attributes:
-        file: within the project.
-        module: as it is imported.
-        function: its name.
-        missed: its lines that no test runs.
-    """
-
-    file: str
-    module: str
-    function: str
-    missed: tuple[int, ...]
-
-    @property
-    def test_file(self) -> str:
-        """The name of the test's file."""
-        return (
-            f"test_generated_{re.sub(r'[^a-z0-9]+', '_', self.module.lower())}_{self.function}.py"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A test that is worth keeping, and why."""
-
-    name: str
-    file: str
-    function: str
-    source: str
-    lines_added: tuple[int, ...]
-    mutants_killed: int
-    mutants_tried: int
+# How coverage-analyzer calls what lies outside of functions.
+_TOP_LEVEL = "(module)"
+_NO_MODEL = "no model was asked: name one with --model"
 
 
 class TestGenerator(Agent):
-    """Property-based tests by Hypothesis' ghostwriter, tried before they are offered.
+    """Tests by Hypothesis' ghostwriter, or by a model, tried before they are offered.
 
     A test is kept if it collects, passes five times with other seeds, and runs lines that no test
-    ran or notices a mutant that survived. The function is called with arguments that nobody chose,
-    so it may touch nothing but them. Nothing is written into the project.
+    ran or notices a mutant that no test noticed: the same trial whoever wrote it. It may touch
+    nothing but its arguments. Nothing is written into the project.
     """
 
     name: ClassVar[str] = "test-generator"
@@ -90,224 +50,270 @@ class TestGenerator(Agent):
         "generated_kills": "mutants",
         "generation_tried": "functions",
         "generation_left": "functions",
+        "drafts_proposed": "tests",
+        "drafts_built": "tests",
+        "drafts_passed": "tests",
+        "possible_bugs": "tests",
+        "model_requests": "requests",
+        "model_prompt_tokens": "tokens",
+        "model_completion_tokens": "tokens",
+        "model_cost": "USD",
     }
 
     async def examine(self, examination: Examination) -> Findings:
         """Try one function after the other, those with the most missed lines first."""
-        until = time.monotonic() + examination.seconds(_DEFAULT_SECONDS)
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
         commit = examination.workspace.commit
+        choice = examination.settings.model
         coverage = examination.findings.get("coverage-analyzer")
         gaps = None if coverage is None else coverage.metric("gaps")
         if coverage is None or gaps is None or not gaps.measured:
             reason = "coverage was not measured" if gaps is None else str(gaps.reason)
-            return self.unmeasured(Source(_TOOL, None, None, commit), reason)
+            tool = _TOOL if choice is None else choice.label
+            return self.unmeasured(Source(tool, None, None, commit), reason)
 
         def tell(text: str) -> None:
             examination.progress(Step(self.name, text))
 
-        tools = await examination.environment.with_tools(
-            [_REQUIREMENT], examination.workspace, tell
-        )
-        own = replace(examination, environment=tools)
-        targets = list(_targets(examination, coverage.details["gaps"]))
-        kept: list[_Kept] = []
-        rejected: list[dict[str, str]] = []
-        tried = 0
+        own, writer, proposer = examination, None, None
+        if choice is not None:
+            proposer = writer = _writer(choice, examination, coverage.details["gaps"])
+        else:
+            tools = await examination.environment.with_tools(
+                [_REQUIREMENT], examination.workspace, tell
+            )
+            own = replace(examination, environment=tools)
+            proposer = Ghostwriter(_ghost_source(own))
+        targets = [
+            target
+            for target in _targets(examination, coverage.details["gaps"])
+            if proposer.can_write(target)
+        ]
+        work = _Work()
         for target in targets:
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or proposer.exhausted is not None:
                 break
-            tell(f"writing a test of {target.module}.{target.function}")
-            tried += 1
-            found = await _attempt(own, target, until)
-            if isinstance(found, str):
-                rejected.append({"file": target.file, "function": target.function, "why": found})
-            else:
-                kept.append(found)
-        source = Source(_TOOL, await _version(own), "hypothesis write --style=pytest", commit)
-        values = {
-            "generated_tests": len(kept),
-            "generated_lines": sum(len(each.lines_added) for each in kept),
-            "generated_kills": sum(each.mutants_killed for each in kept),
-            "generation_tried": tried,
-            "generation_left": len(targets) - tried,
+            tell(f"writing tests of {target.module}.{target.function}")
+            work.tried += 1
+            await _write_for(own, proposer, target, until, work)
+        if writer is not None and not work.verdicts and writer.exhausted is not None:
+            return self._unasked(writer, writer.exhausted)
+        return self._findings(proposer.source, writer, work, len(targets))
+
+    def _findings(
+        self, source: Source, writer: DraftWriter | None, work: _Work, targets: int
+    ) -> Findings:
+        kept = [verdict for _, verdict in work.verdicts if verdict.stage == "useful"]
+        reached = {
+            stage: sum(verdict.reached(stage) for _, verdict in work.verdicts) for stage in STAGES
         }
+        values = {
+            "generated_tests": reached["useful"],
+            "generated_lines": sum(len(verdict.lines_added) for verdict in kept),
+            "generated_kills": sum(len(verdict.killed) for verdict in kept),
+            "generation_tried": work.tried,
+            "generation_left": targets - work.tried,
+            "drafts_proposed": reached["proposed"],
+            "drafts_built": reached["built"],
+            "drafts_passed": reached["passed"],
+            "possible_bugs": len(work.possible_bugs()),
+        }
+        stopped = None if writer is None else writer.exhausted
         return Findings(
             self.name,
-            tuple(source.measured(name, values[name], unit) for name, unit in self.metrics.items()),
-            details={"tests": [asdict(each) for each in kept], "rejected": rejected},
+            (
+                *(
+                    source.measured(name, value, self.metrics[name])
+                    for name, value in values.items()
+                ),
+                *_spent(source, writer),
+            ),
+            details={
+                "tests": [
+                    verdict.as_kept(target)
+                    for target, verdict in work.verdicts
+                    if verdict.stage == "useful"
+                ],
+                "rejected": work.rejected(),
+                "possible_bugs": work.possible_bugs(),
+            },
+            notes=() if stopped is None else (f"test-generator stopped early: {stopped}",),
+        )
+
+    def _unasked(self, writer: DraftWriter, reason: str) -> Findings:
+        """Return that the model gave nothing to try, and still what that cost."""
+        spent = {metric.name: metric for metric in _spent(writer.source, writer)}
+        unmeasured = self.unmeasured(writer.source, reason)
+        return replace(
+            unmeasured,
+            metrics=tuple(spent.get(metric.name, metric) for metric in unmeasured.metrics),
         )
 
 
-def _targets(examination: Examination, gaps: Sequence[Mapping[str, Any]]) -> Iterator[_Target]:
-    """Yield public functions of modules with missed lines: a method needs an object to be made."""
-    roots = examination.environment.layout.roots
-    source = examination.workspace.source
-    for gap in gaps:
-        name: str = gap["function"]
-        if not name.isidentifier() or name.startswith("_") or not gap["missed_lines"]:
-            continue
-        path = source / gap["file"]
-        root = next((root for root in roots if path.is_relative_to(root)), None)
-        if root is not None:
-            parts = list(path.relative_to(root).with_suffix("").parts)
-            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            if module:
-                yield _Target(gap["file"], module, name, tuple(gap["missed_lines"]))
+@dataclass(slots=True)
+class _Work:
+    """What was done so far.
+
+    Attributes:
+        tried: how many functions.
+        verdicts: of all drafts, each with its target.
+        unwritten: targets without a draft, and why.
+    """
+
+    tried: int = 0
+    verdicts: list[tuple[Target, Verdict]] = field(default_factory=list[tuple[Target, Verdict]])
+    unwritten: list[tuple[Target, str]] = field(default_factory=list[tuple[Target, str]])
+
+    def rejected(self) -> list[dict[str, Any]]:
+        """Return what is not kept, and why; failures are told apart."""
+        told = [(target, why) for target, why in self.unwritten]
+        told += [
+            (target, each.why)
+            for target, each in self.verdicts
+            if each.stage != "useful" and each.failure is None
+        ]
+        return [
+            {"file": target.file, "function": target.function, "why": why} for target, why in told
+        ]
+
+    def possible_bugs(self) -> list[dict[str, Any]]:
+        """Return the tests that failed twice alike: each is wrong, or the code is."""
+        return [
+            {
+                "file": target.file,
+                "function": target.function,
+                "source": each.draft.source,
+                "message": each.failure,
+            }
+            for target, each in self.verdicts
+            if each.failure is not None
+        ]
 
 
-async def _attempt(examination: Examination, target: _Target, until: float) -> _Kept | str:
-    """Return a test that is worth keeping, or why there is none."""
-    with examination.workspace.fork(f"generate-{target.module}-{target.function}") as fork:
-        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
-        text = await _write(own, target, until)
-        if isinstance(text, str):
-            return text
-        source = text[0]
-        folder = fork.source / _FOLDER
-        _put(folder / target.test_file, source)
-        added = await _passes(own, target, until)
-        if isinstance(added, str):
-            return added
-        killed, tried = await _kills(own, target, source, until)
-        if not added and not killed:
-            return "it passes, runs no line that was not run before, and notices no mutant"
-        return _Kept(target.test_file, target.file, target.function, source, added, killed, tried)
+async def _write_for(
+    examination: Examination, proposer: Proposer, target: Target, until: float, work: _Work
+) -> None:
+    """Have drafts written for a target and try them, until none is written or nothing is left."""
+    judged: list[Verdict] = []
+    while time.monotonic() < until:
+        drafts = await proposer.drafts(examination, target, judged, until)
+        if isinstance(drafts, str):
+            work.unwritten.append((target, drafts))
+            return
+        judged = []
+        for draft in drafts:
+            verdict = await _judge(examination, proposer, target, draft, until)
+            work.verdicts.append((target, verdict))
+            judged.append(verdict)
+            if verdict.stage == "useful":
+                target = target.after(verdict)
+        if not judged:
+            return
 
 
-async def _write(examination: Examination, target: _Target, until: float) -> tuple[str] | str:
-    """Return the test's text, or why the ghostwriter has none."""
-    workspace, environment = examination.workspace, examination.environment
-    out = workspace.artifacts / "ghost.py"
-    exceptions = _raised(workspace.pristine / target.file, target.function)
-    completed = await process.run(
-        environment.command(
-            "aqe_ghostwriter", str(out), target.module, target.function, *exceptions
-        ),
-        cwd=workspace.source,
-        env=environment.variables(workspace, examination.settings.pass_env),
-        log=workspace.artifacts / "ghost.log",
-        timeout=max(min(_SESSION_SECONDS, until - time.monotonic()), 1.0),
+async def _judge(
+    examination: Examination, proposer: Proposer, target: Target, draft: Draft, until: float
+) -> Verdict:
+    objection = proposer.objection(examination, draft)
+    if objection is not None:
+        return Verdict(draft, "proposed", objection)
+    if time.monotonic() >= until:
+        return Verdict(draft, "proposed", "there was no time to try it")
+    return await try_draft(examination, target, draft, until)
+
+
+def _targets(examination: Examination, gaps: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
+    """Yield functions with missed lines, then those all of whose lines run but mutants survive."""
+    source, roots = examination.workspace.source, examination.environment.layout.roots
+    survivors: dict[tuple[str, str], set[str]] = {}
+    tester = examination.findings.get("mutation-tester")
+    for each in [] if tester is None else tester.details.get("survivors", []):
+        survivors.setdefault((each["file"], each["function"]), set()).add(each["rank"])
+    missed = {
+        (gap["file"], gap["function"]): tuple(gap["missed_lines"])
+        for gap in gaps
+        # A module's own statements run when it is imported, or can't be tested.
+        if gap["missed_lines"] and gap["function"] != _TOP_LEVEL
+    }
+    for place in (*missed, *(place for place in survivors if place not in missed)):
+        module = _module(source / place[0], roots)
+        if module:
+            yield Target(
+                place[0],
+                module,
+                place[1],
+                missed.get(place, ()),
+                frozenset(survivors.get(place, ())),
+            )
+
+
+def _module(path: Path, roots: Sequence[Path]) -> str:
+    """Return the name by which a file is imported; nothing if it can't be."""
+    root = next((root for root in roots if path.is_relative_to(root)), None)
+    if root is None:
+        return ""
+    parts = list(path.relative_to(root).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _spent(source: Source, writer: DraftWriter | None) -> Iterator[Metric]:
+    """Yield what a model was asked and what that cost, as its API told."""
+    units = TestGenerator.metrics
+    meter = None if writer is None else writer.meter
+    figures: dict[str, tuple[float | None, str | None]] = dict.fromkeys(
+        ("model_requests", "model_prompt_tokens", "model_completion_tokens", "model_cost"),
+        (None, _NO_MODEL),
     )
-    if completed.exit_code != 0:
-        said = workspace.shown(completed.output).strip().splitlines()
-        return f"the ghostwriter can't write it: {said[-1] if said else completed.how}"
-    text = _read(out)
-    if "st.nothing()" in text:
-        return "the types of its arguments are not known: annotate them"
-    return (text,)
+    if meter is not None:
+        silent = meter.unknown_tokens
+        figures = {
+            "model_requests": (meter.requests, None),
+            "model_prompt_tokens": (meter.prompt_tokens, silent),
+            "model_completion_tokens": (meter.completion_tokens, silent),
+            "model_cost": (meter.cost, meter.unknown_cost),
+        }
+    for name, (value, reason) in figures.items():
+        if reason is None:
+            yield source.measured(name, value, units[name])
+        else:
+            yield source.unmeasured(name, units[name], reason)
 
 
-async def _passes(examination: Examination, target: _Target, until: float) -> tuple[int, ...] | str:
-    """Return the lines that the test adds, once it passed five times; or why it is not kept."""
-    workspace = examination.workspace
-    rcfile = write_rcfile(workspace, examination.environment)
-    for number in range(_PASSES):
-        if time.monotonic() >= until:
-            return "there was no time to see it pass five times"
-        session = await run_pytest(
-            examination,
-            workspace.artifacts / f"pass-{number}.jsonl",
-            rcfile=rcfile if number == 0 else None,
-            arguments=[
-                *("-p", "aqe_guard", "-p", "no:cacheprovider", f"--hypothesis-seed={number}"),
-                f"{_FOLDER}/{target.test_file}",
-            ],
-            variables=guarded(workspace),
-            timeout=max(min(_SESSION_SECONDS, until - time.monotonic()), 1.0),
-        )
-        refused = _refused(workspace)
-        if refused:
-            return f"it acts on more than its arguments: {refused}"
-        tests = session.recording.tests.values()
-        if not tests or session.recording.uncollectable:
-            return "it can't be collected"
-        failed = next((test for test in tests if test.outcome != "passed"), None)
-        if failed is not None:
-            lines = [line for line in failed.message.splitlines() if line.startswith("E  ")]
-            said = lines[0][1:].strip() if lines else failed.outcome
-            return f"it does not pass: {said}"
-    covered = await _covered(examination, target)
-    return tuple(line for line in target.missed if line in covered)
+def _writer(
+    choice: ModelChoice, examination: Examination, gaps: Sequence[dict[str, Any]]
+) -> DraftWriter:
+    """Return the model as a writer.
 
+    Raises:
+        InvalidArgumentError: LionAGI is not installed here, or the model's key is missing.
 
-async def _covered(examination: Examination, target: _Target) -> frozenset[int]:
-    """Return the lines of the target's file that the measured pass ran."""
-    workspace, environment = examination.workspace, examination.environment
-    rcfile = f"--rcfile={workspace.artifacts / 'coveragerc'}"
-    out = workspace.artifacts / "generated.json"
-    for arguments in (["combine", rcfile], ["json", rcfile, "-i", "-o", str(out)]):
-        completed = await process.run(
-            environment.command("coverage", *arguments),
-            cwd=workspace.source,
-            env=environment.variables(workspace),
-            log=workspace.artifacts / "coverage.log",
-            timeout=_SESSION_SECONDS,
-        )
-        if completed.exit_code != 0:
-            return frozenset()
-    report = json.loads(_read(out))
-    return frozenset(report["files"].get(target.file, {}).get("executed_lines", []))
-
-
-async def _kills(
-    examination: Examination, target: _Target, source: str, until: float
-) -> tuple[int, int]:
-    """Return how many mutants of the function the test notices, and how many were tried."""
-    path = examination.workspace.pristine / target.file
-    name = f"{_FOLDER}/{target.test_file}"
-    test = f"{name}::test_fuzz_{target.function}"
-    candidates = [
-        Candidate(mutant, (test,), changed=False)
-        for mutant in mutants_of(target.file, path.read_text(encoding="utf-8"))
-        if mutant.function == target.function
-    ]
-    if not candidates or time.monotonic() >= until:
-        return 0, 0
-    trials = await try_mutants(
-        examination, candidates, until, {test: _FUZZ_SECONDS}, files={name: source}
+    """
+    try:
+        from lionagi_qe.agents.llm.draft_writer import DraftWriter
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "lionagi":
+            raise
+        raise InvalidArgumentError(
+            "--model needs LionAGI: install lionagi-qe-fleet[lionagi]"
+        ) from error
+    source = Source(
+        choice.label,
+        f"by lionagi {version('lionagi')}",
+        f"aqe generate --model {choice.label}",
+        examination.workspace.commit,
     )
-    noticed = [outcome for outcome in trials.outcomes.values() if outcome == "killed"]
-    return len(noticed), len(trials.outcomes)
+    tester = examination.findings.get("mutation-tester")
+    survivors = [] if tester is None else tester.details.get("survivors", [])
+    return DraftWriter(choice, source, gaps, survivors)
 
 
-def _refused(workspace: Workspace) -> str:
-    path = workspace.artifacts / "guard.txt"
-    return ", ".join(sorted(set(_read(path).split()))) if path.exists() else ""
-
-
-def _raised(path: Path, function: str) -> list[str]:
-    """Return the built-in exceptions that a function raises on purpose, by its text."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(_read(path))):
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            for each in ast.walk(node):
-                if isinstance(each, ast.Raise) and each.exc is not None:
-                    raised = each.exc.func if isinstance(each.exc, ast.Call) else each.exc
-                    if isinstance(raised, ast.Name):
-                        names.add(raised.id)
-    return sorted(name for name in names if _is_exception(name))
-
-
-def _is_exception(name: str) -> bool:
-    found = getattr(builtins, name, None)
-    return isinstance(found, type) and issubclass(found, Exception)
-
-
-async def _version(examination: Examination) -> str:
-    """Return Hypothesis' version, from the overlay that was used."""
+def _ghost_source(examination: Examination) -> Source:
+    """Return Hypothesis with its version, from the overlay that was used."""
     overlay = examination.environment.overlays[-1]
-    return _dist_version(overlay)
+    commit = examination.workspace.commit
+    return Source(_TOOL, _dist_version(overlay), "hypothesis write --style=pytest", commit)
 
 
 def _dist_version(overlay: Path) -> str:
     found = sorted(overlay.glob("hypothesis-*.dist-info"))
     return found[0].name.split("-")[1].removesuffix(".dist") if found else "unknown"
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def _put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.recording import BAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Kind = Literal["same", "again", "order", "clock", "seeds", "repeated"]
 Cause = Literal["randomness", "leak", "order", "time"]
@@ -168,6 +168,30 @@ class Trials:
         shown = sorted(str(each) for each in relevant if _CAUSES.get(each.kind) == causes[0])
         more = f" and {len(shown) - 1} others" if len(shown) > 1 else ""
         return causes, bool(settled), f"{how} with {shown[0]}{more}"
+
+
+def packed(trials: Mapping[str, Trials]) -> dict[str, Any]:
+    """Return the trials of tests as JSON data: each condition once, an attempt a character."""
+    numbers: dict[Conditions, int] = {}
+    tests = {
+        name: [
+            [numbers.setdefault(conditions, len(numbers)), "".join(map(str, map(int, attempts)))]
+            for conditions, attempts in each.sessions
+        ]
+        for name, each in trials.items()
+    }
+    return {"conditions": [asdict(conditions) for conditions in numbers], "tests": tests}
+
+
+def add_packed(trials: dict[str, Trials], data: Mapping[str, Any]) -> None:
+    """Add to ``trials`` what ``packed`` returned of others."""
+    known = [Conditions(**conditions) for conditions in data["conditions"]]
+    for name, sessions in data["tests"].items():
+        each = trials.setdefault(name, Trials())
+        each.sessions += [
+            (known[number], tuple(attempt == "1" for attempt in attempts))
+            for number, attempts in sessions
+        ]
 
 
 @dataclass(frozen=True, slots=True)

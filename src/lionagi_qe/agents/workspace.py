@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -73,19 +74,38 @@ class Workspace:
             ProjectError: a file of the project can't be read.
 
         """
-        root = Path(tempfile.mkdtemp(prefix="aqe-")).resolve()
         # Tools read patterns in paths, so the copy's name has no special characters.
         name = re.sub(r"[^\w.-]", "_", project.name) or "project"
+
+        def fill(pristine: Path) -> None:
+            _copy_tree(project, pristine, project)
+
+        return cls.filled(fill, name, project, commit_of(project))
+
+    @classmethod
+    def filled(
+        cls, fill: Callable[[Path], None], name: str, project: Path, commit: str | None
+    ) -> Workspace:
+        """Return a workspace whose pristine copy ``fill`` writes.
+
+        Args:
+            fill: called with a path at which nothing is yet.
+            name: of the copy's directory.
+            project: the user's tree, which may be on another machine.
+            commit: of the project.
+
+        """
+        root = Path(tempfile.mkdtemp(prefix="aqe-")).resolve()
         workspace = cls(
             project,
             root,
             root / "pristine" / name,
             root / "project" / name,
             root / "artifacts",
-            commit_of(project),
+            commit,
         )
         try:
-            _copy_tree(project, workspace.pristine, project)
+            fill(workspace.pristine)
             _lay_out(workspace)
         except BaseException:
             workspace.remove()

@@ -43,7 +43,7 @@ async def _keep(_: Any) -> None:  # noqa: ANN401 - the driver's connection
 
 
 class PlainAsyncpg(Contender):
-    """A pool of 10 as it comes, and the best single statement for each call; text holds the JSON."""
+    """A pool of 10 as it comes, the best single statement for each call, JSON in a text column."""
 
     name = "asyncpg"
     kind = Kind.DRIVER

@@ -15,10 +15,9 @@ import click
 from platformdirs import user_state_path
 from rich.console import Console
 
-from lionagi_qe.agents.settings import Order, read_pyproject, settings_of
+from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
-from lionagi_qe.errors import ProjectError
 from lionagi_qe.fleet import run as fleet
 from lionagi_qe.fleet.report import console as console_report
 from lionagi_qe.fleet.report.json import as_json
@@ -125,12 +124,13 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     budget: float | None = None,
     base: str | None = None,
     given: dict[str, Any] | None = None,
+    resume: bool = False,
 ) -> Request:
     """Return the request for a run; ``given`` settings go before those of the project."""
     project = directory(path)
     pyproject = read_pyproject(project)
     settings = settings_of(project, pyproject, given or {})
-    name = settings.project or name_of(project, pyproject)
+    name = settings.project or project_name(project, pyproject)
     url = memory_url or os.environ.get(URL_VARIABLE) or default_memory(project, name)
     return fleet.Request(
         project,
@@ -143,6 +143,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         redact(url),
         budget,
         base,
+        resume,
     )
 
 
@@ -193,14 +194,6 @@ def directory(path: Path) -> Path:
     if not path.is_dir():
         raise click.UsageError(f"{path}: is no directory; name the project's directory")
     return path.resolve()
-
-
-def name_of(project: Path, pyproject: dict[str, Any]) -> str:
-    """Return what the project calls itself, else its directory's name."""
-    table = pyproject.get("project", {})
-    if not isinstance(table, dict):
-        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
-    return str(table.get("name") or project.name or "project")
 
 
 def check_writable(option: str, file: Path) -> None:

@@ -15,14 +15,17 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.model_options import check_model, model_options
 
 if TYPE_CHECKING:
+    from lionagi_qe.agents.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 
 @click.command
 @project_options
 @budget_option("120s")
+@model_options
 @click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
@@ -36,24 +39,29 @@ def generate(  # noqa: PLR0913 - a command's options
     python: Path | None,
     memory_url: str | None,
     budget: float,
+    model: ModelChoice | None,
     into: Path | None,
     as_document: bool,
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
-    """Write property-based tests for functions of the project in the directory PATH.
+    """Write tests for functions of the project in the directory PATH.
 
-    Hypothesis' ghostwriter drafts them; kept are those that pass five times and run lines that no
-    test ran, or notice a mutant. Functions that touch files, processes or the network when called
-    are left out. The tests need hypothesis; without --into they are only shown.
+    Hypothesis' ghostwriter drafts them, or the model that --model names; kept are those that pass
+    five times and run lines that no test ran, or notice a mutant that none did. What touches files,
+    processes or the network is left out, and a test that fails is told apart as a possible bug.
+    The ghostwriter's tests need hypothesis; without --into they are only shown.
     """
+    if model is not None:
+        check_model(model)
     request = request_of(
         path,
-        agents=["test-generator"],
+        # A model can write for what the ghostwriter can't: changes that no test notices.
+        agents=["test-generator"] if model is None else ["mutation-tester", "test-generator"],
         python=python,
         memory_url=memory_url,
         budget=budget,
-        given=given,
+        given=given | {"model": model},
     )
     outcome = carry_out(request, quiet=quiet)
     metric = outcome.metric("generated_tests")

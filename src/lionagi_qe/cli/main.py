@@ -26,6 +26,7 @@ class LazyGroup(click.Group):
 
     # name -> (module, attribute, help)
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
@@ -39,6 +40,7 @@ class LazyGroup(click.Group):
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
+        "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),
     }
 
     def list_commands(self, ctx: Context) -> list[str]:

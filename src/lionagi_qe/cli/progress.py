@@ -25,6 +25,11 @@ def showing(*, quiet: bool) -> Generator[Progress]:
         yield _Lines(console)
 
 
+def lines(*, quiet: bool) -> Progress:
+    """Return what writes a line a step, on a terminal too."""
+    return _Lines(Console(stderr=True, quiet=quiet, emoji=False))
+
+
 class _Lines:
     """Writes each new step once; counts would fill a log."""
 

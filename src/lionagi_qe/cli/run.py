@@ -21,6 +21,7 @@ from lionagi_qe.cli.examination import (
     request_of,
     tell,
 )
+from lionagi_qe.cli.model_options import check_model, model_options
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -30,6 +31,7 @@ from lionagi_qe.fleet.roster import QUICK, names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lionagi_qe.agents.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
@@ -46,6 +48,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @base_option
 @learn_option
 @order_option
+@model_options
 @click.option(
     "--agents",
     metavar="NAMES",
@@ -93,6 +96,11 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     metavar="FILE",
     help="Write the findings of static analysis as a baseline for [tool.aqe].",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the last run of the project that was interrupted or killed, with its options.",
+)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 def run(  # noqa: PLR0913 - a command's options
     path: Path,
@@ -101,10 +109,12 @@ def run(  # noqa: PLR0913 - a command's options
     memory_url: str | None,
     budget: float | None,
     base: str | None,
+    model: ModelChoice | None,
     agents: str | None,
     reports: tuple[str, ...],
     junit: Path | None,
     write_baseline: Path | None,
+    resume: bool,
     as_document: bool,
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
@@ -115,8 +125,13 @@ def run(  # noqa: PLR0913 - a command's options
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
     pass-env, max-complexity, baseline, quarantine, project, order, learn.
     """
+    if model is not None:
+        check_model(model)
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
+    if resume:
+        decided = {"python": python, "budget": budget, "base": base, "agents": agents} | given
+        _check_resumable(decided)
     request = request_of(
         path,
         agents=_agents(agents, budget),
@@ -124,7 +139,8 @@ def run(  # noqa: PLR0913 - a command's options
         memory_url=memory_url,
         budget=budget,
         base=base,
-        given=given,
+        given=given | {"model": model},
+        resume=resume,
     )
     files = _files(reports, junit)
     if write_baseline is not None:
@@ -136,6 +152,14 @@ def run(  # noqa: PLR0913 - a command's options
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
     return tell(outcome, code, as_document=as_document)
+
+
+def _check_resumable(decided: dict[str, Any]) -> None:
+    """Raise UsageError for options that the run to resume was started with, or without."""
+    for name, value in decided.items():
+        if value is not None:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} can't go with --resume: the run has its options")
 
 
 def _agents(wanted: str | None, budget: float | None) -> list[str]:

@@ -18,15 +18,27 @@ if TYPE_CHECKING:
 
     from lionagi_qe.fleet.plan import Budget, Start
 
-# Where an agent's examination is carried out; in this process by default.
-Dispatch = Callable[[Agent, Examination], Awaitable[Findings]]
 # How much longer than its deadline an agent may take to wind up before it is cancelled.
 _GRACE_SECONDS = 5.0
 
 
-async def examine_here(agent: Agent, examination: Examination) -> Findings:
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An examination that was carried out, and the seconds that it took."""
+
+    findings: Findings
+    seconds: float
+
+
+# Where an agent's examination is carried out; in this process by default.
+Dispatch = Callable[[Agent, Examination], Awaitable[Carried]]
+
+
+async def examine_here(agent: Agent, examination: Examination) -> Carried:
     """Carry out an examination in this process."""
-    return await agent.examine(examination)
+    started = time.monotonic()
+    findings = await agent.examine(examination)
+    return Carried(findings, time.monotonic() - started)
 
 
 @dataclass(slots=True)
@@ -67,7 +79,7 @@ async def examine(
     sorter = _sorted(agents)
     examined = Examined()
     ready: dict[str, Agent] = {}
-    running: dict[asyncio.Task[tuple[Findings, float]], Agent] = {}
+    running: dict[asyncio.Task[Carried], Agent] = {}
     waiting = dict(by_name)
     async with asyncio.TaskGroup() as group:
         while sorter.is_active():
@@ -84,9 +96,10 @@ async def examine(
             ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 name = running.pop(task).name
-                examined.findings[name], seconds = task.result()
-                if any(metric.measured for metric in examined.findings[name].metrics):
-                    examined.seconds[name] = seconds
+                carried = task.result()
+                examined.findings[name] = carried.findings
+                if any(metric.measured for metric in carried.findings.metrics):
+                    examined.seconds[name] = carried.seconds
                 sorter.done(name)
     return examined
 
@@ -103,26 +116,29 @@ def _sorted(agents: Sequence[Agent]) -> TopologicalSorter[str]:
     return sorter
 
 
-async def _run(
-    start: Start, examination: Examination, dispatch: Dispatch
-) -> tuple[Findings, float]:
+async def _run(start: Start, examination: Examination, dispatch: Dispatch) -> Carried:
     agent, commit = start.agent, examination.workspace.commit
     started = time.monotonic()
     if start.refusal is not None:
-        return _failed(agent, start.refusal, commit), 0.0
+        return Carried(failed(agent, start.refusal, commit), 0.0)
     limit = None if start.deadline is None else start.deadline + _GRACE_SECONDS - started
     try:
         async with asyncio.timeout(limit):
-            findings = await dispatch(agent, examination)
+            return await dispatch(agent, examination)
     except TimeoutError:
-        findings = _failed(agent, f"{agent.name} did not end in its time", commit)
+        findings = failed(agent, f"{agent.name} did not end in its time", commit)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
-        said = examination.workspace.shown(str(error))
-        reason = f"{agent.name} failed: {type(error).__name__}: {said}"
-        findings = _failed(agent, reason, commit)
-    return findings, time.monotonic() - started
+        findings = failed(agent, reason_of(agent, examination, error), commit)
+    return Carried(findings, time.monotonic() - started)
 
 
-def _failed(agent: Agent, reason: str, commit: str | None) -> Findings:
+def reason_of(agent: Agent, examination: Examination, error: Exception) -> str:
+    """Return why an agent has no figures, when it ended by an error."""
+    said = examination.workspace.shown(str(error))
+    return f"{agent.name} failed: {type(error).__name__}: {said}"
+
+
+def failed(agent: Agent, reason: str, commit: str | None) -> Findings:
+    """Return that nothing was measured, with the reason as a note too."""
     findings = agent.unmeasured(Source(agent.name, None, None, commit), reason)
     return replace(findings, notes=(f"{agent.name}: {reason}",))

@@ -113,6 +113,9 @@ class Ledger:
         if coverage is not None and "test_map" in coverage.details:
             await self._maps.store(run, coverage.details["test_map"])
         previous = await self._memory.retrieve(f"{self._runs}/latest")
+        # Recorded once already, by a process that then was killed: compared with itself it tells
+        # nothing.
+        previous = None if previous == run else previous
         await self._store_metrics(run, findings)
         tests = _tests_of(findings)
         entries = {
@@ -153,7 +156,8 @@ class Ledger:
                 test: str = test,
                 hunt: dict[str, Any] = hunt,
             ) -> dict[str, Any]:
-                hunts = [] if value is None else value["hunts"]
+                past = [] if value is None else value["hunts"]
+                hunts = [each for each in past if each["run"] != run]
                 return {"id": test, "hunts": [*hunts, hunt][-KEPT_RECORDS:]}
 
             await self._memory.update(f"{self._flaky}/{segment(test)}", extended)
@@ -229,5 +233,7 @@ def _revision(entry: Entry | None) -> int:
 def _extended(value: dict[str, Any] | None, test: Mapping[str, Any], run: str) -> dict[str, Any]:
     """Return a test's history with this run's record, the oldest left out."""
     record = {"run": run, "outcome": test["outcome"], "seconds": test["seconds"]}
-    records = [] if value is None else value["records"]
+    past = [] if value is None else value["records"]
+    # Not twice, where a process was killed while it wrote this down.
+    records = [each for each in past if each["run"] != run]
     return {"id": test["id"], "records": [*records, record][-KEPT_RECORDS:]}

@@ -49,6 +49,7 @@ class Lessons:
             agent: (kind, Choices(memory, name, kind))
             for agent, kind in (("flaky-test-hunter", "reruns"), ("mutation-tester", "mutants"))
         }
+        self._last = f"{ROOT}/last/{project_segment(project)}"
         self._hunted = f"{ROOT}/hunted/{project_segment(project)}"
 
     async def past(self, agents: Iterable[str], seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -72,13 +73,18 @@ class Lessons:
             lessons[kind] = await choices.lesson()
         return lessons
 
-    async def add(self, findings: Mapping[str, Findings]) -> list[str]:
-        """Learn from the findings of a run; return what a reader should know of it.
+    async def add(self, run: str, findings: Mapping[str, Findings]) -> list[str]:
+        """Learn from the findings of a run, once; return what a reader should know of it.
+
+        A run that is resumed while it was learned from is not learned from again.
 
         Raises:
             LearningStateError: the memory holds what this version can't read.
 
         """
+        if await self._memory.retrieve(self._last) == run:
+            return []
+        await self._memory.store(self._last, run, partition=PARTITION)
         remarks = await self._add_order(findings)
         await self._add_hunt(findings)
         for agent, (kind, choices) in self._choices.items():

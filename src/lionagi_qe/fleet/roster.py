@@ -60,6 +60,17 @@ def agents_for(wanted: Iterable[str]) -> list[Agent]:
     return [agent() for agent in AGENTS if agent.name in chosen]
 
 
+def agent_of(name: str) -> Agent:
+    """Return the agent of that name, alone.
+
+    Raises:
+        InvalidArgumentError: there is none.
+
+    """
+    agents_for([name])
+    return next(agent for agent in AGENTS if agent.name == name)()
+
+
 def left_out(agents: Sequence[Agent]) -> list[str]:
     """Return the names of the agents that are not among these."""
     chosen = {agent.name for agent in agents}

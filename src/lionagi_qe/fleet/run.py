@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents import environment as environments
@@ -14,16 +13,19 @@ from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.agents.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import examine
-from lionagi_qe.fleet.ledger import Ledger, new_run_id
+from lionagi_qe.fleet.dispatch import Dispatcher
+from lionagi_qe.fleet.ledger import Ledger
 from lionagi_qe.fleet.lessons import Lessons
 from lionagi_qe.fleet.lessons import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.roster import agents_for, check_metrics, left_out
+from lionagi_qe.fleet.start import start
 from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from lionagi_qe.agents.base import Agent, Findings, Progress
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
+    from lionagi_qe.fleet.start import Started
+    from lionagi_qe.persistence import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Request:
         shown_url: the same without secrets.
         budget: most seconds in all; None for no limit.
         base: a commit to compare with.
+        resume: go on with the project's last run that did not end, as it was asked for.
     """
 
     path: Path
@@ -112,6 +117,7 @@ class Request:
     shown_url: str
     budget: float | None = None
     base: str | None = None
+    resume: bool = False
 
 
 async def run(request: Request, progress: Progress) -> Outcome:
@@ -124,62 +130,76 @@ async def run(request: Request, progress: Progress) -> Outcome:
         BackendUnavailableError: the memory can't be reached.
 
     """
-    at, started = datetime.now(UTC), time.monotonic()
-    settings = request.settings
-    agents = agents_for(request.agents)
-    rules = parse_rules(settings.fail_on)
-    check_metrics([*settings.required, *(rule.metric for rule in rules)])
+    began = time.monotonic()
+    check(request)
     # The memory first: without it nothing that follows would be kept.
     async with open_memory(request.memory_url) as memory:
-        ledger, lessons = Ledger(memory, request.project), Lessons(memory, request.project)
-        budget = Budget.of(request.budget, await ledger.expected_seconds(), started)
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
-            diff = None if request.base is None else diff_of(workspace, request.base)
-            environment = await environments.prepare(
-                workspace,
-                request.pyproject,
-                request.python,
-                lambda text: progress(Step("fleet", text)),
-            )
-            learned, remarks = await _lessons(lessons, ledger, agents, settings)
-            wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
-            past = await ledger.past(wants_map=wants_map)
-            examination = Examination(
-                workspace,
-                environment,
-                settings,
-                {},
-                progress,
-                replace(past, lessons=learned),
-                diff,
-                wants_map,
-            )
-            examined = await examine(agents, examination, budget)
-            run_id = new_run_id()
-            findings = {agent.name: examined.findings[agent.name] for agent in agents}
-            comparison, unkept = None, None
-            try:
-                comparison = await ledger.record(run_id, findings, examined.seconds)
-                if learned:
-                    remarks += await lessons.add(findings)
-            except AqeError as error:
-                # What was measured is still worth telling.
-                unkept = error
-            return Outcome(
-                run_id,
-                request.project,
-                request.path,
-                workspace.commit,
-                at,
-                environment,
-                findings,
-                comparison,
-                request.shown_url,
-                unkept,
-                tuple(left_out(agents)),
-                tuple(remarks),
-            )
+            started = await start(memory, request, workspace, began)
+            async with started.presence(memory):
+                return await _run(memory, started, workspace, progress)
+
+
+async def _run(
+    memory: Memory, started: Started, workspace: Workspace, progress: Progress
+) -> Outcome:
+    request, settings = started.request, started.request.settings
+    ledger, lessons = Ledger(memory, request.project), Lessons(memory, request.project)
+    agents = agents_for(request.agents)
+    budget = Budget.of(request.budget, await ledger.expected_seconds(), started.began)
+    diff = None if request.base is None else diff_of(workspace, request.base)
+    environment = await environments.prepare(
+        workspace,
+        request.pyproject,
+        request.python,
+        lambda text: progress(Step("fleet", text)),
+    )
+    learned, remarks = await _lessons(lessons, ledger, agents, settings)
+    wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
+    past = await ledger.past(wants_map=wants_map)
+    examination = Examination(
+        workspace,
+        environment,
+        settings,
+        {},
+        progress,
+        replace(past, lessons=learned),
+        diff,
+        wants_map,
+    )
+    await started.note(memory)
+    # An interpreter of this machine is not that of another one.
+    at_home = request.python is not None
+    dispatcher = Dispatcher(memory, started.journal(memory), started.began, at_home=at_home)
+    try:
+        examined = await examine(agents, examination, budget, dispatcher)
+    finally:
+        await dispatcher.close()
+    findings = {agent.name: examined.findings[agent.name] for agent in agents}
+    comparison, unkept = None, None
+    try:
+        comparison = await ledger.record(started.run, findings, examined.seconds)
+        if learned:
+            remarks += await lessons.add(started.run, findings)
+        await started.journal(memory).end()
+    except AqeError as error:
+        # What was measured is still worth telling.
+        unkept = error
+    return Outcome(
+        started.run,
+        request.project,
+        request.path,
+        workspace.commit,
+        started.at,
+        environment,
+        findings,
+        comparison,
+        request.shown_url,
+        unkept,
+        tuple(left_out(agents)),
+        tuple(remarks),
+    )
 
 
 async def _lessons(
@@ -193,3 +213,10 @@ async def _lessons(
         return await lessons.past(names, await ledger.seconds()), []
     except LearningStateError as error:
         return {}, [f"nothing was decided by what was learned: {error}"]
+
+
+def check(request: Request) -> None:
+    """Raise InvalidArgumentError for an agent, a required metric or a rule that is unknown."""
+    agents_for(request.agents)
+    rules = parse_rules(request.settings.fail_on)
+    check_metrics([*request.settings.required, *(rule.metric for rule in rules)])

@@ -8,6 +8,7 @@ and branches that name the same memory and prefix.
 from __future__ import annotations
 
 import heapq
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -21,9 +22,10 @@ from lionagi_qe.agents.llm.conversation import (
     Conversations,
 )
 from lionagi_qe.agents.llm.recall import FleetRecall
-from lionagi_qe.agents.llm.tools import fleet_tools, memory_tools
+from lionagi_qe.agents.llm.tools import as_tool, fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.integrations.memory_choice import choose_memory
+from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions, request_for
 from lionagi_qe.persistence.codec import decode, encode
 from lionagi_qe.persistence.entry import check_ttl
 from lionagi_qe.persistence.keys import check_key
@@ -31,9 +33,11 @@ from lionagi_qe.persistence.keys import check_key
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from lionagi.protocols.action.tool import Tool
     from lionagi.protocols.memory import MemoryQuery
 
     from lionagi_qe.persistence import Entry, Memory
@@ -48,12 +52,35 @@ __all__ = [
     "FleetRecall",
     "fleet_tools",
     "memory_tools",
+    "qe_tools",
 ]
 
 DEFAULT_PREFIX = "aqe/lionagi/items"
 PARTITION = "lionagi"
 SCAN_PAGE = 500
 _CRITERIA = frozenset({"text", "tags", "filters", "limit"})
+
+
+def qe_tools(
+    path: Path, memory_url: str, *, python: Path | None = None, seconds: float = DEFAULT_SECONDS
+) -> list[Tool]:
+    """Return tools that run QE agents over a project, on a copy; they return what was measured.
+
+    qe_run_tests, qe_coverage_gaps, qe_hunt_flaky and qe_mutants. The figures are kept in the
+    memory, where fleet_tools find them, and come with their sources. Errors come back as values.
+
+    Args:
+        path: the project's directory, which is only read.
+        memory_url: where the figures are kept.
+        python: the project's own interpreter; None for a cached environment.
+        seconds: most time for all measurements together, from now on.
+
+    Raises:
+        ProjectError: the project's metadata are not valid.
+    """
+    request = request_for(path, memory_url, python=python)
+    until = time.monotonic() + seconds
+    return [as_tool(action) for action in qe_actions(request, until=until)]
 
 
 class FleetMemoryStore:

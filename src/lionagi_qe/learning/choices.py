@@ -45,6 +45,26 @@ class Made:
     heuristic: Sequence[str]
     scores: Scores | None
 
+    @classmethod
+    def all_of(cls, parts: Sequence[Made]) -> Made:
+        """Return what several workers chose as the choices of one run."""
+        pulls = [pull for part in parts for pull in part.pulls]
+
+        def mean(name: str) -> float:
+            sums = [len(part.pulls) * getattr(part.scores, name) for part in parts if part.scores]
+            return sum(sums) / sum(len(part.pulls) for part in parts if part.scores)
+
+        scores = None
+        if any(part.scores is not None for part in parts):
+            scores = Scores(mean("learned"), mean("heuristic"), mean("random"), mean("optimal"))
+        return cls(
+            parts[0].acting,
+            pulls,
+            [arm for part in parts for arm in part.learned],
+            [arm for part in parts for arm in part.heuristic],
+            scores,
+        )
+
     def as_details(self) -> dict[str, Any]:
         """Return it as JSON data."""
         scores = self.scores

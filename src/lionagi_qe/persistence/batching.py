@@ -95,8 +95,8 @@ class Call:
         self.blockers = 0
 
     @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+    def answered(self) -> bool:
+        """Whether there is an answer, or nobody waits for it any more."""
         return self.future is not None and self.future.done()
 
 
@@ -275,7 +275,8 @@ class Batcher:
         room = MAX_FLIGHT_BYTES
         while lane.queue and len(calls) < limit:
             call = lane.queue[0]
-            if call.abandoned:
+            if call.future is not None and call.future.done():
+                # Nobody waits for it any more.
                 lane.queue.popleft()
                 self._release(call)
                 continue
@@ -303,17 +304,14 @@ class Batcher:
     async def _fly(self, lane: Lane, calls: list[Call]) -> None:
         lane.crowded = len(calls) > 1 or bool(lane.queue)
         try:
-            results = await self._perform(lane, calls)
-            for call, result in zip(calls, results, strict=True):
-                _answer(call, result)
+            _answer_all(calls, await self._perform(lane, calls))
         except Exception as error:  # noqa: BLE001 - a backend's bug reaches every caller
-            for call in calls:
-                _answer(call, error)
+            _answer_all(calls, [error] * len(calls))
+        except BaseException:
+            # A flight cancelled from outside.
+            _answer_all(calls, [_late(call) for call in calls])
+            raise
         finally:
-            for call in calls:
-                # Only a flight cancelled from outside leaves callers without an answer.
-                if not call.abandoned:
-                    _answer(call, _late(call))
             self._land(lane, calls)
             self._forget_answered()
 
@@ -355,15 +353,16 @@ class Batcher:
         """Fail the callers whose time is up, queued or in the air; their flight goes on."""
         now = self._loop.time()
         for call in self._pending:
-            if call.deadline <= now and not call.abandoned:
-                _answer(call, _late(call))
+            if call.deadline <= now:
+                _answer_all([call], [_late(call)])
         self._forget_answered()
-        waiting = [call.deadline for call in self._pending if not call.abandoned]
+        waiting = [call.deadline for call in self._pending if not call.answered]
         self._watchdog = self._loop.call_at(min(waiting), self._expire) if waiting else None
 
     def _forget_answered(self) -> None:
-        while self._pending and self._pending[0].abandoned:
-            self._pending.popleft()
+        pending = self._pending
+        while pending and pending[0].answered:
+            pending.popleft()
 
 
 def _hold(state: _KeyState, call: Call) -> None:
@@ -375,15 +374,16 @@ def _hold(state: _KeyState, call: Call) -> None:
         state.readers += 1
 
 
-def _answer(call: Call, result: Any) -> None:  # noqa: ANN401
-    future = call.future
-    if future is None or future.done():
-        return
-    if isinstance(result, Exception):
-        # Each caller gets an exception of its own: tracebacks grow on the shared one.
-        future.set_exception(_copy(result))
-    else:
-        future.set_result(result)
+def _answer_all(calls: Sequence[Call], results: Sequence[Any]) -> None:
+    for call, result in zip(calls, results, strict=True):
+        future = call.future
+        if future is None or future.done():
+            continue
+        if isinstance(result, Exception):
+            # Each caller gets an exception of its own: tracebacks grow on the shared one.
+            future.set_exception(_copy(result))
+        else:
+            future.set_result(result)
 
 
 def _copy(error: Exception) -> Exception:

@@ -1,19 +1,28 @@
 """A pytest plugin that lets code touch nothing but a few directories while it is tried.
 
-AQE_GUARD names these, separated as in PATH. Functions are called with arguments that nobody chose,
-so one that deletes files, starts programs or opens connections must not get to do it: an audit hook
-refuses, and the file ``guard.txt`` in the first directory names what was refused. A hook is no wall
-against code that means harm (extension modules can pass it by); it stops honest code from doing
-damage.
+AQE_GUARD names these, separated as in PATH; AQE_GUARD_READS names further ones that may be read, as
+Python's own and the machine's may be. Functions are called with arguments that nobody chose, by
+tests that a language model may have written, so one that deletes files, starts programs, opens
+connections or reads the user's files must not get to do it: an audit hook refuses, and the file
+``guard.txt`` in the first directory names what was refused. A hook is no wall against code that
+means harm (extension modules can pass it by); it stops honest code from doing damage.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 ROOTS = [os.path.realpath(root) for root in os.environ["AQE_GUARD"].split(os.pathsep)]
+READABLE = [
+    *(os.path.realpath(each) for each in os.environ["AQE_GUARD_READS"].split(os.pathsep)),
+    *(os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)),
+    *("/dev", "/etc/localtime", "/etc/mime.types", "/lib", "/lib64", "/sys", "/usr"),
+]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ALWAYS = frozenset(
     {
@@ -58,6 +67,8 @@ _PATHS = frozenset(
         "sqlite3.connect",
     }
 )
+_READS = frozenset({"open", "os.listdir", "os.scandir"})
+_REAL: dict[str, str] = {}
 _refusing = False
 
 
@@ -67,11 +78,11 @@ class RefusedError(PermissionError):
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     global _refusing  # noqa: PLW0603 - a hook has no state of its own
-    if _refusing or not (event == "open" or event in _ALWAYS or event in _PATHS):
+    if _refusing or not (event in _READS or event in _ALWAYS or event in _PATHS):
         return
     _refusing = True
     try:
-        if event in _ALWAYS or not all(map(_inside, _touched(event, arguments))):
+        if event in _ALWAYS or not _allowed(event, arguments):
             with open(os.path.join(ROOTS[0], "guard.txt"), "a", encoding="utf-8") as file:  # noqa: PTH118, PTH123
                 file.write(f"{event}\n")
             raise RefusedError(event)
@@ -79,23 +90,53 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         _refusing = False
 
 
-def _touched(event: str, arguments: tuple[Any, ...]) -> list[Any]:
-    """Return the paths that an event writes to."""
-    if event != "open":
-        return [each for each in arguments[:2] if isinstance(each, (str, bytes, os.PathLike))]
-    path, mode, flags = arguments
-    writes = any(sign in mode for sign in "wax+") if mode else bool(flags & _WRITES)
-    return [path] if writes and not isinstance(path, int) else []
+def exempt(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is not refused: for the plugin that forks and ends its children."""
+
+    def call(*arguments: Any) -> Any:  # noqa: ANN401 - as the function has it
+        global _refusing  # noqa: PLW0603 - as above
+        _refusing = True
+        try:
+            return function(*arguments)
+        finally:
+            _refusing = False
+
+    return call
 
 
-def _inside(path: Any) -> bool:  # noqa: ANN401 - what paths may be
+def _allowed(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event not in _READS:
+        paths = [each for each in arguments[:2] if isinstance(each, (str, bytes, os.PathLike))]
+        return all(_inside(each, ROOTS) for each in paths)
+    path = arguments[0]
+    if path is None or isinstance(path, int):
+        # The working directory, or what was opened before.
+        return True
+    if event == "open" and _writes(*arguments[1:]):
+        return _inside(path, ROOTS)
+    own = "/proc/" + str(os.getpid())
+    return _inside(path, [*ROOTS, *READABLE, own]) or _inside(path, map(_real, sys.path))
+
+
+def _writes(mode: str | None, flags: int) -> bool:
+    return any(sign in mode for sign in "wax+") if mode else bool(flags & _WRITES)
+
+
+def _real(directory: str) -> str:
+    # Not functools' cache, which locks: a hook may be called anywhere.
+    if directory not in _REAL:
+        _REAL[directory] = os.path.realpath(directory)
+    return _REAL[directory]
+
+
+def _inside(path: Any, roots: Iterable[str]) -> bool:  # noqa: ANN401 - what paths may be
     try:
         real = os.path.realpath(os.fsdecode(path))
     except ValueError:
         # No path at all (a null byte in it), so nothing is touched.
         return True
     # The directory itself is opened where a temporary file has no name.
-    return real == os.devnull or any((real + os.sep).startswith(root + os.sep) for root in ROOTS)
+    return real == os.devnull or any((real + os.sep).startswith(root + os.sep) for root in roots)
 
 
 sys.addaudithook(_audit)

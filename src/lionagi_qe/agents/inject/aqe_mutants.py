@@ -34,12 +34,25 @@ if TYPE_CHECKING:
 
 # None of them is 0, with which a mutant may end the process itself.
 SURVIVED, KILLED, INVALID, UNREACHED = 97, 98, 99, 100
-_NAMES = {SURVIVED: "survived", KILLED: "killed", INVALID: "invalid", UNREACHED: "unreached"}
+_NAMES = {
+    SURVIVED: "survived",
+    KILLED: "killed",
+    INVALID: "invalid",
+    UNREACHED: "unreached",
+    -signal.SIGXCPU: "timed out",
+}
 _UNCHANGED = 2
 _POLL_SECONDS = 0.002
+# A busy machine makes a test wait, which is not the mutant's doing: its limit is of the processor's
+# time. What doesn't use any, because it waits for ever, is stopped after so many times that.
+_WAITING = 3.0
 # A mutant that fills the memory or the disk shall fail, not the machine.
 _MORE_MEMORY = 2 * 1024**3
 _LARGEST_FILE = 256 * 1024**2
+_fork, _killpg = os.fork, os.killpg
+if "AQE_GUARD" in os.environ:
+    # Before the tests are collected, which runs code of theirs. Only this module may still fork.
+    _fork, _killpg = (import_module("aqe_guard").exempt(each) for each in (os.fork, os.killpg))
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
@@ -65,7 +78,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             chosen = [tests[index] for index in mutant["tests"] if index in judges]
             started = time.monotonic()
             trial = partial(_try, mutant, chosen, functions)
-            outcome = _forked(trial, mutant["seconds"]) if chosen else "unjudged"
+            limit = mutant["seconds"]
+            outcome = _forked(trial, _WAITING * limit, limit) if chosen else "unjudged"
             _say(out, id=mutant["id"], outcome=outcome, seconds=time.monotonic() - started)
     return True
 
@@ -154,15 +168,18 @@ def _run_all(tests: Sequence[pytest.Item | None], path: str) -> int:
     return SURVIVED
 
 
-def _forked(work: Callable[[], int], seconds: float) -> str:
-    """Run ``work`` in a process of its own; return how it ended."""
+def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) -> str:
+    """Run ``work`` in a process of its own; return how it ended.
+
+    It may take ``seconds`` by the clock, and ``busy`` of the processor's time.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
+    child = _fork()
     if child == 0:
         code = KILLED
         try:
-            _confine()
+            _confine(busy)
             code = work()
         finally:
             # Whatever was raised, nothing of this process goes on above this line.
@@ -179,14 +196,16 @@ def _forked(work: Callable[[], int], seconds: float) -> str:
     return "timed out"
 
 
-def _confine() -> None:
+def _confine(busy: float | None) -> None:
     os.setsid()
+    if busy is not None:
+        # Whole seconds, of which the last one may be cut short.
+        limit = int(busy) + 1
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    if "AQE_GUARD" in os.environ:
-        # Here and not before: its hook stays for good, and refuses forks too.
-        import_module("aqe_guard")
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     with contextlib.suppress(OSError, ValueError):
         # Linux tells the size of the address space; elsewhere the time limit has to do.
@@ -199,4 +218,4 @@ def _confine() -> None:
 def _end_group(leader: int) -> None:
     # The group is empty when everyone in it has ended: that is what we want.
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+        _killpg(leader, signal.SIGKILL)

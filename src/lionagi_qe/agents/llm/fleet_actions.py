@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 RUNS: Final = "aqe/runs"
 TESTS: Final = "aqe/tests"
+FLAKY: Final = "aqe/flaky"
 GAPS: Final = "coverage-analyzer/gaps"
+SURVIVORS: Final = "mutation-tester/surviving_mutants"
 MOST: Final = 200
 _LATEST: Final = "latest"
 _FAILED: Final = frozenset({"failed", "error"})
@@ -47,13 +49,11 @@ class Metrics(OfProject):
 
 
 class Gaps(OfProject):
-    """Arguments of fleet_gaps."""
+    """Arguments of fleet_gaps and fleet_survivors."""
 
     run: str | None = Field(default=None, description="The run's id; the last run if left out.")
-    file: str | None = Field(default=None, description="Only gaps in this file.")
-    limit: int = Field(
-        default=20, ge=1, le=MOST, description="How many gaps at most, the worst first."
-    )
+    file: str | None = Field(default=None, description="Only in this file.")
+    limit: int = Field(default=20, ge=1, le=MOST, description="How many at most, the worst first.")
 
 
 class History(OfProject):
@@ -63,6 +63,12 @@ class History(OfProject):
     unsteady: bool = Field(
         default=False, description="Only tests that both passed and failed in the kept runs."
     )
+    limit: int = Field(default=20, ge=1, le=MOST, description="How many tests at most.")
+
+
+class Flaky(OfProject):
+    """Arguments of fleet_flaky_history."""
+
     limit: int = Field(default=20, ge=1, le=MOST, description="How many tests at most.")
 
 
@@ -95,6 +101,18 @@ def fleet_actions(memory: Memory) -> list[Action[Any]]:
             "Return how tests ended in the last runs.",
             History,
             results.history,
+        ),
+        Action(
+            "fleet_flaky_history",
+            "Return the tests that hunts named flaky, with what each hunt since found of them.",
+            Flaky,
+            results.flaky,
+        ),
+        Action(
+            "fleet_survivors",
+            "Return the small changes of the code that no test of a run noticed, as diffs.",
+            Gaps,
+            results.survivors,
         ),
     ]
 
@@ -145,24 +163,42 @@ class FleetResults:
 
     async def gaps(self, asked: Gaps) -> dict[str, Any]:
         """Return coverage gaps of a run, by the analyzer's own rank."""
+        return await self._listed(asked, GAPS, "gaps")
+
+    async def survivors(self, asked: Gaps) -> dict[str, Any]:
+        """Return the surviving mutants of a run, in the order in which they were tried."""
+        return await self._listed(asked, SURVIVORS, "survivors")
+
+    async def _listed(self, asked: Gaps, place: str, name: str) -> dict[str, Any]:
         run = await self._run(asked.project, asked.run)
         if run is None:
             return _no_run(asked.project, asked.run)
-        source = f"{_under(RUNS, asked.project)}{run}/{GAPS}"
+        source = f"{_under(RUNS, asked.project)}{run}/{place}"
         metric = await self._memory.retrieve(source)
         if metric is None or not metric["measured"]:
             reason = "not part of this run" if metric is None else metric["reason"]
             return {"run": run, "measured": False, "reason": reason, "source": source}
-        gaps = [gap for gap in metric["value"] if asked.file in {None, gap["file"]}]
+        found = [each for each in metric["value"] if asked.file in {None, each["file"]}]
         return {
             "run": run,
             "measured": True,
-            "gaps": gaps[: asked.limit],
-            "of": len(gaps),
+            name: found[: asked.limit],
+            "of": len(found),
             "commit": metric["commit"],
             "at": metric["at"],
             "source": source,
         }
+
+    async def flaky(self, asked: Flaky) -> dict[str, Any]:
+        """Return tests once named flaky; costs a scan of them."""
+        found: list[dict[str, Any]] = []
+        more = False
+        async for entry in self._memory.scan(_under(FLAKY, asked.project)):
+            if len(found) == asked.limit:
+                more = True
+                break
+            found.append({"source": entry.key, **entry.value})
+        return {"project": asked.project, "tests": found, "more": more}
 
     async def history(self, asked: History) -> dict[str, Any]:
         """Return tests' outcomes, the oldest kept run first; costs a scan of the project's tests.

@@ -33,8 +33,9 @@ def fleet_tools(
 ) -> list[Tool]:
     """Return tools that read what the fleet measured, each answer with its source.
 
-    fleet_projects, fleet_runs, fleet_metrics, fleet_gaps and fleet_test_history; with a ``queue``
-    also work_claim and work_report on its jobs, which are the model's for ``lease`` seconds.
+    fleet_projects, fleet_runs, fleet_metrics, fleet_gaps, fleet_survivors, fleet_test_history and
+    fleet_flaky_history; with a ``queue`` also work_claim and work_report on its jobs, which are the
+    model's for ``lease`` seconds.
     """
     actions = fleet_actions(memory)
     if queue is not None:

@@ -51,6 +51,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "survivors": outcome.detail("mutation-tester", "survivors"),
         "generated": outcome.detail("test-generator", "tests"),
         "not_generated": outcome.detail("test-generator", "rejected"),
+        "possible_bugs": outcome.detail("test-generator", "possible_bugs"),
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,

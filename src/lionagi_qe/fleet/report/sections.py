@@ -125,6 +125,7 @@ def generated(outcome: Outcome) -> Iterator[str]:
         return
     yield ""
     yield _figure(outcome, "generated", "generated_tests")
+    yield from _funnel(outcome)
     for test in outcome.detail("test-generator", "tests"):
         kills = f", notices {test['mutants_killed']} of {test['mutants_tried']} mutants"
         yield (
@@ -137,6 +138,43 @@ def generated(outcome: Outcome) -> Iterator[str]:
             f"  [dim]left out[/] {escape(each['file'])} {escape(each['function'])}: "
             f"{escape(each['why'])}"
         )
+
+
+def _funnel(outcome: Outcome) -> Iterator[str]:
+    """Yield how far the drafts came, the tests that fail, and what a model was asked for them."""
+    counts = [
+        (label, outcome.metric(name))
+        for label, name in (
+            ("proposed", "drafts_proposed"),
+            ("can be collected", "drafts_built"),
+            ("pass", "drafts_passed"),
+            ("useful", "generated_tests"),
+        )
+    ]
+    if all(metric is not None and metric.measured for _, metric in counts):
+        shown = ", ".join(f"{metric.value} {label}" for label, metric in counts if metric)
+        yield f"  {shown}"
+    requests = outcome.metric("model_requests")
+    if requests is not None and requests.measured:
+        words = [f"{requests.value} requests"]
+        for label, name in (("tokens asked", "prompt_tokens"), ("answered", "completion_tokens")):
+            words.append(_amount(outcome, label, f"model_{name}"))
+        words.append(_amount(outcome, "US dollars", "model_cost"))
+        yield f"  asked of {escape(requests.tool)}: {', '.join(words)}"
+    for each in outcome.detail("test-generator", "possible_bugs"):
+        yield (
+            f"  [red]possible bug[/] {escape(each['file'])} {escape(each['function'])}: a "
+            "generated test fails, and nobody has judged which of them is wrong; "
+            f"{escape(each['message'])}"
+        )
+        yield from (f"    [dim]{escape(line)}[/]" for line in each["source"].splitlines())
+
+
+def _amount(outcome: Outcome, label: str, name: str) -> str:
+    metric = outcome.metric(name)
+    if metric is None or not metric.measured:
+        return f"{label} {not_measured(metric)}"
+    return f"{_number(metric.value)} {label}"
 
 
 def _coloured(line: str) -> str:

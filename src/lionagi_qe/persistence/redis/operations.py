@@ -87,9 +87,10 @@ def _words(operation: Operation) -> tuple[Any, ...]:
 
 def result_of(operation: Operation, status: bytes, figure: bytes) -> Result:
     """Turn what the script answered into the operation's result or error."""
-    refusal = refusal_of(operation, status.decode(), figure.decode())
-    if refusal is not None:
-        return refusal
+    if status != b"ok":
+        refusal = refusal_of(operation, status.decode(), figure.decode())
+        if refusal is not None:
+            return refusal
     if isinstance(operation, Put):
         return int(figure)
     if isinstance(operation, Add):

@@ -1,0 +1,57 @@
+"""``aqe worker URL``: examine what runs on this or any other machine have to examine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+
+import click
+
+from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.options import MemoryChoice
+from lionagi_qe.cli.progress import lines
+from lionagi_qe.fleet import team
+from lionagi_qe.fleet.worker import Worker
+from lionagi_qe.persistence.keys import DEFAULT_FLEET
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's runs.")
+@click.option("--name", metavar="NAME", help="What others see; by default host and process.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+def worker(url: str | None, fleet: str, *, name: str | None, quiet: bool) -> int:
+    """Take tasks of all runs that keep their results in the memory at URL, until Ctrl-C.
+
+    Start as many as there are processors, on any machines. A run gives its agents' work to the
+    workers that it finds; it ships the project's files through the memory, and each worker
+    builds its own environment. Whoever can write to the memory can run code here: workers trust
+    it as they trust the projects.
+    """
+    choice = MemoryChoice.of(url, fleet)
+    own = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    return asyncio.run(_work(choice, own, quiet=quiet))
+
+
+async def _work(choice: MemoryChoice, name: str, *, quiet: bool) -> Exit:
+    code = Exit.PASSED
+    async with choice.open() as memory:
+        tell = lines(quiet=quiet)
+        found = Worker(memory, name, tell)
+
+        def stop(number: int) -> None:
+            nonlocal code
+            code = Exit.INTERRUPTED if number == signal.SIGINT else Exit.PASSED
+            found.stop()
+
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop, number)
+        click.echo(f"worker {name} of {team.name()} on {choice.shown}", err=True)
+        await found.work()
+    return code

@@ -1,0 +1,75 @@
+"""Large texts and files in the memory: cut into entries, named by their content, kept for a day."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import AqeError
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence import Memory
+
+PREFIX = "aqe/parcels"
+TTL_SECONDS = 24 * 3600.0
+# Well below the largest value that memories take, and small enough for one flight of any network.
+CHUNK_BYTES = 1024 * 1024
+
+
+class Parcels:
+    """Parcels of one memory; who has a parcel's name can fetch it.
+
+    Args:
+        memory: where they lie; both sides use the same fleet.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def put(self, content: bytes) -> str:
+        """Store a content under the name that is returned; what is there already is kept longer.
+
+        Costs a write for each MiB, or as many touches.
+        """
+        name = hashlib.sha256(content).hexdigest()
+        starts = range(0, max(len(content), 1), CHUNK_BYTES)
+        if await self._keep(name, len(starts)):
+            return name
+        for number, start in enumerate(starts):
+            chunk = base64.b64encode(content[start : start + CHUNK_BYTES]).decode()
+            await self._memory.store(_chunk(name, number), chunk, ttl=TTL_SECONDS)
+        # Last, so that a parcel that is known is whole.
+        await self._memory.store(_index(name), len(starts), ttl=TTL_SECONDS)
+        return name
+
+    async def get(self, name: str) -> bytes:
+        """Return a content.
+
+        Raises:
+            AqeError: it is not there (any more), or was changed.
+
+        """
+        count = await self._memory.retrieve(_index(name))
+        chunks = [await self._memory.retrieve(_chunk(name, number)) for number in range(count or 0)]
+        if not chunks or None in chunks:
+            raise AqeError(f"parcel {name}: is not in the memory; parcels are kept for a day")
+        content = b"".join(base64.b64decode(chunk) for chunk in chunks)
+        if hashlib.sha256(content).hexdigest() != name:
+            raise AqeError(f"parcel {name}: its content is not what its name says")
+        return content
+
+    async def _keep(self, name: str, chunks: int) -> bool:
+        """Keep a parcel for another day; return whether all of it is there."""
+        if not await self._memory.exists(_index(name)):
+            return False
+        keys = [*(_chunk(name, number) for number in range(chunks)), _index(name)]
+        return all([await self._memory.touch(key, TTL_SECONDS) for key in keys])
+
+
+def _index(name: str) -> str:
+    return f"{PREFIX}/{name}"
+
+
+def _chunk(name: str, number: int) -> str:
+    return f"{PREFIX}/{name}/{number:06d}"

@@ -1,0 +1,85 @@
+"""A project's tree on its way to workers: one archive, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import AqeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Times of change are no content; and zip files, which builds make, know none before 1980.
+_MOMENT = 24 * 3600 * 3660
+_EXECUTABLE, _PLAIN = 0o755, 0o644
+
+
+def digest_of(tree: Path) -> str:
+    """Return a hash of all names, contents, links and rights of execution; reads every file."""
+    digest = hashlib.sha256()
+    for path in _sorted(tree):
+        name = os.fsencode(path.relative_to(tree))
+        if path.is_symlink():
+            kind, content = b"link", os.fsencode(path.readlink())
+        elif path.is_dir():
+            kind, content = b"directory", b""
+        else:
+            kind = b"program" if os.access(path, os.X_OK) else b"file"
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        for part in (kind, name, content):
+            digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()
+
+
+def packed_tree(tree: Path) -> bytes:
+    """Return an archive of a tree."""
+    target = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in _sorted(tree):
+            info = archive.gettarinfo(path, path.relative_to(tree).as_posix())
+            info.uid = info.gid = 0
+            info.uname = info.gname = ""
+            info.mtime = _MOMENT
+            executable = info.isdir() or info.mode & 0o100
+            info.mode = _EXECUTABLE if executable else _PLAIN
+            # Two names of one file travel as two files.
+            info.type = tarfile.REGTYPE if info.islnk() else info.type
+            if info.isreg():
+                info.size = path.stat().st_size
+                with path.open("rb") as file:
+                    archive.addfile(info, file)
+            else:
+                archive.addfile(info)
+    return target.getvalue()
+
+
+def unpack_tree(content: bytes, target: Path) -> None:
+    """Lay out an archive in a directory that doesn't exist yet.
+
+    Raises:
+        AqeError: it is no archive, or would write elsewhere.
+
+    """
+    target.mkdir(parents=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            archive.extractall(target, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise AqeError(f"the project that was shipped can't be unpacked: {error}") from error
+
+
+def _sorted(tree: Path) -> Iterator[Path]:
+    for directory, directories, files in os.walk(tree):
+        directories.sort()
+        here = tree / os.path.relpath(directory, tree)
+        yield from (here / name for name in sorted([*files, *directories]))

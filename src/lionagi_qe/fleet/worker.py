@@ -1,0 +1,170 @@
+"""A worker: takes tasks of anybody's runs and examines, on its own copy, in its own environment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents import environment as environments
+from lionagi_qe.agents.base import DivisibleAgent, Step
+from lionagi_qe.agents.settings import read_pyproject
+from lionagi_qe.agents.workspace import Workspace
+from lionagi_qe.errors import BackendUnavailableError
+from lionagi_qe.fleet import shipment, team, wire
+from lionagi_qe.fleet.commander import Carried, failed, reason_of
+from lionagi_qe.fleet.journal import Journal
+from lionagi_qe.fleet.parcels import Parcels
+from lionagi_qe.fleet.roster import agent_of
+from lionagi_qe.fleet.task import Task
+from lionagi_qe.persistence.clock import ServerClock
+
+if TYPE_CHECKING:
+    from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
+    from lionagi_qe.agents.environment import Environment
+    from lionagi_qe.coordination import Job
+    from lionagi_qe.persistence import Memory
+
+# How often a worker looks whether what it works at is still wanted.
+_LOOK_SECONDS = 1.0
+# What a task in hand may take to end after the worker was told to stop; then others get it.
+_GRACE_SECONDS = 1.0
+
+
+class Worker:
+    """Does one task after the other until it is stopped; each is another one's if it dies.
+
+    Args:
+        memory: where the tasks are.
+        name: under which others see it; one segment of a key.
+        progress: told what goes on.
+    """
+
+    def __init__(self, memory: Memory, name: str, progress: Progress) -> None:
+        self._memory = memory
+        self._name = name
+        self._progress = progress
+        self._queue = team.queue_of(memory)
+        self._parcels = Parcels(memory)
+        self._clock = ServerClock(memory.bulk.clock)
+        self._copy: _Copy | None = None
+
+    async def work(self) -> None:
+        """Do tasks until ``stop`` is called; what is in hand then goes back to the queue."""
+        try:
+            async with team.presence_of(self._memory, self._name):
+                self._tell("waiting for tasks")
+                await self._queue.work(
+                    self._do, lease=team.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
+                )
+        finally:
+            self._drop()
+
+    def stop(self) -> None:
+        """Take no more tasks."""
+        self._tell("stopping")
+        self._queue.stop()
+
+    def _tell(self, text: str) -> None:
+        self._progress(Step(self._name, text))
+
+    async def _do(self, job: Job) -> dict[str, Any]:
+        task = Task.of_payload(job.payload)
+        journal = Journal(self._memory, task.project, task.run)
+        if await journal.has(task.name):
+            return {"worker": self._name, "had been done": True}
+        if not await journal.is_open():
+            return {"worker": self._name, "withdrawn": True}
+        self._tell(f"{task.project}: {task.name} begins (attempt {job.attempt})")
+        examining = asyncio.create_task(self._examine(task))
+        watching = asyncio.create_task(_until_shut(journal))
+        try:
+            await asyncio.wait({examining, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not examining.done():
+                self._tell(f"{task.project}: {task.name} is not wanted any more")
+                return {"worker": self._name, "withdrawn": True}
+            carried = await examining
+        finally:
+            await _end(examining, watching)
+        spent = (await self._clock.now() - task.began_ms) / 1000
+        await journal.keep(task.name, carried, spent)
+        self._tell(f"{task.project}: {task.name} ended after {carried.seconds:.1f} s")
+        return {"worker": self._name}
+
+    async def _examine(self, task: Task) -> Carried:
+        content = wire.unpacked((await self._parcels.get(task.content)).decode())
+        copy = await self._copy_of(task)
+        agent = agent_of(task.agent)
+        started = time.monotonic()
+        with copy.workspace.fork(task.name) as fork:
+            environment = copy.environment.within(fork)
+            examination = task.examination(
+                content, fork, environment, self._progress, await self._clock.now()
+            )
+            findings = await _findings(agent, examination)
+        return Carried(findings, time.monotonic() - started)
+
+    async def _copy_of(self, task: Task) -> _Copy:
+        """Return the project's files and its environment; those of the last task if the same."""
+        if self._copy is not None and self._copy.tree == task.tree:
+            return self._copy
+        self._drop()
+        content = await self._parcels.get(task.tree)
+
+        def fill(pristine: Path) -> None:
+            shipment.unpack_tree(content, pristine)
+
+        # The user's tree is elsewhere; its name stands for it in messages.
+        workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)
+        try:
+            environment = await environments.prepare(
+                workspace, read_pyproject(workspace.source), None, self._tell
+            )
+        except BaseException:
+            workspace.remove()
+            raise
+        self._copy = _Copy(task.tree, workspace, environment)
+        return self._copy
+
+    def _drop(self) -> None:
+        if self._copy is not None:
+            self._copy.workspace.remove()
+            self._copy = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A project as it was shipped, by the name of its parcel, and its tests' environment."""
+
+    tree: str
+    workspace: Workspace
+    environment: Environment
+
+
+async def _findings(agent: Agent, examination: Examination) -> Findings:
+    try:
+        if isinstance(agent, DivisibleAgent) and examination.share.of > 1:
+            return await agent.examine_share(examination)
+        return await agent.examine(examination)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
+        reason = reason_of(agent, examination, error)
+        return failed(agent, reason, examination.workspace.commit)
+
+
+async def _until_shut(journal: Journal) -> None:
+    """Return when the run is over, or was withdrawn; an outage is neither."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            if not await journal.is_open():
+                return
+        except BackendUnavailableError:
+            continue
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

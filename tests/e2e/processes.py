@@ -1,0 +1,78 @@
+"""Processes of ``aqe`` that run beside a test."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.conftest import AQE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+LONGEST_WAIT = 120
+
+
+class Process:
+    """An ``aqe``, and what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def said(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    def until(self, pattern: str) -> None:
+        """Wait until it says something."""
+        end = time.monotonic() + LONGEST_WAIT
+        while not re.search(pattern, self.said):
+            assert time.monotonic() < end, f"{pattern!r} was not said: {self.said}"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.02)
+                pytest.fail(f"it ended before it said {pattern!r}: {self.said}")
+
+    def ends(self) -> int:
+        return self.process.wait(LONGEST_WAIT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def starting(variables: Mapping[str, str], folder: Path) -> Iterator[Callable[..., Process]]:
+    """Give what starts ``aqe`` with arguments; what still runs in the end is ended."""
+    started: list[Process] = []
+
+    def call(*arguments: object) -> Process:
+        out, err = (folder / f"{len(started)}.{name}" for name in ("out", "err"))
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [str(AQE), *map(str, arguments)],
+                env=variables,
+                cwd=folder,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        started.append(Process(process, out, err))
+        return started[-1]
+
+    yield call
+    for each in started:
+        if each.process.poll() is None:
+            each.process.terminate()
+    for each in started:
+        each.ends()

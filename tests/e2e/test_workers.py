@@ -1,0 +1,245 @@
+"""Workers on one memory divide a run among themselves; whoever is killed, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.e2e.conftest import checksum
+from tests.e2e.processes import starting
+
+from lionagi_qe import open_memory
+from lionagi_qe.fleet import team
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+    from tests.e2e.processes import Process
+
+    Aqe = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+    Start = Callable[..., Process]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SHOP = """
+    def price(amount):
+        if amount > 100:
+            return amount - 10
+        return amount
+
+    def is_open(hour, day):
+        return hour >= 8 and day != 6
+
+    def countdown(number):
+        steps = 0
+        while number > 0:
+            number -= 1
+            steps += 1
+        return steps
+"""
+TESTS = """
+    import shop
+
+    def test_price():
+        assert shop.price(200) == 190
+        assert shop.price(50) == 50
+
+    def test_is_open():
+        assert shop.is_open(8, 1)
+        assert not shop.is_open(7, 1)
+        assert not shop.is_open(9, 6)
+
+    def test_countdown():
+        assert shop.countdown(3) == 3
+"""
+# So many mutants that loop for ever that there is time to interrupt.
+LONG = """
+    import shop
+
+    def test_long():
+        for number in range(200):
+            assert shop.countdown(number) == number
+"""
+AGENTS = "test-executor,coverage-analyzer,mutation-tester,quality-gate"
+# Notes when the tests run under coverage measurement, which is once a run.
+CONFTEST = """
+    def pytest_sessionstart(session):
+        from coverage import Coverage
+
+        if Coverage.current() is not None:
+            with open({notes!r}, "a") as file:
+                print("measured", file=file)
+"""
+FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
+
+
+@pytest.fixture
+def start(variables: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    with starting(variables, tmp_path) as call:
+        yield call
+
+
+@pytest.fixture
+def workers(start: Start, url: str) -> Callable[[int], list[Process]]:
+    def call(count: int) -> list[Process]:
+        found = [start("worker", url) for _ in range(count)]
+        for each in found:
+            each.until("waiting for tasks")
+        return found
+
+    return call
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres_url", marks=pytest.mark.postgres),
+        pytest.param("redis_url", marks=pytest.mark.redis),
+    ]
+)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'team.db'}"
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def name() -> str:
+    """A project's name that no other test has: servers are shared."""
+    return f"shop-{uuid.uuid4().hex[:12]}"
+
+
+def named(files: Mapping[str, str], name: str) -> dict[str, str]:
+    return {**files, "pyproject.toml": f'[tool.aqe]\nproject = "{name}"\n'}
+
+
+def mutants_in(document: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {
+        metric["name"]: metric["value"]
+        for metric in document["metrics"]
+        if metric["agent"] == "mutation-tester"
+    }
+    return figures | {"survivors": sorted(each["diff"] for each in document["survivors"])}
+
+
+def test_workers_find_what_one_process_finds_though_one_is_killed(
+    *,
+    aqe: Aqe,
+    start: Start,
+    workers: Callable[[int], list[Process]],
+    url: str,
+    project: Write,
+    name: str,
+) -> None:
+    root = project(named(FILES, name))
+    before = checksum(root)
+    alone = aqe("mutate", root, "--json")
+    victim, *_ = found = workers(3)
+    run = start("mutate", root, "--memory", url, "--json")
+
+    victim.until(r"mutation-tester\.\dof3 begins(.|\n)*trying mutants")
+    victim.kill()
+
+    assert run.ends() == 0, run.said
+    assert mutants_in(json.loads(run.out)) == mutants_in(alone.document)
+    assert checksum(root) == before
+    redone = [each for each in found[1:] if "(attempt 2)" in each.said]
+    assert redone, "nobody took over what the killed worker had"
+
+
+async def test_an_interrupt_withdraws_the_work_and_a_resumed_run_goes_on_here(
+    start: Start, workers: Callable[[int], list[Process]], url: str, project: Write, name: str
+) -> None:
+    root = project(named(FILES | {"test_long.py": LONG}, name))
+    (worker,) = workers(1)
+    run = start("mutate", root, "--memory", url, "--json")
+    worker.until("trying mutants")
+
+    run.process.send_signal(signal.SIGINT)
+
+    assert run.ends() == 130, run.said
+    assert run.said.splitlines()[-1] == "aqe: interrupted"
+    worker.until("mutation-tester is not wanted any more")
+    async with open_memory(url) as memory:
+        counts = await team.queue_of(memory).stats()
+        assert (counts.ready, counts.delayed, counts.dead) == (0, 0, 0)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.ends() == 0
+    (root / "test_long.py").unlink()
+    assert start("run", root, "--memory", url, "--resume").ends() == 2
+    project({"test_long.py": LONG})
+    resumed = start("run", root, "--memory", url, "--resume", "--json")
+    resumed.until("trying mutants")
+    assert "running tests" not in resumed.said
+
+
+def test_without_the_last_worker_the_run_goes_on_here(
+    start: Start, workers: Callable[[int], list[Process]], url: str, project: Write, name: str
+) -> None:
+    root = project(named(FILES, name))
+    (worker,) = workers(1)
+    run = start("mutate", root, "--memory", url, "--json")
+    worker.until("trying mutants")
+
+    worker.kill()
+
+    assert run.ends() == 0, run.said
+    assert "the last worker has left: going on here" in run.said
+    assert mutants_in(json.loads(run.out))["mutants_tried"] > 5
+
+
+def test_a_killed_run_is_resumed_and_no_finished_task_runs_again(
+    aqe: Aqe, start: Start, project: Write, tmp_path: Path, name: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    notes = tmp_path / "measured"
+    root = project(named(FILES, name) | {"conftest.py": CONFTEST.format(notes=str(notes))})
+    whole = aqe("run", root, "--agents", AGENTS, "--json").document
+    notes.unlink()
+    run = start("run", root, "--agents", AGENTS, "--memory", url, "--json")
+    run.until("trying mutants")
+
+    run.kill()
+    resumed = aqe("run", root, "--memory", url, "--resume", "--json")
+
+    assert notes.read_text() == "measured\n", "the tests were measured again"
+    assert "running tests" not in resumed.err
+    assert "reading coverage" not in resumed.err
+    assert untimed(resumed.document) == untimed(whole)
+    assert aqe("run", root, "--memory", url, "--resume").exit_code == 2
+
+
+def test_a_run_that_somebody_is_at_work_on_is_not_resumed(
+    aqe: Aqe, start: Start, project: Write, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    root = project({"test_long.py": "import time\n\ndef test_long(): time.sleep(600)\n"})
+    run = start("run", root, "--memory", url)
+    run.until("running tests")
+
+    answer = aqe("run", root, "--memory", url, "--resume")
+
+    assert answer.exit_code == 2
+    assert "is at work on the run" in answer.err
+    assert "--budget can't go with --resume" in aqe("run", root, "--resume", "--budget", "9s").err
+
+
+def untimed(document: Mapping[str, Any]) -> Any:
+    """Leave out what differs between any two runs: when, how long, which id and memory."""
+    if isinstance(document, list):
+        return [untimed(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    if document.get("name") == "test_seconds":
+        return None
+    return {
+        key: untimed(value)
+        for key, value in document.items()
+        if key not in {"at", "seconds", "run", "memory"}
+    }
