@@ -45,6 +45,7 @@ def test_a_test_that_computes_may_be_tried(source: str) -> None:
         (TEST + "    object.__subclasses__()\n", "uses __subclasses__"),
         (TEST + "    getattr(cart, '__builtins__')\n", "names __builtins__"),
         (TEST + "    cart.sys.modules['aqe_guard']\n", "belongs to aqe"),
+        (TEST + "    cart.os.environ['AQE_GUARD']\n", "belongs to aqe"),
         (TEST + "#" * LONGEST, "more than"),
     ],
 )

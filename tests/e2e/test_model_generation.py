@@ -97,6 +97,12 @@ def test_only_what_the_trial_proves_is_kept(generate: Callable[..., Told], tmp_p
         "from pathlib import Path\n\ndef test_d():\n"
         f"    assert Path({str(victim)!r}).read_text() == 'secret'\n"
     )
+    # Well-behaved until mutants are tried, which collects it once more.
+    sly = (
+        "import shop\n\nif 'AQE' + '_MUTANTS' in shop.os.environ:\n"
+        f"    shop.os.remove({str(victim)!r})\n\n"
+        "def test_sly():\n    assert not shop.is_bulk(3)\n"
+    )
     failing = "import shop\n\ndef test_larger():\n    assert shop.larger(3) == 4\n"
     killing = "import shop\n\ndef test_edge():\n    assert not shop.is_bulk(3)\n"
 
@@ -109,7 +115,7 @@ def test_only_what_the_trial_proves_is_kept(generate: Callable[..., Told], tmp_p
         if "tests for larger" in asked:
             return proposing(failing)
         if "tests for is_bulk" in asked:
-            return proposing(killing, reading)
+            return proposing(sly, killing, reading)
         return Answer("All tests pass and coverage is 100 %: see test_everything.")
 
     with ChatServer(script) as server:
@@ -136,8 +142,8 @@ def test_only_what_the_trial_proves_is_kept(generate: Callable[..., Told], tmp_p
     assert "100 %" not in answer.out
     assert "test_everything" not in answer.out
 
-    assert answer.value("drafts_proposed") == 8
-    assert answer.value("drafts_passed") == 3
+    assert answer.value("drafts_proposed") == 9
+    assert answer.value("drafts_passed") == 4
     assert answer.value("generated_tests") == 2
     assert answer.value("possible_bugs") == 1
     assert answer.value("model_requests") == len(server.requests)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+import xmlschema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.e2e.conftest import Answer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     Write = Callable[[dict[str, str]], Path]
 
 pytestmark = pytest.mark.e2e
+
+JUNIT_SCHEMA = Path(__file__).with_name("junit-10.xsd")
 
 EVERY_OUTCOME = {
     "shop.py": """
@@ -143,6 +146,7 @@ def test_coverage_is_told_by_file_and_function(examine: Examine, project: Write)
 def test_junit_has_a_case_a_test(examine: Examine, project: Write, tmp_path: Path) -> None:
     examine(project(EVERY_OUTCOME), "--junit", tmp_path / "junit.xml")
 
+    xmlschema.XMLSchema(str(JUNIT_SCHEMA)).validate(str(tmp_path / "junit.xml"))
     suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
@@ -150,6 +154,57 @@ def test_junit_has_a_case_a_test(examine: Examine, project: Write, tmp_path: Pat
     failure = suite.find("testcase[@name='test_fails']/failure")
     assert failure is not None
     assert "wrong price" in (failure.text or "")
+
+
+def test_junit_is_valid_whatever_happened(examine: Examine, project: Write, tmp_path: Path) -> None:
+    files = {
+        "test_bad.py": "def test_bad(:\n",
+        "test_crash.py": """
+            import os, pytest
+
+            @pytest.mark.parametrize("text", ["\\x00 \\x1b[31m", "<&\\ud800>"], ids=ascii)
+            def test_strange(text):
+                assert not text, text
+
+            def test_crash():
+                os._exit(3)
+
+            def test_after():
+                pass
+        """,
+    }
+    examine(project(files), "--report", f"junit={tmp_path / 'junit.xml'}")
+
+    xmlschema.XMLSchema(str(JUNIT_SCHEMA)).validate(str(tmp_path / "junit.xml"))
+    root = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own
+    assert {case.get("name"): [each.tag for each in case] for case in root.iter("testcase")} == {
+        "test_strange['\\\\x00 \\\\x1b[31m']": ["failure"],
+        "test_strange['<&\\\\ud800>']": ["failure"],
+        "test_crash": ["error"],
+        "test_after": ["skipped"],
+        "test_bad.py": ["error"],
+    }
+
+
+def test_annotations_name_what_is_wrong_at_its_place(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    files = {
+        "shop.py": "import hashlib\n\ndef name(text):\n    return hashlib.md5(text)\n",
+        "test_a.py": "import shop\n\ndef test_a():\n    assert 1 == 2, '50 %: no'\n",
+    }
+    out = tmp_path / "annotations.txt"
+    agents = "test-executor,static-analyzer,quality-gate"
+    examine(project(files), "--agents", agents, "--report", f"github={out}")
+
+    failed, danger, *gate = out.read_text().splitlines()
+    assert failed.startswith("::error file=test_a.py,title=test_a.py%3A%3Atest_a::")
+    assert "50 %25: no" in failed
+    assert "%0A" in failed
+    assert danger.startswith("::error file=shop.py,line=4,title=bandit B324::")
+    assert gate == [
+        "::error title=quality gate%3A failed::all tests pass: 1 did not: test_a.py::test_a"
+    ]
 
 
 def test_the_console_shows_figures_with_their_tools(

@@ -106,6 +106,9 @@ def test_past_runs_are_judged_and_shown(aqe: Aqe, examine: Aqe, project: Write) 
     assert json.loads(failed.out)["gate"]["value"] == "failed"
     shown = aqe("history", root, "line_coverage")
     assert shown.out.splitlines()[0].startswith("line_coverage  █▁  75 %  [coverage.py ")
+    png = root.parent / "history.png"
+    assert aqe("history", root, "--png", png).exit_code == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
     document = json.loads(aqe("history", root, "--json").out)
     assert [point["value"] for point in document["metrics"]["line_coverage"]] == [100.0, 75.0]
 

@@ -131,6 +131,11 @@ class Agent(ABC):
             tuple(source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()),
         )
 
+    def stays_home(self, examination: Examination) -> bool:
+        """Whether this examination can't be another worker's; see ``at_home``."""
+        del examination
+        return self.at_home
+
     @abstractmethod
     async def examine(self, examination: Examination) -> Findings:
         """Measure; state each of ``metrics``, with a reason for what could not be measured."""

@@ -152,19 +152,17 @@ def _nothing_ran(examination: Examination) -> str:
 async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]:
     """Return coverage.py's JSON report, or None and what it said instead."""
     workspace, environment = examination.workspace, examination.environment
-    rcfile = f"--rcfile={workspace.artifacts / 'coveragerc'}"
     target = workspace.artifacts / "coverage.json"
-    for arguments in (["combine", rcfile], ["json", rcfile, "-i", "-o", str(target)]):
-        completed = await process.run(
-            environment.command("coverage", *arguments),
-            cwd=workspace.source,
-            env=environment.variables(workspace),
-            log=workspace.artifacts / "coverage.log",
-            timeout=examination.seconds(_TIMEOUT),
-        )
-        if completed.exit_code != 0:
-            said = workspace.shown(completed.output).strip().splitlines()
-            return None, f"coverage {arguments[0]} {completed.how}: {said[-1] if said else ''}"
+    completed = await process.run(
+        environment.command("aqe_coverage", str(workspace.artifacts / "coveragerc"), str(target)),
+        cwd=workspace.source,
+        env=environment.variables(workspace),
+        log=workspace.artifacts / "coverage.log",
+        timeout=examination.seconds(_TIMEOUT),
+    )
+    if completed.exit_code != 0:
+        said = workspace.shown(completed.output).strip().splitlines()
+        return None, f"coverage combine and json {completed.how}: {said[-1] if said else ''}"
     return json.loads(target.read_text(encoding="utf-8")), ""
 
 

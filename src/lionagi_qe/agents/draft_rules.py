@@ -130,7 +130,7 @@ def _forbidden(tree: ast.AST, modules: Collection[str]) -> Iterator[str]:
             # As an argument of getattr or import_module, say.
             if node.value.startswith("__") and node.value in _ATTRIBUTES | _NAMES:
                 yield f"it names {node.value}"
-            elif "aqe_" in node.value:
+            elif "aqe_" in node.value.lower():
                 yield "it names what belongs to aqe"
 
 

@@ -133,18 +133,16 @@ def _is_property(draft: Draft) -> bool:
 async def _covered(examination: Examination, target: Target) -> frozenset[int]:
     """Return the lines of the target's file that the measured pass ran."""
     workspace, environment = examination.workspace, examination.environment
-    rcfile = f"--rcfile={workspace.artifacts / 'coveragerc'}"
     out = workspace.artifacts / "generated.json"
-    for arguments in (["combine", rcfile], ["json", rcfile, "-i", "-o", str(out)]):
-        completed = await process.run(
-            environment.command("coverage", *arguments),
-            cwd=workspace.source,
-            env=environment.variables(workspace),
-            log=workspace.artifacts / "coverage.log",
-            timeout=_SESSION_SECONDS,
-        )
-        if completed.exit_code != 0:
-            return frozenset()
+    completed = await process.run(
+        environment.command("aqe_coverage", str(workspace.artifacts / "coveragerc"), str(out)),
+        cwd=workspace.source,
+        env=environment.variables(workspace),
+        log=workspace.artifacts / "coverage.log",
+        timeout=_SESSION_SECONDS,
+    )
+    if completed.exit_code != 0:
+        return frozenset()
     report = json.loads(out.read_text(encoding="utf-8"))
     return frozenset(report["files"].get(target.file, {}).get("executed_lines", []))
 

@@ -60,6 +60,10 @@ class TestGenerator(Agent):
         "model_cost": "USD",
     }
 
+    def stays_home(self, examination: Examination) -> bool:
+        """Whether a model is asked, whose key is in this environment and no other worker's."""
+        return examination.settings.model is not None
+
     async def examine(self, examination: Examination) -> Findings:
         """Try one function after the other, those with the most missed lines first."""
         until = time.monotonic() + examination.left(_DEFAULT_SECONDS)

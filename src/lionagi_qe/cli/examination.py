@@ -9,7 +9,7 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from platformdirs import user_state_path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.fleet.run import Outcome, Request
 
+_T = TypeVar("_T")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -150,7 +151,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
 def carry_out(request: Request, *, quiet: bool) -> Outcome:
     """Run the fleet, with progress on stderr."""
     with showing(quiet=quiet) as progress:
-        return asyncio.run(_until_told(fleet.run(request, progress)))
+        return asyncio.run(until_told(fleet.run(request, progress)))
 
 
 def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
@@ -209,9 +210,9 @@ def _interpreter(python: Path) -> Path:
     return Path(os.path.abspath(python))  # noqa: PTH100
 
 
-async def _until_told(examination: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Run it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
-    task = asyncio.create_task(examination)
+async def until_told(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
+    task = asyncio.create_task(work)
     with contextlib.suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task

@@ -22,6 +22,7 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.fleet.report.annotations import as_annotations
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
+    "github": lambda outcome, _: as_annotations(outcome).encode(errors="backslashreplace"),
     "json": lambda outcome, code: as_json(outcome, code).encode() + b"\n",
     "junit": lambda outcome, _: as_junit(outcome),
     "md": lambda outcome, _: as_markdown(outcome).encode(),
@@ -85,7 +87,8 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "reports",
     multiple=True,
     metavar="FORM=FILE",
-    help="Write a report: junit=F, sarif=F, json=F or md=F; several separated by commas.",
+    help="Write a report: junit=F, sarif=F, json=F, md=F, or github=F (annotations for GitHub "
+    "Actions, once printed); several separated by commas.",
 )
 @click.option(
     "--junit", type=click.Path(path_type=Path), metavar="FILE", help="The same as --report junit=."

@@ -63,7 +63,7 @@ class Dispatcher:
         """Return what comes of an examination; what an earlier process finished isn't repeated."""
         if not self._alone:
             try:
-                kept, parts, workers = await self._look(agent)
+                kept, parts, workers = await self._look(agent, examination)
             except BackendUnavailableError:
                 # The run goes on; its end will tell that nothing could be kept.
                 self._alone = True
@@ -78,10 +78,12 @@ class Dispatcher:
         await self._keep(agent.name, carried)
         return carried
 
-    async def _look(self, agent: Agent) -> tuple[Carried | None, int, int]:
+    async def _look(
+        self, agent: Agent, examination: Examination
+    ) -> tuple[Carried | None, int, int]:
         """Return what is known of an examination, its number of parts, and of workers for it."""
         kept = await self._journal.kept(agent.name)
-        if kept is not None or self._at_home or agent.at_home or agent.instant:
+        if kept is not None or self._at_home or agent.stays_home(examination) or agent.instant:
             return kept, 1, 0
         workers = len(await team.workers_of(self._memory))
         parts = await self._journal.parts(agent.name)

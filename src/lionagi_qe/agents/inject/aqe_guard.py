@@ -21,6 +21,8 @@ ROOTS = [os.path.realpath(root) for root in os.environ["AQE_GUARD"].split(os.pat
 READABLE = [
     *(os.path.realpath(each) for each in os.environ["AQE_GUARD_READS"].split(os.pathsep)),
     *(os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)),
+    # As it is now: what is tried could add to it.
+    *(os.path.realpath(each) for each in sys.path),
     *("/dev", "/etc/localtime", "/etc/mime.types", "/lib", "/lib64", "/sys", "/usr"),
 ]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -68,7 +70,6 @@ _PATHS = frozenset(
     }
 )
 _READS = frozenset({"open", "os.listdir", "os.scandir"})
-_REAL: dict[str, str] = {}
 _refusing = False
 
 
@@ -115,18 +116,11 @@ def _allowed(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "open" and _writes(*arguments[1:]):
         return _inside(path, ROOTS)
     own = "/proc/" + str(os.getpid())
-    return _inside(path, [*ROOTS, *READABLE, own]) or _inside(path, map(_real, sys.path))
+    return _inside(path, [*ROOTS, *READABLE, own])
 
 
 def _writes(mode: str | None, flags: int) -> bool:
     return any(sign in mode for sign in "wax+") if mode else bool(flags & _WRITES)
-
-
-def _real(directory: str) -> str:
-    # Not functools' cache, which locks: a hook may be called anywhere.
-    if directory not in _REAL:
-        _REAL[directory] = os.path.realpath(directory)
-    return _REAL[directory]
 
 
 def _inside(path: Any, roots: Iterable[str]) -> bool:  # noqa: ANN401 - what paths may be
