@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
-    "github": lambda outcome, _: as_annotations(outcome).encode(errors="backslashreplace"),
     "json": lambda outcome, code: as_json(outcome, code).encode() + b"\n",
     "junit": lambda outcome, _: as_junit(outcome),
     "md": lambda outcome, _: as_markdown(outcome).encode(),
     "sarif": lambda outcome, _: as_sarif(outcome).encode() + b"\n",
+    "github": lambda outcome, _: as_annotations(outcome).encode(errors="backslashreplace"),
 }
 
 
@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 - a command's options
 
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
-    pass-env, max-complexity, baseline, quarantine, project, order, learn.
+    pass-env, max-memory, max-complexity, baseline, quarantine, project, order, learn.
     """
     if model is not None:
         check_model(model)
