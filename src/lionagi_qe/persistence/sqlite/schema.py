@@ -80,13 +80,12 @@ def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) 
 
 def check_owner(connection: apsw.Connection, path: str) -> None:
     """Refuse a database that another program made."""
-    if connection.pragma("application_id") == APPLICATION_ID:
-        return
+    # Before the id: who sets both meanwhile, in one transaction, is not taken for a stranger.
     tables = connection.execute(
         "SELECT count(*) FROM sqlite_schema WHERE name NOT IN ('schema_migrations') "
         "AND name NOT LIKE 'sqlite_%'"
     ).get
-    if tables:
+    if tables and connection.pragma("application_id") != APPLICATION_ID:
         msg = f"{path}: is another program's SQLite database; choose a file of its own"
         raise ConfigurationError(msg)
 
