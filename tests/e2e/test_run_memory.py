@@ -44,6 +44,19 @@ SECOND = """
 """
 
 
+def test_fleets_on_one_memory_do_not_see_each_others_runs(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    root = project({"test_shop.py": "def test_kept(): pass\n"})
+    memory = ("--memory", f"sqlite:///{tmp_path / 'shared.db'}")
+    first = examine(root, *memory, "--fleet", "team-a")
+    other = examine(root, *memory, "--fleet", "team-b")
+    again = examine(root, *memory, "--fleet", "team-a")
+
+    assert other.document["comparison"] is None
+    assert again.document["comparison"]["previous"] == first.document["run"]
+
+
 def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> None:
     first = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}))
     second = examine(project({"shop.py": SHOP, "test_shop.py": SECOND}))

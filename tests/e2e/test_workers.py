@@ -228,6 +228,7 @@ def test_a_run_that_somebody_is_at_work_on_is_not_resumed(
     assert answer.exit_code == 2
     assert "is at work on the run" in answer.err
     assert "--budget can't go with --resume" in aqe("run", root, "--resume", "--budget", "9s").err
+    assert "--model can't go with --resume" in aqe("run", root, "--resume", "--model", "a/b").err
 
 
 def untimed(document: Mapping[str, Any]) -> Any:

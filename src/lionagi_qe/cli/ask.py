@@ -72,7 +72,7 @@ async def _answer(
 ) -> Answered:
     from lionagi_qe.integrations.ask import answer
 
-    async with open_memory(request.memory_url) as memory:
+    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
         return await answer(question, model, request, memory, seconds=budget, progress=progress)
 
 

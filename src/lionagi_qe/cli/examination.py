@@ -22,6 +22,7 @@ from lionagi_qe.fleet import run as fleet
 from lionagi_qe.fleet.report import console as console_report
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.persistence.connect import URL_VARIABLE, redact
+from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome, Request
 
 _T = TypeVar("_T")
+# Where a command's context keeps --fleet.
+_FLEET = f"{__name__}.fleet"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -68,14 +71,26 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --memory."""
+    """Add --memory, and --fleet, which request_of finds by itself."""
+
+    def note(context: click.Context, _: click.Parameter, fleet: str) -> None:
+        context.meta[_FLEET] = fleet
+
+    with_fleet = click.option(
+        "--fleet",
+        default=DEFAULT_FLEET,
+        show_default=True,
+        expose_value=False,
+        callback=note,
+        help="Whose part of that memory.",
+    )(command)
     return click.option(
         "--memory",
         "memory_url",
         metavar="URL",
         help="Where results are kept; by default a file in your state directory, "
         f"or ${URL_VARIABLE}.",
-    )(command)
+    )(with_fleet)
 
 
 def budget_option(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -145,6 +160,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         budget,
         base,
         resume,
+        click.get_current_context().meta.get(_FLEET, DEFAULT_FLEET),
     )
 
 

@@ -68,7 +68,7 @@ def gate(
 
 
 async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, Findings]]:
-    async with open_memory(request.memory_url) as memory:
+    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
         chosen = run or await latest_run(memory, request.project)
         if chosen is None:
             raise click.UsageError(

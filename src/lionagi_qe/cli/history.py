@@ -79,7 +79,7 @@ def history(  # noqa: PLR0913 - a command's options
 
 
 async def _runs(request: Request) -> list[PastRun]:
-    async with open_memory(request.memory_url) as memory:
+    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
         return await runs_of(memory, request.project)
 
 

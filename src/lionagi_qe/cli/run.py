@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lionagi_qe.agents.baseline import as_baseline
 from lionagi_qe.agents.finding import of_details
@@ -128,13 +129,15 @@ def run(  # noqa: PLR0913 - a command's options
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
     pass-env, max-memory, max-complexity, baseline, quarantine, project, order, learn.
     """
-    if model is not None:
-        check_model(model)
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
     if resume:
         decided = {"python": python, "budget": budget, "base": base, "agents": agents} | given
+        if click.get_current_context().get_parameter_source("label") is ParameterSource.COMMANDLINE:
+            decided["model"] = model
         _check_resumable(decided)
+    if model is not None:
+        check_model(model)
     request = request_of(
         path,
         agents=_agents(agents, budget),

@@ -22,6 +22,7 @@ from lionagi_qe.fleet.roster import agents_for, check_metrics, left_out
 from lionagi_qe.fleet.start import start
 from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory
+from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +106,7 @@ class Request:
         budget: most seconds in all; None for no limit.
         base: a commit to compare with.
         resume: go on with the project's last run that did not end, as it was asked for.
+        fleet: whose part of the memory the results are kept in.
     """
 
     path: Path
@@ -118,6 +120,7 @@ class Request:
     budget: float | None = None
     base: str | None = None
     resume: bool = False
+    fleet: str = DEFAULT_FLEET
 
 
 async def run(request: Request, progress: Progress) -> Outcome:
@@ -133,7 +136,7 @@ async def run(request: Request, progress: Progress) -> Outcome:
     began = time.monotonic()
     check(request)
     # The memory first: without it nothing that follows would be kept.
-    async with open_memory(request.memory_url) as memory:
+    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
             started = await start(memory, request, workspace, began)
