@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
-# Most tests wait for servers rather than for the processor. Benchmarks run alone.
+# Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
+# how long whole runs take are left to make bench.
 WORKERS ?= 3
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
@@ -42,7 +43,7 @@ demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not benchmark"
-	$(BIN)/python -m pytest -q -m benchmark
+	$(BIN)/python -m pytest -q -m benchmark --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

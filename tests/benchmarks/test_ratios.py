@@ -44,7 +44,7 @@ async def test_no_path_is_slower_than_its_floor(
         ("write", "store-1"),
         ("write", "store-64"),
         ("read_payloads", "retrieve-64"),
-        ("page", "search-50"),
+        ("page_payloads", "search-50"),
     ],
 )
 async def test_a_path_that_became_slower_is_found(
