@@ -15,7 +15,8 @@ from lionagi_qe.errors import (
     InvalidValueError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.batching import Batcher, Call, Lane
+from lionagi_qe.persistence.batching import Batcher
+from lionagi_qe.persistence.flight import Call, Lane
 from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 

@@ -3,15 +3,14 @@
 A *flight* is one request to the backend that carries many calls. A caller that is alone is sent at
 once (a read in the caller's own task, a change in one that its cancellation can't cut short);
 callers that come while others are under way gather and fly together. Calls on one key keep their
-order: a read waits for the writes before it, a write for the reads and flights before it, and
-writes of one key share a flight in order.
+order: see ``flight.KeyOrder``; writes of one key share a flight in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass, field
+import math
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import (
@@ -20,11 +19,12 @@ from lionagi_qe.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.flight import Call, KeyOrder, Lane
 from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
 MAX_FLIGHT_CALLS = 512
 MAX_FLIGHT_BYTES = 4 * 1024 * 1024
@@ -32,89 +32,8 @@ MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 MIN_SHARED_FLIGHT = 16
 MAX_ADMITTED_CALLS = 4096
 
-
-class _KeyState:
-    """Who holds one key: calls that are queued or in the air, and those parked behind them."""
-
-    __slots__ = ("flying", "parked", "readers", "writers")
-
-    def __init__(self) -> None:
-        self.readers = 0
-        self.writers = 0
-        self.flying = False
-        self.parked: deque[Call] | None = None
-
-    def refuses(self, call: Call) -> bool:
-        """Whether the call must wait in line, were nobody in line before it."""
-        if not call.lane.mutates:
-            return self.writers > 0
-        # Queued writes of one key share a flight, but a batch flies by itself: it would hold the
-        # key against those that were queued before it.
-        return bool(self.readers or self.flying or (call.alone and self.writers))
-
-
-class Call:
-    """One caller's request: an item for the lane, the keys it touches, and the answer's future.
-
-    ``admitted``: it holds a place in the batcher's room until it has landed.
-    """
-
-    __slots__ = (
-        "admitted",
-        "airborne",
-        "alone",
-        "blockers",
-        "deadline",
-        "future",
-        "item",
-        "keys",
-        "lane",
-        "size",
-    )
-
-    def __init__(  # noqa: PLR0913 - a plain record
-        self,
-        lane: Lane,
-        item: Any,  # noqa: ANN401 - each lane has its own kind of item
-        keys: Sequence[str],
-        deadline: float,
-        size: int,
-        *,
-        alone: bool,
-        admitted: bool,
-    ) -> None:
-        self.lane = lane
-        self.item = item
-        self.keys = keys
-        self.deadline = deadline
-        self.size = size
-        self.alone = alone
-        self.admitted = admitted
-        self.future: asyncio.Future[Any] | None = None
-        self.airborne = False
-        self.blockers = 0
-
-    @property
-    def answered(self) -> bool:
-        """Whether there is an answer, or nobody waits for it any more."""
-        return self.future is not None and self.future.done()
-
-
-@dataclass(eq=False)
-class Lane:
-    """A kind of flight, with its own queue and its own number of flights at once.
-
-    ``perform`` takes the calls of one flight and returns a result, or the caller's own AqeError,
-    for each.
-    """
-
-    perform: Callable[[list[Call]], Awaitable[Sequence[Any]]]
-    mutates: bool
-    max_flights: int
-    queue: deque[Call] = field(default_factory=deque[Call])
-    flights: int = 0
-    crowded: bool = False
-    flush_due: bool = False
+_deadline = attrgetter("deadline")
+_admitted = attrgetter("admitted")
 
 
 class Batcher:
@@ -128,12 +47,11 @@ class Batcher:
     def __init__(self, *, max_admitted: int = MAX_ADMITTED_CALLS) -> None:
         self._loop = asyncio.get_running_loop()
         self.room = Room(max_admitted)
-        self._keys: dict[str, _KeyState] = {}
+        self._order = KeyOrder()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pending: deque[Call] = deque()
-        self._watchdog: asyncio.TimerHandle | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+        self._idle: asyncio.Event | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -163,80 +81,37 @@ class Batcher:
         alone: bool = False,
         admitted: bool = False,
     ) -> Awaitable[Any]:
-        """Send ``item``; to be awaited at once, for its result or its error.
+        """Send ``item``, which touches these distinct keys.
 
-        It comes by ``deadline`` (loop time).
+        What comes back is to be awaited at once, for the result or the error; either comes by
+        ``deadline`` (loop time).
         """
-        call = Call(lane, item, keys, deadline, size, alone=alone, admitted=admitted)
-        self._acquire(call)
-        at_once = not (call.blockers or lane.flights or lane.queue or lane.crowded)
+        call = Call(lane, item, keys, deadline, size, alone, admitted)
+        self._order.acquire(call)
+        at_once = not (lane.flights or lane.queue or lane.crowded or call.blockers)
         if at_once and not lane.mutates:
             return self._read_alone(call)
-        call.future = self._loop.create_future()
+        future = call.future = self._loop.create_future()
         if at_once:
             # In a task of its own: a cancelled caller must not cut a change short whose request
             # is on its way, or it could land behind changes that others make after it.
+            call.airborne = True
             self._launch(lane, [call])
         else:
             if not call.blockers:
                 self._enqueue(call)
-            self._watch(call)
-        return call.future
+            if deadline < self._alarm_at:
+                self._set_alarm(deadline)
+        return future
 
     async def close(self) -> None:
         """Wait until every call has landed: each one does by its own deadline."""
-        await self._idle.wait()
+        while self._order:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
-
-    # Keys
-
-    def _acquire(self, call: Call) -> None:
-        """Take each of the call's keys, or get in line behind those who hold it."""
-        self._idle.clear()
-        for key in call.keys:
-            state = self._keys.get(key)
-            if state is None:
-                state = self._keys[key] = _KeyState()
-            elif state.parked or state.refuses(call):
-                if state.parked is None:
-                    state.parked = deque()
-                state.parked.append(call)
-                call.blockers += 1
-                continue
-            _hold(state, call)
-
-    def _release(self, call: Call) -> None:
-        """Give the call's keys and place back, and let those in line behind it go on."""
-        if call.admitted:
-            self.room.give()
-        for key in call.keys:
-            state = self._keys[key]
-            if call.lane.mutates:
-                state.writers -= 1
-                state.flying = False
-            else:
-                state.readers -= 1
-            if not (state.readers or state.writers):
-                if state.parked:
-                    self._unpark(state)
-                if not (state.readers or state.writers or state.parked):
-                    del self._keys[key]
-        if not self._keys:
-            self._idle.set()
-
-    def _unpark(self, state: _KeyState) -> None:
-        parked, state.parked = state.parked, None
-        while parked and not state.refuses(parked[0]):
-            call = parked.popleft()
-            _hold(state, call)
-            call.blockers -= 1
-            if not call.blockers:
-                self._enqueue(call)
-        state.parked = parked or None
+        self._set_alarm(math.inf)
 
     # Flights
 
@@ -244,9 +119,12 @@ class Batcher:
         lane = call.lane
         lane.queue.append(call)
         if not lane.flush_due and lane.flights < lane.max_flights:
-            # One turn of the loop later, so that all who call in this turn are there.
-            lane.flush_due = True
-            self._loop.call_soon(self._flush, lane)
+            self._flush_soon(lane)
+
+    def _flush_soon(self, lane: Lane) -> None:
+        """Send what is queued one turn of the loop later: all who call in this turn are there."""
+        lane.flush_due = True
+        self._loop.call_soon(self._flush, lane)
 
     def _flush(self, lane: Lane) -> None:
         lane.flush_due = False
@@ -257,11 +135,8 @@ class Batcher:
             self._launch(lane, calls)
 
     def _launch(self, lane: Lane, calls: list[Call]) -> None:
-        for call in calls:
-            call.airborne = True
-            if lane.mutates:
-                for key in call.keys:
-                    self._keys[key].flying = True
+        if lane.mutates:
+            self._order.take_off(calls)
         lane.flights += 1
         task = self._loop.create_task(self._fly(lane, calls))
         self._tasks.add(task)
@@ -269,25 +144,31 @@ class Batcher:
 
     def _board(self, lane: Lane) -> list[Call]:
         """Take the calls of the next flight from the queue's head."""
-        share = -(-len(lane.queue) // (lane.max_flights - lane.flights))
+        queue = lane.queue
+        share = -(-len(queue) // (lane.max_flights - lane.flights))
         limit = min(MAX_FLIGHT_CALLS, max(MIN_SHARED_FLIGHT, share))
         calls: list[Call] = []
+        left: list[Call] = []
         room = MAX_FLIGHT_BYTES
-        while lane.queue and len(calls) < limit:
-            call = lane.queue[0]
-            if call.future is not None and call.future.done():
-                # Nobody waits for it any more.
-                lane.queue.popleft()
-                self._release(call)
+        while queue and len(calls) < limit:
+            call = queue[0]
+            if call.future is None or call.future.done():
+                left.append(queue.popleft())
                 continue
-            if calls and (call.alone or calls[0].alone or call.size > room):
+            if calls and (call.alone or call.size > room):
                 break
-            if not call.alone and lane.mutates and self._keys[call.keys[0]].flying:
+            if lane.mutates and not call.alone and self._order.is_flying(call.keys[0]):
                 # The same key is in the air: its later writes follow when that has landed.
                 break
-            lane.queue.popleft()
-            room -= call.size
+            queue.popleft()
+            call.airborne = True
             calls.append(call)
+            if call.alone:
+                break
+            room -= call.size
+        if left:
+            # Nobody waits for them any more.
+            self._release(left)
         return calls
 
     async def _read_alone(self, call: Call) -> Any:  # noqa: ANN401
@@ -313,19 +194,24 @@ class Batcher:
             raise
         finally:
             self._land(lane, calls)
-            self._forget_answered()
 
     def _land(self, lane: Lane, calls: list[Call]) -> None:
         lane.flights -= 1
-        for call in calls:
-            self._release(call)
+        self._release(calls)
         if lane.queue and not lane.flush_due:
-            lane.flush_due = True
-            self._loop.call_soon(self._flush, lane)
+            self._flush_soon(lane)
+
+    def _release(self, calls: list[Call]) -> None:
+        """Give the calls' keys and places back, and let those in line behind them go on."""
+        self.room.give(sum(map(_admitted, calls)))
+        for call in self._order.release(calls):
+            self._enqueue(call)
+        if self._idle is not None and not self._order:
+            self._idle.set()
 
     async def _perform(self, lane: Lane, calls: list[Call]) -> Sequence[Any]:
         try:
-            deadline = max(call.deadline for call in calls)
+            deadline = max(map(_deadline, calls))
             async with asyncio.timeout_at(deadline):
                 return await persist(lambda: lane.perform(calls), deadline)
         except TimeoutError as error:
@@ -342,36 +228,24 @@ class Batcher:
 
     # Deadlines
 
-    def _watch(self, call: Call) -> None:
-        self._pending.append(call)
-        if self._watchdog is None or self._watchdog.when() > call.deadline:
-            if self._watchdog is not None:
-                self._watchdog.cancel()
-            self._watchdog = self._loop.call_at(call.deadline, self._expire)
+    def _set_alarm(self, at: float) -> None:
+        """Look for callers whose time is up at that time of the loop (inf: never)."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._expire) if at < math.inf else None
 
     def _expire(self) -> None:
         """Fail the callers whose time is up, queued or in the air; their flight goes on."""
-        now = self._loop.time()
-        for call in self._pending:
+        now, following = self._loop.time(), math.inf
+        for call in self._order.calls():
+            if not call.awaited:
+                continue
             if call.deadline <= now:
                 _answer_all([call], [_late(call)])
-        self._forget_answered()
-        waiting = [call.deadline for call in self._pending if not call.answered]
-        self._watchdog = self._loop.call_at(min(waiting), self._expire) if waiting else None
-
-    def _forget_answered(self) -> None:
-        pending = self._pending
-        while pending and pending[0].answered:
-            pending.popleft()
-
-
-def _hold(state: _KeyState, call: Call) -> None:
-    if call.lane.mutates:
-        state.writers += 1
-        # A batch holds its keys from now on: nothing may overtake it while it waits for others.
-        state.flying = state.flying or call.alone
-    else:
-        state.readers += 1
+            else:
+                following = min(following, call.deadline)
+        self._set_alarm(following)
 
 
 def _answer_all(calls: Sequence[Call], results: Sequence[Any]) -> None:

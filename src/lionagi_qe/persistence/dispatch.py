@@ -18,7 +18,8 @@ from lionagi_qe.errors import (
     WrongEventLoopError,
 )
 from lionagi_qe.persistence.backend import Put
-from lionagi_qe.persistence.batching import Batcher, Call, Lane
+from lionagi_qe.persistence.batching import Batcher
+from lionagi_qe.persistence.flight import Call, Lane
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
 from lionagi_qe.persistence.retrying import persist
 
@@ -93,7 +94,7 @@ class Dispatcher:
         if self._forks != _forks or self._batcher is None:
             # Nothing of ours is open in this process: a parent's connections stay the parent's.
             return
-        self._check_loop(self._batcher)
+        _check_loop(self._batcher)
         try:
             if self._sweeper is not None:
                 self._sweeper.cancel()
@@ -104,20 +105,15 @@ class Dispatcher:
             await self.backend.close()
 
     async def _ready(self, deadline: float) -> Batcher:
-        batcher = self._batcher
-        if batcher is not None and self._is_ready(batcher):
-            return batcher
-        if batcher is None or self._closed or self._forks != _forks:
-            return await self._open(deadline)
-        self._check_loop(batcher)
-        return batcher
+        return self._ready_now() or await self._open(deadline)
 
-    def _is_ready(self, batcher: Batcher) -> bool:
-        return (
-            not self._closed
-            and self._forks == _forks
-            and batcher.loop is asyncio.get_running_loop()
-        )
+    def _ready_now(self) -> Batcher | None:
+        """Return the batcher of an open memory; WrongEventLoopError if it is another loop's."""
+        batcher = self._batcher
+        if batcher is None or self._closed or self._forks != _forks:
+            return None
+        _check_loop(batcher)
+        return batcher
 
     async def _open(self, deadline: float) -> Batcher:
         if self._forks != _forks:
@@ -153,69 +149,61 @@ class Dispatcher:
         if self._cleanup_interval is not None:
             self._sweeper = asyncio.create_task(self._sweep_now_and_then())
 
-    def _check_loop(self, batcher: Batcher) -> None:
-        if batcher.loop is not asyncio.get_running_loop():
-            msg = (
-                "this memory was opened on another event loop; open and use it inside one "
-                "asyncio.run(), or make one memory for each loop"
-            )
-            raise WrongEventLoopError(msg)
-
     # Calls of one key, batched
 
-    # They return what is to be awaited at once: a coroutine less on the way of each call.
+    # What these return is to be awaited at once: a coroutine less on the way of each call.
 
-    def write(
-        self, key: str, operation: Callable[[], Operation], deadline: float
-    ) -> Awaitable[Any]:
-        """Send one operation; ``operation`` is called (and may refuse) once there is room."""
-
-        def send(batcher: Batcher) -> Awaitable[Any]:
-            item = operation()
-            size = len(item.payload) if type(item) is Put else 0
-            return batcher.submit(
-                self._writes, item, (key,), deadline=deadline, size=size, admitted=True
-            )
-
-        return self._admitted(send, deadline)
+    def write(self, operation: Operation, deadline: float) -> Awaitable[Any]:
+        """Send one operation once there is room for it."""
+        size = len(operation.payload) if type(operation) is Put else 0
+        return self._send(self._writes, operation, operation.key, deadline, size)
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        return self._read(self._payloads, key, deadline)
+        return self._send(self._payloads, key, key, deadline)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
-        return self._read(self._records, key, deadline)
-
-    def _read(self, lane: Lane, key: str, deadline: float) -> Awaitable[Any]:
-        def send(batcher: Batcher) -> Awaitable[Any]:
-            return batcher.submit(lane, key, (key,), deadline=deadline, admitted=True)
-
-        return self._admitted(send, deadline)
+        return self._send(self._records, key, key, deadline)
 
     def write_job(self, operation: JobOperation, deadline: float) -> Awaitable[str]:
         """Send one operation on a job."""
+        size = len(operation.payload)
+        return self._send(self._jobs, operation, job_key(operation), deadline, size)
 
-        def send(batcher: Batcher) -> Awaitable[str]:
-            keys = (job_key(operation),)
-            size = len(operation.payload)
-            return batcher.submit(
-                self._jobs, operation, keys, deadline=deadline, size=size, admitted=True
-            )
+    def _send(
+        self, lane: Lane, item: object, key: str, deadline: float, size: int = 0
+    ) -> Awaitable[Any]:
+        batcher = self.admitted()
+        if batcher is None:
+            return self._send_later(lane, item, key, deadline, size)
+        return batcher.submit(lane, item, (key,), deadline=deadline, size=size, admitted=True)
 
-        return self._admitted(send, deadline)
+    async def _send_later(
+        self, lane: Lane, item: object, key: str, deadline: float, size: int
+    ) -> Any:  # noqa: ANN401
+        batcher = await self.admission(deadline)
+        return await batcher.submit(lane, item, (key,), deadline=deadline, size=size, admitted=True)
 
-    def _admitted(self, send: Callable[[Batcher], Awaitable[T]], deadline: float) -> Awaitable[T]:
-        """Call ``send`` with a place in the room: now if there is one, else when it is our turn."""
-        batcher = self._batcher
-        if batcher is None or not self._is_ready(batcher) or not batcher.room.take():
-            return self._admitted_later(send, deadline)
-        return _sent(batcher, send)
+    # For a call whose value is to be encoded only when there is room for it
 
-    async def _admitted_later(self, send: Callable[[Batcher], Awaitable[T]], deadline: float) -> T:
+    def admitted(self) -> Batcher | None:
+        """Take a place for a call if the memory is open and one is free; None if not."""
+        batcher = self._ready_now()
+        return batcher if batcher is not None and batcher.room.take() else None
+
+    async def admission(self, deadline: float) -> Batcher:
+        """Open the memory if need be, and take a place when it is our turn."""
         batcher = await self._ready(deadline)
         await batcher.admit(deadline)
-        return await _sent(batcher, send)
+        return batcher
+
+    def put(self, batcher: Batcher, put: Put, deadline: float) -> Awaitable[int]:
+        """Send what ``batcher`` has given a place to."""
+        size = len(put.payload)
+        return batcher.submit(
+            self._writes, put, (put.key,), deadline=deadline, size=size, admitted=True
+        )
 
     # Batches, in flights of their own
 
@@ -369,13 +357,13 @@ class Dispatcher:
                 _log.exception("sweep of fleet %r failed", self._fleet)
 
 
-def _sent(batcher: Batcher, send: Callable[[Batcher], Awaitable[T]]) -> Awaitable[T]:
-    """Send a call that has a place; one that is refused before it is sent gives it back."""
-    try:
-        return send(batcher)
-    except BaseException:
-        batcher.room.give()
-        raise
+def _check_loop(batcher: Batcher) -> None:
+    if batcher.loop is not asyncio.get_running_loop():
+        msg = (
+            "this memory was opened on another event loop; open and use it inside one "
+            "asyncio.run(), or make one memory for each loop"
+        )
+        raise WrongEventLoopError(msg)
 
 
 async def _read_distinct(

@@ -40,11 +40,11 @@ class Room:
                 self.give()
             raise
 
-    def give(self) -> None:
-        """Give a place back, to the first in line if there is one."""
-        while self._line:
+    def give(self, places: int = 1) -> None:
+        """Give places back, to the first in line if there are any."""
+        while places and self._line:
             turn = self._line.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
-        self._left += 1
+                places -= 1
+        self._left += places

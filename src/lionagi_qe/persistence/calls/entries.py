@@ -77,11 +77,16 @@ class EntryCalls(Calls):
         expected = check_revision(if_revision)
         held = fence_of(fence)
 
-        def put() -> Put:
+        deadline = self._deadline(timeout)
+        dispatcher = self._dispatcher
+        batcher = dispatcher.admitted() or await dispatcher.admission(deadline)
+        try:
             payload = encode(value, self._max_value_bytes)
-            return Put(key, payload, partition, ttl_ms, expected, fence=held)
-
-        return await self._dispatcher.write(key, put, self._deadline(timeout))
+        except BaseException:
+            batcher.room.give()
+            raise
+        put = Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003
+        return await dispatcher.put(batcher, put, deadline)
 
     @overload
     async def retrieve(
@@ -145,7 +150,7 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Delete(key, check_revision(if_revision), fence_of(fence))
-        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+        return await self._dispatcher.write(operation, self._deadline(timeout))
 
     async def touch(
         self,
@@ -161,7 +166,7 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Touch(key, check_ttl(ttl), fence_of(fence))
-        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+        return await self._dispatcher.write(operation, self._deadline(timeout))
 
     async def increment(
         self,
@@ -178,7 +183,7 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Add(key, check_number(amount), fence_of(fence))
-        return await self._dispatcher.write(key, lambda: operation, self._deadline(timeout))
+        return await self._dispatcher.write(operation, self._deadline(timeout))
 
     async def update(
         self,
@@ -215,7 +220,7 @@ class EntryCalls(Calls):
                 revision = 0 if record is None else record.revision
                 put = Put(key, payload, if_revision=revision, keep=True, fence=held)
                 try:
-                    await self._dispatcher.write(key, lambda put=put: put, deadline)
+                    await self._dispatcher.write(put, deadline)
                 except RevisionConflictError:
                     pause = random.uniform(0, min(0.001 * 2**attempt, _LONGEST_RETRY_PAUSE))  # noqa: S311
                     if loop.time() + pause >= deadline:
