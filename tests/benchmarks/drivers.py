@@ -28,6 +28,8 @@ import redis.asyncio as redis_py
 
 from lionagi_qe import open_memory
 from lionagi_qe.bench.workload import Workload
+from lionagi_qe.persistence.postgres.columns import NULL, column
+from lionagi_qe.persistence.postgres.columns import columns as postgres_columns
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.testing.servers import find_postgres, find_redis
 
@@ -52,8 +54,8 @@ def rows(number: int, count: int) -> dict[str, str]:
 def columns(fleet: int, number: int, count: int) -> list[Any]:
     """Return what the upsert of a flight is given."""
     found = rows(number, count)
-    places = list(range(1, count + 1))
-    return [fleet, [*found], [*found.values()], ["default"] * count, [None] * count, places]
+    cells = [(key, value, "default", NULL) for key, value in found.items()]
+    return [fleet, *postgres_columns(cells, 4)]
 
 
 async def postgres_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[str, Any]]:
@@ -87,7 +89,9 @@ async def postgres_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[st
             "store, one": lambda at: run(sql["put_many"], *columns(fleet, at, 1)),
             "store, 32": lambda at: run(sql["put_many"], *columns(fleet, at, FLIGHT)),
             "retrieve, one": lambda at: run(sql["payload"], fleet, LOAD.key(at)),
-            "retrieve, 32": lambda at: run(sql["payloads"], fleet, [*rows(at, FLIGHT)]),
+            "retrieve, 32": lambda at: run(
+                sql["payloads"], fleet, column(rows(at, FLIGHT), FLIGHT)
+            ),
         }
 
     return {"asyncpg": doing(by_asyncpg), "psycopg": doing(by_psycopg)}

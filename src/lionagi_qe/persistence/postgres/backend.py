@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
@@ -22,6 +23,7 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.columns import column, number
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 EXACT_COUNT_LIMIT = 100_000
 _LONGEST_SCHEMA_NAME = 63
+_key_of = attrgetter("key")
 # Of UTF-8, for a character.
 _MOST_BYTES = 4
 
@@ -156,7 +159,7 @@ class PostgresBackend:
         if len(created) == len(puts):
             return [created[put.key] for put in puts]
         kept = [put.key for put in puts if put.key not in created]
-        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, kept))
+        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, _joined(kept)))
         return [
             created.get(put.key) or RevisionConflictError(put.key, 0, found.get(put.key))
             for put in puts
@@ -169,18 +172,16 @@ class PostgresBackend:
         puts: Sequence[Put],
     ) -> dict[str, int]:
         # Sorted, so that concurrent batches lock their rows in one order.
-        order = locking_order(puts)
-        ordered = [puts[at] for at in order]
-        rows = await connection.fetch(
+        ordered, rows = sorted(puts, key=_key_of), len(puts)
+        stored = await connection.fetch(
             self.sql[statement],
             self.fleet,
-            [put.key for put in ordered],
-            [put.payload.decode() for put in ordered],
-            [put.partition for put in ordered],
-            [put.ttl_ms for put in ordered],
-            [at + 1 for at in order],
+            column([put.key for put in ordered], rows),
+            column([put.payload.decode() for put in ordered], rows),
+            column([put.partition for put in ordered], rows),
+            column([number(put.ttl_ms) for put in ordered], rows),
         )
-        return dict(rows)
+        return dict(stored)
 
     async def _apply(
         self,
@@ -240,13 +241,13 @@ class PostgresBackend:
         async with self.connection() as connection:
             if len(keys) == 1:
                 return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
-            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, keys))
+            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, _joined(keys)))
         return [found.get(key) for key in keys]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look the keys up in one statement."""
         async with self.connection() as connection:
-            rows = await connection.fetch(self.sql["records"], self.fleet, keys)
+            rows = await connection.fetch(self.sql["records"], self.fleet, _joined(keys))
         found = {row[0]: Record(*row) for row in rows}
         return [found.get(key) for key in keys]
 
@@ -341,6 +342,10 @@ class PostgresBackend:
             ),
             "atomic_batches": self.capabilities.atomic_batches,
         }
+
+
+def _joined(keys: Sequence[str]) -> str:
+    return column(keys, len(keys))
 
 
 def _are_plain_puts(operations: Sequence[Operation], if_revision: int | None = None) -> bool:

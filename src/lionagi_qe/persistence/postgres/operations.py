@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Result
 from lionagi_qe.persistence.learned import Learned, learning
+from lionagi_qe.persistence.postgres.columns import NULL, columns, number
 from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
@@ -33,34 +34,31 @@ def locking_order(operations: Sequence[Operation]) -> list[int]:
     return sorted(range(len(operations)), key=lambda at: operations[at].key)
 
 
-def entry_columns(operations: Sequence[Operation]) -> list[list[Any]]:
-    """Return the operations as the arrays that the function takes."""
-    rows = [_columns(operation) for operation in operations]
-    return [[row[at] for row in rows] for at in range(7)]
+def entry_columns(operations: Sequence[Operation]) -> list[str]:
+    """Return the operations as the columns that the function takes."""
+    return columns([_cells(operation) for operation in operations], 7)
 
 
-def _columns(operation: Operation) -> tuple[Any, ...]:
-    """Return the operation as a row of the function's arrays."""
+def _cells(operation: Operation) -> tuple[str, ...]:
+    """Return the operation as a row of the function's columns."""
     if isinstance(operation, Put):
         put = operation
-        payload = put.payload.decode()
-        return "p", put.key, payload, put.partition, put.ttl_ms, put.if_revision, put.keep
+        expected, keep = number(put.if_revision), "t" if put.keep else "f"
+        return "p", put.key, put.payload.decode(), put.partition, number(put.ttl_ms), expected, keep
     if isinstance(operation, Add):
-        return "a", operation.key, json.dumps(operation.amount), "default", None, None, True
+        return "a", operation.key, json.dumps(operation.amount), "default", NULL, NULL, "t"
     if isinstance(operation, Learn):
-        return "l", operation.key, learning(operation), operation.partition, None, None, True
+        return "l", operation.key, learning(operation), operation.partition, NULL, NULL, "t"
     if isinstance(operation, Delete):
-        return "d", operation.key, None, None, None, operation.if_revision, False
-    return "t", operation.key, None, None, operation.ttl_ms, None, False
+        return "d", operation.key, NULL, NULL, NULL, number(operation.if_revision), "f"
+    return "t", operation.key, NULL, NULL, number(operation.ttl_ms), NULL, "f"
 
 
-def fence_columns(operations: Sequence[Fenceable]) -> list[list[Any]]:
+def fence_columns(operations: Sequence[Fenceable]) -> list[str]:
     """Return names and tokens of the operations' fences, as columns."""
     fences = [operation.fence for operation in operations]
-    return [
-        [fence and fence.name for fence in fences],
-        [fence and fence.token for fence in fences],
-    ]
+    cells = [(NULL, NULL) if fence is None else (fence.name, str(fence.token)) for fence in fences]
+    return columns(cells, 2)
 
 
 def results_of(

@@ -21,6 +21,7 @@ from lionagi_qe.persistence.jobs import (
     StepResults,
     job_result,
 )
+from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.postgres.operations import (
     REFUSED,
@@ -99,11 +100,11 @@ class PostgresJobs:
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready, in the order of their ids."""
-        return len(await self._fetch("revive_jobs", queue, sorted(job_ids), mutates=True))
+        return len(await self._fetch("revive_jobs", queue, _ids(sorted(job_ids)), mutates=True))
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
-        return len(await self._fetch("purge_jobs", queue, sorted(job_ids), mutates=True))
+        return len(await self._fetch("purge_jobs", queue, _ids(sorted(job_ids)), mutates=True))
 
     async def forget(self, limit: int) -> bool:
         """Delete done jobs whose result was kept long enough; return whether more is due."""
@@ -113,7 +114,7 @@ class PostgresJobs:
 
     async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
         """Look the ids up."""
-        rows = await self._fetch("find_jobs", queue, job_ids)
+        rows = await self._fetch("find_jobs", queue, _ids(job_ids))
         found = {row[0]: _record(row) for row in rows}
         return [found.get(job_id) for job_id in job_ids]
 
@@ -152,31 +153,27 @@ def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
     return sorted(range(len(operations)), key=rank)
 
 
-def _columns(operations: Sequence[JobOperation]) -> list[Any]:
-    """Return the operations as the arrays that the function takes."""
-    rows = [_row(operation) for operation in operations]
-    columns: list[Any] = [[row[at] for row in rows] for at in range(8)]
+def _ids(job_ids: Sequence[str]) -> str:
+    return column(job_ids, len(job_ids))
+
+
+def _columns(operations: Sequence[JobOperation]) -> list[str | None]:
+    """Return the operations as the columns that the function takes."""
+    found: list[str | None] = [*columns([_cells(operation) for operation in operations], 8)]
     if any(operation.fence is not None for operation in operations):
-        return columns + fence_columns(operations)
-    return [*columns, None, None]
+        return found + fence_columns(operations)
+    return [*found, None, None]
 
 
-def _row(operation: JobOperation) -> tuple[Any, ...]:
-    payload = operation.payload.decode()
+def _cells(operation: JobOperation) -> tuple[str, ...]:
+    payload = operation.payload.decode() or NULL
     if isinstance(operation, PutJob):
         put = operation
-        return (
-            "put",
-            put.queue,
-            put.job_id,
-            payload,
-            put.priority,
-            put.delay_ms,
-            put.dedupe,
-            put.max_attempts,
-        )
+        most, delay = str(put.max_attempts), str(put.delay_ms)
+        priority, dedupe = str(put.priority), put.dedupe or NULL
+        return "put", put.queue, put.job_id, payload, priority, delay, dedupe, most
     end = operation
-    return end.ending, end.queue, end.job_id, payload, end.claim, end.ms, None, None
+    return end.ending, end.queue, end.job_id, payload, str(end.claim), str(end.ms), NULL, NULL
 
 
 def _results(

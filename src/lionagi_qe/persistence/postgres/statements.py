@@ -7,6 +7,8 @@ are qualified: nothing depends on the session, so a transaction-mode pooler may 
 
 from __future__ import annotations
 
+from lionagi_qe.persistence.postgres.columns import array
+
 TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
@@ -18,9 +20,9 @@ _COLUMNS_BEHIND_VALUE = """revision, partition,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
 _JOB_COLUMNS = """j.id, j.state, j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
     (extract(epoch FROM j.created_at) * 1000)::bigint"""
-_DEAD_JOBS = """
-    SELECT d.ctid FROM unnest($3::text[]) AS wanted (id) CROSS JOIN LATERAL (
-        SELECT j.ctid FROM {schema}.jobs AS j
+_DEAD_JOBS = f"""
+    SELECT d.ctid FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT j.ctid FROM {{schema}}.jobs AS j
         WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2 AND j.state = 4
         LIMIT 1 FOR UPDATE
     ) AS d
@@ -45,17 +47,43 @@ _INSERT = """
 INSERT INTO {schema}.entries AS e
     (fleet, key, value, partition, revision, created_at, updated_at, expires_at)
 """
-# Keys come sorted, so that concurrent batches lock their rows in one order; $6 tells of each its
-# place in the batch, so that revisions are in the order of the batch.
-_IN_BATCH_ORDER = """
-SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
+# Keys come sorted, so that concurrent batches lock their rows in one order.
+_ROWS = f"""
+SELECT $1, t.key, t.value, t.partition, nextval('{{schema}}.revisions'), now(), now(),
     now() + t.ttl * interval '1 millisecond'
-FROM (
-    SELECT array_agg(nextval('{schema}.revisions')) AS revisions
-    FROM generate_series(1, cardinality($2::text[]))
-) AS taken CROSS JOIN unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
-    AS t (key, value, partition, ttl, place)
+FROM unnest({array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")})
+    AS t (key, value, partition, ttl)
 """
+_OPERATIONS = ", ".join(
+    [
+        array("$2"),
+        array("$3"),
+        array("$4"),
+        array("$5"),
+        array("$6", "bigint"),
+        array("$7", "bigint"),
+        array("$8", "boolean"),
+    ]
+)
+_FENCES = ", ".join([array("$9"), array("$10", "bigint")])
+
+
+def _jobs(first: int) -> str:
+    """Return the arguments that say what to do with jobs, from parameter ``first`` on."""
+    kinds = [
+        "text",
+        "text",
+        "text",
+        "text",
+        "bigint",
+        "bigint",
+        "text",
+        "integer",
+        "text",
+        "bigint",
+    ]
+    return ", ".join(array(f"${at}", kind) for at, kind in enumerate(kinds, first))
+
 
 _TEXTS = {
     "put": _INSERT
@@ -63,25 +91,24 @@ _TEXTS = {
         now() + $5::bigint * interval '1 millisecond')"""
     + _ON_CONFLICT
     + "RETURNING revision",
-    "put_many": _INSERT + _IN_BATCH_ORDER + _ON_CONFLICT + "RETURNING key, revision",
+    "put_many": _INSERT + _ROWS + _ON_CONFLICT + "RETURNING key, revision",
     # Only what isn't there.
     "create_many": _INSERT
-    + _IN_BATCH_ORDER
+    + _ROWS
     + _ON_CONFLICT
     + """WHERE e.gone IS NOT NULL OR e.expires_at <= now()
 RETURNING key, revision""",
     "revisions": f"""
-SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT entries.key, revision FROM {{schema}}.entries
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
 ) AS e
 """,
-    "apply": """
-SELECT status, figure FROM {schema}.apply_operations($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    "apply": f"""
+SELECT status, figure FROM {{schema}}.apply_operations($1, {_OPERATIONS}, $9)
 """,
-    "apply_fenced": """
-SELECT status, figure
-FROM {schema}.apply_fenced_operations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    "apply_fenced": f"""
+SELECT status, figure FROM {{schema}}.apply_fenced_operations($1, {_OPERATIONS}, {_FENCES}, $11)
 """,
     # clock_timestamp() and not now(): the row's lock may have been waited for.
     "acquire_lease": f"""
@@ -111,16 +138,12 @@ WHERE fleet = $1 AND name = $2 AND expires_at > clock_timestamp()
 DELETE FROM {schema}.leases
 WHERE fleet = $1 AND expires_at < now() - $2::bigint * interval '1 millisecond'
 """,
-    "apply_jobs": """
-SELECT status, figure
-FROM {schema}.apply_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false)
-""",
+    "apply_jobs": f"SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(2)}, false)",
     # Append runs its parts one after the other: leases, entries and jobs are locked in this order.
-    "transact": """
+    "transact": f"""
 SELECT status, figure
-FROM {schema}.apply_fenced_operations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true)
-UNION ALL SELECT status, figure
-FROM {schema}.apply_jobs($1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, true)
+FROM {{schema}}.apply_fenced_operations($1, {_OPERATIONS}, {_FENCES}, true)
+UNION ALL SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(11)}, true)
 """,
     "claim_jobs": "SELECT * FROM {schema}.claim_jobs($1, $2, $3, $4, $5)",
     "revive_jobs": f"""
@@ -141,7 +164,7 @@ DELETE FROM {schema}.jobs WHERE ctid = ANY (ARRAY (
 )) RETURNING 1
 """,
     "find_jobs": f"""
-SELECT found.* FROM unnest($3::text[]) AS wanted (id) CROSS JOIN LATERAL (
+SELECT found.* FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
     SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
     WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2
         AND (j.state <> 3 OR j.due_at > now()) LIMIT 1
@@ -166,13 +189,13 @@ FROM (SELECT state FROM {schema}.jobs
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.
     "payloads": f"""
-SELECT wanted.key, e.value FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+SELECT wanted.key, e.value FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT value FROM {{schema}}.entries
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
 ) AS e
 """,
     "records": f"""
-SELECT e.* FROM unnest($2::text[]) AS wanted (key) CROSS JOIN LATERAL (
+SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM {{schema}}.entries
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
 ) AS e

@@ -1,0 +1,44 @@
+"""Many rows as a statement's parameters: each column one text, which the server takes apart.
+
+The driver looks at each element of an array three times in Python; a joined text is one parameter
+however many rows there are. What separates them, and what stands for NULL, are control characters,
+which neither keys nor names may hold and JSON always escapes. No cell is empty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SEPARATOR = "\x01"
+NULL = "\x02"
+
+
+def array(parameter: str, kind: str = "text") -> str:
+    """Return the SQL that makes an array of a column."""
+    cells = f"string_to_array({parameter}::text, E'\\x01', E'\\x02')"
+    return cells if kind == "text" else f"{cells}::{kind}[]"
+
+
+def column(cells: Iterable[str], rows: int) -> str:
+    """Return a column of that many cells as one parameter."""
+    joined = SEPARATOR.join(cells)
+    # Else what follows would end in other rows.
+    if joined.count(SEPARATOR) != max(0, rows - 1):
+        msg = "a key, name or value holds the control character \\x01; remove it"
+        raise InvalidArgumentError(msg)
+    return joined
+
+
+def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return rows of ``width`` cells as that many parameters."""
+    return [column(cells, len(rows)) for cells in zip(*rows, strict=True)] or [""] * width
+
+
+def number(value: int | None) -> str:
+    """Return a number's cell."""
+    return NULL if value is None else str(value)
