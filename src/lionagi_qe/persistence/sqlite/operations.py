@@ -95,7 +95,9 @@ def _put(connection: apsw.Connection, put: Put, bound: dict[str, Any]) -> int:
     else:
         bound["partition"] = put.partition
         bound["ttl"] = put.ttl_ms
-        connection.execute(sql.PUT, bound)
+        connection.execute(sql.PUT_AGAIN, bound)
+        if not connection.changes():
+            connection.execute(sql.PUT, bound)
     return int(bound["revision"])
 
 
