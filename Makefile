@@ -17,6 +17,8 @@ WORKERS ?= 3
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes: none of them should compile what the last one did.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test lint types imports check bench learn-eval schema clean
 
