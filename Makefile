@@ -45,7 +45,7 @@ demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not benchmark"
-	$(BIN)/python -m pytest -q -m benchmark --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -55,6 +55,9 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
         if isinstance(item, pytest.Function):
             for marker in _implied_markers(item):
                 item.add_marker(marker)
+            if "benchmark" in item.keywords and "benchmarks" not in item.path.parts:
+                # Where make test would not look for it.
+                raise pytest.UsageError(f"{item.nodeid}: benchmarks belong into tests/benchmarks")
 
 
 def _implied_markers(test: pytest.Function) -> Iterable[str]:
