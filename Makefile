@@ -17,6 +17,8 @@ WORKERS ?= 3
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes: none of them should compile what the last one did.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test lint types imports check bench learn-eval schema clean
 
@@ -43,7 +45,7 @@ demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not benchmark"
-	$(BIN)/python -m pytest -q -m benchmark --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,12 +55,19 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
         if isinstance(item, pytest.Function):
             for marker in _implied_markers(item):
                 item.add_marker(marker)
+            if "benchmark" in item.keywords and "benchmarks" not in item.path.parts:
+                # Where make test would not look for it.
+                raise pytest.UsageError(f"{item.nodeid}: benchmarks belong into tests/benchmarks")
 
 
 def _implied_markers(test: pytest.Function) -> Iterable[str]:
     for marker, fixtures in BY_FIXTURE.items():
         if fixtures.intersection(test.fixturenames):
             yield marker
-    for marker, folder in BY_FOLDER.items():
-        if folder in test.path.relative_to(TESTS).parts:
-            yield marker
+    yield from _markers_of_folder(test.path.parent)
+
+
+@functools.cache
+def _markers_of_folder(folder: Path) -> list[str]:
+    parts = folder.relative_to(TESTS).parts
+    return [marker for marker, name in BY_FOLDER.items() if name in parts]

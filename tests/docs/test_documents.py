@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -68,17 +69,21 @@ def test_aqe_commands_and_options_that_documents_name_exist() -> None:
     for name, text in blocks("bash"):
         for line in re.findall(r"^aqe ([^#\n]+)", text, re.MULTILINE):
             words = line.split()
-            command = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word)]
-            shown = subprocess.run(
-                [sys.executable, "-m", "lionagi_qe.cli.main", *command, "--help"],
-                capture_output=True,
-                text=True,
-                check=False,
-                env={**os.environ, "COLUMNS": "200"},
-            )
+            shown = help_of(*(word for word in words[:2] if re.fullmatch(r"[a-z]+", word)))
             assert shown.returncode == 0, f"{name}: aqe {line}"
             for option in re.findall(r"--[a-z-]+", line):
                 assert option in shown.stdout, f"{name}: aqe {line}: {option}"
+
+
+@functools.cache
+def help_of(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lionagi_qe.cli.main", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
 
 
 def test_toml_in_documents_is_toml() -> None:

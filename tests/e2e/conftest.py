@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 AQE = Path(sys.executable).with_name("aqe")
 TESTS_AND_COVERAGE = "test-executor,coverage-analyzer,quality-gate"
@@ -24,11 +25,12 @@ STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said."""
+    """What a command said, and the folder it was started in."""
 
     exit_code: int
     out: str
     err: str
+    folder: Path
 
     @property
     def document(self) -> dict[str, Any]:
@@ -54,29 +56,41 @@ class Answer:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of environments for the whole session, as users have one."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache of environments for all workers, as users have one."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    path.mkdir(exist_ok=True)
+    return path
 
 
 @pytest.fixture
 def variables(cache: Path, tmp_path: Path) -> dict[str, str]:
-    own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(tmp_path / "state")}
+    return variables_of(cache, tmp_path)
+
+
+def variables_of(cache: Path, folder: Path) -> dict[str, str]:
+    own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(folder / "state")}
     inherited = {key: value for key, value in os.environ.items() if key != "LIONAGI_QE_MEMORY"}
     return inherited | own
+
+
+def start_aqe(arguments: Iterable[object], folder: Path, env: Mapping[str, str]) -> Answer:
+    completed = subprocess.run(
+        [str(AQE), *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        cwd=folder,
+        env=env,
+        timeout=240,
+    )
+    out, err = completed.stdout.decode(), completed.stderr.decode()
+    return Answer(completed.returncode, out, err, folder)
 
 
 @pytest.fixture
 def aqe(variables: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
     def call(*arguments: object, env: Mapping[str, str] | None = None) -> Answer:
-        completed = subprocess.run(
-            [str(AQE), *map(str, arguments)],
-            check=False,
-            capture_output=True,
-            cwd=tmp_path,
-            env=variables | dict(env or {}),
-            timeout=240,
-        )
-        return Answer(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
+        return start_aqe(arguments, tmp_path, variables | dict(env or {}))
 
     return call
 
@@ -84,14 +98,42 @@ def aqe(variables: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
 @pytest.fixture
 def examine(aqe: Callable[..., Answer]) -> Callable[..., Answer]:
     """Run ``aqe run --json`` and check that it left the project as it was."""
+    return functools.partial(examine_by, aqe)
 
-    def call(project: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Answer:
-        before = checksum(project)
-        # Static analysis takes longer than the tests of a small project, and has tests of its own.
-        agents = () if "--agents" in arguments else ("--agents", TESTS_AND_COVERAGE)
-        answer = aqe("run", project, "--json", *agents, *arguments, env=env)
-        assert checksum(project) == before, "the project's own tree was touched"
-        return answer
+
+def examine_by(
+    aqe: Callable[..., Answer],
+    project: Path,
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+) -> Answer:
+    before = checksum(project)
+    # Static analysis takes longer than the tests of a small project, and has tests of its own.
+    agents = () if "--agents" in arguments else ("--agents", TESTS_AND_COVERAGE)
+    answer = aqe("run", project, "--json", *agents, *arguments, env=env)
+    assert checksum(project) == before, "the project's own tree was touched"
+    return answer
+
+
+@pytest.fixture(scope="session")
+def examine_once(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Answer]:
+    """Examine a project as ``examine`` does, for tests that look at different sides of one run.
+
+    The project is a path, or file name -> text. What was asked before is answered as before.
+    """
+    known: dict[str, Answer] = {}
+
+    def call(project: Path | Mapping[str, str], *arguments: str) -> Answer:
+        asked = repr((project, arguments))
+        if asked not in known:
+            folder = tmp_path_factory.mktemp("once")
+            root = project if isinstance(project, Path) else write(folder / "shop", project)
+
+            def aqe(*words: object, env: Mapping[str, str] | None) -> Answer:
+                return start_aqe(words, folder, variables_of(cache, folder) | dict(env or {}))
+
+            known[asked] = examine_by(aqe, root, *arguments)
+        return known[asked]
 
     return call
 
@@ -99,16 +141,15 @@ def examine(aqe: Callable[..., Answer]) -> Callable[..., Answer]:
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
     """Write a project from file name -> text."""
+    return functools.partial(write, tmp_path / "shop")
 
-    def write(files: Mapping[str, str]) -> Path:
-        root = tmp_path / "shop"
-        for name, text in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
-        return root
 
-    return write
+def write(root: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+    return root
 
 
 def checksum(root: Path) -> str:

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
+PRICE = """
+        def price(amount: int, member: bool = False) -> int:
+            if amount < 0:
+                raise ValueError("negative")
+            if member:
+                return amount - amount // 10
+            return amount
+
+        def used() -> int:
+            return 1
+"""
+
+
 def test_kept_are_tests_that_pass_add_coverage_and_touch_nothing(
     aqe: Aqe, examine: Callable[..., Answer], project: Write, tmp_path: Path
 ) -> None:
@@ -27,14 +40,7 @@ def test_kept_are_tests_that_pass_add_coverage_and_touch_nothing(
     shop = f"""
         import os, subprocess
         from pathlib import Path
-
-        def price(amount: int, member: bool = False) -> int:
-            if amount < 0:
-                raise ValueError("negative")
-            if member:
-                return amount - amount // 10
-            return amount
-
+        {PRICE}
         def forget(number: int) -> None:
             os.remove({str(victim)!r})
 
@@ -49,9 +55,6 @@ def test_kept_are_tests_that_pass_add_coverage_and_touch_nothing(
 
         def untyped(a, b):
             return a.frob(b)
-
-        def used() -> int:
-            return 1
     """
     tests = "import shop\ndef test_used(): assert shop.used() == 1\n"
     root = project({"shop.py": shop, "test_shop.py": tests, "requirements-test.txt": "hypothesis"})
@@ -77,6 +80,8 @@ def test_kept_are_tests_that_pass_add_coverage_and_touch_nothing(
     (written,) = into.iterdir()
     assert written.read_text() == kept["source"]
 
+    # The same test is found again, with less to try beside it.
+    project({"shop.py": PRICE})
     written.write_text("mine")
     again = aqe("generate", root, "--into", into, "--json", "--budget", "60s")
     assert written.read_text() == "mine"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.conftest import STOREFRONT
+from tests.e2e.conftest import STOREFRONT, start_aqe, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,32 +51,59 @@ def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue(f"{backend}_url")
 
 
-@pytest.mark.slow
-def test_a_regression_after_ten_quiet_runs_is_among_the_first_three_tests(
-    backend: str, url: str, aqe: Aqe, tmp_path: Path
-) -> None:
-    """Each run is a process of its own that knows what the memory holds, and nothing else."""
-    shop = tmp_path / "storefront"
+@dataclass(frozen=True)
+class Quiet:
+    """The storefront, the memory of its first runs, and what these said."""
+
+    shop: Path
+    memory: Path
+    answers: list[Answer]
+
+
+@pytest.fixture(scope="module")
+def quiet(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
+    """All quiet runs but the last, which each backend has for itself."""
+    folder = tmp_path_factory.mktemp("quiet")
+    shop = folder / "storefront"
     shutil.copytree(STOREFRONT, shop, ignore=shutil.ignore_patterns("__pycache__"))
     settings = shop / "pyproject.toml"
     # A name of its own: servers are shared with other tests.
-    settings.write_text(f'{settings.read_text()}project = "{tmp_path.name}"\n')
+    settings.write_text(f'{settings.read_text()}project = "quiet-{uuid.uuid4().hex[:12]}"\n')
+    memory = folder / "team.db"
+    arguments = ("run", shop, "--json", "--memory", f"sqlite:///{memory}")
+    answers = [
+        start_aqe((*arguments, "--agents", "test-executor"), folder, variables_of(cache, folder))
+        for _ in range(QUIET_RUNS - 1)
+    ]
+    return Quiet(shop, memory, answers)
 
-    def run(*agents: str) -> Answer:
-        return aqe("run", shop, "--json", "--memory", url, "--agents", ",".join(agents))
 
-    quiet = [run("test-executor") for _ in range(QUIET_RUNS - 1)]
-    quiet.append(run("test-executor", "coverage-analyzer"))
+@pytest.mark.slow
+def test_a_regression_after_ten_quiet_runs_is_among_the_first_three_tests(
+    backend: str, url: str, quiet: Quiet, aqe: Aqe, tmp_path: Path
+) -> None:
+    """Each run is a process of its own that knows what the memory holds, and nothing else."""
+    shop = tmp_path / "storefront"
+    shutil.copytree(quiet.shop, shop)
+    copied = aqe("memory", "copy", f"sqlite:///{quiet.memory}", url)
+    assert copied.exit_code == 0, copied.err
+
+    def run() -> Answer:
+        agents = "test-executor,coverage-analyzer"
+        return aqe("run", shop, "--json", "--memory", url, "--agents", agents)
+
+    tenth = run()
     file, text, broken, seen_by = DEFECTS[backend]
     path = shop / "src/storefront" / file
     source = path.read_text()
     assert text in source
     path.write_text(source.replace(text, broken))
-    last = run("test-executor", "coverage-analyzer")
+    last = run()
 
-    assert all(answer.document["order"]["ran"] == "learned" for answer in (*quiet, last))
+    answers = (*quiet.answers, tenth, last)
+    assert all(answer.document["order"]["ran"] == "learned" for answer in answers)
     # Nothing was known then, so it is pytest's own order.
-    by_default = list(quiet[0].outcomes())
+    by_default = list(quiet.answers[0].outcomes())
     assert by_default.index(seen_by) >= LATE
     outcomes = last.outcomes()
     assert outcomes[seen_by] == "failed"

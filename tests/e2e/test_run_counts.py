@@ -88,9 +88,12 @@ EVERY_OUTCOME = {
 }
 
 
-def test_every_outcome_is_counted_once_and_subtests_apart(examine: Examine, project: Write) -> None:
-    answer = examine(project(EVERY_OUTCOME))
+@pytest.fixture
+def answer(examine_once: Examine) -> Answer:
+    return examine_once(EVERY_OUTCOME, "--junit", "junit.xml")
 
+
+def test_every_outcome_is_counted_once_and_subtests_apart(answer: Answer) -> None:
     assert answer.outcomes() == {
         "test_passes": "passed",
         "test_fails": "failed",
@@ -121,8 +124,8 @@ def test_every_outcome_is_counted_once_and_subtests_apart(examine: Examine, proj
     assert answer.exit_code == 1
 
 
-def test_every_figure_names_its_source(examine: Examine, project: Write) -> None:
-    for metric in examine(project(EVERY_OUTCOME)).document["metrics"]:
+def test_every_figure_names_its_source(answer: Answer) -> None:
+    for metric in answer.document["metrics"]:
         assert metric["tool"]
         assert metric["version"]
         assert metric["command"]
@@ -130,9 +133,7 @@ def test_every_figure_names_its_source(examine: Examine, project: Write) -> None
         assert metric["measured"] is (metric["reason"] is None)
 
 
-def test_coverage_is_told_by_file_and_function(examine: Examine, project: Write) -> None:
-    answer = examine(project(EVERY_OUTCOME))
-
+def test_coverage_is_told_by_file_and_function(answer: Answer) -> None:
     assert (answer.value("lines_covered"), answer.value("lines")) == (4, 8)
     assert answer.value("line_coverage") == 50.0
     assert answer.value("branch_coverage") == 25.0
@@ -143,11 +144,11 @@ def test_coverage_is_told_by_file_and_function(examine: Examine, project: Write)
     assert [file["file"] for file in answer.document["files"]] == ["shop.py"]
 
 
-def test_junit_has_a_case_a_test(examine: Examine, project: Write, tmp_path: Path) -> None:
-    examine(project(EVERY_OUTCOME), "--junit", tmp_path / "junit.xml")
+def test_junit_has_a_case_a_test(answer: Answer) -> None:
+    written = answer.folder / "junit.xml"
 
-    xmlschema.XMLSchema(str(JUNIT_SCHEMA)).validate(str(tmp_path / "junit.xml"))
-    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")  # noqa: S314 - our own
+    xmlschema.XMLSchema(str(JUNIT_SCHEMA)).validate(str(written))
+    suite = ET.parse(written).getroot().find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
     assert counts == {"tests": "10", "failures": "3", "errors": "2", "skipped": "2"}

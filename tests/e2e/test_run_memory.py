@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+# Whatever a run compares and keeps goes the same way, so the fastest agent stands for all.
+QUICK = ("--agents", "test-executor")
 SHOP = """
     def price(amount):
         return amount
@@ -48,7 +50,7 @@ def test_fleets_on_one_memory_do_not_see_each_others_runs(
     examine: Examine, project: Write, tmp_path: Path
 ) -> None:
     root = project({"test_shop.py": "def test_kept(): pass\n"})
-    memory = ("--memory", f"sqlite:///{tmp_path / 'shared.db'}")
+    memory = (*QUICK, "--memory", f"sqlite:///{tmp_path / 'shared.db'}")
     first = examine(root, *memory, "--fleet", "team-a")
     other = examine(root, *memory, "--fleet", "team-b")
     again = examine(root, *memory, "--fleet", "team-a")
@@ -75,9 +77,9 @@ def test_a_test_that_got_slower_than_its_past_is_told(examine: Examine, project:
     waits = "import time\n\ndef test_wait(): time.sleep({})\ndef test_other(): pass\n"
     root = project({"test_wait.py": waits.format(0)})
     for _ in range(3):
-        assert examine(root).exit_code == 0
+        assert examine(root, *QUICK).exit_code == 0
 
-    answer = examine(project({"test_wait.py": waits.format(1.5)}))
+    answer = examine(project({"test_wait.py": waits.format(1.5)}), *QUICK)
 
     slower = answer.document["comparison"]["slower"]
     assert [test["id"] for test in slower] == ["test_wait.py::test_wait"]
@@ -112,16 +114,16 @@ def test_projects_do_not_see_each_others_runs(
     url = f"sqlite:///{tmp_path / 'team.db'}"
     files = {"test_a.py": "def test_a(): pass\n"}
     root = project({**files, "pyproject.toml": '[tool.aqe]\nproject = "one/shop"\n'})
-    examine(root, "--memory", url)
+    examine(root, *QUICK, "--memory", url)
     (root / "pyproject.toml").write_text('[tool.aqe]\nproject = "one"\n')
 
-    assert examine(root, "--memory", url).document["comparison"] is None
+    assert examine(root, *QUICK, "--memory", url).document["comparison"] is None
 
 
 def test_the_default_memory_is_outside_the_project(
     examine: Examine, project: Write, tmp_path: Path
 ) -> None:
-    answer = examine(project({"test_a.py": "def test_a(): pass\n"}))
+    answer = examine(project({"test_a.py": "def test_a(): pass\n"}), *QUICK)
 
     assert str(tmp_path / "state") in answer.document["memory"]
     assert list((tmp_path / "state").rglob("*.db"))
@@ -131,5 +133,5 @@ def test_the_variable_names_the_memory(examine: Examine, project: Write, tmp_pat
     url = f"sqlite:///{tmp_path / 'team.db'}"
     root = project({"test_a.py": "def test_a(): pass\n"})
 
-    assert examine(root, env={"LIONAGI_QE_MEMORY": url}).document["memory"] == url
+    assert examine(root, *QUICK, env={"LIONAGI_QE_MEMORY": url}).document["memory"] == url
     assert (tmp_path / "team.db").exists()

@@ -54,10 +54,10 @@ async def test_every_figure_of_every_agent_names_its_source(
     url = f"sqlite:///{tmp_path / 'team.db'}"
     reports = f"json={tmp_path / 'r.json'},md={tmp_path / 'r.md'}"
     # One run in which tools measure, and one in which nothing can be.
-    good = aqe("run", project(SHOP), "--memory", url, "--budget", "40s", "--report", reports)
+    good = aqe("run", project(SHOP), "--memory", url, "--budget", "30s", "--report", reports)
     document = json.loads((tmp_path / "r.json").read_text())
     project({"test_shop.py": "import frobnicate\n"})
-    aqe("run", tmp_path / "shop", "--memory", url, "--budget", "20s", "--json")
+    aqe("run", tmp_path / "shop", "--memory", url, "--budget", "10s", "--json")
 
     assert good.exit_code == 0, good.err
     stated = {(metric["agent"], metric["name"]) for metric in document["metrics"]}

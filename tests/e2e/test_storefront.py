@@ -17,8 +17,8 @@ pytestmark = pytest.mark.e2e
 FLAKY = "tests/test_stock.py::test_restock_is_picked_up_by_the_poller"
 
 
-def test_the_storefront_passes_but_for_its_flaky_test(examine: Callable[..., Answer]) -> None:
-    answer = examine(STOREFRONT)
+def test_the_storefront_passes_but_for_its_flaky_test(examine_once: Callable[..., Answer]) -> None:
+    answer = examine_once(STOREFRONT)
 
     assert answer.value("tests_collected") == 61
     bad = [test["id"] for test in answer.document["tests"] if test["outcome"] != "passed"]
@@ -26,8 +26,8 @@ def test_the_storefront_passes_but_for_its_flaky_test(examine: Callable[..., Ans
     assert answer.exit_code == (1 if bad else 0)
 
 
-def test_its_one_coverage_gap_is_found(examine: Callable[..., Answer]) -> None:
-    gaps = examine(STOREFRONT).value("gaps")
+def test_its_one_coverage_gap_is_found(examine_once: Callable[..., Answer]) -> None:
+    gaps = examine_once(STOREFRONT).value("gaps")
 
     largest = gaps[0]
     assert (largest["file"], largest["function"]) == ("src/storefront/reports.py", "sales_report")

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.conftest import checksum
+from tests.e2e.conftest import checksum, start_aqe, variables_of, write
 from tests.e2e.processes import starting
 
 from lionagi_qe import open_memory
@@ -128,9 +128,17 @@ def mutants_in(document: Mapping[str, Any]) -> dict[str, Any]:
     return figures | {"survivors": sorted(each["diff"] for each in document["survivors"])}
 
 
+@pytest.fixture(scope="module")
+def alone(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """What one process finds, whatever the memory."""
+    folder = tmp_path_factory.mktemp("alone")
+    root = write(folder / "shop", FILES)
+    return start_aqe(("mutate", root, "--json"), folder, variables_of(cache, folder))
+
+
 def test_workers_find_what_one_process_finds_though_one_is_killed(
     *,
-    aqe: Aqe,
+    alone: Answer,
     start: Start,
     workers: Callable[[int], list[Process]],
     url: str,
@@ -139,7 +147,6 @@ def test_workers_find_what_one_process_finds_though_one_is_killed(
 ) -> None:
     root = project(named(FILES, name))
     before = checksum(root)
-    alone = aqe("mutate", root, "--json")
     victim, *_ = found = workers(3)
     run = start("mutate", root, "--memory", url, "--json")
 

@@ -267,6 +267,7 @@ class TestKeepsExpiryUnderExpiry(_OnDict, ExpiryConformance):
 
 class TestKeepsExpiryUnderMachine(_OnDict, MachineConformance):
     backend = KeepsExpiry
+    machine_shrinks = False
 
 
 class TestIgnoresConflictsUnderEntries(_OnDict, EntriesConformance):
@@ -295,6 +296,7 @@ class TestCountsWrongUnderExpiry(_OnDict, ExpiryConformance):
 
 class TestCountsWrongUnderMachine(_OnDict, MachineConformance):
     backend = CountsWrong
+    machine_shrinks = False
 
 
 class TestClearsEverythingUnderRanges(_OnDict, RangesConformance):

@@ -244,6 +244,7 @@ class TestFleetCommander:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "lionagi_qe.cli.main", "run", str(project)),
             *("--memory", url, "--json", "--quiet"),
+            *("--agents", "test-executor,coverage-analyzer,quality-gate"),
             stdout=PIPE,
             stderr=PIPE,
         )

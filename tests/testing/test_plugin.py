@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 pytest_plugins = "pytester"
 pytestmark = [pytest.mark.integration, pytest.mark.postgres, pytest.mark.redis]
 
+
+@pytest.fixture(autouse=True)
+def only_plugins_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes longer to import than a test takes; see pytest.ini."""
+    left_out = ("langsmith_plugin", "anyio", "faker", "valkey")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in left_out))
+
+
 # Several tests, so that each worker gets one; a barrier of files, so that none gets two.
 ISOLATION = """
 import json, os, time
