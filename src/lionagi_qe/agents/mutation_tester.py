@@ -6,9 +6,9 @@ import time
 from collections import ChainMap, Counter
 from dataclasses import asdict, replace
 from difflib import unified_diff
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lionagi_qe import __version__
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
@@ -205,7 +205,7 @@ def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
 
 
 def _source(examination: Examination) -> Source:
-    release = version("lionagi-qe-fleet")
+    release = __version__
     return Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
 
 
