@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HUNTS = 1
-HUNTS_FULL = 5
+HUNTS_FULL = 3
 BUDGET = 15
 BUDGET_FULL = 60
 
