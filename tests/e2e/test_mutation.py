@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.e2e.conftest import checksum
+from tests.e2e.shop_project import SHOP, TESTS
 
 from lionagi_qe.agents.mutants import mutants_of
 
@@ -23,46 +24,6 @@ if TYPE_CHECKING:
     Write = Callable[[dict[str, str]], Path]
 
 pytestmark = pytest.mark.e2e
-
-SHOP = """
-    import logging
-
-    log = logging.getLogger(__name__)
-
-    def price(amount):
-        log.info("asked for %d", amount)
-        if amount > 100:
-            return amount - 10
-        return amount
-
-    def is_open(hour, day):
-        return hour >= 8 and day != 6
-
-    def countdown(number):
-        steps = 0
-        while number > 0:
-            number -= 1
-            steps += 1
-        return steps
-
-    def unused(a, b):
-        return a + b
-"""
-TESTS = """
-    import shop
-
-    def test_price():
-        assert shop.price(200) == 190
-        assert shop.price(50) == 50
-
-    def test_is_open():
-        assert shop.is_open(8, 1)
-        assert not shop.is_open(7, 1)
-        assert not shop.is_open(9, 6)
-
-    def test_countdown():
-        assert shop.countdown(3) == 3
-"""
 
 
 def test_what_survives_is_shown_as_a_diff(aqe: Aqe, project: Write) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
+TESTS_PRICE = "import shop\n\ndef test_price():\n    assert shop.price() == 1\n"
 USES_INICONFIG = {
     "src/shop/__init__.py": """
         import iniconfig
@@ -135,3 +136,24 @@ def test_a_named_interpreter_without_a_package_is_not_measured(
     # pytest brings iniconfig along; freezegun is nowhere.
     assert "freezegun" in answer.reason("tests_passed")
     assert answer.exit_code == 4
+
+
+def test_a_machine_without_git_examines_all_the_same(
+    aqe: Callable[..., Answer], examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    root = project({"shop.py": "def price():\n    return 1\n", "test_shop.py": TESTS_PRICE})
+    # What the tests need of the shell is there; git is not.
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sh").symlink_to("/bin/sh")
+    without = {"PATH": str(programs)}
+
+    answer = examine(root, env=without)
+
+    assert answer.exit_code == 0
+    assert answer.document["commit"] is None
+    assert answer.value("line_coverage") == 100.0
+    refused = aqe("select", root, "--base", "main", env=without)
+    assert refused.exit_code == 2
+    assert "git" in refused.err
+    assert len(refused.err.strip().splitlines()[-1]) < 200

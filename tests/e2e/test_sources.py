@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lionagi_qe import open_memory
-from lionagi_qe.fleet.roster import AGENTS
+from lionagi_qe.fleet.roster import all_agents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ async def test_every_figure_of_every_agent_names_its_source(
 
     assert good.exit_code == 0, good.err
     stated = {(metric["agent"], metric["name"]) for metric in document["metrics"]}
-    assert stated == {(agent.name, name) for agent in AGENTS for name in agent.metrics}
+    assert stated == {(agent.name, name) for agent in all_agents() for name in agent.metrics}
     assert not {
         metric["name"]: unsourced(metric) for metric in document["metrics"] if unsourced(metric)
     }

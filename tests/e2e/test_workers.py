@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import uuid
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.e2e.conftest import checksum, start_aqe, variables_of, write
 from tests.e2e.processes import starting
+from tests.e2e.shop_project import FILES
 
 from lionagi_qe import open_memory
 from lionagi_qe.fleet import team
@@ -27,37 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-SHOP = """
-    def price(amount):
-        if amount > 100:
-            return amount - 10
-        return amount
-
-    def is_open(hour, day):
-        return hour >= 8 and day != 6
-
-    def countdown(number):
-        steps = 0
-        while number > 0:
-            number -= 1
-            steps += 1
-        return steps
-"""
-TESTS = """
-    import shop
-
-    def test_price():
-        assert shop.price(200) == 190
-        assert shop.price(50) == 50
-
-    def test_is_open():
-        assert shop.is_open(8, 1)
-        assert not shop.is_open(7, 1)
-        assert not shop.is_open(9, 6)
-
-    def test_countdown():
-        assert shop.countdown(3) == 3
-"""
 # So many mutants that loop for ever that there is time to interrupt.
 LONG = """
     import shop
@@ -76,7 +47,6 @@ CONFTEST = """
             with open({notes!r}, "a") as file:
                 print("measured", file=file)
 """
-FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
 
 
 @pytest.fixture
@@ -251,3 +221,48 @@ def untimed(document: Mapping[str, Any]) -> Any:
         for key, value in document.items()
         if key not in {"at", "seconds", "run", "memory"}
     }
+
+
+@pytest.mark.redis
+def test_workers_on_a_redis_cluster_find_what_one_process_finds(
+    aqe: Aqe, start: Start, redis_cluster_url: str, project: Write, name: str
+) -> None:
+    root = project(named(FILES, name))
+    alone = aqe("mutate", root, "--json")
+    found = [start("worker", redis_cluster_url) for _ in range(2)]
+    for each in found:
+        each.until("waiting for tasks")
+
+    run = start("mutate", root, "--memory", redis_cluster_url, "--json")
+
+    assert run.ends() == 0, run.said
+    assert mutants_in(json.loads(run.out)) == mutants_in(alone.document)
+    for part in ("1of2", "2of2"):
+        assert any(f"mutation-tester.{part} ended" in each.said for each in found)
+
+
+async def test_what_workers_fail_at_three_times_is_not_measured_and_the_run_goes_on(
+    start: Start, project: Write, tmp_path: Path, name: str
+) -> None:
+    root, url = project(named(FILES, name)), f"sqlite:///{tmp_path / 'team.db'}"
+    async with open_memory(url) as memory:
+        # One that is there and takes nothing, so that the run waits for it.
+        async with team.presence_of(memory, "idle"):
+            agents = "test-executor,quality-gate"
+            run = start("run", root, "--agents", agents, "--memory", url, "--json")
+            await asyncio.to_thread(run.until, "waiting for a worker")
+            queue = team.queue_of(memory)
+            while not (await queue.stats()).ready:
+                assert run.process.poll() is None, run.said
+            parcels = await memory.list_keys("aqe/parcels/")
+            assert await memory.delete_many(parcels)
+            worker = start("worker", url)
+            await asyncio.to_thread(worker.until, r"attempt 3\)")
+            assert await asyncio.to_thread(run.ends) == 4, run.said
+        assert (await queue.stats()).dead == 1
+
+    figures = {metric["name"]: metric for metric in json.loads(run.out)["metrics"]}
+    assert "workers gave up" in figures["tests_passed"]["reason"]
+    assert "is not in the memory" in figures["tests_passed"]["reason"]
+    assert not figures["gate"]["measured"]
+    assert worker.process.poll() is None, "the worker did not outlive the task"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from lionagi_qe.agents.layout import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.metadata import Distribution
 
 _ASIDE = "built"
 _COMPILED_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pyx", ".rs"})
@@ -62,6 +62,9 @@ def adopt_built_files(environment: Path, source: Path) -> None:
 
 
 def _installed_from(environment: Path, source: Path) -> Distribution | None:
+    # Only where an environment is built; it takes longer to import than the rest of this module.
+    from importlib.metadata import distributions
+
     sites = [str(path) for path in environment.glob("lib/python*/site-packages")]
     for distribution in distributions(path=sites):
         origin = distribution.read_text("direct_url.json")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import radon
 from radon.complexity import cc_visit
 from radon.visitors import Class, Function
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Block = Class | Function
 
 TOOL = "radon"
-VERSION = version("radon")
+VERSION = radon.__version__
 
 
 @dataclass(frozen=True, slots=True)

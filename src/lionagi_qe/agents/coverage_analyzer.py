@@ -152,7 +152,9 @@ def _nothing_ran(examination: Examination) -> str:
 async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]:
     """Return coverage.py's JSON report, or None and what it said instead."""
     workspace, environment = examination.workspace, examination.environment
-    target = workspace.artifacts / "coverage.json"
+    target = coverage_data.report_path(workspace)
+    if coverage_data.reported(workspace):
+        return json.loads(target.read_text(encoding="utf-8")), ""
     completed = await process.run(
         environment.command("aqe_coverage", str(workspace.artifacts / "coveragerc"), str(target)),
         cwd=workspace.source,

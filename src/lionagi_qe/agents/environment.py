@@ -70,7 +70,7 @@ class Environment:
     notes: tuple[str, ...] = ()
 
     def command(
-        self, module: str, *arguments: str, record: str = "", rcfile: str = ""
+        self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
     ) -> list[str]:
         """Return the command that runs a module with the tools at hand.
 
@@ -79,11 +79,12 @@ class Environment:
             arguments: of the module.
             record: where the pytest plugin writes its events.
             rcfile: coverage.py's configuration, to measure the module's run.
+            report: where coverage.py's JSON report of that run goes; see ``coverage_data``.
 
         """
         launcher = [str(self.python), str(INJECTED / "aqe_launch.py")]
         overlays = os.pathsep.join(map(str, self.overlays))
-        return [*launcher, record, overlays, rcfile, module, *arguments]
+        return [*launcher, record, overlays, rcfile, report, module, *arguments]
 
     def variables(self, workspace: Workspace, extra: Iterable[str] = ()) -> dict[str, str]:
         """Return all that the project's code sees of the environment; see ``process``."""

@@ -319,7 +319,9 @@ def _schedule(
             done.add(repeat)
             yield repeat
         elif planned:
-            yield planned.popleft()
+            conditions = planned.popleft()
+            # Only now is it known how many attempts a session has time for.
+            yield replace(conditions, attempts=_attempts(hunt)) if conditions.vary else conditions
         else:
             before = hunt.suspects
             yield _further(choice.next(), number, _attempts(hunt), first_seed)
@@ -338,7 +340,8 @@ def _plan(seed: int, *, has_clock: bool) -> Iterator[Conditions]:
     yield from clocks[:3]
     for _ in range(2):
         yield Conditions("repeated", attempts=_REPETITIONS)
-    yield Conditions("seeds", seed=seed, vary=True, attempts=_REPETITIONS)
+    # As many attempts as fit: what is rare shows by numbers only.
+    yield Conditions("seeds", seed=seed, vary=True, attempts=_MOST_ATTEMPTS)
     yield from clocks[3:]
 
 

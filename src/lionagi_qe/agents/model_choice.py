@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
+import math
+from dataclasses import dataclass
+from typing import Any
 
 from lionagi_qe.errors import InvalidArgumentError
 
 DEFAULT_TOKENS = 200_000
 _MILLION = 1_000_000
 
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-
-class ModelChoice(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
     """A model and its limits, as plain data.
 
     Attributes:
@@ -24,16 +23,35 @@ class ModelChoice(BaseModel):
         token_limit: most tokens in all, asked and answered.
         cost_limit: most US dollars in all; None for no limit.
         price: US dollars for a million tokens asked and answered; None where nobody said.
-    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Raises:
+        InvalidArgumentError: a limit is not above 0, or a price below, or one is not finite.
+
+    """
 
     provider: str
     name: str
     base_url: str | None = None
-    token_limit: Annotated[int, Field(gt=0)] = DEFAULT_TOKENS
-    cost_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    price: tuple[Price, Price] | None = None
+    token_limit: int = DEFAULT_TOKENS
+    cost_limit: float | None = None
+    price: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for limit in (self.token_limit, self.cost_limit):
+            if limit is not None and not 0 < limit < math.inf:
+                raise InvalidArgumentError(f"limit {limit!r} of a model: must be above 0, finite")
+        for price in self.price or ():
+            if not 0 <= price < math.inf:
+                raise InvalidArgumentError(f"price {price!r} of a model: must be 0 or more, finite")
+
+    @classmethod
+    def of_data(cls, data: dict[str, Any]) -> ModelChoice:
+        """Return the choice that ``asdict`` made plain data of, tuples or lists."""
+        own = dict(data)
+        if own["price"] is not None:
+            own["price"] = tuple(own["price"])
+        return cls(**own)
 
     @property
     def label(self) -> str:

@@ -6,13 +6,14 @@ import time
 from collections import ChainMap, Counter
 from dataclasses import asdict, replace
 from difflib import unified_diff
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lionagi_qe import __version__
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutant_choice import LESSON, MutantChoice, choose
+from lionagi_qe.agents.mutant_shares import share_of
 from lionagi_qe.agents.mutants import mutants_of
 from lionagi_qe.agents.mutation_trials import Candidate, Trials, try_mutants
 from lionagi_qe.agents.proportion import wilson
@@ -60,7 +61,7 @@ class MutationTester(DivisibleAgent):
     }
 
     async def examine_share(self, examination: Examination) -> Findings:
-        """Try every ``share.of``-th mutant until the time is up; outcomes by the mutants' ranks."""
+        """Try the share's mutants until the time is up; outcomes by the mutants' ranks."""
         until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
         source = _source(examination)
         test_map = _test_map(examination)
@@ -72,13 +73,13 @@ class MutationTester(DivisibleAgent):
             return self.unmeasured(source, "no test runs a line that could be changed")
         order = choose(candidates, examination.past.lessons.get(LESSON)).order
         candidates = [candidates[number] for number in order]
-        candidates = candidates[examination.share.part :: examination.share.of]
-        if not candidates:
-            return Findings(self.name, (), details={"outcomes": {}, "excluded": []})
         took = {
             test["id"]: test["seconds"]
             for test in examination.findings["test-executor"].details["tests"]
         }
+        candidates = share_of(candidates, took, examination.share)
+        if not candidates:
+            return Findings(self.name, (), details={"outcomes": {}, "excluded": []})
 
         def tell(tried: int) -> None:
             examination.progress(Step(self.name, "trying mutants", tried, len(candidates)))
@@ -205,7 +206,7 @@ def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
 
 
 def _source(examination: Examination) -> Source:
-    release = version("lionagi-qe-fleet")
+    release = __version__
     return Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
 
 

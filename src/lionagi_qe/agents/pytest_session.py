@@ -45,6 +45,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     *,
     timeout: float,
     rcfile: Path | None = None,
+    report: Path | None = None,
     arguments: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     watch: Callable[[], None] | None = None,
@@ -56,6 +57,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         record: where the events go; what it held is lost.
         timeout: most seconds.
         rcfile: coverage.py's configuration, to measure the run.
+        report: where coverage.py's report of the run goes; see ``coverage_data``.
         arguments: of pytest, beside the project's own.
         variables: of the environment, beside those that the tests see anyhow.
         watch: called about ten times a second meanwhile.
@@ -71,7 +73,11 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         words = ["-p", "aqe_recorder", *arguments, *addopts.arguments]
         completed = await process.run(
             environment.command(
-                "pytest", *words, record=str(record), rcfile="" if rcfile is None else str(rcfile)
+                "pytest",
+                *words,
+                record=str(record),
+                rcfile="" if rcfile is None else str(rcfile),
+                report="" if report is None else str(report),
             ),
             cwd=workspace.source,
             env=environment.variables(workspace, examination.settings.pass_env)

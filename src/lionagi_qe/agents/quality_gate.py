@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from lionagi_qe import __version__
 from lionagi_qe.agents.base import Agent, Findings
 from lionagi_qe.agents.metric import Metric, Source
 from lionagi_qe.agents.quarantine import read_quarantine
@@ -58,7 +58,7 @@ class QualityGate(Agent):
             examination.settings,
             examination.findings,
             quarantined,
-            Source("aqe", version("lionagi-qe-fleet"), "aqe run", examination.workspace.commit),
+            Source("aqe", __version__, "aqe run", examination.workspace.commit),
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
+from lionagi_qe import __version__
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.diff import Diff, diff_of
 from lionagi_qe.agents.metric import Source
@@ -51,7 +51,7 @@ class RegressionSelector(Agent):
         """Compare, and select."""
         examination.progress(Step(self.name, "selecting tests"))
         commit = examination.workspace.commit
-        source = Source("aqe select", version("lionagi-qe-fleet"), "aqe select .", commit)
+        source = Source("aqe select", __version__, "aqe select .", commit)
         test_map = _map(examination)
         if test_map is None:
             return self.unmeasured(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.agents.model_choice import ModelChoice
 from lionagi_qe.errors import ProjectError
@@ -17,12 +18,14 @@ DEFAULT_TIMEOUT = 600.0
 # Above it a function has more paths than a reader keeps in mind, or a suite tests.
 DEFAULT_COMPLEXITY = 15
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 Order = Literal["auto", "learned", "default"]
-Name = Annotated[str, Field(min_length=1)]
+# Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
+# it should be.
+Check = Callable[[Any], Any]
 
 
-class Settings(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """The options of one run, as ``[tool.aqe]`` writes them (with dashes).
 
     Attributes:
@@ -46,28 +49,34 @@ class Settings(BaseModel):
             with the user's key, at the user's cost, and is shown the code.
     """
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        alias_generator=lambda name: name.replace("_", "-"),
-        populate_by_name=True,
-    )
-
-    project: Name | None = None
-    min_coverage: Percent | None = None
-    min_branch_coverage: Percent | None = None
-    required: tuple[Name, ...] = Field(default=(), strict=False)
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_TIMEOUT
-    max_memory: Annotated[int, Field(ge=1)] | None = None
-    pass_env: tuple[Name, ...] = Field(default=(), strict=False)
-    max_complexity: Annotated[int, Field(ge=1)] = DEFAULT_COMPLEXITY
-    baseline: Name | None = None
-    fail_on: tuple[Name, ...] = Field(default=(), strict=False)
-    quarantine: Name | None = None
+    project: str | None = None
+    min_coverage: float | None = None
+    min_branch_coverage: float | None = None
+    required: tuple[str, ...] = ()
+    timeout: float = DEFAULT_TIMEOUT
+    max_memory: int | None = None
+    pass_env: tuple[str, ...] = ()
+    max_complexity: int = DEFAULT_COMPLEXITY
+    baseline: str | None = None
+    fail_on: tuple[str, ...] = ()
+    quarantine: str | None = None
     order: Order = "auto"
     learn: bool = True
-    model: Annotated[ModelChoice | None, Field(strict=False)] = None
+    model: ModelChoice | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the options as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Settings:
+        """Return what ``as_data`` was called on, also after a journey as JSON."""
+        own = dict(data)
+        for several in ("required", "pass_env", "fail_on"):
+            own[several] = tuple(own[several])
+        if own["model"] is not None:
+            own["model"] = ModelChoice.of_data(own["model"])
+        return cls(**own)
 
 
 def read_pyproject(project: Path) -> dict[str, Any]:
@@ -118,21 +127,83 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
             f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
             "your key; name it with --model or AQE_MODEL"
         )
-    try:
-        settings = Settings.model_validate(table, by_name=False, by_alias=True)
-    except ValidationError as error:
-        raise ProjectError(f"{where}: [tool.aqe] {_complaint(error)}") from error
-    return settings.model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )
+    options = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
+    own: dict[str, Any] = {}
+    for option, value in table.items():
+        if option not in _CHECKS:
+            known = ", ".join(sorted(_CHECKS))
+            raise ProjectError(f"{where}: [tool.aqe] unknown option {option!r}; known: {known}")
+        try:
+            own[options[option]] = _CHECKS[option](value)
+        except ValueError as error:
+            raise ProjectError(f"{where}: [tool.aqe] {option} = {value!r}: {error}") from error
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return replace(Settings(**own), **chosen)
 
 
-def _complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    option = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        names = sorted(name.replace("_", "-") for name in Settings.model_fields if name != "model")
-        known = ", ".join(names)
-        return f"unknown option {option!r}; known: {known}"
-    message = first["msg"]
-    return f"{option} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("should be a text that is not empty")
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("should be a list of texts")  # noqa: TRY004 - told to people, as the others
+    return tuple(_name(each) for each in value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("should be true or false")  # noqa: TRY004 - likewise
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("should be a whole number of 1 or more")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError("should be a number")
+    return value
+
+
+def _percent(value: object) -> float:
+    number = _number(value)
+    if not 0 <= number <= 100:  # noqa: PLR2004 - of a hundred
+        raise ValueError("should be from 0 to 100")
+    return number
+
+
+def _seconds(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError("should be greater than 0")
+    return number
+
+
+def _order(value: object) -> str:
+    if value not in get_args(Order):
+        raise ValueError(f"should be one of {', '.join(get_args(Order))}")
+    return str(value)
+
+
+# By hand, since a library for it takes a tenth of a second to import, with every run.
+_CHECKS: Mapping[str, Check] = {
+    "project": _name,
+    "min-coverage": _percent,
+    "min-branch-coverage": _percent,
+    "required": _names,
+    "timeout": _seconds,
+    "max-memory": _count,
+    "pass-env": _names,
+    "max-complexity": _count,
+    "baseline": _name,
+    "fail-on": _names,
+    "quarantine": _name,
+    "order": _order,
+    "learn": _flag,
+}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents import coverage_data, test_map
 from lionagi_qe.agents.base import Agent, Findings, Step
-from lionagi_qe.agents.coverage_settings import DATA_FILE, write_rcfile
+from lionagi_qe.agents.coverage_settings import write_rcfile
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.pytest_session import missing_packages, run_pytest, why_not_measured
 from lionagi_qe.agents.recording import BAD
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.pytest_session import Session
     from lionagi_qe.agents.test_order import TestOrder
+    from lionagi_qe.agents.workspace import Workspace
 
 # Of what the first run took: less is not worth starting the second one.
 _TIME_TO_CONFIRM = 1.2
@@ -63,7 +65,7 @@ class TestExecutor(Agent):
         reason = why_not_measured(session, missing)
         return Findings(
             self.name,
-            tuple(self._metrics(source, session, reason)),
+            tuple(self._metrics(source, session, reason, examination.workspace)),
             details={
                 "tests": recording.as_details(),
                 "uncollectable": recording.uncollectable,
@@ -79,7 +81,9 @@ class TestExecutor(Agent):
             notes=(*_notes(session), *notes),
         )
 
-    def _metrics(self, source: Source, session: Session, reason: str | None) -> list[Metric]:
+    def _metrics(
+        self, source: Source, session: Session, reason: str | None, workspace: Workspace
+    ) -> list[Metric]:
         if reason is not None:
             return [source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()]
         recording = session.recording
@@ -89,7 +93,7 @@ class TestExecutor(Agent):
             "tests_collected": len(recording.tests),
             "tests_errors": counts["error"],
             "collection_errors": len(recording.uncollectable),
-            "test_seconds": round(session.completed.seconds, 3),
+            "test_seconds": round(_test_seconds(session, workspace), 3),
         }
         for name in self.metrics:
             kind, _, outcome = name.partition("_")
@@ -98,13 +102,18 @@ class TestExecutor(Agent):
         return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
 
 
+def _test_seconds(session: Session, workspace: Workspace) -> float:
+    return session.completed.seconds - coverage_data.report_seconds(workspace)
+
+
 async def _run(examination: Examination, record: str, order: TestOrder | None) -> Session:
     workspace = examination.workspace
     path = workspace.artifacts / record
-    return await run_pytest(
+    session = await run_pytest(
         examination,
         path,
         rcfile=write_rcfile(workspace, examination.environment),
+        report=coverage_data.report_path(workspace),
         arguments=[
             "--continue-on-collection-errors",
             *([] if order is None else order.arguments()),
@@ -116,6 +125,11 @@ async def _run(examination: Examination, record: str, order: TestOrder | None) -
         timeout=examination.seconds(examination.settings.timeout),
         watch=_Follower(path, examination.progress).look,
     )
+    ended = coverage_data.exit_code_before_report(workspace)
+    if session.completed.stopped is None or ended is None:
+        return session
+    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
+    return replace(session, completed=replace(session.completed, exit_code=ended, stopped=None))
 
 
 async def _confirmed(
@@ -138,8 +152,7 @@ async def _confirmed(
         return session, [], ["no time was left to see the new failures in pytest's own order, too"]
     # What the first run left must not matter, nor count as covered.
     examination.workspace.renew()
-    for data in examination.workspace.artifacts.glob(f"{DATA_FILE}*"):
-        data.unlink()
+    coverage_data.forget(examination.workspace)
     again = await _run(examination, "confirmed.jsonl", None)
     if again.recording.exit is None:
         return session, [], ["the run in pytest's own order did not end, so the first one counts"]

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents import process
+from lionagi_qe.agents import coverage_data, process
 from lionagi_qe.agents.coverage_settings import DATA_FILE
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class TestMap:
 async def read_map(examination: Examination, tests: Iterable[str]) -> TestMap | str:
     """Return the map that the test run left in coverage.py's data, or why there is none."""
     workspace, environment = examination.workspace, examination.environment
+    written = coverage_data.contexts_path(workspace)
+    if coverage_data.reported(workspace) and written.exists():
+        return _of_document(_read(written), workspace.source, workspace.commit, tests)
     target = workspace.artifacts / "test_map.json"
     completed = await process.run(
         environment.command("aqe_contexts", str(workspace.artifacts / DATA_FILE), str(target)),

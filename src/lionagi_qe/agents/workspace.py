@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.scratch import Scratch, delete
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Workspace:
         source: a copy of that, for the project's code to run in, and to leave its traces in.
         artifacts: where tools leave their files.
         commit: the project's commit, if it is under git.
+        scratch: the scratch directory as this process owns it; None of a fork, which lies in one.
     """
 
     project: Path
@@ -65,6 +66,7 @@ class Workspace:
     source: Path
     artifacts: Path
     commit: str | None
+    scratch: Scratch | None = None
 
     @classmethod
     def copy_of(cls, project: Path) -> Workspace:
@@ -95,7 +97,8 @@ class Workspace:
             commit: of the project.
 
         """
-        root = Path(tempfile.mkdtemp(prefix="aqe-")).resolve()
+        scratch = Scratch.create()
+        root = scratch.root
         workspace = cls(
             project,
             root,
@@ -103,6 +106,7 @@ class Workspace:
             root / "project" / name,
             root / "artifacts",
             commit,
+            scratch,
         )
         try:
             fill(workspace.pristine)
@@ -123,6 +127,7 @@ class Workspace:
             root=root,
             source=root / "project" / self.source.name,
             artifacts=root / "artifacts",
+            scratch=None,
         )
         try:
             root.mkdir(parents=True)
@@ -150,12 +155,15 @@ class Workspace:
 
     def remove(self) -> None:
         """Delete the scratch directory, also what tests left there without permissions."""
-        _delete(self.root)
+        if self.scratch is None:
+            delete(self.root)
+        else:
+            self.scratch.remove()
 
     def renew(self) -> None:
         """Take away all traces that the project's code left; artifacts stay."""
         for directory in (self.source, self.home, self.temporary):
-            _delete(directory)
+            delete(directory)
         self.home.mkdir()
         self.temporary.mkdir()
         shutil.copytree(self.pristine, self.source, symlinks=True)
@@ -170,14 +178,6 @@ class Workspace:
         traceback: TracebackType | None,
     ) -> None:
         self.remove()
-
-
-def _delete(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    if directory.exists():
-        for path, _, _ in os.walk(directory):
-            Path(path).chmod(0o700)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_ignored(entry: os.DirEntry[str]) -> bool:

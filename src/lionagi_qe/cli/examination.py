@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from platformdirs import user_state_path
-from rich.console import Console
 
 from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.fleet import run as fleet
-from lionagi_qe.fleet.report import console as console_report
-from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.persistence.connect import URL_VARIABLE, redact
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
@@ -174,10 +171,17 @@ def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
     """Print the report, and an error if the results are not kept; return the exit code."""
     if outcome.unkept is not None:
         code = Exit.INFRASTRUCTURE
+    # Each way of telling imports what it needs: rich takes longer than all of a small report.
     if as_document:
+        from lionagi_qe.fleet.report.json import as_json
+
         click.echo(as_json(outcome, code))
     else:
-        console_report.write(outcome, Console(emoji=False))
+        from rich.console import Console
+
+        from lionagi_qe.fleet.report import console
+
+        console.write(outcome, Console(emoji=False))
     if outcome.unkept is not None:
         click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
     return code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from lionagi_qe import __version__
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.quality_gate import judge
 from lionagi_qe.agents.quarantine import read_quarantine
@@ -89,7 +89,7 @@ def _judged(request: Request, findings: dict[str, Findings]) -> Findings:
     if settings.quarantine is not None:
         quarantined = read_quarantine(request.path / settings.quarantine)
     commits = (metric.commit for each in findings.values() for metric in each.metrics)
-    source = Source("aqe", version("lionagi-qe-fleet"), "aqe gate", next(commits, None))
+    source = Source("aqe", __version__, "aqe gate", next(commits, None))
     return judge(settings, findings, quarantined, source)
 
 

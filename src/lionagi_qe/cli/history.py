@@ -13,7 +13,7 @@ from lionagi_qe.cli.examination import check_writable, memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
-from lionagi_qe.fleet.roster import AGENTS, check_metrics
+from lionagi_qe.fleet.roster import all_agents, check_metrics
 from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
 from lionagi_qe.persistence import open_memory
 
@@ -85,7 +85,7 @@ async def _runs(request: Request) -> list[PastRun]:
 
 def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Point]]:
     """Return the figures that were a number at least once, or those that were asked for."""
-    names = wanted or tuple(name for agent in AGENTS for name in agent.metrics)
+    names = wanted or tuple(name for agent in all_agents() for name in agent.metrics)
     found = {name: points(runs, name) for name in names}
     return {
         name: each

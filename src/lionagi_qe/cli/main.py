@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 import click
 
+from lionagi_qe import __version__
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("lionagi-qe-fleet"), prog_name="aqe")
+@click.version_option(__version__, prog_name="aqe")
 def cli() -> None:
     """Quality-engineering agents for Python projects, with one shared memory.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from rich.console import Console
 
     from lionagi_qe.agents.base import Progress, Step
 
@@ -17,8 +16,13 @@ if TYPE_CHECKING:
 @contextmanager
 def showing(*, quiet: bool) -> Generator[Progress]:
     """Yield what agents report their progress to."""
-    console = Console(stderr=True, quiet=quiet, emoji=False)
-    if console.is_terminal and not quiet:
+    if quiet:
+        yield _nothing
+        return
+    from rich.markup import escape
+
+    console = _console()
+    if console.is_terminal:
         with console.status("starting") as status:
             yield lambda step: status.update(escape(_line(step)))
     else:
@@ -27,7 +31,18 @@ def showing(*, quiet: bool) -> Generator[Progress]:
 
 def lines(*, quiet: bool) -> Progress:
     """Return what writes a line a step, on a terminal too."""
-    return _Lines(Console(stderr=True, quiet=quiet, emoji=False))
+    return _nothing if quiet else _Lines(_console())
+
+
+def _console() -> Console:
+    # Not before it is used: rich takes longer to import than a quiet command to begin.
+    from rich.console import Console
+
+    return Console(stderr=True, emoji=False)
+
+
+def _nothing(step: Step) -> None:
+    del step
 
 
 class _Lines:
@@ -40,6 +55,8 @@ class _Lines:
     def __call__(self, step: Step) -> None:
         line = f"{step.agent}: {step.text}"
         if line != self._last:
+            from rich.markup import escape
+
             self._last = line
             self._console.print(escape(line), soft_wrap=True, highlight=False)
 

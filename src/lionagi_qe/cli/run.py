@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lionagi_qe.agents.baseline import as_baseline
-from lionagi_qe.agents.finding import of_details
 from lionagi_qe.cli.examination import (
     base_option,
     budget_option,
@@ -23,11 +21,6 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.model_options import check_model, model_options
-from lionagi_qe.fleet.report.annotations import as_annotations
-from lionagi_qe.fleet.report.json import as_json
-from lionagi_qe.fleet.report.junit import as_junit
-from lionagi_qe.fleet.report.markdown import as_markdown
-from lionagi_qe.fleet.report.sarif import as_sarif
 from lionagi_qe.fleet.roster import QUICK, names
 
 if TYPE_CHECKING:
@@ -36,12 +29,44 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
+
+# Each imports its own report, since most runs write none of them.
+def _json(outcome: Outcome, code: int) -> bytes:
+    from lionagi_qe.fleet.report.json import as_json
+
+    return as_json(outcome, code).encode() + b"\n"
+
+
+def _junit(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.junit import as_junit
+
+    return as_junit(outcome)
+
+
+def _markdown(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.markdown import as_markdown
+
+    return as_markdown(outcome).encode()
+
+
+def _sarif(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.sarif import as_sarif
+
+    return as_sarif(outcome).encode() + b"\n"
+
+
+def _annotations(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.annotations import as_annotations
+
+    return as_annotations(outcome).encode(errors="backslashreplace")
+
+
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
-    "json": lambda outcome, code: as_json(outcome, code).encode() + b"\n",
-    "junit": lambda outcome, _: as_junit(outcome),
-    "md": lambda outcome, _: as_markdown(outcome).encode(),
-    "sarif": lambda outcome, _: as_sarif(outcome).encode() + b"\n",
-    "github": lambda outcome, _: as_annotations(outcome).encode(errors="backslashreplace"),
+    "json": _json,
+    "junit": _junit,
+    "md": _markdown,
+    "sarif": _sarif,
+    "github": _annotations,
 }
 
 
@@ -190,6 +215,9 @@ def _files(reports: tuple[str, ...], junit: Path | None) -> list[tuple[str, Path
 
 
 def _write_baseline(outcome: Outcome, file: Path) -> None:
+    from lionagi_qe.agents.baseline import as_baseline
+    from lionagi_qe.agents.finding import of_details
+
     found = outcome.findings.get("static-analyzer")
     metric = outcome.metric("static_findings_new")
     if found is None or metric is None or not metric.measured:

@@ -1,17 +1,10 @@
-"""Which agents there are, and which of them a run needs."""
+"""Which agents there are, and which of them a run needs; only those are imported."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.coverage_analyzer import CoverageAnalyzer
-from lionagi_qe.agents.flaky_test_hunter import FlakyTestHunter
-from lionagi_qe.agents.mutation_tester import MutationTester
-from lionagi_qe.agents.quality_gate import QualityGate
-from lionagi_qe.agents.regression_selector import RegressionSelector
-from lionagi_qe.agents.static_analyzer import StaticAnalyzer
-from lionagi_qe.agents.test_executor import TestExecutor
-from lionagi_qe.agents.test_generator import TestGenerator
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -19,24 +12,30 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Agent
 
-# In the order in which reports tell of them.
-AGENTS: tuple[type[Agent], ...] = (
-    TestExecutor,
-    CoverageAnalyzer,
-    StaticAnalyzer,
-    RegressionSelector,
-    FlakyTestHunter,
-    MutationTester,
-    TestGenerator,
-    QualityGate,
-)
+# Name -> class, in the order in which reports tell of them. The class of "test-executor" lives in
+# the module test_executor, and so on.
+_CLASSES = {
+    "test-executor": "TestExecutor",
+    "coverage-analyzer": "CoverageAnalyzer",
+    "static-analyzer": "StaticAnalyzer",
+    "regression-selector": "RegressionSelector",
+    "flaky-test-hunter": "FlakyTestHunter",
+    "mutation-tester": "MutationTester",
+    "test-generator": "TestGenerator",
+    "quality-gate": "QualityGate",
+}
 # Those that take about as long as the tests themselves.
 QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate")
 
 
 def names() -> list[str]:
     """Return the names of all agents."""
-    return [agent.name for agent in AGENTS]
+    return list(_CLASSES)
+
+
+def all_agents() -> list[type[Agent]]:
+    """Return the classes of all agents; imports what any of them needs."""
+    return [_class_of(name) for name in _CLASSES]
 
 
 def agents_for(wanted: Iterable[str]) -> list[Agent]:
@@ -46,18 +45,14 @@ def agents_for(wanted: Iterable[str]) -> list[Agent]:
         InvalidArgumentError: there is no agent of a name.
 
     """
-    by_name = {agent.name: agent for agent in AGENTS}
-    chosen: set[str] = set()
+    chosen: dict[str, type[Agent]] = {}
     waiting = list(wanted)
     while waiting:
         name = waiting.pop()
-        if name not in by_name:
-            known = ", ".join(by_name)
-            raise InvalidArgumentError(f"agent {name!r}: unknown; known: {known}")
         if name not in chosen:
-            chosen.add(name)
-            waiting += by_name[name].needs
-    return [agent() for agent in AGENTS if agent.name in chosen]
+            chosen[name] = _class_of(name)
+            waiting += chosen[name].needs
+    return [chosen[name]() for name in _CLASSES if name in chosen]
 
 
 def agent_of(name: str) -> Agent:
@@ -67,8 +62,14 @@ def agent_of(name: str) -> Agent:
         InvalidArgumentError: there is none.
 
     """
-    agents_for([name])
-    return next(agent for agent in AGENTS if agent.name == name)()
+    return _class_of(name)()
+
+
+def _class_of(name: str) -> type[Agent]:
+    if name not in _CLASSES:
+        raise InvalidArgumentError(f"agent {name!r}: unknown; known: {', '.join(_CLASSES)}")
+    module = import_module(f"lionagi_qe.agents.{name.replace('-', '_')}")
+    return getattr(module, _CLASSES[name])
 
 
 def left_out(agents: Sequence[Agent]) -> list[str]:
@@ -79,8 +80,11 @@ def left_out(agents: Sequence[Agent]) -> list[str]:
 
 def check_metrics(wanted: Iterable[str]) -> None:
     """Raise InvalidArgumentError for a metric that no agent at all states."""
-    known = {metric for agent in AGENTS for metric in agent.metrics}
-    for name in wanted:
+    asked = list(wanted)
+    if not asked:
+        return
+    known = {metric for agent in all_agents() for metric in agent.metrics}
+    for name in asked:
         if name not in known:
             listed = ", ".join(sorted(known))
             raise InvalidArgumentError(f"required metric {name!r}: unknown; known: {listed}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
-import tarfile
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import AqeError
@@ -40,6 +38,10 @@ def digest_of(tree: Path) -> str:
 
 def packed_tree(tree: Path) -> bytes:
     """Return an archive of a tree."""
+    # Here, since runs without workers ship nothing.
+    import gzip
+    import tarfile
+
     target = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as compressed,
@@ -70,6 +72,8 @@ def unpack_tree(content: bytes, target: Path) -> None:
         AqeError: it is no archive, or would write elsewhere.
 
     """
+    import tarfile
+
     target.mkdir(parents=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:

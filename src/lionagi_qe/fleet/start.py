@@ -65,7 +65,7 @@ class Started:
                 "budget": request.budget,
                 "base": request.base,
                 "python": None if request.python is None else str(request.python),
-                "settings": request.settings.model_dump(mode="json"),
+                "settings": request.settings.as_data(),
             }
         )
 
@@ -113,7 +113,7 @@ def _restored(request: Request, record: dict[str, Any]) -> Request:
         budget=record["budget"],
         base=record["base"],
         python=None if python is None else Path(python),
-        settings=Settings.model_validate(record["settings"]),
+        settings=Settings.of_data(record["settings"]),
     )
 
 

@@ -72,7 +72,7 @@ class Task:
         return Examination(
             workspace,
             environment,
-            Settings.model_validate(content["settings"]),
+            Settings.of_data(content["settings"]),
             content["findings"],
             progress,
             content["past"],
@@ -91,7 +91,7 @@ def task_name(agent: str, share: Share) -> str:
 def content_of(agent: Agent, examination: Examination) -> dict[str, Any]:
     """Return what an agent is told beside the project's files."""
     return {
-        "settings": examination.settings.model_dump(),
+        "settings": examination.settings.as_data(),
         "findings": {
             name: found for name, found in examination.findings.items() if name in agent.after
         },

@@ -7,9 +7,9 @@ be of another kind.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from lionagi_qe import __version__
 from lionagi_qe.coordination import Presence, WorkQueue, exponential
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _RESULT_SECONDS = 24 * 3600.0
 def name() -> str:
     """Return the name that workers and commanders of one kind share."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f"aqe-{version('lionagi-qe-fleet')}-{sys.platform}-py{python}"
+    return f"aqe-{__version__}-{sys.platform}-py{python}"
 
 
 def queue_of(memory: Memory) -> WorkQueue:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.learning.statistics import Interval, bootstrap
@@ -77,14 +74,51 @@ class Decision:
                 f"logged decision: has schema {value.get('schema')!r}, this version reads {SCHEMA}"
             )
         try:
-            return _decision_adapter().validate_python(value)
-        except ValidationError as error:
+            return cls(
+                number=_whole(value["number"]),
+                acting=_one_of(value["acting"], get_args(Ran)),
+                tests=_whole(value["tests"]),
+                learned=_names(value["learned"]),
+                heuristic=_names(value["heuristic"]),
+                ran=None if value.get("ran") is None else _whole(value["ran"]),
+                failed=None if value.get("failed") is None else _whole(value["failed"]),
+                scores=None if value.get("scores") is None else Scores(**_numbers(value["scores"])),
+            )
+        except (KeyError, TypeError) as error:
             raise LearningStateError(f"logged decision: is damaged: {error}") from error
 
 
-@cache
-def _decision_adapter() -> TypeAdapter[Decision]:
-    return TypeAdapter(Decision)
+# By hand, since a library for it takes longer to import than most runs have decisions to read.
+def _whole(value: Any) -> int:  # noqa: ANN401 - as stored
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _one_of(value: Any, known: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as stored
+    if value not in known:
+        raise TypeError(f"{value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - as stored
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is no list of names")
+    names: list[Any] = [*value]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r} is no name")
+    return tuple(names)
+
+
+def _numbers(value: Any) -> dict[str, Any]:  # noqa: ANN401 - as stored
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no scores")
+    scores: dict[str, Any] = {**value}
+    for name, score in scores.items():
+        if score is not None and not isinstance(score, int | float):
+            raise TypeError(f"{name} = {score!r} is no number")
+    return scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coverage import CoverageData
 
 
 def main() -> None:
@@ -17,22 +21,27 @@ def main() -> None:
 
     data = CoverageData(basename=sys.argv[1])
     data.read()
-    tests = {}
+    write(data, sys.argv[2])
+
+
+def write(data: CoverageData, path: str) -> None:
+    """Write the document of data that were read."""
+    tests: dict[str, int] = {}
     files = {}
-    for path in data.measured_files():
+    for name in data.measured_files():
         lines = {}
         imported = []
-        for line, contexts in data.contexts_by_lineno(path).items():
+        for line, contexts in data.contexts_by_lineno(name).items():
             if line <= 0:
                 # coverage.py's sign for entering or leaving a block.
                 continue
-            named = [tests.setdefault(name, len(tests)) for name in contexts if name]
+            named = [tests.setdefault(test, len(tests)) for test in contexts if test]
             if named:
                 lines[line] = sorted(named)
             if "" in contexts:
                 imported.append(line)
-        files[path] = {"lines": lines, "imported": sorted(imported)}
-    with open(sys.argv[2], "w", encoding="utf-8") as out:  # noqa: PTH123 - as the other plugins
+        files[name] = {"lines": lines, "imported": sorted(imported)}
+    with open(path, "w", encoding="utf-8") as out:  # noqa: PTH123 - as the other plugins
         json.dump({"tests": list(tests), "files": files}, out)
 
 

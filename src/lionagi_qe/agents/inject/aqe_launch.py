@@ -1,8 +1,8 @@
 """Runs a module in a target interpreter, with the fleet's tools behind the target's own.
 
-``python aqe_launch.py RECORD OVERLAYS RCFILE MODULE ARGUMENTS...``; an empty RECORD, OVERLAYS or
-RCFILE leaves that part out. Runs on every Python that pytest 7 runs on, so it keeps to the standard
-library and to old syntax, and imports nothing of the fleet.
+``python aqe_launch.py RECORD OVERLAYS RCFILE REPORT MODULE ARGUMENTS...``; what is empty of the
+first four leaves that part out. Runs on every Python that pytest 7 runs on, so it keeps to the
+standard library and to old syntax, and imports nothing of the fleet.
 """
 
 from __future__ import annotations
@@ -15,19 +15,37 @@ from importlib import import_module
 
 def main() -> int | None:
     """Put the tools at the end of ``sys.path``, where they hide nothing, and run the module."""
-    record, overlays, rcfile, module = sys.argv[1:5]
-    arguments = sys.argv[5:]
+    record, overlays, rcfile, report, module = sys.argv[1:6]
+    arguments = sys.argv[6:]
     sys.path.append(sys.path.pop(0))
     sys.path.extend(overlays.split(os.pathsep) if overlays else [])
     if record:
         import_module("aqe_recorder").open_record(record)
     if rcfile:
-        from coverage.cmdline import main as coverage
-
-        return coverage(["run", "--rcfile=" + rcfile, "-m", module, *arguments])
+        return _measured(rcfile, report, ["-m", module, *arguments])
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     return 0
+
+
+def _measured(rcfile: str, report: str, arguments: list[str]) -> int | None:
+    from coverage.cmdline import main as coverage
+
+    place, process = os.getcwd(), os.getpid()  # noqa: PTH109
+    contexts = "AQE_CONTEXTS" in os.environ
+    code = coverage(["run", "--rcfile=" + rcfile, *arguments])
+    # A test may have forked, and its child come up to here.
+    if report and os.getpid() == process:
+        try:
+            # How the tests ended, should this process be stopped while it writes the report.
+            with open(report + ".begun", "w", encoding="utf-8") as begun:  # noqa: PTH123
+                begun.write(str(code or 0))
+            os.chdir(place)
+            import_module("aqe_coverage").conclude(rcfile, report, contexts=contexts)
+        except Exception as error:  # noqa: BLE001
+            # The tests may have left this process in any state; the report is then made elsewhere.
+            sys.stderr.write(f"aqe_launch: {error!r}\n")
+    return code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""Scratch directories, also those that a killed process left behind.
+
+Each holds a file that its owner has locked for as long as it lives: the system gives the lock back
+however the owner ended, and no other process ever seems to be it, as with process ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+PREFIX = "aqe-"
+_OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A scratch directory of this process.
+
+    Attributes:
+        root: the directory.
+        lock: the open file whose lock says that the owner lives.
+    """
+
+    root: Path
+    lock: int
+
+    @classmethod
+    def create(cls) -> Scratch:
+        """Make a directory; those of this user whose owners are gone are deleted first.
+
+        Costs a look at the names in the directory for temporary files.
+        """
+        _sweep(Path(tempfile.gettempdir()))
+        root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        draft = root / f".{_OWNER}"
+        lock = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        # Who sees the name sees the lock.
+        draft.rename(root / _OWNER)
+        return cls(root, lock)
+
+    def remove(self) -> None:
+        """Delete it; a second time does nothing."""
+        if self.root.exists():
+            delete(self.root)
+            os.close(self.lock)
+
+
+def delete(directory: Path) -> None:
+    """Delete a directory, also what tests left there without permissions."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        for path, _, _ in os.walk(directory):
+            Path(path).chmod(0o700)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep(temporary: Path) -> None:
+    """Delete the scratch directories of owners that are gone."""
+    with os.scandir(temporary) as entries:
+        candidates = [Path(entry.path) for entry in entries if _may_be_ours(entry)]
+    for directory in candidates:
+        with _orphan(directory) as orphaned:
+            if orphaned:
+                delete(directory)
+
+
+def _may_be_ours(entry: os.DirEntry[str]) -> bool:
+    if not entry.name.startswith(PREFIX) or not entry.is_dir(follow_symlinks=False):
+        return False
+    try:
+        return entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    except FileNotFoundError:
+        # Deleted meanwhile.
+        return False
+
+
+@contextlib.contextmanager
+def _orphan(directory: Path) -> Generator[bool]:
+    """Tell whether a directory had an owner that is gone; meanwhile nobody else is told so."""
+    try:
+        lock = os.open(directory / _OWNER, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        # None of ours, or not any more.
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(lock)

@@ -1,0 +1,80 @@
+"""What ``[tool.aqe]`` may say: each option of its own kind, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lionagi_qe import errors
+from lionagi_qe.agents.settings import Settings, settings_of
+
+PROJECT = Path("shop")
+
+
+def of_table(table: dict[str, Any], **given: Any) -> Settings:
+    return settings_of(PROJECT, {"tool": {"aqe": table}}, given)
+
+
+def test_every_option_is_taken_as_it_is_written() -> None:
+    table = {
+        "project": "shop",
+        "min-coverage": 80,
+        "min-branch-coverage": 70.5,
+        "required": ["line_coverage"],
+        "timeout": 1.5,
+        "max-memory": 512,
+        "pass-env": ["SHOP"],
+        "max-complexity": 20,
+        "baseline": "known.json",
+        "fail-on": ["secrets > 0"],
+        "quarantine": "flaky.txt",
+        "order": "learned",
+        "learn": False,
+    }
+    settings = of_table(table)
+    written = {name.replace("-", "_"): value for name, value in table.items()}
+    assert json.loads(json.dumps(settings.as_data())) == written | {"model": None}
+    assert Settings.of_data(json.loads(json.dumps(settings.as_data()))) == settings
+
+
+def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
+    settings = of_table({"timeout": 5, "learn": True}, timeout=9.0, learn=False, order=None)
+    assert (settings.timeout, settings.learn, settings.order) == (9.0, False, "auto")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("project", "", "should be a text that is not empty"),
+        ("project", 1, "should be a text"),
+        ("min-coverage", True, "should be a number"),
+        ("min-coverage", -0.1, "should be from 0 to 100"),
+        ("min-branch-coverage", float("nan"), "should be a number"),
+        ("timeout", float("inf"), "should be a number"),
+        ("timeout", -1, "should be greater than 0"),
+        ("max-memory", 0, "should be a whole number of 1 or more"),
+        ("max-memory", 1.5, "should be a whole number"),
+        ("max-complexity", True, "should be a whole number"),
+        ("required", "line_coverage", "should be a list of texts"),
+        ("pass-env", [""], "should be a text that is not empty"),
+        ("fail-on", [1], "should be a text"),
+        ("order", "random", "should be one of auto, learned, default"),
+        ("order", [], "should be one of"),
+        ("learn", 1, "should be true or false"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_what_it_should_be(
+    option: str, value: object, complaint: str
+) -> None:
+    with pytest.raises(errors.ProjectError) as refused:
+        of_table({option: value})
+    assert f"[tool.aqe] {option} = {value!r}: {complaint}" in str(refused.value)
+
+
+@pytest.mark.parametrize("option", ["min_coverage", "min-coverag"])
+def test_an_option_that_does_not_exist_is_refused(option: str) -> None:
+    with pytest.raises(errors.ProjectError, match=f"unknown option '{option}'; known: baseline, "):
+        of_table({option: 80})

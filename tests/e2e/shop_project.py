@@ -1,0 +1,44 @@
+"""A small shop whose tests notice most mutants, and not all of them."""
+
+from __future__ import annotations
+
+SHOP = """
+    import logging
+
+    log = logging.getLogger(__name__)
+
+    def price(amount):
+        log.info("asked for %d", amount)
+        if amount > 100:
+            return amount - 10
+        return amount
+
+    def is_open(hour, day):
+        return hour >= 8 and day != 6
+
+    def countdown(number):
+        steps = 0
+        while number > 0:
+            number -= 1
+            steps += 1
+        return steps
+
+    def unused(a, b):
+        return a + b
+"""
+TESTS = """
+    import shop
+
+    def test_price():
+        assert shop.price(200) == 190
+        assert shop.price(50) == 50
+
+    def test_is_open():
+        assert shop.is_open(8, 1)
+        assert not shop.is_open(7, 1)
+        assert not shop.is_open(9, 6)
+
+    def test_countdown():
+        assert shop.countdown(3) == 3
+"""
+FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
