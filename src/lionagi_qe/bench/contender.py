@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.errors import AqeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
 
 class Kind(StrEnum):
@@ -55,19 +55,19 @@ class Contender(ABC):
     async def close(self) -> None:
         """Disconnect; what was stored is removed with the arena."""
 
-    async def store(self, key: str, value: Mapping[str, Any]) -> None:
+    def store(self, key: str, value: Mapping[str, Any]) -> Awaitable[object]:
         """Store one value, acknowledged by the server."""
         raise self._not_offered("store", key, value)
 
-    async def retrieve(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
+    def retrieve(self, key: str) -> Awaitable[Any]:
         """Return one value, decoded."""
         raise self._not_offered("retrieve", key)
 
-    async def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> None:
+    def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> Awaitable[object]:
         """Store many values in one call."""
         raise self._not_offered("store_many", items)
 
-    async def search(self, prefix: str) -> Mapping[str, Any]:
+    def search(self, prefix: str) -> Awaitable[Mapping[str, Any]]:
         """Return all entries whose keys start with ``prefix``, values decoded."""
         raise self._not_offered("search", prefix)
 

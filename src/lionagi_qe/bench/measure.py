@@ -99,12 +99,16 @@ async def _sample(
 ) -> Sample:
     """Let the row's coroutines work until the time is up, each step that was begun included."""
     steps: list[float] = []
+    is_right = row.is_right
 
     async def work() -> None:
         while perf_counter() < end:
             began = perf_counter()
-            await row.action(contender, load, next(numbers))
+            found = await row.action(contender, load, next(numbers))
             steps.append(perf_counter() - began)
+            if is_right is not None and not is_right(found):
+                msg = f"{contender.name} lost entries: its figures are worth nothing"
+                raise AssertionError(msg)
 
     # Nobody pays for another's garbage.
     gc.collect()

@@ -9,7 +9,7 @@ from lionagi_qe.coordination import Job, WorkQueue
 from lionagi_qe.persistence.connect import open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
 
 class OurMemory(Contender):
@@ -36,21 +36,21 @@ class OurMemory(Contender):
         """Close it."""
         await self.memory.close()
 
-    async def store(self, key: str, value: Mapping[str, Any]) -> None:
-        """Store one value; its revision comes back and is dropped."""
-        await self.memory.store(key, value)
+    def store(self, key: str, value: Mapping[str, Any]) -> Awaitable[object]:
+        """Store one value; its revision comes back."""
+        return self.memory.store(key, value)
 
-    async def retrieve(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
+    def retrieve(self, key: str) -> Awaitable[Any]:
         """Return one value."""
-        return await self.memory.retrieve(key)
+        return self.memory.retrieve(key)
 
-    async def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> None:
+    def store_many(self, items: Mapping[str, Mapping[str, Any]]) -> Awaitable[object]:
         """Store all or nothing."""
-        await self.memory.store_many(items)
+        return self.memory.store_many(items)
 
-    async def search(self, prefix: str) -> Mapping[str, Any]:
+    def search(self, prefix: str) -> Awaitable[Mapping[str, Any]]:
         """Search by a glob pattern."""
-        return await self.memory.search(prefix + "*")
+        return self.memory.search(prefix + "*")
 
     async def put_job(self, payload: Mapping[str, Any]) -> None:
         """Put a job."""

@@ -160,6 +160,7 @@ class Capabilities:
         name: "sqlite", "postgresql" or "redis".
         atomic_batches: "all" if a batch is one atomic step, "shard" if it is one per shard.
         max_flights: how many batches may be under way at once.
+        max_flight_calls: how many calls of single keys one batch carries at most.
         durability: which acknowledged writes a crash may take, in words.
         learns: Learn operations are one atomic step on the server.
         max_stale: seconds by which a value may be older than the last write of another handle.
@@ -168,6 +169,7 @@ class Capabilities:
     name: str
     atomic_batches: str = "all"
     max_flights: int = 2
+    max_flight_calls: int = 512
     durability: str = ""
     learns: bool = False
     max_stale: float = 0.0

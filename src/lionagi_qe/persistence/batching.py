@@ -26,7 +26,6 @@ from lionagi_qe.persistence.room import Room
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-MAX_FLIGHT_CALLS = 512
 MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
@@ -37,7 +36,7 @@ _admitted = attrgetter("admitted")
 
 
 class Batcher:
-    """Schedules the calls of one memory; lives on one event loop.
+    """Schedules the calls of one memory; lives on one event loop, its ``loop``.
 
     Not more than ``max_admitted`` calls are held at once: further callers wait in line at
     ``admit`` before their values are even encoded. A call keeps its place until it has landed,
@@ -45,18 +44,13 @@ class Batcher:
     """
 
     def __init__(self, *, max_admitted: int = MAX_ADMITTED_CALLS) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = self._loop = asyncio.get_running_loop()
         self.room = Room(max_admitted)
         self._order = KeyOrder()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._idle: asyncio.Event | None = None
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that this batcher was made on and serves."""
-        return self._loop
 
     async def admit(self, deadline: float) -> None:
         """Take a place in the room, for a call that is submitted as ``admitted``."""
@@ -99,7 +93,9 @@ class Batcher:
             self._launch(lane, [call])
         else:
             if not call.blockers:
-                self._enqueue(call)
+                lane.queue.append(call)
+                if not lane.flush_due and lane.flights < lane.max_flights:
+                    self._flush_soon(lane)
             if deadline < self._alarm_at:
                 self._set_alarm(deadline)
         return future
@@ -146,7 +142,7 @@ class Batcher:
         """Take the calls of the next flight from the queue's head."""
         queue = lane.queue
         share = -(-len(queue) // (lane.max_flights - lane.flights))
-        limit = min(MAX_FLIGHT_CALLS, max(MIN_SHARED_FLIGHT, share))
+        limit = min(lane.max_calls, max(MIN_SHARED_FLIGHT, share))
         calls: list[Call] = []
         left: list[Call] = []
         room = MAX_FLIGHT_BYTES

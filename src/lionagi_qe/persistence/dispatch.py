@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lionagi_qe.errors import (
@@ -74,11 +75,15 @@ class Dispatcher:
         self._batcher: Batcher | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._written: asyncio.Event | None = None
-        flights = backend.capabilities.max_flights
-        self._writes = Lane(self._perform_writes, mutates=True, max_flights=flights)
-        self._jobs = Lane(self._perform_jobs, mutates=True, max_flights=flights)
-        self._payloads = Lane(self._perform_payloads, mutates=False, max_flights=flights)
-        self._records = Lane(self._perform_records, mutates=False, max_flights=flights)
+        lane = partial(
+            Lane,
+            max_flights=backend.capabilities.max_flights,
+            max_calls=backend.capabilities.max_flight_calls,
+        )
+        self._writes = lane(self._perform_writes, mutates=True)
+        self._jobs = lane(self._perform_jobs, mutates=True)
+        self._payloads = lane(self._perform_payloads, mutates=False)
+        self._records = lane(self._perform_records, mutates=False)
 
     # Life
 
@@ -105,13 +110,9 @@ class Dispatcher:
             await self.backend.close()
 
     async def _ready(self, deadline: float) -> Batcher:
-        return self._ready_now() or await self._open(deadline)
-
-    def _ready_now(self) -> Batcher | None:
-        """Return the batcher of an open memory; WrongEventLoopError if it is another loop's."""
         batcher = self._batcher
         if batcher is None or self._closed or self._forks != _forks:
-            return None
+            return await self._open(deadline)
         _check_loop(batcher)
         return batcher
 
@@ -160,7 +161,10 @@ class Dispatcher:
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        return self._send(self._payloads, key, key, deadline)
+        batcher = self.admitted()
+        if batcher is None:
+            return self._send_later(self._payloads, key, key, deadline, 0)
+        return batcher.submit(self._payloads, key, (key,), deadline=deadline, admitted=True)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
@@ -189,8 +193,16 @@ class Dispatcher:
 
     def admitted(self) -> Batcher | None:
         """Take a place for a call if the memory is open and one is free; None if not."""
-        batcher = self._ready_now()
-        return batcher if batcher is not None and batcher.room.take() else None
+        batcher = self._batcher
+        if (
+            batcher is None
+            or self._closed
+            or self._forks != _forks
+            or batcher.loop is not asyncio.get_running_loop()
+            or not batcher.room.take()
+        ):
+            return None
+        return batcher
 
     async def admission(self, deadline: float) -> Batcher:
         """Open the memory if need be, and take a place when it is our turn."""

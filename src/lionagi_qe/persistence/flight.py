@@ -61,7 +61,7 @@ class Call:
 
 @dataclass(eq=False)
 class Lane:
-    """A kind of flight, with its own queue and its own number of flights at once.
+    """A kind of flight, with its own queue, number of flights at once and calls in each.
 
     ``perform`` takes the calls of one flight and returns a result, or the caller's own AqeError,
     for each.
@@ -70,6 +70,7 @@ class Lane:
     perform: Callable[[list[Call]], Awaitable[Sequence[Any]]]
     mutates: bool
     max_flights: int
+    max_calls: int = 512
     queue: deque[Call] = field(default_factory=deque[Call])
     flights: int = 0
     crowded: bool = False
