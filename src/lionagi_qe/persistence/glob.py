@@ -26,10 +26,12 @@ class Glob:
 
     prefix: str
     whole: str
-    _regex: re.Pattern[str]
+    _regex: re.Pattern[str] | None
 
     def matches(self, key: str) -> bool:
         """Whether the whole of ``key`` fits the pattern."""
+        if self._regex is None:
+            return key == self.prefix if self.whole == "literal" else key.startswith(self.prefix)
         return self._regex.fullmatch(key) is not None
 
 
@@ -49,7 +51,8 @@ def compile_glob(pattern: object) -> Glob:
         literal.append(text)
     rest = tokens[len(literal) :]
     whole = "literal" if not rest else "prefix" if rest == [("any", "")] else "filter"
-    return Glob("".join(literal), whole, _regex(tokens))
+    # Compiling an expression costs more than a look-up by the prefix.
+    return Glob("".join(literal), whole, _regex(tokens) if whole == "filter" else None)
 
 
 def _tokens(pattern: str) -> list[tuple[str, str]]:
