@@ -27,11 +27,7 @@ from lionagi_qe.persistence.retrying import persist
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.backend import (
-        Backend,
-        Operation,
-        Record,
-    )
+    from lionagi_qe.persistence.backend import Backend, Operation, Record
     from lionagi_qe.persistence.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.leases import LeaseBackend
     from lionagi_qe.persistence.log import ChangeLog

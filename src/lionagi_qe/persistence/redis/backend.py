@@ -187,17 +187,17 @@ class RedisBackend:
     # Reading
 
     async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
-        names = [self.shards.name(key) for key in keys]
+        names = self.shards.names(keys)
         if len(names) == 1:
             return [await self.link.command(names[0], "GET", names[0])]
         groups = list(self._by_shard(keys).values())
+        if len(groups) == 1:
+            return await self.link.command(names[0], "MGET", *names)
 
         async def read(positions: list[int]) -> list[bytes | None]:
             wanted = [names[at] for at in positions]
             return await self.link.command(wanted[0], "MGET", *wanted)
 
-        if len(groups) == 1:
-            return await read(groups[0])
         values: list[bytes | None] = [None] * len(keys)
         answers = await asyncio.gather(*map(read, groups))
         for positions, answer in zip(groups, answers, strict=True):
@@ -207,7 +207,8 @@ class RedisBackend:
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Read values and cut their headers off."""
-        return [raw and _payload_of(raw) for raw in await self._values(keys)]
+        values = await self._values(keys)
+        return [None if raw is None else raw[raw.index(b"\n") + 1 :] for raw in values]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Read values with their headers."""
@@ -225,7 +226,7 @@ class RedisBackend:
     async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
         """Merge the shards' pages in key order, and cut the headers off."""
         found, after = await self._page_values(keys, limit, partition)
-        return PayloadPage([(key, _payload_of(raw)) for key, raw in found], after)
+        return PayloadPage([(key, raw[raw.index(b"\n") + 1 :]) for key, raw in found], after)
 
     async def _page_values(
         self, keys: KeyRange, limit: int, partition: str | None
@@ -348,11 +349,6 @@ def _durability(policy: str, *, aof: bool) -> str:
 def _parse_info(answer: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
     return {name: value for name, _, value in lines}
-
-
-def _payload_of(raw: bytes) -> bytes:
-    """Return a stored value without its header."""
-    return raw[raw.index(b"\n") + 1 :]
 
 
 def _merge(

@@ -10,6 +10,8 @@ from lionagi_qe.errors import ConfigurationError, SchemaMissingError, SchemaTooN
 from lionagi_qe.persistence.keys import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lionagi_qe.persistence.redis.connection import Link
 
 LAYOUT = 1
@@ -50,6 +52,13 @@ class Shards:
     def name(self, key: str) -> str:
         """Return the Redis key of an entry."""
         return f"{self.prefixes[self.of(key)]}:e:{key}"
+
+    def names(self, keys: Sequence[str]) -> list[str]:
+        """Return the Redis keys of entries."""
+        if self.count > 1:
+            return [self.name(key) for key in keys]
+        prefix = f"{self.prefixes[0]}:e:"
+        return [prefix + key for key in keys]
 
 
 async def enter(link: Link, fleet: str, wanted: Layout, default: int, *, migrate: bool) -> Shards:
