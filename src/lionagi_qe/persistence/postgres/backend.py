@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 EXACT_COUNT_LIMIT = 100_000
 _LONGEST_SCHEMA_NAME = 63
-_key_of = attrgetter("key")
 # Of UTF-8, for a character.
 _MOST_BYTES = 4
 
@@ -172,15 +170,18 @@ class PostgresBackend:
         puts: Sequence[Put],
     ) -> dict[str, int]:
         # Sorted, so that concurrent batches lock their rows in one order.
-        ordered, rows = sorted(puts, key=_key_of), len(puts)
-        stored = await connection.fetch(
-            self.sql[statement],
-            self.fleet,
+        order, rows = locking_order(puts), len(puts)
+        ordered = [puts[at] for at in order]
+        columns = [
             column([put.key for put in ordered], rows),
             column([put.payload.decode() for put in ordered], rows),
             column([put.partition for put in ordered], rows),
             column([number(put.ttl_ms) for put in ordered], rows),
-        )
+        ]
+        if order != list(range(rows)):
+            statement += "_placed"
+            columns.append(column([str(at + 1) for at in order], rows))
+        stored = await connection.fetch(self.sql[statement], self.fleet, *columns)
         return dict(stored)
 
     async def _apply(

@@ -54,6 +54,20 @@ SELECT $1, t.key, t.value, t.partition, nextval('{{schema}}.revisions'), now(), 
 FROM unnest({array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")})
     AS t (key, value, partition, ttl)
 """
+# The same where the batch's own order is another: $6 tells of each its place in it, so that the
+# revisions of new entries are in the batch's order (what a copy keeps).
+_PLACED_ROWS = f"""
+SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
+    now() + t.ttl * interval '1 millisecond'
+FROM (
+    SELECT array_agg(nextval('{{schema}}.revisions')) AS revisions
+    FROM generate_series(1, cardinality({array("$2")}))
+) AS taken CROSS JOIN unnest(
+    {array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")}, {array("$6", "integer")}
+) AS t (key, value, partition, ttl, place)
+"""
+_ABSENT = "WHERE e.gone IS NOT NULL OR e.expires_at <= now() "
+_STORED = "RETURNING key, revision"
 _OPERATIONS = ", ".join(
     [
         array("$2"),
@@ -91,13 +105,11 @@ _TEXTS = {
         now() + $5::bigint * interval '1 millisecond')"""
     + _ON_CONFLICT
     + "RETURNING revision",
-    "put_many": _INSERT + _ROWS + _ON_CONFLICT + "RETURNING key, revision",
+    "put_many": _INSERT + _ROWS + _ON_CONFLICT + _STORED,
+    "put_many_placed": _INSERT + _PLACED_ROWS + _ON_CONFLICT + _STORED,
     # Only what isn't there.
-    "create_many": _INSERT
-    + _ROWS
-    + _ON_CONFLICT
-    + """WHERE e.gone IS NOT NULL OR e.expires_at <= now()
-RETURNING key, revision""",
+    "create_many": _INSERT + _ROWS + _ON_CONFLICT + _ABSENT + _STORED,
+    "create_many_placed": _INSERT + _PLACED_ROWS + _ON_CONFLICT + _ABSENT + _STORED,
     "revisions": f"""
 SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT entries.key, revision FROM {{schema}}.entries
