@@ -89,9 +89,7 @@ async def postgres_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[st
             "store, one": lambda at: run(sql["put_many"], *columns(fleet, at, 1)),
             "store, 32": lambda at: run(sql["put_many"], *columns(fleet, at, FLIGHT)),
             "retrieve, one": lambda at: run(sql["payload"], fleet, LOAD.key(at)),
-            "retrieve, 32": lambda at: run(
-                sql["payloads"], fleet, column(rows(at, FLIGHT), FLIGHT)
-            ),
+            "retrieve, 32": lambda at: run(sql["payloads"], fleet, column([*rows(at, FLIGHT)])),
         }
 
     return {"asyncpg": doing(by_asyncpg), "psycopg": doing(by_psycopg)}

@@ -18,4 +18,4 @@ def test_no_rows_are_empty_columns() -> None:
 
 def test_a_cell_that_would_shift_those_behind_it_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="control character"):
-        column(["a\x01b", "c"], 2)
+        column(["a\x01b", "c"])

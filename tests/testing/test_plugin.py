@@ -19,10 +19,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.postgres, pytest.mark.redis]
 
 
 @pytest.fixture(autouse=True)
-def only_plugins_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes longer to import than a test takes; see pytest.ini."""
-    left_out = ("langsmith_plugin", "anyio", "faker", "valkey")
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in left_out))
+def only_plugins_of_use(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
+    """Leave out the plugins that our pytest.ini leaves out, and for the same reason."""
+    left_out = [name for name in pytestconfig.getini("addopts") if name.startswith("no:")]
+    assert left_out
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p {name}" for name in left_out))
 
 
 # Several tests, so that each worker gets one; a barrier of files, so that none gets two.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.keys import KeyRange
 
 
+MAX_FLIGHT_CALLS = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """A lease and the token that its holder was given; see coordination.Lease.
@@ -169,7 +172,7 @@ class Capabilities:
     name: str
     atomic_batches: str = "all"
     max_flights: int = 2
-    max_flight_calls: int = 512
+    max_flight_calls: int = MAX_FLIGHT_CALLS
     durability: str = ""
     learns: bool = False
     max_stale: float = 0.0

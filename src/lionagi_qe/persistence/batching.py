@@ -44,7 +44,7 @@ class Batcher:
     """
 
     def __init__(self, *, max_admitted: int = MAX_ADMITTED_CALLS) -> None:
-        self.loop = self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.room = Room(max_admitted)
         self._order = KeyOrder()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +85,7 @@ class Batcher:
         at_once = not (lane.flights or lane.queue or lane.crowded or call.blockers)
         if at_once and not lane.mutates:
             return self._read_alone(call)
-        future = call.future = self._loop.create_future()
+        future = call.future = self.loop.create_future()
         if at_once:
             # In a task of its own: a cancelled caller must not cut a change short whose request
             # is on its way, or it could land behind changes that others make after it.
@@ -93,9 +93,7 @@ class Batcher:
             self._launch(lane, [call])
         else:
             if not call.blockers:
-                lane.queue.append(call)
-                if not lane.flush_due and lane.flights < lane.max_flights:
-                    self._flush_soon(lane)
+                self._enqueue(call)
             if deadline < self._alarm_at:
                 self._set_alarm(deadline)
         return future
@@ -120,7 +118,7 @@ class Batcher:
     def _flush_soon(self, lane: Lane) -> None:
         """Send what is queued one turn of the loop later: all who call in this turn are there."""
         lane.flush_due = True
-        self._loop.call_soon(self._flush, lane)
+        self.loop.call_soon(self._flush, lane)
 
     def _flush(self, lane: Lane) -> None:
         lane.flush_due = False
@@ -134,7 +132,7 @@ class Batcher:
         if lane.mutates:
             self._order.take_off(calls)
         lane.flights += 1
-        task = self._loop.create_task(self._fly(lane, calls))
+        task = self.loop.create_task(self._fly(lane, calls))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -148,7 +146,7 @@ class Batcher:
         room = MAX_FLIGHT_BYTES
         while queue and len(calls) < limit:
             call = queue[0]
-            if call.future is None or call.future.done():
+            if not call.awaited:
                 left.append(queue.popleft())
                 continue
             if calls and (call.alone or call.size > room):
@@ -229,11 +227,11 @@ class Batcher:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = at
-        self._alarm = self._loop.call_at(at, self._expire) if at < math.inf else None
+        self._alarm = self.loop.call_at(at, self._expire) if at < math.inf else None
 
     def _expire(self) -> None:
         """Fail the callers whose time is up, queued or in the air; their flight goes on."""
-        now, following = self._loop.time(), math.inf
+        now, following = self.loop.time(), math.inf
         for call in self._order.calls():
             if not call.awaited:
                 continue

@@ -157,10 +157,7 @@ class Dispatcher:
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        batcher = self.admitted()
-        if batcher is None:
-            return self._send_later(self._payloads, key, key, deadline, 0)
-        return batcher.submit(self._payloads, key, (key,), deadline=deadline, admitted=True)
+        return self._send(self._payloads, key, key, deadline)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""

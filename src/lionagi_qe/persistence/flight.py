@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.persistence.backend import MAX_FLIGHT_CALLS
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -70,7 +72,7 @@ class Lane:
     perform: Callable[[list[Call]], Awaitable[Sequence[Any]]]
     mutates: bool
     max_flights: int
-    max_calls: int = 512
+    max_calls: int = MAX_FLIGHT_CALLS
     queue: deque[Call] = field(default_factory=deque[Call])
     flights: int = 0
     crowded: bool = False

@@ -85,7 +85,7 @@ class EntryCalls(Calls):
         except BaseException:
             batcher.room.give()
             raise
-        put = Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003
+        put = Put(key, payload, partition, ttl_ms, expected, fence=held)
         return await dispatcher.put(batcher, put, deadline)
 
     @overload

@@ -22,7 +22,7 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
-from lionagi_qe.persistence.postgres.columns import column, number
+from lionagi_qe.persistence.postgres.columns import column, columns, number
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
@@ -157,7 +157,7 @@ class PostgresBackend:
         if len(created) == len(puts):
             return [created[put.key] for put in puts]
         kept = [put.key for put in puts if put.key not in created]
-        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, _joined(kept)))
+        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, column(kept)))
         return [
             created.get(put.key) or RevisionConflictError(put.key, 0, found.get(put.key))
             for put in puts
@@ -170,18 +170,16 @@ class PostgresBackend:
         puts: Sequence[Put],
     ) -> dict[str, int]:
         # Sorted, so that concurrent batches lock their rows in one order.
-        order, rows = locking_order(puts), len(puts)
+        order = locking_order(puts)
         ordered = [puts[at] for at in order]
-        columns = [
-            column([put.key for put in ordered], rows),
-            column([put.payload.decode() for put in ordered], rows),
-            column([put.partition for put in ordered], rows),
-            column([number(put.ttl_ms) for put in ordered], rows),
+        rows = [
+            (put.key, put.payload.decode(), put.partition, number(put.ttl_ms)) for put in ordered
         ]
-        if order != list(range(rows)):
+        parameters = columns(rows, 4)
+        if order != list(range(len(puts))):
             statement += "_placed"
-            columns.append(column([str(at + 1) for at in order], rows))
-        stored = await connection.fetch(self.sql[statement], self.fleet, *columns)
+            parameters.append(column([str(at + 1) for at in order]))
+        stored = await connection.fetch(self.sql[statement], self.fleet, *parameters)
         return dict(stored)
 
     async def _apply(
@@ -242,13 +240,13 @@ class PostgresBackend:
         async with self.connection() as connection:
             if len(keys) == 1:
                 return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
-            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, _joined(keys)))
+            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, column(keys)))
         return [found.get(key) for key in keys]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look the keys up in one statement."""
         async with self.connection() as connection:
-            rows = await connection.fetch(self.sql["records"], self.fleet, _joined(keys))
+            rows = await connection.fetch(self.sql["records"], self.fleet, column(keys))
         found = {row[0]: Record(*row) for row in rows}
         return [found.get(key) for key in keys]
 
@@ -343,10 +341,6 @@ class PostgresBackend:
             ),
             "atomic_batches": self.capabilities.atomic_batches,
         }
-
-
-def _joined(keys: Sequence[str]) -> str:
-    return column(keys, len(keys))
 
 
 def _are_plain_puts(operations: Sequence[Operation], if_revision: int | None = None) -> bool:

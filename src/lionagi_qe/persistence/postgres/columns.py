@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 SEPARATOR = "\x01"
 NULL = "\x02"
@@ -24,11 +24,11 @@ def array(parameter: str, kind: str = "text") -> str:
     return cells if kind == "text" else f"{cells}::{kind}[]"
 
 
-def column(cells: Iterable[str], rows: int) -> str:
-    """Return a column of that many cells as one parameter."""
+def column(cells: Sequence[str]) -> str:
+    """Return a column as one parameter."""
     joined = SEPARATOR.join(cells)
     # Else what follows would end in other rows.
-    if joined.count(SEPARATOR) != max(0, rows - 1):
+    if joined.count(SEPARATOR) != max(0, len(cells) - 1):
         msg = "a key, name or value holds the control character \\x01; remove it"
         raise InvalidArgumentError(msg)
     return joined
@@ -36,7 +36,7 @@ def column(cells: Iterable[str], rows: int) -> str:
 
 def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return rows of ``width`` cells as that many parameters."""
-    return [column(cells, len(rows)) for cells in zip(*rows, strict=True)] or [""] * width
+    return [column(cells) for cells in zip(*rows, strict=True)] or [""] * width
 
 
 def number(value: int | None) -> str:

@@ -100,11 +100,11 @@ class PostgresJobs:
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready, in the order of their ids."""
-        return len(await self._fetch("revive_jobs", queue, _ids(sorted(job_ids)), mutates=True))
+        return len(await self._fetch("revive_jobs", queue, column(sorted(job_ids)), mutates=True))
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
-        return len(await self._fetch("purge_jobs", queue, _ids(sorted(job_ids)), mutates=True))
+        return len(await self._fetch("purge_jobs", queue, column(sorted(job_ids)), mutates=True))
 
     async def forget(self, limit: int) -> bool:
         """Delete done jobs whose result was kept long enough; return whether more is due."""
@@ -114,7 +114,7 @@ class PostgresJobs:
 
     async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
         """Look the ids up."""
-        rows = await self._fetch("find_jobs", queue, _ids(job_ids))
+        rows = await self._fetch("find_jobs", queue, column(job_ids))
         found = {row[0]: _record(row) for row in rows}
         return [found.get(job_id) for job_id in job_ids]
 
@@ -151,10 +151,6 @@ def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
         return 2, operation.queue, operation.dedupe
 
     return sorted(range(len(operations)), key=rank)
-
-
-def _ids(job_ids: Sequence[str]) -> str:
-    return column(job_ids, len(job_ids))
 
 
 def _columns(operations: Sequence[JobOperation]) -> list[str | None]:

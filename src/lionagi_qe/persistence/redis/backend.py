@@ -208,7 +208,7 @@ class RedisBackend:
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Read values and cut their headers off."""
         values = await self._values(keys)
-        return [None if raw is None else raw[raw.index(b"\n") + 1 :] for raw in values]
+        return [None if raw is None else _payload_of(raw) for raw in values]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Read values with their headers."""
@@ -226,7 +226,7 @@ class RedisBackend:
     async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
         """Merge the shards' pages in key order, and cut the headers off."""
         found, after = await self._page_values(keys, limit, partition)
-        return PayloadPage([(key, raw[raw.index(b"\n") + 1 :]) for key, raw in found], after)
+        return PayloadPage([(key, _payload_of(raw)) for key, raw in found], after)
 
     async def _page_values(
         self, keys: KeyRange, limit: int, partition: str | None
@@ -349,6 +349,11 @@ def _durability(policy: str, *, aof: bool) -> str:
 def _parse_info(answer: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
     return {name: value for name, _, value in lines}
+
+
+def _payload_of(raw: bytes) -> bytes:
+    """Return a stored value without its header."""
+    return raw[raw.index(b"\n") + 1 :]
 
 
 def _merge(
