@@ -16,7 +16,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
 )
 from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Call, Lane
+from lionagi_qe.persistence.flight import Flight, Lane
 from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 
@@ -34,15 +34,15 @@ class Runway:
     most_under_way: int = 0
     failing: list[Exception] = field(default_factory=list[Exception])
 
-    async def perform(self, calls: list[Call]) -> Sequence[Any]:
-        self.flights.append([call.item for call in calls])
+    async def perform(self, flight: Flight) -> Sequence[Any]:
+        self.flights.append([*flight.items])
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await self.gate.wait()
             if self.failing:
                 raise self.failing.pop(0)
-            return [InvalidValueError("bad") if call.item == "bad" else call.item for call in calls]
+            return [InvalidValueError("bad") if item == "bad" else item for item in flight.items]
         finally:
             self.under_way -= 1
 
@@ -67,8 +67,9 @@ def soon(seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def call(batcher: Batcher, *arguments: Any, **options: Any) -> Any:
-    return await batcher.submit(*arguments, **options)
+async def call(batcher: Batcher, lane: Lane, item: Any, key: str, seconds: float = 5.0) -> Any:
+    await batcher.admit(soon(seconds))
+    return await batcher.submit(lane, item, key, soon(seconds))
 
 
 async def settle() -> None:
@@ -79,12 +80,12 @@ async def settle() -> None:
 async def test_a_lone_read_is_sent_in_its_callers_task(batcher: Batcher) -> None:
     tasks: list[Any] = []
 
-    async def perform(calls: list[Call]) -> list[Any]:
+    async def perform(flight: Flight) -> list[Any]:
         tasks.append(asyncio.current_task())
-        return [call.item for call in calls]
+        return flight.items
 
     reads = Lane(perform, mutates=False, max_flights=2)
-    assert await batcher.submit(reads, 1, ("a",), deadline=soon()) == 1
+    assert await call(batcher, reads, 1, "a") == 1
     assert tasks == [asyncio.current_task()]
 
 
@@ -92,10 +93,10 @@ async def test_a_change_lands_before_what_follows_it_though_its_caller_was_cance
     batcher: Batcher, runway: Runway
 ) -> None:
     writes = lane(runway, mutates=True)
-    first = asyncio.create_task(call(batcher, writes, "first", ("a",), deadline=soon()))
+    first = asyncio.create_task(call(batcher, writes, "first", "a"))
     await settle()
     first.cancel()
-    second = asyncio.create_task(call(batcher, writes, "second", ("a",), deadline=soon()))
+    second = asyncio.create_task(call(batcher, writes, "second", "a"))
     await settle()
     assert runway.flights == [["first"]]
     runway.gate.set()
@@ -108,10 +109,7 @@ async def test_calls_that_come_meanwhile_share_the_next_flight(
     batcher: Batcher, runway: Runway
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
-        for at in range(10)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, str(at))) for at in range(10)]
     await settle()
     assert runway.flights == [[0]]
     runway.gate.set()
@@ -121,10 +119,7 @@ async def test_calls_that_come_meanwhile_share_the_next_flight(
 
 async def test_flights_at_once_are_limited(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True, max_flights=2)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
-        for at in range(200)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, str(at))) for at in range(200)]
     await settle()
     runway.gate.set()
     await asyncio.gather(*tasks)
@@ -137,10 +132,10 @@ async def test_a_read_waits_for_the_writes_of_its_key_and_only_for_those(
     reading = Runway()
     reading.gate.set()
     writes, reads = lane(runway, mutates=True), lane(reading, mutates=False)
-    write = asyncio.create_task(call(batcher, writes, "w", ("a",), deadline=soon()))
+    write = asyncio.create_task(call(batcher, writes, "w", "a"))
     await settle()
-    read = asyncio.create_task(call(batcher, reads, "r", ("a",), deadline=soon()))
-    assert await batcher.submit(reads, "other", ("b",), deadline=soon()) == "other"
+    read = asyncio.create_task(call(batcher, reads, "r", "a"))
+    assert await call(batcher, reads, "other", "b") == "other"
     await settle()
     assert reading.flights == [["other"]]
     runway.gate.set()
@@ -149,9 +144,7 @@ async def test_a_read_waits_for_the_writes_of_its_key_and_only_for_those(
 
 async def test_writes_of_one_key_are_performed_in_order(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, ("a",), deadline=soon())) for at in range(50)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, "a")) for at in range(50)]
     await settle()
     runway.gate.set()
     await asyncio.gather(*tasks)
@@ -162,10 +155,7 @@ async def test_writes_of_one_key_are_performed_in_order(batcher: Batcher, runway
 async def test_a_failed_item_fails_its_caller_alone(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
     items = [0, 1, "bad", 3]
-    tasks = [
-        asyncio.create_task(call(batcher, writes, item, (str(item),), deadline=soon()))
-        for item in items
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, item, str(item))) for item in items]
     await settle()
     runway.gate.set()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
@@ -177,10 +167,7 @@ async def test_a_cancelled_waiter_is_left_out_and_takes_nobody_along(
     batcher: Batcher, runway: Runway
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
-        for at in range(5)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, str(at))) for at in range(5)]
     await settle()
     tasks[2].cancel()
     await settle()
@@ -194,10 +181,7 @@ async def test_a_call_that_never_left_changed_nothing_one_in_the_air_perhaps(
     batcher: Batcher, runway: Runway
 ) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon(0.05)))
-        for at in range(2)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, str(at), 0.05)) for at in range(2)]
     flying, waiting = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(flying, OutcomeUnknownError)
     assert isinstance(waiting, BackendTimeoutError)
@@ -211,11 +195,11 @@ async def test_a_flight_that_was_not_applied_is_sent_again_one_unknown_is_not(
     runway.gate.set()
     writes = lane(runway, mutates=True)
     runway.failing = [BackendUnavailableError("down"), BackendUnavailableError("down")]
-    assert await batcher.submit(writes, 1, ("a",), deadline=soon()) == 1
+    assert await call(batcher, writes, 1, "a") == 1
     assert runway.flights == [[1]] * 3
     runway.failing = [OutcomeUnknownError("lost")]
     with pytest.raises(OutcomeUnknownError):
-        await batcher.submit(writes, 2, ("a",), deadline=soon())
+        await call(batcher, writes, 2, "a")
     assert runway.flights[3:] == [[2]]
 
 
@@ -247,9 +231,8 @@ async def test_places_go_to_those_in_line_in_their_order_and_past_those_who_left
 
 
 async def test_a_call_keeps_its_place_until_it_has_landed(batcher: Batcher, runway: Runway) -> None:
-    assert batcher.room.take()
     writes = lane(runway, mutates=True)
-    task = asyncio.create_task(call(batcher, writes, 1, ("a",), deadline=soon(), admitted=True))
+    task = asyncio.create_task(call(batcher, writes, 1, "a"))
     await settle()
     task.cancel()
     await settle()
@@ -269,12 +252,26 @@ async def test_trying_again_ends_with_the_time() -> None:
 
 async def test_a_bug_of_a_backend_reaches_every_caller(batcher: Batcher, runway: Runway) -> None:
     writes = lane(runway, mutates=True, max_flights=1)
-    tasks = [
-        asyncio.create_task(call(batcher, writes, at, (str(at),), deadline=soon()))
-        for at in range(3)
-    ]
+    tasks = [asyncio.create_task(call(batcher, writes, at, str(at))) for at in range(3)]
     await settle()
     runway.failing = [ZeroDivisionError("bug"), ZeroDivisionError("bug")]
     runway.gate.set()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ZeroDivisionError}
+
+
+async def test_many_calls_share_the_free_flights_but_two_of_one_key_stay_together(
+    runway: Runway,
+) -> None:
+    batcher = Batcher()
+    writes = lane(runway, mutates=True)
+    runway.gate.set()
+    await asyncio.gather(*(call(batcher, writes, at, str(at)) for at in range(3)))
+    runway.flights.clear()
+    await asyncio.gather(*(call(batcher, writes, at, str(at)) for at in range(40)))
+    assert runway.flights == [list(range(20)), list(range(20, 40))]
+
+    runway.flights.clear()
+    await asyncio.gather(*(call(batcher, writes, at, str(at % 39)) for at in range(40)))
+    assert runway.flights == [list(range(40))]
+    await batcher.close()

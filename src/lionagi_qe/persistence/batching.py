@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import (
@@ -19,20 +18,16 @@ from lionagi_qe.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.flight import Call, KeyOrder, Lane
+from lionagi_qe.persistence.flight import MAX_FLIGHT_BYTES, Flight, KeyOrder, Lane
 from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Coroutine, Sequence
 
-MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
 MAX_ADMITTED_CALLS = 4096
-
-_deadline = attrgetter("deadline")
-_admitted = attrgetter("admitted")
 
 
 class Batcher:
@@ -47,6 +42,7 @@ class Batcher:
         self.loop = asyncio.get_running_loop()
         self.room = Room(max_admitted)
         self._order = KeyOrder()
+        self._holders = self._order.holders
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
@@ -64,38 +60,93 @@ class Batcher:
             )
             raise BackendTimeoutError(msg) from error
 
-    def submit(  # noqa: PLR0913 - keyword-only but for the first three
+    def submit(
         self,
         lane: Lane,
         item: Any,  # noqa: ANN401
-        keys: Sequence[str],
-        *,
+        key: str,
         deadline: float,
         size: int = 0,
-        alone: bool = False,
-        admitted: bool = False,
     ) -> Awaitable[Any]:
-        """Send ``item``, which touches these distinct keys.
+        """Send ``item``, which touches this key and for which a place in the room was taken.
 
         What comes back is to be awaited at once, for the result or the error; either comes by
         ``deadline`` (loop time).
         """
-        call = Call(lane, item, keys, deadline, size, alone, admitted)
-        self._order.acquire(call)
-        at_once = not (lane.flights or lane.queue or lane.crowded or call.blockers)
-        if at_once and not lane.mutates:
-            return self._read_alone(call)
-        future = call.future = self.loop.create_future()
-        if at_once:
+        flight = lane.boarding
+        if (
+            flight is None
+            or len(flight.items) >= lane.max_calls
+            or flight.size + size > MAX_FLIGHT_BYTES
+            or self._holders.setdefault(key, flight) is not flight
+        ):
+            return self._submit_first(lane, item, key, deadline, size)
+        future = self.loop.create_future()
+        flight.items.append(item)
+        flight.futures.append(future)
+        flight.deadlines.append(deadline)
+        flight.keys.append(key)
+        flight.size += size
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline)
+        return future
+
+    def _submit_first(
+        self,
+        lane: Lane,
+        item: Any,  # noqa: ANN401
+        key: str,
+        deadline: float,
+        size: int,
+    ) -> Awaitable[Any]:
+        """Send a call that can't just join a flight: it is alone, the first, or its key is held."""
+        call = Flight.of(lane, item, (key,), deadline, size)
+        if not (lane.flights or lane.queue or lane.crowded or key in self._holders):
+            self._holders[key] = call
+            if not lane.mutates:
+                return self._read_alone(call)
             # In a task of its own: a cancelled caller must not cut a change short whose request
             # is on its way, or it could land behind changes that others make after it.
-            call.airborne = True
-            self._launch(lane, [call])
-        else:
-            if not call.blockers:
-                self._enqueue(call)
-            if deadline < self._alarm_at:
-                self._set_alarm(deadline)
+            future = self._expect(call)
+            self._take_off(call)
+            self._start(self._fly(call))
+            return future
+        future = self._expect(call)
+        self._order.board(call)
+        self._wake(lane)
+        return future
+
+    def submit_batch(
+        self,
+        lane: Lane,
+        item: Any,  # noqa: ANN401
+        keys: Sequence[str],
+        deadline: float,
+        size: int = 0,
+    ) -> Awaitable[Any]:
+        """Send ``item``, which touches these distinct keys, by itself; else like ``submit``."""
+        call = Flight.of(lane, item, keys, deadline, size)
+        call.alone = True
+        at_once = not (lane.flights or lane.queue or lane.crowded)
+        self._order.hold(call)
+        if at_once and not call.blockers and not lane.mutates:
+            return self._read_alone(call)
+        future = self._expect(call)
+        if not call.blockers:
+            if at_once:
+                self._take_off(call)
+                self._start(self._fly(call))
+            else:
+                lane.queue.append(call)
+                self._wake(lane)
+        return future
+
+    def _expect(self, call: Flight) -> asyncio.Future[Any]:
+        """Return the future of the only call aboard."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        call.futures.append(future)
+        if call.deadlines[0] < self._alarm_at:
+            self._set_alarm(call.deadlines[0])
         return future
 
     async def close(self) -> None:
@@ -109,116 +160,103 @@ class Batcher:
 
     # Flights
 
-    def _enqueue(self, call: Call) -> None:
-        lane = call.lane
-        lane.queue.append(call)
-        if not lane.flush_due and lane.flights < lane.max_flights:
-            self._flush_soon(lane)
-
-    def _flush_soon(self, lane: Lane) -> None:
+    def _wake(self, lane: Lane) -> None:
         """Send what is queued one turn of the loop later: all who call in this turn are there."""
-        lane.flush_due = True
-        self.loop.call_soon(self._flush, lane)
+        if lane.queue and not lane.flush_due and lane.flights < lane.max_flights:
+            lane.flush_due = True
+            self._start(self._depart(lane))
 
-    def _flush(self, lane: Lane) -> None:
-        lane.flush_due = False
-        while lane.queue and lane.flights < lane.max_flights:
-            calls = self._board(lane)
-            if not calls:
-                break
-            self._launch(lane, calls)
-
-    def _launch(self, lane: Lane, calls: list[Call]) -> None:
-        if lane.mutates:
-            self._order.take_off(calls)
-        lane.flights += 1
-        task = self.loop.create_task(self._fly(lane, calls))
+    def _start(self, flying: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(flying)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _board(self, lane: Lane) -> list[Call]:
-        """Take the calls of the next flight from the queue's head."""
-        queue = lane.queue
-        share = -(-len(queue) // (lane.max_flights - lane.flights))
-        limit = min(lane.max_calls, max(MIN_SHARED_FLIGHT, share))
-        calls: list[Call] = []
-        left: list[Call] = []
-        room = MAX_FLIGHT_BYTES
-        while queue and len(calls) < limit:
-            call = queue[0]
-            if not call.awaited:
-                left.append(queue.popleft())
-                continue
-            if calls and (call.alone or call.size > room):
-                break
-            if lane.mutates and not call.alone and self._order.is_flying(call.keys[0]):
-                # The same key is in the air: its later writes follow when that has landed.
-                break
-            queue.popleft()
-            call.airborne = True
-            calls.append(call)
-            if call.alone:
-                break
-            room -= call.size
-        if left:
-            # Nobody waits for them any more.
-            self._release(left)
-        return calls
+    async def _depart(self, lane: Lane) -> None:
+        """Fly with the next of the queue."""
+        lane.flush_due = False
+        while lane.queue:
+            flight = lane.queue.popleft()
+            flight.drop_the_gone()
+            if flight is lane.boarding:
+                lane.boarding = None
+                self._share(lane, flight)
+            if flight.items:
+                self._take_off(flight)
+                self._wake(lane)
+                await self._fly(flight)
+                return
+            # Nobody waits for any of them any more.
+            self._release(flight)
 
-    async def _read_alone(self, call: Call) -> Any:  # noqa: ANN401
-        lane = call.lane
-        lane.flights += 1
+    def _share(self, lane: Lane, flight: Flight) -> None:
+        """Leave a part of the calls to the other flights that could go now."""
+        free = lane.max_flights - lane.flights
+        share = max(MIN_SHARED_FLIGHT, -(-len(flight.items) // free))
+        if not lane.queue and len(flight.items) > share and flight.can_split():
+            rest = flight.split(share)
+            self._order.hand_over(flight, rest)
+            lane.queue.append(rest)
+
+    def _take_off(self, flight: Flight) -> None:
+        flight.airborne = True
+        flight.lane.flights += 1
+
+    async def _read_alone(self, call: Flight) -> Any:  # noqa: ANN401
+        self._take_off(call)
         try:
-            (result,) = await self._perform(lane, [call])
+            (result,) = await self._perform(call)
         finally:
-            self._land(lane, [call])
+            self._land(call)
         if isinstance(result, AqeError):
             raise result
         return result
 
-    async def _fly(self, lane: Lane, calls: list[Call]) -> None:
-        lane.crowded = len(calls) > 1 or bool(lane.queue)
+    async def _fly(self, flight: Flight) -> None:
+        flight.lane.crowded = len(flight.items) > 1 or bool(flight.lane.queue)
         try:
-            _answer_all(calls, await self._perform(lane, calls))
+            _answer_all(flight, await self._perform(flight))
         except Exception as error:  # noqa: BLE001 - a backend's bug reaches every caller
-            _answer_all(calls, [error] * len(calls))
+            _answer_all(flight, [error] * len(flight.items))
         except BaseException:
             # A flight cancelled from outside.
-            _answer_all(calls, [_late(call) for call in calls])
+            _answer_all(flight, [_late(flight)] * len(flight.items))
             raise
         finally:
-            self._land(lane, calls)
+            self._land(flight)
 
-    def _land(self, lane: Lane, calls: list[Call]) -> None:
-        lane.flights -= 1
-        self._release(calls)
-        if lane.queue and not lane.flush_due:
-            self._flush_soon(lane)
+    def _land(self, flight: Flight) -> None:
+        flight.lane.flights -= 1
+        self._release(flight)
+        self._wake(flight.lane)
 
-    def _release(self, calls: list[Call]) -> None:
-        """Give the calls' keys and places back, and let those in line behind them go on."""
-        self.room.give(sum(map(_admitted, calls)))
-        for call in self._order.release(calls):
-            self._enqueue(call)
+    def _release(self, flight: Flight) -> None:
+        """Give its keys and places back, and let those in line behind it go on."""
+        if not flight.alone:
+            self.room.give(len(flight.keys))
+        for call in self._order.release(flight):
+            if call.alone:
+                call.lane.queue.append(call)
+            self._wake(call.lane)
         if self._idle is not None and not self._order:
             self._idle.set()
 
-    async def _perform(self, lane: Lane, calls: list[Call]) -> Sequence[Any]:
+    async def _perform(self, flight: Flight) -> Sequence[Any]:
+        lane = flight.lane
         try:
-            deadline = max(map(_deadline, calls))
+            deadline = max(flight.deadlines)
             async with asyncio.timeout_at(deadline):
-                return await persist(lambda: lane.perform(calls), deadline)
+                return await persist(lambda: lane.perform(flight), deadline)
         except TimeoutError as error:
             if isinstance(error, AqeError):
-                return [error] * len(calls)
-            return [_late(call, airborne=True) for call in calls]
+                return [error] * len(flight.items)
+            return [_late(flight, sent=True)] * len(flight.items)
         except BackendUnavailableError as error:
-            return [error] * len(calls)
+            return [error] * len(flight.items)
         except AqeError as error:
-            if len(calls) == 1:
+            if len(flight.items) == 1:
                 return [error]
         # The server refused the flight as a whole and applied nothing: find whose fault it is.
-        return [(await self._perform(lane, [call]))[0] for call in calls]
+        return [(await self._perform(call))[0] for call in flight.calls()]
 
     # Deadlines
 
@@ -232,20 +270,21 @@ class Batcher:
     def _expire(self) -> None:
         """Fail the callers whose time is up, queued or in the air; their flight goes on."""
         now, following = self.loop.time(), math.inf
-        for call in self._order.calls():
-            if not call.awaited:
-                continue
-            if call.deadline <= now:
-                _answer_all([call], [_late(call)])
-            else:
-                following = min(following, call.deadline)
+        for flight in self._order.flights():
+            # Whoever waits in its own task has no future, and a timeout of its own.
+            for future, deadline in zip(flight.futures, flight.deadlines, strict=False):
+                if future.done():
+                    continue
+                if deadline <= now:
+                    future.set_exception(_late(flight))
+                else:
+                    following = min(following, deadline)
         self._set_alarm(following)
 
 
-def _answer_all(calls: Sequence[Call], results: Sequence[Any]) -> None:
-    for call, result in zip(calls, results, strict=True):
-        future = call.future
-        if future is None or future.done():
+def _answer_all(flight: Flight, results: Sequence[Any]) -> None:
+    for future, result in zip(flight.futures, results, strict=True):
+        if future.done():
             continue
         if isinstance(result, Exception):
             # Each caller gets an exception of its own: tracebacks grow on the shared one.
@@ -263,8 +302,8 @@ def _copy(error: Exception) -> Exception:
     return copied
 
 
-def _late(call: Call, *, airborne: bool = False) -> BackendUnavailableError:
-    if call.lane.mutates and (airborne or call.airborne):
+def _late(flight: Flight, *, sent: bool = False) -> BackendUnavailableError:
+    if flight.lane.mutates and (sent or flight.airborne):
         return OutcomeUnknownError(
             "no answer from the server in time: the change may or may not have been applied; "
             "read the entry to find out",

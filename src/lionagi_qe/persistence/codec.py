@@ -11,7 +11,7 @@ import orjson
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, ValueTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # orjson's own limit, so that its encoder checks it for us.
 MAX_DEPTH = 254
@@ -36,8 +36,12 @@ def encode(value: object, max_bytes: int = MAX_VALUE_BYTES) -> bytes:
     ValueTooLargeError above ``max_bytes``. Plain data costs one encoding, one decoding and one
     comparison, all in C; only what does not survive them is walked in Python.
     """
-    payload = _encode_plain(value)
-    if payload is None:
+    try:
+        payload = orjson.dumps(value, option=_OPTIONS)
+        same = type(value) in _SCALARS or orjson.loads(payload) == value
+    except (ValueError, TypeError, RecursionError):
+        same, payload = False, b""
+    if not same:
         payload = orjson.dumps(_plain(value), option=_OPTIONS)
     if len(payload) > max_bytes:
         msg = (
@@ -46,21 +50,6 @@ def encode(value: object, max_bytes: int = MAX_VALUE_BYTES) -> bytes:
         )
         raise ValueTooLargeError(msg)
     return payload
-
-
-def _encode_plain(value: object) -> bytes | None:
-    """Encode data that JSON holds as it is; None if the value needs the slow path."""
-    try:
-        payload = orjson.dumps(value, option=_OPTIONS)
-    except TypeError:
-        return None
-    if type(value) in _SCALARS:
-        return payload
-    try:
-        same = bool(orjson.loads(payload) == value)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return payload if same else None
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
@@ -161,9 +150,9 @@ def _steps(path: list[str | int]) -> Iterator[str]:
             yield f"[{step!r}]"
 
 
-def decode(payload: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value that ``payload`` encodes."""
-    return orjson.loads(payload)
+# Returns the value that a payload encodes: the library's own, for a function around it would cost
+# every call.
+decode: Callable[[bytes | str], Any] = orjson.loads
 
 
 def canonical(payload: bytes | str) -> bytes:

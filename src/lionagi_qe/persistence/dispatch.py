@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import random
+from asyncio import get_running_loop
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,7 +21,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Call, Lane
+from lionagi_qe.persistence.flight import Flight, Lane
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
 from lionagi_qe.persistence.retrying import persist
 
@@ -71,6 +72,8 @@ class Dispatcher:
         self._batcher: Batcher | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._written: asyncio.Event | None = None
+        # The loop's clock, by which deadlines are.
+        self.time: Callable[[], float] = _time_of_running_loop
         lane = partial(
             Lane,
             max_flights=backend.capabilities.max_flights,
@@ -85,7 +88,7 @@ class Dispatcher:
 
     async def open(self) -> None:
         """Open the backend unless it is open."""
-        await self._ready(asyncio.get_running_loop().time() + self._timeout)
+        await self._ready(get_running_loop().time() + self._timeout)
 
     async def close(self) -> None:
         """Refuse new calls, let those under way end, stop the sweeper, close the backend."""
@@ -143,6 +146,7 @@ class Dispatcher:
             await self.backend.close()
             raise
         self._batcher = Batcher()
+        self.time = self._batcher.loop.time
         if self._cleanup_interval is not None:
             self._sweeper = asyncio.create_task(self._sweep_now_and_then())
 
@@ -157,7 +161,10 @@ class Dispatcher:
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        return self._send(self._payloads, key, key, deadline)
+        batcher = self.admitted()
+        if batcher is None:
+            return self._send_later(self._payloads, key, key, deadline, 0)
+        return batcher.submit(self._payloads, key, key, deadline, 0)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
@@ -174,13 +181,13 @@ class Dispatcher:
         batcher = self.admitted()
         if batcher is None:
             return self._send_later(lane, item, key, deadline, size)
-        return batcher.submit(lane, item, (key,), deadline=deadline, size=size, admitted=True)
+        return batcher.submit(lane, item, key, deadline, size)
 
     async def _send_later(
         self, lane: Lane, item: object, key: str, deadline: float, size: int
     ) -> Any:  # noqa: ANN401
         batcher = await self.admission(deadline)
-        return await batcher.submit(lane, item, (key,), deadline=deadline, size=size, admitted=True)
+        return await batcher.submit(lane, item, key, deadline, size)
 
     # For a call whose value is to be encoded only when there is room for it
 
@@ -188,14 +195,14 @@ class Dispatcher:
         """Take a place for a call if the memory is open and one is free; None if not."""
         batcher = self._batcher
         if (
-            batcher is None
-            or self._closed
-            or self._forks != _forks
-            or batcher.loop is not asyncio.get_running_loop()
-            or not batcher.room.take()
+            batcher is not None
+            and not self._closed
+            and self._forks == _forks
+            and batcher.loop is get_running_loop()
+            and batcher.room.take()
         ):
-            return None
-        return batcher
+            return batcher
+        return None
 
     async def admission(self, deadline: float) -> Batcher:
         """Open the memory if need be, and take a place when it is our turn."""
@@ -205,10 +212,7 @@ class Dispatcher:
 
     def put(self, batcher: Batcher, put: Put, deadline: float) -> Awaitable[int]:
         """Send what ``batcher`` has given a place to."""
-        size = len(put.payload)
-        return batcher.submit(
-            self._writes, put, (put.key,), deadline=deadline, size=size, admitted=True
-        )
+        return batcher.submit(self._writes, put, put.key, deadline, len(put.payload))
 
     # Batches, in flights of their own
 
@@ -223,53 +227,50 @@ class Dispatcher:
             return []
         batcher = await self._ready(deadline)
         keys = [operation.key for operation in operations]
-        return await batcher.submit(
-            self._writes, operations, keys, deadline=deadline, size=size, alone=True
-        )
+        return await batcher.submit_batch(self._writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Send operations on distinct jobs together; each comes to a result or an error."""
         batcher = await self._ready(deadline)
         keys = [job_key(operation) for operation in operations]
-        return await batcher.submit(self._jobs, operations, keys, deadline=deadline, alone=True)
+        return await batcher.submit_batch(self._jobs, operations, keys, deadline)
 
     async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
         batcher = await self._ready(deadline)
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
-        lane = self._writes
-        return await batcher.submit(lane, step, keys, deadline=deadline, size=size, alone=True)
+        return await batcher.submit_batch(self._writes, step, keys, deadline, size)
 
     async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
         batcher = await self._ready(deadline)
-        return await batcher.submit(self._payloads, keys, keys, deadline=deadline, alone=True)
+        return await batcher.submit_batch(self._payloads, keys, keys, deadline)
 
-    async def _perform_writes(self, calls: list[Call]) -> Sequence[Any]:
+    async def _perform_writes(self, flight: Flight) -> Sequence[Any]:
         try:
-            if not calls[0].alone:
-                return await self.backend.write([call.item for call in calls], atomic=False)
-            item = calls[0].item
+            if not flight.alone:
+                return await self.backend.write(flight.items, atomic=False)
+            item = flight.items[0]
             if isinstance(item, Step):
                 return [await self.jobs.transact(item)]
             return [await self.backend.write(item, atomic=True)]
         finally:
             self.wake()
 
-    async def _perform_jobs(self, calls: list[Call]) -> Sequence[Any]:
-        if calls[0].alone:
-            return [await self.jobs.write(calls[0].item)]
-        return await self.jobs.write([call.item for call in calls])
+    async def _perform_jobs(self, flight: Flight) -> Sequence[Any]:
+        if flight.alone:
+            return [await self.jobs.write(flight.items[0])]
+        return await self.jobs.write(flight.items)
 
-    async def _perform_payloads(self, calls: list[Call]) -> Sequence[Any]:
-        if calls[0].alone:
-            return [await self.backend.read_payloads(calls[0].item)]
-        return await _read_distinct(self.backend.read_payloads, calls)
+    async def _perform_payloads(self, flight: Flight) -> Sequence[Any]:
+        if flight.alone:
+            return [await self.backend.read_payloads(flight.items[0])]
+        return await _read_distinct(self.backend.read_payloads, flight.items)
 
-    async def _perform_records(self, calls: list[Call]) -> Sequence[Any]:
-        return await _read_distinct(self.backend.read_records, calls)
+    async def _perform_records(self, flight: Flight) -> Sequence[Any]:
+        return await _read_distinct(self.backend.read_records, flight.items)
 
     # Ranges and the whole fleet, straight to the backend
 
@@ -344,7 +345,7 @@ class Dispatcher:
             try:
                 return await _by(deadline, action, mutates=True)
             except OutcomeUnknownError:
-                if not repeat or asyncio.get_running_loop().time() >= deadline:
+                if not repeat or get_running_loop().time() >= deadline:
                     raise
 
     async def _sweep_now_and_then(self) -> None:
@@ -353,7 +354,7 @@ class Dispatcher:
             # Members that started together must not all knock at the same moment.
             await asyncio.sleep(interval * random.uniform(0.5, 1.5))  # noqa: S311
             try:
-                deadline = asyncio.get_running_loop().time() + self._timeout
+                deadline = get_running_loop().time() + self._timeout
                 if await _by(deadline, lambda: self.backend.claim_sweep(int(interval * 1000))):
                     await self.sweep(deadline)
             except BackendUnavailableError as error:
@@ -362,8 +363,12 @@ class Dispatcher:
                 _log.exception("sweep of fleet %r failed", self._fleet)
 
 
+def _time_of_running_loop() -> float:
+    return get_running_loop().time()
+
+
 def _check_loop(batcher: Batcher) -> None:
-    if batcher.loop is not asyncio.get_running_loop():
+    if batcher.loop is not get_running_loop():
         msg = (
             "this memory was opened on another event loop; open and use it inside one "
             "asyncio.run(), or make one memory for each loop"
@@ -372,9 +377,8 @@ def _check_loop(batcher: Batcher) -> None:
 
 
 async def _read_distinct(
-    read: Callable[[Sequence[str]], Awaitable[list[Any]]], calls: list[Call]
+    read: Callable[[Sequence[str]], Awaitable[list[Any]]], keys: list[str]
 ) -> Sequence[Any]:
-    keys = [call.item for call in calls]
     distinct = list(dict.fromkeys(keys))
     if len(distinct) == len(keys):
         return await read(keys)

@@ -1,10 +1,12 @@
-"""What flies: calls, the lanes that they go by, and the order of those that touch one key."""
+"""What flies: flights of calls, the lanes that they go by, and the order of those on one key."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Self
 
 from lionagi_qe.persistence.backend import MAX_FLIGHT_CALLS
 
@@ -12,194 +14,257 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+MAX_FLIGHT_BYTES = 4 * 1024 * 1024
 
-class Call:
-    """One caller's request: an item for the lane, the keys it touches, and the answer's future.
+_is_done = methodcaller("done")
 
-    ``alone``: it flies by itself. ``admitted``: it holds a place in the batcher's room until it has
-    landed. ``future`` is None where the caller's own task performs it.
+
+class Flight:
+    """Calls that travel together: of each an item, the answer's future and its deadline.
+
+    A call is an entry in lists and no object of its own, since there is one for each call of a
+    memory. ``alone``: one call that touches several keys and flies by itself. ``blockers``: how
+    many of its keys others hold. Without futures, the caller's own task performs it.
     """
 
     __slots__ = (
-        "admitted",
         "airborne",
         "alone",
         "blockers",
-        "deadline",
-        "future",
-        "item",
+        "deadlines",
+        "futures",
+        "items",
         "keys",
         "lane",
         "size",
     )
 
-    # Positional: this is made for each call of a memory, and names would cost a fifth of it.
-    def __init__(  # noqa: PLR0913, PLR0917 - a plain record
-        self,
-        lane: Lane,
-        item: Any,  # noqa: ANN401 - each lane has its own kind of item
-        keys: Sequence[str],
-        deadline: float,
-        size: int,
-        alone: bool,  # noqa: FBT001
-        admitted: bool,  # noqa: FBT001
-    ) -> None:
+    def __init__(self, lane: Lane, *, alone: bool = False) -> None:
         self.lane = lane
-        self.item = item
-        self.keys = keys
-        self.deadline = deadline
-        self.size = size
         self.alone = alone
-        self.admitted = admitted
-        self.future: asyncio.Future[Any] | None = None
-        self.airborne = False
+        self.items: list[Any] = []
+        self.futures: list[asyncio.Future[Any]] = []
+        self.deadlines: list[float] = []
+        self.keys: list[str] = []
+        self.size = 0
         self.blockers = 0
+        self.airborne = False
 
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for an answer that isn't there yet."""
-        return self.future is not None and not self.future.done()
+    @classmethod
+    def of(cls, lane: Lane, item: Any, keys: Sequence[str], deadline: float, size: int) -> Self:  # noqa: ANN401
+        """Return a flight with one call aboard, which has no future yet."""
+        flight = cls(lane)
+        flight.items.append(item)
+        flight.keys.extend(keys)
+        flight.deadlines.append(deadline)
+        flight.size = size
+        return flight
+
+    def absorb(self, call: Flight) -> None:
+        """Take the calls of another flight aboard."""
+        self.items += call.items
+        self.futures += call.futures
+        self.deadlines += call.deadlines
+        self.keys += call.keys
+        self.size += call.size
+
+    def drop_the_gone(self) -> None:
+        """Leave out whom nobody waits for any more; their keys stay held until the landing."""
+        done = [*map(_is_done, self.futures)]
+        if True in done:
+            waiting = [not gone for gone in done]
+            self.items = [*compress(self.items, waiting)]
+            self.futures = [*compress(self.futures, waiting)]
+            self.deadlines = [*compress(self.deadlines, waiting)]
+
+    def calls(self) -> Iterator[Flight]:
+        """Return each call in a flight of its own, to be performed anew."""
+        for item, deadline in zip(self.items, self.deadlines, strict=True):
+            call = Flight.of(self.lane, item, (), deadline, 0)
+            call.alone = self.alone
+            call.airborne = True
+            yield call
+
+    def can_split(self) -> bool:
+        """Whether its calls may fly side by side: two of one key may not."""
+        return not self.alone and len({*self.keys}) == len(self.items)
+
+    def split(self, at: int) -> Flight:
+        """Take the calls from a position on out, and return them as a flight of their own."""
+        rest = Flight(self.lane)
+        self.items, rest.items = self.items[:at], self.items[at:]
+        self.futures, rest.futures = self.futures[:at], self.futures[at:]
+        self.deadlines, rest.deadlines = self.deadlines[:at], self.deadlines[at:]
+        self.keys, rest.keys = self.keys[:at], self.keys[at:]
+        return rest
 
 
 @dataclass(eq=False)
 class Lane:
     """A kind of flight, with its own queue, number of flights at once and calls in each.
 
-    ``perform`` takes the calls of one flight and returns a result, or the caller's own AqeError,
-    for each.
+    ``perform`` takes a flight and returns a result, or the caller's own AqeError, for each of its
+    items. ``boarding`` is the flight in the queue that further calls join.
     """
 
-    perform: Callable[[list[Call]], Awaitable[Sequence[Any]]]
+    perform: Callable[[Flight], Awaitable[Sequence[Any]]]
     mutates: bool
     max_flights: int
     max_calls: int = MAX_FLIGHT_CALLS
-    queue: deque[Call] = field(default_factory=deque[Call])
+    queue: deque[Flight] = field(default_factory=deque[Flight])
+    boarding: Flight | None = None
     flights: int = 0
     crowded: bool = False
     flush_due: bool = False
 
+    def joinable(self, size: int) -> Flight | None:
+        """Return the flight that a call of so many bytes can join."""
+        flight = self.boarding
+        if (
+            flight is None
+            or len(flight.items) >= self.max_calls
+            or flight.size + size > MAX_FLIGHT_BYTES
+        ):
+            return None
+        return flight
+
+    def begin(self) -> Flight:
+        """Queue a new flight for calls to join."""
+        flight = self.boarding = Flight(self)
+        self.queue.append(flight)
+        return flight
+
 
 class _Line:
-    """A key that several calls want: those who hold it, and those parked behind them, in order."""
+    """A key that several flights want: those who hold it, and those parked behind them, in order.
 
-    __slots__ = ("flying", "holders", "parked", "writers")
+    What is parked is one call, in a flight of its own until its turn.
+    """
 
-    def __init__(self, first: Call) -> None:
-        self.holders: set[Call] = set()
-        self.writers = 0
-        self.flying = first.airborne and first.lane.mutates
-        self.parked: deque[Call] = deque()
-        self.hold(first)
+    __slots__ = ("holders", "parked")
 
-    def refuses(self, call: Call) -> bool:
-        """Whether the call must wait, were nobody in line before it."""
-        if not call.lane.mutates:
-            return self.writers > 0
-        # Queued writes of one key share a flight, but a batch flies by itself: it would hold the
-        # key against those that were queued before it.
-        if self.flying or len(self.holders) > self.writers:
-            return True
-        return call.alone and self.writers > 0
+    def __init__(self, first: Flight) -> None:
+        self.holders: set[Flight] = {first}
+        self.parked: deque[Flight] = deque()
 
-    def hold(self, call: Call) -> None:
-        self.holders.add(call)
-        if call.lane.mutates:
-            self.writers += 1
-            # A batch holds its keys from now on: nothing may overtake it while it waits for others.
-            self.flying = self.flying or call.alone
+    def admits(self, lane: Lane, flight: Flight | None) -> bool:
+        """Whether this flight (None: a new one) of the lane may hold the key besides the holders.
 
-    def leave(self, call: Call) -> None:
-        self.holders.remove(call)
-        if call.lane.mutates:
-            self.writers -= 1
-            self.flying = False
+        Reads share it. Writes share a flight that is still on the ground, and nothing else.
+        """
+        if lane.mutates:
+            return not self.holders or self.holders == {flight}
+        return not any(holder.lane.mutates for holder in self.holders)
 
 
 class KeyOrder:
     """Who holds each key.
 
     A read waits for the writes before it, a write for the reads and flights before it. A key that
-    one call alone wants costs two look-ups in a dict.
+    one flight alone wants costs each of its calls two look-ups in a dict.
     """
 
     def __init__(self) -> None:
-        # A line only where there is more than one: most keys never see two calls at once.
-        self._keys: dict[str, Call | _Line] = {}
-        self._lines = 0
+        # A line only where there is more than one: most keys never see two flights at once.
+        self.holders: dict[str, Flight | _Line] = {}
 
     def __bool__(self) -> bool:
         """Whether any call has not landed."""
-        return bool(self._keys)
+        return bool(self.holders)
 
-    def calls(self) -> Iterator[Call]:
-        """All calls that have not landed; one that wants several keys comes several times."""
-        for holder in self._keys.values():
+    def flights(self) -> set[Flight]:
+        """All flights that have not landed, and the calls parked behind them."""
+        found: set[Flight] = set()
+        for holder in self.holders.values():
             if isinstance(holder, _Line):
-                yield from holder.holders
-                yield from holder.parked
+                found |= holder.holders
+                found.update(holder.parked)
             else:
-                yield holder
+                found.add(holder)
+        return found
 
-    def acquire(self, call: Call) -> None:
-        """Take each of the call's keys, or get in line behind those who hold it."""
-        for key in call.keys:
-            holder = self._keys.setdefault(key, call)
-            if holder is not call:
-                self._line_up(key, holder, call)
+    def board(self, call: Flight) -> None:
+        """Put a call of one key aboard its lane's next flight, or else in line for the key."""
+        (key,) = call.keys
+        lane, holder = call.lane, self.holders.get(key)
+        flight = lane.joinable(call.size)
+        line = None
+        if holder is not None and holder is not flight:
+            line = self._line(key, holder)
+            if line.parked or not line.admits(lane, flight):
+                line.parked.append(call)
+                call.blockers += 1
+                return
+        flight = flight or lane.begin()
+        if line is not None:
+            line.holders.add(flight)
+        elif holder is None:
+            self.holders[key] = flight
+        flight.absorb(call)
 
-    def _line_up(self, key: str, holder: Call | _Line, call: Call) -> None:
+    def hold(self, flight: Flight) -> None:
+        """Take each of the keys of a flight that is alone, or get in line behind who holds it."""
+        for key in flight.keys:
+            holder = self.holders.setdefault(key, flight)
+            if holder is flight:
+                continue
+            line = self._line(key, holder)
+            if line.parked or not line.admits(flight.lane, flight):
+                line.parked.append(flight)
+                flight.blockers += 1
+            else:
+                line.holders.add(flight)
+
+    def _line(self, key: str, holder: Flight | _Line) -> _Line:
         if isinstance(holder, _Line):
-            line = holder
-        else:
-            line = self._keys[key] = _Line(holder)
-            self._lines += 1
-        if line.parked or line.refuses(call):
-            line.parked.append(call)
-            call.blockers += 1
-        else:
-            line.hold(call)
+            return holder
+        line = self.holders[key] = _Line(holder)
+        return line
 
-    def is_flying(self, key: str) -> bool:
-        """Whether a change of the key is in the air, so that its later ones must wait."""
-        if not self._lines:
-            return False
-        line = self._keys[key]
-        return isinstance(line, _Line) and line.flying
+    def hand_over(self, flight: Flight, rest: Flight) -> None:
+        """Give the keys of ``rest``, which was split off the flight, to it."""
+        for key in rest.keys:
+            holder = self.holders[key]
+            if isinstance(holder, _Line):
+                holder.holders.remove(flight)
+                holder.holders.add(rest)
+            else:
+                self.holders[key] = rest
 
-    def take_off(self, calls: list[Call]) -> None:
-        """Note that these changes are in the air."""
-        if not self._lines:
-            return
-        for call in calls:
-            for key in call.keys:
-                line = self._keys[key]
-                if isinstance(line, _Line):
-                    line.flying = True
+    def release(self, flight: Flight) -> list[Flight]:
+        """Give the flight's keys back; return the calls in line behind it that went on.
 
-    def release(self, calls: list[Call]) -> list[Call]:
-        """Give the calls' keys back; return those in line behind them that can go on."""
-        keys = self._keys
-        freed: list[Call] = []
-        for call in calls:
-            for key in call.keys:
-                holder = keys.get(key)
-                if holder is call:
-                    del keys[key]
-                elif isinstance(holder, _Line):
-                    holder.leave(call)
-                    if not holder.holders:
-                        freed += self._move_up(key, holder)
+        Those of one key are aboard their lanes' next flights, the others are to be queued.
+        """
+        holders = self.holders
+        freed: list[Flight] = []
+        for key in flight.keys:
+            holder = holders.pop(key, None)
+            if holder is flight or holder is None:
+                continue
+            holders[key] = holder
+            if isinstance(holder, _Line) and flight in holder.holders:
+                holder.holders.remove(flight)
+                if not holder.holders:
+                    freed += self._move_up(key, holder)
         return freed
 
-    def _move_up(self, key: str, line: _Line) -> list[Call]:
-        freed: list[Call] = []
-        while line.parked and not line.refuses(line.parked[0]):
-            call = line.parked.popleft()
-            line.hold(call)
+    def _move_up(self, key: str, line: _Line) -> list[Flight]:
+        freed: list[Flight] = []
+        while line.parked:
+            call = line.parked[0]
+            lane = call.lane
+            flight = call if call.alone else lane.joinable(call.size)
+            if not line.admits(lane, flight):
+                break
+            line.parked.popleft()
+            flight = flight or lane.begin()
+            line.holders.add(flight)
             call.blockers -= 1
             if not call.blockers:
                 freed.append(call)
+                if flight is not call:
+                    flight.absorb(call)
         if not line.holders:
-            del self._keys[key]
-            self._lines -= 1
+            del self.holders[key]
         return freed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypedDict
 
 from lionagi_qe.persistence.entry import check_seconds
@@ -42,4 +41,4 @@ class Calls:
 
     def _deadline(self, timeout: float | None) -> float:
         limit = self._timeout if timeout is None else check_seconds("timeout", timeout)
-        return asyncio.get_running_loop().time() + limit
+        return self._dispatcher.time() + limit

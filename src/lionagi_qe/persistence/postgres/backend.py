@@ -22,7 +22,7 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
-from lionagi_qe.persistence.postgres.columns import column, columns, number
+from lionagi_qe.persistence.postgres.columns import cells_of, column, columns, number
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
@@ -64,7 +64,7 @@ class PostgresBackend:
         self,
         dsn: str,
         *,
-        pool: link.Pool | None,
+        pool: link.CallersPool | None,
         schema: str,
         pool_size: int,
         listen_dsn: str | None = None,
@@ -76,7 +76,7 @@ class PostgresBackend:
         self._listen_dsn = listen_dsn
         self._given_pool = pool
         self._pool_size = pool_size
-        self._pool: link.Pool | None = None
+        self._pool: link.Pool[link.Connection] | link.CallersPool | None = None
         self._pooled = False
         self.sql = Statements(schema)
         self.where = link.address(dsn) if dsn else "PostgreSQL"
@@ -114,9 +114,7 @@ class PostgresBackend:
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
             finally:
                 connection.terminate()
-            self._pool = await link.create_pool(
-                self._dsn, size=self._pool_size, pooled=self._pooled
-            )
+            self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self._pooled)
         except Exception as error:
             raise link.explain(error, self.where, sent=False) from error
 
@@ -126,7 +124,7 @@ class PostgresBackend:
         pool, self._pool = self._pool, None
         if pool is not None and pool is not self._given_pool:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
-            pool.terminate()
+            await pool.close()
 
     def connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
         """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
@@ -240,7 +238,13 @@ class PostgresBackend:
         async with self.connection() as connection:
             if len(keys) == 1:
                 return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
-            found = dict(await connection.fetch(self.sql["payloads"], self.fleet, column(keys)))
+            try:
+                cells = await connection.fetchval(self.sql["payloads"], self.fleet, column(keys))
+                return [*cells_of(cells)]
+            except asyncpg.ProgramLimitExceededError:
+                # Together they are more than one text can hold, 1 GiB.
+                rows = await connection.fetch(self.sql["payload_rows"], self.fleet, column(keys))
+        found = dict(rows)
         return [found.get(key) for key in keys]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:

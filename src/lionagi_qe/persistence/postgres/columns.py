@@ -1,8 +1,9 @@
-"""Many rows as a statement's parameters: each column one text, which the server takes apart.
+"""Many rows as a statement's parameters or answer: each column one text.
 
-The driver looks at each element of an array three times in Python; a joined text is one parameter
-however many rows there are. What separates them, and what stands for NULL, are control characters,
-which neither keys nor names may hold and JSON always escapes. No cell is empty.
+The driver looks at each element of an array three times in Python, and makes an object of each row;
+a joined text is one parameter or value however many rows there are. What separates them, and what
+stands for NULL, are control characters, which neither keys nor names may hold and JSON always
+escapes. No cell is empty.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SEPARATOR = "\x01"
 NULL = "\x02"
@@ -22,6 +23,16 @@ def array(parameter: str, kind: str = "text") -> str:
     """Return the SQL that makes an array of a column."""
     cells = f"string_to_array({parameter}::text, E'\\x01', E'\\x02')"
     return cells if kind == "text" else f"{cells}::{kind}[]"
+
+
+def joined(expression: str, order: str) -> str:
+    """Return the SQL aggregate that makes a column of rows, which ``cells_of`` takes apart."""
+    return f"string_agg(coalesce({expression}, E'\\x02'), E'\\x01' ORDER BY {order})"
+
+
+def cells_of(column: str) -> Iterator[str | None]:
+    """Return the cells of a column of at least one row."""
+    return (None if cell == NULL else cell for cell in column.split(SEPARATOR))
 
 
 def column(cells: Sequence[str]) -> str:

@@ -17,14 +17,17 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     SchemaMissingError,
 )
+from lionagi_qe.persistence.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 Connection = Any
-Pool = Any
+# An asyncpg pool that the caller made.
+CallersPool = Any
 
 MAX_CONNECTIONS = 10
+_PREPARED = 100
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # The last is what the driver says of a connection that the server left in the middle of a call.
@@ -47,11 +50,19 @@ def address(dsn: str) -> str:
     return f"PostgreSQL at {host}{parts.path}"
 
 
-async def connect(dsn: str, **settings: Any) -> Connection:  # noqa: ANN401 - the driver's own
-    """Open one connection that depends on nothing a transaction-mode pooler loses."""
+async def connect(
+    dsn: str,
+    *,
+    prepared: int = 0,
+    **settings: Any,  # noqa: ANN401 - the driver's own
+) -> Connection:
+    """Open one connection that depends on nothing a transaction-mode pooler loses.
+
+    With ``prepared``, so many statements stay prepared across calls: not for a pooler.
+    """
     return await asyncpg.connect(
         dsn,
-        statement_cache_size=0,
+        statement_cache_size=prepared,
         server_settings={"application_name": APPLICATION_NAME},
         **settings,
     )
@@ -62,32 +73,35 @@ async def is_pooled(connection: Connection) -> bool:
     return connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()")
 
 
-async def create_pool(dsn: str, *, size: int, pooled: bool) -> Pool:
-    """Open the pool; behind a pooler nothing may be prepared across calls."""
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        statement_cache_size=0 if pooled else 100,
-        reset=_keep,
-        server_settings={"application_name": APPLICATION_NAME},
-    )
+def open_pool(dsn: str, *, size: int, pooled: bool) -> Pool[Connection]:
+    """Return a pool of ours; behind a pooler nothing may be prepared across calls."""
+
+    async def open_connection() -> Connection:
+        return await connect(dsn, prepared=0 if pooled else _PREPARED)
+
+    async def drop(connection: Connection) -> None:
+        connection.terminate()
+
+    return Pool(open_connection, is_fit=_is_open, drop=drop, size=size)
 
 
-async def _keep(_: Connection) -> None:
-    """Leave the session as it is: nothing we do changes it, and a reset is a round trip."""
+def _is_open(connection: Connection) -> bool:
+    return not connection.is_closed()
 
 
 @asynccontextmanager
-async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncGenerator[Connection]:
+async def lent(
+    pool: Pool[Connection] | CallersPool, where: str, *, mutates: bool
+) -> AsyncGenerator[Connection]:
     """Lend a connection; whoever leaves by an exception leaves no half-done call behind.
 
     Only an error that the server itself reported leaves the connection fit for the next. One whose
     call was cancelled is dropped too, since waiting for a server that may be gone to confirm the
     cancellation could take for ever.
     """
+    ours = isinstance(pool, Pool)
     try:
-        connection = await pool.acquire()
+        connection = await (pool.take() if ours else pool.acquire())
     except Exception as error:
         raise explain(error, where, sent=False) from error
     try:
@@ -102,8 +116,11 @@ async def lent(pool: Pool, where: str, *, mutates: bool) -> AsyncGenerator[Conne
             connection.terminate()
         raise
     finally:
-        with contextlib.suppress(*_LOST, asyncpg.PostgresError):
-            await pool.release(connection)
+        if ours:
+            pool.give(None if connection.is_closed() else connection)
+        else:
+            with contextlib.suppress(*_LOST, asyncpg.PostgresError):
+                await pool.release(connection)
 
 
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table

@@ -7,7 +7,7 @@ are qualified: nothing depends on the session, so a transaction-mode pooler may 
 
 from __future__ import annotations
 
-from lionagi_qe.persistence.postgres.columns import array
+from lionagi_qe.persistence.postgres.columns import array, joined
 
 TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
@@ -18,6 +18,11 @@ _COLUMNS_BEHIND_VALUE = """revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
+_PAYLOADS = joined(
+    f"""(SELECT value FROM {{schema}}.entries
+    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1)""",
+    "wanted.place",
+)
 _JOB_COLUMNS = """j.id, j.state, j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
     (extract(epoch FROM j.created_at) * 1000)::bigint"""
 _DEAD_JOBS = f"""
@@ -201,6 +206,9 @@ FROM (SELECT state FROM {schema}.jobs
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.
     "payloads": f"""
+SELECT {_PAYLOADS} FROM unnest({array("$2")}) WITH ORDINALITY AS wanted (key, place)
+""",
+    "payload_rows": f"""
 SELECT wanted.key, e.value FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT value FROM {{schema}}.entries
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1

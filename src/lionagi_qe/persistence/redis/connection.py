@@ -24,6 +24,7 @@ from lionagi_qe.errors import (
     ConfigurationError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.pool import Pool
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.scripts import Script
@@ -76,55 +77,27 @@ async def run(
         return await link.command(route, "EVAL", script.text, 1, route, *arguments, mutates=mutates)
 
 
-class Pool:
-    """At most ``size`` connections to one server, made when they are needed.
+def open_pool(settings: dict[str, Any], size: int) -> Pool[driver.Connection]:
+    """Return a pool of at most ``size`` connections to one server."""
+    settings = _NO_TIMEOUTS | settings
+    kind = settings.pop("connection_class", driver.Connection)
+    make = partial(kind, retry=Retry(NoBackoff(), 0), protocol=_PROTOCOL, **settings)
 
-    The driver's own pool gives connections back by an await, in which a second cancellation could
-    lose them; here giving back can't fail, nor wait.
-    """
-
-    def __init__(self, settings: dict[str, Any], size: int) -> None:
-        settings = _NO_TIMEOUTS | settings
-        kind = settings.pop("connection_class", driver.Connection)
-        self._make = partial(kind, retry=Retry(NoBackoff(), 0), protocol=_PROTOCOL, **settings)
-        self._room = asyncio.Semaphore(size)
-        self._idle: list[driver.Connection] = []
-
-    async def take(self) -> driver.Connection:
-        """Wait for a connection that is ready for a command; raises what the driver raises."""
-        await self._room.acquire()
-        try:
-            while self._idle:
-                connection = self._idle.pop()
-                if _is_alive(connection):
-                    return connection
-                await connection.disconnect(nowait=True)
-            return await self.connect()
-        except BaseException:
-            self._room.release()
-            raise
-
-    async def connect(self) -> driver.Connection:
-        """Open one more connection, which isn't the pool's."""
-        connection = self._make()
+    async def connect() -> driver.Connection:
+        connection = make()
         try:
             await connection.connect()
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await drop(connection)
             raise
         return connection
 
-    def give(self, connection: driver.Connection) -> None:
-        """Take a connection back; one that was disconnected is forgotten."""
-        if connection.is_connected:
-            self._idle.append(connection)
-        self._room.release()
+    return Pool(connect, is_fit=_is_alive, drop=drop, size=size)
 
-    async def close(self) -> None:
-        """Close the idle connections; nothing is under way any more."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect(nowait=True)
+
+async def drop(connection: driver.Connection) -> None:
+    """Close a connection without waiting for the server."""
+    await connection.disconnect(nowait=True)
 
 
 def _is_alive(connection: driver.Connection) -> bool:
@@ -142,13 +115,13 @@ class ServerLink:
     def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
         self._settings = settings
         self._size = pool_size
-        self._pool: Pool | None = None
+        self._pool: Pool[driver.Connection] | None = None
         host = settings.get("host", "localhost")
         self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
-        self._pool = Pool(self._settings, self._size)
+        self._pool = open_pool(self._settings, self._size)
         await self.command("", "PING")
 
     async def close(self) -> None:
@@ -162,7 +135,7 @@ class ServerLink:
 
         A connection whose call was cut short is dropped: its answer may still be on the way.
         """
-        pool = cast("Pool", self._pool)
+        pool = cast("Pool[driver.Connection]", self._pool)
         try:
             connection = await pool.take()
         except (exceptions.RedisError, OSError) as error:
@@ -176,17 +149,17 @@ class ServerLink:
         except exceptions.ResponseError as error:
             raise explain(error, self.where, sent=False) from error
         except (exceptions.RedisError, OSError) as error:
-            await connection.disconnect(nowait=True)
+            await drop(connection)
             raise explain(error, self.where, sent=mutates) from error
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await drop(connection)
             raise
         finally:
-            pool.give(connection)
+            pool.give(connection if connection.is_connected else None)
 
     async def connect(self) -> driver.Connection:
         """Open a connection beside the pool."""
-        return await cast("Pool", self._pool).connect()
+        return await cast("Pool[driver.Connection]", self._pool).connect()
 
 
 class ClusterLink:
@@ -244,7 +217,7 @@ class ClusterLink:
         try:
             await connection.connect()
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await drop(connection)
             raise
         return connection
 

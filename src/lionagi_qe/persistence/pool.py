@@ -1,0 +1,65 @@
+"""A pool of connections, whatever the driver."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+C = TypeVar("C")
+
+
+class Pool(Generic[C]):
+    """At most ``size`` connections to one server, made when they are needed.
+
+    The drivers' own pools give connections back by an await, in which a second cancellation could
+    lose them and which costs more than the rest of a call; here giving back can't fail, nor wait.
+
+    Args:
+        connect: opens a connection; raises what the driver raises.
+        is_fit: whether a connection can carry the next call.
+        drop: closes one, without waiting for the server.
+        size: how many at once.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[C]],
+        *,
+        is_fit: Callable[[C], bool],
+        drop: Callable[[C], Awaitable[None]],
+        size: int,
+    ) -> None:
+        self.connect = connect
+        self._is_fit = is_fit
+        self._drop = drop
+        self._room = asyncio.Semaphore(size)
+        self._idle: list[C] = []
+
+    async def take(self) -> C:
+        """Wait for a connection that is ready for a call."""
+        await self._room.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if self._is_fit(connection):
+                    return connection
+                await self._drop(connection)
+            return await self.connect()
+        except BaseException:
+            self._room.release()
+            raise
+
+    def give(self, connection: C | None) -> None:
+        """Take a connection back; None for one that was dropped."""
+        if connection is not None:
+            self._idle.append(connection)
+        self._room.release()
+
+    async def close(self) -> None:
+        """Close the idle connections; nothing is under way any more."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await self._drop(connection)

@@ -1,0 +1,115 @@
+"""Calls on one key come to what they would one after the other, whatever flies together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lionagi_qe.persistence.batching import Batcher
+from lionagi_qe.persistence.flight import Flight, Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A few that many calls want, and enough others to make large flights.
+KEYS = [f"k{number}" for number in range(40)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call: reads or writes one key, or several at once; ``turns`` pass before the next."""
+
+    keys: tuple[str, ...]
+    writes: bool
+    cancelled: bool
+    turns: int
+
+
+keys = st.sampled_from(KEYS[:3]) | st.sampled_from(KEYS)
+steps = st.builds(
+    Step,
+    keys=st.lists(
+        st.sampled_from(KEYS[:3]) | st.sampled_from(KEYS), min_size=1, max_size=3, unique=True
+    ).map(tuple),
+    writes=st.booleans(),
+    cancelled=st.sampled_from([False, False, False, True]),
+    turns=st.sampled_from([0, 0, 0, 1, 3]),
+)
+
+
+@dataclass
+class Server:
+    """Applies a flight's calls in order, each flight after some turns of the loop."""
+
+    delays: list[int]
+    entries: dict[str, int] = field(default_factory=dict[str, int])
+    flights: int = 0
+
+    async def perform(self, flight: Flight) -> Sequence[Any]:
+        self.flights += 1
+        for _ in range(self.delays[self.flights % len(self.delays)]):
+            await asyncio.sleep(0)
+        return [self.apply(item) for item in flight.items]
+
+    def apply(self, item: tuple[tuple[str, ...], int]) -> list[int]:
+        keys, number = item
+        if number:
+            self.entries.update(dict.fromkeys(keys, number))
+        return [self.entries.get(key, 0) for key in keys]
+
+
+async def send(batcher: Batcher, lane: Lane, step: Step, number: int) -> Any:
+    deadline = asyncio.get_running_loop().time() + 30
+    item = (step.keys, number if step.writes else 0)
+    if len(step.keys) > 1:
+        return await batcher.submit_batch(lane, item, step.keys, deadline)
+    assert batcher.room.take()
+    return await batcher.submit(lane, item, step.keys[0], deadline)
+
+
+async def play(script: list[Step], delays: list[int], max_calls: int) -> None:
+    server, batcher = Server(delays), Batcher()
+    reads = Lane(server.perform, mutates=False, max_flights=2, max_calls=max_calls)
+    writes = Lane(server.perform, mutates=True, max_flights=2, max_calls=max_calls)
+    tasks: list[asyncio.Task[Any]] = []
+    for number, step in enumerate(script, 1):
+        lane = writes if step.writes else reads
+        tasks.append(asyncio.create_task(send(batcher, lane, step, number)))
+        for _ in range(step.turns):
+            await asyncio.sleep(0)
+        if step.cancelled:
+            # Once it was made: a call that nobody makes has no place in the order.
+            await asyncio.sleep(0)
+            tasks[-1].cancel()
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        await batcher.close()
+    assert batcher.room.take()
+
+    # What each key may hold: the last write's number, and those of cancelled ones since.
+    possible: dict[str, set[int]] = {key: {0} for key in KEYS}
+    for number, (step, answer) in enumerate(zip(script, answers, strict=True), 1):
+        gone = isinstance(answer, asyncio.CancelledError)
+        for at, key in enumerate(step.keys):
+            if step.writes:
+                possible[key] = (possible[key] if gone else set()) | {number}
+            if not gone:
+                assert answer[at] in possible[key], (number, key, answer)
+    for key, numbers in possible.items():
+        assert server.entries.get(key, 0) in numbers
+
+
+@given(
+    script=st.lists(steps, max_size=120),
+    delays=st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    max_calls=st.sampled_from([2, 5, 512]),
+)
+@settings(max_examples=200, deadline=None)
+def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
+    script: list[Step], delays: list[int], max_calls: int
+) -> None:
+    asyncio.run(play(script, delays, max_calls))
