@@ -216,7 +216,7 @@ async def test_admission_is_bounded_and_ends_in_time(batcher: Batcher) -> None:
 async def test_places_go_to_those_in_line_in_their_order_and_past_those_who_left() -> None:
     room = Room(1)
     assert room.take()
-    first, second, third = (asyncio.create_task(room.wait()) for _ in range(3))
+    first, second, third = (asyncio.create_task(room.wait(soon())) for _ in range(3))
     await settle()
     first.cancel()
     await settle()
@@ -265,8 +265,10 @@ async def test_many_calls_share_the_free_flights_but_two_of_one_key_stay_togethe
 ) -> None:
     batcher = Batcher()
     writes = lane(runway, mutates=True)
+    crowd = [asyncio.create_task(call(batcher, writes, at, str(at))) for at in range(3)]
+    await settle()
     runway.gate.set()
-    await asyncio.gather(*(call(batcher, writes, at, str(at)) for at in range(3)))
+    await asyncio.gather(*crowd)
     runway.flights.clear()
     await asyncio.gather(*(call(batcher, writes, at, str(at)) for at in range(40)))
     assert runway.flights == [list(range(20)), list(range(20, 40))]

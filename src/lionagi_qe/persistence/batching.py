@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import (
@@ -49,16 +50,12 @@ class Batcher:
         self._idle: asyncio.Event | None = None
 
     async def admit(self, deadline: float) -> None:
-        """Take a place in the room, for a call that is submitted as ``admitted``."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self.room.wait()
-        except TimeoutError as error:
-            msg = (
-                f"{self.room.places} calls were under way and none ended in time; nothing was "
-                "sent; make fewer calls at once, or raise timeout"
-            )
-            raise BackendTimeoutError(msg) from error
+        """Take a place in the room, which ``submit`` needs and gives back."""
+        if self.room.take():
+            return
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline)
+        await self.room.wait(deadline)
 
     def submit(
         self,
@@ -112,6 +109,11 @@ class Batcher:
             self._start(self._fly(call))
             return future
         future = self._expect(call)
+        full = lane.boarding is not None and lane.joinable(size) is None
+        if full and lane.flights < lane.max_flights:
+            # It need not wait for those who call later in this turn.
+            lane.boarding = None
+            self._start(self._depart(lane))
         self._order.board(call)
         self._wake(lane)
         return future
@@ -124,7 +126,7 @@ class Batcher:
         deadline: float,
         size: int = 0,
     ) -> Awaitable[Any]:
-        """Send ``item``, which touches these distinct keys, by itself; else like ``submit``."""
+        """Send ``item``, which touches these distinct keys, by itself; else as ``submit`` does."""
         call = Flight.of(lane, item, keys, deadline, size)
         call.alone = True
         at_once = not (lane.flights or lane.queue or lane.crowded)
@@ -164,17 +166,23 @@ class Batcher:
         """Send what is queued one turn of the loop later: all who call in this turn are there."""
         if lane.queue and not lane.flush_due and lane.flights < lane.max_flights:
             lane.flush_due = True
-            self._start(self._depart(lane))
+            self._start(self._depart(lane), now=False)
 
-    def _start(self, flying: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(flying)
+    def _start(self, flying: Coroutine[Any, Any, None], *, now: bool = True) -> None:
+        """Make a task; ``now`` lets it send its request at once, where Python can (from 3.12)."""
+        if sys.version_info >= (3, 12) and now and self.loop.get_task_factory() is None:
+            task = asyncio.Task(flying, loop=self.loop, eager_start=True)
+            if task.done():
+                return
+        else:
+            task = self.loop.create_task(flying)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _depart(self, lane: Lane) -> None:
-        """Fly with the next of the queue."""
+        """Fly with the next of the queue, if there is still room in the air."""
         lane.flush_due = False
-        while lane.queue:
+        while lane.queue and lane.flights < lane.max_flights:
             flight = lane.queue.popleft()
             flight.drop_the_gone()
             if flight is lane.boarding:
@@ -231,8 +239,7 @@ class Batcher:
 
     def _release(self, flight: Flight) -> None:
         """Give its keys and places back, and let those in line behind it go on."""
-        if not flight.alone:
-            self.room.give(len(flight.keys))
+        self.room.give(1 if flight.alone else len(flight.keys))
         for call in self._order.release(flight):
             if call.alone:
                 call.lane.queue.append(call)
@@ -279,7 +286,20 @@ class Batcher:
                     future.set_exception(_late(flight))
                 else:
                     following = min(following, deadline)
+        for turn, deadline in self.room.line:
+            if turn.done():
+                continue
+            if deadline <= now:
+                turn.set_exception(self._full())
+            else:
+                following = min(following, deadline)
         self._set_alarm(following)
+
+    def _full(self) -> BackendTimeoutError:
+        return BackendTimeoutError(
+            f"{self.room.places} calls were under way and none ended in time; nothing was "
+            "sent; make fewer calls at once, or raise timeout"
+        )
 
 
 def _answer_all(flight: Flight, results: Sequence[Any]) -> None:

@@ -193,20 +193,23 @@ class Dispatcher:
 
     def admitted(self) -> Batcher | None:
         """Take a place for a call if the memory is open and one is free; None if not."""
+        batcher = self._here()
+        return batcher if batcher is not None and batcher.room.take() else None
+
+    def _here(self) -> Batcher | None:
         batcher = self._batcher
         if (
             batcher is not None
             and not self._closed
             and self._forks == _forks
             and batcher.loop is get_running_loop()
-            and batcher.room.take()
         ):
             return batcher
         return None
 
     async def admission(self, deadline: float) -> Batcher:
         """Open the memory if need be, and take a place when it is our turn."""
-        batcher = await self._ready(deadline)
+        batcher = self._here() or await self._ready(deadline)
         await batcher.admit(deadline)
         return batcher
 
@@ -225,19 +228,19 @@ class Dispatcher:
         """Apply operations on distinct keys, all or nothing."""
         if not operations:
             return []
-        batcher = await self._ready(deadline)
+        batcher = self.admitted() or await self.admission(deadline)
         keys = [operation.key for operation in operations]
         return await batcher.submit_batch(self._writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Send operations on distinct jobs together; each comes to a result or an error."""
-        batcher = await self._ready(deadline)
+        batcher = self.admitted() or await self.admission(deadline)
         keys = [job_key(operation) for operation in operations]
         return await batcher.submit_batch(self._jobs, operations, keys, deadline)
 
     async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
-        batcher = await self._ready(deadline)
+        batcher = self.admitted() or await self.admission(deadline)
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
         return await batcher.submit_batch(self._writes, step, keys, deadline, size)
 
@@ -245,7 +248,7 @@ class Dispatcher:
         """Read live values of distinct keys."""
         if not keys:
             return []
-        batcher = await self._ready(deadline)
+        batcher = self.admitted() or await self.admission(deadline)
         return await batcher.submit_batch(self._payloads, keys, keys, deadline)
 
     async def _perform_writes(self, flight: Flight) -> Sequence[Any]:

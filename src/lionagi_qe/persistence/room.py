@@ -12,12 +12,12 @@ class Room:
     What ``asyncio.Semaphore`` does, but a free place costs no coroutine.
     """
 
-    __slots__ = ("_left", "_line", "places")
+    __slots__ = ("_left", "line", "places")
 
     def __init__(self, places: int) -> None:
         self.places = places
         self._left = places
-        self._line: deque[asyncio.Future[None]] = deque()
+        self.line: deque[tuple[asyncio.Future[None], float]] = deque()
 
     def take(self) -> bool:
         """Take a place if one is free; then nobody is in line."""
@@ -26,24 +26,25 @@ class Room:
         self._left -= 1
         return True
 
-    async def wait(self) -> None:
-        """Take the next place that is given back and not somebody's before us."""
-        if self.take():
-            return
+    async def wait(self, deadline: float) -> None:
+        """Take the next place that is given back and not somebody's before us.
+
+        Who looks after the line lets those fail whose ``deadline`` has come.
+        """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+        self.line.append((turn, deadline))
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not turn.cancelled() and turn.exception() is None:
                 # It was our turn already.
                 self.give()
             raise
 
     def give(self, places: int = 1) -> None:
         """Give places back, to the first in line if there are any."""
-        while places and self._line:
-            turn = self._line.popleft()
+        while places and self.line:
+            turn, _ = self.line.popleft()
             if not turn.done():
                 turn.set_result(None)
                 places -= 1

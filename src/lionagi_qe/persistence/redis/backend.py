@@ -74,7 +74,7 @@ class RedisBackend:
             atomic_batches="shard" if self.shards.count > 1 or self._clustered else "all",
             max_flights=2,
             # The server works on one flight while we pack the next and hand out the last's answers.
-            max_flight_calls=128,
+            max_flight_calls=256,
             durability="as the server's AOF policy says; none across an asynchronous failover",
             learns=True,
         )
