@@ -3,12 +3,17 @@
 Revisions become visible out of order: a transaction may take one early and commit late. So a
 position is the server's snapshot at the end of a round: the next round reads what that snapshot
 did not see, whoever committed when, and no transaction that stays open holds anybody up.
+
+Each statement that changes entries adds a row with their keys to a log, and a round reads those;
+see ``page_of_changes`` in the schema. The log is kept for as long as deletions are. For a position
+from before it, and for one that has seen nothing, a round goes through all entries in key order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote
 
 from lionagi_qe.errors import WatchTooOldError
 from lionagi_qe.persistence.backend import Record
@@ -28,10 +33,12 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
-_TAG = "p1"
+_TAG = "p2"
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its
 # statement, which no call lets run for so long.
 _SURELY_KEPT_MS = (KEPT_SECONDS - 60) * 1000
+# Rows of the log are small, and there may be one for each entry that was stored.
+_PRUNED_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class _Position:
         moment: when that was, in ms by the server's clock.
         known: the newest forgotten change that the reader need not know of.
         target: the snapshot of the round that is under way, or "".
-        change, revision: the last row read in that round.
+        change, key: how far that round came in the log, which is in this order.
+        passed: the last key, once it goes through the entries instead.
     """
 
     snapshot: str
@@ -51,7 +59,8 @@ class _Position:
     known: int
     target: str = ""
     change: int = 0
-    revision: int = 0
+    key: str = ""
+    passed: str | None = None
 
     @property
     def oldest(self) -> int:
@@ -59,8 +68,11 @@ class _Position:
         return int(self.snapshot.split(":", 1)[0])
 
     def __str__(self) -> str:
-        parts = (self.snapshot, self.moment, self.known, self.target, self.change, self.revision)
-        return f"{_TAG};" + ";".join(map(str, parts if self.target else parts[:3]))
+        parts = [self.snapshot, str(self.moment), str(self.known)]
+        if self.target:
+            parts += [self.target, str(self.change), _quoted(self.key)]
+            parts += [] if self.passed is None else [_quoted(self.passed)]
+        return ";".join([_TAG, *parts])
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,15 +82,37 @@ class _Position:
             snapshot, moment, known, *round_ = parts
             position = cls(_snapshot(snapshot), int(moment), int(known))
             if round_:
-                target, change, revision = round_
+                target, change, key, *passed = round_
                 position = replace(
-                    position, target=_snapshot(target), change=int(change), revision=int(revision)
+                    position,
+                    target=_snapshot(target),
+                    change=_count(change),
+                    key=unquote(key),
+                    passed=_only(passed),
                 )
         except ValueError as error:
             raise bad_position(text, "PostgreSQL") from error
         if tag != _TAG:
             raise bad_position(text, "PostgreSQL")
         return position
+
+
+def _quoted(key: str) -> str:
+    """Return a key's text without the character that separates a position's parts."""
+    return key.replace("%", "%25").replace(";", "%3B")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _only(keys: Sequence[str]) -> str | None:
+    if len(keys) > 1:
+        raise ValueError(keys)
+    return unquote(keys[0]) if keys else None
 
 
 def _snapshot(text: str) -> str:
@@ -125,45 +159,52 @@ class PostgresLog:
                 self._backend.fleet,
                 at.snapshot,
                 at.target or None,
-                str(at.change or at.oldest),
-                at.revision,
+                str(at.change),
+                at.key,
+                at.passed,
                 limit,
                 prefix,
                 values,
             )
-        snapshot, moment, forgotten, due, *_ = rows[0]
-        _check_age(at, snapshot, moment, forgotten)
-        page = _page(at, snapshot, moment, rows, prefix, limit, values=values)
-        if due and bury and (await self._backend.sweep(limit)).expired:
+        head = rows[0]
+        _check_age(at, head["snapshot"], head["moment"], head["forgotten"])
+        page = _page(at, rows, values=values)
+        if head["due"] and bury and (await self._backend.sweep(limit)).expired:
             return replace(page, more=True)
         return page
 
+    async def prune(self, limit: int) -> bool:
+        """Let go what the log need no longer keep; return whether more is due."""
+        most = limit * _PRUNED_AT_ONCE
+        async with self._backend.connection(mutates=True) as connection:
+            pruned = await connection.fetchval(
+                self._backend.sql["prune_log"], self._backend.fleet, most
+            )
+        return pruned == most
 
-def _page(  # noqa: PLR0913, PLR0917 - a row's worth of facts
-    at: _Position,
-    snapshot: str,
-    moment: int,
-    rows: Sequence[Any],
-    prefix: str,
-    limit: int,
-    *,
-    values: bool,
-) -> LogPage:
-    target = at.target or snapshot
+
+def _page(at: _Position, rows: Sequence[Any], *, values: bool) -> LogPage:
+    snapshot, moment = rows[0]["snapshot"], rows[0]["moment"]
+    under_way = replace(at, target=at.target or snapshot)
     records: list[LogRecord] = []
-    position, found = "", rows[0]["rows"] or 0
-    head = f"{_TAG};{at.snapshot};{at.moment};{at.known};{target}"
-    for _, _, _, _, change, kind, _, *row in rows if found else ():
+    position, more = "", False
+    for _, _, _, _, further, by_key, change, kind, *row in rows:
+        if further is None:
+            break
+        more = further
         key, _, revision = row[:3]
-        position = f"{head};{change};{revision}"
-        if kind is not None and key.startswith(prefix):
+        place = (
+            replace(under_way, passed=key) if by_key else replace(under_way, change=change, key=key)
+        )
+        position = str(place)
+        if kind is not None:
             entry = Record(*row) if values and not kind else None
             records.append(LogRecord(KINDS[kind], key, revision, entry, position))
-    if found == limit or len(rows) < found:
+    if more:
         return LogPage(records, position, more=True)
     # The round is done. If it began on an earlier page, what came since is for the next one.
-    began_now = target == snapshot
-    ended = _Position(target, moment if began_now else at.moment, at.known)
+    began_now = under_way.target == snapshot
+    ended = _Position(under_way.target, moment if began_now else at.moment, at.known)
     return LogPage(records, str(ended), more=not began_now)
 
 
