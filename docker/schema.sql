@@ -839,7 +839,8 @@ DECLARE
     p_pruned xid8 := (SELECT f.pruned FROM "lionagi_qe".fleets f WHERE f.id = p_fleet);
     first xid8;
     last xid8;
-    log record;
+    logged xid8;
+    its_keys text;
     seen_changes xid8[] := '{}';
     seen_keys text[] := '{}';
     looked bigint := 0;
@@ -880,23 +881,25 @@ BEGIN
             coalesce(pg_snapshot_xmax(p_target), '18446744073709551615')
         ORDER BY 1
     LOOP
-        FOR log IN
+        FOR logged, its_keys IN
             SELECT c.changed, c.keys FROM "lionagi_qe".changes c
             WHERE c.fleet = p_fleet AND c.changed >= first AND c.changed <= last
                 AND (p_target IS NULL OR pg_visible_in_snapshot(c.changed, p_target))
             ORDER BY c.changed, c.id
         LOOP
             -- Between transactions only: the keys of one are put in order below.
-            cut := looked >= p_limit AND log.changed > seen_changes[cardinality(seen_changes)];
+            cut := looked >= p_limit AND logged > seen_changes[cardinality(seen_changes)];
             EXIT ranges WHEN cut;
-            seen_changes := seen_changes || log.changed;
-            seen_keys := seen_keys || log.keys;
-            looked := looked + CASE WHEN log.changed > p_change
-                THEN cardinality(string_to_array(log.keys, E'\x01'))
-                ELSE (
-                    SELECT count(*) FROM unnest(string_to_array(log.keys, E'\x01')) AS k (key)
+            seen_changes := seen_changes || logged;
+            seen_keys := seen_keys || its_keys;
+            IF logged > p_change THEN
+                looked := looked + cardinality(string_to_array(its_keys, E'\x01'));
+            ELSE
+                looked := looked + (
+                    SELECT count(*) FROM unnest(string_to_array(its_keys, E'\x01')) AS k (key)
                     WHERE k.key > p_key COLLATE "C"
-                ) END;
+                );
+            END IF;
         END LOOP;
     END LOOP;
 
@@ -936,16 +939,16 @@ DECLARE
 BEGIN
     SELECT f.pruned INTO begin_at FROM "lionagi_qe".fleets f
     WHERE f.id = p_fleet FOR NO KEY UPDATE;
-    WITH oldest AS MATERIALIZED (
-        SELECT c.changed, c.id,
+    WITH oldest AS (
+        SELECT c.ctid AS place,
             bool_and(c.at < now() - interval '5 minutes') OVER (ORDER BY c.changed, c.id) AS old
         FROM "lionagi_qe".changes c
         WHERE c.fleet = p_fleet AND c.changed >= begin_at
             AND c.changed < pg_snapshot_xmin(pg_current_snapshot())
         ORDER BY c.changed, c.id LIMIT p_limit
     ), taken AS (
-        DELETE FROM "lionagi_qe".changes c USING oldest AS o
-        WHERE o.old AND c.fleet = p_fleet AND c.changed = o.changed AND c.id = o.id
+        DELETE FROM "lionagi_qe".changes c
+        WHERE c.ctid = ANY (ARRAY (SELECT o.place FROM oldest o WHERE o.old))
         RETURNING c.changed
     )
     SELECT (SELECT t.changed FROM taken t ORDER BY t.changed DESC LIMIT 1),
@@ -1103,4 +1106,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (8, 'changes', 'f6648268614af458238ee2677e4c394f74c8348b6b28123f3532a87f42f7b485');
+VALUES (8, 'changes', 'a15629cf23bce0b2c917a71f217891c2d8807849c0da2448d6476beb8184de62');
