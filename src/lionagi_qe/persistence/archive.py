@@ -61,7 +61,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     progress: Callable[[Tally], None] | None = None,
     batch: int = DEFAULT_BATCH,
 ) -> Tally:
-    """Write the live entries that match to ``path``, in the order of their changes.
+    """Write the live entries that match to ``path``, in the order that ``transfer.copy`` reads.
 
     The file appears when it is whole: a killed export leaves ``path`` as it was (and a file with
     ``.part`` behind its name). Costs what ``transfer.copy`` costs to read.

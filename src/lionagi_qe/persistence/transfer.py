@@ -1,9 +1,9 @@
 """Copying entries from one memory to another: any two, of any size, resumable, verified.
 
 Entries are read in the order of their last changes and stored in that order, so revisions in the
-target rise as they did in the source (on Redis Cluster, within each shard; on PostgreSQL by
-transactions). Value, partition and the time of expiry go along; revision numbers and the times of
-creation are the target's own.
+target rise as they did in the source (on Redis Cluster, within each shard). PostgreSQL keeps no
+such order of all that it holds: from there entries come in the order of their keys. Value, partition
+and the time of expiry go along; revision numbers and the times of creation are the target's own.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
 async def stream(
     source: Memory, glob: Glob, partition: str | None, batch: int, position: str | None
 ) -> AsyncGenerator[Part]:
-    """Yield the source's live entries in the order of their changes, until none are left."""
+    """Yield the source's live entries in the order that it tells, until none are left."""
     bulk = source.bulk
     position = await bulk.begin(position)
     more = True

@@ -37,7 +37,7 @@ class BulkCalls(Calls):
         return position
 
     async def read(self, position: str, prefix: str, limit: int) -> LogPage:
-        """Read the next entries in the order of their changes."""
+        """Read the next entries, in the order of the backend's log."""
         log = self._dispatcher.log
         return await self._dispatcher.perform(
             lambda: log.read(position, prefix, limit, values=True, bury=False),
