@@ -927,18 +927,30 @@ $body$;
 
 -- Takes up to p_limit rows from the old end of the log, and returns how many. Those of five minutes
 -- stay, and those since the oldest transaction that still runs: a position may wait for its end. From
--- the last pruned one on, as what the table still holds of older ones is dead; up to the first that has
--- to stay, so that none is passed over. The fleet's row makes it the work of one at a time.
+-- the last pruned one on, as what the table still holds of older ones is dead (if that one is of a
+-- transaction to come, it is another server's, see start_log); up to the first that has to stay, so
+-- that none is passed over. The fleet's row makes it the work of one at a time.
 CREATE FUNCTION "lionagi_qe".prune_changes(p_fleet integer, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql
 SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
 DECLARE
-    begin_at xid8;
+    begin_at xid8 := (
+        SELECT CASE WHEN f.pruned < pg_snapshot_xmax(pg_current_snapshot()) THEN f.pruned ELSE '0' END
+        FROM "lionagi_qe".fleets f WHERE f.id = p_fleet
+    );
     newest xid8;
     number bigint;
 BEGIN
-    SELECT f.pruned INTO begin_at FROM "lionagi_qe".fleets f
-    WHERE f.id = p_fleet FOR NO KEY UPDATE;
+    -- A look at the oldest, which mostly is young.
+    IF (
+        (
+            SELECT c.at FROM "lionagi_qe".changes c WHERE c.fleet = p_fleet AND c.changed >= begin_at
+            ORDER BY c.changed, c.id LIMIT 1
+        ) < now() - interval '5 minutes'
+    ) IS NOT TRUE THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM "lionagi_qe".fleets f WHERE f.id = p_fleet FOR NO KEY UPDATE;
     WITH oldest AS (
         SELECT c.ctid AS place,
             bool_and(c.at < now() - interval '5 minutes') OVER (ORDER BY c.changed, c.id) AS old
@@ -1106,4 +1118,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (8, 'changes', 'a15629cf23bce0b2c917a71f217891c2d8807849c0da2448d6476beb8184de62');
+VALUES (8, 'changes', 'e047c34f34d9ece8f91de962c5d67e6837576f19a7b4e164a2692401c6433e77');

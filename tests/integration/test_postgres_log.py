@@ -266,6 +266,29 @@ async def test_a_transaction_that_stays_open_neither_stops_watchers_nor_ends_the
         assert not goes_through_entries(each.cursor)
 
 
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_the_log_of_another_servers_dump_gives_way_to_this_ones(
+    store: Store, *, pruned: bool
+) -> None:
+    memory = store.memory
+    await memory.store_many({f"aqe/{at}": at for at in range(5)})
+    await store.ask("UPDATE lionagi_qe.entries SET changed = '900000000000' WHERE fleet = FLEET")
+    await store.ask("UPDATE lionagi_qe.changes SET changed = '900000000000' WHERE fleet = FLEET")
+    if pruned:
+        await store.ask("UPDATE lionagi_qe.fleets SET pruned = '900000000005' WHERE id = FLEET")
+    async with memory.watch(since="start", page=2, poll=0.01) as watch:
+        assert by_key(await read(watch, count=5)) == {f"aqe/{at}": at for at in range(5)}
+        await memory.store("aqe/5", 5)
+        assert by_key(await read(watch, count=1)) == {"aqe/5": 5}
+        assert not goes_through_entries(watch.cursor)
+    async with memory.watch(poll=0.01) as watch:
+        await memory.store("aqe/4", 6)
+        assert by_key(await read(watch, count=1)) == {"aqe/4": 6}
+        assert not goes_through_entries(watch.cursor)
+    assert await store.logged() == 2
+    await store.prune()
+
+
 @pytest.mark.parametrize(
     "place", ["9:9:;7", "9:9:;-1;k", "9:9:;x;k", "9:9;7;k", "9:9:;0;;k;k", "9:9:;0;;k;k;k"]
 )

@@ -1,7 +1,8 @@
 """What a backend offers to watchers: its changes in an order, from any position still kept.
 
-There is no second log. An entry is found by its last change, a deleted or expired one by the
-tombstone it left; so states of one key that nobody read in time are merged into the last.
+What is told is each entry's last change, and of a deleted or expired one the tombstone it left; so
+states of one key that nobody read in time are merged into the last. SQLite and Redis find entries
+by their last revision, PostgreSQL by a log of the keys that each statement changed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Entries are read in the order of their last changes and stored in that order, so revisions in the
 target rise as they did in the source (on Redis Cluster, within each shard). PostgreSQL keeps no
-such order of all that it holds: from there entries come in the order of their keys. Value, partition
-and the time of expiry go along; revision numbers and the times of creation are the target's own.
+such order of all that it holds: from there entries come in the order of their keys. Value,
+partition and the time of expiry go along; revision numbers and the times of creation are the
+target's own.
 """
 
 from __future__ import annotations

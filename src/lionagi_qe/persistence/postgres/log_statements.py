@@ -12,19 +12,21 @@ _XMAX = "pg_snapshot_xmax(pg_current_snapshot())"
 
 LOG_TEXTS = {
     # Where a watcher may begin. What says that it was changed by transactions to come was restored
-    # from another server's dump: that part of the log goes. Entries without a row in it are read
-    # in key order; whoever begins now needs no older ones.
+    # from another server's dump: that log goes, and this server's begins with the snapshot. Entries
+    # of such transactions are met by those who go through all of them.
     "start_log": f"""
 WITH restored AS (
-    DELETE FROM {{schema}}.changes WHERE fleet = $1 AND changed >= {_XMAX}
+    DELETE FROM {{schema}}.changes WHERE fleet = $1 AND changed >= {_XMAX} RETURNING changed
 ), mended AS (
     UPDATE {{schema}}.fleets
     SET forgotten = CASE WHEN forgotten >= {_XMAX} THEN pg_current_xact_id() ELSE forgotten END,
-        pruned = CASE WHEN pruned >= {_XMAX}
-            THEN (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::xid8
-            ELSE pruned END
-    WHERE id = $1 AND (forgotten >= {_XMAX} OR pruned >= {_XMAX})
-    RETURNING forgotten
+        pruned = (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::xid8
+    WHERE id = $1
+        AND (forgotten >= {_XMAX} OR pruned >= {_XMAX} OR EXISTS (SELECT FROM restored))
+    RETURNING forgotten, pruned
+), old AS (
+    DELETE FROM {{schema}}.changes
+    WHERE fleet = $1 AND changed <= coalesce((SELECT pruned FROM mended), '0')
 )
 SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
     coalesce(

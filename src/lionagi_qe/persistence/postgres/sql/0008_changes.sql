@@ -136,18 +136,30 @@ $body$;
 
 -- Takes up to p_limit rows from the old end of the log, and returns how many. Those of five minutes
 -- stay, and those since the oldest transaction that still runs: a position may wait for its end. From
--- the last pruned one on, as what the table still holds of older ones is dead; up to the first that has
--- to stay, so that none is passed over. The fleet's row makes it the work of one at a time.
+-- the last pruned one on, as what the table still holds of older ones is dead (if that one is of a
+-- transaction to come, it is another server's, see start_log); up to the first that has to stay, so
+-- that none is passed over. The fleet's row makes it the work of one at a time.
 CREATE FUNCTION {schema}.prune_changes(p_fleet integer, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql
 SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
 DECLARE
-    begin_at xid8;
+    begin_at xid8 := (
+        SELECT CASE WHEN f.pruned < pg_snapshot_xmax(pg_current_snapshot()) THEN f.pruned ELSE '0' END
+        FROM {schema}.fleets f WHERE f.id = p_fleet
+    );
     newest xid8;
     number bigint;
 BEGIN
-    SELECT f.pruned INTO begin_at FROM {schema}.fleets f
-    WHERE f.id = p_fleet FOR NO KEY UPDATE;
+    -- A look at the oldest, which mostly is young.
+    IF (
+        (
+            SELECT c.at FROM {schema}.changes c WHERE c.fleet = p_fleet AND c.changed >= begin_at
+            ORDER BY c.changed, c.id LIMIT 1
+        ) < now() - {tombstone}
+    ) IS NOT TRUE THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM {schema}.fleets f WHERE f.id = p_fleet FOR NO KEY UPDATE;
     WITH oldest AS (
         SELECT c.ctid AS place,
             bool_and(c.at < now() - {tombstone}) OVER (ORDER BY c.changed, c.id) AS old
