@@ -33,8 +33,9 @@ _ON_CONFLICT = """
 ON CONFLICT (fleet, key) DO UPDATE SET
     value = excluded.value,
     partition = excluded.partition,
-    -- Taken under the row's lock: the revision that the insert took may be older than its rival's.
-    revision = nextval('{schema}.revisions'),
+    -- The revision that the insert took may be older than that of a rival who locked the row first.
+    revision = CASE WHEN excluded.revision > e.revision THEN excluded.revision
+        ELSE nextval('{schema}.revisions') END,
     created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
         THEN e.created_at ELSE excluded.created_at END,
     updated_at = excluded.updated_at,
