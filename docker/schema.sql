@@ -973,6 +973,104 @@ BEGIN
 END
 $body$;
 
+-- Copies under way. steps: how often one arranged. gone_arranged, gone_revision: null, or of a copy that
+-- is over how far its places are deleted.
+CREATE TABLE "lionagi_qe".copies (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fleet integer NOT NULL,
+    used_at timestamptz NOT NULL DEFAULT now(),
+    steps integer NOT NULL DEFAULT 0,
+    gone_arranged integer,
+    gone_revision bigint
+);
+-- The entries that a round of a copy is to tell, in that order; a round is named by its first step.
+-- Logged as all else: a crash that emptied it would take entries from the copy.
+CREATE TABLE "lionagi_qe".copy_places (
+    copy integer NOT NULL,
+    arranged integer NOT NULL,
+    revision bigint NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    PRIMARY KEY (copy, arranged, revision, key)
+);
+
+-- Looks at up to p_limit entries that a round of a copy has arranged, behind (p_revision, p_key).
+-- hit: it is there and still at that revision. Columns as those of page_of_changes.
+CREATE FUNCTION "lionagi_qe".page_of_copy(
+    p_fleet integer, p_copy integer, p_arranged integer, p_revision bigint, p_key text,
+    p_limit integer
+) RETURNS TABLE (
+    at bigint, more boolean, by_key boolean, hit boolean, change xid8, key text, value text,
+    revision bigint, partition text, created_at timestamptz, updated_at timestamptz,
+    expires_at timestamptz, gone smallint
+)
+LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT row_number() OVER (ORDER BY p.revision, p.key), count(*) OVER () = p_limit, false,
+        e.key IS NOT NULL, e.changed, p.key, e.value, p.revision, e.partition, e.created_at,
+        e.updated_at, e.expires_at, e.gone
+    FROM (
+        SELECT c.revision, c.key FROM "lionagi_qe".copy_places c
+        WHERE c.copy = p_copy AND c.arranged = p_arranged
+            AND (c.revision, c.key) > (p_revision, p_key COLLATE "C")
+        ORDER BY c.revision, c.key LIMIT p_limit
+    ) AS p
+    LEFT JOIN LATERAL (
+        SELECT * FROM "lionagi_qe".entries
+        WHERE entries.fleet = p_fleet AND entries.key = p.key AND entries.revision = p.revision
+        LIMIT 1
+    ) AS e ON true;
+END
+$body$;
+
+-- Takes up to p_limit places of copy p_copy, or (null) of one that is over or was not used for a week,
+-- and at last the copy itself. Returns whether there was one. From the copy's row on nobody arranges for
+-- it any more; each statement here sees what was arranged before.
+CREATE FUNCTION "lionagi_qe".forget_copy(p_fleet integer, p_copy integer, p_limit integer)
+RETURNS boolean LANGUAGE plpgsql
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+DECLARE
+    its "lionagi_qe".copies;
+    number bigint;
+BEGIN
+    IF p_copy IS NULL THEN
+        SELECT c.* INTO its FROM "lionagi_qe".copies c
+        WHERE c.fleet = p_fleet
+            AND (c.gone_arranged IS NOT NULL OR c.used_at < now() - interval '7 days')
+        ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    ELSE
+        SELECT c.* INTO its FROM "lionagi_qe".copies c
+        WHERE c.fleet = p_fleet AND c.id = p_copy FOR UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- From the last deleted one on, as what the table still holds of those before is dead.
+    WITH doomed AS (
+        SELECT p.ctid AS place, p.arranged, p.revision FROM "lionagi_qe".copy_places p
+        WHERE p.copy = its.id AND (p.arranged, p.revision)
+            >= (coalesce(its.gone_arranged, 0), coalesce(its.gone_revision, 0))
+        ORDER BY p.arranged, p.revision, p.key LIMIT p_limit
+    ), gone AS (
+        DELETE FROM "lionagi_qe".copy_places p WHERE p.ctid = ANY (ARRAY (SELECT place FROM doomed))
+    ), last AS (
+        SELECT d.arranged, d.revision FROM doomed d ORDER BY d.arranged DESC, d.revision DESC LIMIT 1
+    )
+    SELECT (SELECT count(*) FROM doomed), (SELECT l.arranged FROM last l), (SELECT l.revision FROM last l)
+    INTO number, its.gone_arranged, its.gone_revision;
+    IF number < p_limit THEN
+        DELETE FROM "lionagi_qe".copies c WHERE c.id = its.id;
+    ELSE
+        UPDATE "lionagi_qe".copies c
+        SET gone_arranged = its.gone_arranged, gone_revision = its.gone_revision
+        WHERE c.id = its.id;
+    END IF;
+    RETURN true;
+END
+$body$;
+
 -- As before (see 0001 and 0007), and at the end one row of the log.
 CREATE OR REPLACE FUNCTION "lionagi_qe".apply_operations(
     p_fleet integer,
@@ -1118,4 +1216,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (8, 'changes', 'e047c34f34d9ece8f91de962c5d67e6837576f19a7b4e164a2692401c6433e77');
+VALUES (8, 'changes', '7d5035006fbd26613ebfdc75a50827f9d76d20e2fea08aba14ecbbbf8f621bc9');

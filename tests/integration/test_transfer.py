@@ -62,8 +62,6 @@ class TestSqliteMemory(TransferConformance):
 
 @pytest.mark.postgres
 class TestPostgresMemory(TransferConformance):
-    tells_order = False
-
     @pytest.fixture
     def connect(self, postgres_url: str) -> Connect:
         return partial(open_memory, postgres_url)

@@ -63,7 +63,7 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
     *,
     dry_run: bool,
 ) -> None:
-    """Copy entries between any two memories, in the order of their changes if the source keeps it.
+    """Copy entries between any two memories, in the order of their changes.
 
     Partition and expiry go along. Made for a source at rest.
     """

@@ -7,13 +7,13 @@ did not see, whoever committed when, and no transaction that stays open holds an
 Each statement that changes entries adds a row with their keys to a log, and a round reads those;
 see ``page_of_changes`` in the schema. The log is kept for as long as deletions are. For a position
 from before it, and for one that has seen nothing, a round goes through all entries in key order.
+A copy's rounds come in the order of revisions: what is more than a page is arranged first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
 from lionagi_qe.persistence.backend import Record
@@ -25,15 +25,15 @@ from lionagi_qe.persistence.log import (
     REWOUND,
     LogPage,
     LogRecord,
-    bad_position,
 )
+from lionagi_qe.persistence.postgres.copies import PostgresCopies
+from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
-_TAG = "p2"
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its
 # statement, which no call lets run for so long.
 _SURELY_KEPT_MS = (KEPT_SECONDS - 60) * 1000
@@ -41,94 +41,12 @@ _SURELY_KEPT_MS = (KEPT_SECONDS - 60) * 1000
 _PRUNED_AT_ONCE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """A place in the log.
-
-    Attributes:
-        snapshot: the last round's; what it saw has been read.
-        moment: when that was, in ms by the server's clock.
-        known: the newest forgotten change that the reader need not know of.
-        target: the snapshot of the round that is under way, or "".
-        change, key: how far that round came in the log, which is in this order.
-        passed: the last key, once it goes through the entries instead.
-    """
-
-    snapshot: str
-    moment: int
-    known: int
-    target: str = ""
-    change: int = 0
-    key: str = ""
-    passed: str | None = None
-
-    @property
-    def oldest(self) -> int:
-        """The oldest transaction that the last round may not have seen."""
-        return int(self.snapshot.split(":", 1)[0])
-
-    def __str__(self) -> str:
-        parts = [self.snapshot, str(self.moment), str(self.known)]
-        if self.target:
-            parts += [self.target, str(self.change), _quoted(self.key)]
-            parts += [] if self.passed is None else [_quoted(self.passed)]
-        return ";".join([_TAG, *parts])
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what ``str`` made."""
-        tag, *parts = text.split(";")
-        try:
-            snapshot, moment, known, *round_ = parts
-            position = cls(_snapshot(snapshot), int(moment), int(known))
-            if round_:
-                target, change, key, *passed = round_
-                position = replace(
-                    position,
-                    target=_snapshot(target),
-                    change=_count(change),
-                    key=unquote(key),
-                    passed=_only(passed),
-                )
-        except ValueError as error:
-            raise bad_position(text, "PostgreSQL") from error
-        if tag != _TAG:
-            raise bad_position(text, "PostgreSQL")
-        return position
-
-
-def _quoted(key: str) -> str:
-    """Return a key's text without the character that separates a position's parts."""
-    return key.replace("%", "%25").replace(";", "%3B")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
-
-
-def _only(keys: Sequence[str]) -> str | None:
-    if len(keys) > 1:
-        raise ValueError(keys)
-    return unquote(keys[0]) if keys else None
-
-
-def _snapshot(text: str) -> str:
-    """Return a snapshot's text (oldest running, next, running ones between) if it is one."""
-    oldest, following, running = text.split(":")
-    numbers = [int(number) for number in running.split(",") if number]
-    if not 0 < int(oldest) <= int(following) or any(number < 1 for number in numbers):
-        raise ValueError(text)
-    return text
-
-
 class PostgresLog:
     """The changes of the backend's fleet."""
 
     def __init__(self, backend: PostgresBackend) -> None:
         self._backend = backend
+        self._copies = PostgresCopies(backend)
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
@@ -137,7 +55,10 @@ class PostgresLog:
                 self._backend.sql["start_log"], self._backend.fleet
             )
         known = forgotten if removals else MAX_REVISION
-        return str(_Position("1:1:" if oldest else snapshot, moment, known))
+        position = Position("1:1:" if oldest else snapshot, moment, known)
+        if removals or not oldest:
+            return str(position)
+        return str(CopyPosition(position, await self._copies.begin()))
 
     async def clock(self) -> int:
         """Ask the server."""
@@ -146,13 +67,24 @@ class PostgresLog:
 
     async def check(self, position: str) -> None:
         """Parse it."""
-        _Position.parse(position)
+        if CopyPosition.parse(position) is None:
+            Position.parse(position)
 
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:
         """Read a page of a round; an unfinished round goes on up to its own snapshot."""
-        at = _Position.parse(position)
+        if (place := CopyPosition.parse(position)) is not None:
+            return await self._read_copy(place, prefix, limit, values=values)
+        page, due = await self._read(Position.parse(position), prefix, limit, values=values)
+        if due and bury and (await self._backend.sweep(limit)).expired:
+            return replace(page, more=True)
+        return page
+
+    async def _read(
+        self, at: Position, prefix: str, limit: int, *, values: bool
+    ) -> tuple[LogPage, bool]:
+        """Return a page, and whether entries have expired that nobody has buried."""
         async with self._backend.connection() as connection:
             rows = await connection.fetch(
                 self._backend.sql["log"],
@@ -168,22 +100,39 @@ class PostgresLog:
             )
         head = rows[0]
         _check_age(at, head["snapshot"], head["moment"], head["forgotten"])
-        page = _page(at, rows, values=values)
-        if head["due"] and bury and (await self._backend.sweep(limit)).expired:
-            return replace(page, more=True)
-        return page
+        return _page(at, rows, values=values), head["due"]
+
+    async def _read_copy(
+        self, place: CopyPosition, prefix: str, limit: int, *, values: bool
+    ) -> LogPage:
+        """Read a page of a copy: a whole round if that is no more, else what is arranged."""
+        if place.told is not None:
+            return await self._copies.read(place, prefix, limit, values=values)
+        if not place.at.target:
+            page, _ = await self._read(place.at, prefix, limit, values=values)
+            if not page.more:
+                here, ended = str(place), replace(place, at=Position.parse(page.position))
+                records = sorted(page.records, key=lambda record: record.revision)
+                records = [replace(record, position=here) for record in records]
+                return LogPage(records, str(ended), more=False)
+        return await self._copies.arrange(place, prefix, limit)
+
+    async def finish(self, position: str, limit: int) -> bool:
+        """Let go what was arranged for a copy."""
+        place = CopyPosition.parse(position)
+        return place is not None and await self._copies.forget(place.copy, limit)
 
     async def prune(self, limit: int) -> bool:
-        """Let go what the log need no longer keep; return whether more is due."""
+        """Let go what the log need no longer keep, and old copies; return whether more is due."""
         most = limit * _PRUNED_AT_ONCE
         async with self._backend.connection(mutates=True) as connection:
             pruned = await connection.fetchval(
                 self._backend.sql["prune_log"], self._backend.fleet, most
             )
-        return pruned == most
+        return await self._copies.forget(None, limit) or pruned == most
 
 
-def _page(at: _Position, rows: Sequence[Any], *, values: bool) -> LogPage:
+def _page(at: Position, rows: Sequence[Any], *, values: bool) -> LogPage:
     snapshot, moment = rows[0]["snapshot"], rows[0]["moment"]
     under_way = replace(at, target=at.target or snapshot)
     records: list[LogRecord] = []
@@ -204,14 +153,13 @@ def _page(at: _Position, rows: Sequence[Any], *, values: bool) -> LogPage:
         return LogPage(records, position, more=True)
     # The round is done. If it began on an earlier page, what came since is for the next one.
     began_now = under_way.target == snapshot
-    ended = _Position(under_way.target, moment if began_now else at.moment, at.known)
+    ended = Position(under_way.target, moment if began_now else at.moment, at.known)
     return LogPage(records, str(ended), more=not began_now)
 
 
-def _check_age(at: _Position, snapshot: str, moment: int, forgotten: int) -> None:
+def _check_age(at: Position, snapshot: str, moment: int, forgotten: int) -> None:
     """Raise WatchTooOldError if a deletion that the position needs may be gone."""
-    following = int(snapshot.split(":")[1])
-    if max(int(seen.split(":")[1]) for seen in (at.snapshot, at.target or at.snapshot)) > following:
+    if at.is_ahead_of(snapshot):
         raise WatchTooOldError(REWOUND)
     old = moment - at.moment > _SURELY_KEPT_MS
     if old and forgotten > at.known and forgotten >= at.oldest:

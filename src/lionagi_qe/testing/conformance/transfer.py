@@ -50,9 +50,6 @@ class TransferConformance(Conformance):
     ordered = True
     """Revisions in the target rise as in the source; False where shards have their own."""
 
-    tells_order = True
-    """Entries are read in the order of their changes; False where in that of their keys."""
-
     @pytest.fixture
     async def private(self, opened: AsyncExitStack) -> Memory:
         """Open a memory of this process, to copy from and to."""
@@ -74,8 +71,7 @@ class TransferConformance(Conformance):
         assert await back.search("aqe/*") == await private.search("aqe/*")
         if self.ordered:
             assert await in_order(memory) == await in_order(private)
-            if self.tells_order:
-                assert await in_order(back) == await in_order(private)
+            assert await in_order(back) == await in_order(private)
 
     async def test_expiry_and_partition_go_along(self, memory: Memory, private: Memory) -> None:
         await private.store("aqe/soon", 1, ttl=0.05, partition="p")
@@ -155,7 +151,7 @@ class TransferConformance(Conformance):
         assert restored.stored == 306
         found = await compare(memory, private)
         assert found.equal, found.first
-        if self.ordered and self.tells_order:
+        if self.ordered:
             assert await in_order(private) == await in_order(memory)
         assert (await archive.restore(tmp_path / name, private)).skipped == 306
         assert not (tmp_path / f"{name}.part").exists()
