@@ -161,7 +161,8 @@ class TestPostgresMemoryRealSearch:
         )
         connection = await asyncpg.connect(postgres_url)
         try:
-            await connection.execute("SET enable_seqscan = off")
+            # As the function that pages are read by has it.
+            await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
             plan = "\n".join(row[0] for row in await connection.fetch(query))
         finally:
             await connection.close()

@@ -33,6 +33,7 @@ from lionagi_qe.persistence.transfer import (
     Policy,
     Store,
     Tally,
+    finish,
     identity,
     stream,
 )
@@ -77,7 +78,8 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     with _open(unfinished, "wb", path.suffix) as file:
         head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
         file.write(orjson.dumps({**head, "exported_at": _iso(await clock.now())}) + b"\n")
-        async for part in stream(source, glob, partition, batch, None):
+        position = await source.bulk.begin(None)
+        async for part in stream(source, glob, partition, batch, position):
             lines: list[bytes] = []
             for record in part.records:
                 total.add(record.key, record.partition, record.payload)
@@ -90,6 +92,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
                 progress(tally)
         file.write(orjson.dumps({"entries": total.entries, "digest": str(total)}) + b"\n")
     unfinished.replace(path)
+    await finish(source, position)
     return tally
 
 

@@ -1,7 +1,8 @@
 """What a backend offers to watchers: its changes in an order, from any position still kept.
 
-There is no second log. An entry is found by its last change, a deleted or expired one by the
-tombstone it left; so states of one key that nobody read in time are merged into the last.
+What is told is each entry's last change, and of a deleted or expired one the tombstone it left; so
+states of one key that nobody read in time are merged into the last. SQLite and Redis find entries
+by their last revision, PostgreSQL by a log of the keys that each statement changed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class LogRecord:
         key: to which key.
         revision: of the entry or of its removal.
         entry: what is stored; None for a removal, and if values weren't asked for.
-        position: the one right behind this change.
+        position: the one right behind this change; of a copy, the one before its page.
     """
 
     kind: Kind
@@ -67,7 +68,8 @@ class ChangeLog(Protocol):
         """Return the position before all that is stored if ``oldest``, else the one of now.
 
         Without ``removals`` the reader doesn't care for them: what it reads from then on may lack
-        some, and is never too old.
+        some, and is never too old: it copies. Entries then come in the order of their revisions,
+        each round's for itself, and ``finish`` tells the end.
         """
         ...
 
@@ -86,7 +88,14 @@ class ChangeLog(Protocol):
 
         Of each key only the last change is there. With ``bury``, what has expired becomes
         tombstones, to be read next; without, nothing is written. WatchTooOldError if deletions
-        after ``position`` may have been forgotten.
+        after ``position`` may have been forgotten, or what a copy needs.
+        """
+        ...
+
+    async def finish(self, position: str, limit: int) -> bool:
+        """Let go up to ``limit`` of what is kept for the copy that ``position`` is of.
+
+        Returns whether more may be kept. Positions of that copy are too old from then on.
         """
         ...
 

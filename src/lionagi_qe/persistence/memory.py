@@ -60,7 +60,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         max_batch: most items of one batch call.
         migrate: apply missing schema migrations on opening; False raises SchemaMissingError.
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
-            elected for each); None for none.
+            elected for each); None for none. They shorten PostgreSQL's log of changes too, which
+            else only ``cleanup_expired`` does.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults

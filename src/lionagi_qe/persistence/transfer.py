@@ -1,20 +1,21 @@
 """Copying entries from one memory to another: any two, of any size, resumable, verified.
 
 Entries are read in the order of their last changes and stored in that order, so revisions in the
-target rise as they did in the source (on Redis Cluster, within each shard; on PostgreSQL by
-transactions). Value, partition and the time of expiry go along; revision numbers and the times of
-creation are the target's own.
+target rise as they did in the source (on Redis Cluster, within each shard). Value, partition and
+the time of expiry go along; revision numbers and the times of creation are the target's own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.errors import (
+    AqeError,
     ConfigurationError,
     InvalidArgumentError,
     RevisionConflictError,
@@ -85,7 +86,8 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
     deleted there meanwhile may keep its old state in the target, so copy again with "newer" once
     the writers have moved. Reads while it writes, a page ahead; memory is bounded by two pages
     (16 MiB of values each). Costs what the source holds under the pattern's literal prefix, plus
-    a look at its other keys.
+    a look at its other keys. PostgreSQL, as the source, first notes the order of what is more than
+    a page, until the copy has ended: about 150 bytes an entry; if it never does, for 7 days.
 
     Args:
         source: read only.
@@ -113,16 +115,18 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
         what = {"source": await identity(source), "pattern": pattern, "partition": partition}
         saved = Checkpoint(Path(checkpoint), {**what, "target": await identity(target)})
     position, tally = (None, Tally()) if saved is None else saved.load()
+    position = await source.bulk.begin(position)
     parts = stream(source, glob, partition, batch, position)
-    return await store.take(parts, ServerClock(source.bulk.clock), tally, saved, progress)
+    tally = await store.take(parts, ServerClock(source.bulk.clock), tally, saved, progress)
+    await finish(source, position)
+    return tally
 
 
 async def stream(
-    source: Memory, glob: Glob, partition: str | None, batch: int, position: str | None
+    source: Memory, glob: Glob, partition: str | None, batch: int, position: str
 ) -> AsyncGenerator[Part]:
     """Yield the source's live entries in the order of their changes, until none are left."""
     bulk = source.bulk
-    position = await bulk.begin(position)
     more = True
     while more:
         page = await bulk.read(position, glob.prefix, batch)
@@ -137,6 +141,13 @@ async def stream(
             ],
             position,
         )
+
+
+async def finish(source: Memory, position: str) -> None:
+    """Let the source forget what it kept for a stream that has ended."""
+    # All is done by now, and what is kept goes by itself at last.
+    with contextlib.suppress(AqeError):
+        await source.bulk.finish(position)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import InvalidArgumentError, ValueTooLargeError
-from lionagi_qe.persistence.calls.base import Calls
+from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,8 @@ class BulkCalls(Calls):
     async def begin(self, position: str | None) -> str:
         """Return the position before all that is stored, or the given one if it is sound.
 
-        Reading from it tells of removals only by chance, and is never too old.
+        Reading from it tells of removals only by chance, and goes on until ``finish``. Backends
+        that keep something for it let that go after 7 days without it.
         """
         log, deadline = self._dispatcher.log, self._deadline(None)
         if position is None:
@@ -37,13 +38,24 @@ class BulkCalls(Calls):
         return position
 
     async def read(self, position: str, prefix: str, limit: int) -> LogPage:
-        """Read the next entries in the order of their changes."""
+        """Read the next entries in the order of their changes; one prefix from first to last.
+
+        WatchTooOldError if what was kept for it is gone: begin anew.
+        """
         log = self._dispatcher.log
         return await self._dispatcher.perform(
             lambda: log.read(position, prefix, limit, values=True, bury=False),
             self._deadline(None),
             repeat=True,
         )
+
+    async def finish(self, position: str) -> None:
+        """Let go what is kept for reading from this position on, and from all since ``begin``."""
+        log, more = self._dispatcher.log, True
+        while more:
+            more = await self._dispatcher.perform(
+                lambda: log.finish(position, MAX_BATCH), self._deadline(None), repeat=True
+            )
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read the next entries in the order of their keys."""

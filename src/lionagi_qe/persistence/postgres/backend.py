@@ -23,6 +23,7 @@ from lionagi_qe.persistence.backend import (
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.columns import cells_of, column, columns, number
+from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
@@ -35,7 +36,7 @@ from lionagi_qe.persistence.postgres.operations import (
 )
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
 from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
-from lionagi_qe.persistence.postgres.statements import MAX_PAGE_BYTES, Statements
+from lionagi_qe.persistence.postgres.statements import Statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,13 +224,14 @@ class PostgresBackend:
         return bool(claimed)
 
     async def sweep(self, limit: int) -> Sweep:
-        """Turn expired entries into tombstones, and let old tombstones go."""
+        """Turn expired entries into tombstones; let old ones go, and old parts of the log."""
         async with self.connection(mutates=True) as connection:
             expired, seen = await connection.fetchrow(self.sql["sweep"], self.fleet, limit)
         if seen == limit:
             return Sweep(expired, more=True)
         await self.leases.forget()
-        return Sweep(expired, more=await self.jobs.forget(limit))
+        more = await self.jobs.forget(limit)
+        return Sweep(expired, more=await self.log.prune(limit) or more)
 
     # Reading
 

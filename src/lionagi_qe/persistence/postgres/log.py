@@ -3,12 +3,17 @@
 Revisions become visible out of order: a transaction may take one early and commit late. So a
 position is the server's snapshot at the end of a round: the next round reads what that snapshot
 did not see, whoever committed when, and no transaction that stays open holds anybody up.
+
+Each statement that changes entries adds a row with their keys to a log, and a round reads those;
+see ``page_of_changes`` in the schema. The log is kept for as long as deletions are. For a position
+from before it, and for one that has seen nothing, a round goes through all entries in key order.
+A copy's rounds come in the order of revisions: what is more than a page is arranged first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
 from lionagi_qe.persistence.backend import Record
@@ -20,74 +25,20 @@ from lionagi_qe.persistence.log import (
     REWOUND,
     LogPage,
     LogRecord,
-    bad_position,
 )
+from lionagi_qe.persistence.postgres.copies import PostgresCopies
+from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
-_TAG = "p1"
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its
 # statement, which no call lets run for so long.
 _SURELY_KEPT_MS = (KEPT_SECONDS - 60) * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """A place in the log.
-
-    Attributes:
-        snapshot: the last round's; what it saw has been read.
-        moment: when that was, in ms by the server's clock.
-        known: the newest forgotten change that the reader need not know of.
-        target: the snapshot of the round that is under way, or "".
-        change, revision: the last row read in that round.
-    """
-
-    snapshot: str
-    moment: int
-    known: int
-    target: str = ""
-    change: int = 0
-    revision: int = 0
-
-    @property
-    def oldest(self) -> int:
-        """The oldest transaction that the last round may not have seen."""
-        return int(self.snapshot.split(":", 1)[0])
-
-    def __str__(self) -> str:
-        parts = (self.snapshot, self.moment, self.known, self.target, self.change, self.revision)
-        return f"{_TAG};" + ";".join(map(str, parts if self.target else parts[:3]))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what ``str`` made."""
-        tag, *parts = text.split(";")
-        try:
-            snapshot, moment, known, *round_ = parts
-            position = cls(_snapshot(snapshot), int(moment), int(known))
-            if round_:
-                target, change, revision = round_
-                position = replace(
-                    position, target=_snapshot(target), change=int(change), revision=int(revision)
-                )
-        except ValueError as error:
-            raise bad_position(text, "PostgreSQL") from error
-        if tag != _TAG:
-            raise bad_position(text, "PostgreSQL")
-        return position
-
-
-def _snapshot(text: str) -> str:
-    """Return a snapshot's text (oldest running, next, running ones between) if it is one."""
-    oldest, following, running = text.split(":")
-    numbers = [int(number) for number in running.split(",") if number]
-    if not 0 < int(oldest) <= int(following) or any(number < 1 for number in numbers):
-        raise ValueError(text)
-    return text
+# Rows of the log are small, and there may be one for each entry that was stored.
+_PRUNED_AT_ONCE = 10
 
 
 class PostgresLog:
@@ -95,6 +46,7 @@ class PostgresLog:
 
     def __init__(self, backend: PostgresBackend) -> None:
         self._backend = backend
+        self._copies = PostgresCopies(backend)
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
@@ -103,7 +55,10 @@ class PostgresLog:
                 self._backend.sql["start_log"], self._backend.fleet
             )
         known = forgotten if removals else MAX_REVISION
-        return str(_Position("1:1:" if oldest else snapshot, moment, known))
+        position = Position("1:1:" if oldest else snapshot, moment, known)
+        if removals or not oldest:
+            return str(position)
+        return str(CopyPosition(position, await self._copies.begin()))
 
     async def clock(self) -> int:
         """Ask the server."""
@@ -112,65 +67,99 @@ class PostgresLog:
 
     async def check(self, position: str) -> None:
         """Parse it."""
-        _Position.parse(position)
+        if CopyPosition.parse(position) is None:
+            Position.parse(position)
 
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:
         """Read a page of a round; an unfinished round goes on up to its own snapshot."""
-        at = _Position.parse(position)
+        if (place := CopyPosition.parse(position)) is not None:
+            return await self._read_copy(place, prefix, limit, values=values)
+        page, due = await self._read(Position.parse(position), prefix, limit, values=values)
+        if due and bury and (await self._backend.sweep(limit)).expired:
+            return replace(page, more=True)
+        return page
+
+    async def _read(
+        self, at: Position, prefix: str, limit: int, *, values: bool
+    ) -> tuple[LogPage, bool]:
+        """Return a page, and whether entries have expired that nobody has buried."""
         async with self._backend.connection() as connection:
             rows = await connection.fetch(
                 self._backend.sql["log"],
                 self._backend.fleet,
                 at.snapshot,
                 at.target or None,
-                str(at.change or at.oldest),
-                at.revision,
+                str(at.change),
+                at.key,
+                at.passed,
                 limit,
                 prefix,
                 values,
             )
-        snapshot, moment, forgotten, due, *_ = rows[0]
-        _check_age(at, snapshot, moment, forgotten)
-        page = _page(at, snapshot, moment, rows, prefix, limit, values=values)
-        if due and bury and (await self._backend.sweep(limit)).expired:
-            return replace(page, more=True)
-        return page
+        head = rows[0]
+        _check_age(at, head["snapshot"], head["moment"], head["forgotten"])
+        return _page(at, rows, values=values), head["due"]
+
+    async def _read_copy(
+        self, place: CopyPosition, prefix: str, limit: int, *, values: bool
+    ) -> LogPage:
+        """Read a page of a copy: a whole round if that is no more, else what is arranged."""
+        if place.told is not None:
+            return await self._copies.read(place, prefix, limit, values=values)
+        if not place.at.target:
+            page, _ = await self._read(place.at, prefix, limit, values=values)
+            if not page.more:
+                here, ended = str(place), replace(place, at=Position.parse(page.position))
+                records = sorted(page.records, key=lambda record: record.revision)
+                records = [replace(record, position=here) for record in records]
+                return LogPage(records, str(ended), more=False)
+        return await self._copies.arrange(place, prefix, limit)
+
+    async def finish(self, position: str, limit: int) -> bool:
+        """Let go what was arranged for a copy."""
+        place = CopyPosition.parse(position)
+        return place is not None and await self._copies.forget(place.copy, limit)
+
+    async def prune(self, limit: int) -> bool:
+        """Let go what the log need no longer keep, and old copies; return whether more is due."""
+        most = limit * _PRUNED_AT_ONCE
+        async with self._backend.connection(mutates=True) as connection:
+            pruned = await connection.fetchval(
+                self._backend.sql["prune_log"], self._backend.fleet, most
+            )
+        return await self._copies.forget(None, limit) or pruned == most
 
 
-def _page(  # noqa: PLR0913, PLR0917 - a row's worth of facts
-    at: _Position,
-    snapshot: str,
-    moment: int,
-    rows: Sequence[Any],
-    prefix: str,
-    limit: int,
-    *,
-    values: bool,
-) -> LogPage:
-    target = at.target or snapshot
+def _page(at: Position, rows: Sequence[Any], *, values: bool) -> LogPage:
+    snapshot, moment = rows[0]["snapshot"], rows[0]["moment"]
+    under_way = replace(at, target=at.target or snapshot)
     records: list[LogRecord] = []
-    position, found = "", rows[0]["rows"] or 0
-    head = f"{_TAG};{at.snapshot};{at.moment};{at.known};{target}"
-    for _, _, _, _, change, kind, _, *row in rows if found else ():
+    position, more = "", False
+    for _, _, _, _, further, by_key, change, kind, *row in rows:
+        if further is None:
+            break
+        more = further
         key, _, revision = row[:3]
-        position = f"{head};{change};{revision}"
-        if kind is not None and key.startswith(prefix):
+        place = (
+            replace(under_way, passed=key) if by_key else replace(under_way, change=change, key=key)
+        )
+        position = str(place)
+        if kind is not None:
             entry = Record(*row) if values and not kind else None
             records.append(LogRecord(KINDS[kind], key, revision, entry, position))
-    if found == limit or len(rows) < found:
+    if more:
         return LogPage(records, position, more=True)
     # The round is done. If it began on an earlier page, what came since is for the next one.
-    began_now = target == snapshot
-    ended = _Position(target, moment if began_now else at.moment, at.known)
+    began_now = under_way.target == snapshot
+    ended = Position(under_way.target, moment if began_now else at.moment, at.known)
     return LogPage(records, str(ended), more=not began_now)
 
 
-def _check_age(at: _Position, snapshot: str, moment: int, forgotten: int) -> None:
+def _check_age(at: Position, snapshot: str, moment: int, forgotten: int) -> None:
     """Raise WatchTooOldError if a deletion that the position needs may be gone."""
-    following = int(snapshot.split(":")[1])
-    if max(int(seen.split(":")[1]) for seen in (at.snapshot, at.target or at.snapshot)) > following:
+    if at.is_ahead_of(snapshot):
         raise WatchTooOldError(REWOUND)
     old = moment - at.moment > _SURELY_KEPT_MS
     if old and forgotten > at.known and forgotten >= at.oldest:

@@ -8,16 +8,15 @@ are qualified: nothing depends on the session, so a transaction-mode pooler may 
 from __future__ import annotations
 
 from lionagi_qe.persistence.postgres.columns import array, joined
+from lionagi_qe.persistence.postgres.fragments import (
+    COLUMNS_BEHIND_VALUE,
+    MAX_PAGE_BYTES,
+    NOT_EXPIRED,
+    TOMBSTONE,
+)
+from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 
-TOMBSTONE = "interval '5 minutes'"
-MAX_PAGE_BYTES = 16 * 1024 * 1024
-
-_NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
-_LIVE = f"gone IS NULL AND {_NOT_EXPIRED}"
-_COLUMNS_BEHIND_VALUE = """revision, partition,
-    (extract(epoch FROM created_at) * 1000)::bigint,
-    (extract(epoch FROM updated_at) * 1000)::bigint,
-    (extract(epoch FROM expires_at) * 1000)::bigint"""
+_LIVE = f"gone IS NULL AND {NOT_EXPIRED}"
 _PAYLOADS = joined(
     f"""(SELECT value FROM {{schema}}.entries
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1)""",
@@ -34,13 +33,14 @@ _DEAD_JOBS = f"""
 """
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
-_COLUMNS = f"entries.key, value, {_COLUMNS_BEHIND_VALUE}"
+_COLUMNS = f"entries.key, value, {COLUMNS_BEHIND_VALUE}"
 _ON_CONFLICT = """
 ON CONFLICT (fleet, key) DO UPDATE SET
     value = excluded.value,
     partition = excluded.partition,
-    -- Taken under the row's lock: the revision that the insert took may be older than its rival's.
-    revision = nextval('{schema}.revisions'),
+    -- The revision that the insert took may be older than that of a rival who locked the row first.
+    revision = CASE WHEN excluded.revision > e.revision THEN excluded.revision
+        ELSE nextval('{schema}.revisions') END,
     created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
         THEN e.created_at ELSE excluded.created_at END,
     updated_at = excluded.updated_at,
@@ -73,6 +73,12 @@ FROM (
 """
 _ABSENT = "WHERE e.gone IS NOT NULL OR e.expires_at <= now() "
 _STORED = "RETURNING key, revision"
+# The log's row holds a batch's keys as they came: what changed none of them harms no reader.
+_LOGGED = "WITH logged AS (INSERT INTO {schema}.changes (fleet, keys) VALUES ($1, $2))"
+_LOG_BURIED = """
+    INSERT INTO {schema}.changes (fleet, keys)
+    SELECT $1, string_agg(key, E'\\x01') FROM buried HAVING count(*) > 0
+"""
 _OPERATIONS = ", ".join(
     [
         array("$2"),
@@ -85,6 +91,16 @@ _OPERATIONS = ", ".join(
     ]
 )
 _FENCES = ", ".join([array("$9"), array("$10", "bigint")])
+
+
+def _creation(rows: str) -> str:
+    """Return the statement that creates what isn't there; where all is, nothing is logged."""
+    return f"""
+WITH stored AS ({_INSERT}{rows}{_ON_CONFLICT}{_ABSENT}{_STORED}), logged AS (
+    INSERT INTO {{schema}}.changes (fleet, keys) SELECT $1, $2 WHERE EXISTS (SELECT FROM stored)
+)
+SELECT key, revision FROM stored
+"""
 
 
 def _jobs(first: int) -> str:
@@ -105,16 +121,18 @@ def _jobs(first: int) -> str:
 
 
 _TEXTS = {
-    "put": _INSERT
+    **LOG_TEXTS,
+    "put": _LOGGED
+    + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),
         now() + $5::bigint * interval '1 millisecond')"""
     + _ON_CONFLICT
     + "RETURNING revision",
-    "put_many": _INSERT + _ROWS + _ON_CONFLICT + _STORED,
-    "put_many_placed": _INSERT + _PLACED_ROWS + _ON_CONFLICT + _STORED,
+    "put_many": _LOGGED + _INSERT + _ROWS + _ON_CONFLICT + _STORED,
+    "put_many_placed": _LOGGED + _INSERT + _PLACED_ROWS + _ON_CONFLICT + _STORED,
     # Only what isn't there.
-    "create_many": _INSERT + _ROWS + _ON_CONFLICT + _ABSENT + _STORED,
-    "create_many_placed": _INSERT + _PLACED_ROWS + _ON_CONFLICT + _ABSENT + _STORED,
+    "create_many": _creation(_ROWS),
+    "create_many_placed": _creation(_PLACED_ROWS),
     "revisions": f"""
 SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT entries.key, revision FROM {{schema}}.entries
@@ -222,16 +240,18 @@ SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
 """,
     "clear": f"""
 WITH doomed AS (
-    SELECT ctid, key, {_NOT_EXPIRED} AS live
+    SELECT ctid, key, {NOT_EXPIRED} AS live
     FROM {{schema}}.entries
     WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
     ORDER BY key LIMIT $5 FOR UPDATE
 ), buried AS (
     UPDATE {{schema}}.entries
-    SET value = NULL, gone = CASE WHEN {_NOT_EXPIRED} THEN 1 ELSE 2 END, updated_at = now(),
-        revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE}
+    SET value = NULL, gone = CASE WHEN {NOT_EXPIRED} THEN 1 ELSE 2 END, updated_at = now(),
+        revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE},
+        changed = pg_current_xact_id()
     WHERE ctid = ANY (ARRAY (SELECT ctid FROM doomed))
-)
+    RETURNING key
+), logged AS ({_LOG_BURIED})
 SELECT count(*) FILTER (WHERE live), count(*), max(key) FROM doomed
 """,
     "newest": "SELECT last_value FROM {schema}.revisions",
@@ -256,50 +276,11 @@ WITH due AS (
 ), buried AS (
     UPDATE {{schema}}.entries
     SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
-        expires_at = now() + {TOMBSTONE}
+        expires_at = now() + {TOMBSTONE}, changed = pg_current_xact_id()
     WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NULL))
-)
+    RETURNING key
+), logged AS ({_LOG_BURIED})
 SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
-""",
-    # Where a watcher may begin. Rows that say they were changed by transactions to come were
-    # restored from another server's dump: they get a number of this server's.
-    "start_log": """
-WITH restored AS (
-    UPDATE {schema}.entries SET changed = pg_current_xact_id()
-    WHERE fleet + 0 = $1 AND changed >= pg_snapshot_xmax(pg_current_snapshot())
-), mended AS (
-    UPDATE {schema}.fleets SET forgotten = pg_current_xact_id()
-    WHERE id = $1 AND forgotten >= pg_snapshot_xmax(pg_current_snapshot())
-)
-SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
-    (SELECT forgotten::text::bigint FROM {schema}.fleets WHERE id = $1)
-""",
-    "clock": "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-    # Changes that snapshot $2 did not see but (if given) snapshot $3 did, after transaction $4 and
-    # revision $5; one row without a key if there are none. Values up to a size, if $8 wants them.
-    "log": f"""
-SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
-    (SELECT forgotten::text::bigint FROM {{schema}}.fleets WHERE id = $1),
-    EXISTS (SELECT FROM {{schema}}.entries WHERE fleet + 0 = $1 AND expires_at <= now()),
-    page.*
-FROM (SELECT) AS always LEFT JOIN (
-    SELECT changed::text::bigint, kind, rows, entries.key,
-        CASE WHEN $8 AND wanted THEN value END, {_COLUMNS_BEHIND_VALUE}
-    FROM (
-        SELECT *, count(*) OVER () AS rows,
-            sum(size) OVER (ORDER BY changed, revision) - size AS before
-        FROM (
-            SELECT *, CASE WHEN $8 AND wanted THEN coalesce(octet_length(value), 0) ELSE 0 END
-                AS size
-            FROM (
-                SELECT *, starts_with(key, $7) AS wanted,
-                    CASE WHEN gone IS NOT NULL THEN gone WHEN {_NOT_EXPIRED} THEN 0 END AS kind
-                FROM {{schema}}.page_by_change($1, $2, $3, $4, $5, $6)
-            ) AS found
-        ) AS sized
-    ) AS entries
-    WHERE before < {MAX_PAGE_BYTES} ORDER BY entries.changed, revision
-) AS page ON true
 """,
     # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
     "count": """

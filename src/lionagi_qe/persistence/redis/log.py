@@ -78,6 +78,10 @@ class RedisLog:
             places.append(_Place(int(matched[1]), int(matched[2] or 0)))
         return places
 
+    async def finish(self, position: str, limit: int) -> bool:  # noqa: ARG002 - the protocol's
+        """Keep nothing for copies."""
+        return False
+
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:

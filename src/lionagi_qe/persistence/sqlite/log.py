@@ -48,6 +48,10 @@ class SqliteLog:
         """Parse it."""
         _parse(position)
 
+    async def finish(self, position: str, limit: int) -> bool:  # noqa: ARG002 - the protocol's
+        """Keep nothing for copies."""
+        return False
+
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:

@@ -210,7 +210,9 @@ class WatchConformance(Conformance):
             assert [change.key for change in await take(watch, 1)] == ["aqe/ours"]
         await stranger.delete("aqe/theirs")
 
-    @pytest.mark.parametrize("since", ["", "x", "s1:", "p1;;", "r1:x", "z9:1", 7, "s1:-1:0"])
+    @pytest.mark.parametrize(
+        "since", ["", "x", "s1:", "p2;;", "p1;9:9:;0;0", "r1:x", "z9:1", 7, "s1:-1:0"]
+    )
     async def test_a_cursor_that_is_none_is_refused(self, memory: Memory, since: Any) -> None:
         with pytest.raises(InvalidArgumentError, match="since"):
             await memory.watch(since=since).open()

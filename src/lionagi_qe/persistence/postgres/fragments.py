@@ -1,0 +1,12 @@
+"""Parts that several of the PostgreSQL backend's statements share."""
+
+from __future__ import annotations
+
+TOMBSTONE = "interval '5 minutes'"
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+
+NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
+COLUMNS_BEHIND_VALUE = """revision, partition,
+    (extract(epoch FROM created_at) * 1000)::bigint,
+    (extract(epoch FROM updated_at) * 1000)::bigint,
+    (extract(epoch FROM expires_at) * 1000)::bigint"""
