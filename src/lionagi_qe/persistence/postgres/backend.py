@@ -22,7 +22,7 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
-from lionagi_qe.persistence.postgres.columns import cells_of, column, columns, number
+from lionagi_qe.persistence.postgres.columns import cells_of, column
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
@@ -31,6 +31,7 @@ from lionagi_qe.persistence.postgres.operations import (
     entry_columns,
     fence_columns,
     locking_order,
+    put_columns,
     refused,
     results_of,
 )
@@ -171,10 +172,7 @@ class PostgresBackend:
         # Sorted, so that concurrent batches lock their rows in one order.
         order = locking_order(puts)
         ordered = [puts[at] for at in order]
-        rows = [
-            (put.key, put.payload.decode(), put.partition, number(put.ttl_ms)) for put in ordered
-        ]
-        parameters = columns(rows, 4)
+        parameters = put_columns(ordered)
         if order != list(range(len(puts))):
             statement += "_placed"
             parameters.append(column([str(at + 1) for at in order]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Result
 from lionagi_qe.persistence.learned import Learned, learning
-from lionagi_qe.persistence.postgres.columns import NULL, columns, number
+from lionagi_qe.persistence.postgres.columns import NULL, column, columns, number
 from lionagi_qe.persistence.refusal import refusal_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,20 @@ REFUSED = "AQE01"
 def locking_order(operations: Sequence[Operation]) -> list[int]:
     """Return the operations' positions by key: concurrent calls lock their rows in one order."""
     return sorted(range(len(operations)), key=lambda at: operations[at].key)
+
+
+def put_columns(puts: Sequence[Put]) -> list[Any]:
+    """Return plain puts as the columns of an upsert, then what all have in common.
+
+    Partition and ttl of a whole batch are told once, where they are the same for all.
+    """
+    keys = column([put.key for put in puts])
+    payloads = column([put.payload.decode() for put in puts])
+    shared = {(put.partition, put.ttl_ms) for put in puts}
+    if len(shared) == 1:
+        return [keys, payloads, "", "", *shared.pop()]
+    partitions = column([put.partition for put in puts])
+    return [keys, payloads, partitions, column([number(put.ttl_ms) for put in puts]), None, None]
 
 
 def entry_columns(operations: Sequence[Operation]) -> list[str]:

@@ -52,24 +52,24 @@ _INSERT = """
 INSERT INTO {schema}.entries AS e
     (fleet, key, value, partition, revision, created_at, updated_at, expires_at)
 """
+# $6 and $7 are what rows without a partition or ttl of their own have.
+_OWN = """coalesce(t.partition, $6), {revision}, now(), now(),
+    now() + coalesce(t.ttl, $7::bigint) * interval '1 millisecond'"""
+_COLUMN_ARRAYS = f"""{array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")}"""
 # Keys come sorted, so that concurrent batches lock their rows in one order.
 _ROWS = f"""
-SELECT $1, t.key, t.value, t.partition, nextval('{{schema}}.revisions'), now(), now(),
-    now() + t.ttl * interval '1 millisecond'
-FROM unnest({array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")})
-    AS t (key, value, partition, ttl)
+SELECT $1, t.key, t.value, {_OWN.replace("{revision}", "nextval('{schema}.revisions')")}
+FROM unnest({_COLUMN_ARRAYS}) AS t (key, value, partition, ttl)
 """
-# The same where the batch's own order is another: $6 tells of each its place in it, so that the
-# revisions of new entries are in the batch's order (what a copy keeps).
+# The same where the batch's own order is another: $8 tells of each its place in it, so that the
+# revisions are in the batch's order (what a copy keeps).
 _PLACED_ROWS = f"""
-SELECT $1, t.key, t.value, t.partition, taken.revisions[t.place], now(), now(),
-    now() + t.ttl * interval '1 millisecond'
+SELECT $1, t.key, t.value, {_OWN.replace("{revision}", "taken.revisions[t.place]")}
 FROM (
     SELECT array_agg(nextval('{{schema}}.revisions')) AS revisions
     FROM generate_series(1, cardinality({array("$2")}))
-) AS taken CROSS JOIN unnest(
-    {array("$2")}, {array("$3")}, {array("$4")}, {array("$5", "bigint")}, {array("$6", "integer")}
-) AS t (key, value, partition, ttl, place)
+) AS taken CROSS JOIN unnest({_COLUMN_ARRAYS}, {array("$8", "integer")})
+    AS t (key, value, partition, ttl, place)
 """
 _ABSENT = "WHERE e.gone IS NOT NULL OR e.expires_at <= now() "
 _STORED = "RETURNING key, revision"
