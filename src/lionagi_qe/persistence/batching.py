@@ -74,7 +74,7 @@ class Batcher:
         if (
             flight is None
             or len(flight.items) >= lane.max_calls
-            or flight.size + size > MAX_FLIGHT_BYTES
+            or (size and flight.size + size > MAX_FLIGHT_BYTES)
             or self._holders.setdefault(key, flight) is not flight
         ):
             return self._submit_first(lane, item, key, deadline, size)
@@ -83,7 +83,8 @@ class Batcher:
         flight.futures.append(future)
         flight.deadlines.append(deadline)
         flight.keys.append(key)
-        flight.size += size
+        if size:
+            flight.size += size
         if deadline < self._alarm_at:
             self._set_alarm(deadline)
         return future

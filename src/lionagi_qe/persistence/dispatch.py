@@ -193,23 +193,20 @@ class Dispatcher:
 
     def admitted(self) -> Batcher | None:
         """Take a place for a call if the memory is open and one is free; None if not."""
-        batcher = self._here()
-        return batcher if batcher is not None and batcher.room.take() else None
-
-    def _here(self) -> Batcher | None:
         batcher = self._batcher
         if (
             batcher is not None
             and not self._closed
             and self._forks == _forks
             and batcher.loop is get_running_loop()
+            and batcher.room.take()
         ):
             return batcher
         return None
 
     async def admission(self, deadline: float) -> Batcher:
         """Open the memory if need be, and take a place when it is our turn."""
-        batcher = self._here() or await self._ready(deadline)
+        batcher = await self._ready(deadline)
         await batcher.admit(deadline)
         return batcher
 

@@ -60,7 +60,7 @@ class BatchCalls(Calls):
     ) -> Put:
         if not isinstance(value, Item):
             payload = encode(value, self._max_value_bytes)
-            return Put(key, payload, partition, ttl_ms, fence=fence)
+            return Put(key, payload, partition, ttl_ms, None, False, fence)  # noqa: FBT003 - faster
         return Put(
             key,
             encode(value.value, self._max_value_bytes),

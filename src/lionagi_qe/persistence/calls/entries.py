@@ -71,11 +71,11 @@ class EntryCalls(Calls):
 
         """
         naming.check_key(key)
-        ttl_ms = check_ttl(ttl)
+        ttl_ms = None if ttl is None else check_ttl(ttl)
         if partition != DEFAULT_PARTITION:
             naming.check_partition(partition)
-        expected = check_revision(if_revision)
-        held = fence_of(fence)
+        expected = None if if_revision is None else check_revision(if_revision)
+        held = None if fence is None else fence_of(fence)
 
         deadline = self._deadline(timeout)
         dispatcher = self._dispatcher
@@ -85,7 +85,7 @@ class EntryCalls(Calls):
         except BaseException:
             batcher.room.give()
             raise
-        put = Put(key, payload, partition, ttl_ms, expected, fence=held)
+        put = Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003 - faster
         return await dispatcher.put(batcher, put, deadline)
 
     @overload

@@ -348,9 +348,9 @@ class PostgresBackend:
 
 
 def _are_plain_puts(operations: Sequence[Operation], if_revision: int | None = None) -> bool:
+    # What follows key, payload, partition and ttl.
+    conditions = (if_revision, False, None)
     for operation in operations:
-        if type(operation) is not Put or operation.if_revision != if_revision or operation.keep:
-            return False
-        if operation.fence is not None:
+        if type(operation) is not Put or operation[4:] != conditions:
             return False
     return len(operations) == 1 or len({put.key for put in operations}) == len(operations)

@@ -31,7 +31,8 @@ REFUSED = "AQE01"
 
 def locking_order(operations: Sequence[Operation]) -> list[int]:
     """Return the operations' positions by key: concurrent calls lock their rows in one order."""
-    return sorted(range(len(operations)), key=lambda at: operations[at].key)
+    keys = [operation.key for operation in operations]
+    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def put_columns(puts: Sequence[Put]) -> list[Any]:
