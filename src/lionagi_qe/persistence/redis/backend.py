@@ -207,8 +207,10 @@ class RedisBackend:
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Read values and cut their headers off."""
-        values = await self._values(keys)
-        return [None if raw is None else _payload_of(raw) for raw in values]
+        # What ``_payload_of`` does, without a call for each.
+        return [
+            None if raw is None else raw[raw.index(b"\n") + 1 :] for raw in await self._values(keys)
+        ]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Read values with their headers."""
