@@ -807,6 +807,9 @@ CREATE TABLE "lionagi_qe".changes (
 );
 DROP FUNCTION "lionagi_qe".page_by_change(integer, text, text, text, bigint, integer);
 DROP INDEX "lionagi_qe".entries_by_change;
+-- A batch that is stored again changes all the rows that lie together on its pages, where none of the
+-- old ones can be removed before it has ended: the new ones need room beside them.
+ALTER TABLE "lionagi_qe".entries SET (fillfactor = 70);
 
 -- All statements say "changed" themselves now, and a row of the log is theirs to write anyway.
 DROP TRIGGER note_change ON "lionagi_qe".entries;
@@ -1216,4 +1219,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (8, 'changes', '7d5035006fbd26613ebfdc75a50827f9d76d20e2fea08aba14ecbbbf8f621bc9');
+VALUES (8, 'changes', '933aeb0fa7e57302b3eb21effe073787ca53921237f540eac9cc9f50b91f332c');

@@ -16,6 +16,9 @@ CREATE TABLE {schema}.changes (
 );
 DROP FUNCTION {schema}.page_by_change(integer, text, text, text, bigint, integer);
 DROP INDEX {schema}.entries_by_change;
+-- A batch that is stored again changes all the rows that lie together on its pages, where none of the
+-- old ones can be removed before it has ended: the new ones need room beside them.
+ALTER TABLE {schema}.entries SET (fillfactor = 70);
 
 -- All statements say "changed" themselves now, and a row of the log is theirs to write anyway.
 DROP TRIGGER note_change ON {schema}.entries;
