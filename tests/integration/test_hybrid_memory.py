@@ -43,6 +43,9 @@ class TestRedisOverSqlite(MemoryConformance):
 
 
 class TestDeadCacheOverSqlite(MemoryConformance):
+    # Each opens the memory anew and tries the cache; the calls themselves are SQLite's.
+    machine_examples = 10
+
     @pytest.fixture
     def connect(self, tmp_path: Path) -> Connect:
         url = f"sqlite:///{tmp_path / 'memory.db'}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence import archive
@@ -29,22 +29,18 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.postgres]
 
-FLEET = "(SELECT id FROM lionagi_qe.fleets WHERE name = $1)"
 PLACES = "copy IN (SELECT id FROM lionagi_qe.copies WHERE fleet = FLEET)"
 
 
-class Store:
-    """A fleet of its own with entries in no order of their keys, and a look behind the memory."""
+class Store(Behind):
+    """Entries in no order of their keys, and a look at the copies."""
 
     def __init__(self, memory: Memory, fleet: str, connection: Any) -> None:
-        self.memory = memory
-        self.fleet = fleet
-        self.connection = connection
+        super().__init__(memory, fleet, connection)
         self.dice = random.Random(3)
 
     async def ask(self, query: str) -> Any:
-        query = query.replace("PLACES", PLACES).replace("FLEET", FLEET)
-        return await self.connection.fetchval(query, self.fleet)
+        return await super().ask(query.replace("PLACES", PLACES))
 
     async def fill(self, count: int = 300, value: int = 0) -> None:
         """Store entries, or store them anew, as a batch and each for itself."""
@@ -73,33 +69,13 @@ class Store:
             "WHERE fleet = FLEET".replace("DAYS", str(days))
         )
 
-    async def prune(self) -> None:
-        """Prune what is in the log by now: that others' transactions hold it up ends."""
-        await self.ask(
-            "UPDATE lionagi_qe.changes SET at = at - interval '1 hour' WHERE fleet = FLEET"
-        )
-
-        async def is_done() -> bool:
-            await self.memory.cleanup_expired()
-            return not await self.ask(
-                "SELECT count(*) FROM lionagi_qe.changes "
-                "WHERE fleet = FLEET AND at < now() - interval '30 minutes'"
-            )
-
-        await until(is_done)
-
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[Store]:
-    fleet = f"copies-{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_url)
-    async with open_memory(postgres_url, fleet=fleet, cleanup_interval=None) as memory:
-        store = Store(memory, fleet, connection)
+    async with Store.open(postgres_url) as store:
         yield store
-        await memory.clear_partition("default")
         await store.ask("DELETE FROM lionagi_qe.copy_places WHERE PLACES")
         await store.ask("DELETE FROM lionagi_qe.copies WHERE fleet = FLEET")
-    await connection.close()
 
 
 @pytest.fixture

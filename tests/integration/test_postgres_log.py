@@ -9,62 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from tests.integration.behind_postgres import Behind
 
-from lionagi_qe import PostgresMemory, errors, open_memory
+from lionagi_qe import PostgresMemory, errors
 from lionagi_qe.persistence.postgres.statements import Statements
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.watch import Change, Watch
 
 pytestmark = [pytest.mark.integration, pytest.mark.postgres]
 
-FLEET = "(SELECT id FROM lionagi_qe.fleets WHERE name = $1)"
 END = "aqe/~end"
 
 
-class Store:
-    """A fleet of its own, and a connection that looks behind the memory."""
-
-    def __init__(self, memory: Memory, fleet: str, connection: Any) -> None:
-        self.memory = memory
-        self.fleet = fleet
-        self.connection = connection
-
-    async def ask(self, query: str) -> Any:
-        return await self.connection.fetchval(query.replace("FLEET", FLEET), self.fleet)
+class Store(Behind):
+    """A look at the log."""
 
     async def logged(self) -> int:
         return await self.ask("SELECT count(*) FROM lionagi_qe.changes WHERE fleet = FLEET")
 
-    async def age(self) -> None:
-        """Make all rows of the log an hour old."""
-        await self.ask(
-            "UPDATE lionagi_qe.changes SET at = at - interval '1 hour' WHERE fleet = FLEET"
-        )
-
-    async def prune(self) -> None:
-        """Age the log and clean up until it is empty: other tests' transactions hold it up."""
-        await self.age()
-
-        async def is_empty() -> bool:
-            await self.memory.cleanup_expired()
-            return await self.logged() == 0
-
-        await until(is_empty)
-
 
 @pytest.fixture
 async def store(postgres_url: str) -> AsyncIterator[Store]:
-    fleet = f"log-{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_url)
-    async with open_memory(postgres_url, fleet=fleet, cleanup_interval=None) as memory:
-        yield Store(memory, fleet, connection)
-        await memory.clear_partition("default")
-    await connection.close()
+    async with Store.open(postgres_url) as store:
+        yield store
 
 
 async def read(watch: Watch, *, count: int | None = None) -> list[Change]:
