@@ -28,7 +28,9 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
 def reserve(connection: apsw.Connection, fleet: int, count: int) -> int:
     """Take ``count`` revisions of the fleet; return the one before the first."""
-    newest = connection.execute(sql.NEXT_REVISIONS, {"fleet": fleet, "count": count}).get
+    bound = {"fleet": fleet, "count": count}
+    connection.execute(sql.NEXT_REVISIONS, bound)
+    newest = connection.execute(sql.CURRENT_REVISION, bound).get
     return int(newest) - count
 
 

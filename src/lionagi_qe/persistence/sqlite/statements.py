@@ -72,9 +72,8 @@ ORDER BY key LIMIT :limit
 """
 
 CURRENT_REVISION = "SELECT revision FROM fleets WHERE id = :fleet"
-NEXT_REVISIONS = (
-    "UPDATE fleets SET revision = revision + :count WHERE id = :fleet RETURNING revision"
-)
+# And then CURRENT_REVISION: RETURNING costs five times as much as both.
+NEXT_REVISIONS = "UPDATE fleets SET revision = revision + :count WHERE id = :fleet"
 CLAIM_SWEEP = """
 UPDATE fleets SET swept_ms = :now WHERE id = :fleet AND swept_ms <= :now - :interval
 """
