@@ -99,15 +99,14 @@ class Batcher:
     ) -> Awaitable[Any]:
         """Send a call that can't just join a flight: it is alone, the first, or its key is held."""
         call = Flight.of(lane, item, (key,), deadline, size)
-        if not (lane.flights or lane.queue or lane.crowded or key in self._holders):
+        if lane.is_idle and key not in self._holders:
             self._holders[key] = call
             if not lane.mutates:
                 return self._read_alone(call)
             # In a task of its own: a cancelled caller must not cut a change short whose request
             # is on its way, or it could land behind changes that others make after it.
             future = self._expect(call)
-            self._take_off(call)
-            self._start(self._fly(call))
+            self._launch(call)
             return future
         future = self._expect(call)
         full = lane.boarding is not None and lane.joinable(size) is None
@@ -130,15 +129,14 @@ class Batcher:
         """Send ``item``, which touches these distinct keys, by itself; else as ``submit`` does."""
         call = Flight.of(lane, item, keys, deadline, size)
         call.alone = True
-        at_once = not (lane.flights or lane.queue or lane.crowded)
+        at_once = lane.is_idle
         self._order.hold(call)
         if at_once and not call.blockers and not lane.mutates:
             return self._read_alone(call)
         future = self._expect(call)
         if not call.blockers:
             if at_once:
-                self._take_off(call)
-                self._start(self._fly(call))
+                self._launch(call)
             else:
                 lane.queue.append(call)
                 self._wake(lane)
@@ -179,6 +177,11 @@ class Batcher:
             task = self.loop.create_task(flying)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _launch(self, call: Flight) -> None:
+        """Let a call that waits for nobody fly at once."""
+        self._take_off(call)
+        self._start(self._fly(call))
 
     async def _depart(self, lane: Lane) -> None:
         """Fly with the next of the queue, if there is still room in the air."""

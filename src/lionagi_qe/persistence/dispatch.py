@@ -225,19 +225,19 @@ class Dispatcher:
         """Apply operations on distinct keys, all or nothing."""
         if not operations:
             return []
-        batcher = self.admitted() or await self.admission(deadline)
+        batcher = await self.admission(deadline)
         keys = [operation.key for operation in operations]
         return await batcher.submit_batch(self._writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Send operations on distinct jobs together; each comes to a result or an error."""
-        batcher = self.admitted() or await self.admission(deadline)
+        batcher = await self.admission(deadline)
         keys = [job_key(operation) for operation in operations]
         return await batcher.submit_batch(self._jobs, operations, keys, deadline)
 
     async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
-        batcher = self.admitted() or await self.admission(deadline)
+        batcher = await self.admission(deadline)
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
         return await batcher.submit_batch(self._writes, step, keys, deadline, size)
 
@@ -245,7 +245,7 @@ class Dispatcher:
         """Read live values of distinct keys."""
         if not keys:
             return []
-        batcher = self.admitted() or await self.admission(deadline)
+        batcher = await self.admission(deadline)
         return await batcher.submit_batch(self._payloads, keys, keys, deadline)
 
     async def _perform_writes(self, flight: Flight) -> Sequence[Any]:

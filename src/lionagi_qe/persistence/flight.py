@@ -39,9 +39,9 @@ class Flight:
         "size",
     )
 
-    def __init__(self, lane: Lane, *, alone: bool = False) -> None:
+    def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        self.alone = alone
+        self.alone = False
         self.items: list[Any] = []
         self.futures: list[asyncio.Future[Any]] = []
         self.deadlines: list[float] = []
@@ -116,6 +116,11 @@ class Lane:
     flights: int = 0
     crowded: bool = False
     flush_due: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a call would find nobody to wait for."""
+        return not (self.flights or self.queue or self.crowded)
 
     def joinable(self, size: int) -> Flight | None:
         """Return the flight that a call of so many bytes can join."""

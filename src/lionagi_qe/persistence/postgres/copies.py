@@ -46,11 +46,7 @@ class PostgresCopies:
             row = await connection.fetchrow(
                 self._backend.sql["arrange"],
                 self._backend.fleet,
-                at.snapshot,
-                at.target or None,
-                str(at.change),
-                at.key,
-                at.passed,
+                *at.parameters,
                 min(limit * _ARRANGED_AT_ONCE, _MOST_AT_ONCE),
                 prefix,
                 place.copy,

@@ -89,11 +89,7 @@ class PostgresLog:
             rows = await connection.fetch(
                 self._backend.sql["log"],
                 self._backend.fleet,
-                at.snapshot,
-                at.target or None,
-                str(at.change),
-                at.key,
-                at.passed,
+                *at.parameters,
                 limit,
                 prefix,
                 values,

@@ -44,6 +44,11 @@ class Position:
         """The oldest transaction that the last round may not have seen."""
         return int(self.snapshot.split(":", 1)[0])
 
+    @property
+    def parameters(self) -> tuple[str, str | None, str, str, str | None]:
+        """The place as the statements take it that look at changes behind it."""
+        return self.snapshot, self.target or None, str(self.change), self.key, self.passed
+
     def is_ahead_of(self, snapshot: str) -> bool:
         """Return whether it tells of transactions that had not begun by that snapshot."""
         following = int(snapshot.split(":")[1])
