@@ -19,7 +19,8 @@ CROWD = 64
 BATCH = 1_000
 JOBS = 500
 
-Action = Callable[["Contender", "Workload", int], Awaitable[object]]
+Step = Callable[[int], Awaitable[object]]
+Action = Callable[["Contender", "Workload"], Step]
 
 
 class Figure(StrEnum):
@@ -31,12 +32,12 @@ class Figure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: ``coroutines`` do ``action`` over and over, numbered from 0.
+    """One row: ``coroutines`` do steps of ``action`` over and over, numbered from 0.
 
     Attributes:
         name: short, for ``--rows`` and the floors.
         title: for the report.
-        action: begins one step; measured until what it returns has been awaited.
+        action: returns what begins a step; measured until what that returns has been awaited.
         call: what a contender must offer to take part.
         coroutines: how many run at once.
         operations: how many of what is counted one step does.
@@ -54,40 +55,49 @@ class Row:
     is_right: Callable[[Any], bool] | None = None
 
 
-# What these return is awaited by whoever measures: no coroutine of ours between it and a contender.
+# What a step returns is awaited by whoever measures: no coroutine of ours in between.
 
 
-def _store(contender: Contender, load: Workload, number: int) -> Awaitable[object]:
-    return contender.store(load.key(number), load.item(number))
+def _store(contender: Contender, load: Workload) -> Step:
+    store, key, item = contender.store, load.key, load.item
+    return lambda number: store(key(number), item(number))
 
 
-def _retrieve(contender: Contender, load: Workload, number: int) -> Awaitable[object]:
-    return contender.retrieve(load.key(number))
+def _retrieve(contender: Contender, load: Workload) -> Step:
+    retrieve, key = contender.retrieve, load.key
+    return lambda number: retrieve(key(number))
 
 
-async def _gather(contender: Contender, load: Workload, number: int) -> None:
-    items = load.items(number, BATCH)
-    await asyncio.gather(*(contender.store(key, value) for key, value in items.items()))
+def _gather(contender: Contender, load: Workload) -> Step:
+    def begin(number: int) -> Awaitable[object]:
+        items = load.items(number, BATCH)
+        return asyncio.gather(*map(contender.store, items, items.values()))
+
+    return begin
 
 
-def _store_many(contender: Contender, load: Workload, number: int) -> Awaitable[object]:
-    return contender.store_many(load.items(number, BATCH))
+def _store_many(contender: Contender, load: Workload) -> Step:
+    return lambda number: contender.store_many(load.items(number, BATCH))
 
 
-def _search(contender: Contender, load: Workload, number: int) -> Awaitable[object]:
-    return contender.search(load.a_group(number))
+def _search(contender: Contender, load: Workload) -> Step:
+    return lambda number: contender.search(load.a_group(number))
 
 
-async def _queue(contender: Contender, load: Workload, number: int) -> None:
+def _queue(contender: Contender, load: Workload) -> Step:
     """Put jobs from 64 coroutines, then do them."""
-    payloads = iter([load.item(number)] * JOBS)
 
-    async def put() -> None:
-        for payload in payloads:
-            await contender.put_job(payload)
+    async def put_and_do(number: int) -> None:
+        payloads = iter([load.item(number)] * JOBS)
 
-    await asyncio.gather(*(put() for _ in range(CROWD)))
-    await contender.do_jobs(JOBS, CROWD)
+        async def put() -> None:
+            for payload in payloads:
+                await contender.put_job(payload)
+
+        await asyncio.gather(*(put() for _ in range(CROWD)))
+        await contender.do_jobs(JOBS, CROWD)
+
+    return put_and_do
 
 
 def _is_there(value: object) -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GROUP = 50
 ENTRIES = 30_000
+# A prime, so that a key gets another value each time that stores come round the ring.
+_VALUES = 997
 FILL_BATCH = 1_000
 _FILL_BYTES = 8 * 1024 * 1024
 # About 300 bytes of JSON, like what an agent stores about one test.
@@ -42,7 +44,8 @@ class Workload:
     """A ring of entries that every contender holds before anything is measured.
 
     Keys lie in groups of 50; stores go round the ring in an order that is random but the same for
-    all, so that they overwrite; a search asks for a group.
+    all, so that they overwrite; a search asks for a group. Keys and values are made beforehand:
+    what a contender is measured by should hold as little of ours as possible.
 
     Attributes:
         entries: how many entries the ring has, a multiple of 50.
@@ -55,6 +58,7 @@ class Workload:
     def __post_init__(self) -> None:
         self._keys = [f"{self.group(at // GROUP)}{at % GROUP:02}" for at in range(self.entries)]
         random.Random(0).shuffle(self._keys)  # noqa: S311 - no cryptography
+        self._values = [self.value | {"attempt": number} for number in range(_VALUES)]
 
     @staticmethod
     def group(number: int) -> str:
@@ -71,12 +75,12 @@ class Workload:
 
     def item(self, number: int) -> dict[str, Any]:
         """Return the value that a call with this number stores."""
-        return self.value | {"attempt": number}
+        return self._values[number % _VALUES]
 
     def items(self, number: int, count: int) -> dict[str, dict[str, Any]]:
         """Return ``count`` neighbours on the ring; another ``number``, other ones."""
         first = number * count
-        return {self.key(at): self.item(number) for at in range(first, first + count)}
+        return dict.fromkeys(map(self.key, range(first, first + count)), self.item(number))
 
     async def fill(self, contender: Contender) -> None:
         """Store the whole ring."""

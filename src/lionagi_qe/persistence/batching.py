@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import (
     AqeError,
@@ -24,7 +25,7 @@ from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
@@ -252,22 +253,37 @@ class Batcher:
             self._idle.set()
 
     async def _perform(self, flight: Flight) -> Sequence[Any]:
-        lane = flight.lane
+        """Return the results, or the error for all, by the last of the deadlines aboard.
+
+        What ``asyncio.timeout_at`` does, but by the alarm that is set anyway, not one for each.
+        """
+        deadline = max(flight.deadlines)
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline)
+        task = flight.task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancellations = task.cancelling()
         try:
-            deadline = max(flight.deadlines)
-            async with asyncio.timeout_at(deadline):
-                return await persist(lambda: lane.perform(flight), deadline)
-        except TimeoutError as error:
-            if isinstance(error, AqeError):
-                return [error] * len(flight.items)
+            return await self._try_whole(flight, deadline)
+        except asyncio.CancelledError:
+            if not flight.overdue or task.cancelling() > cancellations + 1:
+                raise
             return [_late(flight, sent=True)] * len(flight.items)
-        except BackendUnavailableError as error:
-            return [error] * len(flight.items)
+        finally:
+            flight.task = None
+            if flight.overdue:
+                task.uncancel()
+
+    async def _try_whole(self, flight: Flight, deadline: float) -> Sequence[Any]:
+        perform = flight.lane.perform
+        try:
+            return await persist(perform, deadline, flight)
         except AqeError as error:
-            if len(flight.items) == 1:
-                return [error]
+            if len(flight.items) == 1 or isinstance(error, BackendUnavailableError):
+                return [error] * len(flight.items)
+        except TimeoutError:
+            return [_late(flight, sent=True)] * len(flight.items)
         # The server refused the flight as a whole and applied nothing: find whose fault it is.
-        return [(await self._perform(call))[0] for call in flight.calls()]
+        return [await _try_one(call) for call in flight.calls()]
 
     # Deadlines
 
@@ -279,24 +295,15 @@ class Batcher:
         self._alarm = self.loop.call_at(at, self._expire) if at < math.inf else None
 
     def _expire(self) -> None:
-        """Fail the callers whose time is up, queued or in the air; their flight goes on."""
-        now, following = self.loop.time(), math.inf
+        """Fail the callers whose time is up, and end a flight when the last one's is."""
+        now = self.loop.time()
+        following = _fail_the_late(self.room.line, now, self._full)
         for flight in self._order.flights():
-            # Whoever waits in its own task has no future, and a timeout of its own.
-            for future, deadline in zip(flight.futures, flight.deadlines, strict=False):
-                if future.done():
-                    continue
-                if deadline <= now:
-                    future.set_exception(_late(flight))
-                else:
-                    following = min(following, deadline)
-        for turn, deadline in self.room.line:
-            if turn.done():
-                continue
-            if deadline <= now:
-                turn.set_exception(self._full())
-            else:
-                following = min(following, deadline)
+            # Whoever waits in its own task has no future.
+            waiting = zip(flight.futures, flight.deadlines, strict=False)
+            following = min(following, _fail_the_late(waiting, now, partial(_late, flight)))
+            if flight.task is not None:
+                following = min(following, _end_if_overdue(flight, flight.task, now))
         self._set_alarm(following)
 
     def _full(self) -> BackendTimeoutError:
@@ -304,6 +311,46 @@ class Batcher:
             f"{self.room.places} calls were under way and none ended in time; nothing was "
             "sent; make fewer calls at once, or raise timeout"
         )
+
+
+async def _try_one(call: Flight) -> Any:  # noqa: ANN401
+    deadline = call.deadlines[0]
+    try:
+        async with asyncio.timeout_at(deadline):
+            (result,) = await persist(call.lane.perform, deadline, call)
+    except AqeError as error:
+        return error
+    except TimeoutError:
+        return _late(call, sent=True)
+    return result
+
+
+def _fail_the_late(
+    waiting: Iterable[tuple[asyncio.Future[Any], float]],
+    now: float,
+    error: Callable[[], Exception],
+) -> float:
+    """Fail the futures whose deadline has come; return the next deadline of the others."""
+    following = math.inf
+    for future, deadline in waiting:
+        if future.done():
+            continue
+        if deadline <= now:
+            future.set_exception(error())
+        else:
+            following = min(following, deadline)
+    return following
+
+
+def _end_if_overdue(flight: Flight, task: asyncio.Task[Any], now: float) -> float:
+    """Cancel what performs the flight once all its deadlines have come; return when they will."""
+    last = max(flight.deadlines)
+    if last > now:
+        return last
+    if not flight.overdue:
+        flight.overdue = True
+        task.cancel()
+    return math.inf
 
 
 def _answer_all(flight: Flight, results: Sequence[Any]) -> None:

@@ -24,7 +24,8 @@ class Flight:
 
     A call is an entry in lists and no object of its own, since there is one for each call of a
     memory. ``alone``: one call that touches several keys and flies by itself. ``blockers``: how
-    many of its keys others hold. Without futures, the caller's own task performs it.
+    many of its keys others hold. Without futures, the caller's own task performs it. ``task`` is
+    who performs it now, and is cancelled when it is ``overdue``.
     """
 
     __slots__ = (
@@ -36,7 +37,9 @@ class Flight:
         "items",
         "keys",
         "lane",
+        "overdue",
         "size",
+        "task",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -49,6 +52,8 @@ class Flight:
         self.size = 0
         self.blockers = 0
         self.airborne = False
+        self.overdue = False
+        self.task: asyncio.Task[Any] | None = None
 
     @classmethod
     def of(cls, lane: Lane, item: Any, keys: Sequence[str], deadline: float, size: int) -> Self:  # noqa: ANN401
