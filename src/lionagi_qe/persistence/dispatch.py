@@ -264,13 +264,13 @@ class Dispatcher:
             return [await self.jobs.write(flight.items[0])]
         return await self.jobs.write(flight.items)
 
-    async def _perform_payloads(self, flight: Flight) -> Sequence[Any]:
+    def _perform_payloads(self, flight: Flight) -> Awaitable[Sequence[Any]]:
         if flight.alone:
-            return [await self.backend.read_payloads(flight.items[0])]
-        return await _read_distinct(self.backend.read_payloads, flight.items)
+            return _as_one(self.backend.read_payloads(flight.items[0]))
+        return _read_distinct(self.backend.read_payloads, flight.items)
 
-    async def _perform_records(self, flight: Flight) -> Sequence[Any]:
-        return await _read_distinct(self.backend.read_records, flight.items)
+    def _perform_records(self, flight: Flight) -> Awaitable[Sequence[Any]]:
+        return _read_distinct(self.backend.read_records, flight.items)
 
     # Ranges and the whole fleet, straight to the backend
 
@@ -376,12 +376,21 @@ def _check_loop(batcher: Batcher) -> None:
         raise WrongEventLoopError(msg)
 
 
-async def _read_distinct(
+async def _as_one(answer: Awaitable[Any]) -> Sequence[Any]:
+    return [await answer]
+
+
+def _read_distinct(
     read: Callable[[Sequence[str]], Awaitable[list[Any]]], keys: list[str]
+) -> Awaitable[Sequence[Any]]:
+    """Read each key once, however many ask for it: a value may be large."""
+    distinct = {*keys}
+    return read(keys) if len(distinct) == len(keys) else _read_repeated(read, keys, [*distinct])
+
+
+async def _read_repeated(
+    read: Callable[[Sequence[str]], Awaitable[list[Any]]], keys: list[str], distinct: list[str]
 ) -> Sequence[Any]:
-    distinct = list(dict.fromkeys(keys))
-    if len(distinct) == len(keys):
-        return await read(keys)
     found = dict(zip(distinct, await read(distinct), strict=True))
     return [found[key] for key in keys]
 

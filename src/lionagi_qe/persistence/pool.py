@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,12 +37,13 @@ class Pool(Generic[C]):
         self.connect = connect
         self._is_fit = is_fit
         self._drop = drop
-        self._room = asyncio.Semaphore(size)
+        self._room = Room(size)
         self._idle: list[C] = []
 
     async def take(self) -> C:
         """Wait for a connection that is ready for a call."""
-        await self._room.acquire()
+        if not self._room.take():
+            await self._room.wait(math.inf)
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -49,14 +52,13 @@ class Pool(Generic[C]):
                 await self._drop(connection)
             return await self.connect()
         except BaseException:
-            self._room.release()
+            self._room.give()
             raise
 
-    def give(self, connection: C | None) -> None:
-        """Take a connection back; None for one that was dropped."""
-        if connection is not None:
-            self._idle.append(connection)
-        self._room.release()
+    def give(self, connection: C) -> None:
+        """Take a connection back, also a broken one, which nobody is lent any more."""
+        self._idle.append(connection)
+        self._room.give()
 
     async def close(self) -> None:
         """Close the idle connections; nothing is under way any more."""

@@ -22,7 +22,7 @@ from lionagi_qe.persistence.backend import (
 )
 from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
-from lionagi_qe.persistence.postgres.columns import cells_of, column
+from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.log import PostgresLog
@@ -41,7 +41,6 @@ from lionagi_qe.persistence.postgres.statements import Statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from lionagi_qe.persistence.keys import KeyRange
 
@@ -66,7 +65,7 @@ class PostgresBackend:
         self,
         dsn: str,
         *,
-        pool: link.CallersPool | None,
+        pool: link.AsyncpgPool | None,
         schema: str,
         pool_size: int,
         listen_dsn: str | None = None,
@@ -78,7 +77,7 @@ class PostgresBackend:
         self._listen_dsn = listen_dsn
         self._given_pool = pool
         self._pool_size = pool_size
-        self._pool: link.Pool[link.Connection] | link.CallersPool | None = None
+        self._pool: link.Pools | None = None
         self._pooled = False
         self.sql = Statements(schema)
         self.where = link.address(dsn) if dsn else "PostgreSQL"
@@ -105,7 +104,7 @@ class PostgresBackend:
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect, migrate under a lock, enter the fleet."""
         if self._given_pool is not None:
-            self._pool = self._given_pool
+            self._pool = link.CallersPool(self._given_pool)
             async with self.connection() as connection:
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
             return
@@ -124,13 +123,13 @@ class PostgresBackend:
         """Close our own pool; a given one is its owner's."""
         await self.jobs.close()
         pool, self._pool = self._pool, None
-        if pool is not None and pool is not self._given_pool:
+        if pool is not None:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
             await pool.close()
 
-    def connection(self, *, mutates: bool = False) -> AbstractAsyncContextManager[Any]:
+    def connection(self, *, mutates: bool = False) -> link.Lent:
         """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
-        return link.lent(cast("Any", self._pool), self.where, mutates=mutates)
+        return link.Lent(cast("link.Pools", self._pool), self.where, mutates=mutates)
 
     # Writing
 
@@ -239,8 +238,9 @@ class PostgresBackend:
             if len(keys) == 1:
                 return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
             try:
-                cells = await connection.fetchval(self.sql["payloads"], self.fleet, column(keys))
-                return [*cells_of(cells)]
+                return payloads_of(
+                    await connection.fetchval(self.sql["payloads"], self.fleet, column(keys))
+                )
             except asyncpg.ProgramLimitExceededError:
                 # Together they are more than one text can hold, 1 GiB.
                 rows = await connection.fetch(self.sql["payload_rows"], self.fleet, column(keys))

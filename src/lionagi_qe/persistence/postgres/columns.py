@@ -8,12 +8,12 @@ escapes. No cell is empty.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 SEPARATOR = "\x01"
 NULL = "\x02"
@@ -26,13 +26,14 @@ def array(parameter: str, kind: str = "text") -> str:
 
 
 def joined(expression: str, order: str) -> str:
-    """Return the SQL aggregate that makes a column of rows, which ``cells_of`` takes apart."""
+    """Return the SQL aggregate that makes a column of rows, which ``payloads_of`` takes apart."""
     return f"string_agg(coalesce({expression}, E'\\x02'), E'\\x01' ORDER BY {order})"
 
 
-def cells_of(column: str) -> Iterator[str | None]:
-    """Return the cells of a column of at least one row."""
-    return (None if cell == NULL else cell for cell in column.split(SEPARATOR))
+def payloads_of(column: str) -> list[bytes | str | None]:
+    """Return the payloads in a column of at least one row."""
+    cells = cast("list[bytes | str | None]", column.split(SEPARATOR))
+    return [None if cell == NULL else cell for cell in cells] if NULL in column else cells
 
 
 def column(cells: Sequence[str]) -> str:

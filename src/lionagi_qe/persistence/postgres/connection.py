@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -19,12 +18,8 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.pool import Pool
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
 Connection = Any
-# An asyncpg pool that the caller made.
-CallersPool = Any
+AsyncpgPool = Any
 
 MAX_CONNECTIONS = 10
 _PREPARED = 100
@@ -89,38 +84,61 @@ def _is_open(connection: Connection) -> bool:
     return not connection.is_closed()
 
 
-@asynccontextmanager
-async def lent(
-    pool: Pool[Connection] | CallersPool, where: str, *, mutates: bool
-) -> AsyncGenerator[Connection]:
-    """Lend a connection; whoever leaves by an exception leaves no half-done call behind.
+class CallersPool:
+    """An asyncpg pool of the caller's, which it opened and will close."""
+
+    def __init__(self, pool: AsyncpgPool) -> None:
+        self._pool = pool
+
+    async def take(self) -> Connection:
+        """Wait for a connection that is ready for a call."""
+        return await self._pool.acquire()
+
+    async def give(self, connection: Connection) -> None:
+        """Give a connection back, also a broken one; the pool resets it."""
+        with contextlib.suppress(*_LOST, asyncpg.PostgresError):
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Leave it open."""
+
+
+Pools = Pool[Connection] | CallersPool
+
+
+class Lent:
+    """Lends a connection; whoever leaves by an exception leaves no half-done call behind.
 
     Only an error that the server itself reported leaves the connection fit for the next. One whose
     call was cancelled is dropped too, since waiting for a server that may be gone to confirm the
-    cancellation could take for ever.
+    cancellation could take for ever. A class, as a generator's context costs a look-up more than
+    its own work does.
     """
-    ours = isinstance(pool, Pool)
-    try:
-        connection = await (pool.take() if ours else pool.acquire())
-    except Exception as error:
-        raise explain(error, where, sent=False) from error
-    try:
-        yield connection
-    except asyncpg.PostgresError as error:
-        raise explain(error, where, sent=mutates) from error
-    except _LOST as error:
-        connection.terminate()
-        raise explain(error, where, sent=mutates) from error
-    except BaseException as error:
-        if not isinstance(error, AqeError):
+
+    __slots__ = ("_connection", "_mutates", "_pool", "_where")
+
+    def __init__(self, pool: Pools, where: str, *, mutates: bool) -> None:
+        self._pool = pool
+        self._where = where
+        self._mutates = mutates
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._connection = await self._pool.take()
+        except Exception as error:
+            raise explain(error, self._where, sent=False) from error
+        return self._connection
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        connection = self._connection
+        reported = isinstance(error, asyncpg.PostgresError)
+        if error is not None and not reported and not isinstance(error, AqeError):
             connection.terminate()
-        raise
-    finally:
-        if ours:
-            pool.give(None if connection.is_closed() else connection)
-        else:
-            with contextlib.suppress(*_LOST, asyncpg.PostgresError):
-                await pool.release(connection)
+        giving = self._pool.give(connection)
+        if giving is not None:
+            await giving
+        if reported or isinstance(error, _LOST):
+            raise explain(error, self._where, sent=self._mutates) from error
 
 
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table

@@ -11,7 +11,7 @@ from lionagi_qe.persistence.postgres.backend import PostgresBackend
 from lionagi_qe.persistence.postgres.connection import (
     DEFAULT_SCHEMA,
     MAX_CONNECTIONS,
-    CallersPool,
+    AsyncpgPool,
     split_options,
 )
 
@@ -39,7 +39,7 @@ class PostgresMemory(Memory):
         self,
         dsn: str | None = None,
         *,
-        pool: CallersPool | None = None,
+        pool: AsyncpgPool | None = None,
         schema: str | None = None,
         pool_size: int | None = None,
         listen_url: str | None = None,

@@ -155,7 +155,7 @@ class ServerLink:
             await drop(connection)
             raise
         finally:
-            pool.give(connection if connection.is_connected else None)
+            pool.give(connection)
 
     async def connect(self) -> driver.Connection:
         """Open a connection beside the pool."""
