@@ -269,11 +269,91 @@ async def test_many_calls_share_the_free_flights_but_two_of_one_key_stay_togethe
     await settle()
     runway.gate.set()
     await asyncio.gather(*crowd)
-    runway.flights.clear()
-    await asyncio.gather(*(call(batcher, writes, at, str(at)) for at in range(40)))
-    assert runway.flights == [list(range(20)), list(range(20, 40))]
 
-    runway.flights.clear()
-    await asyncio.gather(*(call(batcher, writes, at, str(at % 39)) for at in range(40)))
+    async def fly(keys: list[str]) -> None:
+        runway.flights.clear()
+        runway.gate.clear()
+        calls = asyncio.gather(*(call(batcher, writes, at, key) for at, key in enumerate(keys)))
+        await settle()
+        runway.gate.set()
+        await calls
+
+    await fly([str(at) for at in range(40)])
+    assert runway.flights == [list(range(20)), list(range(20, 40))]
+    await fly([str(at % 39) for at in range(40)])
     assert runway.flights == [list(range(40))]
     await batcher.close()
+
+
+async def test_a_flight_leaves_the_half_that_is_anothers_to_it() -> None:
+    batcher = Batcher()
+    flights: list[tuple[list[Any], asyncio.Event]] = []
+
+    async def perform(flight: Flight) -> Sequence[Any]:
+        flights.append((flight.items, asyncio.Event()))
+        await flights[-1][1].wait()
+        return flight.items
+
+    writes = Lane(perform, mutates=True, max_flights=2)
+    calls: list[asyncio.Task[Any]] = []
+
+    async def begin(count: int) -> None:
+        numbers = range(len(calls), len(calls) + count)
+        calls.extend(asyncio.create_task(call(batcher, writes, at, str(at))) for at in numbers)
+        await settle()
+
+    await begin(1)
+    await begin(20)
+    assert [len(items) for items, _ in flights] == [1, 16]
+    await begin(40)
+    flights[0][1].set()
+    await settle()
+    assert [len(items) for items, _ in flights] == [1, 16, 30]
+    flights[1][1].set()
+    await settle()
+    assert [len(items) for items, _ in flights] == [1, 16, 30, 14]
+    for _, landed in flights[2:]:
+        landed.set()
+    await asyncio.gather(*calls)
+    await batcher.close()
+
+
+async def test_calls_go_on_though_somebody_cancels_all_tasks_between_two_flights(
+    runway: Runway,
+) -> None:
+    batcher = Batcher()
+    writes = lane(runway, mutates=True, max_flights=1)
+
+    async def call_twice(at: int) -> None:
+        await call(batcher, writes, at, str(at))
+        cancel_all_but({*callers, test})
+        await call(batcher, writes, at, str(at))
+
+    test = asyncio.current_task()
+    callers = {asyncio.create_task(call_twice(at)) for at in range(40)}
+    await settle()
+    runway.gate.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*callers)
+        await batcher.close()
+
+
+async def test_a_change_whose_task_is_cancelled_before_it_began_ends_and_holds_nobody_up(
+    runway: Runway,
+) -> None:
+    batcher = Batcher()
+    writes = lane(runway, mutates=True)
+    first = asyncio.create_task(call(batcher, writes, "first", "a"))
+    await asyncio.sleep(0)
+    cancel_all_but({first, asyncio.current_task()})
+    runway.gate.set()
+    async with asyncio.timeout(5):
+        with pytest.raises((BackendTimeoutError, OutcomeUnknownError)):
+            await first
+        assert await call(batcher, writes, "second", "a") == "second"
+        await batcher.close()
+
+
+def cancel_all_but(kept: set[asyncio.Task[Any] | None]) -> None:
+    for task in asyncio.all_tasks() - kept:
+        task.cancel()

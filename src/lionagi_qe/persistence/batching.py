@@ -18,14 +18,14 @@ from lionagi_qe.errors import (
     AqeError,
     BackendTimeoutError,
     BackendUnavailableError,
-    OutcomeUnknownError,
 )
+from lionagi_qe.persistence.answers import answer_all, end_if_overdue, fail_the_late, late
 from lionagi_qe.persistence.flight import MAX_FLIGHT_BYTES, Flight, KeyOrder, Lane
 from lionagi_qe.persistence.retrying import persist
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Coroutine, Sequence
 
 # Below this many waiting calls a second flight costs more than it overlaps.
 MIN_SHARED_FLIGHT = 16
@@ -99,8 +99,9 @@ class Batcher:
         size: int,
     ) -> Awaitable[Any]:
         """Send a call that can't just join a flight: it is alone, the first, or its key is held."""
-        call = Flight.of(lane, item, (key,), deadline, size)
-        if lane.is_idle and key not in self._holders:
+        held = key in self._holders
+        if lane.is_idle and not held:
+            call = Flight.of(lane, item, (key,), deadline, size)
             self._holders[key] = call
             if not lane.mutates:
                 return self._read_alone(call)
@@ -109,12 +110,17 @@ class Batcher:
             future = self._expect(call)
             self._launch(call)
             return future
-        future = self._expect(call)
         full = lane.boarding is not None and lane.joinable(size) is None
         if full and lane.flights < lane.max_flights:
             # It need not wait for those who call later in this turn.
             lane.boarding = None
-            self._start(self._depart(lane))
+            self._start(self._depart(lane), lane)
+        if not held and size <= MAX_FLIGHT_BYTES:
+            lane.begin()
+            self._wake(lane)
+            return self.submit(lane, item, key, deadline, size)
+        call = Flight.of(lane, item, (key,), deadline, size)
+        future = self._expect(call)
         self._order.board(call)
         self._wake(lane)
         return future
@@ -166,9 +172,16 @@ class Batcher:
         """Send what is queued one turn of the loop later: all who call in this turn are there."""
         if lane.queue and not lane.flush_due and lane.flights < lane.max_flights:
             lane.flush_due = True
-            self._start(self._depart(lane), now=False)
+            self._start(self._depart(lane), lane, now=False)
 
-    def _start(self, flying: Coroutine[Any, Any, None], *, now: bool = True) -> None:
+    def _start(
+        self,
+        flying: Coroutine[Any, Any, None],
+        lane: Lane,
+        call: Flight | None = None,
+        *,
+        now: bool = True,
+    ) -> None:
         """Make a task; ``now`` lets it send its request at once, where Python can (from 3.12)."""
         if sys.version_info >= (3, 12) and now and self.loop.get_task_factory() is None:
             task = asyncio.Task(flying, loop=self.loop, eager_start=True)
@@ -177,15 +190,40 @@ class Batcher:
         else:
             task = self.loop.create_task(flying)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._end, lane, call))
+
+    def _end(self, lane: Lane, call: Flight | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            return
+        # Somebody cancels all tasks of a loop: between two flights, or before the first began.
+        lane.flush_due = False
+        if call is not None and call.airborne:
+            call.airborne = False
+            answer_all(call, [late(call)] * len(call.items))
+            self._land(call)
+        self._wake(lane)
 
     def _launch(self, call: Flight) -> None:
         """Let a call that waits for nobody fly at once."""
         self._take_off(call)
-        self._start(self._fly(call))
+        self._start(self._fly(call), call.lane, call)
 
     async def _depart(self, lane: Lane) -> None:
-        """Fly with the next of the queue, if there is still room in the air."""
+        """Fly with the next of the queue if there is room in the air, as long as callers come."""
+        while (flight := self._next_flight(lane)) is not None:
+            self._take_off(flight)
+            self._wake(lane)
+            await self._fly(flight)
+            if lane.flush_due or len(flight.items) < MIN_SHARED_FLIGHT:
+                return
+            # Those who were answered call again in the next turn: they need no new task. Few are
+            # better off with the turn that one takes, in which another flight's may join them.
+            lane.flush_due = True
+            await asyncio.sleep(0)
+
+    def _next_flight(self, lane: Lane) -> Flight | None:
+        """Take the next of the queue that somebody waits for, if there is room in the air."""
         lane.flush_due = False
         while lane.queue and lane.flights < lane.max_flights:
             flight = lane.queue.popleft()
@@ -194,25 +232,24 @@ class Batcher:
                 lane.boarding = None
                 self._share(lane, flight)
             if flight.items:
-                self._take_off(flight)
-                self._wake(lane)
-                await self._fly(flight)
-                return
-            # Nobody waits for any of them any more.
+                return flight
             self._release(flight)
+        return None
 
     def _share(self, lane: Lane, flight: Flight) -> None:
-        """Leave a part of the calls to the other flights that could go now."""
-        free = lane.max_flights - lane.flights
-        share = max(MIN_SHARED_FLIGHT, -(-len(flight.items) // free))
+        """Leave to the other flights what is theirs when all are to carry the same."""
+        calls = lane.calls + len(flight.items)
+        share = max(MIN_SHARED_FLIGHT, -(-calls // lane.max_flights))
         if not lane.queue and len(flight.items) > share and flight.can_split():
             rest = flight.split(share)
             self._order.hand_over(flight, rest)
             lane.queue.append(rest)
+            lane.boarding = rest
 
     def _take_off(self, flight: Flight) -> None:
         flight.airborne = True
         flight.lane.flights += 1
+        flight.lane.calls += len(flight.items)
 
     async def _read_alone(self, call: Flight) -> Any:  # noqa: ANN401
         self._take_off(call)
@@ -227,18 +264,20 @@ class Batcher:
     async def _fly(self, flight: Flight) -> None:
         flight.lane.crowded = len(flight.items) > 1 or bool(flight.lane.queue)
         try:
-            _answer_all(flight, await self._perform(flight))
+            answer_all(flight, await self._perform(flight))
         except Exception as error:  # noqa: BLE001 - a backend's bug reaches every caller
-            _answer_all(flight, [error] * len(flight.items))
+            answer_all(flight, [error] * len(flight.items))
         except BaseException:
             # A flight cancelled from outside.
-            _answer_all(flight, [_late(flight)] * len(flight.items))
+            answer_all(flight, [late(flight)] * len(flight.items))
             raise
         finally:
             self._land(flight)
 
     def _land(self, flight: Flight) -> None:
+        flight.airborne = False
         flight.lane.flights -= 1
+        flight.lane.calls -= len(flight.items)
         self._release(flight)
         self._wake(flight.lane)
 
@@ -267,7 +306,7 @@ class Batcher:
         except asyncio.CancelledError:
             if not flight.overdue or task.cancelling() > cancellations + 1:
                 raise
-            return [_late(flight, sent=True)] * len(flight.items)
+            return [late(flight, sent=True)] * len(flight.items)
         finally:
             flight.task = None
             if flight.overdue:
@@ -281,7 +320,7 @@ class Batcher:
             if len(flight.items) == 1 or isinstance(error, BackendUnavailableError):
                 return [error] * len(flight.items)
         except TimeoutError:
-            return [_late(flight, sent=True)] * len(flight.items)
+            return [late(flight, sent=True)] * len(flight.items)
         # The server refused the flight as a whole and applied nothing: find whose fault it is.
         return [await _try_one(call) for call in flight.calls()]
 
@@ -297,13 +336,13 @@ class Batcher:
     def _expire(self) -> None:
         """Fail the callers whose time is up, and end a flight when the last one's is."""
         now = self.loop.time()
-        following = _fail_the_late(self.room.line, now, self._full)
+        following = fail_the_late(self.room.line, now, self._full)
         for flight in self._order.flights():
             # Whoever waits in its own task has no future.
             waiting = zip(flight.futures, flight.deadlines, strict=False)
-            following = min(following, _fail_the_late(waiting, now, partial(_late, flight)))
+            following = min(following, fail_the_late(waiting, now, partial(late, flight)))
             if flight.task is not None:
-                following = min(following, _end_if_overdue(flight, flight.task, now))
+                following = min(following, end_if_overdue(flight, flight.task, now))
         self._set_alarm(following)
 
     def _full(self) -> BackendTimeoutError:
@@ -321,65 +360,5 @@ async def _try_one(call: Flight) -> Any:  # noqa: ANN401
     except AqeError as error:
         return error
     except TimeoutError:
-        return _late(call, sent=True)
+        return late(call, sent=True)
     return result
-
-
-def _fail_the_late(
-    waiting: Iterable[tuple[asyncio.Future[Any], float]],
-    now: float,
-    error: Callable[[], Exception],
-) -> float:
-    """Fail the futures whose deadline has come; return the next deadline of the others."""
-    following = math.inf
-    for future, deadline in waiting:
-        if future.done():
-            continue
-        if deadline <= now:
-            future.set_exception(error())
-        else:
-            following = min(following, deadline)
-    return following
-
-
-def _end_if_overdue(flight: Flight, task: asyncio.Task[Any], now: float) -> float:
-    """Cancel what performs the flight once all its deadlines have come; return when they will."""
-    last = max(flight.deadlines)
-    if last > now:
-        return last
-    if not flight.overdue:
-        flight.overdue = True
-        task.cancel()
-    return math.inf
-
-
-def _answer_all(flight: Flight, results: Sequence[Any]) -> None:
-    for future, result in zip(flight.futures, results, strict=True):
-        if future.done():
-            continue
-        if isinstance(result, Exception):
-            # Each caller gets an exception of its own: tracebacks grow on the shared one.
-            future.set_exception(_copy(result))
-        else:
-            future.set_result(result)
-
-
-def _copy(error: Exception) -> Exception:
-    if not isinstance(error, BackendUnavailableError):
-        return error
-    copied = type(error)(*error.args)
-    copied.outcome = error.outcome
-    copied.__cause__ = error.__cause__
-    return copied
-
-
-def _late(flight: Flight, *, sent: bool = False) -> BackendUnavailableError:
-    if flight.lane.mutates and (sent or flight.airborne):
-        return OutcomeUnknownError(
-            "no answer from the server in time: the change may or may not have been applied; "
-            "read the entry to find out",
-        )
-    return BackendTimeoutError(
-        "no answer from the server in time; nothing was changed; "
-        "check that it is up and not overloaded, or raise timeout",
-    )

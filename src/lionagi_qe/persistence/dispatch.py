@@ -7,7 +7,6 @@ import logging
 import os
 import random
 from asyncio import get_running_loop
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lionagi_qe.errors import (
@@ -21,14 +20,15 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Flight, Lane
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
+from lionagi_qe.persistence.lanes import Lanes
 from lionagi_qe.persistence.retrying import persist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from lionagi_qe.persistence.backend import Backend, Operation, Record
+    from lionagi_qe.persistence.flight import Lane
     from lionagi_qe.persistence.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.leases import LeaseBackend
     from lionagi_qe.persistence.log import ChangeLog
@@ -74,15 +74,7 @@ class Dispatcher:
         self._written: asyncio.Event | None = None
         # The loop's clock, by which deadlines are.
         self.time: Callable[[], float] = _time_of_running_loop
-        lane = partial(
-            Lane,
-            max_flights=backend.capabilities.max_flights,
-            max_calls=backend.capabilities.max_flight_calls,
-        )
-        self._writes = lane(self._perform_writes, mutates=True)
-        self._jobs = lane(self._perform_jobs, mutates=True)
-        self._payloads = lane(self._perform_payloads, mutates=False)
-        self._records = lane(self._perform_records, mutates=False)
+        self._lanes = Lanes(backend, jobs=lambda: self.jobs, wrote=self.wake)
 
     # Life
 
@@ -157,23 +149,23 @@ class Dispatcher:
     def write(self, operation: Operation, deadline: float) -> Awaitable[Any]:
         """Send one operation once there is room for it."""
         size = len(operation.payload) if type(operation) is Put else 0
-        return self._send(self._writes, operation, operation.key, deadline, size)
+        return self._send(self._lanes.writes, operation, operation.key, deadline, size)
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
         batcher = self.admitted()
         if batcher is None:
-            return self._send_later(self._payloads, key, key, deadline, 0)
-        return batcher.submit(self._payloads, key, key, deadline, 0)
+            return self._send_later(self._lanes.payloads, key, key, deadline, 0)
+        return batcher.submit(self._lanes.payloads, key, key, deadline, 0)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
-        return self._send(self._records, key, key, deadline)
+        return self._send(self._lanes.records, key, key, deadline)
 
     def write_job(self, operation: JobOperation, deadline: float) -> Awaitable[str]:
         """Send one operation on a job."""
         size = len(operation.payload)
-        return self._send(self._jobs, operation, job_key(operation), deadline, size)
+        return self._send(self._lanes.jobs, operation, job_key(operation), deadline, size)
 
     def _send(
         self, lane: Lane, item: object, key: str, deadline: float, size: int = 0
@@ -212,7 +204,7 @@ class Dispatcher:
 
     def put(self, batcher: Batcher, put: Put, deadline: float) -> Awaitable[int]:
         """Send what ``batcher`` has given a place to."""
-        return batcher.submit(self._writes, put, put.key, deadline, len(put.payload))
+        return batcher.submit(self._lanes.writes, put, put.key, deadline, len(put.payload))
 
     # Batches, in flights of their own
 
@@ -227,50 +219,26 @@ class Dispatcher:
             return []
         batcher = await self.admission(deadline)
         keys = [operation.key for operation in operations]
-        return await batcher.submit_batch(self._writes, operations, keys, deadline, size)
+        return await batcher.submit_batch(self._lanes.writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Send operations on distinct jobs together; each comes to a result or an error."""
         batcher = await self.admission(deadline)
         keys = [job_key(operation) for operation in operations]
-        return await batcher.submit_batch(self._jobs, operations, keys, deadline)
+        return await batcher.submit_batch(self._lanes.jobs, operations, keys, deadline)
 
     async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
         batcher = await self.admission(deadline)
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
-        return await batcher.submit_batch(self._writes, step, keys, deadline, size)
+        return await batcher.submit_batch(self._lanes.writes, step, keys, deadline, size)
 
     async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
         batcher = await self.admission(deadline)
-        return await batcher.submit_batch(self._payloads, keys, keys, deadline)
-
-    async def _perform_writes(self, flight: Flight) -> Sequence[Any]:
-        try:
-            if not flight.alone:
-                return await self.backend.write(flight.items, atomic=False)
-            item = flight.items[0]
-            if isinstance(item, Step):
-                return [await self.jobs.transact(item)]
-            return [await self.backend.write(item, atomic=True)]
-        finally:
-            self.wake()
-
-    async def _perform_jobs(self, flight: Flight) -> Sequence[Any]:
-        if flight.alone:
-            return [await self.jobs.write(flight.items[0])]
-        return await self.jobs.write(flight.items)
-
-    def _perform_payloads(self, flight: Flight) -> Awaitable[Sequence[Any]]:
-        if flight.alone:
-            return _as_one(self.backend.read_payloads(flight.items[0]))
-        return _read_distinct(self.backend.read_payloads, flight.items)
-
-    def _perform_records(self, flight: Flight) -> Awaitable[Sequence[Any]]:
-        return _read_distinct(self.backend.read_records, flight.items)
+        return await batcher.submit_batch(self._lanes.payloads, keys, keys, deadline)
 
     # Ranges and the whole fleet, straight to the backend
 
@@ -374,25 +342,6 @@ def _check_loop(batcher: Batcher) -> None:
             "asyncio.run(), or make one memory for each loop"
         )
         raise WrongEventLoopError(msg)
-
-
-async def _as_one(answer: Awaitable[Any]) -> Sequence[Any]:
-    return [await answer]
-
-
-def _read_distinct(
-    read: Callable[[Sequence[str]], Awaitable[list[Any]]], keys: list[str]
-) -> Awaitable[Sequence[Any]]:
-    """Read each key once, however many ask for it: a value may be large."""
-    distinct = {*keys}
-    return read(keys) if len(distinct) == len(keys) else _read_repeated(read, keys, [*distinct])
-
-
-async def _read_repeated(
-    read: Callable[[Sequence[str]], Awaitable[list[Any]]], keys: list[str], distinct: list[str]
-) -> Sequence[Any]:
-    found = dict(zip(distinct, await read(distinct), strict=True))
-    return [found[key] for key in keys]
 
 
 async def _by(deadline: float, action: Callable[[], Awaitable[T]], *, mutates: bool = False) -> T:

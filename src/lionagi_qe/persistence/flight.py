@@ -119,6 +119,7 @@ class Lane:
     queue: deque[Flight] = field(default_factory=deque[Flight])
     boarding: Flight | None = None
     flights: int = 0
+    calls: int = 0
     crowded: bool = False
     flush_due: bool = False
 
