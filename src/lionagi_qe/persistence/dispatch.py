@@ -74,7 +74,7 @@ class Dispatcher:
         self._written: asyncio.Event | None = None
         # The loop's clock, by which deadlines are.
         self.time: Callable[[], float] = _time_of_running_loop
-        self._lanes = Lanes(backend, jobs=lambda: self.jobs, wrote=self.wake)
+        self.lanes = Lanes(backend, jobs=lambda: self.jobs, wrote=self.wake)
 
     # Life
 
@@ -149,23 +149,20 @@ class Dispatcher:
     def write(self, operation: Operation, deadline: float) -> Awaitable[Any]:
         """Send one operation once there is room for it."""
         size = len(operation.payload) if type(operation) is Put else 0
-        return self._send(self._lanes.writes, operation, operation.key, deadline, size)
+        return self._send(self.lanes.writes, operation, operation.key, deadline, size)
 
     def read_payload(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        batcher = self.admitted()
-        if batcher is None:
-            return self._send_later(self._lanes.payloads, key, key, deadline, 0)
-        return batcher.submit(self._lanes.payloads, key, key, deadline, 0)
+        return self._send(self.lanes.payloads, key, key, deadline)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
-        return self._send(self._lanes.records, key, key, deadline)
+        return self._send(self.lanes.records, key, key, deadline)
 
     def write_job(self, operation: JobOperation, deadline: float) -> Awaitable[str]:
         """Send one operation on a job."""
         size = len(operation.payload)
-        return self._send(self._lanes.jobs, operation, job_key(operation), deadline, size)
+        return self._send(self.lanes.jobs, operation, job_key(operation), deadline, size)
 
     def _send(
         self, lane: Lane, item: object, key: str, deadline: float, size: int = 0
@@ -181,7 +178,8 @@ class Dispatcher:
         batcher = await self.admission(deadline)
         return await batcher.submit(lane, item, key, deadline, size)
 
-    # For a call whose value is to be encoded only when there is room for it
+    # For a call that submits by itself: its value is encoded only when there is room for it, or one
+    # step less counts
 
     def admitted(self) -> Batcher | None:
         """Take a place for a call if the memory is open and one is free; None if not."""
@@ -202,10 +200,6 @@ class Dispatcher:
         await batcher.admit(deadline)
         return batcher
 
-    def put(self, batcher: Batcher, put: Put, deadline: float) -> Awaitable[int]:
-        """Send what ``batcher`` has given a place to."""
-        return batcher.submit(self._lanes.writes, put, put.key, deadline, len(put.payload))
-
     # Batches, in flights of their own
 
     async def write_batch(
@@ -219,26 +213,26 @@ class Dispatcher:
             return []
         batcher = await self.admission(deadline)
         keys = [operation.key for operation in operations]
-        return await batcher.submit_batch(self._lanes.writes, operations, keys, deadline, size)
+        return await batcher.submit_batch(self.lanes.writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Send operations on distinct jobs together; each comes to a result or an error."""
         batcher = await self.admission(deadline)
         keys = [job_key(operation) for operation in operations]
-        return await batcher.submit_batch(self._lanes.jobs, operations, keys, deadline)
+        return await batcher.submit_batch(self.lanes.jobs, operations, keys, deadline)
 
     async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
         batcher = await self.admission(deadline)
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
-        return await batcher.submit_batch(self._lanes.writes, step, keys, deadline, size)
+        return await batcher.submit_batch(self.lanes.writes, step, keys, deadline, size)
 
     async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
         batcher = await self.admission(deadline)
-        return await batcher.submit_batch(self._lanes.payloads, keys, keys, deadline)
+        return await batcher.submit_batch(self.lanes.payloads, keys, keys, deadline)
 
     # Ranges and the whole fleet, straight to the backend
 

@@ -86,7 +86,7 @@ class EntryCalls(Calls):
             batcher.room.give()
             raise
         put = Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003 - faster
-        return await dispatcher.put(batcher, put, deadline)
+        return await batcher.submit(dispatcher.lanes.writes, put, key, deadline, len(payload))
 
     @overload
     async def retrieve(
@@ -114,7 +114,10 @@ class EntryCalls(Calls):
         validated and returned as that; InvalidValueError if it does not fit.
         """
         naming.check_key(key)
-        payload = await self._dispatcher.read_payload(key, self._deadline(timeout))
+        deadline = self._deadline(timeout)
+        dispatcher = self._dispatcher
+        batcher = dispatcher.admitted() or await dispatcher.admission(deadline)
+        payload = await batcher.submit(dispatcher.lanes.payloads, key, key, deadline)
         if payload is None:
             return default
         return decode(payload) if as_type is None else decode_as(payload, as_type)
