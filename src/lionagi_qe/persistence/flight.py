@@ -95,8 +95,12 @@ class Flight:
         return not self.alone and len({*self.keys}) == len(self.items)
 
     def split(self, at: int) -> Flight:
-        """Take the calls from a position on out, and return them as a flight of their own."""
+        """Take the calls from a position on out, and return them as a flight of their own.
+
+        How many bytes each call has is not kept: both count as large as the whole.
+        """
         rest = Flight(self.lane)
+        rest.size = self.size
         self.items, rest.items = self.items[:at], self.items[at:]
         self.futures, rest.futures = self.futures[:at], self.futures[at:]
         self.deadlines, rest.deadlines = self.deadlines[:at], self.deadlines[at:]
