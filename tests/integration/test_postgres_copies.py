@@ -177,7 +177,10 @@ async def test_a_copy_cancelled_within_a_call_goes_on_from_where_it_was(
     assert checkpoint.exists()
     await store.write([f"aqe/new/{at * 7 % 50}" for at in range(50)], 1)
     tally = await copy(store.memory, target, checkpoint=checkpoint, batch=10)
-    assert (tally.read, tally.stored) == (350, 350)
+    # A page that was stored though its answer was not waited for is there already.
+    assert tally.read == 350
+    assert tally.stored in {340, 350}
+    assert tally.stored + tally.skipped == 350
     assert await is_equal(store.memory, target)
     assert await store.kept() == (0, 0)
 
