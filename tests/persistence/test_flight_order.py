@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lionagi_qe.persistence import batching
 from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.flight import Flight, Lane
 
@@ -36,8 +39,8 @@ steps = st.builds(
         st.sampled_from(KEYS[:3]) | st.sampled_from(KEYS), min_size=1, max_size=3, unique=True
     ).map(tuple),
     writes=st.booleans(),
-    cancelled=st.sampled_from([False, False, False, True]),
-    turns=st.sampled_from([0, 0, 0, 1, 3]),
+    cancelled=st.sampled_from([False, False, False, False, False, True]),
+    turns=st.sampled_from([0, 0, 0, 0, 1, 3]),
 )
 
 
@@ -71,25 +74,39 @@ async def send(batcher: Batcher, lane: Lane, step: Step, number: int) -> Any:
     return await batcher.submit(lane, item, step.keys[0], deadline)
 
 
-async def play(script: list[Step], delays: list[int], max_calls: int) -> None:
+def cancel_all(tasks: list[asyncio.Task[Any]]) -> None:
+    while tasks:
+        tasks.pop().cancel()
+
+
+async def play(script: list[Step], delays: list[int], max_calls: int, *, eager: bool) -> None:
+    if eager and sys.version_info >= (3, 12):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     server, batcher = Server(delays), Batcher()
     reads = Lane(server.perform, mutates=False, max_flights=2, max_calls=max_calls)
     writes = Lane(server.perform, mutates=True, max_flights=2, max_calls=max_calls)
     tasks: list[asyncio.Task[Any]] = []
+    leaving: list[asyncio.Task[Any]] = []
     for number, step in enumerate(script, 1):
         lane = writes if step.writes else reads
         tasks.append(asyncio.create_task(send(batcher, lane, step, number)))
-        for _ in range(step.turns):
-            await asyncio.sleep(0)
         if step.cancelled:
-            # Once it was made: a call that nobody makes has no place in the order.
+            leaving.append(tasks[-1])
+        for turn in range(step.turns):
             await asyncio.sleep(0)
-            tasks[-1].cancel()
+            if not turn:
+                # Once they were made: a call that nobody makes has no place in the order.
+                cancel_all(leaving)
+    await asyncio.sleep(0)
+    cancel_all(leaving)
     async with asyncio.timeout(20):
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         await batcher.close()
     assert batcher.room.take()
+    check(script, answers, server.entries)
 
+
+def check(script: list[Step], answers: list[Any], entries: dict[str, int]) -> None:
     # What each key may hold: the last write's number, and those of cancelled ones since.
     possible: dict[str, set[int]] = {key: {0} for key in KEYS}
     for number, (step, answer) in enumerate(zip(script, answers, strict=True), 1):
@@ -100,16 +117,21 @@ async def play(script: list[Step], delays: list[int], max_calls: int) -> None:
             if not gone:
                 assert answer[at] in possible[key], (number, key, answer)
     for key, numbers in possible.items():
-        assert server.entries.get(key, 0) in numbers
+        assert entries.get(key, 0) in numbers
 
 
 @given(
-    script=st.lists(steps, max_size=120),
+    # Lists without a least size are short most of the time.
+    script=st.lists(steps, min_size=20, max_size=120),
     delays=st.lists(st.integers(0, 6), min_size=1, max_size=8),
     max_calls=st.sampled_from([2, 5, 512]),
+    min_share=st.sampled_from([1, 16]),
+    eager=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
-    script: list[Step], delays: list[int], max_calls: int
+    script: list[Step], delays: list[int], max_calls: int, min_share: int, *, eager: bool
 ) -> None:
-    asyncio.run(play(script, delays, max_calls))
+    # So that few calls are shared among flights, too.
+    with mock.patch.object(batching, "MIN_SHARED_FLIGHT", min_share):
+        asyncio.run(play(script, delays, max_calls, eager=eager))

@@ -117,8 +117,9 @@ class Batcher:
             self._start(self._depart(lane), lane)
         if not held and size <= MAX_FLIGHT_BYTES:
             lane.begin()
+            future = self.submit(lane, item, key, deadline, size)
             self._wake(lane)
-            return self.submit(lane, item, key, deadline, size)
+            return future
         call = Flight.of(lane, item, (key,), deadline, size)
         future = self._expect(call)
         self._order.board(call)

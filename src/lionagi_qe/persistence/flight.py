@@ -91,8 +91,11 @@ class Flight:
             yield call
 
     def can_split(self) -> bool:
-        """Whether its calls may fly side by side: two of one key may not."""
-        return not self.alone and len({*self.keys}) == len(self.items)
+        """Whether its calls may fly side by side: two of one key may not.
+
+        Nor those that somebody left, whose keys are no longer in the order of the items.
+        """
+        return not self.alone and len({*self.keys}) == len(self.keys) == len(self.items)
 
     def split(self, at: int) -> Flight:
         """Take the calls from a position on out, and return them as a flight of their own.

@@ -1,0 +1,107 @@
+"""Large flights that are shared with another one, where callers leave or tasks start eagerly."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lionagi_qe.persistence.batching import Batcher
+from lionagi_qe.persistence.connect import open_memory
+from lionagi_qe.persistence.flight import Flight, Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Item = tuple[str, int]
+
+
+class Slow:
+    """Applies flights when each is told to, in whatever order."""
+
+    def __init__(self) -> None:
+        self.flights: list[tuple[list[Item], asyncio.Event]] = []
+        self.entries: dict[str, int] = {}
+
+    async def perform(self, flight: Flight) -> Sequence[Any]:
+        landing = asyncio.Event()
+        self.flights.append((flight.items, landing))
+        await landing.wait()
+        self.entries.update(flight.items)
+        return flight.items
+
+    async def land_the_last_first(self) -> None:
+        for _ in range(10):
+            for _, landing in reversed(self.flights):
+                landing.set()
+                await settle()
+
+    def lane(self, *, mutates: bool) -> Lane:
+        return Lane(self.perform, mutates=mutates, max_flights=2)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def call(batcher: Batcher, lane: Lane, key: str, number: int) -> Any:
+    deadline = batcher.loop.time() + 5
+    await batcher.admit(deadline)
+    return await batcher.submit(lane, (key, number), key, deadline)
+
+
+async def crowd(batcher: Batcher, lane: Lane, keys: list[str]) -> list[asyncio.Task[Any]]:
+    """Let two calls fly alone, and then these board one flight."""
+    first = [asyncio.create_task(call(batcher, lane, f"first/{at}", at)) for at in range(2)]
+    await settle()
+    calls = [
+        asyncio.create_task(call(batcher, lane, key, number)) for number, key in enumerate(keys)
+    ]
+    await settle()
+    return [*first, *calls]
+
+
+async def test_two_writes_of_one_key_stay_together_though_another_caller_left() -> None:
+    batcher, server = Batcher(), Slow()
+    keys = [*(f"k{at}" for at in range(39)), "k0"]
+    calls = await crowd(batcher, server.lane(mutates=True), keys)
+    calls[7].cancel()
+    await server.land_the_last_first()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert server.entries["k0"] == 39
+    await batcher.close()
+
+
+async def test_a_key_that_others_wait_for_is_given_back_though_a_caller_left() -> None:
+    batcher, server = Batcher(), Slow()
+    keys = [*(f"k{at}" for at in range(39)), "k38"]
+    calls = await crowd(batcher, server.lane(mutates=True), keys)
+    read = asyncio.create_task(call(batcher, server.lane(mutates=False), "k38", -1))
+    await settle()
+    calls[7].cancel()
+    await server.land_the_last_first()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*calls, read, return_exceptions=True)
+        assert not read.exception()
+        await batcher.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly from Python 3.12 on")
+async def test_a_memory_works_on_a_loop_whose_tasks_all_start_eagerly(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        async with open_memory(f"sqlite:///{tmp_path / 'memory.db'}") as memory:
+            for value in range(3):
+                keys = [f"aqe/eager/{at}" for at in range(40)]
+                await asyncio.gather(*(memory.store(key, value) for key in keys))
+                found = await asyncio.gather(*(memory.retrieve(key) for key in keys))
+                assert found == [value] * 40
+    finally:
+        loop.set_task_factory(factory)
