@@ -6,8 +6,6 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.connect import open_memory
 from lionagi_qe.persistence.flight import Flight, Lane
@@ -90,10 +88,10 @@ async def test_a_key_that_others_wait_for_is_given_back_though_a_caller_left() -
         await batcher.close()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly from Python 3.12 on")
 async def test_a_memory_works_on_a_loop_whose_tasks_all_start_eagerly(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     factory = loop.get_task_factory()
+    # Before, no loop has such tasks.
     if sys.version_info >= (3, 12):
         loop.set_task_factory(asyncio.eager_task_factory)
     try:
