@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests.persistence.calling import call, settle, soon
 
 from lionagi_qe.errors import (
     BackendTimeoutError,
@@ -61,20 +62,6 @@ def runway() -> Runway:
 
 def lane(runway: Runway, *, mutates: bool, max_flights: int = 2) -> Lane:
     return Lane(runway.perform, mutates=mutates, max_flights=max_flights)
-
-
-def soon(seconds: float = 5.0) -> float:
-    return asyncio.get_running_loop().time() + seconds
-
-
-async def call(batcher: Batcher, lane: Lane, item: Any, key: str, seconds: float = 5.0) -> Any:
-    await batcher.admit(soon(seconds))
-    return await batcher.submit(lane, item, key, soon(seconds))
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_a_lone_read_is_sent_in_its_callers_task(batcher: Batcher) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.persistence.calling import call, settle
 
 from lionagi_qe.errors import BackendTimeoutError, InvalidValueError, OutcomeUnknownError
 from lionagi_qe.persistence.batching import Batcher
@@ -38,21 +39,10 @@ class SilentServer:
         return Lane(self.perform, mutates=mutates, max_flights=2)
 
 
-async def call(batcher: Batcher, lane: Lane, key: str, seconds: float) -> Any:
-    deadline = batcher.loop.time() + seconds
-    await batcher.admit(deadline)
-    return await batcher.submit(lane, key, key, deadline)
-
-
 def requests_to_cancel() -> int:
     task = asyncio.current_task()
     assert task is not None
     return task.cancelling()
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_a_lone_read_of_a_silent_server_ends_in_time_and_its_task_goes_on() -> None:
@@ -60,7 +50,7 @@ async def test_a_lone_read_of_a_silent_server_ends_in_time_and_its_task_goes_on(
     reads = server.lane(mutates=False)
     for key in ("a", "b"):
         with pytest.raises(BackendTimeoutError):
-            await call(batcher, reads, key, 0.02)
+            await call(batcher, reads, key, key, 0.02)
         assert requests_to_cancel() == 0
         await asyncio.sleep(0)
     assert server.cut_off == [["a"], ["b"]]
@@ -70,7 +60,7 @@ async def test_a_lone_read_of_a_silent_server_ends_in_time_and_its_task_goes_on(
 async def test_a_lone_change_on_a_silent_server_is_unknown_in_time() -> None:
     server, batcher = SilentServer(), Batcher()
     with pytest.raises(OutcomeUnknownError):
-        await call(batcher, server.lane(mutates=True), "a", 0.02)
+        await call(batcher, server.lane(mutates=True), "a", "a", 0.02)
     await batcher.close()
     assert server.cut_off == [["a"]]
 
@@ -79,7 +69,7 @@ async def test_a_shorter_timeout_of_the_caller_stays_the_callers() -> None:
     server, batcher = SilentServer(), Batcher()
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.02):
-            await call(batcher, server.lane(mutates=False), "a", 5)
+            await call(batcher, server.lane(mutates=False), "a", "a", 5)
     assert not isinstance(caught.value, BackendTimeoutError)
     assert requests_to_cancel() == 0
     assert server.cut_off == [["a"]]
@@ -95,7 +85,7 @@ async def test_a_caller_that_is_cancelled_while_its_late_read_ends_stays_cancell
         await asyncio.sleep(60)
 
     server.goodbye = leave_slowly
-    reading = asyncio.create_task(call(batcher, server.lane(mutates=False), "a", 0.02))
+    reading = asyncio.create_task(call(batcher, server.lane(mutates=False), "a", "a", 0.02))
     await leaving.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -112,7 +102,7 @@ async def test_a_backend_that_makes_another_error_of_the_cut_leaves_the_task_as_
 
     server.goodbye = complain
     with pytest.raises(InvalidValueError, match="half of it"):
-        await call(batcher, server.lane(mutates=False), "a", 0.02)
+        await call(batcher, server.lane(mutates=False), "a", "a", 0.02)
     assert requests_to_cancel() == 0
     await batcher.close()
 
@@ -120,7 +110,9 @@ async def test_a_backend_that_makes_another_error_of_the_cut_leaves_the_task_as_
 async def test_a_flight_that_everybody_left_ends_by_the_last_deadline_aboard() -> None:
     server, batcher = SilentServer(), Batcher()
     writes = server.lane(mutates=True)
-    callers = [asyncio.create_task(call(batcher, writes, str(at), 0.05)) for at in range(40)]
+    callers = [
+        asyncio.create_task(call(batcher, writes, str(at), str(at), 0.05)) for at in range(40)
+    ]
     await settle()
     for caller in callers:
         caller.cancel()
@@ -134,10 +126,10 @@ async def test_a_flight_that_everybody_left_ends_by_the_last_deadline_aboard() -
 async def test_each_caller_aboard_waits_as_long_as_it_asked_and_the_flight_for_the_last() -> None:
     server, batcher = SilentServer(), Batcher()
     writes = Lane(server.perform, mutates=True, max_flights=1)
-    first = asyncio.create_task(call(batcher, writes, "first", 0.02))
+    first = asyncio.create_task(call(batcher, writes, "first", "first", 0.02))
     await settle()
-    early = asyncio.create_task(call(batcher, writes, "early", 0.1))
-    late = asyncio.create_task(call(batcher, writes, "late", 1))
+    early = asyncio.create_task(call(batcher, writes, "early", "early", 0.1))
+    late = asyncio.create_task(call(batcher, writes, "late", "late", 1))
     with pytest.raises(OutcomeUnknownError):
         await first
     with pytest.raises(OutcomeUnknownError):
@@ -157,9 +149,9 @@ async def test_a_plain_timeout_of_a_backend_reads_as_one_of_ours() -> None:
 
     batcher = Batcher()
     with pytest.raises(BackendTimeoutError):
-        await call(batcher, Lane(perform, mutates=False, max_flights=1), "a", 5)
+        await call(batcher, Lane(perform, mutates=False, max_flights=1), "a", "a", 5)
     with pytest.raises(OutcomeUnknownError):
-        await call(batcher, Lane(perform, mutates=True, max_flights=1), "a", 5)
+        await call(batcher, Lane(perform, mutates=True, max_flights=1), "a", "a", 5)
     await batcher.close()
 
 
@@ -178,10 +170,10 @@ async def test_when_each_call_is_tried_by_itself_one_that_hangs_delays_the_rest_
 
     batcher = Batcher()
     writes = Lane(perform, mutates=True, max_flights=1)
-    first = asyncio.create_task(call(batcher, writes, "first", 5))
+    first = asyncio.create_task(call(batcher, writes, "first", "first", 5))
     await settle()
-    hanging = asyncio.create_task(call(batcher, writes, "hangs", 0.05))
-    others = [asyncio.create_task(call(batcher, writes, str(at), 5)) for at in range(3)]
+    hanging = asyncio.create_task(call(batcher, writes, "hangs", "hangs", 0.05))
+    others = [asyncio.create_task(call(batcher, writes, str(at), str(at), 5)) for at in range(3)]
     await settle()
     gate.set()
     assert await first == "first"

@@ -6,6 +6,8 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.persistence.calling import call, settle
+
 from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.connect import open_memory
 from lionagi_qe.persistence.flight import Flight, Lane
@@ -41,23 +43,16 @@ class Slow:
         return Lane(self.perform, mutates=mutates, max_flights=2)
 
 
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def call(batcher: Batcher, lane: Lane, key: str, number: int) -> Any:
-    deadline = batcher.loop.time() + 5
-    await batcher.admit(deadline)
-    return await batcher.submit(lane, (key, number), key, deadline)
-
-
 async def crowd(batcher: Batcher, lane: Lane, keys: list[str]) -> list[asyncio.Task[Any]]:
     """Let two calls fly alone, and then these board one flight."""
-    first = [asyncio.create_task(call(batcher, lane, f"first/{at}", at)) for at in range(2)]
+    first = [
+        asyncio.create_task(call(batcher, lane, (f"first/{at}", at), f"first/{at}"))
+        for at in range(2)
+    ]
     await settle()
     calls = [
-        asyncio.create_task(call(batcher, lane, key, number)) for number, key in enumerate(keys)
+        asyncio.create_task(call(batcher, lane, (key, number), key))
+        for number, key in enumerate(keys)
     ]
     await settle()
     return [*first, *calls]
@@ -79,7 +74,7 @@ async def test_a_key_that_others_wait_for_is_given_back_though_a_caller_left() -
     batcher, server = Batcher(), Slow()
     keys = [*(f"k{at}" for at in range(39)), "k38"]
     calls = await crowd(batcher, server.lane(mutates=True), keys)
-    read = asyncio.create_task(call(batcher, server.lane(mutates=False), "k38", -1))
+    read = asyncio.create_task(call(batcher, server.lane(mutates=False), ("k38", -1), "k38"))
     await settle()
     calls[7].cancel()
     await server.land_the_last_first()

@@ -116,7 +116,8 @@ class Lane:
     """A kind of flight, with its own queue, number of flights at once and calls in each.
 
     ``perform`` takes a flight and returns a result, or the caller's own AqeError, for each of its
-    items. ``boarding`` is the flight in the queue that further calls join.
+    items. ``boarding`` is the flight in the queue that further calls join. ``flights`` and
+    ``calls`` count what is in the air.
     """
 
     perform: Callable[[Flight], Awaitable[Sequence[Any]]]
