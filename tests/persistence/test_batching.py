@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tests.persistence.calling import call, settle, soon
+from tests.persistence.skipping import skipping
 
 from lionagi_qe.errors import (
     BackendTimeoutError,
@@ -164,16 +165,19 @@ async def test_a_cancelled_waiter_is_left_out_and_takes_nobody_along(
     assert runway.flights == [[0], [1, 3, 4]]
 
 
+@skipping
 async def test_a_call_that_never_left_changed_nothing_one_in_the_air_perhaps(
-    batcher: Batcher, runway: Runway
+    runway: Runway,
 ) -> None:
+    batcher = Batcher()
     writes = lane(runway, mutates=True, max_flights=1)
     tasks = [asyncio.create_task(call(batcher, writes, at, str(at), 0.05)) for at in range(2)]
     flying, waiting = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(flying, OutcomeUnknownError)
     assert isinstance(waiting, BackendTimeoutError)
     assert waiting.outcome == "not_applied"
-    runway.gate.set()
+    await batcher.close()
+    assert runway.flights == [[0]]
 
 
 async def test_a_flight_that_was_not_applied_is_sent_again_one_unknown_is_not(

@@ -69,9 +69,10 @@ async def send(batcher: Batcher, lane: Lane, step: Step, number: int) -> Any:
     deadline = asyncio.get_running_loop().time() + 30
     item = (step.keys, number if step.writes else 0)
     await batcher.admit(deadline)
-    if len(step.keys) > 1:
+    first, *others = step.keys
+    if others:
         return await batcher.submit_batch(lane, item, step.keys, deadline)
-    return await batcher.submit(lane, item, step.keys[0], deadline)
+    return await batcher.submit(lane, item, first, deadline)
 
 
 def cancel_all(tasks: list[asyncio.Task[Any]]) -> None:
