@@ -22,7 +22,7 @@ from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
 from lionagi_qe.persistence.lanes import Lanes
-from lionagi_qe.persistence.retrying import persist
+from lionagi_qe.persistence.unbatched import Unbatched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -70,6 +70,7 @@ class Dispatcher:
         self._closed = False
         self._opening: asyncio.Lock | None = None
         self._batcher: Batcher | None = None
+        self._unbatched = Unbatched()
         self._sweeper: asyncio.Task[None] | None = None
         self._written: asyncio.Event | None = None
         # The loop's clock, by which deadlines are.
@@ -87,6 +88,10 @@ class Dispatcher:
         if self._closed:
             return
         self._closed = True
+        if self._forks == _forks and self._opening is not None:
+            # Whoever opens it right now closes what it opened.
+            async with self._opening:
+                pass
         if self._forks != _forks or self._batcher is None:
             # Nothing of ours is open in this process: a parent's connections stay the parent's.
             return
@@ -97,6 +102,7 @@ class Dispatcher:
                 # Waited for, not awaited: a cancellation of ours must not pass for its own.
                 await asyncio.wait([self._sweeper])
             await self._batcher.close()
+            await self._unbatched.close()
         finally:
             await self.backend.close()
 
@@ -112,8 +118,7 @@ class Dispatcher:
             msg = "this memory was made before a fork; make a new one in the child process"
             raise MemoryClosedError(msg)
         if self._closed:
-            msg = "this memory is closed; make a new one with open_memory(url)"
-            raise MemoryClosedError(msg)
+            raise _closed_error()
         if self._opening is None:
             self._opening = asyncio.Lock()
         try:
@@ -131,12 +136,17 @@ class Dispatcher:
         return cast("Batcher", self._batcher)
 
     async def _connect(self) -> None:
+        if self._closed:
+            raise _closed_error()
         try:
             # Tried once: an address where nobody answers is most often a wrong one.
             await self.backend.open(self._fleet, migrate=self._migrate)
         except BaseException:
             await self.backend.close()
             raise
+        if self._closed:
+            await self.backend.close()
+            raise _closed_error()
         self._batcher = Batcher()
         self.time = self._batcher.loop.time
         if self._cleanup_interval is not None:
@@ -239,15 +249,13 @@ class Dispatcher:
     async def ask(self, question: Callable[[Backend], Awaitable[T]], deadline: float) -> T:
         """Return what the backend answers; for questions that change nothing."""
         await self._ready(deadline)
-        return await _by(deadline, lambda: question(self.backend))
+        return await self._unbatched.call(lambda: question(self.backend), deadline)
 
     async def clear_partition(self, partition: str, deadline: float) -> int:
         """Delete what the partition holds now."""
         await self._ready(deadline)
-        return await _by(
-            deadline,
-            lambda: self.backend.clear_partition(partition, CLEAR_BATCH),
-            mutates=True,
+        return await self._unbatched.call(
+            lambda: self.backend.clear_partition(partition, CLEAR_BATCH), deadline, mutates=True
         )
 
     async def sweep(self, deadline: float) -> int:
@@ -255,7 +263,9 @@ class Dispatcher:
         await self._ready(deadline)
         expired, more = 0, True
         while more:
-            step = await _by(deadline, lambda: self.backend.sweep(SWEEP_BATCH), mutates=True)
+            step = await self._unbatched.call(
+                lambda: self.backend.sweep(SWEEP_BATCH), deadline, mutates=True
+            )
             expired += step.expired
             more = step.more
         return expired
@@ -305,7 +315,7 @@ class Dispatcher:
         await self._ready(deadline)
         while True:
             try:
-                return await _by(deadline, action, mutates=True)
+                return await self._unbatched.call(action, deadline, mutates=True)
             except OutcomeUnknownError:
                 if not repeat or get_running_loop().time() >= deadline:
                     raise
@@ -317,7 +327,9 @@ class Dispatcher:
             await asyncio.sleep(interval * random.uniform(0.5, 1.5))  # noqa: S311
             try:
                 deadline = get_running_loop().time() + self._timeout
-                if await _by(deadline, lambda: self.backend.claim_sweep(int(interval * 1000))):
+                if await self._unbatched.call(
+                    lambda: self.backend.claim_sweep(int(interval * 1000)), deadline
+                ):
                     await self.sweep(deadline)
             except BackendUnavailableError as error:
                 _log.warning("sweep of fleet %r put off: %s", self._fleet, error)
@@ -329,6 +341,10 @@ def _time_of_running_loop() -> float:
     return get_running_loop().time()
 
 
+def _closed_error() -> MemoryClosedError:
+    return MemoryClosedError("this memory is closed; make a new one with open_memory(url)")
+
+
 def _check_loop(batcher: Batcher) -> None:
     if batcher.loop is not get_running_loop():
         msg = (
@@ -336,18 +352,3 @@ def _check_loop(batcher: Batcher) -> None:
             "asyncio.run(), or make one memory for each loop"
         )
         raise WrongEventLoopError(msg)
-
-
-async def _by(deadline: float, action: Callable[[], Awaitable[T]], *, mutates: bool = False) -> T:
-    """Await ``action`` until ``deadline`` (the loop's clock), with our own errors."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await persist(action, deadline)
-    except TimeoutError as error:
-        if isinstance(error, AqeError):
-            raise
-        if mutates:
-            msg = "the call did not end in time; part of its batches may have been applied"
-            raise OutcomeUnknownError(msg) from error
-        msg = "the call did not end in time; raise timeout, or ask for less"
-        raise BackendTimeoutError(msg) from error

@@ -93,6 +93,42 @@ class LifecycleConformance(Conformance):
             stored = await memory.list_keys("aqe/n/")
             assert len(stored) == sum(isinstance(answer, int) for answer in answers)
 
+    async def test_closing_waits_for_the_questions_under_way(
+        self, memory: Memory, connect: Connect, fleet: str
+    ) -> None:
+        closing = connect(fleet=fleet)
+        await closing.store_many({f"aqe/n/{at}": at for at in range(50)})
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(question)
+            for question in (
+                closing.search("aqe/n/*", limit=50),
+                closing.list_keys("aqe/n/"),
+                closing.get_stats(),
+                closing.cleanup_expired(),
+                closing.clear_partition("p"),
+            )
+        ]
+        await asyncio.sleep(0)
+        await closing.close()
+        assert all(task.done() for task in tasks)
+        found, keys, stats, expired, cleared = await asyncio.gather(*tasks)
+        assert (len(found), len(keys), stats["fleet"]) == (50, 50, fleet)
+        assert (expired, cleared) == (0, 0)
+
+    async def test_a_memory_closed_while_it_opens_is_closed(
+        self, memory: Memory, connect: Connect, fleet: str
+    ) -> None:
+        for turns in range(6):
+            closing = connect(fleet=fleet)
+            tasks = [asyncio.create_task(closing.store(f"aqe/n/{at}", at)) for at in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await closing.close()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(answer, int | MemoryClosedError) for answer in answers)
+            with pytest.raises(MemoryClosedError):
+                await closing.retrieve("aqe/n/0")
+
     async def test_the_same_handle_can_be_closed_by_an_error(
         self, memory: Memory, connect: Connect, fleet: str
     ) -> None:
