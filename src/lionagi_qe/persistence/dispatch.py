@@ -68,6 +68,7 @@ class Dispatcher:
         self._cleanup_interval = cleanup_interval
         self._forks = _forks
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
         self._batcher: Batcher | None = None
         self._unbatched = Unbatched()
@@ -84,18 +85,27 @@ class Dispatcher:
         await self._ready(get_running_loop().time() + self._timeout)
 
     async def close(self) -> None:
-        """Refuse new calls, let those under way end, stop the sweeper, close the backend."""
-        if self._closed:
+        """Refuse new calls, let those under way end, stop the sweeper, close the backend.
+
+        Goes on by itself where its caller is cancelled.
+        """
+        if self._forks != _forks:
+            # A parent's connections stay the parent's.
             return
-        self._closed = True
-        if self._forks == _forks and self._opening is not None:
+        if self._batcher is not None:
+            _check_loop(self._batcher)
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._opening is not None:
             # Whoever opens it right now closes what it opened.
             async with self._opening:
                 pass
-        if self._forks != _forks or self._batcher is None:
-            # Nothing of ours is open in this process: a parent's connections stay the parent's.
+        if self._batcher is None:
             return
-        _check_loop(self._batcher)
         try:
             if self._sweeper is not None:
                 self._sweeper.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from lionagi_qe.errors import MemoryClosedError
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
@@ -39,12 +40,16 @@ class Pool(Generic[C]):
         self._drop = drop
         self._room = Room(size)
         self._idle: list[C] = []
+        self._closed = False
 
     async def take(self) -> C:
-        """Wait for a connection that is ready for a call."""
+        """Wait for a connection that is ready for a call; MemoryClosedError once it is closed."""
         if not self._room.take():
             await self._room.wait(math.inf)
         try:
+            if self._closed:
+                msg = "the memory was closed before this call was sent; nothing was changed"
+                raise MemoryClosedError(msg)  # noqa: TRY301 - what the handler is for
             while self._idle:
                 connection = self._idle.pop()
                 if self._is_fit(connection):
@@ -55,13 +60,20 @@ class Pool(Generic[C]):
             self._room.give()
             raise
 
-    def give(self, connection: C) -> None:
-        """Take a connection back, also a broken one, which nobody is lent any more."""
-        self._idle.append(connection)
+    def give(self, connection: C) -> Awaitable[None] | None:
+        """Take a connection back, also a broken one, which nobody is lent any more.
+
+        Once the pool is closed, await what it returns: the connection is dropped.
+        """
         self._room.give()
+        if self._closed:
+            return self._drop(connection)
+        self._idle.append(connection)
+        return None
 
     async def close(self) -> None:
-        """Close the idle connections; nothing is under way any more."""
+        """Close the idle connections, and the others when they are given back."""
+        self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
             await self._drop(connection)

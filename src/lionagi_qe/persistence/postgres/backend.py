@@ -122,10 +122,9 @@ class PostgresBackend:
     async def close(self) -> None:
         """Close our own pool; a given one is its owner's."""
         await self.jobs.close()
-        pool, self._pool = self._pool, None
-        if pool is not None:
+        if self._pool is not None:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
-            await pool.close()
+            await self._pool.close()
 
     def connection(self, *, mutates: bool = False) -> link.Lent:
         """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""

@@ -5,7 +5,7 @@ The drivers' own retries are off: what was sent is never sent again.
 
 from __future__ import annotations
 
-import asyncio
+import math
 import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -25,8 +25,11 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
 )
 from lionagi_qe.persistence.pool import Pool
+from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
+    import asyncio
+
     from lionagi_qe.persistence.redis.scripts import Script
 
 MAX_CONNECTIONS = 10
@@ -126,9 +129,8 @@ class ServerLink:
 
     async def close(self) -> None:
         """Drop all connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401, ARG002
         """Send one command over a pooled connection.
@@ -155,7 +157,9 @@ class ServerLink:
             await drop(connection)
             raise
         finally:
-            pool.give(connection)
+            giving = pool.give(connection)
+            if giving is not None:
+                await giving
 
     async def connect(self) -> driver.Connection:
         """Open a connection beside the pool."""
@@ -167,9 +171,9 @@ class ClusterLink:
 
     def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
         self._settings = settings
-        self._size = pool_size
+        # The driver refuses a call beyond a node's connections; ours wait for their turn.
+        self._room = Room(pool_size * 4)
         self._client: RedisCluster | None = None
-        self._lock = asyncio.Lock()
         host = settings.get("host", "localhost")
         self.where = f"Redis Cluster at {host}:{settings.get('port', 6379)}"
 
@@ -178,7 +182,8 @@ class ClusterLink:
         self._client = RedisCluster(
             **(_NO_TIMEOUTS | self._settings),
             protocol=_PROTOCOL,
-            max_connections=self._size * 4,
+            # One more for the driver, when it asks which node serves what.
+            max_connections=self._room.places + 1,
             retry=Retry(NoBackoff(), 0),
             require_full_coverage=True,
         )
@@ -199,6 +204,8 @@ class ClusterLink:
         options: dict[str, Any] = {}
         if words[0] in {"INFO", "CONFIG"}:
             options["target_nodes"] = client.get_node_from_key(route)
+        if not self._room.take():
+            await self._room.wait(math.inf)
         try:
             return await client.execute_command(*words, **options)
         except exceptions.NoScriptError:
@@ -206,8 +213,10 @@ class ClusterLink:
         except (exceptions.RedisError, OSError) as error:
             # A connection that could not be made carried nothing.
             sent = mutates and " connecting to " not in str(error)
-            response = isinstance(error, exceptions.ResponseError)
-            raise explain(error, self.where, sent=sent and not response) from error
+            refused = isinstance(error, exceptions.ResponseError | exceptions.MaxConnectionsError)
+            raise explain(error, self.where, sent=sent and not refused) from error
+        finally:
+            self._room.give()
 
     async def connect(self) -> driver.Connection:
         """Open a connection to one of the nodes: what is published reaches all of them."""

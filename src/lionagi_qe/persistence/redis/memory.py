@@ -32,7 +32,8 @@ class RedisMemory(Memory):
         shards: over how many hash slots a new fleet is spread (1; on a cluster 16).
         colocate: let the first so many segments of a key (after ``aqe/``) choose the slot in a
             new fleet, so that keys which agree in them can change in one atomic step.
-        pool_size: most connections to a server.
+        pool_size: most connections to a server; of a cluster's, where each call goes to several
+            slots, four times as many.
         connection: further settings of redis-py's connections, by name.
         settings: see Memory.
     """

@@ -115,6 +115,30 @@ class LifecycleConformance(Conformance):
         assert (len(found), len(keys), stats["fleet"]) == (50, 50, fleet)
         assert (expired, cleared) == (0, 0)
 
+    async def test_a_closing_that_is_cancelled_leaves_nothing_open_and_every_call_ends(
+        self, memory: Memory, connect: Connect, fleet: str
+    ) -> None:
+        for turns in range(6):
+            closing = connect(fleet=fleet)
+            await closing.open()
+            tasks: list[asyncio.Task[Any]] = [
+                asyncio.create_task(call)
+                for call in (
+                    *(closing.store(f"aqe/n/{at}", at) for at in range(20)),
+                    *(closing.search("aqe/n/*") for _ in range(20)),
+                )
+            ]
+            close = asyncio.create_task(closing.close())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            close.cancel()
+            await asyncio.wait([close])
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(answer) for answer in answers} <= {int, dict, MemoryClosedError}
+            await closing.close()
+            with pytest.raises(MemoryClosedError):
+                await closing.retrieve("aqe/n/0")
+
     async def test_a_memory_closed_while_it_opens_is_closed(
         self, memory: Memory, connect: Connect, fleet: str
     ) -> None:

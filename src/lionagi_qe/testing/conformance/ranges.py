@@ -125,6 +125,16 @@ class RangesConformance(Conformance):
             with pytest.raises(InvalidArgumentError, match="limit"):
                 await memory.search("aqe/*", limit=limit)  # type: ignore[arg-type]
 
+    async def test_a_crowd_of_questions_is_answered_and_stops_no_change(
+        self, memory: Memory
+    ) -> None:
+        values = {f"aqe/n/{at:04}": at for at in range(20)}
+        await memory.store_many(values)
+        found = asyncio.gather(*(memory.search("aqe/n/*") for _ in range(200)))
+        changed = asyncio.gather(*(memory.increment(f"aqe/m/{at}") for at in range(200)))
+        assert await found == [values] * 200
+        assert await changed == [1] * 200
+
     async def test_ranges_longer_than_a_page_come_whole_and_once(self, memory: Memory) -> None:
         values = {f"aqe/n/{at:05}": at for at in range(6_500)}
         await memory.store_many(values)
