@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeAlias
 
-from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_seconds
 
 # From the number of the attempt that failed (1 for the first) to seconds.
 Backoff: TypeAlias = Callable[[int], float]
@@ -27,3 +30,15 @@ def exponential(first: float = 1.0, most: float = 300.0, jitter: float = 0.5) ->
         return full * (1 - jitter * random.random())  # noqa: S311 - no secret
 
     return seconds
+
+
+def check_delay(delay: object) -> int:
+    """Return a delay of seconds (or a timedelta), which may be 0, in milliseconds."""
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        msg = f"delay {delay!r}: is seconds (a number) or a timedelta"
+        raise InvalidArgumentError(msg)
+    if not 0 <= seconds <= MAX_TTL_SECONDS:
+        msg = f"delay {delay!r}: must be from 0 to {MAX_TTL_SECONDS} seconds"
+        raise InvalidArgumentError(msg)
+    return math.ceil(seconds * 1000)

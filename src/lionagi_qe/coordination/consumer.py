@@ -81,14 +81,14 @@ class Consumer:
                 fresh.extend(await self._take())
                 while fresh and not self._stopping:
                     yield fresh.popleft()
-            await self._give_back(fresh)
+            await give_back(fresh)
             await self._drain()
         finally:
             for signal in handled:
                 loop.remove_signal_handler(signal)
             extending.cancel()
             # The loop over us was left early.
-            await self._give_back(fresh)
+            await give_back(fresh)
 
     async def _take(self) -> list[Job]:
         """Claim as many jobs as there is room for, once there is some."""
@@ -125,19 +125,6 @@ class Consumer:
             del self._held[job.id]
         self._freed.set()
 
-    async def _give_back(self, jobs: deque[Job]) -> None:
-        while jobs:
-            job = jobs.popleft()
-            if not (job.ended or job.lost):
-                await self._recall(job)
-
-    @staticmethod
-    async def _recall(job: Job) -> None:
-        try:
-            await job.recall()
-        except AqeError as error:
-            _log.warning("%r returns only when its lease ends: %s", job, error)
-
     async def _drain(self) -> None:
         """Wait for the jobs in hand; what isn't done in time is given back."""
         try:
@@ -148,8 +135,7 @@ class Consumer:
         except TimeoutError:
             late = list(self._held.values())
             _log.warning("%d jobs were not done %s s after the stop", len(late), self._grace)
-            for job in late:
-                await self._recall(job)
+            await give_back(late)
 
     async def _extend(self) -> None:
         pause = self._lease / _EXTENSIONS
@@ -165,6 +151,18 @@ class Consumer:
                     continue
                 pause = self._lease / _EXTENSIONS**2
                 _log.warning("the lease of %r could not be extended yet: %s", job, answer)
+
+
+async def give_back(jobs: Iterable[Job]) -> None:
+    """Let others have the jobs at once, as if they had not been claimed, where they are ours."""
+    await asyncio.gather(*(_recall(job) for job in jobs if not (job.ended or job.lost)))
+
+
+async def _recall(job: Job) -> None:
+    try:
+        await job.recall()
+    except AqeError as error:
+        _log.warning("%r returns only when its lease ends: %s", job, error)
 
 
 async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:

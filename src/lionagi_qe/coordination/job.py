@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.codec import decode
 from lionagi_qe.persistence.entry import check_seconds
@@ -117,7 +118,7 @@ class Job:
         operation = self._operation(
             "retry" if retry else "bury",
             self._calls.encode(text.encode(errors="replace").decode()),
-            math.ceil(max(seconds, 0) * 1000) if retry else 0,
+            check_delay(max(seconds, 0)) if retry else 0,
             fence,
         )
         return await self._end(operation) != "dead"

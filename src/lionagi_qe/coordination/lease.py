@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.errors import (
     AqeError,
     BackendTimeoutError,
@@ -140,7 +141,7 @@ class Lease:
         attempt = self._new_attempt()
         try:
             async with asyncio.timeout_at(deadline):
-                while (other := await self._attempt(attempt)) is not None:
+                while (other := await self._attempt(attempt, deadline)) is not None:
                     waited = loop.time() - began
                     most = max(_LONGEST_PAUSE / (1 + waited), _SHORTEST_PAUSE)
                     left = other.remaining_ms / 1000
@@ -157,20 +158,20 @@ class Lease:
             raise InvalidArgumentError(msg)
         return f"{self.holder}#{secrets.token_hex(8)}"
 
-    async def _attempt(self, attempt: str) -> Tenure | None:
+    async def _attempt(self, attempt: str, deadline: float | None = None) -> Tenure | None:
         """Return who else has the lease; None if we have it now."""
-        started = asyncio.get_running_loop().time()
-        asking = asyncio.ensure_future(
-            self._memory.leases.acquire(self.name, attempt, self._ttl_ms)
-        )
-        try:
-            tenure = await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            # The server may give it to us all the same; nobody would renew it, so give it back.
-            tenure = await asking
+
+        async def give_back(tenure: Tenure) -> None:
             if tenure.holder == attempt:
                 await self._give_up(Fence(self.name, tenure.token))
-            raise
+
+        started = asyncio.get_running_loop().time()
+        calls = self._memory.leases
+        left = None if deadline is None else min(calls.timeout, max(deadline - started, 0.001))
+        # Nobody would renew it.
+        tenure = await or_undo(
+            calls.acquire(self.name, attempt, self._ttl_ms, timeout=left), give_back
+        )
         if tenure.holder != attempt:
             return tenure
         self._fence = Fence(self.name, tenure.token)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
+import secrets
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence import Entry, Memory
     from lionagi_qe.persistence.log import Kind
     from lionagi_qe.persistence.watch import Watch
 
@@ -95,7 +95,8 @@ class Presence:
         self.agent_id = _segment("agent_id", agent_id)
         self.ttl = check_seconds("ttl", ttl)
         self._value = {"host": socket.gethostname(), "process": os.getpid(), "info": info}
-        self._revision = 0
+        # None while we don't know it: the answer to a store was lost.
+        self._revision: int | None = None
         self._beating: asyncio.Task[None] | None = None
         self.replaced = asyncio.Event()
 
@@ -106,6 +107,8 @@ class Presence:
 
     async def __aenter__(self) -> Self:
         self.replaced.clear()
+        # What tells our entry from that of another with our id.
+        self._value["stay"] = secrets.token_hex(8)
         self._revision = await self._memory.store(self.key, self._value, ttl=self.ttl)
         self._beating = asyncio.create_task(self._beat_on())
         return self
@@ -118,16 +121,29 @@ class Presence:
     ) -> None:
         if self._beating is not None:
             self._beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._beating
+            # Waited for, not awaited: a cancellation of ours must not pass for its own.
+            await asyncio.wait([self._beating])
             self._beating = None
         if not self.replaced.is_set():
             try:
-                await self._memory.delete(self.key, if_revision=self._revision)
-            except RevisionConflictError:
-                self.replaced.set()
+                await self._leave()
             except BackendUnavailableError as error_:
                 _log.warning("%s leaves without a word, which takes its ttl: %s", self.key, error_)
+
+    async def _leave(self) -> None:
+        revision = self._revision
+        if revision is None:
+            entry = await self._memory.entry(self.key)
+            if entry is None:
+                return
+            revision = entry.revision if self._is_ours(entry) else 0
+        try:
+            await self._memory.delete(self.key, if_revision=revision)
+        except RevisionConflictError:
+            self.replaced.set()
+
+    def _is_ours(self, entry: Entry) -> bool:
+        return isinstance(entry.value, dict) and entry.value == self._value
 
     async def _beat_on(self) -> None:
         while not self.replaced.is_set():
@@ -147,15 +163,17 @@ class Presence:
         """
         entry = await self._memory.entry(self.key)
         if entry is None:
+            self._revision = None
             try:
                 self._revision = await self._memory.store(
                     self.key, self._value, ttl=self.ttl, if_revision=0
                 )
             except RevisionConflictError:
                 self.replaced.set()
-        elif entry.revision != self._revision:
+        elif entry.revision != self._revision and not self._is_ours(entry):
             self.replaced.set()
         else:
+            self._revision = entry.revision
             await self._memory.touch(self.key, self.ttl)
         return not self.replaced.is_set()
 

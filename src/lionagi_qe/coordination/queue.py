@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.coordination.backoff import Backoff, exponential
-from lionagi_qe.coordination.consumer import Consumer, handle
+from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
+from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_count, check_seconds
+from lionagi_qe.persistence.entry import check_count, check_seconds
 from lionagi_qe.persistence.jobs import PutJob, QueueCounts
 from lionagi_qe.persistence.keys import check_name
 from lionagi_qe.persistence.leases import fence_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.jobs import Claim
     from lionagi_qe.persistence.leases import Fenced
     from lionagi_qe.persistence.transaction import Transaction
 
@@ -175,7 +177,7 @@ class WorkQueue:
             _new_id(),
             self._calls.encode(job.payload),
             _check_priority(job.priority),
-            _check_delay(job.delay),
+            check_delay(job.delay),
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
             self._max_attempts,
             fence,
@@ -217,19 +219,12 @@ class WorkQueue:
         while True:
             told = end > loop.time() and await self._calls.listen(self.name, timeout=timeout)
             since = bell.rings(self.name)
-            claim = await self._calls.claim(self.name, n, lease_ms, timeout=timeout)
+            claim = await or_undo(
+                self._calls.claim(self.name, n, lease_ms, timeout=timeout), self._give_back
+            )
             left = end - loop.time()
             if claim.jobs or left <= 0 or not go_on():
-                return [
-                    Job(
-                        self._calls,
-                        self.name,
-                        job,
-                        backoff=self._backoff,
-                        result_ttl_ms=self._result_ttl_ms,
-                    )
-                    for job in claim.jobs
-                ]
+                return self._jobs_of(claim)
             pause = min(left, _SAFETY_POLL if told else poll)
             if claim.due_ms is not None:
                 # A millisecond more, so that it is surely due then; and no hurry where it is due
@@ -239,6 +234,21 @@ class WorkQueue:
             poll = _FIRST_POLL if rung else min(poll * 1.5, _LONGEST_POLL)
             if not go_on():
                 return []
+
+    def _jobs_of(self, claim: Claim) -> list[Job]:
+        return [
+            Job(
+                self._calls,
+                self.name,
+                job,
+                backoff=self._backoff,
+                result_ttl_ms=self._result_ttl_ms,
+            )
+            for job in claim.jobs
+        ]
+
+    async def _give_back(self, claim: Claim) -> None:
+        await give_back(self._jobs_of(claim))
 
     async def consume(
         self,
@@ -388,14 +398,3 @@ def _check_priority(priority: object) -> int:
         msg = f"priority {priority!r}: must fit 32 bits"
         raise InvalidArgumentError(msg)
     return priority
-
-
-def _check_delay(delay: object) -> int:
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        msg = f"delay {delay!r}: is seconds (a number) or a timedelta"
-        raise InvalidArgumentError(msg)
-    if not 0 <= seconds <= MAX_TTL_SECONDS:
-        msg = f"delay {delay!r}: must be from 0 to {MAX_TTL_SECONDS} seconds"
-        raise InvalidArgumentError(msg)
-    return math.ceil(seconds * 1000)

@@ -106,11 +106,11 @@ def check_count(name: str, count: object, most: int | None = None) -> int:
 
 
 def check_seconds(name: str, seconds: object) -> float:
-    """Return a positive, finite number of seconds."""
+    """Return a positive number of seconds, at most MAX_TTL_SECONDS."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         msg = f"{name} {seconds!r}: must be a number of seconds"
         raise InvalidArgumentError(msg)
-    if not 0 < seconds < math.inf:
-        msg = f"{name} {seconds!r}: must be above 0 and finite"
+    if not 0 < seconds <= MAX_TTL_SECONDS:
+        msg = f"{name} {seconds!r}: must be above 0 and at most {MAX_TTL_SECONDS} seconds"
         raise InvalidArgumentError(msg)
     return float(seconds)

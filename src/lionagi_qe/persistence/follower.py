@@ -55,8 +55,8 @@ class Follower:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            # Waited for, not awaited: a cancellation of ours must not pass for its own.
+            await asyncio.wait([task])
 
     def age(self) -> float:
         """Return for how many seconds changes may have gone unmarked; infinite if unknown."""

@@ -39,6 +39,11 @@ class Calls:
         self._max_value_bytes = max_value_bytes
         self._max_batch = max_batch
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that a call may take unless it says otherwise."""
+        return self._timeout
+
     def _deadline(self, timeout: float | None) -> float:
         limit = self._timeout if timeout is None else check_seconds("timeout", timeout)
         return self._dispatcher.time() + limit

@@ -8,7 +8,7 @@ import random
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.errors import BackendTimeoutError, RevisionConflictError
 from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.backend import Add, Delete, Put, Touch
 from lionagi_qe.persistence.calls.base import Calls
@@ -213,7 +213,8 @@ class EntryCalls(Calls):
             lock = self._update_locks[key] = asyncio.Lock()
         attempt = 0
         # Coroutines of this process take turns; only other processes can make us try again.
-        async with lock:
+        await _take_turn(lock, key, deadline)
+        try:
             while True:
                 record = await self._dispatcher.read_record(key, deadline)
                 value = fn(default if record is None else decode(record.payload))
@@ -232,3 +233,17 @@ class EntryCalls(Calls):
                     attempt += 1
                 else:
                     return value
+        finally:
+            lock.release()
+
+
+async def _take_turn(lock: asyncio.Lock, key: str, deadline: float) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await lock.acquire()
+    except TimeoutError as error:
+        msg = (
+            f"update of {key!r}: another one in this process did not end in time (its function "
+            "may be slow, or have called this); nothing was changed"
+        )
+        raise BackendTimeoutError(msg) from error

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its
 # statement, which no call lets run for so long.
 _SURELY_KEPT_MS = (KEPT_SECONDS - 60) * 1000
+# Most places that one reading of a small page looks at, but for those before.
+_LOOKED_AT = 1_000
 # Rows of the log are small, and there may be one for each entry that was stored.
 _PRUNED_AT_ONCE = 10
 
@@ -76,10 +78,29 @@ class PostgresLog:
         """Read a page of a round; an unfinished round goes on up to its own snapshot."""
         if (place := CopyPosition.parse(position)) is not None:
             return await self._read_copy(place, prefix, limit, values=values)
-        page, due = await self._read(Position.parse(position), prefix, limit, values=values)
+        page, due = await self._read_enough(Position.parse(position), prefix, limit, values=values)
         if due and bury and (await self._backend.sweep(limit)).expired:
             return replace(page, more=True)
         return page
+
+    async def _read_enough(
+        self, at: Position, prefix: str, limit: int, *, values: bool
+    ) -> tuple[LogPage, bool]:
+        """Look at more than ``limit`` places where what is there was changed again since.
+
+        Else a reader of small pages would fall behind those who write.
+        """
+        page, due = await self._read(at, prefix, limit, values=values)
+        looked = limit
+        while page.more and len(page.records) < limit and looked < _LOOKED_AT:
+            looked = min(looked * 8, _LOOKED_AT)
+            at = Position.parse(page.position)
+            further, due = await self._read(at, prefix, looked, values=values)
+            page = replace(further, records=[*page.records, *further.records])
+        if len(page.records) > limit:
+            records = page.records[:limit]
+            page = LogPage(records, records[-1].position, more=True)
+        return page, due
 
     async def _read(
         self, at: Position, prefix: str, limit: int, *, values: bool

@@ -252,7 +252,8 @@ WITH doomed AS (
     WHERE ctid = ANY (ARRAY (SELECT ctid FROM doomed))
     RETURNING key
 ), logged AS ({_LOG_BURIED})
-SELECT count(*) FILTER (WHERE live), count(*), max(key) FROM doomed
+SELECT count(buried) FILTER (WHERE live), count(*), count(buried), max(doomed.key)
+FROM doomed LEFT JOIN buried ON buried.key = doomed.key
 """,
     "newest": "SELECT last_value FROM {schema}.revisions",
     "claim_sweep": """
