@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lionagi_qe import Memory, errors, open_memory
+from lionagi_qe.coordination import Lease
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
@@ -190,6 +191,40 @@ class TestLostConnections:
         proxy.reset()
         proxy.pass_through()
         assert await memory.retrieve("aqe/a", timeout=10) in {1, 2, None}
+        await close_quickly(memory)
+
+
+class TestLeases:
+    async def test_who_waits_for_a_lease_of_a_silent_server_is_told_in_time(
+        self, proxy: FaultProxy
+    ) -> None:
+        memory = await opened(proxy, "lease", timeout=30)
+        proxy.blackhole()
+        start = time.monotonic()
+        with pytest.raises(errors.BackendUnavailableError):
+            await Lease(memory, "leader").acquire(timeout=0.3)
+        assert time.monotonic() - start < 0.3 + GRACE
+        proxy.reset()
+        proxy.pass_through()
+        await close_quickly(memory)
+
+    @pytest.mark.parametrize("answers", [True, False])
+    async def test_who_is_cancelled_while_it_waits_stays_cancelled_and_holds_nothing(
+        self, proxy: FaultProxy, *, answers: bool
+    ) -> None:
+        memory = await opened(proxy, f"lease-{answers}", timeout=10 if answers else 1)
+        if answers:
+            proxy.latency(0.3)
+        else:
+            proxy.blackhole()
+        acquiring = asyncio.create_task(Lease(memory, "leader", ttl=60).acquire())
+        await asyncio.sleep(0.1)
+        acquiring.cancel()
+        await asyncio.wait([acquiring])
+        assert acquiring.cancelled()
+        proxy.pass_through()
+        if answers:
+            assert await Lease(memory, "leader").try_acquire()
         await close_quickly(memory)
 
 

@@ -283,3 +283,19 @@ async def test_a_key_that_one_transaction_changed_twice_is_told_once(
         await store.memory.store(END, 0)
         assert by_key(await read(watch)) == {"aqe/a": 2, "aqe/b": 2}
     await connection.close()
+
+
+async def test_a_reader_of_small_pages_keeps_up_with_a_key_that_changes_all_the_time(
+    store: Store,
+) -> None:
+    log = store.memory._dispatcher.log
+    position = await log.start(oldest=False)
+    for value in range(100):
+        await store.memory.store("aqe/busy", value)
+    await store.memory.store("aqe/calm", 1)
+    told: list[str] = []
+    for _ in range(2):
+        page = await log.read(position, "", 1, values=False)
+        told += [record.key for record in page.records]
+        position = page.position
+    assert told == ["aqe/busy", "aqe/calm"]

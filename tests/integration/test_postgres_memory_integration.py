@@ -307,6 +307,11 @@ class TestPostgresMemoryRealPool:
         async with PostgresMemory(f"{postgres_url}?schema=another") as memory:
             assert await memory.retrieve("aqe/a") is None
 
+    @pytest.mark.parametrize("schema", ["x" * 64, "it's", "a\\b", "$body$", "{schema}", "a\x00"])
+    def test_a_schemas_name_that_would_be_read_as_more_is_refused(self, schema: str) -> None:
+        with pytest.raises(errors.AqeError, match="schema"):
+            PostgresMemory("postgresql://nobody@localhost/none", schema=schema)
+
     async def test_connections_that_the_server_ended_are_replaced(self, postgres_url: str) -> None:
         async with PostgresMemory(postgres_url, fleet="ended", timeout=20) as memory:
             await memory.store("aqe/a", 1)

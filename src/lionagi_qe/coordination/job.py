@@ -118,7 +118,7 @@ class Job:
         operation = self._operation(
             "retry" if retry else "bury",
             self._calls.encode(text.encode(errors="replace").decode()),
-            check_delay(max(seconds, 0)) if retry else 0,
+            check_delay(seconds) if retry else 0,
             fence,
         )
         return await self._end(operation) != "dead"

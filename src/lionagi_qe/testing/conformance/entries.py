@@ -10,6 +10,7 @@ import pytest
 
 from lionagi_qe.errors import (
     AqeError,
+    BackendTimeoutError,
     InvalidArgumentError,
     InvalidKeyError,
     RevisionConflictError,
@@ -283,6 +284,30 @@ class EntriesConformance(Conformance):
             return value * 2
 
         assert await memory.update("aqe/a", double, default=4) == 8
+
+    async def test_an_update_waits_for_another_no_longer_than_its_time(
+        self, memory: Memory
+    ) -> None:
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly(_: Any) -> str:
+            began.set()
+            await go_on.wait()
+            return "slow"
+
+        async def once_more(_: Any) -> Any:
+            return await memory.update("aqe/a", lambda _: "inner", timeout=0.05)
+
+        slow = asyncio.create_task(memory.update("aqe/a", slowly))
+        await began.wait()
+        with pytest.raises(BackendTimeoutError, match="aqe/a") as caught:
+            await memory.update("aqe/a", lambda _: "late", timeout=0.05)
+        assert caught.value.outcome == "not_applied"
+        go_on.set()
+        assert await slow == await memory.retrieve("aqe/a") == "slow"
+        with pytest.raises(BackendTimeoutError, match="called this"):
+            await memory.update("aqe/a", once_more)
+        assert await memory.retrieve("aqe/a") == "slow"
 
     async def test_update_and_increment_keep_partition_and_expiry(self, memory: Memory) -> None:
         await memory.store("aqe/a", 1, ttl=100, partition="p")

@@ -205,6 +205,11 @@ class LeaseConformance(FenceConformance):
                     tokens.append(lease.token)
         assert tokens == sorted(set(tokens))
 
+    @pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e300, True, "1"])
+    async def test_an_impossible_ttl_is_refused(self, memory: Memory, ttl: Any) -> None:
+        with pytest.raises(InvalidArgumentError, match="ttl"):
+            Lease(memory, "leader", ttl=ttl)
+
     async def test_a_lease_is_kept_for_longer_than_its_ttl(
         self, memory: Memory, other: Memory
     ) -> None:

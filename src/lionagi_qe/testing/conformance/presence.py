@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lionagi_qe.coordination import Presence, Session
-from lionagi_qe.errors import InvalidArgumentError, InvalidKeyError, SessionEndedError
+from lionagi_qe.errors import (
+    InvalidArgumentError,
+    InvalidKeyError,
+    OutcomeUnknownError,
+    SessionEndedError,
+)
 from lionagi_qe.testing.conformance.base import SECONDS_TO_WAIT, Conformance, until
 
 if TYPE_CHECKING:
@@ -61,6 +66,51 @@ class PresenceConformance(Conformance):
             # The former leaves what isn't its own alone.
             await other.store(former.key, {"host": "", "process": 0, "info": 3})
         assert await memory.exists(former.key)
+
+    async def test_a_member_that_joined_anew_without_an_answer_is_itself(
+        self, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = memory.store
+
+        async def unanswered(*args: Any, **settings: Any) -> int:
+            await store(*args, **settings)
+            msg = "lost"
+            raise OutcomeUnknownError(msg)
+
+        async def join_anew(member: Presence) -> None:
+            await memory.delete(member.key)
+            with monkeypatch.context() as patched:
+                patched.setattr(memory, "store", unanswered)
+                with pytest.raises(OutcomeUnknownError):
+                    await member.beat()
+            assert await memory.exists(member.key)
+
+        async with Presence(memory, "a", ttl=60) as member:
+            await join_anew(member)
+            assert await member.beat()
+            assert not member.replaced.is_set()
+        assert not await memory.exists(member.key)
+        async with Presence(memory, "a", ttl=60) as member:
+            await join_anew(member)
+        assert not await memory.exists(member.key), "it knows its own entry when it leaves"
+
+    async def test_who_is_cancelled_while_leaving_stays_cancelled(self, memory: Memory) -> None:
+        async def stay(until_then: asyncio.Event) -> None:
+            async with Presence(memory, "a", ttl=30):
+                present.set()
+                await until_then.wait()
+            await asyncio.sleep(0)
+
+        for turns in range(12):
+            present, leave = asyncio.Event(), asyncio.Event()
+            staying = asyncio.create_task(stay(leave))
+            await present.wait()
+            leave.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked = staying.cancel()
+            await asyncio.wait([staying])
+            assert staying.cancelled() == asked
 
     async def test_joining_leaving_and_vanishing_are_told(
         self, memory: Memory, other: Memory

@@ -174,6 +174,21 @@ class QueueOrderConformance(Conformance):
             await queue.put(1, **settings)
         assert await queue.claim() == []
 
+    @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e300, "1"])
+    async def test_impossible_times_are_refused(self, memory: Memory, seconds: Any) -> None:
+        queue = queue_of(memory)
+        await queue.put(1)
+        with pytest.raises(InvalidArgumentError, match="lease"):
+            await queue.claim(lease=seconds)
+        with pytest.raises(InvalidArgumentError, match="result_ttl"):
+            queue_of(memory, result_ttl=seconds)
+        (job,) = await queue.claim()
+        with pytest.raises(InvalidArgumentError, match="seconds"):
+            await job.extend(seconds)
+        with pytest.raises(InvalidArgumentError, match="delay"):
+            await job.fail("bad", delay=seconds)
+        await job.ack()
+
     async def test_bad_payloads_and_batches_are_refused_whole(
         self, connect: Connect, fleet: str, opened: AsyncExitStack
     ) -> None:

@@ -75,6 +75,24 @@ class ConsumerConformance(Conformance):
         queue.stop()
         await worker
 
+    async def test_a_cancelled_claim_gives_back_what_it_brought(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        for turns in range(40):
+            await queue.put(turns)
+            claiming = asyncio.create_task(queue.claim(lease=LONG))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if claiming.cancel():
+                await asyncio.wait([claiming])
+                assert claiming.cancelled()
+                (job,) = await queue_of(other).claim()
+            else:
+                (job,) = claiming.result()
+            assert (job.payload, job.attempt) == (turns, 1)
+            await job.ack()
+
     async def test_what_a_handler_raises_is_its_jobs_error(self, memory: Memory) -> None:
         queue = queue_of(memory, max_attempts=3)
         flaky, broken, odd = await queue.put_many(["flaky", "broken", "odd"])

@@ -245,6 +245,17 @@ class RangesConformance(Conformance):
         assert stored[-1] in left or len(stored) == 1
         assert await clearing == 9_000 + len(stored) - len(left)
 
+    async def test_clearing_takes_what_is_touched_meanwhile(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        keys = [f"aqe/n/{at:04}" for at in range(3_000)]
+        await memory.store_many(dict.fromkeys(keys, 1), partition="p", ttl=3_600)
+        clearing = asyncio.create_task(memory.clear_partition("p", timeout=60))
+        while not clearing.done():
+            await asyncio.gather(*(other.touch(key, 7_200) for key in keys[::2]))
+        assert await clearing == 3_000
+        assert await memory.list_keys(partition="p") == []
+
     @pytest.mark.parametrize("partition", ["", None, 7, "a\x00", "\ud800", "x" * 129])
     async def test_an_impossible_partition_is_refused(self, memory: Memory, partition: Any) -> None:
         calls = [
