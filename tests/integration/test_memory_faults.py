@@ -291,6 +291,27 @@ class TestOpening:
             await memory.open()
         await memory.close()
 
+    @pytest.mark.redis
+    async def test_a_cluster_that_is_not_there_or_none_is_told(self, redis_url: str) -> None:
+        memory = open_memory("redis+cluster://127.0.0.1:1")
+        with pytest.raises(errors.BackendUnavailableError, match=r"127\.0\.0\.1:1") as caught:
+            await memory.store("aqe/a", 1)
+        assert caught.value.outcome == "not_applied"
+        await memory.close()
+        memory = open_memory(redis_url.replace("redis://", "redis+cluster://"))
+        with pytest.raises(errors.AqeError, match=r"cluster|Cluster|database"):
+            await memory.open()
+        await memory.close()
+
+    @pytest.mark.redis
+    @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+    async def test_an_option_that_nobody_knows_is_told(self, scheme: str) -> None:
+        memory = open_memory(f"{scheme}://127.0.0.1:1?frob=secret")
+        with pytest.raises(errors.ConfigurationError, match="frob") as caught:
+            await memory.open()
+        assert "secret" not in str(caught.value)
+        await memory.close()
+
     async def test_a_host_that_does_not_exist_is_told(self) -> None:
         for url in ("postgresql://u@host.invalid/db", "redis://host.invalid"):
             memory = open_memory(url, timeout=5)

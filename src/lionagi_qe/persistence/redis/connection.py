@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import redis.asyncio as driver
 from hiredis import pack_command
@@ -29,8 +28,11 @@ from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from lionagi_qe.persistence.redis.scripts import Script
+
+T = TypeVar("T")
 
 MAX_CONNECTIONS = 10
 # The same answers from every version of server and driver.
@@ -38,6 +40,14 @@ _PROTOCOL = 2
 # Calls have deadlines of their own. The driver's would go through asyncio.wait_for, which on
 # Python 3.11 can swallow a cancellation.
 _NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
+# What the driver raises when a call failed; the second is none of the first.
+FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+# Of these, what says that the server didn't do what it was asked, or was not asked.
+_REFUSED = (
+    exceptions.ResponseError,
+    exceptions.MaxConnectionsError,
+    exceptions.RedisClusterException,
+)
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
 _LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "OOM")
 
@@ -82,12 +92,11 @@ async def run(
 
 def open_pool(settings: dict[str, Any], size: int) -> Pool[driver.Connection]:
     """Return a pool of at most ``size`` connections to one server."""
-    settings = _NO_TIMEOUTS | settings
-    kind = settings.pop("connection_class", driver.Connection)
-    make = partial(kind, retry=Retry(NoBackoff(), 0), protocol=_PROTOCOL, **settings)
+    settings = _settled(settings)
+    kind: type[driver.Connection] = settings.pop("connection_class", driver.Connection)
 
     async def connect() -> driver.Connection:
-        connection = make()
+        connection = _make(kind, **settings)
         try:
             await connection.connect()
         except BaseException:
@@ -96,6 +105,20 @@ def open_pool(settings: dict[str, Any], size: int) -> Pool[driver.Connection]:
         return connection
 
     return Pool(connect, is_fit=_is_alive, drop=drop, size=size)
+
+
+def _settled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with what all our connections need."""
+    return _NO_TIMEOUTS | settings | {"retry": Retry(NoBackoff(), 0), "protocol": _PROTOCOL}
+
+
+def _make(kind: Callable[..., T], **settings: Any) -> T:  # noqa: ANN401 - the driver's own
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        _, _, reason = str(error).partition("() ")
+        msg = f"Redis: {reason or error}; options that aren't ours are redis-py's"
+        raise ConfigurationError(msg) from error
 
 
 async def drop(connection: driver.Connection) -> None:
@@ -140,7 +163,7 @@ class ServerLink:
         pool = cast("Pool[driver.Connection]", self._pool)
         try:
             connection = await pool.take()
-        except (exceptions.RedisError, OSError) as error:
+        except FAILURES as error:
             raise explain(error, self.where, sent=False) from error
         try:
             # What the driver's own send_command does in Python costs more than all else of a call.
@@ -150,7 +173,7 @@ class ServerLink:
             raise
         except exceptions.ResponseError as error:
             raise explain(error, self.where, sent=False) from error
-        except (exceptions.RedisError, OSError) as error:
+        except FAILURES as error:
             await drop(connection)
             raise explain(error, self.where, sent=mutates) from error
         except BaseException:
@@ -179,17 +202,15 @@ class ClusterLink:
 
     async def open(self) -> None:
         """Find the nodes."""
-        self._client = RedisCluster(
-            **(_NO_TIMEOUTS | self._settings),
-            protocol=_PROTOCOL,
+        ours = {
             # One more for the driver, when it asks which node serves what.
-            max_connections=self._room.places + 1,
-            retry=Retry(NoBackoff(), 0),
-            require_full_coverage=True,
-        )
+            "max_connections": self._room.places + 1,
+            "require_full_coverage": True,
+        }
+        self._client = _make(RedisCluster, **(_settled(self._settings) | ours))
         try:
             await self._client.initialize()
-        except (exceptions.RedisError, OSError) as error:
+        except FAILURES as error:
             raise explain(error, self.where, sent=False) from error
 
     async def close(self) -> None:
@@ -210,11 +231,12 @@ class ClusterLink:
             return await client.execute_command(*words, **options)
         except exceptions.NoScriptError:
             raise
-        except (exceptions.RedisError, OSError) as error:
+        except FAILURES as error:
             # A connection that could not be made carried nothing.
             sent = mutates and " connecting to " not in str(error)
-            refused = isinstance(error, exceptions.ResponseError | exceptions.MaxConnectionsError)
-            raise explain(error, self.where, sent=sent and not refused) from error
+            raise explain(
+                error, self.where, sent=sent and not isinstance(error, _REFUSED)
+            ) from error
         finally:
             self._room.give()
 
@@ -231,7 +253,7 @@ class ClusterLink:
         return connection
 
 
-def explain(error: Exception, where: str, *, sent: bool) -> Exception:
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
     """Return the package's error for one of the driver's.
 
     ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
@@ -242,6 +264,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:
         isinstance(error, exceptions.RedisError) and reason.startswith(_ACCESS)
     ):
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
+    if isinstance(error, exceptions.RedisClusterException) and "not enabled" in reason:
+        return ConfigurationError(f"{where}: {reason}; write redis:// for a single server")
     if isinstance(error, exceptions.ResponseError):
         if reason.startswith(_LATER) or isinstance(error, exceptions.OutOfMemoryError):
             return BackendUnavailableError(f"{where}: {reason}; nothing was changed")

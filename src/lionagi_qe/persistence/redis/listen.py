@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from redis import exceptions
+from lionagi_qe.persistence.redis.connection import FAILURES
 
 if TYPE_CHECKING:
     import redis.asyncio as driver
@@ -41,7 +41,7 @@ class Listener:
         try:
             async with self._lock:
                 return await self._subscribe(known)
-        except (exceptions.RedisError, OSError):
+        except FAILURES:
             # Then we poll; the calls that poll tell what is wrong with the server.
             self._drop()
             return False
@@ -71,7 +71,7 @@ class Listener:
                     self._bell.ring(self._names[channel])
                 elif kind == b"subscribe":
                     self._confirmed[channel].set()
-        except (exceptions.RedisError, OSError):
+        except FAILURES:
             self._drop()
         finally:
             await connection.disconnect(nowait=True)
