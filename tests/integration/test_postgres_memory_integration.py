@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -306,6 +307,21 @@ class TestPostgresMemoryRealPool:
         assert await ask(postgres_url, 'SELECT count(*) FROM "My ""Schema""".entries') == 1
         async with PostgresMemory(f"{postgres_url}?schema=another") as memory:
             assert await memory.retrieve("aqe/a") is None
+
+    async def test_who_outlives_the_schema_meets_nobody_in_the_next_one(
+        self, postgres_url: str
+    ) -> None:
+        schema = "made_anew"
+        async with PostgresMemory(postgres_url, schema=schema, fleet="former") as former:
+            await former.store("aqe/a", 1)
+            await ask(postgres_url, f"DROP SCHEMA {schema} CASCADE")
+            async with PostgresMemory(postgres_url, schema=schema, fleet="latter") as latter:
+                await latter.store("aqe/a", 2)
+                assert await former.retrieve("aqe/a") is None
+                assert await former.clear_partition("default") == 0
+                with contextlib.suppress(errors.AqeError):
+                    await former.store("aqe/a", 3)
+                assert await latter.retrieve("aqe/a") == 2
 
     @pytest.mark.parametrize("schema", ["x" * 64, "it's", "a\\b", "$body$", "{schema}", "a\x00"])
     def test_a_schemas_name_that_would_be_read_as_more_is_refused(self, schema: str) -> None:

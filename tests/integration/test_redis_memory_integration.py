@@ -334,6 +334,23 @@ class TestRedisMemoryRealPool:
 
         await until(alone)
 
+    async def test_changes_wait_while_the_server_is_a_replica(
+        self, own_redis: Callable[..., RedisServer]
+    ) -> None:
+        server = await asyncio.to_thread(own_redis)
+        async with RedisMemory.from_url(server.url, timeout=30) as memory:
+            await memory.store("aqe/a", 1)
+            await ask(server.url, "REPLICAOF", "127.0.0.1", "1")
+            storing = asyncio.create_task(memory.store("aqe/a", 2))
+            await asyncio.wait([storing], timeout=0.3)
+            with pytest.raises(errors.BackendUnavailableError) as caught:
+                await memory.store("aqe/b", 2, timeout=0.1)
+            assert caught.value.outcome == "not_applied"
+            assert not storing.done()
+            await ask(server.url, "REPLICAOF", "NO", "ONE")
+            assert await storing
+            assert await memory.retrieve("aqe/a") == 2
+
     async def test_connections_that_the_server_ended_are_replaced(
         self, own_redis: Callable[..., RedisServer]
     ) -> None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_under_way: set[asyncio.Task[None]] = set()
+
 
 async def or_undo(call: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
     """Return what the call returns; whoever is cancelled meanwhile undoes it and stays cancelled.
@@ -21,8 +23,16 @@ async def or_undo(call: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[ob
     try:
         return await asyncio.shield(calling)
     except asyncio.CancelledError:
-        await asyncio.wait([calling])
-        # A call that failed gave us nothing, or what ends by itself.
-        if not calling.cancelled() and calling.exception() is None:
-            await undo(calling.result())
+        undoing = asyncio.create_task(_undo(calling, undo))
+        _under_way.add(undoing)
+        undoing.add_done_callback(_under_way.discard)
+        # Whoever is cancelled once more leaves it to itself.
+        await asyncio.wait([undoing])
         raise
+
+
+async def _undo(calling: asyncio.Future[T], undo: Callable[[T], Awaitable[object]]) -> None:
+    await asyncio.wait([calling])
+    # A call that failed gave us nothing, or what ends by itself.
+    if not calling.cancelled() and calling.exception() is None:
+        await undo(calling.result())

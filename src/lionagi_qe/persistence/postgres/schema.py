@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import ConfigurationError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # Any number that others are unlikely to take: "aqe" and a version.
 _LOCK = 0x617165_0001
+_MOST_FIRST_FLEETS = 2**30
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
     version integer PRIMARY KEY,
@@ -55,6 +57,7 @@ async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: AN
         await connection.execute(statements.fill(_TABLE))
         # Somebody else may have been here while we waited for the lock.
         applied = await applied_migrations(connection, statements)
+        new = not applied
         for migration in missing_migrations(
             load_migrations(__package__ or ""), applied, migrate=True
         ):
@@ -67,6 +70,12 @@ async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: AN
                 migration.version,
                 migration.name,
                 migration.checksum,
+            )
+        if new:
+            # Who still has a fleet's number of a schema that was dropped meets nobody's here.
+            first = 1 + secrets.randbelow(_MOST_FIRST_FLEETS)
+            await connection.execute(
+                statements.fill(f"ALTER TABLE {{schema}}.fleets ALTER id RESTART WITH {first}")
             )
 
 

@@ -1,4 +1,9 @@
-"""A cache of another memory's entries on Redis; losing all or part of it does no harm."""
+"""A cache of another memory's entries on Redis; losing all of it, or values, does no harm.
+
+Marks of changes last ten seconds, and keep out values that were read before. A server that evicts
+them sooner (as with ``maxmemory-policy volatile-ttl``) may let one reader that was slow bring an
+old value back, for as long as the cache keeps values.
+"""
 
 from __future__ import annotations
 

@@ -45,8 +45,18 @@ FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 # Of these, what says that the server didn't do what it was asked, or was not asked.
 _REFUSED = (
     exceptions.ResponseError,
+    exceptions.BusyLoadingError,
     exceptions.MaxConnectionsError,
     exceptions.RedisClusterException,
+)
+# Answers of such a kind, where the driver takes the word away.
+_NOT_NOW = (
+    exceptions.BusyLoadingError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
 )
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
 _LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "OOM")
@@ -171,6 +181,10 @@ class ServerLink:
             return await connection.read_response()
         except exceptions.NoScriptError:
             raise
+        except exceptions.ReadOnlyError as error:
+            # What was the primary is none any more: another may answer at this address.
+            await drop(connection)
+            raise explain(error, self.where, sent=False) from error
         except exceptions.ResponseError as error:
             raise explain(error, self.where, sent=False) from error
         except FAILURES as error:
@@ -266,8 +280,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
     if isinstance(error, exceptions.RedisClusterException) and "not enabled" in reason:
         return ConfigurationError(f"{where}: {reason}; write redis:// for a single server")
-    if isinstance(error, exceptions.ResponseError):
-        if reason.startswith(_LATER) or isinstance(error, exceptions.OutOfMemoryError):
+    if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
+        if reason.startswith(_LATER) or isinstance(error, _NOT_NOW):
             return BackendUnavailableError(f"{where}: {reason}; nothing was changed")
         if "DB index is out of range" in reason:
             return ConfigurationError(f"{where}: {reason}; name a database that it has")
