@@ -212,14 +212,15 @@ class PostgresBackend:
         """Bury in keyset order what was stored up to the newest revision at the start."""
         async with self.connection() as connection:
             newest = await connection.fetchval(self.sql["newest"])
-        deleted, after, more = 0, "", True
+        deleted, after, missed, more = 0, "", False, True
         while more:
-            async with self.connection(mutates=True) as connection:
-                live, seen, buried, last = await connection.fetchrow(
-                    self.sql["clear"], self.fleet, partition, after, newest, batch
-                )
+            parameters = (self.fleet, partition, after, newest, batch)
+            async with self.connection(mutates=True) as connection, connection.transaction():
+                if missed:
+                    await connection.execute(self.sql["lock_doomed"], *parameters)
+                live, seen, buried, last = await connection.fetchrow(self.sql["clear"], *parameters)
             deleted += live
-            # What a touch changed while the statement waited for its row is not buried yet.
+            # What a touch changed while the statement waited for its row, it locked but didn't see.
             missed = buried < seen
             after = after if missed else last
             more = missed or seen == batch

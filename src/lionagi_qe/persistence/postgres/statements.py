@@ -31,6 +31,9 @@ _DEAD_JOBS = f"""
         LIMIT 1 FOR UPDATE
     ) AS d
 """
+_DOOMED = """FROM {schema}.entries
+    WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
+    ORDER BY key LIMIT $5 FOR UPDATE"""
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _COLUMNS = f"entries.key, value, {COLUMNS_BEHIND_VALUE}"
@@ -238,12 +241,11 @@ SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
 ) AS e
 """,
+    "lock_doomed": f"SELECT {_DOOMED}",
     "clear": f"""
 WITH doomed AS (
     SELECT ctid, key, {NOT_EXPIRED} AS live
-    FROM {{schema}}.entries
-    WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
-    ORDER BY key LIMIT $5 FOR UPDATE
+    {_DOOMED}
 ), buried AS (
     UPDATE {{schema}}.entries
     SET value = NULL, gone = CASE WHEN {NOT_EXPIRED} THEN 1 ELSE 2 END, updated_at = now(),
