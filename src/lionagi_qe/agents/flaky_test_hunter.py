@@ -243,7 +243,8 @@ class FlakyTestHunter(DivisibleAgent):
         self, hunt: _Hunt, source: Source, verdicts: Mapping[str, Verdict], spoilt: list[str]
     ) -> Iterator[Metric]:
         runs = _runs(hunt)
-        stable = [run["runs"] for name, run in runs.items() if name not in verdicts]
+        # What is skipped in every session tells nothing of the others.
+        stable = [run["runs"] for name, run in runs.items() if name not in verdicts and run["runs"]]
         yield source.measured("flaky_tests", len(verdicts), "tests")
         yield source.measured("not_idempotent_tests", len(spoilt), "tests")
         yield source.measured("flaky_sessions", hunt.sessions, "sessions")
@@ -252,7 +253,7 @@ class FlakyTestHunter(DivisibleAgent):
             limit = round(100 * wilson(0, min(stable))[1], 2)
             yield source.measured("flaky_rate_limit", limit, "%")
         else:
-            yield source.unmeasured("flaky_rate_limit", "%", "there is no stable test")
+            yield source.unmeasured("flaky_rate_limit", "%", "no stable test ran")
 
 
 def _past(test: str, examination: Examination) -> dict[str, int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
+import math
 import os
 import re
 import signal
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 from platformdirs import user_state_path
 
+from lionagi_qe.agents.baseline import read_baseline
+from lionagi_qe.agents.quarantine import read_quarantine
 from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
@@ -24,6 +28,7 @@ from lionagi_qe.persistence.keys import DEFAULT_FLEET
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from lionagi_qe.agents.settings import Settings
     from lionagi_qe.fleet.run import Outcome, Request
 
 _T = TypeVar("_T")
@@ -42,6 +47,24 @@ def duration(text: str) -> float:
     return seconds
 
 
+class _Seconds(click.FloatRange):
+    """A number of seconds above 0, and no nan, which is neither more nor less than anything."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click hands it over
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add PATH, --python, --memory, --timeout and --quiet."""
     for option in reversed(
@@ -56,7 +79,7 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
             memory_option,
             click.option(
                 "--timeout",
-                type=click.FloatRange(min=0, min_open=True),
+                type=_Seconds(),
                 metavar="SECONDS",
                 help="Most seconds for the test run (600 by default).",
             ),
@@ -161,10 +184,28 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     )
 
 
-def carry_out(request: Request, *, quiet: bool) -> Outcome:
-    """Run the fleet, with progress on stderr."""
+def carry_out(request: Request, *, quiet: bool, writes: Path | None = None) -> Outcome:
+    """Run the fleet, with progress on stderr; it ``writes`` a list that may not be there yet."""
+    settings = _with_lists(request.path, request.settings, writes)
+    request = dataclasses.replace(request, settings=settings)
     with showing(quiet=quiet) as progress:
         return asyncio.run(until_told(fleet.run(request, progress)))
+
+
+def _with_lists(project: Path, settings: Settings, writes: Path | None) -> Settings:
+    """Return the settings without lists that are yet to be written.
+
+    Raises ProjectError for another that is missing or unreadable: the gate would pass without it.
+    """
+    for name, read in (("baseline", read_baseline), ("quarantine", read_quarantine)):
+        listed = getattr(settings, name)
+        if listed is None:
+            continue
+        if writes is not None and not (project / listed).exists():
+            settings = dataclasses.replace(settings, **{name: None})
+        else:
+            read(project / listed)
+    return settings
 
 
 def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:

@@ -19,6 +19,7 @@ class Exit(IntEnum):
     INFRASTRUCTURE = 3
     NOT_MEASURED = 4
     INTERRUPTED = 130
+    NOT_READ = 141
 
 
 # The first that fits.

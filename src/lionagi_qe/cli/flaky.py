@@ -61,7 +61,7 @@ def flaky(  # noqa: PLR0913 - a command's options
         budget=budget,
         given=given,
     )
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request, quiet=quiet, writes=quarantine)
     code = _exit_code(outcome)
     if quarantine is not None and code in {Exit.PASSED, Exit.GATE_FAILED}:
         tests = outcome.detail("flaky-test-hunter", "flaky")

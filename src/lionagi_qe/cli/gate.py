@@ -78,7 +78,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
         if not findings:
             raise click.UsageError(
                 f"run {chosen!r} of {request.project!r} is not in {request.shown_url}; "
-                "aqe history lists those that are"
+                "aqe history --json lists those that are"
             )
         return chosen, findings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,6 +260,8 @@ def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
     found, memory_url = _project(name, memory_url)
     name = found or name
     if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked here whether to forget it; add --yes")
         click.confirm(f"Forget everything learned under {name!r}?", abort=True)
 
     async def forget() -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import io
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
@@ -72,22 +74,30 @@ def cli() -> None:
     """Quality-engineering agents for Python projects, with one shared memory.
 
     Exit codes: 0 passed, 1 gate failed, 2 usage, 3 infrastructure (memory, environment),
-    4 a required metric was not measured, 130 interrupted.
+    4 a required metric was not measured, 130 interrupted, 141 output that nobody read.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of tests and files may have what an old terminal can't write.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = cli.main(args=arguments, prog_name="aqe", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
+    except SystemExit as error:
+        # click exits with 1, which would be a failed gate, where nobody reads our output any more.
+        return Exit.NOT_READ if error.code == 1 else int(error.code or 0)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         code = exit_code_of(error)
         if code is None:
             raise
-        click.echo(f"aqe: {explain(error)}", err=True)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"aqe: {explain(error)}", err=True)
         return code
     return result if isinstance(result, int) else Exit.PASSED
 

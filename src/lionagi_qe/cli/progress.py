@@ -38,7 +38,12 @@ def _console() -> Console:
     # Not before it is used: rich takes longer to import than a quiet command to begin.
     from rich.console import Console
 
-    return Console(stderr=True, emoji=False)
+    class Stderr(Console):
+        def on_broken_pipe(self) -> None:
+            """Say no more: nobody reads the progress, but what comes of it may count."""
+            self.quiet = True
+
+    return Stderr(stderr=True, emoji=False)
 
 
 def _nothing(step: Step) -> None:

@@ -84,7 +84,8 @@ def dead(name: str, limit: int, after: str, choice: MemoryChoice, *, as_json: bo
         return
     for job in jobs:
         payload = json.dumps(job.payload, ensure_ascii=False)
-        click.echo(f"{job.id}\t{job.attempts}\t{job.error}\t{payload}")
+        error = " ".join(str(job.error).split())
+        click.echo(f"{job.id}\t{job.attempts}\t{error}\t{payload}")
 
 
 @queue.command()

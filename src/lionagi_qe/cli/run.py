@@ -176,7 +176,7 @@ def run(  # noqa: PLR0913 - a command's options
     files = _files(reports, junit)
     if write_baseline is not None:
         check_writable("--write-baseline", write_baseline)
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request, quiet=quiet, writes=write_baseline)
     code = exit_code_of_run(outcome)
     for form, file in files:
         file.write_bytes(_FORMS[form](outcome, code))
@@ -195,7 +195,10 @@ def _check_resumable(decided: dict[str, Any]) -> None:
 
 def _agents(wanted: str | None, budget: float | None) -> list[str]:
     if wanted is not None:
-        return [name.strip() for name in wanted.split(",") if name.strip()]
+        chosen = [name.strip() for name in wanted.split(",") if name.strip()]
+        if not chosen:
+            raise click.UsageError(f"--agents {wanted!r} names none of {', '.join(names())}")
+        return chosen
     return list(QUICK) if budget is None else names()
 
 
