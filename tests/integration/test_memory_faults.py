@@ -208,6 +208,14 @@ class TestLeases:
         proxy.pass_through()
         await close_quickly(memory)
 
+    async def test_what_is_granted_after_the_time_is_given_back(self, proxy: FaultProxy) -> None:
+        memory = await opened(proxy, "late-lease", timeout=10)
+        proxy.latency(0.1)
+        with pytest.raises(errors.BackendTimeoutError):
+            await Lease(memory, "leader", ttl=60).acquire(timeout=0.1)
+        assert await Lease(memory, "leader").state() is None
+        await close_quickly(memory)
+
     @pytest.mark.parametrize("answers", [True, False])
     async def test_who_is_cancelled_while_it_waits_stays_cancelled_and_holds_nothing(
         self, proxy: FaultProxy, *, answers: bool

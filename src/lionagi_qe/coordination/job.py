@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_seconds
 from lionagi_qe.persistence.jobs import EndJob
 from lionagi_qe.persistence.leases import fence_of
 
@@ -114,11 +114,12 @@ class Job:
         backoff if None.
         """
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        seconds = self._backoff(self.attempt) if delay is None else delay
+        if delay is None:
+            delay = min(max(self._backoff(self.attempt), 0), MAX_TTL_SECONDS)
         operation = self._operation(
             "retry" if retry else "bury",
             self._calls.encode(text.encode(errors="replace").decode()),
-            check_delay(seconds) if retry else 0,
+            check_delay(delay) if retry else 0,
             fence,
         )
         return await self._end(operation) != "dead"

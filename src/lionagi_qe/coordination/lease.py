@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_TTL = 15.0
 # Renewals a TTL: two may be lost before the lease is.
 _RENEWALS = 3
+_LATE_ANSWER = 1.0
 _LONGEST_PAUSE = 0.25
 _SHORTEST_PAUSE = 0.01
 
@@ -132,7 +133,8 @@ class Lease:
         at least; who has waited long asks more often, so that turns are roughly in order.
 
         Raises:
-            BackendTimeoutError: it was not free within ``timeout`` seconds (None: no limit).
+            BackendTimeoutError: it was not free within ``timeout`` seconds (None: no limit); where
+                the server is silent, told up to a second later.
 
         """
         loop = asyncio.get_running_loop()
@@ -167,7 +169,9 @@ class Lease:
 
         started = asyncio.get_running_loop().time()
         calls = self._memory.leases
-        left = None if deadline is None else min(calls.timeout, max(deadline - started, 0.001))
+        # A little longer than we wait: an answer that comes late tells what to give back.
+        left = None if deadline is None else max(deadline - started, 0) + _LATE_ANSWER
+        left = None if left is None else min(left, calls.timeout)
         # Nobody would renew it.
         tenure = await or_undo(
             calls.acquire(self.name, attempt, self._ttl_ms, timeout=left), give_back

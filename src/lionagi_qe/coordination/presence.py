@@ -95,6 +95,8 @@ class Presence:
         self.agent_id = _segment("agent_id", agent_id)
         self.ttl = check_seconds("ttl", ttl)
         self._value = {"host": socket.gethostname(), "process": os.getpid(), "info": info}
+        # What tells our entry from that of another with our id.
+        self._stay = ""
         # None while we don't know it: the answer to a store was lost.
         self._revision: int | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -107,8 +109,7 @@ class Presence:
 
     async def __aenter__(self) -> Self:
         self.replaced.clear()
-        # What tells our entry from that of another with our id.
-        self._value["stay"] = secrets.token_hex(8)
+        self._stay = self._value["stay"] = secrets.token_hex(8)
         self._revision = await self._memory.store(self.key, self._value, ttl=self.ttl)
         self._beating = asyncio.create_task(self._beat_on())
         return self
@@ -143,7 +144,7 @@ class Presence:
             self.replaced.set()
 
     def _is_ours(self, entry: Entry) -> bool:
-        return isinstance(entry.value, dict) and entry.value == self._value
+        return isinstance(entry.value, dict) and entry.value.get("stay") == self._stay
 
     async def _beat_on(self) -> None:
         while not self.replaced.is_set():

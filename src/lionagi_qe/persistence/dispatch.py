@@ -70,6 +70,7 @@ class Dispatcher:
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._batcher: Batcher | None = None
         self._unbatched = Unbatched()
         self._sweeper: asyncio.Task[None] | None = None
@@ -92,12 +93,19 @@ class Dispatcher:
         if self._forks != _forks:
             # A parent's connections stay the parent's.
             return
-        if self._batcher is not None:
-            _check_loop(self._batcher)
-        if self._closing is None:
-            self._closed = True
-            self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        while (closing := self._closing) is None or not closing.done() or closing.cancelled():
+            if self._batcher is not None or (self._opening is not None and self._opening.locked()):
+                _check_loop(self._loop)
+            if closing is None or closing.cancelled():
+                self._closed = True
+                closing = self._closing = asyncio.create_task(self._close())
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                # Somebody may have cancelled the closing and not us: then it is done again.
+                if not closing.cancelled() or (task is not None and task.cancelling()):
+                    raise
 
     async def _close(self) -> None:
         if self._opening is not None:
@@ -120,7 +128,7 @@ class Dispatcher:
         batcher = self._batcher
         if batcher is None or self._closed or self._forks != _forks:
             return await self._open(deadline)
-        _check_loop(batcher)
+        _check_loop(batcher.loop)
         return batcher
 
     async def _open(self, deadline: float) -> Batcher:
@@ -131,6 +139,8 @@ class Dispatcher:
             raise _closed_error()
         if self._opening is None:
             self._opening = asyncio.Lock()
+        if self._batcher is None:
+            self._loop = get_running_loop()
         try:
             async with asyncio.timeout_at(deadline), self._opening:
                 if self._batcher is None:
@@ -355,8 +365,8 @@ def _closed_error() -> MemoryClosedError:
     return MemoryClosedError("this memory is closed; make a new one with open_memory(url)")
 
 
-def _check_loop(batcher: Batcher) -> None:
-    if batcher.loop is not get_running_loop():
+def _check_loop(ours: asyncio.AbstractEventLoop | None) -> None:
+    if ours is not None and ours is not get_running_loop():
         msg = (
             "this memory was opened on another event loop; open and use it inside one "
             "asyncio.run(), or make one memory for each loop"

@@ -86,17 +86,16 @@ class PostgresLog:
     async def _read_enough(
         self, at: Position, prefix: str, limit: int, *, values: bool
     ) -> tuple[LogPage, bool]:
-        """Look at more than ``limit`` places where what is there was changed again since.
+        """Look at more than ``limit`` places where all that is there was changed again since.
 
         Else a reader of small pages would fall behind those who write.
         """
         page, due = await self._read(at, prefix, limit, values=values)
         looked = limit
-        while page.more and len(page.records) < limit and looked < _LOOKED_AT:
+        while page.more and not page.records and looked < _LOOKED_AT:
             looked = min(looked * 8, _LOOKED_AT)
             at = Position.parse(page.position)
-            further, due = await self._read(at, prefix, looked, values=values)
-            page = replace(further, records=[*page.records, *further.records])
+            page, due = await self._read(at, prefix, looked, values=values)
         if len(page.records) > limit:
             records = page.records[:limit]
             page = LogPage(records, records[-1].position, more=True)

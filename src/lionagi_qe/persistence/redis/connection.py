@@ -232,6 +232,9 @@ class ClusterLink:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+            # Which does nothing after an error, when the driver is to ask for the nodes anew.
+            await client.nodes_manager.aclose()
+            await client.nodes_manager.aclose("startup_nodes")
 
     async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401
         """Send one command to the node that serves ``route``."""

@@ -139,6 +139,23 @@ class LifecycleConformance(Conformance):
             with pytest.raises(MemoryClosedError):
                 await closing.retrieve("aqe/n/0")
 
+    async def test_a_closing_among_tasks_that_all_are_cancelled_can_be_done_again(
+        self, memory: Memory, connect: Connect, fleet: str
+    ) -> None:
+        for turns in range(4):
+            others = asyncio.all_tasks()
+            closing = connect(fleet=fleet)
+            await closing.store("aqe/a", 1)
+            close = asyncio.create_task(closing.close())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
+            await asyncio.wait([close])
+            await closing.close()
+            with pytest.raises(MemoryClosedError):
+                await closing.retrieve("aqe/a")
+
     async def test_a_memory_closed_while_it_opens_is_closed(
         self, memory: Memory, connect: Connect, fleet: str
     ) -> None:

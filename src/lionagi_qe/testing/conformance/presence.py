@@ -85,7 +85,7 @@ class PresenceConformance(Conformance):
                     await member.beat()
             assert await memory.exists(member.key)
 
-        async with Presence(memory, "a", ttl=60) as member:
+        async with Presence(memory, "a", ttl=60, info={"at": (1, 2)}) as member:
             await join_anew(member)
             assert await member.beat()
             assert not member.replaced.is_set()

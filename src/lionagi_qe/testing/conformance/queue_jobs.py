@@ -174,6 +174,17 @@ class QueueOrderConformance(Conformance):
             await queue.put(1, **settings)
         assert await queue.claim() == []
 
+    @pytest.mark.parametrize("seconds", [-1.0, float("inf"), 1e300])
+    async def test_a_backoff_that_goes_too_far_is_cut(self, memory: Memory, seconds: float) -> None:
+        def backoff(_attempt: int) -> float:
+            return seconds
+
+        queue = queue_of(memory, backoff=backoff)
+        await queue.put(1)
+        (job,) = await queue.claim()
+        assert await job.fail("bad"), "there is another attempt"
+        assert len(await queue.claim()) == (seconds < 0)
+
     @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e300, "1"])
     async def test_impossible_times_are_refused(self, memory: Memory, seconds: Any) -> None:
         queue = queue_of(memory)
