@@ -57,12 +57,17 @@ async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
 
 def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> None:
     tests = """
+        import pytest
         import shop
 
         def test_opens_once():
             shop.open_doors()
 
         def test_stable():
+            pass
+
+        @pytest.mark.skip
+        def test_never_runs():
             pass
     """
     shop = """
@@ -78,6 +83,7 @@ def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> No
 
     assert answer.document["not_idempotent"] == ["test_shop.py::test_opens_once"]
     assert answer.document["flaky"] == []
+    assert answer.value("flaky_rate_limit") < 50, "of tests that ran"
     assert answer.exit_code == 0
 
 

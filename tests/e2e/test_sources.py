@@ -94,6 +94,13 @@ def test_a_budget_that_is_too_short_is_a_reason(aqe: Aqe, project: Write) -> Non
     assert answer.exit_code == 4
 
 
+def test_the_last_run_is_judged_also_where_it_measured_nothing(aqe: Aqe, project: Write) -> None:
+    root = project(SHOP)
+    assert aqe("run", root).exit_code == 0
+    assert aqe("run", root, "--timeout", 0.01).exit_code == 4
+    assert aqe("gate", root).exit_code == 4
+
+
 def test_past_runs_are_judged_and_shown(aqe: Aqe, examine: Aqe, project: Write) -> None:
     root = project(SHOP)
     examine(root)

@@ -1,0 +1,103 @@
+"""What a shell relies on: exit codes where input is wrong, and output that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AQE = (sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    return folder
+
+
+def aqe(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, **settings.pop("environment", {})}
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+    return subprocess.run(
+        [*AQE, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        check=False,
+        timeout=60,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--agents", ""), b"--agents"),
+        (("--agents", " , "), b"--agents"),
+        (("--timeout", "nan"), b"--timeout"),
+        (("--timeout", "inf"), b"--timeout"),
+    ],
+)
+def test_options_that_ask_for_nothing_are_refused(
+    project: Path, options: tuple[str, str], words: bytes
+) -> None:
+    done = aqe("run", project, "--memory", "memory://", *options)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("baseline", None), ("baseline", "none"), ("quarantine", None)]
+)
+def test_a_list_that_is_missing_or_none_is_told_before_anything_runs(
+    project: Path, name: str, text: str | None
+) -> None:
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write(f'[tool.aqe]\n{name} = "list.json"\n')
+    if text is not None:
+        (project / "list.json").write_text(text)
+    done = aqe("run", project, "--memory", "memory://")
+    assert done.returncode == 2
+    assert b"list.json" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_output_that_nobody_reads_is_no_failed_gate(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'memory.db'}"
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    for command in (("memory", "ls", "--memory", url), ("--help",)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            assert aqe(*command, stdout=writer).returncode == 141
+        finally:
+            os.close(writer)
+
+
+def test_an_error_that_nobody_reads_keeps_its_code(project: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert aqe("run", project, "--agents", "", stderr=writer).returncode == 2
+    finally:
+        os.close(writer)
+
+
+def test_what_a_terminal_cannot_write_is_escaped(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'memory.db'}"
+    assert aqe("memory", "set", "aqe/😀", "1", "--memory", url).returncode == 0
+    done = aqe("memory", "ls", "--memory", url, environment={"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stdout) == (0, b"aqe/\\U0001f600\n")
+
+
+def test_nobody_is_asked_where_nobody_can_answer(tmp_path: Path) -> None:
+    done = aqe("learn", "reset", "shop", "--memory", f"sqlite:///{tmp_path / 'memory.db'}")
+    assert done.returncode == 2
+    assert b"--yes" in done.stderr
