@@ -106,16 +106,17 @@ def test_known_findings_are_told_apart_wherever_their_lines_move(
         ('{"schema": 9, "known": {}}', "of schema 9"),
     ],
 )
-def test_a_baseline_that_is_none_is_not_measured(
+def test_a_baseline_that_is_none_is_refused_before_anything_runs(
     examine: Examine, project: Write, baseline: str | None, complaint: str
 ) -> None:
     files = {**DANGEROUS, "pyproject.toml": '[tool.aqe]\nbaseline = "known.json"\n'}
     if baseline is not None:
         files["known.json"] = baseline
 
-    answer = examine(project(files), *STATIC, "--require", "secrets")
+    answer = examine(project(files), *STATIC)
 
-    assert complaint in answer.reason("secrets")
+    assert (answer.exit_code, answer.out) == (2, "")
+    assert complaint in answer.err
 
 
 def test_a_file_that_can_not_be_parsed_is_named(examine: Examine, project: Write) -> None:

@@ -260,9 +260,13 @@ def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
     found, memory_url = _project(name, memory_url)
     name = found or name
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here whether to forget it; add --yes")
-        click.confirm(f"Forget everything learned under {name!r}?", abort=True)
+        try:
+            click.confirm(f"Forget everything learned under {name!r}?", abort=True)
+        except click.Abort as error:
+            if not sys.stdin.isatty() and isinstance(error.__context__, EOFError):
+                msg = "nobody can be asked here whether to forget it; add --yes"
+                raise click.UsageError(msg) from error
+            raise
 
     async def forget() -> int:
         async with open_memory(memory_url, fleet=fleet) as memory:

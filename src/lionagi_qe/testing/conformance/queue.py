@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lionagi_qe.testing.conformance.queue_jobs import QueueEndingConformance, QueueOrderConformance
+from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
+from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
 from lionagi_qe.testing.conformance.queue_workers import ConsumerConformance
 from lionagi_qe.testing.conformance.steps import StepConformance
 
