@@ -21,7 +21,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.fleet.report.console import STYLES
 from lionagi_qe.fleet.roster import check_metrics
-from lionagi_qe.fleet.trends import findings_of, latest_run
+from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
@@ -69,18 +69,19 @@ def gate(
 
 async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, Findings]]:
     async with open_memory(request.memory_url, fleet=request.fleet) as memory:
-        chosen = run or await latest_run(memory, request.project)
-        if chosen is None:
+        runs = await runs_of(memory, request.project)
+        named = next((each for each in runs if each.id == run), None)
+        chosen = named if run else latest_run(runs)
+        if chosen is None and not run:
             raise click.UsageError(
                 f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
             )
-        findings = await findings_of(memory, request.project, chosen)
-        if not findings:
+        if chosen is None:
             raise click.UsageError(
-                f"run {chosen!r} of {request.project!r} is not in {request.shown_url}; "
+                f"run {run!r} of {request.project!r} is not in {request.shown_url}; "
                 "aqe history --json lists those that are"
             )
-        return chosen, findings
+        return chosen.id, await findings_of(memory, request.project, chosen)
 
 
 def _judged(request: Request, findings: dict[str, Findings]) -> Findings:

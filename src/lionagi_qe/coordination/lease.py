@@ -169,12 +169,13 @@ class Lease:
 
         started = asyncio.get_running_loop().time()
         calls = self._memory.leases
-        # A little longer than we wait: an answer that comes late tells what to give back.
-        left = None if deadline is None else max(deadline - started, 0) + _LATE_ANSWER
-        left = None if left is None else min(left, calls.timeout)
+        timeout = calls.timeout
+        if deadline is not None:
+            # A little longer than we wait: an answer that comes late tells what to give back.
+            timeout = min(timeout, max(deadline - started, 0) + _LATE_ANSWER)
         # Nobody would renew it.
         tenure = await or_undo(
-            calls.acquire(self.name, attempt, self._ttl_ms, timeout=left), give_back
+            calls.acquire(self.name, attempt, self._ttl_ms, timeout=timeout), give_back
         )
         if tenure.holder != attempt:
             return tenure

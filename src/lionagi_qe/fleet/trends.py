@@ -10,7 +10,7 @@ from lionagi_qe.agents.metric import Metric
 from lionagi_qe.fleet.segments import project_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lionagi_qe.persistence import Memory
 
@@ -45,31 +45,27 @@ async def runs_of(memory: Memory, project: str) -> list[PastRun]:
     return [runs[name] for name in sorted(runs)]
 
 
-async def findings_of(memory: Memory, project: str, run: str) -> dict[str, Findings]:
-    """Return what a run found, as far as its figures and the tests' histories tell; {} if none."""
+async def findings_of(memory: Memory, project: str, run: PastRun) -> dict[str, Findings]:
+    """Return what a run found, as far as its figures and the tests' histories tell."""
     name = project_segment(project)
-    past = next((each for each in await runs_of(memory, project) if each.id == run), None)
-    if past is None:
-        return {}
     outcomes = [
         {"id": entry.value["id"], "outcome": record["outcome"]}
         async for entry in memory.scan(f"aqe/tests/{name}/")
         for record in entry.value["records"]
-        if record["run"] == run
+        if record["run"] == run.id
     ]
-    found = {agent: Findings(agent, tuple(metrics)) for agent, metrics in past.metrics.items()}
+    found = {agent: Findings(agent, tuple(metrics)) for agent, metrics in run.metrics.items()}
     if "test-executor" in found:
         found["test-executor"] = _with_tests(found["test-executor"], outcomes)
     return found
 
 
-async def latest_run(memory: Memory, project: str) -> str | None:
-    """Return the id of the last run that was to run tests, also if that failed; None if none was.
+def latest_run(runs: Sequence[PastRun]) -> PastRun | None:
+    """Return the last one that was to run tests, also if that failed; None if none was.
 
     Others, such as a hunt for flaky tests, state only a part of what a gate asks for.
     """
-    runs = reversed(await runs_of(memory, project))
-    return next((run.id for run in runs if "test-executor" in run.metrics), None)
+    return next((run for run in reversed(runs) if "test-executor" in run.metrics), None)
 
 
 def points(runs: Iterable[PastRun], name: str) -> list[Point]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
@@ -215,7 +216,10 @@ class PostgresBackend:
         deleted, after, missed, more = 0, "", False, True
         while more:
             parameters = (self.fleet, partition, after, newest, batch)
-            async with self.connection(mutates=True) as connection, connection.transaction():
+            async with (
+                self.connection(mutates=True) as connection,
+                connection.transaction() if missed else nullcontext(),
+            ):
                 if missed:
                     await connection.execute(self.sql["lock_doomed"], *parameters)
                 live, seen, buried, last = await connection.fetchrow(self.sql["clear"], *parameters)

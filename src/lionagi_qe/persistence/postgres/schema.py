@@ -57,7 +57,6 @@ async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: AN
         await connection.execute(statements.fill(_TABLE))
         # Somebody else may have been here while we waited for the lock.
         applied = await applied_migrations(connection, statements)
-        new = not applied
         for migration in missing_migrations(
             load_migrations(__package__ or ""), applied, migrate=True
         ):
@@ -71,7 +70,7 @@ async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: AN
                 migration.name,
                 migration.checksum,
             )
-        if new:
+        if not applied:
             # Who still has a fleet's number of a schema that was dropped meets nobody's here.
             first = 1 + secrets.randbelow(_MOST_FIRST_FLEETS)
             await connection.execute(

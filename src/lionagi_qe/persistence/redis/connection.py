@@ -42,14 +42,9 @@ _PROTOCOL = 2
 _NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
 # What the driver raises when a call failed; the second is none of the first.
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-# Of these, what says that the server didn't do what it was asked, or was not asked.
-_REFUSED = (
-    exceptions.ResponseError,
-    exceptions.BusyLoadingError,
-    exceptions.MaxConnectionsError,
-    exceptions.RedisClusterException,
-)
-# Answers of such a kind, where the driver takes the word away.
+# Of these, what comes before anything is sent.
+_NOT_SENT = (exceptions.MaxConnectionsError, exceptions.RedisClusterException)
+# Answers like those of _LATER, where the driver takes the word away.
 _NOT_NOW = (
     exceptions.BusyLoadingError,
     exceptions.ClusterDownError,
@@ -251,9 +246,7 @@ class ClusterLink:
         except FAILURES as error:
             # A connection that could not be made carried nothing.
             sent = mutates and " connecting to " not in str(error)
-            raise explain(
-                error, self.where, sent=sent and not isinstance(error, _REFUSED)
-            ) from error
+            raise explain(error, self.where, sent=sent) from error
         finally:
             self._room.give()
 
@@ -289,7 +282,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         if "DB index is out of range" in reason:
             return ConfigurationError(f"{where}: {reason}; name a database that it has")
         return AqeError(f"{where}: {reason}; nothing was changed")
-    if sent:
+    if sent and not isinstance(error, _NOT_SENT):
         return OutcomeUnknownError(
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "
             "or may not have been applied; read the entry to find out",
