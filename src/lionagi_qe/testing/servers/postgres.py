@@ -108,10 +108,12 @@ class PostgresServer(PostgresDatabases, Server):
 
     def close(self) -> None:
         """End it and remove its data."""
-        if self._killed and self._runner is not None:
-            # Only PostgreSQL itself frees the shared memory that a killed one leaves behind.
-            self.start()
-        super().close()
+        try:
+            if self._killed and self._runner is not None:
+                # Only PostgreSQL itself frees the shared memory that a killed one leaves behind.
+                self.start()
+        finally:
+            super().close()
 
     def _prepare(self, port: int) -> Runner:
         if self._binaries is None and docker_works():

@@ -113,7 +113,7 @@ class LocalProcess:
 
     def kill(self) -> None:
         """Send SIGKILL to the process and its children."""
-        family = self._family()
+        family = self._halted_family()
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -124,7 +124,7 @@ class LocalProcess:
 
     def pause(self) -> None:
         """Send SIGSTOP to the process and its children."""
-        family = self._family()
+        family = self._halted_family()
         if self._guard is not None:
             self._guard.watch([process.pid for process in family])
         for process in family:
@@ -157,6 +157,21 @@ class LocalProcess:
             return ""
         return self._log.read_text(errors="replace")[-_LOG_TAIL:]
 
+    def _halted_family(self) -> list[psutil.Process]:
+        """Stop the process, then look for its children: one forked after the look would escape.
+
+        A child of PostgreSQL that outlives its parent may wait for ever on a lock of a killed one,
+        and as long as it does no server can start on the same data.
+        """
+        family = self._family()
+        if not family:
+            return []
+        parent = family[0]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent.suspend()
+            wait_until(lambda: _halted(parent), "a stopped process stops", timeout=_PATIENCE)
+        return self._family()
+
     def _family(self) -> list[psutil.Process]:
         if self._process is None or self._process.poll() is not None:
             return []
@@ -187,6 +202,10 @@ def _alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _halted(process: psutil.Process) -> bool:
+    return process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
 
 
 class Container:
