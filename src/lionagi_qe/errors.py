@@ -231,7 +231,7 @@ class SchemaError(AqeError):
 
 
 class SchemaMissingError(SchemaError, LookupError):
-    """The schema (or a migration of it) is not there and ``migrate=False`` forbids to apply it."""
+    """The memory, its fleet or a migration is not there and ``migrate`` forbids to make it."""
 
 
 class SchemaTooNewError(SchemaError):

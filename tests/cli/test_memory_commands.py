@@ -63,12 +63,13 @@ def test_machines_get_everything_that_is_known_of_an_entry(url: str) -> None:
 def test_compare_and_set_is_refused_when_another_came_first(url: str) -> None:
     assert aqe("memory", "set", "aqe/a", "1", "--if-revision", "0", url=url)[0] == 0
     code, _, complaint = aqe("memory", "set", "aqe/a", "2", "--if-revision", "0", url=url)
-    assert code == 3
+    assert code == 1
     assert "expected no entry" in complaint
 
 
 def test_fleets_are_apart(url: str) -> None:
     aqe("memory", "set", "aqe/a", "1", "--fleet", "team-a", url=url)
+    aqe("memory", "set", "aqe/b", "1", url=url)
     assert aqe("memory", "get", "aqe/a", url=url)[0] == 1
     assert aqe("memory", "get", "aqe/a", "--fleet", "team-a", url=url)[:2] == (0, "1\n")
 
@@ -76,11 +77,12 @@ def test_fleets_are_apart(url: str) -> None:
 def test_the_option_goes_before_the_environment(url: str, tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path / 'other.db'}"
     aqe("memory", "set", "aqe/a", "1", "--memory", other, url=url)
-    assert aqe("memory", "ls", url=url)[1] == ""
+    assert aqe("memory", "ls", url=url)[0] == 3
     assert aqe("memory", "ls", "--memory", other, url=url)[1] == "aqe/a\n"
 
 
 def test_a_missing_key_is_exit_code_one(url: str) -> None:
+    aqe("memory", "set", "aqe/a", "1", url=url)
     code, output, complaint = aqe("memory", "get", "aqe/missing", url=url)
     assert (code, output) == (1, "")
     assert "aqe/missing: no such entry" in complaint
@@ -99,6 +101,9 @@ def test_a_missing_key_is_exit_code_one(url: str) -> None:
         (["memory", "ls", "--memory", "mysql://host"], 2, "no backend"),
         (["memory", "ls", "--memory", "redis://127.0.0.1:1"], 3, "reachable"),
         (["memory", "ls", "--memory", "postgresql://u:secret@127.0.0.1:1/db"], 3, "reachable"),
+        (["memory", "ls", "--memory", "postgresql://h:5432,h:no/db"], 2, "'no' is no number"),
+        (["memory", "ls", "--memory", "postgresql://[::1]:65536/db"], 2, "'65536' is no number"),
+        (["memory", "ls", "--memory", "postgresql://h/db?sslmode=bogus"], 2, "mend the URL"),
         (["doctor", "redis://host/notanumber"], 2, "no number"),
         (["memory", "frobnicate"], 2, "frobnicate"),
         (["frobnicate"], 2, "frobnicate"),
@@ -107,6 +112,7 @@ def test_a_missing_key_is_exit_code_one(url: str) -> None:
 def test_wrong_use_is_one_line_that_says_what_to_do(
     arguments: list[str], code: int, words: str, url: str
 ) -> None:
+    aqe("memory", "set", "aqe/there", "1", url=url)
     found, output, complaint = aqe(*arguments, url=url)
     assert (found, output) == (code, "")
     assert words in complaint
@@ -140,6 +146,52 @@ def test_the_doctor_only_looks_when_told_so(tmp_path: Path) -> None:
     code, _, complaint = aqe("doctor", f"sqlite:///{tmp_path / 'new.db'}", "--no-migrate")
     assert code == 3
     assert "migrat" in complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["memory", "ls"],
+        ["memory", "get", "aqe/a"],
+        ["memory", "search", "aqe/*"],
+        ["memory", "stats"],
+        ["memory", "rm", "aqe/a"],
+        ["memory", "clear", "default"],
+        ["memory", "export", "export.jsonl"],
+        ["queue", "ls"],
+        ["queue", "stats", "q"],
+        ["queue", "dead", "q"],
+        ["queue", "retry", "q", "--all"],
+        ["learn", "show"],
+        ["learn", "export"],
+        ["learn", "report"],
+        ["learn", "reset", "agent", "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_whoever_only_looks_makes_neither_a_memory_nor_a_fleet(
+    arguments: list[str], url: str, tmp_path: Path
+) -> None:
+    code, output, complaint = aqe(*arguments, url=url)
+    assert (code, output) == (3, "")
+    assert "no such file; check the name, or store something there" in complaint
+    assert list(tmp_path.iterdir()) == []
+    aqe("memory", "set", "aqe/a", "1", "--fleet", "one", url=url)
+    code, output, complaint = aqe(*arguments, "--fleet", "typo", url=url)
+    assert (code, output) == (3, "")
+    assert "no fleet 'typo'" in complaint
+
+
+def test_a_comparison_and_a_copy_make_no_source(url: str, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    aqe("memory", "set", "aqe/a", "1", url=url)
+    for arguments in (["verify", url, target], ["verify", target, url], ["copy", target, url]):
+        code, _, complaint = aqe("memory", *arguments)
+        assert code == 3
+        assert "target.db: there is no such file" in complaint
+        assert not (tmp_path / "target.db").exists()
+    assert aqe("memory", "copy", url, target)[0] == 0
 
 
 @pytest.mark.integration

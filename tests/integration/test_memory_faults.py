@@ -328,6 +328,15 @@ class TestOpening:
             await memory.close()
 
 
+    @pytest.mark.redis
+    async def test_the_server_of_another_kind_is_told(self, redis_url: str) -> None:
+        url = redis_url.replace("redis://", "postgresql://")
+        memory = open_memory(url, timeout=0.5)
+        with pytest.raises(errors.BackendTimeoutError, match="no postgresql server answered"):
+            await memory.open()
+        await memory.close()
+
+
 class TestServersThatStop:
     @pytest.mark.postgres
     async def test_postgresql_killed_under_load(

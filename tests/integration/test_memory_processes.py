@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.persistence.migrations import load_migrations
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
@@ -211,6 +212,48 @@ class TestSchema:
         async with open_memory(url) as memory:
             await memory.store("aqe/a", 1)
         async with open_memory(url, migrate=False) as memory:
+            assert await memory.retrieve("aqe/a") == 1
+
+    async def test_where_only_an_existing_memory_is_wanted_none_is_made(
+        self, backend: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        url = self._fresh(backend, tmp_path, request)
+        for _ in range(2):
+            memory = open_memory(url, migrate="existing")
+            with pytest.raises(errors.SchemaMissingError, match=r"there is no .*check the name"):
+                await memory.open()
+            await memory.close()
+        async with open_memory(url) as memory:
+            await memory.store("aqe/a", 1)
+        for _ in range(2):
+            memory = open_memory(url, fleet="other", migrate="existing")
+            with pytest.raises(errors.SchemaMissingError, match="there is no fleet 'other'"):
+                await memory.open()
+            await memory.close()
+        async with open_memory(url, migrate="existing") as memory:
+            assert await memory.retrieve("aqe/a") == 1
+
+    async def test_an_older_schema_is_brought_up_unless_that_is_forbidden(
+        self,
+        backend: str,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        url = self._fresh(backend, tmp_path, request)
+        with monkeypatch.context() as older:
+            older.setattr(
+                f"lionagi_qe.persistence.{backend}.schema.load_migrations",
+                lambda package: load_migrations(package)[:-1],
+            )
+            async with open_memory(url):
+                pass
+        memory = open_memory(url, migrate=False)
+        with pytest.raises(errors.SchemaMissingError, match="lacks migration"):
+            await memory.open()
+        await memory.close()
+        async with open_memory(url, migrate="existing") as memory:
+            await memory.store("aqe/a", 1)
             assert await memory.retrieve("aqe/a") == 1
 
     async def test_a_newer_schema_is_refused(

@@ -82,6 +82,14 @@ def test_tables_are_shown_exported_imported_and_forgotten(tmp_path: Path, url: s
     assert _aqe_learn("show", "--memory", url).output == ""
 
 
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_a_table_that_is_not_there_is_told_with_those_that_are(url: str, command: str) -> None:
+    _fill(url, lambda memory: QTable(memory, "hunter").update("s", "go", 0.5))
+    result = _aqe_learn(command, "huntre", "--memory", url)
+    assert result.exit_code == 2
+    assert "'huntre'; there are: hunter" in result.output
+
+
 def test_reset_asks_first(url: str) -> None:
     _fill(url, lambda memory: QTable(memory, "hunter").update("s", "go", 0.5))
     assert _aqe_learn("reset", "hunter", "--memory", url, given="n\n").exit_code == 1
@@ -106,6 +114,7 @@ def test_report_tells_a_project_side_by_side(url: str) -> None:
                 ],
             )
 
+    _fill(url, lambda memory: memory.store("aqe/a", 1))
     assert "nothing was decided yet" in _aqe_learn("report", "--memory", url).output
     _fill(url, run_cycles)
     output = _aqe_learn("report", "--memory", url).output

@@ -19,6 +19,7 @@ from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.cli.examination import memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
+from lionagi_qe.errors import SchemaMissingError
 from lionagi_qe.fleet.report.console import STYLES
 from lionagi_qe.fleet.roster import check_metrics
 from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
@@ -68,20 +69,25 @@ def gate(
 
 
 async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, Findings]]:
-    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
-        runs = await runs_of(memory, request.project)
-        named = next((each for each in runs if each.id == run), None)
-        chosen = named if run else latest_run(runs)
-        if chosen is None and not run:
-            raise click.UsageError(
-                f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
-            )
-        if chosen is None:
-            raise click.UsageError(
-                f"run {run!r} of {request.project!r} is not in {request.shown_url}; "
-                "aqe history --json lists those that are"
-            )
-        return chosen.id, await findings_of(memory, request.project, chosen)
+    none = click.UsageError(
+        f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
+    )
+    opened = open_memory(request.memory_url, fleet=request.fleet, migrate="existing")
+    try:
+        async with opened as memory:
+            runs = await runs_of(memory, request.project)
+            named = next((each for each in runs if each.id == run), None)
+            chosen = named if run else latest_run(runs)
+            if chosen is None and not run:
+                raise none
+            if chosen is None:
+                raise click.UsageError(
+                    f"run {run!r} of {request.project!r} is not in {request.shown_url}; "
+                    "aqe history --json lists those that are"
+                )
+            return chosen.id, await findings_of(memory, request.project, chosen)
+    except SchemaMissingError as error:
+        raise none from error
 
 
 def _judged(request: Request, findings: dict[str, Findings]) -> Findings:

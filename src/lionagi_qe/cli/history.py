@@ -12,6 +12,7 @@ import click
 from lionagi_qe.cli.examination import check_writable, memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
+from lionagi_qe.errors import SchemaMissingError
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
 from lionagi_qe.fleet.roster import all_agents, check_metrics
 from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
@@ -79,8 +80,13 @@ def history(  # noqa: PLR0913 - a command's options
 
 
 async def _runs(request: Request) -> list[PastRun]:
-    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
-        return await runs_of(memory, request.project)
+    try:
+        async with open_memory(
+            request.memory_url, fleet=request.fleet, migrate="existing"
+        ) as memory:
+            return await runs_of(memory, request.project)
+    except SchemaMissingError:
+        return []
 
 
 def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Point]]:

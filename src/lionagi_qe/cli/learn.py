@@ -139,7 +139,7 @@ def report(project: str | None, *, memory_url: str | None, fleet: str, as_json: 
     project, memory_url = _project(project, memory_url)
 
     async def reports() -> dict[str, _Told]:
-        async with open_memory(memory_url, fleet=fleet) as memory:
+        async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
             orders = [project] if project else await projects(memory)
             every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
             subjects: dict[str, TestOrdering | Choices] = {
@@ -222,8 +222,13 @@ def export(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
 
 
 async def _export(memory_url: str | None, fleet: str, agent: str | None) -> dict[str, Any]:
-    async with open_memory(memory_url, fleet=fleet) as memory:
-        names = [agent] if agent else await agents(memory)
+    async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
+        known = await agents(memory)
+        if agent is not None and agent not in known:
+            raise click.UsageError(
+                f"no Q-table or bandit {agent!r}; there are: {', '.join(known) or 'none'}"
+            )
+        names = [agent] if agent else known
         return {name: await QTable(memory, name).export() for name in names}
 
 
@@ -269,7 +274,7 @@ def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
             raise
 
     async def forget() -> int:
-        async with open_memory(memory_url, fleet=fleet) as memory:
+        async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
             table = await QTable(memory, name).reset()
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()

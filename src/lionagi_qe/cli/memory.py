@@ -12,12 +12,13 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.transfer import COMMANDS
+from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Entry
 
-_MISSING = Exit.GATE_FAILED
+_NOT_SO = Exit.GATE_FAILED
 
 
 @click.group()
@@ -45,7 +46,7 @@ def ls(
 async def _ls(
     prefix: str, partition: str | None, choice: MemoryChoice, *, is_long: bool, as_json: bool
 ) -> None:
-    async with choice.open() as opened:
+    async with choice.look() as opened:
         if not (is_long or as_json):
             for key in await opened.list_keys(prefix, partition):
                 click.echo(key)
@@ -84,13 +85,13 @@ def get(key: str, choice: MemoryChoice, *, as_json: bool) -> int:
     entry = asyncio.run(_get(key, choice))
     if entry is None:
         click.echo(f"aqe: {key}: no such entry in {choice.shown}", err=True)
-        return _MISSING
+        return _NOT_SO
     show_json({**_facts(entry), "value": entry.value} if as_json else entry.value)
     return Exit.PASSED
 
 
 async def _get(key: str, choice: MemoryChoice) -> Entry | None:
-    async with choice.open() as opened:
+    async with choice.look() as opened:
         return await opened.entry(key)
 
 
@@ -111,8 +112,11 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
     choice: MemoryChoice,
     *,
     text: bool,
-) -> None:
-    """Store VALUE, which is JSON (or - to read it from standard input), under KEY."""
+) -> int:
+    """Store VALUE, which is JSON (or - to read it from standard input), under KEY.
+
+    Exit code 1 if --if-revision refuses it.
+    """
     given = sys.stdin.read() if value == "-" else value
     parsed = given if text else _parse(given)
 
@@ -120,7 +124,13 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
         async with choice.open() as opened:
             return await opened.store(key, parsed, ttl, partition, if_revision=if_revision)
 
-    click.echo(f"{key}: revision {asyncio.run(store())}")
+    try:
+        revision = asyncio.run(store())
+    except RevisionConflictError as conflict:
+        click.echo(f"aqe: {conflict}", err=True)
+        return _NOT_SO
+    click.echo(f"{key}: revision {revision}")
+    return Exit.PASSED
 
 
 def _parse(given: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -138,12 +148,12 @@ def rm(keys: tuple[str, ...], choice: MemoryChoice) -> int:
     """Remove entries. Exit code 1 if one of them was not there."""
 
     async def remove() -> int:
-        async with choice.open() as opened:
+        async with choice.look() as opened:
             return await opened.delete_many(keys)
 
     removed = asyncio.run(remove())
     click.echo(f"removed {removed} of {len(set(keys))}")
-    return Exit.PASSED if removed == len(set(keys)) else _MISSING
+    return Exit.PASSED if removed == len(set(keys)) else _NOT_SO
 
 
 @memory.command()
@@ -158,7 +168,7 @@ def search(
     """Write the entries whose keys match PATTERN, one a line: the key, a tab, the value."""
 
     async def find() -> dict[str, Any]:
-        async with choice.open() as opened:
+        async with choice.look() as opened:
             return await opened.search(pattern, limit, partition)
 
     found = asyncio.run(find())
@@ -176,7 +186,7 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
     """Count entries, partitions and bytes."""
 
     async def count() -> dict[str, Any]:
-        async with choice.open() as opened:
+        async with choice.look() as opened:
             return await opened.get_stats()
 
     counted = asyncio.run(count())
@@ -201,7 +211,7 @@ def clear(partition: str, choice: MemoryChoice) -> None:
     """Remove all entries of PARTITION."""
 
     async def remove() -> int:
-        async with choice.open() as opened:
+        async with choice.look() as opened:
             return await opened.clear_partition(partition)
 
     click.echo(f"removed {asyncio.run(remove()):,}")

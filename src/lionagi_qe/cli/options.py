@@ -35,6 +35,10 @@ class MemoryChoice:
         """Return the memory, to be used in ``async with``."""
         return open_memory(self.url, fleet=self.fleet, cleanup_interval=None, **settings)
 
+    def look(self) -> Memory:
+        """Return the memory, which must be there: nobody who only looks wants a new one."""
+        return self.open(migrate="existing")
+
     @property
     def shown(self) -> str:
         """The URL without its password."""

@@ -44,7 +44,7 @@ def ls(choice: MemoryChoice, *, as_json: bool) -> None:
 
 
 async def _count_all(choice: MemoryChoice) -> dict[str, QueueCounts]:
-    async with choice.open() as memory:
+    async with choice.look() as memory:
         names = await memory.jobs.queues()
         counts = await asyncio.gather(*(WorkQueue(memory, name).stats() for name in names))
     return dict(zip(names, counts, strict=True))
@@ -130,7 +130,7 @@ def _with_queue(
     choice: MemoryChoice, name: str, action: Callable[[WorkQueue], Awaitable[Any]]
 ) -> Any:  # noqa: ANN401 - what the action returns
     async def act() -> Any:  # noqa: ANN401
-        async with choice.open() as memory:
+        async with choice.look() as memory:
             return await action(WorkQueue(memory, name))
 
     return asyncio.run(act())

@@ -70,7 +70,7 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
 
     async def run() -> transfer.Tally:
         async with (
-            MemoryChoice(source, fleet).open() as a,
+            MemoryChoice(source, fleet).look() as a,
             MemoryChoice(target, to_fleet or fleet).open() as b,
         ):
             with _bar("copying", await _count(a, pattern)) as advance:
@@ -100,7 +100,7 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     """
 
     async def run() -> transfer.Tally:
-        async with choice.open() as memory:
+        async with choice.look() as memory:
             with _bar("exporting", await _count(memory, pattern)) as advance:
                 return await archive.export(
                     memory,
@@ -176,8 +176,8 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
 
     async def run() -> verify.Comparison:
         async with (
-            MemoryChoice(source, fleet).open() as a,
-            MemoryChoice(target, to_fleet or fleet).open() as b,
+            MemoryChoice(source, fleet).look() as a,
+            MemoryChoice(target, to_fleet or fleet).look() as b,
         ):
             with _bar("comparing", await _count(a, pattern)) as advance:
                 return await verify.compare(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence
+    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence, Migrate
     from lionagi_qe.persistence.leases import Fenced
 
 DEFAULT_TIMEOUT = 10.0
@@ -42,7 +42,7 @@ class MemorySettings(TypedDict, total=False):
     timeout: float
     max_value_bytes: int
     max_batch: int
-    migrate: bool
+    migrate: Migrate
     cleanup_interval: float | None
 
 
@@ -58,7 +58,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         timeout: seconds after which a call fails with BackendUnavailableError.
         max_value_bytes: largest JSON encoding of one value, in bytes.
         max_batch: most items of one batch call.
-        migrate: apply missing schema migrations on opening; False raises SchemaMissingError.
+        migrate: apply missing schema migrations on opening. "existing" does so only where the
+            memory and the fleet are there already, and else raises SchemaMissingError instead of
+            making new ones; False applies none.
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
             elected for each); None for none. They shorten PostgreSQL's log of changes too, which
             else only ``cleanup_expired`` does.
@@ -72,7 +74,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         timeout: float = DEFAULT_TIMEOUT,
         max_value_bytes: int = MAX_VALUE_BYTES,
         max_batch: int = MAX_BATCH,
-        migrate: bool = True,
+        migrate: Migrate = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
     ) -> None:
         self._fleet = naming.check_fleet(fleet)

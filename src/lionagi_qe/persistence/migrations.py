@@ -17,6 +17,8 @@ from lionagi_qe.errors import SchemaError, SchemaMissingError, SchemaTooNewError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lionagi_qe.persistence.backend import Migrate
+
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -45,14 +47,14 @@ def load_migrations(package: str) -> list[Migration]:
 
 
 def missing_migrations(
-    known: Sequence[Migration], applied: Mapping[int, str], *, migrate: bool
+    known: Sequence[Migration], applied: Mapping[int, str], *, migrate: Migrate, where: str
 ) -> list[Migration]:
     """Return those of ``known`` that ``applied`` {version: checksum} lacks, oldest first.
 
     Raises:
         SchemaTooNewError: the schema holds a version that this package doesn't know.
         SchemaError: a version was applied from other text than this package's.
-        SchemaMissingError: some are missing and ``migrate`` is False.
+        SchemaMissingError: some are missing and ``migrate`` forbids to apply them.
 
     """
     newest = known[-1].version
@@ -72,11 +74,19 @@ def missing_migrations(
             )
             raise SchemaError(msg)
     missing = [migration for migration in known if migration.version not in applied]
+    if not applied and migrate == "existing":
+        raise not_there(where, "memory", migrate)
     if missing and not migrate:
         names = ", ".join(f"{migration.version:04}" for migration in missing)
         msg = f"the schema lacks migration {names}; open with migrate=True once, or run aqe doctor"
         raise SchemaMissingError(msg)
     return missing
+
+
+def not_there(where: str, what: str, migrate: Migrate) -> SchemaMissingError:
+    """Return the error of a memory or fleet that isn't there, where none may be made."""
+    how = "store something there" if migrate else "open it with migrate=True once (aqe doctor does)"
+    return SchemaMissingError(f"{where}: there is no {what}; check the name, or {how}")
 
 
 def shown_migrations(package: str, applied: Mapping[int, str]) -> str:

@@ -12,6 +12,7 @@ from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
+    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -111,18 +112,22 @@ class PostgresBackend:
         """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
         return self._listen_dsn or (None if self._pooled else self._dsn or None)
 
-    async def open(self, fleet: str, *, migrate: bool) -> None:
+    async def open(self, fleet: str, *, migrate: Migrate) -> None:
         """Connect, migrate under a lock, enter the fleet."""
         if self._given_pool is not None:
             self._pool = link.CallersPool(self._given_pool)
             async with self.connection() as connection:
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
+                self.fleet = await enter(
+                    connection, fleet, self.sql, migrate=migrate, where=self.where
+                )
             return
         try:
             connection = await link.connect(self._dsn)
             try:
                 self._pooled = await link.is_pooled(connection)
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate)
+                self.fleet = await enter(
+                    connection, fleet, self.sql, migrate=migrate, where=self.where
+                )
             finally:
                 connection.terminate()
             self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self._pooled)

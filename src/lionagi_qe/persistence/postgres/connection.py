@@ -23,6 +23,7 @@ AsyncpgPool = Any
 
 MAX_CONNECTIONS = 10
 _PREPARED = 100
+_LAST_PORT = 65535
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # The last is what the driver says of a connection that the server left in the middle of a call.
@@ -31,11 +32,21 @@ _LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
     """Take our own options out of a URL; the rest is the driver's."""
+    _check_ports(dsn)
     parts = urlsplit(dsn)
     options = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in options if name in {"schema", "pool_size"}}
     rest = urlencode([option for option in options if option[0] not in ours])
     return urlunsplit((parts.scheme, parts.netloc, parts.path, rest, parts.fragment)), ours
+
+
+def _check_ports(dsn: str) -> None:
+    """Raise ConfigurationError for a port that is none; a URL may name several hosts."""
+    for host in urlsplit(dsn).netloc.rsplit("@", 1)[-1].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if port and not (port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+            msg = f"{address(dsn)}: the port {port!r} is no number from 1 to {_LAST_PORT}"
+            raise ConfigurationError(msg)
 
 
 def address(dsn: str) -> str:
@@ -157,6 +168,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         | asyncpg.InsufficientPrivilegeError,
     ):
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return ConfigurationError(f"{where}: {reason}; mend the URL")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):

@@ -6,9 +6,10 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.migrations import load_migrations, missing_migrations
+from lionagi_qe.persistence.migrations import load_migrations, missing_migrations, not_there
 
 if TYPE_CHECKING:
+    from lionagi_qe.persistence.backend import Migrate
     from lionagi_qe.persistence.postgres.statements import Statements
 
 # Any number that others are unlikely to take: "aqe" and a version.
@@ -24,7 +25,14 @@ CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
 """
 
 
-async def enter(connection: Any, fleet: str, statements: Statements, *, migrate: bool) -> int:  # noqa: ANN401
+async def enter(
+    connection: Any,  # noqa: ANN401
+    fleet: str,
+    statements: Statements,
+    *,
+    migrate: Migrate,
+    where: str,
+) -> int:
     """Apply what is missing, one process at a time, and return the fleet's number."""
     encoding = await connection.fetchval("SHOW server_encoding")
     if encoding != "UTF8":
@@ -32,13 +40,15 @@ async def enter(connection: Any, fleet: str, statements: Statements, *, migrate:
         raise ConfigurationError(msg)
     known = load_migrations(__package__ or "")
     missing = missing_migrations(
-        known, await applied_migrations(connection, statements), migrate=migrate
+        known, await applied_migrations(connection, statements), migrate=migrate, where=where
     )
     if missing:
-        await _migrate(connection, statements)
+        await _migrate(connection, statements, where)
     number = await connection.fetchval(
         statements.fill("SELECT id FROM {schema}.fleets WHERE name = $1"), fleet
     )
+    if number is None and migrate == "existing":
+        raise not_there(where, f"fleet {fleet!r}", migrate)
     while number is None:
         number = await connection.fetchval(
             statements.fill(
@@ -50,7 +60,7 @@ async def enter(connection: Any, fleet: str, statements: Statements, *, migrate:
     return int(number)
 
 
-async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: ANN401
+async def _migrate(connection: Any, statements: Statements, where: str) -> None:  # noqa: ANN401
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await connection.execute(statements.fill("CREATE SCHEMA IF NOT EXISTS {schema}"))
@@ -58,7 +68,7 @@ async def _migrate(connection: Any, statements: Statements) -> None:  # noqa: AN
         # Somebody else may have been here while we waited for the lock.
         applied = await applied_migrations(connection, statements)
         for migration in missing_migrations(
-            load_migrations(__package__ or ""), applied, migrate=True
+            load_migrations(__package__ or ""), applied, migrate=True, where=where
         ):
             await connection.execute(statements.fill(migration.sql))
             await connection.execute(

@@ -11,6 +11,7 @@ from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
+    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -79,7 +80,7 @@ class RedisBackend:
             learns=True,
         )
 
-    async def open(self, fleet: str, *, migrate: bool) -> None:
+    async def open(self, fleet: str, *, migrate: Migrate) -> None:
         """Connect and read the fleet's layout."""
         await self.link.open()
         default = CLUSTER_SHARDS if self._clustered else 1

@@ -6,12 +6,14 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import ConfigurationError, SchemaMissingError, SchemaTooNewError
+from lionagi_qe.errors import ConfigurationError, SchemaTooNewError
 from lionagi_qe.persistence.keys import ROOT
+from lionagi_qe.persistence.migrations import not_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.backend import Migrate
     from lionagi_qe.persistence.redis.connection import Link
 
 LAYOUT = 1
@@ -61,15 +63,16 @@ class Shards:
         return [prefix + key for key in keys]
 
 
-async def enter(link: Link, fleet: str, wanted: Layout, default: int, *, migrate: bool) -> Shards:
+async def enter(
+    link: Link, fleet: str, wanted: Layout, default: int, *, migrate: Migrate
+) -> Shards:
     """Read the fleet's layout, or lay it down if it is new; the first of several to come wins."""
     meta = f"aqe:{{{fleet}}}:meta"
     fields = ("layout", "shards", "colocate")
     layout, shards, colocate = await link.command(meta, "HMGET", meta, *fields)
     if layout is None:
-        if not migrate:
-            msg = f"{link.where}: the fleet {fleet!r} is not there; open with migrate=True once"
-            raise SchemaMissingError(msg)
+        if migrate is not True:
+            raise not_there(link.where, f"fleet {fleet!r}", migrate)
         # The layout's version last: one that isn't whole is then never seen.
         for name, value in zip(
             ("shards", "colocate", "layout"),

@@ -10,6 +10,7 @@ from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
+    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -26,6 +27,7 @@ from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bu
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
+    check_exists,
     check_owner,
     enter,
     in_transaction,
@@ -81,10 +83,13 @@ class SqliteBackend:
             durability = "survives a crash of the process; a power cut may take the last writes"
         return Capabilities("sqlite", max_flights=1, durability=durability, learns=True)
 
-    async def open(self, fleet: str, *, migrate: bool) -> None:
+    async def open(self, fleet: str, *, migrate: Migrate) -> None:
         """Create or check the file and its schema, and enter the fleet."""
         if not self._private:
-            make_directory(self._path)
+            if migrate is True:
+                make_directory(self._path)
+            else:
+                check_exists(self._path, migrate)
         self._writer = ConnectionThread(self._path, self._prepare_writer, self._busy_seconds)
         await self._writer.start()
         self.fleet = await self._writer.run(

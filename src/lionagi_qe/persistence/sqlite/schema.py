@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.migrations import load_migrations, missing_migrations
+from lionagi_qe.persistence.migrations import load_migrations, missing_migrations, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import apsw
+
+    from lionagi_qe.persistence.backend import Migrate
 
 T = TypeVar("T")
 APPLICATION_ID = 0x61716531
@@ -50,25 +52,36 @@ def make_directory(path: str) -> None:
         raise ConfigurationError(msg) from error
 
 
-def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) -> int:
+def check_exists(path: str, migrate: Migrate) -> None:
+    """Refuse to make a database file where none may be made."""
+    if not pathlib.Path(path).exists():
+        raise not_there(path, "such file", migrate)
+
+
+def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: Migrate) -> int:
     """Bring the schema up under the write lock, and return the fleet's number."""
 
     def prepare(connection: apsw.Connection) -> int:
         check_owner(connection, path)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         known = load_migrations(__package__ or "")
-        missing = missing_migrations(known, applied_migrations(connection), migrate=migrate)
+        applied = applied_migrations(connection)
+        missing = missing_migrations(known, applied, migrate=migrate, where=path)
         for migration in missing:
             connection.execute(migration.sql)
             connection.execute(
                 "INSERT INTO schema_migrations VALUES (?, ?, ?, ?)",
                 (migration.version, migration.name, migration.checksum, now()),
             )
-        connection.execute("INSERT OR IGNORE INTO fleets (name) VALUES (?)", (fleet,))
-        return int(connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get)
+        if migrate != "existing":
+            connection.execute("INSERT OR IGNORE INTO fleets (name) VALUES (?)", (fleet,))
+        number = connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get
+        if number is None:
+            raise not_there(path, f"fleet {fleet!r}", migrate)
+        return int(number)
 
     def check_and_prepare(connection: apsw.Connection) -> int:
-        if migrate:
+        if migrate is True:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, "
                 "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"
