@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def aqe(*arguments: str) -> tuple[int, str, str]:
+def aqe(*arguments: str, given: str = "") -> tuple[int, str, str]:
     """Call ``aqe memory`` in a process of its own; return exit code, output and complaints."""
     environment = {name: value for name, value in os.environ.items() if "LIONAGI" not in name}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main", "memory", *arguments],
+        input=given,
         capture_output=True,
         text=True,
         env=environment,
@@ -73,6 +74,17 @@ def test_a_memory_is_exported_and_imported(urls: tuple[str, str], tmp_path: Path
     code, said, complaint = aqe("import", str(tmp_path / "broken.jsonl"), "--memory", target)
     assert (code, said, len(complaint.splitlines())) == (3, "", 1)
     assert "line 1 does not say" in complaint
+
+
+def test_a_memory_goes_through_a_pipe(urls: tuple[str, str]) -> None:
+    source, target = urls
+    code, exported, told = aqe("export", "-", "--memory", source)
+    assert (code, told) == (0, "-: 3 entries, 3 bytes of values\n")
+    assert aqe("import", "-", "--memory", target, given=exported[:-20])[0] == 3
+    assert aqe("import", "-", "--memory", target, given=exported)[0] == 0
+    assert aqe("verify", source, target)[0] == 0
+    code, _, complaint = aqe("import", "-", "--checkpoint", "c", "--memory", target)
+    assert (code, "can't be read again" in complaint) == (2, True)
 
 
 def test_changes_are_followed_from_a_cursor_on(urls: tuple[str, str]) -> None:

@@ -312,9 +312,10 @@ def test_tests_that_write_into_the_project_write_into_the_copy(
 def _hear_interrupts() -> None:
     """Undo what shells do to background jobs: these ignore Ctrl-C, and their children with them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_tests_too(
     project: Write, variables: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -329,9 +330,11 @@ def test_an_interrupt_ends_the_tests_too(
             time.sleep(600)
     """
     root = project({"test_long.py": tests})
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     with subprocess.Popen(
         [str(AQE), "run", str(root)],
-        env=variables,
+        env={**variables, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -352,3 +355,37 @@ def test_an_interrupt_ends_the_tests_too(
     assert process.returncode == 130
     assert err.splitlines()[-1] == "aqe: interrupted"
     assert not _lives(pid)
+    assert list(scratch.glob("aqe-*")) == []
+
+
+def _ignore_hangups() -> None:
+    """Do what nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(
+    project: Write, variables: dict[str, str], tmp_path: Path
+) -> None:
+    tests = f"""
+        import pathlib, time
+
+        def test_until_told():
+            pathlib.Path({str(tmp_path / "started")!r}).touch()
+            while not pathlib.Path({str(tmp_path / "told")!r}).exists():
+                time.sleep(0.01)
+    """
+    with subprocess.Popen(
+        [str(AQE), "run", str(project({"test_until_told.py": tests}))],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_ignore_hangups,  # noqa: PLW1509 - this process has no threads here
+    ) as process:
+        while not (tmp_path / "started").exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+                pytest.fail(f"it ended early: {process.communicate()}")
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "told").touch()
+        process.communicate(timeout=60)
+    assert process.returncode == 0

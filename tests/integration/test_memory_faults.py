@@ -327,7 +327,6 @@ class TestOpening:
                 await memory.open()
             await memory.close()
 
-
     @pytest.mark.redis
     async def test_the_server_of_another_kind_is_told(self, redis_url: str) -> None:
         url = redis_url.replace("redis://", "postgresql://")

@@ -9,7 +9,6 @@ import hashlib
 import math
 import os
 import re
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -19,7 +18,7 @@ from platformdirs import user_state_path
 from lionagi_qe.agents.baseline import read_baseline
 from lionagi_qe.agents.quarantine import read_quarantine
 from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
-from lionagi_qe.cli.exits import Exit, explain
+from lionagi_qe.cli.exits import Exit, explain, requests_to_end
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.fleet import run as fleet
 from lionagi_qe.persistence.connect import URL_VARIABLE, redact
@@ -272,8 +271,9 @@ def _interpreter(python: Path) -> Path:
 
 
 async def until_told(work: Coroutine[Any, Any, _T]) -> _T:
-    """Do it; a polite request to end (SIGTERM) ends it as Ctrl-C does, children included."""
+    """Do it; a polite request to end, or a terminal's end, ends it as Ctrl-C does, children too."""
     task = asyncio.create_task(work)
     with contextlib.suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in requests_to_end():
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +42,7 @@ _checkpoint = click.option(
     type=click.Path(dir_okay=False),
     help="Keep in this file where to go on, should it be killed; call it again the same way.",
 )
+_PIPE = "-"
 _fleet = click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
 
 
@@ -89,33 +94,36 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
 
 
 @click.command("export")
-@click.argument("path", type=click.Path(dir_okay=False))
+@click.argument("path", type=click.Path(dir_okay=False, allow_dash=True))
 @_pattern
 @_partition
 @memory_options
 def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice) -> None:
     """Write entries to PATH as JSON lines; .gz and .zst at its end compress it.
 
-    The file appears when it is whole, and tells number and digest of its entries at the end.
+    The file appears when it is whole, and tells number and digest of its entries at the end. With -
+    it is written to standard output then.
     """
 
-    async def run() -> transfer.Tally:
+    async def run(file: str) -> transfer.Tally:
         async with choice.look() as memory:
             with _bar("exporting", await _count(memory, pattern)) as advance:
                 return await archive.export(
                     memory,
-                    path,
+                    file,
                     pattern=pattern,
                     partition=partition,
                     progress=lambda tally: advance(tally.read),
                 )
 
-    tally = asyncio.run(run())
-    click.echo(f"{path}: {tally.stored:,} entries, {tally.payload_bytes:,} bytes of values")
+    with _written(path) as file:
+        tally = asyncio.run(run(file))
+    told = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
+    click.echo(f"{path}: {told}", err=path == _PIPE)
 
 
 @click.command("import")
-@click.argument("path", type=click.Path(dir_okay=False, exists=True))
+@click.argument("path", type=click.Path(dir_okay=False, exists=True, allow_dash=True))
 @_pattern
 @_partition
 @_on_conflict
@@ -132,13 +140,18 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     *,
     dry_run: bool,
 ) -> None:
-    """Store the entries of an exported file; those whose time is over are left out."""
+    """Store the entries of an exported file; those whose time is over are left out.
 
-    async def run() -> transfer.Tally:
+    With - they come from standard input, which is read to its end first.
+    """
+    if path == _PIPE and checkpoint is not None:
+        raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
+
+    async def run(file: str) -> transfer.Tally:
         async with choice.open() as memory:
             with _bar("importing", None) as advance:
                 return await archive.restore(
-                    path,
+                    file,
                     memory,
                     pattern=pattern,
                     partition=partition,
@@ -148,7 +161,8 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
                     progress=lambda tally: advance(tally.read),
                 )
 
-    _tell(asyncio.run(run()), dry_run=dry_run)
+    with _readable(path) as file:
+        _tell(asyncio.run(run(file)), dry_run=dry_run)
 
 
 @click.command("verify")
@@ -267,6 +281,36 @@ def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:
         f"{verb} {tally.stored:,} of {tally.read:,} entries ({tally.payload_bytes:,} bytes of "
         f"values), skipped {tally.skipped:,}, expired {tally.expired:,}"
     )
+
+
+@contextmanager
+def _written(path: str) -> Generator[str]:
+    """Yield the file to write; what is to go through a pipe does once it is whole."""
+    if path != _PIPE:
+        yield path
+        return
+    with _spool() as file:
+        yield str(file)
+        with file.open("rb") as whole:
+            shutil.copyfileobj(whole, sys.stdout.buffer)
+
+
+@contextmanager
+def _readable(path: str) -> Generator[str]:
+    """Yield the file to read; what comes through a pipe is read to its end first."""
+    if path != _PIPE:
+        yield path
+        return
+    with _spool() as file:
+        with file.open("wb") as whole:
+            shutil.copyfileobj(sys.stdin.buffer, whole)
+        yield str(file)
+
+
+@contextmanager
+def _spool() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="aqe-pipe-") as directory:
+        yield Path(directory) / "piped.jsonl"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import socket
 
 import click
 
-from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.exits import Exit, requests_to_end
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.cli.progress import lines
 from lionagi_qe.fleet import team
@@ -50,7 +50,7 @@ async def _work(choice: MemoryChoice, name: str, *, quiet: bool) -> Exit:
 
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *requests_to_end()):
                 loop.add_signal_handler(number, stop, number)
         click.echo(f"worker {name} of {team.name()} on {choice.shown}", err=True)
         await found.work()
