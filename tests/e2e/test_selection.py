@@ -173,6 +173,15 @@ def test_without_a_map_nothing_is_claimed(
     assert answer.exit_code == 4
 
 
+def test_where_nothing_is_known_what_reads_the_tests_gets_nothing(
+    aqe: Aqe, project: Callable[[dict[str, str]], Path]
+) -> None:
+    answer = aqe("select", project({"test_a.py": "def test_a(): pass\n"}), "--quiet")
+
+    assert (answer.exit_code, answer.out) == (4, "")
+    assert answer.err.startswith("aqe: not known which tests are needed: no test run of this")
+
+
 def test_a_base_that_is_none_is_one_clear_line(
     aqe: Aqe, project: Callable[[dict[str, str]], Path]
 ) -> None:

@@ -113,6 +113,8 @@ def test_past_runs_are_judged_and_shown(aqe: Aqe, examine: Aqe, project: Write) 
     assert json.loads(failed.out)["gate"]["value"] == "failed"
     shown = aqe("history", root, "line_coverage")
     assert shown.out.splitlines()[0].startswith("line_coverage  █▁  75 %  [coverage.py ")
+    gates = aqe("history", root, "gate").out.splitlines()
+    assert gates[0].startswith("gate  ▄▄  passed  [aqe ")
     png = root.parent / "history.png"
     assert aqe("history", root, "--png", png).exit_code == 0
     assert png.read_bytes().startswith(b"\x89PNG")

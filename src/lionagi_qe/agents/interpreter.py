@@ -45,7 +45,9 @@ def probe(python: Path) -> dict[str, Any]:
         )
         return json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
+        # The other errors of subprocess quote the whole program that was to run.
+        what = error if isinstance(error, OSError) else "it doesn't answer as one does"
         raise ProjectError(
-            f"{python}: no Python interpreter that runs ({error}); "
+            f"{python}: no Python interpreter that runs ({what}); "
             "name one, for example --python .venv/bin/python"
         ) from error

@@ -210,7 +210,7 @@ def _with_lists(project: Path, settings: Settings, writes: Path | None) -> Setti
 def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
     """Print the report, and an error if the results are not kept; return the exit code."""
     if outcome.unkept is not None:
-        code = Exit.INFRASTRUCTURE
+        code = Exit.INFRASTRUCTURE  # the document has it
     # Each way of telling imports what it needs: rich takes longer than all of a small report.
     if as_document:
         from lionagi_qe.fleet.report.json import as_json
@@ -222,9 +222,15 @@ def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
         from lionagi_qe.fleet.report import console
 
         console.write(outcome, Console(emoji=False))
-    if outcome.unkept is not None:
-        click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
-    return code
+    return complain_if_unkept(outcome, code)
+
+
+def complain_if_unkept(outcome: Outcome, code: Exit) -> Exit:
+    """Print an error if the results are not kept; return the exit code."""
+    if outcome.unkept is None:
+        return code
+    click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
+    return Exit.INFRASTRUCTURE
 
 
 def exit_code_of_run(outcome: Outcome) -> Exit:

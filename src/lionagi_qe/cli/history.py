@@ -104,11 +104,17 @@ def _print(series: dict[str, list[Point]], *, large: bool) -> None:
     width = max(map(len, series))
     for name, found in series.items():
         last = found[-1].metric
-        value = found[-1].value
-        said = f"not measured: {last.reason}" if value is None else f"{value:g} {last.unit}"
+        said = _said(found[-1])
         source = f"[{last.tool} {last.version}]" if last.measured else ""
         line = sparkline([point.value for point in found])
         click.echo(f"{name:<{width}}  {line}  {said}  {source}".rstrip())
         if large:
             for row in chart(found, last.unit):
                 click.echo(row)
+
+
+def _said(point: Point) -> str:
+    metric = point.metric
+    if point.value is None:
+        return f"not measured: {metric.reason}"
+    return str(metric.value) if isinstance(metric.value, str) else f"{point.value:g} {metric.unit}"

@@ -9,6 +9,7 @@ import click
 from lionagi_qe.cli.examination import (
     base_option,
     carry_out,
+    complain_if_unkept,
     learn_option,
     order_option,
     project_options,
@@ -56,12 +57,17 @@ def select(  # noqa: PLR0913 - a command's options
     )
     outcome = carry_out(request, quiet=quiet)
     metric = outcome.metric("tests_selected")
-    if metric is None or not metric.measured:
-        return tell(outcome, Exit.NOT_MEASURED, as_document=as_document)
-    if as_document or outcome.unkept is not None:
-        return tell(outcome, Exit.PASSED, as_document=as_document)
-    _print(outcome, why=why)
-    return Exit.PASSED
+    measured = metric is not None and metric.measured
+    code = Exit.PASSED if measured else Exit.NOT_MEASURED
+    if as_document:
+        return tell(outcome, code, as_document=True)
+    if measured:
+        _print(outcome, why=why)
+    else:
+        # Nothing on stdout: what reads it expects tests.
+        reason = "the selector gave no answer" if metric is None else metric.reason
+        click.echo(f"aqe: not known which tests are needed: {reason}", err=True)
+    return complain_if_unkept(outcome, code)
 
 
 def _print(outcome: Outcome, *, why: bool) -> None:

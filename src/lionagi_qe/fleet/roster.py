@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -86,5 +87,10 @@ def check_metrics(wanted: Iterable[str]) -> None:
     known = {metric for agent in all_agents() for metric in agent.metrics}
     for name in asked:
         if name not in known:
-            listed = ", ".join(sorted(known))
-            raise InvalidArgumentError(f"required metric {name!r}: unknown; known: {listed}")
+            alike = get_close_matches(name, known)
+            told = f"did you mean {' or '.join(alike)}?" if alike else f"known: {_listed(known)}"
+            raise InvalidArgumentError(f"metric {name!r}: unknown; {told}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 
+_VERDICTS = {"passed": 1, "failed": 0}
+
+
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """A run: its id, which sorts by time, and the figures of each agent."""
@@ -25,7 +28,10 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A figure of one run; ``value`` is a number, or None where it was not measured."""
+    """A figure of one run; ``value`` is a number, or None where it was not measured.
+
+    A gate's is 1 if it passed and 0 if not.
+    """
 
     run: str
     value: float | None
@@ -81,6 +87,7 @@ def points(runs: Iterable[PastRun], name: str) -> list[Point]:
 
 def _number(metric: Metric) -> float | None:
     value = len(metric.value) if isinstance(metric.value, list) else metric.value
+    value = _VERDICTS.get(value, value) if isinstance(value, str) else value
     return value if isinstance(value, int | float) and metric.measured else None
 
 
