@@ -8,9 +8,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from lionagi_qe.agents.rules import parse_rules
+from lionagi_qe.agents.settings import Settings, settings_of
+from lionagi_qe.fleet.roster import all_agents, check_metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -89,3 +94,19 @@ def help_of(*command: str) -> subprocess.CompletedProcess[str]:
 def test_toml_in_documents_is_toml() -> None:
     for _, text in blocks("toml"):
         assert tomllib.loads(text)
+
+
+def test_the_fleet_s_page_names_every_agent_metric_and_setting_and_no_other() -> None:
+    text = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    agents = all_agents()
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", text))
+    metrics = {metric for agent in agents for metric in agent.metrics}
+    assert metrics - named == set()
+    assert {name for name in named if "_" in name} - metrics == set()
+    assert re.findall(r"^\*\*([a-z-]+)\*\*", text, re.MULTILINE) == [agent.name for agent in agents]
+    (settings,) = (found for found in blocks("toml") if found[0] == "docs/fleet.md")
+    table = tomllib.loads(settings[1])["tool"]["aqe"]
+    options = {field.name.replace("_", "-") for field in fields(Settings)} - {"model"}
+    assert table.keys() == options
+    given = settings_of(ROOT, {"tool": {"aqe": table}}, {})
+    check_metrics([*given.required, *(rule.metric for rule in parse_rules(given.fail_on))])
