@@ -149,6 +149,16 @@ def test_the_doctor_only_looks_when_told_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_doctor_makes_no_memory_in_whatever_directory_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, output, complaint = aqe("doctor")
+    assert (code, output) == (3, "")
+    assert "memory.db: there is no such file" in complaint
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -12,10 +12,12 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.connect import DEFAULT_URL
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.backend import Migrate
 
 _EVICTS_NOTHING = "noeviction"
 _TRIALS = 5
@@ -29,10 +31,14 @@ _TRIALS = 5
 def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> int:
     """Check the memory at URL: reach it, check its schema, write and read, tell its durability.
 
-    Without URL it is the one that commands use by default. Exit code 3 if it is unfit.
+    Without URL it is the one that commands use by default, which must be there. Exit code 3 if it
+    is unfit.
     """
     choice = MemoryChoice.of(url, fleet)
-    findings = asyncio.run(_examine(choice, migrate=not no_migrate))
+    asked_for = choice.url != DEFAULT_URL
+    findings = asyncio.run(
+        _examine(choice, migrate=False if no_migrate else asked_for or "existing")
+    )
     if as_json:
         show_json(findings)
     else:
@@ -40,7 +46,7 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> i
     return Exit.PASSED
 
 
-async def _examine(choice: MemoryChoice, *, migrate: bool) -> dict[str, Any]:
+async def _examine(choice: MemoryChoice, *, migrate: Migrate) -> dict[str, Any]:
     async with choice.open(migrate=migrate) as memory:
         facts = await memory.describe()
         trial = await _try(memory)
