@@ -102,3 +102,32 @@ def test_a_report_that_outlasts_the_time_for_tests_is_made_elsewhere(
     answer = examine(project(files), "--timeout", 5)
     assert answer.exit_code == 0
     check(answer)
+
+
+def test_tests_that_fail_alike_are_told_together_and_a_flood_is_cut(
+    aqe: Callable[..., Answer], project: Write
+) -> None:
+    alike = """
+        import pytest
+
+        @pytest.fixture
+        def broken():
+            raise RuntimeError("no database")
+
+        @pytest.mark.parametrize("n", range(20))
+        def test_alike(broken, n):
+            pass
+
+        @pytest.mark.parametrize("n", range(15))
+        def test_apart(n):
+            assert n == -1
+    """
+    answer = aqe("run", project({"test_many.py": alike}), "--quiet")
+
+    lines = answer.out.splitlines()
+    assert sum("RuntimeError: no database" in line for line in lines) == 1
+    assert sum(line.startswith("error ") for line in lines) == 3
+    assert "            and 17 more that say the same:" in lines
+    assert sum(line.startswith("failed ") for line in lines) == 9
+    assert "            and 6 more: --json, or --report junit=FILE" in lines
+    assert "tests     0 passed, 15 failed, 20 errors in " in answer.out

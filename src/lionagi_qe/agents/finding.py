@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # As SARIF grades: "note" is told, and weighs nothing by itself.
 Level = Literal["error", "warning", "note"]
+_GRAVITY: dict[Level, int] = {"error": 0, "warning": 1, "note": 2}
+COMPLEXITY = "complexity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,12 @@ def fingerprinted(findings: Iterable[Finding], source: Path) -> list[Finding]:
 
 
 def of_details(details: Mapping[str, Any]) -> list[Finding]:
-    """Return the findings that an agent left in its details."""
-    return [Finding(**each) for each in details.get("findings", [])]
+    """Return the findings that an agent left in its details, the gravest first.
+
+    Lists are cut at their ends: what may be a danger goes before what is hard to read.
+    """
+    found = [Finding(**each) for each in details.get("findings", [])]
+    return sorted(found, key=lambda each: (_GRAVITY[each.level], each.rule == COMPLEXITY))
 
 
 def _lines(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lionagi_qe.agents import complexity, security
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.baseline import marked, read_baseline
-from lionagi_qe.agents.finding import Finding, fingerprinted
+from lionagi_qe.agents.finding import COMPLEXITY, Finding, fingerprinted
 from lionagi_qe.agents.layout import is_test_file, layout_of
 from lionagi_qe.agents.metric import Source
 
@@ -116,7 +116,7 @@ def _finding(file: str, function: complexity.Graded) -> Finding:
     return Finding(
         complexity.TOOL,
         complexity.VERSION,
-        "complexity",
+        COMPLEXITY,
         "cyclomatic complexity",
         "warning",
         f"{function.name} has {function.complexity} independent paths; split it",

@@ -8,6 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from lionagi_qe.agents.recording import BAD
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.figures import not_measured, source
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
+_MOST_ALIKE = 3
 _MESSAGE_LINES = 6
 _ALWAYS = ("tests_passed", "tests_failed")
 _COUNTS = (
@@ -95,13 +97,28 @@ def _tests(outcome: Outcome) -> Iterator[str]:
     seconds = outcome.metric("test_seconds")
     took = f" in {seconds.value:.2f} s" if seconds is not None and seconds.measured else ""
     yield f"tests     {counts}{aside}{took}  {source(first)}"
-    for test in outcome.detail("test-executor", "tests"):
-        if test["outcome"] in {"failed", "error", "interrupted"}:
-            yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
-            yield from _message(test["message"])
+    yield from _failures(outcome.detail("test-executor", "tests"))
     for file, text in dict(outcome.detail("test-executor", "uncollectable")).items():
         yield f"[red]uncollectable[/] {escape(file)}"
         yield from _message(text)
+
+
+def _failures(tests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the tests that failed, those that say the same together: one cause may fail all."""
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for test in tests:
+        if test["outcome"] in BAD:
+            alike.setdefault(tuple(_message(test["message"])), []).append(test)
+    groups = sorted(alike.items(), key=lambda group: -len(group[1]))
+    for message, found in groups[:_MOST_LISTED]:
+        for test in found[:_MOST_ALIKE]:
+            yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
+        if len(found) > _MOST_ALIKE:
+            yield f"            and {len(found) - _MOST_ALIKE} more that say the same:"
+        yield from message
+    left = sum(len(found) for _, found in groups[_MOST_LISTED:])
+    if left:
+        yield f"            and {left} more: --json, or --report junit=FILE"
 
 
 def _message(text: str) -> Iterator[str]:
