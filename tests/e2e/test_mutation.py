@@ -67,6 +67,38 @@ def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
     assert {(each["line"], each["operator"]) for each in survivors_of(answer)} == by_hand
 
 
+@pytest.mark.slow
+def test_trials_end_by_themselves_in_time_however_long_collecting_takes(
+    aqe: Aqe, project: Write, tmp_path: Path
+) -> None:
+    """Killed ones would not tell; and whoever is killed late loses all that was tried."""
+    conftest = f"""
+        import os, pathlib, time
+
+        trying = "AQE_MUTANTS" in os.environ
+        if trying:
+            time.sleep(5)
+
+        def pytest_sessionfinish():
+            if trying:
+                pathlib.Path({str(tmp_path / "ended")!r}).touch()
+    """
+    code = "def grade(n):\n" + "".join(f"    if n == {n}: return {n}\n" for n in range(99))
+    tests = """
+        import shop, time
+
+        def test_grade():
+            time.sleep(0.3)
+            assert shop.grade(98) == 98
+    """
+    root = project({"shop.py": code, "test_shop.py": tests, "conftest.py": conftest})
+
+    answer = aqe("mutate", root, "--budget", "14s", "--json")
+
+    assert 0 < answer.value("mutants_tried") < answer.value("mutants")
+    assert (tmp_path / "ended").exists()
+
+
 def test_changed_lines_come_first(aqe: Aqe, project: Write) -> None:
     root = project({"shop.py": SHOP, "test_shop.py": TESTS})
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):

@@ -8,12 +8,13 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
-from lionagi_qe import Memory, open_memory
+from lionagi_qe import Memory
 from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
@@ -205,12 +206,11 @@ async def test_a_memory_that_is_not_there_is_told_before_any_client_speaks() -> 
     assert len(errors.splitlines()) == 1
 
 
-async def test_who_only_reads_makes_no_schema(sqlite_url: str) -> None:
+async def test_who_only_reads_makes_no_memory(sqlite_url: str) -> None:
     code, _, errors = await run_aqe(*aqe_mcp(sqlite_url))
     assert code == 3
-    assert "schema" in errors
-    async with open_memory(sqlite_url) as memory:
-        assert await memory.list_keys() == []
+    assert "there is no such file" in errors
+    assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
 
 
 async def test_a_queue_needs_write(sqlite_url: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Of the time that its tests take on the unchanged code; more is an endless loop.
 _MANY_TIMES = 5.0
 _SLACK_SECONDS = 2.0
-# What starting pytest and ending its process may take of the time there is.
+# What the end of pytest's process may take of the time there is.
 _SHUTDOWN_SECONDS = 2.0
 _UNCHANGED_LINES = 2
 
@@ -78,8 +78,8 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
         own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
         out = fork.artifacts / "mutants.jsonl"
         task = fork.artifacts / "mutants.json"
-        left = max(until - time.monotonic() - _SHUTDOWN_SECONDS, 1.0)
-        _write_task(task, out, candidates, took, fork, left)
+        until = max(until, time.monotonic() + _SHUTDOWN_SECONDS + 1.0)
+        _write_task(task, out, candidates, took, fork, until - _SHUTDOWN_SECONDS)
         for name, text in (files or {}).items():
             _put(fork.source / name, text)
 
@@ -100,7 +100,7 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
             ],
             variables={"AQE_MUTANTS": str(task), "PYTHONHASHSEED": "0"}
             | (guarded(fork) if files else {}),
-            timeout=max(until - time.monotonic(), 1.0) + _SHUTDOWN_SECONDS,
+            timeout=until - time.monotonic(),
             watch=watch,
         )
         lines = _lines(out)
@@ -131,13 +131,13 @@ def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
     candidates: Sequence[Candidate],
     took: Mapping[str, float],
     fork: Workspace,
-    seconds: float,
+    until: float,
 ) -> None:
     tests = sorted({test for each in candidates for test in each.tests})
     numbers = {test: number for number, test in enumerate(tests)}
     document = {
         "out": str(out),
-        "seconds": seconds,
+        "until": until,
         "tests": tests,
         "mutants": [
             {

@@ -1,8 +1,8 @@
 """A pytest plugin that tries mutants: collects once, then forks a process for each of them.
 
-The variable AQE_MUTANTS names a JSON file: {"out", "seconds", "files": {path: text file},
-"tests": [id], "mutants": [{"id", "path", "start", "end", "replacement", "name", "line",
-"tests": [index], "seconds"}]}. In the forked process the code of the function is exchanged, the
+The variable AQE_MUTANTS names a JSON file: {"out", "until", "tests": [id],
+"mutants": [{"id", "path", "start", "end", "replacement", "name", "line", "tests": [index],
+"seconds"}]}. In the forked process the code of the function is exchanged, the
 tests run until one fails, and the process ends; this process runs no test, so every mutant meets
 the same state. A line of JSON for each mutant goes to "out", after two for the unchanged code: what
 fails there, or when run a second time, judges no mutant.
@@ -61,7 +61,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         task = json.load(file)
     items = {item.nodeid: item for item in session.items}
     tests = [items.get(name) for name in task["tests"]]
-    deadline = time.monotonic() + task["seconds"]
+    # The fleet's clock is ours: that of the machine since it started.
+    deadline = task["until"]
     with open(task["out"], "a", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
         judges = set(range(len(tests)))
         for _ in range(_UNCHANGED):
