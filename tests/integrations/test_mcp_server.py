@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
-from lionagi_qe import Memory
 from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from mcp.types import CallToolResult
+
+    from lionagi_qe import Memory
 
     Record = Callable[..., Awaitable[None]]
 
@@ -210,7 +211,8 @@ async def test_who_only_reads_makes_no_memory(sqlite_url: str) -> None:
     code, _, errors = await run_aqe(*aqe_mcp(sqlite_url))
     assert code == 3
     assert "there is no such file" in errors
-    assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    assert not await asyncio.to_thread(file.exists)
 
 
 async def test_a_queue_needs_write(sqlite_url: str) -> None:

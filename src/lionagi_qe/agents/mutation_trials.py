@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.pytest_session import run_pytest
+from lionagi_qe.agents.pytest_session import last_words, run_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,10 +106,9 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
         lines = _lines(out)
         unchanged = [line for line in lines if "unchanged" in line]
         if not unchanged:
-            said = fork.shown(session.completed.output).strip().splitlines()
+            said = fork.shown(last_words(session))
             return Trials(
-                problem=f"pytest {session.completed.how} before a mutant was tried: "
-                f"{said[-1] if said else 'it said nothing'}"
+                problem=f"pytest {session.completed.how} before a mutant was tried: {said}"
             )
         return _trials_of(lines, unchanged, candidates)
 

@@ -145,6 +145,10 @@ def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str 
             return None
         if recording.collected and recording.exit is not None:
             return "pytest collected no tests; check testpaths and that files are named test_*.py"
-    said = (recording.internal_error or completed.output).strip().splitlines()
-    last = " / ".join(line.strip() for line in said[-_LAST_LINES:])
-    return f"pytest {completed.how} before it had collected the tests: {last or 'it said nothing'}"
+    return f"pytest {completed.how} before it had collected the tests: {last_words(session)}"
+
+
+def last_words(session: Session) -> str:
+    """Return what a session that broke off said at its end, on one line."""
+    said = (session.recording.internal_error or session.completed.output).strip().splitlines()
+    return " / ".join(line.strip() for line in said[-_LAST_LINES:]) or "it said nothing"
