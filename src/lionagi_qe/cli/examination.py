@@ -210,7 +210,8 @@ def _with_lists(project: Path, settings: Settings, writes: Path | None) -> Setti
 def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
     """Print the report, and an error if the results are not kept; return the exit code."""
     if outcome.unkept is not None:
-        code = Exit.INFRASTRUCTURE  # the document has it
+        # Before it is told: the JSON document has the code.
+        code = Exit.INFRASTRUCTURE
     # Each way of telling imports what it needs: rich takes longer than all of a small report.
     if as_document:
         from lionagi_qe.fleet.report.json import as_json

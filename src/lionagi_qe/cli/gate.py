@@ -69,9 +69,6 @@ def gate(
 
 
 async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, Findings]]:
-    none = click.UsageError(
-        f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
-    )
     opened = open_memory(request.memory_url, fleet=request.fleet, migrate="existing")
     try:
         async with opened as memory:
@@ -79,7 +76,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
             named = next((each for each in runs if each.id == run), None)
             chosen = named if run else latest_run(runs)
             if chosen is None and not run:
-                raise none
+                raise _no_run(request)
             if chosen is None:
                 raise click.UsageError(
                     f"run {run!r} of {request.project!r} is not in {request.shown_url}; "
@@ -87,7 +84,13 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
     except SchemaMissingError as error:
-        raise none from error
+        raise _no_run(request) from error
+
+
+def _no_run(request: Request) -> click.UsageError:
+    return click.UsageError(
+        f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
+    )
 
 
 def _judged(request: Request, findings: dict[str, Findings]) -> Findings:

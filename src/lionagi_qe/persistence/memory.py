@@ -22,6 +22,7 @@ from lionagi_qe.persistence.dispatch import Dispatcher
 from lionagi_qe.persistence.entry import check_count, check_seconds
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.migrations import check_migrate
 from lionagi_qe.persistence.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
         dispatcher = Dispatcher(
-            backend, self._fleet, migrate=migrate, timeout=timeout, cleanup_interval=interval
+            backend,
+            self._fleet,
+            migrate=check_migrate(migrate),
+            timeout=timeout,
+            cleanup_interval=interval,
         )
         limits: Limits = {
             "timeout": timeout,

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import SchemaError, SchemaMissingError, SchemaTooNewError
+from lionagi_qe.errors import (
+    InvalidArgumentError,
+    SchemaError,
+    SchemaMissingError,
+    SchemaTooNewError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +39,16 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the text, hexadecimal."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def check_migrate(migrate: object) -> Migrate:
+    """Return what may be made on opening if it can be so, else raise InvalidArgumentError."""
+    if isinstance(migrate, bool):
+        return migrate
+    if migrate == "existing":
+        return "existing"
+    msg = f"migrate={migrate!r}: is True, False or 'existing'"
+    raise InvalidArgumentError(msg)
 
 
 def load_migrations(package: str) -> list[Migration]:

@@ -211,6 +211,8 @@ class LifecycleConformance(Conformance):
             ("max_batch", "1"),
             ("cleanup_interval", 0),
             ("cleanup_interval", "1"),
+            ("migrate", "exist"),
+            ("migrate", 1),
         ],
     )
     async def test_an_impossible_setting_is_refused(
