@@ -68,6 +68,25 @@ def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
 
 
 @pytest.mark.slow
+def test_tests_that_take_longer_than_there_is_time_judge_some_mutants(
+    aqe: Aqe, project: Write
+) -> None:
+    """All of them, twice on the unchanged code, would leave no time for a mutant."""
+    names = [f"f{number}" for number in range(16)]
+    code = "".join(f"def {name}(n):\n    return n + 1\n\n" for name in names)
+    tests = "import shop, time\n\n" + "".join(
+        f"def test_{name}():\n    time.sleep(0.5)\n    assert shop.{name}(1) == 2\n\n"
+        for name in names
+    )
+    answer = aqe(
+        "mutate", project({"shop.py": code, "test_shop.py": tests}), "--budget", "22s", "--json"
+    )
+
+    assert 0 < answer.value("mutants_tried") < answer.value("mutants")
+    assert answer.value("mutation_score") == 100
+
+
+@pytest.mark.slow
 def test_trials_end_by_themselves_in_time_however_long_collecting_takes(
     aqe: Aqe, project: Write, tmp_path: Path
 ) -> None:

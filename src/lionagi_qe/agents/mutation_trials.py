@@ -23,7 +23,6 @@ _MANY_TIMES = 5.0
 _SLACK_SECONDS = 2.0
 # What the end of pytest's process may take of the time there is.
 _SHUTDOWN_SECONDS = 2.0
-_UNCHANGED_LINES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
         def watch() -> None:
             if tell is not None and out.exists():
                 # Counted and not parsed, ten times a second.
-                tell(max(out.read_bytes().count(b"\n") - _UNCHANGED_LINES, 0))
+                tell(out.read_bytes().count(b'"outcome"'))
 
         session = await run_pytest(
             own,
@@ -104,13 +103,12 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
             watch=watch,
         )
         lines = _lines(out)
-        unchanged = [line for line in lines if "unchanged" in line]
-        if not unchanged:
+        if not lines:
             said = fork.shown(last_words(session))
             return Trials(
                 problem=f"pytest {session.completed.how} before a mutant was tried: {said}"
             )
-        return _trials_of(lines, unchanged, candidates)
+        return _trials_of(lines, candidates)
 
 
 def guarded(workspace: Workspace) -> dict[str, str]:
@@ -138,6 +136,7 @@ def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
         "out": str(out),
         "until": until,
         "tests": tests,
+        "took": [took.get(test, 0.0) for test in tests],
         "mutants": [
             {
                 "id": number,
@@ -161,20 +160,17 @@ def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
     task.write_text(json.dumps(document), encoding="utf-8")
 
 
-def _trials_of(
-    lines: Sequence[dict[str, Any]],
-    unchanged: Sequence[dict[str, Any]],
-    candidates: Sequence[Candidate],
-) -> Trials:
+def _trials_of(lines: Sequence[dict[str, Any]], candidates: Sequence[Candidate]) -> Trials:
     tests = sorted({test for each in candidates for test in each.tests})
-    passed = (
-        {tests[each["test"]] for each in line["unchanged"] if each["passed"]} for line in unchanged
-    )
-    judges = set(tests).intersection(*passed)
-    if not judges:
+    judged = {
+        tests[int(number)]: passed
+        for line in lines
+        for number, passed in line.get("judged", {}).items()
+    }
+    if len(judged) == len(tests) and not any(judged.values()):
         return Trials(problem="no test passes on the unchanged code, so none can judge")
     outcomes: dict[int, str] = {line["id"]: line["outcome"] for line in lines if "id" in line}
-    return Trials(outcomes, frozenset(tests) - judges)
+    return Trials(outcomes, frozenset(test for test, passed in judged.items() if not passed))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """A pytest plugin that tries mutants: collects once, then forks a process for each of them.
 
-The variable AQE_MUTANTS names a JSON file: {"out", "until", "tests": [id],
+The variable AQE_MUTANTS names a JSON file: {"out", "until", "tests": [id], "took": [seconds],
 "mutants": [{"id", "path", "start", "end", "replacement", "name", "line", "tests": [index],
 "seconds"}]}. In the forked process the code of the function is exchanged, the
 tests run until one fails, and the process ends; this process runs no test, so every mutant meets
-the same state. A line of JSON for each mutant goes to "out", after two for the unchanged code: what
-fails there, or when run a second time, judges no mutant.
+the same state. A line of JSON for each mutant goes to "out". Before a mutant is tried, so are its
+tests, on the unchanged code: what fails there, or when run a second time, judges no mutant. They
+are taken some at a time, so that a suite which lasts longer than there is time judges some.
 
 Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
 and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is.
@@ -42,6 +43,10 @@ _NAMES = {
     -signal.SIGXCPU: "timed out",
 }
 _UNCHANGED = 2
+# Tests for about so much of the time left are judged at once, and no fewer than for a second: each
+# two processes more set up what the tests of a session share.
+_JUDGED_AT_ONCE = 0.05
+_LEAST_JUDGED_SECONDS = 1.0
 _POLL_SECONDS = 0.002
 # A busy machine makes a test wait, which is not the mutant's doing: its limit is of the processor's
 # time. What doesn't use any, because it waits for ever, is stopped after so many times that.
@@ -63,26 +68,53 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     tests = [items.get(name) for name in task["tests"]]
     # The fleet's clock is ours: that of the machine since it started.
     deadline = task["until"]
+    judges: dict[int, bool] = {}
     with open(task["out"], "a", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
-        judges = set(range(len(tests)))
-        for _ in range(_UNCHANGED):
-            left = max(deadline - time.monotonic(), 0.1)
-            path = task["out"] + ".unchanged"
-            ended = _forked(partial(_run_all, tests, path), left)
-            judged = _read(path)
-            _say(out, unchanged=judged, ended=ended)
-            judges &= {each["test"] for each in judged if each["passed"]}
+        _say(out, collected=len(items))
         functions = _functions({mutant["path"] for mutant in task["mutants"]})
-        for mutant in task["mutants"]:
+        for number, mutant in enumerate(task["mutants"]):
+            new = _next_unjudged(task, number, judges, deadline - time.monotonic())
+            passed = _passing({index: tests[index] for index in new}, task["out"], deadline)
             if time.monotonic() > deadline:
+                # What was cut short, and did not get to run, is no worse for that.
                 break
-            chosen = [tests[index] for index in mutant["tests"] if index in judges]
+            if new:
+                judges.update({index: index in passed for index in new})
+                _say(out, judged={index: judges[index] for index in new})
+            chosen = [tests[index] for index in mutant["tests"] if judges[index]]
             started = time.monotonic()
             trial = partial(_try, mutant, chosen, functions)
             limit = mutant["seconds"]
             outcome = _forked(trial, _WAITING * limit, limit) if chosen else "unjudged"
             _say(out, id=mutant["id"], outcome=outcome, seconds=time.monotonic() - started)
     return True
+
+
+def _next_unjudged(
+    task: dict[str, Any], number: int, judges: dict[int, bool], left: float
+) -> list[int]:
+    """Return tests to judge next: [] if all of the mutant's are, else these and coming ones'."""
+    if all(index in judges for index in task["mutants"][number]["tests"]):
+        return []
+    room = max(left * _JUDGED_AT_ONCE, _LEAST_JUDGED_SECONDS)
+    wanted: set[int] = set()
+    for mutant in task["mutants"][number:]:
+        new = {index for index in mutant["tests"] if index not in judges} - wanted
+        room -= sum(task["took"][index] for index in new)
+        if room < 0 and wanted:
+            break
+        wanted |= new
+    return sorted(wanted)
+
+
+def _passing(tests: dict[int, pytest.Item | None], out: str, deadline: float) -> set[int]:
+    """Return which of the tests pass on the unchanged code, each time in a new process."""
+    passing = set(tests)
+    for _ in range(_UNCHANGED if tests else 0):
+        path = out + ".unchanged"
+        _forked(partial(_run_all, tests, path), max(deadline - time.monotonic(), 0.1))
+        passing &= {each["test"] for each in _read(path) if each["passed"]}
+    return passing
 
 
 def _say(out: IO[str], **fields: Any) -> None:  # noqa: ANN401 - JSON data
@@ -156,11 +188,11 @@ def _fails(tests: Sequence[pytest.Item]) -> bool:
     return False
 
 
-def _run_all(tests: Sequence[pytest.Item | None], path: str) -> int:
+def _run_all(tests: dict[int, pytest.Item | None], path: str) -> int:
     """Run all tests on the unchanged code; write to ``path`` which of them passed."""
     from _pytest.runner import runtestprotocol
 
-    present = [(index, test) for index, test in enumerate(tests) if test is not None]
+    present = [(index, test) for index, test in tests.items() if test is not None]
     with open(path, "w", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
         for number, (index, test) in enumerate(present):
             following = present[number + 1][1] if number + 1 < len(present) else None
