@@ -185,7 +185,7 @@ def test_whoever_only_looks_makes_neither_a_memory_nor_a_fleet(
 ) -> None:
     code, output, complaint = aqe(*arguments, url=url)
     assert (code, output) == (3, "")
-    assert "no such file; check the name, or store something there" in complaint
+    assert "no such file; check the name, or open it with migrate=True once" in complaint
     assert list(tmp_path.iterdir()) == []
     aqe("memory", "set", "aqe/a", "1", "--fleet", "one", url=url)
     code, output, complaint = aqe(*arguments, "--fleet", "typo", url=url)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import runpy
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import yaml
 
 from lionagi_qe import PostgresMemory
+from lionagi_qe.coordination import Lease, WorkQueue
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose-test.yml"
@@ -70,13 +74,34 @@ def test_the_schema_file_is_what_the_migrations_give() -> None:
 
 @pytest.mark.integration
 @pytest.mark.postgres
-async def test_a_database_made_from_the_schema_file_needs_no_migration(
+async def test_whoever_may_only_change_rows_works_in_a_database_made_from_the_schema_file(
     postgres_server: Any,
 ) -> None:
+    """With the rights that the guide names, for a role of this test's own."""
+    role = f"app_{os.urandom(4).hex()}"
+    guide = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+    (grants,) = re.findall(r"^```sql\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
     with postgres_server.fresh_database() as url:
         connection = await asyncpg.connect(url)
         await connection.execute(SCHEMA.read_text())
-        await connection.close()
-        async with PostgresMemory(url, migrate=False) as memory:
-            await memory.store("aqe/test/schema", {"ready": True})
-            assert await memory.retrieve("aqe/test/schema") == {"ready": True}
+        await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'own'")
+        await connection.execute(grants.replace(" TO app;", f" TO {role};"))
+        parts = urlsplit(url)
+        own = parts._replace(netloc=f"{role}:own@{parts.netloc.rpartition('@')[2]}").geturl()
+        try:
+            async with PostgresMemory(own, cleanup_interval=None) as memory:
+                await memory.store("aqe/test/schema", {"ready": True}, ttl=0.01)
+                await memory.store_many({f"aqe/test/{at}": at for at in range(10)})
+                assert await memory.increment("aqe/test/n") == 1
+                assert await memory.retrieve("aqe/test/3") == 3
+                async with Lease(memory, "leader") as lease, memory.transaction(fence=lease) as tx:
+                    tx.delete("aqe/test/3")
+                queue = WorkQueue(memory, "jobs")
+                await queue.put(1)
+                (job,) = await queue.claim()
+                await job.ack(2)
+                await memory.clear_partition("default")
+                await memory.cleanup_expired()
+        finally:
+            await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+            await connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +18,8 @@ from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.backend import Migrate
 
+_SQLITE = "sqlite:///"
 _EVICTS_NOTHING = "noeviction"
 _TRIALS = 5
 
@@ -35,10 +36,10 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> i
     is unfit.
     """
     choice = MemoryChoice.of(url, fleet)
-    asked_for = choice.url != DEFAULT_URL
-    findings = asyncio.run(
-        _examine(choice, migrate=False if no_migrate else asked_for or "existing")
-    )
+    # Nobody wants a new one in whatever directory this is called from.
+    nothing = choice.url == DEFAULT_URL and not Path(DEFAULT_URL.removeprefix(_SQLITE)).exists()
+    migrate = not (no_migrate or nothing)
+    findings = asyncio.run(_examine(choice, migrate=migrate))
     if as_json:
         show_json(findings)
     else:
@@ -46,7 +47,7 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> i
     return Exit.PASSED
 
 
-async def _examine(choice: MemoryChoice, *, migrate: Migrate) -> dict[str, Any]:
+async def _examine(choice: MemoryChoice, *, migrate: bool) -> dict[str, Any]:
     async with choice.open(migrate=migrate) as memory:
         facts = await memory.describe()
         trial = await _try(memory)

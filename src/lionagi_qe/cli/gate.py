@@ -69,7 +69,7 @@ def gate(
 
 
 async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, Findings]]:
-    opened = open_memory(request.memory_url, fleet=request.fleet, migrate="existing")
+    opened = open_memory(request.memory_url, fleet=request.fleet, migrate=False)
     try:
         async with opened as memory:
             runs = await runs_of(memory, request.project)

@@ -81,9 +81,7 @@ def history(  # noqa: PLR0913 - a command's options
 
 async def _runs(request: Request) -> list[PastRun]:
     try:
-        async with open_memory(
-            request.memory_url, fleet=request.fleet, migrate="existing"
-        ) as memory:
+        async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
             return await runs_of(memory, request.project)
     except SchemaMissingError:
         return []

@@ -139,7 +139,7 @@ def report(project: str | None, *, memory_url: str | None, fleet: str, as_json: 
     project, memory_url = _project(project, memory_url)
 
     async def reports() -> dict[str, _Told]:
-        async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
+        async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
             orders = [project] if project else await projects(memory)
             every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
             subjects: dict[str, TestOrdering | Choices] = {
@@ -222,7 +222,7 @@ def export(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
 
 
 async def _export(memory_url: str | None, fleet: str, agent: str | None) -> dict[str, Any]:
-    async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
+    async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
         known = await agents(memory)
         if agent is not None and agent not in known:
             raise click.UsageError(
@@ -274,7 +274,7 @@ def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
             raise
 
     async def forget() -> int:
-        async with open_memory(memory_url, fleet=fleet, migrate="existing") as memory:
+        async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
             table = await QTable(memory, name).reset()
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()

@@ -37,7 +37,7 @@ class MemoryChoice:
 
     def look(self) -> Memory:
         """Return the memory, which must be there: nobody who only looks wants a new one."""
-        return self.open(migrate="existing")
+        return self.open(migrate=False)
 
     @property
     def shown(self) -> str:

@@ -7,7 +7,7 @@ with the values, and lets the server's clock decide about expiry.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.learned import Learned
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 MAX_FLIGHT_CALLS = 512
-# May a backend make what isn't there: all of it, migrations of what is there only, nothing.
-Migrate = Literal[True, "existing", False]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +190,11 @@ class Backend(Protocol):
         """What this backend promises; known before it is opened."""
         ...
 
-    async def open(self, fleet: str, *, migrate: Migrate) -> None:
-        """Connect, bring the schema up as far as ``migrate`` allows, enter the fleet."""
+    async def open(self, fleet: str, *, migrate: bool) -> None:
+        """Connect, bring the schema up, enter the fleet.
+
+        Without ``migrate`` nothing is made or changed: SchemaMissingError if something lacks.
+        """
         ...
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ from lionagi_qe.persistence.unbatched import Unbatched
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.backend import Backend, Migrate, Operation, Record
+    from lionagi_qe.persistence.backend import Backend, Operation, Record
     from lionagi_qe.persistence.flight import Lane
     from lionagi_qe.persistence.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.leases import LeaseBackend
@@ -57,13 +57,13 @@ class Dispatcher:
         backend: Backend,
         fleet: str,
         *,
-        migrate: Migrate,
+        migrate: bool,
         timeout: float,
         cleanup_interval: float | None,
     ) -> None:
         self.backend = backend
         self._fleet = fleet
-        self._migrate: Migrate = migrate
+        self._migrate = migrate
         self._timeout = timeout
         self._cleanup_interval = cleanup_interval
         self._forks = _forks
@@ -148,9 +148,10 @@ class Dispatcher:
         except TimeoutError as error:
             if isinstance(error, AqeError):
                 raise
+            name = self.backend.capabilities.name.removeprefix("hybrid-")
             msg = (
-                f"no {self.backend.capabilities.name} server answered in time while opening; check "
-                "its address, that such a server is up there, and timeout"
+                f"no {name} server answered in time while opening; check its address, that such a "
+                "server is up there (with TLS if the URL says so), and timeout"
             )
             raise BackendTimeoutError(msg) from error
         return cast("Batcher", self._batcher)

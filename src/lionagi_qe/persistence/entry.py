@@ -94,6 +94,14 @@ def check_revision(revision: object) -> int | None:
     return revision
 
 
+def check_flag(name: str, flag: object) -> bool:
+    """Return an argument that is true or false."""
+    if not isinstance(flag, bool):
+        msg = f"{name} {flag!r}: must be True or False"
+        raise InvalidArgumentError(msg)
+    return flag
+
+
 def check_count(name: str, count: object, most: int | None = None) -> int:
     """Return a positive integer argument, at most ``most``."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         Backend,
         Capabilities,
         KeyPage,
-        Migrate,
         Operation,
         Page,
         PayloadPage,
@@ -137,7 +136,7 @@ class HybridBackend:
         durable = self._durable.capabilities
         return replace(durable, name=f"hybrid-{durable.name}", max_stale=self._max_stale)
 
-    async def open(self, fleet: str, *, migrate: Migrate) -> None:
+    async def open(self, fleet: str, *, migrate: bool) -> None:
         """Open the durable backend; the cache is tried in the background."""
         await self._durable.open(fleet, migrate=migrate)
         facts = await self._durable.describe()

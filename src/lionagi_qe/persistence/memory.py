@@ -19,17 +19,16 @@ from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.codec import MAX_VALUE_BYTES
 from lionagi_qe.persistence.dispatch import Dispatcher
-from lionagi_qe.persistence.entry import check_count, check_seconds
+from lionagi_qe.persistence.entry import check_count, check_flag, check_seconds
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.leases import fence_of
-from lionagi_qe.persistence.migrations import check_migrate
 from lionagi_qe.persistence.transaction import Transaction
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence, Migrate
+    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence
     from lionagi_qe.persistence.leases import Fenced
 
 DEFAULT_TIMEOUT = 10.0
@@ -43,7 +42,7 @@ class MemorySettings(TypedDict, total=False):
     timeout: float
     max_value_bytes: int
     max_batch: int
-    migrate: Migrate
+    migrate: bool
     cleanup_interval: float | None
 
 
@@ -59,9 +58,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         timeout: seconds after which a call fails with BackendUnavailableError.
         max_value_bytes: largest JSON encoding of one value, in bytes.
         max_batch: most items of one batch call.
-        migrate: apply missing schema migrations on opening. "existing" does so only where the
-            memory and the fleet are there already, and else raises SchemaMissingError instead of
-            making new ones; False applies none.
+        migrate: make on opening what isn't there: the memory, the fleet, migrations of the schema.
+            False makes and changes none of it, and raises SchemaMissingError if something lacks.
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
             elected for each); None for none. They shorten PostgreSQL's log of changes too, which
             else only ``cleanup_expired`` does.
@@ -75,7 +73,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         timeout: float = DEFAULT_TIMEOUT,
         max_value_bytes: int = MAX_VALUE_BYTES,
         max_batch: int = MAX_BATCH,
-        migrate: Migrate = True,
+        migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
     ) -> None:
         self._fleet = naming.check_fleet(fleet)
@@ -86,7 +84,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         dispatcher = Dispatcher(
             backend,
             self._fleet,
-            migrate=check_migrate(migrate),
+            migrate=check_flag("migrate", migrate),
             timeout=timeout,
             cleanup_interval=interval,
         )

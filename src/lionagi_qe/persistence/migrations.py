@@ -12,18 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import (
-    InvalidArgumentError,
-    SchemaError,
-    SchemaMissingError,
-    SchemaTooNewError,
-)
+from lionagi_qe.errors import SchemaError, SchemaMissingError, SchemaTooNewError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lionagi_qe.persistence.backend import Migrate
-
+_BRING_UP = "open it with migrate=True once, as aqe doctor does"
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -41,16 +35,6 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def check_migrate(migrate: object) -> Migrate:
-    """Return what may be made on opening if it can be so, else raise InvalidArgumentError."""
-    if isinstance(migrate, bool):
-        return migrate
-    if migrate == "existing":
-        return "existing"
-    msg = f"migrate={migrate!r}: is True, False or 'existing'"
-    raise InvalidArgumentError(msg)
-
-
 def load_migrations(package: str) -> list[Migration]:
     """Return the migrations in ``package``/sql, oldest first."""
     found: list[Migration] = []
@@ -62,14 +46,14 @@ def load_migrations(package: str) -> list[Migration]:
 
 
 def missing_migrations(
-    known: Sequence[Migration], applied: Mapping[int, str], *, migrate: Migrate, where: str
+    known: Sequence[Migration], applied: Mapping[int, str], *, migrate: bool, where: str
 ) -> list[Migration]:
     """Return those of ``known`` that ``applied`` {version: checksum} lacks, oldest first.
 
     Raises:
         SchemaTooNewError: the schema holds a version that this package doesn't know.
         SchemaError: a version was applied from other text than this package's.
-        SchemaMissingError: some are missing and ``migrate`` forbids to apply them.
+        SchemaMissingError: some are missing and ``migrate`` is False.
 
     """
     newest = known[-1].version
@@ -89,19 +73,20 @@ def missing_migrations(
             )
             raise SchemaError(msg)
     missing = [migration for migration in known if migration.version not in applied]
-    if not applied and migrate == "existing":
-        raise not_there(where, "memory", migrate)
+    if not applied and not migrate:
+        raise not_there(where, "memory")
     if missing and not migrate:
         names = ", ".join(f"{migration.version:04}" for migration in missing)
-        msg = f"the schema lacks migration {names}; open with migrate=True once, or run aqe doctor"
+        msg = f"{where}: the schema lacks migration {names}; {_BRING_UP}"
         raise SchemaMissingError(msg)
     return missing
 
 
-def not_there(where: str, what: str, migrate: Migrate) -> SchemaMissingError:
+def not_there(where: str, what: str) -> SchemaMissingError:
     """Return the error of a memory or fleet that isn't there, where none may be made."""
-    how = "store something there" if migrate else "open it with migrate=True once (aqe doctor does)"
-    return SchemaMissingError(f"{where}: there is no {what}; check the name, or {how}")
+    return SchemaMissingError(
+        f"{where}: there is no {what}; check the name, or {_BRING_UP}",
+    )
 
 
 def shown_migrations(package: str, applied: Mapping[int, str]) -> str:

@@ -12,7 +12,6 @@ from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
-    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -112,22 +111,19 @@ class PostgresBackend:
         """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
         return self._listen_dsn or (None if self._pooled else self._dsn or None)
 
-    async def open(self, fleet: str, *, migrate: Migrate) -> None:
+    async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect, migrate under a lock, enter the fleet."""
+        place = f"{self.where}, schema {self.sql.schema}"
         if self._given_pool is not None:
             self._pool = link.CallersPool(self._given_pool)
             async with self.connection() as connection:
-                self.fleet = await enter(
-                    connection, fleet, self.sql, migrate=migrate, where=self.where
-                )
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             return
         try:
             connection = await link.connect(self._dsn)
             try:
                 self._pooled = await link.is_pooled(connection)
-                self.fleet = await enter(
-                    connection, fleet, self.sql, migrate=migrate, where=self.where
-                )
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             finally:
                 connection.terminate()
             self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self._pooled)

@@ -9,7 +9,6 @@ from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.migrations import load_migrations, missing_migrations, not_there
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.backend import Migrate
     from lionagi_qe.persistence.postgres.statements import Statements
 
 # Any number that others are unlikely to take: "aqe" and a version.
@@ -30,7 +29,7 @@ async def enter(
     fleet: str,
     statements: Statements,
     *,
-    migrate: Migrate,
+    migrate: bool,
     where: str,
 ) -> int:
     """Apply what is missing, one process at a time, and return the fleet's number."""
@@ -47,8 +46,8 @@ async def enter(
     number = await connection.fetchval(
         statements.fill("SELECT id FROM {schema}.fleets WHERE name = $1"), fleet
     )
-    if number is None and migrate == "existing":
-        raise not_there(where, f"fleet {fleet!r}", migrate)
+    if number is None and not migrate:
+        raise not_there(where, f"fleet {fleet!r}")
     while number is None:
         number = await connection.fetchval(
             statements.fill(

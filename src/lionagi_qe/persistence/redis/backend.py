@@ -11,7 +11,6 @@ from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
-    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -80,7 +79,7 @@ class RedisBackend:
             learns=True,
         )
 
-    async def open(self, fleet: str, *, migrate: Migrate) -> None:
+    async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect and read the fleet's layout."""
         await self.link.open()
         default = CLUSTER_SHARDS if self._clustered else 1

@@ -13,7 +13,6 @@ from lionagi_qe.persistence.migrations import not_there
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.backend import Migrate
     from lionagi_qe.persistence.redis.connection import Link
 
 LAYOUT = 1
@@ -63,16 +62,14 @@ class Shards:
         return [prefix + key for key in keys]
 
 
-async def enter(
-    link: Link, fleet: str, wanted: Layout, default: int, *, migrate: Migrate
-) -> Shards:
+async def enter(link: Link, fleet: str, wanted: Layout, default: int, *, migrate: bool) -> Shards:
     """Read the fleet's layout, or lay it down if it is new; the first of several to come wins."""
     meta = f"aqe:{{{fleet}}}:meta"
     fields = ("layout", "shards", "colocate")
     layout, shards, colocate = await link.command(meta, "HMGET", meta, *fields)
     if layout is None:
-        if migrate is not True:
-            raise not_there(link.where, f"fleet {fleet!r}", migrate)
+        if not migrate:
+            raise not_there(link.where, f"fleet {fleet!r}")
         # The layout's version last: one that isn't whole is then never seen.
         for name, value in zip(
             ("shards", "colocate", "layout"),

@@ -10,7 +10,6 @@ from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.backend import (
     Capabilities,
     KeyPage,
-    Migrate,
     Operation,
     Page,
     PayloadPage,
@@ -19,7 +18,7 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
-from lionagi_qe.persistence.migrations import shown_migrations
+from lionagi_qe.persistence.migrations import not_there, shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
@@ -83,14 +82,23 @@ class SqliteBackend:
             durability = "survives a crash of the process; a power cut may take the last writes"
         return Capabilities("sqlite", max_flights=1, durability=durability, learns=True)
 
-    async def open(self, fleet: str, *, migrate: Migrate) -> None:
+    async def open(self, fleet: str, *, migrate: bool) -> None:
         """Create or check the file and its schema, and enter the fleet."""
-        if not self._private:
-            if migrate is True:
-                make_directory(self._path)
-            else:
-                check_exists(self._path, migrate)
-        self._writer = ConnectionThread(self._path, self._prepare_writer, self._busy_seconds)
+        # A private memory is always a new one.
+        migrate = migrate or self._private
+        if not migrate:
+            check_exists(self._path)
+        elif not self._private:
+            make_directory(self._path)
+
+        def prepare(connection: apsw.Connection) -> None:
+            # Before anything is written, the journal's mode included.
+            check_owner(connection, self._path)
+            if not migrate and not applied_migrations(connection):
+                raise not_there(self._path, "memory")
+            self._prepare(connection)
+
+        self._writer = ConnectionThread(self._path, prepare, self._busy_seconds)
         await self._writer.start()
         self.fleet = await self._writer.run(
             lambda connection: enter(connection, fleet, self._path, migrate=migrate)
@@ -100,11 +108,6 @@ class SqliteBackend:
         else:
             self._reader = ConnectionThread(self._path, self._prepare, self._busy_seconds)
             await self._reader.start()
-
-    def _prepare_writer(self, connection: apsw.Connection) -> None:
-        # Before anything is written, the journal's mode included.
-        check_owner(connection, self._path)
-        self._prepare(connection)
 
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")

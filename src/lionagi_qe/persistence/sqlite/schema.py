@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from lionagi_qe.persistence.backend import Migrate
+    from lionagi_qe.persistence.migrations import Migration
 
 T = TypeVar("T")
 APPLICATION_ID = 0x61716531
@@ -52,43 +52,49 @@ def make_directory(path: str) -> None:
         raise ConfigurationError(msg) from error
 
 
-def check_exists(path: str, migrate: Migrate) -> None:
+def check_exists(path: str) -> None:
     """Refuse to make a database file where none may be made."""
     if not pathlib.Path(path).exists():
-        raise not_there(path, "such file", migrate)
+        raise not_there(path, "such file")
 
 
-def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: Migrate) -> int:
-    """Bring the schema up under the write lock, and return the fleet's number."""
+def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) -> int:
+    """Bring the schema up under the write lock, and return the fleet's number.
 
-    def prepare(connection: apsw.Connection) -> int:
+    Where all of it is there, nothing is locked or written.
+    """
+
+    def look(connection: apsw.Connection) -> tuple[list[Migration], int | None]:
         check_owner(connection, path)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         known = load_migrations(__package__ or "")
         applied = applied_migrations(connection)
         missing = missing_migrations(known, applied, migrate=migrate, where=path)
+        if missing:
+            return missing, None
+        return [], connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get
+
+    def make(connection: apsw.Connection) -> int:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, "
+            "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"
+        )
+        missing, _ = look(connection)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         for migration in missing:
             connection.execute(migration.sql)
             connection.execute(
                 "INSERT INTO schema_migrations VALUES (?, ?, ?, ?)",
                 (migration.version, migration.name, migration.checksum, now()),
             )
-        if migrate != "existing":
-            connection.execute("INSERT OR IGNORE INTO fleets (name) VALUES (?)", (fleet,))
-        number = connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get
-        if number is None:
-            raise not_there(path, f"fleet {fleet!r}", migrate)
-        return int(number)
+        connection.execute("INSERT OR IGNORE INTO fleets (name) VALUES (?)", (fleet,))
+        return int(connection.execute("SELECT id FROM fleets WHERE name = ?", (fleet,)).get)
 
-    def check_and_prepare(connection: apsw.Connection) -> int:
-        if migrate is True:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, "
-                "name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"
-            )
-        return prepare(connection)
-
-    return in_transaction(connection, check_and_prepare)
+    number = in_transaction(connection, look, kind="DEFERRED")[1]
+    if number is not None:
+        return number
+    if not migrate:
+        raise not_there(path, f"fleet {fleet!r}")
+    return in_transaction(connection, make)
 
 
 def check_owner(connection: apsw.Connection, path: str) -> None:

@@ -211,7 +211,7 @@ class LifecycleConformance(Conformance):
             ("max_batch", "1"),
             ("cleanup_interval", 0),
             ("cleanup_interval", "1"),
-            ("migrate", "exist"),
+            ("migrate", "no"),
             ("migrate", 1),
         ],
     )
