@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from lionagi_qe import open_memory
+from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,6 +195,41 @@ def test_whoever_only_looks_makes_neither_a_memory_nor_a_fleet(
     code, output, complaint = aqe(*arguments, "--fleet", "typo", url=url)
     assert (code, output) == (3, "")
     assert "no fleet 'typo'" in complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["memory", "watch"], 3),
+        (["memory", "set", "bad/key", "1"], 2),
+        (["memory", "set", "aqe/a", "1", "--ttl", "-1"], 2),
+        (["memory", "set", "aqe/a", "1", "--if-revision", "4"], 3),
+        (["memory", "import", "export.jsonl", "--dry-run"], 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_refused_or_only_tried_makes_no_memory(
+    arguments: list[str], code: int, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = f"sqlite:///{tmp_path / 'source.db'}"
+    aqe("memory", "set", "aqe/a", "1", "--memory", other)
+    aqe("memory", "export", "export.jsonl", "--memory", other)
+    assert aqe(*arguments, url=url)[0] == code
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.jsonl", "source.db"]
+
+
+def test_jobs_that_stay_behind_are_told_of(url: str, tmp_path: Path) -> None:
+    async def put() -> None:
+        async with open_memory(url) as memory:
+            await WorkQueue(memory, "reviews").put(1)
+
+    asyncio.run(put())
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    for arguments in (["copy", url, target], ["export", "-", "--memory", url]):
+        code, _, told = aqe("memory", *arguments)
+        assert code == 0
+        assert "jobs are not among it: let workers finish those of reviews" in told
 
 
 def test_a_comparison_and_a_copy_make_no_source(url: str, tmp_path: Path) -> None:

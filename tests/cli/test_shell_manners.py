@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
+import shlex
+import signal
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +85,74 @@ def test_output_that_nobody_reads_is_no_failed_gate(tmp_path: Path) -> None:
             assert aqe(*command, stdout=writer).returncode == 141
         finally:
             os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("redirected", "command"),
+    [
+        (">&-", "memory export -"),
+        ("<&-", "memory import -"),
+        ("<&-", "memory set aqe/a -"),
+        ("2>&-", "memory get"),
+    ],
+)
+def test_a_stream_that_the_shell_closed_is_wrong_use_or_no_matter(
+    tmp_path: Path, redirected: str, command: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'memory.db'}"
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    line = f"{shlex.join(AQE)} {command} --memory {url} {redirected}"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") <= 1
+
+
+def test_a_value_that_is_too_deep_is_wrong_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'memory.db'}"
+    done = aqe("memory", "set", "aqe/deep", "[" * 5000 + "]" * 5000, "--memory", url)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def _with_a_terminal() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+@pytest.mark.parametrize(("command", "code"), [("worker", 0), ("run", 130)])
+def test_what_loses_its_terminal_ends_as_it_was_asked_to(
+    project: Path, command: str, code: int, quiet: tuple[str, ...]
+) -> None:
+    """Whoever is told so can't tell anything any more, which is no error."""
+    begun, url = project / "begun", f"sqlite:///{project.parent / 'memory.db'}"
+    (project / "test_long.py").write_text(
+        f"import pathlib, time\n\ndef test_long():\n    pathlib.Path({str(begun)!r}).touch()\n"
+        "    time.sleep(600)\n"
+    )
+    arguments = [url] if command == "worker" else [str(project), "--memory", url]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*AQE, command, *arguments, *quiet],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=_with_a_terminal,  # noqa: PLW1509 - this process has no threads here
+    ) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while not (begun.exists() or b"worker " in said):
+                if select.select([ours], [], [], 0.1)[0]:
+                    said += os.read(ours, 4096)
+                assert process.poll() is None, said
+            os.close(ours)
+            assert process.wait(60) == code
+        finally:
+            process.kill()
 
 
 def test_an_error_that_nobody_reads_keeps_its_code(project: Path) -> None:

@@ -44,8 +44,11 @@ def test_a_memory_is_copied_and_verified(urls: tuple[str, str], tmp_path: Path) 
         "would store 3 of 3 entries (3 bytes of values), skipped 0, expired 0\n",
         "",
     )
+    assert aqe("verify", source, target)[0] == 3, "asking what would be stored makes no memory"
+    aqe("set", "aqe/other", "1", "--memory", target)
     code, said, _ = aqe("verify", source, target)
-    assert (code, said.splitlines()[-1]) == (1, "different: 3 missing")
+    assert (code, said.splitlines()[-1]) == (1, "different: 1 extra, 3 missing")
+    aqe("rm", "aqe/other", "--memory", target)
     checkpoint = tmp_path / "checkpoint"
     assert aqe("copy", source, target, "--checkpoint", str(checkpoint)) == (
         0,

@@ -15,6 +15,7 @@ from tests.e2e.shop_project import FILES
 
 from lionagi_qe import open_memory
 from lionagi_qe.fleet import team
+from lionagi_qe.fleet.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -154,6 +155,14 @@ async def test_an_interrupt_withdraws_the_work_and_a_resumed_run_goes_on_here(
     resumed = start("run", root, "--memory", url, "--resume", "--json")
     resumed.until("trying mutants")
     assert "running tests" not in resumed.said
+
+
+async def test_a_worker_that_is_stopped_before_it_begins_does_not() -> None:
+    async with open_memory("memory://") as memory:
+        worker = Worker(memory, "early", lambda _: None)
+        worker.stop()
+        async with asyncio.timeout(30):
+            await worker.work()
 
 
 def test_without_the_last_worker_the_run_goes_on_here(

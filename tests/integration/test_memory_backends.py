@@ -20,7 +20,7 @@ from lionagi_qe import (
     errors,
     open_memory,
 )
-from lionagi_qe.persistence.connect import redact
+from lionagi_qe.persistence.url import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,33 @@ class TestChoosing:
     )
     def test_passwords_are_never_shown(self, url: str, shown: str) -> None:
         assert redact(url) == shown
+
+    @pytest.mark.parametrize("secret", ["sec/ret", "12/ret", "sec?ret", "sec#ret", "s@ec/ret"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://u:{}@h:5432/db",
+            "redis://:{}@h:6379/0",
+            "redis+cluster://u:{}@h",
+            "htp://u:{}@h/0",
+        ],
+    )
+    def test_nor_are_those_that_break_a_url(self, url: str, secret: str) -> None:
+        makers: list[Any] = [open_memory]
+        makers += {"postgresql": [PostgresMemory], "redis": [RedisMemory.from_url]}.get(
+            url.split(":", maxsplit=1)[0], []
+        )
+        for make in makers:
+            with pytest.raises(errors.ConfigurationError) as caught:
+                make(url.format(secret))
+            assert "ec" not in str(caught.value).replace("secrets", "")
+            assert "ret" not in str(caught.value)
+            assert "%2F" in str(caught.value)
+
+    def test_an_at_sign_in_a_file_s_name_or_an_option_is_none_of_a_password(self) -> None:
+        for url in ("sqlite:///a@b/c@d.db", "postgresql://u:p@h/db?application_name=a@b"):
+            assert redact(url).endswith(url[-6:])
+            open_memory(url)
 
 
 class TestErrors:

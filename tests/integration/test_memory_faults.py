@@ -335,6 +335,18 @@ class TestOpening:
             await memory.open()
         await memory.close()
 
+    @pytest.mark.redis
+    async def test_a_node_of_a_cluster_is_told(self, redis_cluster_url: str) -> None:
+        url = redis_cluster_url.replace("redis+cluster://", "redis://")
+
+        async def use_fleets() -> None:
+            for number in range(12):  # some lie on this node
+                async with open_memory(url, fleet=f"told-{number}"):
+                    pass
+
+        with pytest.raises(errors.ConfigurationError, match=r"write redis\+cluster://"):
+            await use_fleets()
+
 
 class TestServersThatStop:
     @pytest.mark.postgres

@@ -55,6 +55,16 @@ def test_a_killed_parent_leaves_no_child_made_while_it_was_killed(
         _children_are_made(folder)
 
 
+def test_a_parent_that_dies_while_it_is_killed_takes_its_children_along(
+    forking: tuple[LocalProcess, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, folder = forking
+    monkeypatch.setattr(psutil.Process, "suspend", psutil.Process.kill)
+    before = _of(folder).keys()
+    process.kill()
+    assert not before & _of(folder).keys()
+
+
 def test_a_paused_parent_has_no_child_that_goes_on(forking: tuple[LocalProcess, Path]) -> None:
     process, folder = forking
     process.pause()

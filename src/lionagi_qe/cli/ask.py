@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.cli.examination import budget_option, project_options, request_of, until_told
+from lionagi_qe.cli.ending import run_until_told
+from lionagi_qe.cli.examination import budget_option, project_options, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
 from lionagi_qe.cli.options import show_json
@@ -58,7 +58,7 @@ def ask(  # noqa: PLR0913 - a command's options
         raise click.UsageError("QUESTION is empty; ask something about the project")
     request = request_of(path, agents=[], python=python, memory_url=memory_url, given=given)
     with showing(quiet=quiet) as progress:
-        answered = asyncio.run(until_told(_answer(question, model, request, budget, progress)))
+        answered = run_until_told(_answer(question, model, request, budget, progress))
     if as_document:
         show_json(_document(question, model, answered))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from lionagi_qe.bench.rows import ROWS, rows_named
 from lionagi_qe.bench.run import run_rows
 from lionagi_qe.bench.sweep import SWEEPS, run_sweep
 from lionagi_qe.bench.workload import ENTRIES, GROUP, Workload
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.progress import showing
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def bench(  # noqa: PLR0913 - a command's options
         chosen = rows_named(rows)
         load = Workload(entries)
         with _said(quiet=quiet) as say:
-            report = asyncio.run(run_rows(url, chosen, load, effort, say=say))
+            report = run_until_told(run_rows(url, chosen, load, effort, say=say))
         show_rows(report, Console())
         if chart_file is not None:
             draw_rows(report, chart_file)
     else:
         with _said(quiet=quiet) as say:
             sizes = run_sweep(url, SWEEPS[sweep], effort, largest=largest, entries=entries, say=say)
-            report = asyncio.run(sizes)
+            report = run_until_told(sizes)
         show_sweep(report, Console())
         if chart_file is not None:
             draw_sweep(report, chart_file)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from platformdirs import user_state_path
@@ -18,19 +16,20 @@ from platformdirs import user_state_path
 from lionagi_qe.agents.baseline import read_baseline
 from lionagi_qe.agents.quarantine import read_quarantine
 from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
-from lionagi_qe.cli.exits import Exit, explain, requests_to_end
+from lionagi_qe.cli.ending import run_until_told
+from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.fleet import run as fleet
-from lionagi_qe.persistence.connect import URL_VARIABLE, redact
+from lionagi_qe.persistence.connect import URL_VARIABLE
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.url import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.agents.settings import Settings
     from lionagi_qe.fleet.run import Outcome, Request
 
-_T = TypeVar("_T")
 # Where a command's context keeps --fleet.
 _FLEET = f"{__name__}.fleet"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
@@ -188,7 +187,7 @@ def carry_out(request: Request, *, quiet: bool, writes: Path | None = None) -> O
     settings = _with_lists(request.path, request.settings, writes)
     request = dataclasses.replace(request, settings=settings)
     with showing(quiet=quiet) as progress:
-        return asyncio.run(until_told(fleet.run(request, progress)))
+        return run_until_told(fleet.run(request, progress))
 
 
 def _with_lists(project: Path, settings: Settings, writes: Path | None) -> Settings:
@@ -275,12 +274,3 @@ def _interpreter(python: Path) -> Path:
         raise click.UsageError(f"--python {python}: no such file; for example .venv/bin/python")
     # Not resolved: an interpreter finds its environment by the path it is called by.
     return Path(os.path.abspath(python))  # noqa: PTH100
-
-
-async def until_told(work: Coroutine[Any, Any, _T]) -> _T:
-    """Do it; a polite request to end, or a terminal's end, ends it as Ctrl-C does, children too."""
-    task = asyncio.create_task(work)
-    with contextlib.suppress(NotImplementedError):
-        for number in requests_to_end():
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await task

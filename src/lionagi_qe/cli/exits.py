@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from enum import IntEnum
 
 import click
@@ -38,12 +37,6 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (click.ClickException, Exit.INFRASTRUCTURE),
     (OSError, Exit.INFRASTRUCTURE),
 )
-
-
-def requests_to_end() -> list[signal.Signals]:
-    """Return the signals that politely ask to end, without those ignored, as by nohup."""
-    asking = (signal.SIGTERM, signal.SIGHUP)
-    return [number for number in asking if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def exit_code_of(error: BaseException) -> Exit | None:

@@ -84,13 +84,12 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
     except SchemaMissingError as error:
-        raise _no_run(request) from error
+        raise _no_run(request, f" ({error})") from error
 
 
-def _no_run(request: Request) -> click.UsageError:
-    return click.UsageError(
-        f"no run of {request.project!r} is in {request.shown_url}; start with aqe run"
-    )
+def _no_run(request: Request, why: str = "") -> click.UsageError:
+    where = f"{request.shown_url}, fleet {request.fleet}"
+    return click.UsageError(f"no run of {request.project!r} is in {where}{why}; start with aqe run")
 
 
 def _judged(request: Request, findings: dict[str, Findings]) -> Findings:

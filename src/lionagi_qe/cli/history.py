@@ -57,34 +57,48 @@ def history(  # noqa: PLR0913 - a command's options
         check_png()
         check_writable("--png", png)
     request = request_of(path, agents=[], python=None, memory_url=memory_url)
-    runs = asyncio.run(_runs(request))[-last:]
-    series = _series(runs, metrics)
+    runs, reason = asyncio.run(_runs(request))
+    series = _series(runs[-last:], metrics)
     if not series:
-        click.echo(f"no figures of {request.project!r} are in {request.shown_url}", err=True)
+        _complain(request, metrics, reason)
+        if as_document:
+            _show_document(request, series)
         return Exit.NOT_MEASURED
     if png is not None:
         write_png(series, png, request.project)
     if as_document:
-        show_json(
-            {
-                "project": request.project,
-                "metrics": {
-                    name: [{"run": point.run, **asdict(point.metric)} for point in found]
-                    for name, found in series.items()
-                },
-            }
-        )
+        _show_document(request, series)
     else:
         _print(series, large=bool(metrics))
     return Exit.PASSED
 
 
-async def _runs(request: Request) -> list[PastRun]:
+def _show_document(request: Request, series: dict[str, list[Point]]) -> None:
+    show_json(
+        {
+            "project": request.project,
+            "metrics": {
+                name: [{"run": point.run, **asdict(point.metric)} for point in found]
+                for name, found in series.items()
+            },
+        }
+    )
+
+
+def _complain(request: Request, metrics: tuple[str, ...], reason: str | None) -> None:
+    what = f"figures called {' or '.join(metrics)}" if metrics else "figures"
+    why = "" if reason is None else f" ({reason})"
+    where = f"{request.shown_url}, fleet {request.fleet}"
+    click.echo(f"aqe: no {what} of {request.project!r} are in {where}{why}", err=True)
+
+
+async def _runs(request: Request) -> tuple[list[PastRun], str | None]:
+    """Return earlier runs, and why there are none where the memory isn't there or isn't ours."""
     try:
         async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
-            return await runs_of(memory, request.project)
-    except SchemaMissingError:
-        return []
+            return await runs_of(memory, request.project), None
+    except SchemaMissingError as error:
+        return [], str(error)
 
 
 def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Point]]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
@@ -80,6 +81,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one line on stderr."""
+    if sys.stderr is None:
+        # Closed by the shell (2>&-): what would be told there goes nowhere.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         # Names of tests and files may have what an old terminal can't write.
         if isinstance(stream, io.TextIOWrapper):
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code_of(error)
         if code is None:
             raise
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # a pipe or terminal that is gone
             click.echo(f"aqe: {explain(error)}", err=True)
         return code
     return result if isinstance(result, int) else Exit.PASSED

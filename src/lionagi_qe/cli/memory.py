@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.cli.options import (
+    MemoryChoice,
+    json_option,
+    memory_options,
+    show_json,
+    standard_input,
+)
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
@@ -117,12 +122,16 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
 
     Exit code 1 if --if-revision refuses it.
     """
-    given = sys.stdin.read() if value == "-" else value
+    given = standard_input().read().decode() if value == "-" else value
     parsed = given if text else _parse(given)
 
     async def store() -> int:
-        async with choice.open() as opened:
+        opened = choice.look() if if_revision else choice.open()
+        try:
+            # Opened by the call itself, so that what it refuses makes no memory.
             return await opened.store(key, parsed, ttl, partition, if_revision=if_revision)
+        finally:
+            await opened.close()
 
     try:
         revision = asyncio.run(store())
@@ -136,7 +145,7 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
 def _parse(given: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return json.loads(given)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = "write --text for plain text, or quote it as JSON: '\"...\"'"
         raise click.UsageError(f"VALUE is no JSON ({error}); {hint}") from error
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory, redact
+from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +69,20 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")(
         command
     )
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input, binary; UsageError if the shell closed it."""
+    if sys.stdin is None:
+        raise click.UsageError("-: standard input is closed")
+    return sys.stdin.buffer
+
+
+def standard_output() -> BinaryIO:
+    """Return standard output, binary; UsageError if the shell closed it."""
+    if sys.stdout is None:
+        raise click.UsageError("-: standard output is closed")
+    return sys.stdout.buffer
 
 
 def show_json(value: object) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
+
+from lionagi_qe.cli.ending import Unheard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,12 +41,7 @@ def _console() -> Console:
     # Not before it is used: rich takes longer to import than a quiet command to begin.
     from rich.console import Console
 
-    class Stderr(Console):
-        def on_broken_pipe(self) -> None:
-            """Say no more: nobody reads the progress, but what comes of it may count."""
-            self.quiet = True
-
-    return Stderr(stderr=True, emoji=False)
+    return Console(file=cast("IO[str]", Unheard(sys.stderr)), emoji=False)
 
 
 def _nothing(step: Step) -> None:

@@ -16,6 +16,8 @@ from lionagi_qe.coordination import DeadJob, QueueCounts, WorkQueue
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from lionagi_qe.persistence import Memory
+
 _STATES = ("ready", "delayed", "claimed", "done", "dead")
 _MISSING = Exit.GATE_FAILED
 
@@ -34,7 +36,12 @@ def queue() -> None:
 @memory_options
 def ls(choice: MemoryChoice, *, as_json: bool) -> None:
     """List the queues with their counts, one a line."""
-    counts = asyncio.run(_count_all(choice))
+
+    async def count() -> dict[str, QueueCounts]:
+        async with choice.look() as memory:
+            return await count_queues(memory)
+
+    counts = asyncio.run(count())
     if as_json:
         show_json({name: dataclasses.asdict(found) for name, found in counts.items()})
         return
@@ -43,10 +50,10 @@ def ls(choice: MemoryChoice, *, as_json: bool) -> None:
         click.echo(f"{figures}{_about(found)}  {name}")
 
 
-async def _count_all(choice: MemoryChoice) -> dict[str, QueueCounts]:
-    async with choice.look() as memory:
-        names = await memory.jobs.queues()
-        counts = await asyncio.gather(*(WorkQueue(memory, name).stats() for name in names))
+async def count_queues(memory: Memory) -> dict[str, QueueCounts]:
+    """Count the jobs of each queue that has some."""
+    names = await memory.jobs.queues()
+    counts = await asyncio.gather(*(WorkQueue(memory, name).stats() for name in names))
     return dict(zip(names, counts, strict=True))
 
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
-import sys
 import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.cli.options import (
+    MemoryChoice,
+    json_option,
+    memory_options,
+    show_json,
+    standard_input,
+    standard_output,
+)
+from lionagi_qe.cli.queue import count_queues
+from lionagi_qe.errors import SchemaMissingError
 from lionagi_qe.persistence import archive, transfer, verify
-from lionagi_qe.persistence.connect import redact
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.url import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.watch import Change
@@ -76,8 +83,9 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
     async def run() -> transfer.Tally:
         async with (
             MemoryChoice(source, fleet).look() as a,
-            MemoryChoice(target, to_fleet or fleet).open() as b,
+            _target(MemoryChoice(target, to_fleet or fleet), dry_run=dry_run) as b,
         ):
+            await _tell_what_stays(a)
             with _bar("copying", await _count(a, pattern)) as advance:
                 return await transfer.copy(
                     a,
@@ -90,7 +98,7 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
                     progress=lambda tally: advance(tally.read),
                 )
 
-    _tell(asyncio.run(run()), dry_run=dry_run)
+    _tell(run_until_told(run()), dry_run=dry_run)
 
 
 @click.command("export")
@@ -105,8 +113,9 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     it is written to standard output then.
     """
 
-    async def run(file: str) -> transfer.Tally:
+    async def run(file: archive.File) -> transfer.Tally:
         async with choice.look() as memory:
+            await _tell_what_stays(memory)
             with _bar("exporting", await _count(memory, pattern)) as advance:
                 return await archive.export(
                     memory,
@@ -117,7 +126,7 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
                 )
 
     with _written(path) as file:
-        tally = asyncio.run(run(file))
+        tally = run_until_told(run(file))
     told = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
     click.echo(f"{path}: {told}", err=path == _PIPE)
 
@@ -147,8 +156,8 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     if path == _PIPE and checkpoint is not None:
         raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
 
-    async def run(file: str) -> transfer.Tally:
-        async with choice.open() as memory:
+    async def run(file: archive.File) -> transfer.Tally:
+        async with _target(choice, dry_run=dry_run) as memory:
             with _bar("importing", None) as advance:
                 return await archive.restore(
                     file,
@@ -162,7 +171,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
                 )
 
     with _readable(path) as file:
-        _tell(asyncio.run(run(file)), dry_run=dry_run)
+        _tell(run_until_told(run(file)), dry_run=dry_run)
 
 
 @click.command("verify")
@@ -198,7 +207,7 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
                     a, b, pattern=pattern, partition=partition, progress=advance
                 )
 
-    found = asyncio.run(run())
+    found = run_until_told(run())
     if as_json:
         show_json(
             {
@@ -241,7 +250,7 @@ def watch(
     """
 
     async def run() -> None:
-        async with choice.open() as memory, memory.watch(pattern, since) as changes:
+        async with choice.look() as memory, memory.watch(pattern, since) as changes:
             seen = 0
             async for change in changes:
                 if as_json:
@@ -254,7 +263,7 @@ def watch(
                 if seen == count:
                     return
 
-    asyncio.run(run())
+    run_until_told(run())
 
 
 def _facts(change: Change) -> dict[str, Any]:
@@ -284,33 +293,57 @@ def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _written(path: str) -> Generator[str]:
-    """Yield the file to write; what is to go through a pipe does once it is whole."""
+def _written(path: str) -> Generator[archive.File]:
+    """Yield what to write to; what is to go through a pipe does once it is whole."""
     if path != _PIPE:
         yield path
         return
-    with _spool() as file:
-        yield str(file)
-        with file.open("rb") as whole:
-            shutil.copyfileobj(whole, sys.stdout.buffer)
+    pipe = standard_output()
+    with tempfile.TemporaryFile() as whole:
+        yield whole
+        whole.seek(0)
+        shutil.copyfileobj(whole, pipe)
 
 
 @contextmanager
-def _readable(path: str) -> Generator[str]:
-    """Yield the file to read; what comes through a pipe is read to its end first."""
+def _readable(path: str) -> Generator[archive.File]:
+    """Yield what to read from; what comes through a pipe is read to its end first."""
     if path != _PIPE:
         yield path
         return
-    with _spool() as file:
-        with file.open("wb") as whole:
-            shutil.copyfileobj(sys.stdin.buffer, whole)
-        yield str(file)
+    with tempfile.TemporaryFile() as whole:
+        shutil.copyfileobj(standard_input(), whole)
+        whole.seek(0)
+        yield whole
 
 
-@contextmanager
-def _spool() -> Generator[Path]:
-    with tempfile.TemporaryDirectory(prefix="aqe-pipe-") as directory:
-        yield Path(directory) / "piped.jsonl"
+@asynccontextmanager
+async def _target(choice: MemoryChoice, *, dry_run: bool) -> AsyncGenerator[Memory]:
+    """Yield where entries go; whoever only asks what would, makes no memory."""
+    memory = choice.look() if dry_run else choice.open()
+    try:
+        await memory.open()
+    except SchemaMissingError:
+        if not dry_run:
+            raise
+        memory = MemoryChoice("memory://", choice.fleet).open()
+    try:
+        yield memory
+    finally:
+        await memory.close()
+
+
+async def _tell_what_stays(memory: Memory) -> None:
+    """Tell of queues whose jobs are not done: only entries are copied and exported."""
+    counts = await count_queues(memory)
+    waiting = [
+        name
+        for name, found in counts.items()
+        if found.ready or found.delayed or found.claimed or found.dead
+    ]
+    if waiting:
+        names = ", ".join(waiting)
+        click.echo(f"note: jobs are not among it: let workers finish those of {names}", err=True)
 
 
 @contextmanager

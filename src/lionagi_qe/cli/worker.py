@@ -11,7 +11,8 @@ import socket
 
 import click
 
-from lionagi_qe.cli.exits import Exit, requests_to_end
+from lionagi_qe.cli.ending import requests_to_end
+from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.cli.progress import lines
 from lionagi_qe.fleet import team

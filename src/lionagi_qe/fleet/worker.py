@@ -50,11 +50,15 @@ class Worker:
         self._parcels = Parcels(memory)
         self._clock = ServerClock(memory.bulk.clock)
         self._copy: _Copy | None = None
+        self._stopped = False
 
     async def work(self) -> None:
         """Do tasks until ``stop`` is called; what is in hand then goes back to the queue."""
         try:
             async with team.presence_of(self._memory, self._name):
+                if self._stopped:
+                    # The queue, which was not at work yet, does not know.
+                    return
                 self._tell("waiting for tasks")
                 await self._queue.work(
                     self._do, lease=team.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
@@ -64,8 +68,9 @@ class Worker:
 
     def stop(self) -> None:
         """Take no more tasks."""
-        self._tell("stopping")
+        self._stopped = True
         self._queue.stop()
+        self._tell("stopping")
 
     def _tell(self, text: str) -> None:
         self._progress(Step(self._name, text))

@@ -11,7 +11,7 @@ from lionagi_qe.agents.llm.action import Action, Arguments, failure
 from lionagi_qe.agents.settings import project_name, read_pyproject, settings_of
 from lionagi_qe.fleet import run as fleet
 from lionagi_qe.fleet.segments import project_segment, segment
-from lionagi_qe.persistence.connect import redact
+from lionagi_qe.persistence.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+from lionagi_qe.persistence.url import check_url, redact
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -55,11 +56,7 @@ def open_memory(
     if max_stale is not None:
         msg = f"max_stale={max_stale!r}: only a memory with a cache has it; give cache= too"
         raise ConfigurationError(msg)
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError as error:
-        msg = f"memory URL {redact(url)!r} can't be read: {error}"
-        raise ConfigurationError(msg) from error
+    scheme = check_url(url).scheme
     if scheme in {"sqlite", "memory"}:
         return _sqlite(url, settings)
     if scheme in {"postgresql", "postgres"}:
@@ -116,23 +113,3 @@ def _sqlite(url: str, settings: MemorySettings) -> Memory:
         msg = f"memory URL {url!r}: names no file; write sqlite:///file.db or memory://"
         raise ConfigurationError(msg)
     return SqliteMemory(path.removeprefix("/"), synchronous=synchronous, **settings)
-
-
-def redact(url: str) -> str:
-    """Return ``url`` with its password, if any, replaced by ``***``; for messages and logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "***"
-    query = "&".join(
-        f"{name}=***" if "pass" in name.lower() else f"{name}={value}"
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    netloc = parts.netloc
-    if not netloc and not parts.query:
-        # Nothing to hide; and putting it together again would lose slashes of a file's path.
-        return url
-    if "@" in netloc:
-        user, host = netloc.rsplit("@", 1)
-        netloc = f"{user.split(':', 1)[0]}:***@{host}" if ":" in user else netloc
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))

@@ -288,8 +288,9 @@ class HybridBackend:
         except (AqeError, TimeoutError) as error:
             self.tally.errors += 1
             self._retry_at = loop.time() + self._max_stale
-            _log.warning("the cache is left alone for a while: %s", error or "no answer in time")
-            msg = f"the cache can't be reached: {error}"
+            reason = str(error) or "no answer in time"
+            _log.warning("the cache is left alone for a while: %s", reason)
+            msg = f"the cache can't be reached: {reason}"
             raise BackendUnavailableError(msg) from error
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:

@@ -17,6 +17,7 @@ from lionagi_qe.errors import (
     SchemaMissingError,
 )
 from lionagi_qe.persistence.pool import Pool
+from lionagi_qe.persistence.url import check_url
 
 Connection = Any
 AsyncpgPool = Any
@@ -24,6 +25,8 @@ AsyncpgPool = Any
 MAX_CONNECTIONS = 10
 _PREPARED = 100
 _LAST_PORT = 65535
+# What the server says of an option of the URL that the driver passes on.
+_UNKNOWN_OPTION = "unrecognized configuration parameter"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # The last is what the driver says of a connection that the server left in the middle of a call.
@@ -32,8 +35,8 @@ _LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
     """Take our own options out of a URL; the rest is the driver's."""
+    parts = check_url(dsn)
     _check_ports(dsn)
-    parts = urlsplit(dsn)
     options = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in options if name in {"schema", "pool_size"}}
     rest = urlencode([option for option in options if option[0] not in ours])
@@ -168,7 +171,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         | asyncpg.InsufficientPrivilegeError,
     ):
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
-    if isinstance(error, asyncpg.ClientConfigurationError):
+    if isinstance(error, asyncpg.ClientConfigurationError) or _UNKNOWN_OPTION in reason:
         return ConfigurationError(f"{where}: {reason}; mend the URL")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{where}: {reason}; create the database or name another")

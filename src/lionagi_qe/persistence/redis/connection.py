@@ -276,6 +276,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
     if isinstance(error, exceptions.RedisClusterException) and "not enabled" in reason:
         return ConfigurationError(f"{where}: {reason}; write redis:// for a single server")
+    if isinstance(error, exceptions.MovedError):
+        return ConfigurationError(f"{where}: is a node of a cluster; write redis+cluster://")
     if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
         if reason.startswith(_LATER) or isinstance(error, _NOT_NOW):
             return BackendUnavailableError(f"{where}: {reason}; nothing was changed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
@@ -13,6 +13,7 @@ from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.redis.backend import RedisBackend
 from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
+from lionagi_qe.persistence.url import check_url
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -88,7 +89,7 @@ class RedisMemory(Memory):
 
         ``?shards=``, ``?colocate=`` and ``?pool_size=`` are ours, all other options redis-py's.
         """
-        parts = urlsplit(url)
+        parts = check_url(url)
         options = parse_qsl(parts.query, keep_blank_values=True)
         ours = {name: value for name, value in options if name in _OWN_OPTIONS}
         rest = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])

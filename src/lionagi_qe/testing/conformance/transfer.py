@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -180,9 +181,23 @@ class TransferConformance(Conformance):
         with pytest.raises(ArchiveError, match="cut short"):
             await archive.restore(packed, memory)
         for name in ("m.gz", "m.zst"):
+            # The content tells, not the name.
             (tmp_path / name).write_bytes(b"".join(lines))
-            with pytest.raises(ArchiveError, match="not compressed so"):
-                await archive.restore(tmp_path / name, memory)
+            assert (await archive.restore(tmp_path / name, memory)).read == 50
+
+    async def test_an_open_file_is_written_and_read(
+        self, memory: Memory, private: Memory, tmp_path: Path
+    ) -> None:
+        await fill(memory, 50)
+        with io.BytesIO() as file:
+            await archive.export(memory, file)
+            for packed in (file.getvalue(), gzip.compress(file.getvalue())):
+                await archive.restore(io.BytesIO(packed), private, on_conflict="overwrite")
+                assert (await compare(memory, private)).equal
+            with pytest.raises(ArchiveError, match="the stream: line 51 is missing"):
+                await archive.restore(io.BytesIO(file.getvalue()[:-100]), private)
+            with pytest.raises(InvalidArgumentError, match="name a path"):
+                await archive.restore(file, private, checkpoint=tmp_path / "checkpoint")
 
     async def test_between_fleets_of_one_store(
         self, connect: Connect, fleet: str, memory: Memory, opened: AsyncExitStack

@@ -167,10 +167,11 @@ class LocalProcess:
         if not family:
             return []
         parent = family[0]
-        with contextlib.suppress(psutil.NoSuchProcess):
+        # Gone, or stuck in the system: the children that were seen are its family all the same.
+        with contextlib.suppress(psutil.NoSuchProcess, ServerStartError):
             parent.suspend()
             wait_until(lambda: _halted(parent), "a stopped process stops", timeout=_PATIENCE)
-        return self._family()
+        return list(dict.fromkeys([*family, *self._family()]))
 
     def _family(self) -> list[psutil.Process]:
         if self._process is None or self._process.poll() is not None:
