@@ -183,7 +183,7 @@ class TransferConformance(Conformance):
         for name in ("m.gz", "m.zst"):
             # The content tells, not the name.
             (tmp_path / name).write_bytes(b"".join(lines))
-            assert (await archive.restore(tmp_path / name, memory)).read == 50
+            assert (await archive.restore(tmp_path / name, memory)).read == len(lines) - 2
 
     async def test_an_open_file_is_written_and_read(
         self, memory: Memory, private: Memory, tmp_path: Path
@@ -194,7 +194,7 @@ class TransferConformance(Conformance):
             for packed in (file.getvalue(), gzip.compress(file.getvalue())):
                 await archive.restore(io.BytesIO(packed), private, on_conflict="overwrite")
                 assert (await compare(memory, private)).equal
-            with pytest.raises(ArchiveError, match="the stream: line 51 is missing"):
+            with pytest.raises(ArchiveError, match=r"the stream: line \d+ is no JSON"):
                 await archive.restore(io.BytesIO(file.getvalue()[:-100]), private)
             with pytest.raises(InvalidArgumentError, match="name a path"):
                 await archive.restore(file, private, checkpoint=tmp_path / "checkpoint")
