@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.errors import (
     AqeError,
+    ArchiveError,
     ConfigurationError,
     InvalidArgumentError,
     RevisionConflictError,
@@ -213,12 +214,18 @@ class Store:
         progress: Callable[[Tally], None] | None,
     ) -> Tally:
         """Store all parts, reading the next while one is stored; return the final tally."""
-        async for part in _ahead(parts):
-            tally = await self._take(part.records, clock, tally)
-            if checkpoint is not None:
-                checkpoint.save(part.position, tally)
-            if progress is not None:
-                progress(tally)
+        try:
+            async for part in _ahead(parts):
+                tally = await self._take(part.records, clock, tally)
+                if checkpoint is not None:
+                    checkpoint.save(part.position, tally)
+                if progress is not None:
+                    progress(tally)
+        except ArchiveError as error:
+            if not tally.stored or self.dry_run:
+                raise
+            msg = f"{error}; {tally.stored:,} entries before it were stored"
+            raise ArchiveError(msg) from error
         if checkpoint is not None:
             checkpoint.remove()
         return tally

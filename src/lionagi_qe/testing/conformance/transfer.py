@@ -165,7 +165,7 @@ class TransferConformance(Conformance):
         await archive.export(private, path)
         lines = path.read_bytes().splitlines(keepends=True)
         cases = {
-            "cut short": b"".join(lines[:-1]),
+            "cut short; 56 entries before it were stored": b"".join(lines[:-1]),
             "line 4 is no JSON": b"".join([*lines[:3], lines[3][:20]]),
             "was changed": b"".join(lines).replace(b'"value":0.1', b'"value":0.2'),
             "line 1 does not say": b"".join(lines[1:]),
