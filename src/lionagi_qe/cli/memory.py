@@ -18,6 +18,7 @@ from lionagi_qe.cli.options import (
 )
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.persistence.codec import encode
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
     """
     given = standard_input().read().decode() if value == "-" else value
     parsed = given if text else _parse(given)
+    encode(parsed)  # what can't be stored makes no memory
 
     async def store() -> int:
         opened = choice.look() if if_revision else choice.open()

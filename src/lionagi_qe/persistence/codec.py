@@ -21,6 +21,8 @@ MAX_INTEGER = 2**64 - 1
 
 _T = TypeVar("_T")
 _SCALARS = (str, int, bool, type(None))
+# Of a path in a message; what lies between is left out.
+_MOST_STEPS = 20
 # What orjson would turn into something else without a word is left to us.
 _OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATETIME
@@ -136,7 +138,10 @@ def _number(number: float, path: list[str | int]) -> float:
 
 
 def _invalid(path: list[str | int], reason: str) -> InvalidValueError:
-    return InvalidValueError(f"value at {''.join(_steps(path))}: {reason}")
+    steps = list(_steps(path))
+    if len(steps) > _MOST_STEPS:
+        steps[_MOST_STEPS // 2 : -_MOST_STEPS // 2] = ["..."]
+    return InvalidValueError(f"value at {''.join(steps)}: {reason}")
 
 
 def _steps(path: list[str | int]) -> Iterator[str]:
