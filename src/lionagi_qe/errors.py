@@ -27,6 +27,7 @@ __all__ = [
     "JobNotFoundError",
     "LeaseLostError",
     "MemoryClosedError",
+    "MemoryMissingError",
     "OutcomeUnknownError",
     "ProjectError",
     "RevisionConflictError",
@@ -231,7 +232,11 @@ class SchemaError(AqeError):
 
 
 class SchemaMissingError(SchemaError, LookupError):
-    """The memory, its fleet or a migration is not there and ``migrate`` forbids to make it."""
+    """The schema (or a migration of it) is not there and ``migrate=False`` forbids to apply it."""
+
+
+class MemoryMissingError(SchemaMissingError):
+    """There is no memory, or no such fleet in it, and ``migrate=False`` forbids to make one."""
 
 
 class SchemaTooNewError(SchemaError):

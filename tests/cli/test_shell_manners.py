@@ -107,6 +107,27 @@ def test_a_stream_that_the_shell_closed_is_wrong_use_or_no_matter(
     assert done.stderr.count(b"\n") <= 1
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("printf '\\377' | {aqe} set aqe/b - --text", 2),
+        ("{aqe} export - 2>/dev/null | {aqe} import /dev/stdin", 0),
+        ("{aqe} export - 2>/dev/full", 0),
+    ],
+)
+def test_pipes_of_all_kinds(tmp_path: Path, line: str, code: int) -> None:
+    url = f"sqlite:///{tmp_path / 'memory.db'}"
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    done = subprocess.run(
+        ["/bin/sh", "-c", line.format(aqe=f"{shlex.join(AQE)} memory")],
+        env={**os.environ, "LIONAGI_QE_MEMORY": url},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+
+
 def test_a_value_that_is_too_deep_is_wrong_use(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
     done = aqe("memory", "set", "aqe/deep", "[" * 5000 + "]" * 5000, "--memory", url)

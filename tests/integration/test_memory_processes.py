@@ -250,9 +250,10 @@ class TestSchema:
                 pass
         for _ in range(2):
             memory = open_memory(url, migrate=False)
-            with pytest.raises(errors.SchemaMissingError, match="lacks migration"):
+            with pytest.raises(errors.SchemaMissingError, match="lacks migration") as caught:
                 await memory.open()
             await memory.close()
+        assert not isinstance(caught.value, errors.MemoryMissingError), "it is there"
         async with open_memory(url) as memory:
             await memory.store("aqe/a", 1)
             assert await memory.retrieve("aqe/a") == 1
@@ -308,6 +309,19 @@ class TestSchema:
             await client.execute(statement.format(schema=f"{schema}.", moment="now()"))
         finally:
             await client.close()
+
+
+async def test_who_only_looks_changes_no_byte_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "memory.db"
+    async with open_memory(f"sqlite:///{file}") as memory:
+        await memory.store("aqe/a", 1)
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA journal_mode = delete")  # as tools leave it that copy one
+    connection.close()
+    before = await asyncio.to_thread(file.read_bytes)
+    async with open_memory(f"sqlite:///{file}", migrate=False) as memory:
+        assert await memory.retrieve("aqe/a") == 1
+    assert await asyncio.to_thread(file.read_bytes) == before
 
 
 @pytest.mark.postgres

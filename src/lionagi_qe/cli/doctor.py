@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.errors import AqeError
-from lionagi_qe.persistence.connect import DEFAULT_URL
+from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> i
     """
     choice = MemoryChoice.of(url, fleet)
     # Nobody wants a new one in whatever directory this is called from.
-    nothing = choice.url == DEFAULT_URL and not Path(DEFAULT_URL.removeprefix(_SQLITE)).exists()
-    migrate = not (no_migrate or nothing)
+    named = bool(url or os.environ.get(URL_VARIABLE))
+    there = named or Path(DEFAULT_URL.removeprefix(_SQLITE)).exists()
+    migrate = there and not no_migrate
     findings = asyncio.run(_examine(choice, migrate=migrate))
     if as_json:
         show_json(findings)

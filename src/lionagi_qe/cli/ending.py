@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ async def _until_told(work: Coroutine[Any, Any, _T]) -> _T:
         for number in requests_to_end():
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
+
+
+def mention(text: str) -> None:
+    """Write a line on standard error, if somebody reads it."""
+    unheard = Unheard(sys.stderr)
+    unheard.write(f"{text}\n")
+    unheard.flush()
 
 
 class Unheard:

@@ -19,7 +19,7 @@ from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.cli.examination import memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
-from lionagi_qe.errors import SchemaMissingError
+from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.report.console import STYLES
 from lionagi_qe.fleet.roster import check_metrics
 from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
@@ -83,7 +83,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                     "aqe history --json lists those that are"
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
-    except SchemaMissingError as error:
+    except MemoryMissingError as error:
         raise _no_run(request, f" ({error})") from error
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.examination import check_writable, memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
-from lionagi_qe.errors import SchemaMissingError
+from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
 from lionagi_qe.fleet.roster import all_agents, check_metrics
 from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
@@ -89,7 +90,7 @@ def _complain(request: Request, metrics: tuple[str, ...], reason: str | None) ->
     what = f"figures called {' or '.join(metrics)}" if metrics else "figures"
     why = "" if reason is None else f" ({reason})"
     where = f"{request.shown_url}, fleet {request.fleet}"
-    click.echo(f"aqe: no {what} of {request.project!r} are in {where}{why}", err=True)
+    mention(f"aqe: no {what} of {request.project!r} are in {where}{why}")
 
 
 async def _runs(request: Request) -> tuple[list[PastRun], str | None]:
@@ -97,7 +98,7 @@ async def _runs(request: Request) -> tuple[list[PastRun], str | None]:
     try:
         async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
             return await runs_of(memory, request.project), None
-    except SchemaMissingError as error:
+    except MemoryMissingError as error:
         return [], str(error)
 
 

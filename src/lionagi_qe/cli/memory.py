@@ -17,7 +17,7 @@ from lionagi_qe.cli.options import (
     standard_input,
 )
 from lionagi_qe.cli.transfer import COMMANDS
-from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
 from lionagi_qe.persistence.codec import encode
 from lionagi_qe.persistence.keys import DEFAULT_PARTITION
 
@@ -123,7 +123,7 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
 
     Exit code 1 if --if-revision refuses it.
     """
-    given = standard_input().read().decode() if value == "-" else value
+    given = _read() if value == "-" else value
     parsed = given if text else _parse(given)
     encode(parsed)  # what can't be stored makes no memory
 
@@ -137,11 +137,18 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
 
     try:
         revision = asyncio.run(store())
-    except RevisionConflictError as conflict:
+    except (RevisionConflictError, MemoryMissingError) as conflict:
         click.echo(f"aqe: {conflict}", err=True)
         return _NOT_SO
     click.echo(f"{key}: revision {revision}")
     return Exit.PASSED
+
+
+def _read() -> str:
+    try:
+        return standard_input().read().decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"-: standard input is no UTF-8 ({error})") from error
 
 
 def _parse(given: str) -> Any:  # noqa: ANN401 - any JSON value

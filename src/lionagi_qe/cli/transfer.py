@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lionagi_qe.cli.ending import run_until_told
+from lionagi_qe.cli.ending import Unheard, mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import (
     MemoryChoice,
@@ -23,7 +24,7 @@ from lionagi_qe.cli.options import (
     standard_output,
 )
 from lionagi_qe.cli.queue import count_queues
-from lionagi_qe.errors import SchemaMissingError
+from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import archive, transfer, verify
 from lionagi_qe.persistence.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.url import redact
@@ -128,7 +129,8 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     with _written(path) as file:
         tally = run_until_told(run(file))
     told = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
-    click.echo(f"{path}: {told}", err=path == _PIPE)
+    say = mention if path == _PIPE else click.echo
+    say(f"{path}: {told}")
 
 
 @click.command("import")
@@ -323,7 +325,7 @@ async def _target(choice: MemoryChoice, *, dry_run: bool) -> AsyncGenerator[Memo
     memory = choice.look() if dry_run else choice.open()
     try:
         await memory.open()
-    except SchemaMissingError:
+    except MemoryMissingError:
         if not dry_run:
             raise
         memory = MemoryChoice("memory://", choice.fleet).open()
@@ -343,13 +345,13 @@ async def _tell_what_stays(memory: Memory) -> None:
     ]
     if waiting:
         names = ", ".join(waiting)
-        click.echo(f"note: jobs are not among it: let workers finish those of {names}", err=True)
+        mention(f"note: jobs are not among it: let workers finish those of {names}")
 
 
 @contextmanager
 def _bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
     """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
-    console = Console(stderr=True)
+    console = Console(file=cast("IO[str]", Unheard(sys.stderr)))
     with Progress(
         TextColumn(what),
         BarColumn(),

@@ -265,14 +265,18 @@ def _writing(path: File) -> Generator[IO[bytes]]:
         return
     path = Path(path)
     unfinished = path.with_name(f"{path.name}.part")
-    with ExitStack() as stack:
-        file: Any = stack.enter_context(unfinished.open("wb"))
-        if path.suffix == ".gz":
-            file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
-        elif path.suffix == ".zst":
-            file = stack.enter_context(_zstandard(str(path)).open(file, "wb"))
-        yield file
-    unfinished.replace(path)
+    try:
+        with ExitStack() as stack:
+            file: Any = stack.enter_context(unfinished.open("wb"))
+            if path.suffix == ".gz":
+                file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
+            elif path.suffix == ".zst":
+                file = stack.enter_context(_zstandard(str(path)).open(file, "wb"))
+            yield file
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -280,14 +284,15 @@ def _reading(path: File) -> Generator[tuple[str, IO[bytes]]]:
     """Yield what errors call the file, and its text; its first bytes tell if it is compressed."""
     with ExitStack() as stack:
         if isinstance(path, str | os.PathLike):
-            name, file = str(path), cast("IO[bytes]", stack.enter_context(Path(path).open("rb")))
+            plain = stack.enter_context(Path(path).open("rb"))
+            # A pipe has no way back: looked at, not read.
+            name, file, start = str(path), cast("IO[bytes]", plain), plain.peek(len(_ZSTD))
         else:
-            name, file = "the stream", path
-        start = file.read(len(_ZSTD))
-        file.seek(-len(start), io.SEEK_CUR)
+            name, file, start = "the stream", path, path.read(len(_ZSTD))
+            file.seek(-len(start), io.SEEK_CUR)
         if start.startswith(_GZIP):
             file = cast("IO[bytes]", stack.enter_context(gzip.open(file)))
-        elif start == _ZSTD:
+        elif start.startswith(_ZSTD):
             file = io.BufferedReader(stack.enter_context(_zstandard(name).open(file, "rb")))
         yield name, file
 

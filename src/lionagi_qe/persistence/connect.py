@@ -98,18 +98,19 @@ def _sqlite(url: str, settings: MemorySettings) -> Memory:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full")
     if options:
-        msg = f"memory URL {url!r}: unknown option {next(iter(options))!r}; known: synchronous"
+        unknown = next(iter(options))
+        msg = f"memory URL {redact(url)!r}: unknown option {unknown!r}; known: synchronous"
         raise ConfigurationError(msg)
     path = unquote(parts.path)
     if parts.netloc or (parts.scheme == "memory" and path.strip("/")):
         msg = (
-            f"memory URL {url!r}: write sqlite:///relative.db, sqlite:////absolute/path.db "
+            f"memory URL {redact(url)!r}: write sqlite:///relative.db, sqlite:////absolute/path.db "
             "or memory://"
         )
         raise ConfigurationError(msg)
     if parts.scheme == "memory":
         return SqliteMemory(":memory:", **settings)
     if not path.strip("/"):
-        msg = f"memory URL {url!r}: names no file; write sqlite:///file.db or memory://"
+        msg = f"memory URL {redact(url)!r}: names no file; write sqlite:///file.db or memory://"
         raise ConfigurationError(msg)
     return SqliteMemory(path.removeprefix("/"), synchronous=synchronous, **settings)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import SchemaError, SchemaMissingError, SchemaTooNewError
+from lionagi_qe.errors import MemoryMissingError, SchemaError, SchemaMissingError, SchemaTooNewError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_BRING_UP = "open it with migrate=True once, as aqe doctor does"
+_BRING_UP = "open it with migrate=True once, as aqe doctor URL does"
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -82,9 +82,9 @@ def missing_migrations(
     return missing
 
 
-def not_there(where: str, what: str) -> SchemaMissingError:
+def not_there(where: str, what: str) -> MemoryMissingError:
     """Return the error of a memory or fleet that isn't there, where none may be made."""
-    return SchemaMissingError(
+    return MemoryMissingError(
         f"{where}: there is no {what}; check the name, or {_BRING_UP}",
     )
 

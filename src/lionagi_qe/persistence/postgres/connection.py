@@ -24,7 +24,6 @@ AsyncpgPool = Any
 
 MAX_CONNECTIONS = 10
 _PREPARED = 100
-_LAST_PORT = 65535
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"
 DEFAULT_SCHEMA = "lionagi_qe"
@@ -36,20 +35,10 @@ _LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
     """Take our own options out of a URL; the rest is the driver's."""
     parts = check_url(dsn)
-    _check_ports(dsn)
     options = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in options if name in {"schema", "pool_size"}}
     rest = urlencode([option for option in options if option[0] not in ours])
     return urlunsplit((parts.scheme, parts.netloc, parts.path, rest, parts.fragment)), ours
-
-
-def _check_ports(dsn: str) -> None:
-    """Raise ConfigurationError for a port that is none; a URL may name several hosts."""
-    for host in urlsplit(dsn).netloc.rsplit("@", 1)[-1].split(","):
-        port = host.rpartition("]")[2].partition(":")[2]
-        if port and not (port.isdecimal() and 0 < int(port) <= _LAST_PORT):
-            msg = f"{address(dsn)}: the port {port!r} is no number from 1 to {_LAST_PORT}"
-            raise ConfigurationError(msg)
 
 
 def address(dsn: str) -> str:

@@ -96,6 +96,9 @@ class SqliteBackend:
             check_owner(connection, self._path)
             if not migrate and not applied_migrations(connection):
                 raise not_there(self._path, "memory")
+            if migrate and not self._private:
+                # Kept in the file.
+                connection.execute("PRAGMA journal_mode = WAL")
             self._prepare(connection)
 
         self._writer = ConnectionThread(self._path, prepare, self._busy_seconds)
@@ -112,7 +115,6 @@ class SqliteBackend:
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
         if not self._private:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     async def close(self) -> None:

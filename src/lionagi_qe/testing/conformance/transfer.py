@@ -176,6 +176,9 @@ class TransferConformance(Conformance):
             path.write_bytes(text)
             with pytest.raises(ArchiveError, match=complaint):
                 await archive.restore(path, memory)
+        with pytest.raises(InvalidArgumentError, match="broken"):
+            await archive.export(private, path, progress=_refuse)
+        assert not (tmp_path / "m.jsonl.part").exists()
         packed = tmp_path / "m.jsonl.gz"
         packed.write_bytes(gzip.compress(b"".join(lines))[:-30])
         with pytest.raises(ArchiveError, match="cut short"):
@@ -216,3 +219,7 @@ async def expire_clock(memory: Memory) -> None:
     """Wait until the clock of the memory's server has gone on."""
     await memory.store("aqe/tick", 1, ttl=0.02)
     await expire(memory, "aqe/tick")
+
+
+def _refuse(_: Tally) -> None:
+    raise InvalidArgumentError("broken off")
