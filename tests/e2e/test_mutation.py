@@ -231,3 +231,60 @@ def test_offsets_hold_in_texts_with_other_line_ends() -> None:
 
 def survivors_of(answer: Answer) -> list[dict[str, str]]:
     return answer.document["survivors"]
+
+
+ORDER = """
+    import shop
+
+    STATE = []
+
+    def test_1_sets():
+        STATE.append(1)
+        assert shop.price(20) == 40
+
+    def test_2_needs_the_first():
+        {claim}
+        shop.price(3)
+"""
+
+
+def test_a_test_that_minds_its_order_kills_no_mutant(aqe: Aqe, project: Write) -> None:
+    code = "def price(n):\n    if n >= 10:\n        return n * 2\n    return n * 3\n"
+    killed = {}
+    for claim in ("assert STATE", "pass"):
+        files = {"shop.py": code, "test_shop.py": ORDER.format(claim=claim)}
+        answer = aqe("mutate", project(files), "--json")
+        killed[claim] = answer.value("mutants_killed")
+        assert ("1 tests that fail" in " ".join(answer.document["notes"])) == (claim != "pass")
+    assert killed["assert STATE"] == killed["pass"] > 0
+
+
+def test_tests_that_hang_or_end_the_process_keep_no_others_from_judging(
+    aqe: Aqe, project: Write
+) -> None:
+    code = "def price(n):\n    return n * 2\n"
+    tests = """
+        import os, time
+        import pytest
+        import shop
+
+        trying = "AQE_MUTANTS" in os.environ
+
+        def test_a_ends():
+            assert shop.price(1) == 2
+            if trying:
+                os._exit(0)
+
+        def test_b_hangs():
+            assert shop.price(1) == 2
+            if trying:
+                time.sleep(600)
+
+        @pytest.mark.parametrize("n", [2, 3])
+        def test_c_is_well(n):
+            assert shop.price(n) == 2 * n
+    """
+    answer = aqe("mutate", project({"shop.py": code, "test_shop.py": tests}), "--json")
+
+    assert answer.value("mutants_tried") == answer.value("mutants_killed") > 0
+    assert "2 tests that fail on the unchanged code" in " ".join(answer.document["notes"])

@@ -134,8 +134,8 @@ class MutationTester(DivisibleAgent):
         found = [_finding(each, source) for each in survivors]
         if trials.excluded:
             notes.append(
-                f"{len(trials.excluded)} tests that fail on the unchanged code, or when run a "
-                "second time, judged no mutant"
+                f"{len(trials.excluded)} tests that fail on the unchanged code, when run a second "
+                "time or in another order, judged no mutant"
             )
         unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
         if unreached:

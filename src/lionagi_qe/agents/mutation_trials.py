@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.mutants import Mutant
     from lionagi_qe.agents.workspace import Workspace
 
-# Of the time that its tests take on the unchanged code; more is an endless loop.
-_MANY_TIMES = 5.0
-_SLACK_SECONDS = 2.0
 # What the end of pytest's process may take of the time there is.
 _SHUTDOWN_SECONDS = 2.0
 
@@ -41,7 +38,8 @@ class Trials:
     Attributes:
         outcomes: number among the candidates -> "killed", "survived", "timed out", "invalid" (the
             change is no Python), "unreached" (no function to change lives) or "unjudged".
-        excluded: tests that fail on the unchanged code, or when they run a second time.
+        excluded: tests that fail on the unchanged code, when they run a second time, or in another
+            order.
         problem: why none was tried, if so.
     """
 
@@ -103,7 +101,9 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
             watch=watch,
         )
         lines = _lines(out)
-        if not lines:
+        completed = session.completed
+        ended_early = completed.stopped is None and completed.exit_code != 0
+        if not lines or (ended_early and not any("id" in line for line in lines)):
             said = fork.shown(last_words(session))
             return Trials(
                 problem=f"pytest {session.completed.how} before a mutant was tried: {said}"
@@ -151,8 +151,6 @@ def _write_task(  # noqa: PLR0913, PLR0917 - what the plugin is to do
                     numbers[test]
                     for test in sorted(each.tests, key=lambda test: took.get(test, 0.0))
                 ],
-                "seconds": _SLACK_SECONDS
-                + _MANY_TIMES * sum(took.get(test, 0.0) for test in each.tests),
             }
             for number, each in enumerate(candidates)
         ],

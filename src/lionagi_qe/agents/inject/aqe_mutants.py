@@ -1,8 +1,8 @@
 """A pytest plugin that tries mutants: collects once, then forks a process for each of them.
 
 The variable AQE_MUTANTS names a JSON file: {"out", "until", "tests": [id], "took": [seconds],
-"mutants": [{"id", "path", "start", "end", "replacement", "name", "line", "tests": [index],
-"seconds"}]}. In the forked process the code of the function is exchanged, the
+"mutants": [{"id", "path", "start", "end", "replacement", "name", "line", "tests": [index]}]}.
+In the forked process the code of the function is exchanged, the
 tests run until one fails, and the process ends; this process runs no test, so every mutant meets
 the same state. A line of JSON for each mutant goes to "out". Before a mutant is tried, so are its
 tests, on the unchanged code: what fails there, or when run a second time, judges no mutant. They
@@ -25,11 +25,12 @@ import time
 import warnings
 from functools import partial
 from importlib import import_module
+from itertools import takewhile
 from types import CodeType, FunctionType
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pytest
 
@@ -43,6 +44,9 @@ _NAMES = {
     -signal.SIGXCPU: "timed out",
 }
 _UNCHANGED = 2
+# Of the time that tests take on the unchanged code; more is an endless loop.
+_MANY_TIMES = 5.0
+_SLACK_SECONDS = 2.0
 # Tests for about so much of the time left are judged at once, and no fewer than for a second: each
 # two processes more set up what the tests of a session share.
 _JUDGED_AT_ONCE = 0.05
@@ -65,56 +69,134 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     with open(os.environ["AQE_MUTANTS"], encoding="utf-8") as file:  # noqa: PTH123
         task = json.load(file)
     items = {item.nodeid: item for item in session.items}
-    tests = [items.get(name) for name in task["tests"]]
-    # The fleet's clock is ours: that of the machine since it started.
-    deadline = task["until"]
-    judges: dict[int, bool] = {}
     with open(task["out"], "a", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
         _say(out, collected=len(items))
+        judges = _Judges(task, [items.get(name) for name in task["tests"]], out)
         functions = _functions({mutant["path"] for mutant in task["mutants"]})
         for number, mutant in enumerate(task["mutants"]):
-            new = _next_unjudged(task, number, judges, deadline - time.monotonic())
-            passed = _passing({index: tests[index] for index in new}, task["out"], deadline)
-            if time.monotonic() > deadline:
-                # What was cut short, and did not get to run, is no worse for that.
+            if not judges.know(number):
                 break
-            if new:
-                judges.update({index: index in passed for index in new})
-                _say(out, judged={index: judges[index] for index in new})
-            chosen = [tests[index] for index in mutant["tests"] if judges[index]]
             started = time.monotonic()
-            trial = partial(_try, mutant, chosen, functions)
-            limit = mutant["seconds"]
-            outcome = _forked(trial, _WAITING * limit, limit) if chosen else "unjudged"
+            outcome = _outcome(mutant, judges, functions, task["out"] + ".killer")
             _say(out, id=mutant["id"], outcome=outcome, seconds=time.monotonic() - started)
     return True
 
 
-def _next_unjudged(
-    task: dict[str, Any], number: int, judges: dict[int, bool], left: float
-) -> list[int]:
-    """Return tests to judge next: [] if all of the mutant's are, else these and coming ones'."""
-    if all(index in judges for index in task["mutants"][number]["tests"]):
-        return []
-    room = max(left * _JUDGED_AT_ONCE, _LEAST_JUDGED_SECONDS)
-    wanted: set[int] = set()
-    for mutant in task["mutants"][number:]:
-        new = {index for index in mutant["tests"] if index not in judges} - wanted
-        room -= sum(task["took"][index] for index in new)
-        if room < 0 and wanted:
-            break
-        wanted |= new
-    return sorted(wanted)
+class _Judges:
+    """Which tests may judge mutants: those that pass on the unchanged code, twice.
+
+    A test that ends the process, or takes far too long, judges none; those behind it are tried
+    again without it.
+    """
+
+    def __init__(
+        self, task: dict[str, Any], tests: Sequence[pytest.Item | None], out: IO[str]
+    ) -> None:
+        self._task = task
+        self._out = out
+        self._tests = {index: test for index, test in enumerate(tests) if test is not None}
+        self._fit: dict[int, bool] = {}
+        self._confirmed: set[int] = set()
+        self._note({index: False for index in range(len(tests)) if index not in self._tests})
+
+    def know(self, number: int) -> bool:
+        """Judge the tests of a mutant, and those of coming ones; False if the time is up."""
+        # The fleet's clock is ours: that of the machine since it started.
+        deadline = self._task["until"]
+        while time.monotonic() < deadline:
+            new = self._unjudged(number, deadline - time.monotonic())
+            if not new:
+                return True
+            found = self._judged(new, deadline)
+            if time.monotonic() < deadline:
+                # Else they were cut short, and what did not get to run is no worse for that.
+                self._note(found)
+        return False
+
+    def of(self, mutant: dict[str, Any]) -> dict[int, pytest.Item]:
+        """Return the tests that judge a mutant, in their order."""
+        return {index: self._tests[index] for index in mutant["tests"] if self._fit[index]}
+
+    def seconds(self, tests: Iterable[int]) -> float:
+        """Return how long tests may take together: more is an endless loop."""
+        return _SLACK_SECONDS + _MANY_TIMES * sum(self._task["took"][index] for index in tests)
+
+    def confirm(self, chosen: dict[int, pytest.Item], killer: int) -> bool:
+        """Whether the test that failed passes on the unchanged code, behind the same tests.
+
+        If not, it minds which run before it, and judges no more.
+        """
+        if killer not in self._confirmed:
+            order = list(chosen)
+            before = {index: chosen[index] for index in order[: order.index(killer) + 1]}
+            seconds = self.seconds(before)
+            path = self._task["out"] + ".again"
+            again = partial(_run_until_one_fails, before, path)
+            outcome = _forked(again, _WAITING * seconds, seconds)
+            _read(path)
+            if outcome != "survived":
+                self._note({killer: False})
+                return False
+            self._confirmed.add(killer)
+        return True
+
+    def _note(self, found: dict[int, bool]) -> None:
+        self._fit.update(found)
+        _say(self._out, judged=found)
+
+    def _unjudged(self, number: int, left: float) -> list[int]:
+        """Return tests to judge next, the mutant's and those of coming ones; [] if it has none."""
+        mutants = self._task["mutants"]
+        if all(index in self._fit for index in mutants[number]["tests"]):
+            return []
+        room = max(left * _JUDGED_AT_ONCE, _LEAST_JUDGED_SECONDS)
+        wanted: set[int] = set()
+        for mutant in mutants[number:]:
+            new = {index for index in mutant["tests"] if index not in self._fit} - wanted
+            room -= sum(self._task["took"][index] for index in new)
+            if room < 0 and wanted:
+                break
+            wanted |= new
+        return sorted(wanted)
+
+    def _judged(self, tests: Sequence[int], deadline: float) -> dict[int, bool]:
+        """Return of each test that got to run whether it passed, each time in a new process."""
+        found: dict[int, bool] = {}
+        passing = list(tests)
+        for _ in range(_UNCHANGED):
+            path = self._task["out"] + ".unchanged"
+            seconds = self.seconds(passing)
+            run = partial(_run_all, {index: self._tests[index] for index in passing}, path)
+            left = max(deadline - time.monotonic(), 0.1)
+            _forked(run, min(_WAITING * seconds, left), seconds)
+            passed = {each["test"]: each["passed"] for each in _read(path)}
+            ran = list(takewhile(passed.__contains__, passing))
+            found.update((index, passed[index]) for index in ran)
+            # The first of which nothing is told ended the process, or did not end.
+            found.update((index, False) for index in passing[len(ran) : len(ran) + 1])
+            for behind in passing[len(ran) + 1 :]:
+                found.pop(behind, None)
+            passing = [index for index in ran if passed[index]]
+        return found
 
 
-def _passing(tests: dict[int, pytest.Item | None], out: str, deadline: float) -> set[int]:
-    """Return which of the tests pass on the unchanged code, each time in a new process."""
-    passing = set(tests)
-    for _ in range(_UNCHANGED if tests else 0):
-        path = out + ".unchanged"
-        _forked(partial(_run_all, tests, path), max(deadline - time.monotonic(), 0.1))
-        passing &= {each["test"] for each in _read(path) if each["passed"]}
-    return passing
+def _outcome(
+    mutant: dict[str, Any],
+    judges: _Judges,
+    functions: dict[tuple[str, str, int], list[FunctionType]],
+    path: str,
+) -> str:
+    while True:
+        chosen = judges.of(mutant)
+        if not chosen:
+            return "unjudged"
+        seconds = judges.seconds(chosen)
+        trial = partial(_try, mutant, chosen, functions, path)
+        outcome = _forked(trial, _WAITING * seconds, seconds)
+        killers = _read(path)
+        # What ended the process at once left no word of who noticed.
+        if outcome != "killed" or not killers or judges.confirm(chosen, killers[0]["test"]):
+            return outcome
 
 
 def _say(out: IO[str], **fields: Any) -> None:  # noqa: ANN401 - JSON data
@@ -143,8 +225,9 @@ def _functions(paths: set[str]) -> dict[tuple[str, str, int], list[FunctionType]
 
 def _try(
     mutant: dict[str, Any],
-    tests: Sequence[pytest.Item],
+    tests: dict[int, pytest.Item],
     functions: dict[tuple[str, str, int], list[FunctionType]],
+    path: str,
 ) -> int:
     living = functions.get((mutant["path"], mutant["name"], mutant["line"]))
     if not living:
@@ -163,7 +246,7 @@ def _try(
         return UNREACHED
     for function in living:
         function.__code__ = code
-    return KILLED if _fails(tests) else SURVIVED
+    return _run_until_one_fails(tests, path)
 
 
 def _find(module: CodeType, name: str, line: int) -> CodeType | None:
@@ -176,29 +259,31 @@ def _find(module: CodeType, name: str, line: int) -> CodeType | None:
     return None
 
 
-def _fails(tests: Sequence[pytest.Item]) -> bool:
-    """Run tests until one fails; whatever ends the process, it is caught."""
-    from _pytest.runner import runtestprotocol
-
-    for number, test in enumerate(tests):
-        following = tests[number + 1] if number + 1 < len(tests) else None
-        reports = runtestprotocol(test, nextitem=following, log=False)
-        if any(report.failed for report in reports):
-            return True
-    return False
-
-
-def _run_all(tests: dict[int, pytest.Item | None], path: str) -> int:
-    """Run all tests on the unchanged code; write to ``path`` which of them passed."""
-    from _pytest.runner import runtestprotocol
-
-    present = [(index, test) for index, test in tests.items() if test is not None]
-    with open(path, "w", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
-        for number, (index, test) in enumerate(present):
-            following = present[number + 1][1] if number + 1 < len(present) else None
-            reports = runtestprotocol(test, nextitem=following, log=False)
-            _say(out, test=index, passed=not any(report.failed for report in reports))
+def _run_until_one_fails(tests: dict[int, pytest.Item], path: str) -> int:
+    """Run tests until one fails, and write to ``path`` which one it was."""
+    for index, passed in _run(tests):
+        if not passed:
+            with open(path, "w", encoding="utf-8") as out:  # noqa: PTH123
+                _say(out, test=index)
+            return KILLED
     return SURVIVED
+
+
+def _run_all(tests: dict[int, pytest.Item], path: str) -> int:
+    """Run all tests; write to ``path`` which of them passed."""
+    with open(path, "w", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
+        for index, passed in _run(tests):
+            _say(out, test=index, passed=passed)
+    return SURVIVED
+
+
+def _run(tests: dict[int, pytest.Item]) -> Iterator[tuple[int, bool]]:
+    from _pytest.runner import runtestprotocol
+
+    following = [*list(tests.values())[1:], None]
+    for number, (index, test) in enumerate(tests.items()):
+        reports = runtestprotocol(test, nextitem=following[number], log=False)
+        yield index, not any(report.failed for report in reports)
 
 
 def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) -> str:
