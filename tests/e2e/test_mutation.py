@@ -259,6 +259,7 @@ def test_a_test_that_minds_its_order_kills_no_mutant(aqe: Aqe, project: Write) -
     assert killed["assert STATE"] == killed["pass"] > 0
 
 
+@pytest.mark.slow
 def test_tests_that_hang_or_end_the_process_keep_no_others_from_judging(
     aqe: Aqe, project: Write
 ) -> None:
@@ -288,3 +289,34 @@ def test_tests_that_hang_or_end_the_process_keep_no_others_from_judging(
 
     assert answer.value("mutants_tried") == answer.value("mutants_killed") > 0
     assert "2 tests that fail on the unchanged code" in " ".join(answer.document["notes"])
+
+
+@pytest.mark.slow
+def test_what_a_session_sets_up_is_no_endless_loop(aqe: Aqe, project: Write) -> None:
+    """Each process sets it up anew; only the first test of a session was seen to take that long."""
+    code = "def first():\n    pass\n\ndef other(x):\n    return x + 5\n"
+    conftest = """
+        import time
+        import pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def costly():
+            until = time.process_time() + 3.3
+            while time.process_time() < until:
+                pass
+    """
+    tests = """
+        import shop
+
+        def test_first():
+            shop.first()
+
+        def test_other():
+            assert shop.other(1) == 6
+    """
+    files = {"shop.py": code, "test_shop.py": tests, "conftest.py": conftest}
+
+    answer = aqe("mutate", project(files), "--json")
+
+    assert answer.value("mutants_timed_out") == 0
+    assert answer.value("mutants_killed") == answer.value("mutants_tried") > 1

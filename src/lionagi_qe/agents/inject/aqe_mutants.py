@@ -47,6 +47,9 @@ _UNCHANGED = 2
 # Of the time that tests take on the unchanged code; more is an endless loop.
 _MANY_TIMES = 5.0
 _SLACK_SECONDS = 2.0
+# What else a process may need, as long as that isn't known: each sets up anew what the tests of a
+# session share.
+_SETUP_SECONDS = 10.0
 # Tests for about so much of the time left are judged at once, and no fewer than for a second: each
 # two processes more set up what the tests of a session share.
 _JUDGED_AT_ONCE = 0.05
@@ -97,6 +100,7 @@ class _Judges:
         self._tests = {index: test for index, test in enumerate(tests) if test is not None}
         self._fit: dict[int, bool] = {}
         self._confirmed: set[int] = set()
+        self._setup_seconds = 0.0
         self._note({index: False for index in range(len(tests)) if index not in self._tests})
 
     def know(self, number: int) -> bool:
@@ -119,7 +123,8 @@ class _Judges:
 
     def seconds(self, tests: Iterable[int]) -> float:
         """Return how long tests may take together: more is an endless loop."""
-        return _SLACK_SECONDS + _MANY_TIMES * sum(self._task["took"][index] for index in tests)
+        took = sum(self._task["took"][index] for index in tests)
+        return _SLACK_SECONDS + _MANY_TIMES * (took + self._setup_seconds)
 
     def confirm(self, chosen: dict[int, pytest.Item], killer: int) -> bool:
         """Whether the test that failed passes on the unchanged code, behind the same tests.
@@ -167,8 +172,13 @@ class _Judges:
             path = self._task["out"] + ".unchanged"
             seconds = self.seconds(passing)
             run = partial(_run_all, {index: self._tests[index] for index in passing}, path)
-            left = max(deadline - time.monotonic(), 0.1)
-            _forked(run, min(_WAITING * seconds, left), seconds)
+            started = time.monotonic()
+            left = max(deadline - started, 0.1)
+            most = min(_SETUP_SECONDS + _WAITING * seconds, left)
+            if _forked(run, most, _SETUP_SECONDS + seconds) == "survived":
+                took = sum(self._task["took"][index] for index in passing)
+                beside = time.monotonic() - started - took
+                self._setup_seconds = max(self._setup_seconds, beside)
             passed = {each["test"]: each["passed"] for each in _read(path)}
             ran = list(takewhile(passed.__contains__, passing))
             found.update((index, passed[index]) for index in ran)
