@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import io
 import os
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import click
 
 from lionagi_qe import __version__
+from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code_of(error)
         if code is None:
             raise
-        with contextlib.suppress(OSError):  # a pipe or terminal that is gone
-            click.echo(f"aqe: {explain(error)}", err=True)
+        mention(f"aqe: {explain(error)}")
         return code
     return result if isinstance(result, int) else Exit.PASSED
 

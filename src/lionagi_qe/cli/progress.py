@@ -24,7 +24,7 @@ def showing(*, quiet: bool) -> Generator[Progress]:
         return
     from rich.markup import escape
 
-    console = _console()
+    console = stderr_console()
     if console.is_terminal:
         with console.status("starting") as status:
             yield lambda step: status.update(escape(_line(step)))
@@ -34,10 +34,11 @@ def showing(*, quiet: bool) -> Generator[Progress]:
 
 def lines(*, quiet: bool) -> Progress:
     """Return what writes a line a step, on a terminal too."""
-    return _nothing if quiet else _Lines(_console())
+    return _nothing if quiet else _Lines(stderr_console())
 
 
-def _console() -> Console:
+def stderr_console() -> Console:
+    """Return a console on standard error that outlives whoever reads it."""
     # Not before it is used: rich takes longer to import than a quiet command to begin.
     from rich.console import Console
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lionagi_qe.cli.ending import Unheard, mention, run_until_told
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import (
     MemoryChoice,
@@ -23,6 +21,7 @@ from lionagi_qe.cli.options import (
     standard_input,
     standard_output,
 )
+from lionagi_qe.cli.progress import stderr_console
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import archive, transfer, verify
@@ -351,7 +350,7 @@ async def _tell_what_stays(memory: Memory) -> None:
 @contextmanager
 def _bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
     """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
-    console = Console(file=cast("IO[str]", Unheard(sys.stderr)))
+    console = stderr_console()
     with Progress(
         TextColumn(what),
         BarColumn(),

@@ -88,9 +88,6 @@ def check_metrics(wanted: Iterable[str]) -> None:
     for name in asked:
         if name not in known:
             alike = get_close_matches(name, known)
-            told = f"did you mean {' or '.join(alike)}?" if alike else f"known: {_listed(known)}"
+            listed = ", ".join(sorted(known))
+            told = f"did you mean {' or '.join(alike)}?" if alike else f"known: {listed}"
             raise InvalidArgumentError(f"metric {name!r}: unknown; {told}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

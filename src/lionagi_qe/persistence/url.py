@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 # What follows the scheme is a file.
 _FILES = frozenset({"sqlite", "memory", "unix"})
 _LAST_PORT = 65535
+_ESCAPES = (
+    "write '/', '?', '#', '@', '[' and ']' in a user's name, password or database as %2F, %3F, "
+    "%23, %40, %5B and %5D"
+)
 
 
 def check_url(url: str) -> SplitResult:
@@ -36,12 +40,6 @@ def check_url(url: str) -> SplitResult:
         )
         raise ConfigurationError(msg)
     return parts
-
-
-_ESCAPES = (
-    "write '/', '?', '#', '@', '[' and ']' in a user's name, password or database as %2F, %3F, "
-    "%23, %40, %5B and %5D"
-)
 
 
 def redact(url: str) -> str:

@@ -18,7 +18,7 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
-from lionagi_qe.persistence.migrations import not_there, shown_migrations
+from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
@@ -94,8 +94,6 @@ class SqliteBackend:
         def prepare(connection: apsw.Connection) -> None:
             # Before anything is written, the journal's mode included.
             check_owner(connection, self._path)
-            if not migrate and not applied_migrations(connection):
-                raise not_there(self._path, "memory")
             if migrate and not self._private:
                 # Kept in the file.
                 connection.execute("PRAGMA journal_mode = WAL")
