@@ -328,6 +328,22 @@ class TestPostgresMemoryRealPool:
         with pytest.raises(errors.AqeError, match="schema"):
             PostgresMemory("postgresql://nobody@localhost/none", schema=schema)
 
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+    async def test_a_stricter_default_isolation_loses_no_increment(
+        self, postgres_url: str, level: str
+    ) -> None:
+        query = f"schema=isolation&default_transaction_isolation={level.replace(' ', '%20')}"
+        url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}{query}"
+        async with PostgresMemory(url) as one, PostgresMemory(url) as other:
+            await one.delete("aqe/n")
+
+            async def count(memory: PostgresMemory) -> None:
+                for _ in range(50):
+                    await memory.increment("aqe/n")
+
+            await asyncio.gather(count(one), count(other))
+            assert await one.retrieve("aqe/n") == 100
+
     async def test_connections_that_the_server_ended_are_replaced(self, postgres_url: str) -> None:
         async with PostgresMemory(postgres_url, fleet="ended", timeout=20) as memory:
             await memory.store("aqe/a", 1)

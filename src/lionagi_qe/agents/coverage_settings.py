@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.workspace import Workspace
 
 DATA_FILE = "coverage.data"
-# What a project may say of itself; where it keeps data and what it fails under is not asked.
+# What a project may say of itself; where it keeps data, how paths stand in that data (ours are
+# absolute) and what it fails under is not asked.
 _TAKEN = {
-    "run": ("omit", "concurrency", "relative_files"),
+    "run": ("omit", "concurrency"),
     "report": ("exclude_lines", "exclude_also", "partial_branches", "partial_also", "omit"),
 }
 

@@ -195,14 +195,34 @@ async def _do(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
         result = await handler(job)
         if not job.ended:
             await job.ack(result)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
+        if not _is_cancelled():
+            # A task of the handler's was cancelled, which asked nothing of us.
+            await _fail(job, error)
+            return
         if not (job.ended or job.lost):
             await job.release()
         raise
-    except (JobLostError, BackendUnavailableError):
+    except (KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's error
-        _log.warning("%r failed", job, exc_info=error)
-        if not (job.ended or job.lost):
-            # A result that can't be stored won't get better by trying again.
-            await job.fail(error, retry=not isinstance(error, InvalidValueError))
+    except JobLostError as error:
+        if job.lost:
+            raise
+        # Another job's, that the handler had claimed itself.
+        await _fail(job, error)
+    except BackendUnavailableError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its job's error
+        await _fail(job, error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _fail(job: Job, error: BaseException) -> None:
+    _log.warning("%r failed", job, exc_info=error)
+    if not (job.ended or job.lost):
+        # A result that can't be stored won't get better by trying again.
+        await job.fail(error, retry=not isinstance(error, InvalidValueError))

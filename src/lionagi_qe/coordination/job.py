@@ -113,7 +113,7 @@ class Job:
         it is revived or purged. Else it is ready again after ``delay`` seconds, by the queue's
         backoff if None.
         """
-        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        text = error if isinstance(error, str) else _described(error)
         if delay is None:
             delay = min(max(self._backoff(self.attempt), 0), MAX_TTL_SECONDS)
         operation = self._operation(
@@ -177,3 +177,10 @@ class Job:
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             watcher(self)
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as unprintable:  # noqa: BLE001 - __str__ is the handler's code as well
+        return f"{type(error).__name__} (its text raises {type(unprintable).__name__})"

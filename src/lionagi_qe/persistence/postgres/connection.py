@@ -26,6 +26,9 @@ MAX_CONNECTIONS = 10
 _PREPARED = 100
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"
+# Statements lock the rows that they change and read them anew. Under a stricter default of the
+# role, database or URL, the server refuses one of two such statements instead (40001).
+_ISOLATION = "SET default_transaction_isolation = 'read committed'"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # The last is what the driver says of a connection that the server left in the middle of a call.
@@ -75,7 +78,15 @@ def open_pool(dsn: str, *, size: int, pooled: bool) -> Pool[Connection]:
     """Return a pool of ours; behind a pooler nothing may be prepared across calls."""
 
     async def open_connection() -> Connection:
-        return await connect(dsn, prepared=0 if pooled else _PREPARED)
+        connection = await connect(dsn, prepared=0 if pooled else _PREPARED)
+        # A pooler shares its sessions with others, so a setting would reach them, or be lost.
+        if not pooled:
+            try:
+                await connection.execute(_ISOLATION)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
 
     async def drop(connection: Connection) -> None:
         connection.terminate()

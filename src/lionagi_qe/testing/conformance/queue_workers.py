@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.errors import JobFailedError, JobLostError
 from lionagi_qe.testing.conformance.base import Conformance, until
 from lionagi_qe.testing.conformance.queue_base import LONG, SHORT, claim_one, queue_of
 
@@ -17,8 +20,74 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 
+class _UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class _Outcome(BaseException):
+    pass
+
+
+async def _raise_unprintable(_: Job) -> None:
+    raise _UnprintableError
+
+
+async def _raise_base_exception(_: Job) -> None:
+    raise _Outcome
+
+
+async def _exit(_: Job) -> None:
+    sys.exit(3)
+
+
+async def _await_a_cancelled_task(_: Job) -> None:
+    child = asyncio.create_task(asyncio.sleep(LONG))
+    child.cancel()
+    await child
+
+
+async def _lose_another_job(_: Job) -> None:
+    other = "another-job"
+    raise JobLostError(other)
+
+
+_BAD_ENDINGS = {
+    "unprintable": _raise_unprintable,
+    "base exception": _raise_base_exception,
+    "exit": _exit,
+    "a child's cancellation": _await_a_cancelled_task,
+    "another job lost": _lose_another_job,
+}
+
+
 class ConsumerConformance(Conformance):
     """consume and work."""
+
+    @pytest.mark.parametrize("ending", _BAD_ENDINGS)
+    async def test_however_a_handler_ends_it_is_one_failed_attempt(
+        self, memory: Memory, ending: str
+    ) -> None:
+        queue = WorkQueue(memory, "endings", max_attempts=2, backoff=lambda _: 0.01)
+        calls = 0
+
+        async def handler(job: Job) -> None:
+            nonlocal calls
+            if job.payload == "next":
+                return
+            calls += 1
+            await _BAD_ENDINGS[ending](job)
+
+        bad = await queue.put("bad")
+        good = await queue.put("next")
+        worker = asyncio.create_task(queue.work(handler, lease=LONG, signals=()))
+        assert await queue.result(good, LONG) is None
+        with pytest.raises(JobFailedError):
+            await queue.result(bad, LONG)
+        queue.stop()
+        await worker
+        stats = await queue.stats()
+        assert (calls, stats.dead, stats.done, stats.claimed) == (2, 1, 1, 0)
 
     async def test_consume_yields_jobs_as_they_come(self, memory: Memory, other: Memory) -> None:
         queue = queue_of(other)
