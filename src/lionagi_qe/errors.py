@@ -12,6 +12,7 @@ __all__ = [
     "AccessDeniedError",
     "AqeError",
     "ArchiveError",
+    "BackendFullError",
     "BackendTimeoutError",
     "BackendUnavailableError",
     "BatchTooLargeError",
@@ -180,6 +181,13 @@ class BackendUnavailableError(AqeError, ConnectionError):
 
 class BackendTimeoutError(BackendUnavailableError, TimeoutError):
     """The call did not end within its ``timeout`` and changed nothing."""
+
+
+class BackendFullError(BackendUnavailableError):
+    """The server has no memory or disk left for what the call would add; nothing was changed.
+
+    Reading goes on. So does removing, and ending jobs, where the server can do it without room.
+    """
 
 
 class OutcomeUnknownError(BackendUnavailableError):

@@ -49,13 +49,17 @@ def end_if_overdue(flight: Flight, task: asyncio.Task[Any], now: float) -> float
 def answer_all(flight: Flight, results: Sequence[Any]) -> None:
     """Give each caller that still waits its result, or its error."""
     for future, result in zip(flight.futures, results, strict=True):
-        if future.done():
-            continue
-        if isinstance(result, Exception):
-            # Each caller gets an exception of its own: tracebacks grow on the shared one.
-            future.set_exception(_copy(result))
-        else:
-            future.set_result(result)
+        if not future.done():
+            answer(future, result)
+
+
+def answer(future: asyncio.Future[Any], result: Any) -> None:  # noqa: ANN401
+    """Give one caller its result, or its error."""
+    if isinstance(result, Exception):
+        # Each caller gets an exception of its own: tracebacks grow on the shared one.
+        future.set_exception(_copy(result))
+    else:
+        future.set_result(result)
 
 
 def _copy(error: Exception) -> Exception:

@@ -19,9 +19,14 @@ from lionagi_qe.errors import (
     BackendTimeoutError,
     BackendUnavailableError,
 )
-from lionagi_qe.persistence.answers import answer_all, end_if_overdue, fail_the_late, late
+from lionagi_qe.persistence.answers import answer, answer_all, end_if_overdue, fail_the_late, late
 from lionagi_qe.persistence.flight import MAX_FLIGHT_BYTES, Flight, KeyOrder, Lane
-from lionagi_qe.persistence.retrying import persist
+from lionagi_qe.persistence.retrying import (
+    RETRY_PAUSE,
+    PartlyRefused,
+    is_worth_retrying,
+    persist,
+)
 from lionagi_qe.persistence.room import Room
 
 if TYPE_CHECKING:
@@ -316,7 +321,10 @@ class Batcher:
     async def _try_whole(self, flight: Flight, deadline: float) -> Sequence[Any]:
         perform = flight.lane.perform
         try:
-            return await persist(perform, deadline, flight)
+            results = await persist(perform, deadline, flight)
+            if type(results) is PartlyRefused:
+                return await _retry_refused(flight, results, deadline)
+            return results
         except AqeError as error:
             if len(flight.items) == 1 or isinstance(error, BackendUnavailableError):
                 return [error] * len(flight.items)
@@ -351,6 +359,29 @@ class Batcher:
             f"{self.room.places} calls were under way and none ended in time; nothing was "
             "sent; make fewer calls at once, or raise timeout"
         )
+
+
+async def _retry_refused(flight: Flight, results: PartlyRefused, deadline: float) -> Sequence[Any]:
+    """Send again what some servers surely did not apply; who has an answer gets it now."""
+    lane = flight.lane
+    while places := [at for at, result in enumerate(results) if is_worth_retrying(result)]:
+        waiting = {*places}
+        for at, future in enumerate(flight.futures):
+            if at not in waiting and not future.done():
+                answer(future, results[at])
+        pause = min(RETRY_PAUSE, deadline - asyncio.get_running_loop().time())
+        if pause < RETRY_PAUSE:
+            break
+        await asyncio.sleep(pause)
+        again = Flight(lane)
+        again.items = [flight.items[at] for at in places]
+        try:
+            found = await persist(lane.perform, deadline, again)
+        except AqeError as error:
+            found = [error] * len(places)
+        for at, result in zip(places, found, strict=True):
+            results[at] = result
+    return results
 
 
 async def _try_one(call: Flight) -> Any:  # noqa: ANN401

@@ -15,13 +15,13 @@ from lionagi_qe.errors import (
     BackendUnavailableError,
     ConfigurationError,
     MemoryClosedError,
-    OutcomeUnknownError,
     WrongEventLoopError,
 )
 from lionagi_qe.persistence.backend import Put
 from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.jobs import Step, StepResults, job_key
 from lionagi_qe.persistence.lanes import Lanes
+from lionagi_qe.persistence.retrying import repeat_until_known
 from lionagi_qe.persistence.unbatched import Unbatched
 
 if TYPE_CHECKING:
@@ -334,12 +334,11 @@ class Dispatcher:
     ) -> T:
         """Do an action of the backend's; with ``repeat`` again when only its answer was lost."""
         await self._ready(deadline)
-        while True:
-            try:
-                return await self._unbatched.call(action, deadline, mutates=True)
-            except OutcomeUnknownError:
-                if not repeat or get_running_loop().time() >= deadline:
-                    raise
+
+        def call() -> Awaitable[T]:
+            return self._unbatched.call(action, deadline, mutates=True)
+
+        return await (repeat_until_known(call, deadline) if repeat else call())
 
     async def _sweep_now_and_then(self) -> None:
         interval = self._cleanup_interval or 0.0

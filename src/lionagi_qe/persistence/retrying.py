@@ -1,19 +1,40 @@
-"""Trying again what surely changed nothing."""
+"""Trying again: what surely changed nothing, and what comes to the same when it is done twice."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from lionagi_qe.errors import AccessDeniedError, BackendTimeoutError, BackendUnavailableError
+from lionagi_qe.errors import (
+    AccessDeniedError,
+    AqeError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
+# Between two tries of what some of several servers refused.
+RETRY_PAUSE = 0.1
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
+
+
+class PartlyRefused(list[Any]):
+    """Results of which some are errors of servers that could not be reached: worth another try."""
+
+
+def is_worth_retrying(result: object) -> bool:
+    """Whether this is the error of a server that changed nothing, and may be there again soon."""
+    return (
+        isinstance(result, BackendUnavailableError)
+        and result.outcome == "not_applied"
+        and not isinstance(result, AccessDeniedError | BackendTimeoutError)
+    )
 
 
 async def persist(
@@ -28,10 +49,33 @@ async def persist(
     while True:
         try:
             return await action(*arguments)
-        except (AccessDeniedError, BackendTimeoutError):
-            raise
         except BackendUnavailableError as error:
-            if error.outcome == "unknown" or asyncio.get_running_loop().time() + pause >= deadline:
+            late = asyncio.get_running_loop().time() + pause >= deadline
+            if late or not is_worth_retrying(error):
                 raise
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def repeat_until_known(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
+    """Await ``action``, again when its answer was lost, until ``deadline``.
+
+    For a change that comes to the same when it is done twice. Once an answer was lost, a refusal
+    of the repeat tells nothing of what was sent first: the outcome stays unknown.
+    """
+    lost = False
+    while True:
+        try:
+            return await action()
+        except OutcomeUnknownError:
+            lost = True
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+        except AqeError as error:
+            if not lost:
+                raise
+            msg = (
+                "an answer was lost and the change was sent again, which failed "
+                f"({error}); it may have been applied the first time; look to find out"
+            )
+            raise OutcomeUnknownError(msg) from error

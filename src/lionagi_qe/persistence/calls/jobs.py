@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from lionagi_qe.errors import AqeError, BatchTooLargeError, OutcomeUnknownError
+from lionagi_qe.errors import AqeError, BatchTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
 from lionagi_qe.persistence.codec import encode
 from lionagi_qe.persistence.jobs import EndJob
+from lionagi_qe.persistence.retrying import repeat_until_known
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,8 +30,8 @@ _RINGING = frozenset({"retry", "release"})
 class JobCalls(Calls):
     """Put, claim, end and look at jobs by checked names; one round trip each.
 
-    Operations on jobs made at the same moment travel together. They are safe to repeat, so a lost
-    answer is asked for again until ``timeout``.
+    Operations on jobs made at the same moment travel together. Where they are safe to repeat, a
+    lost answer is asked for again until ``timeout``.
     """
 
     @property
@@ -47,7 +47,9 @@ class JobCalls(Calls):
         """Apply one operation; return what it comes to, see ``jobs``."""
         deadline = self._deadline(timeout)
         dispatcher = self._dispatcher
-        result = await _until_known(lambda: dispatcher.write_job(operation, deadline), deadline)
+        result = await repeat_until_known(
+            lambda: dispatcher.write_job(operation, deadline), deadline
+        )
         if not isinstance(operation, EndJob) or operation.ending in _RINGING:
             self.bell.ring(operation.queue)
         return result
@@ -64,13 +66,17 @@ class JobCalls(Calls):
             )
             raise BatchTooLargeError(msg)
         deadline = self._deadline(timeout)
-        dispatcher = self._dispatcher
-        results = await _until_known(lambda: dispatcher.write_jobs(puts, deadline), deadline)
+
+        async def put() -> list[str]:
+            results = await self._dispatcher.write_jobs(puts, deadline)
+            for result in results:
+                if isinstance(result, AqeError):
+                    raise result
+            return results
+
+        job_ids = await repeat_until_known(put, deadline)
         self.bell.ring(puts[0].queue)
-        for result in results:
-            if isinstance(result, AqeError):
-                raise result
-        return results
+        return job_ids
 
     async def claim(
         self, queue: str, count: int, lease_ms: int, *, timeout: float | None = None
@@ -99,16 +105,16 @@ class JobCalls(Calls):
     async def revive(
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
     ) -> int:
-        """Make dead jobs ready; return how many were dead."""
-        revived = await self._ask(lambda jobs: jobs.revive(queue, job_ids), timeout)
+        """Make dead jobs ready; return how many were dead. Not repeated: that number would be 0."""
+        revived = await self._ask(lambda jobs: jobs.revive(queue, job_ids), timeout, repeat=False)
         self.bell.ring(queue)
         return revived
 
     async def purge(
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
     ) -> int:
-        """Remove dead jobs; return how many were dead."""
-        return await self._ask(lambda jobs: jobs.purge(queue, job_ids), timeout)
+        """Remove dead jobs; return how many were dead. Not repeated: that number would be 0."""
+        return await self._ask(lambda jobs: jobs.purge(queue, job_ids), timeout, repeat=False)
 
     async def count(self, queue: str, *, timeout: float | None = None) -> QueueCounts:
         """Count a queue's jobs by state."""
@@ -129,12 +135,3 @@ class JobCalls(Calls):
         return await self._dispatcher.perform(
             lambda: action(self._dispatcher.jobs), deadline, repeat=repeat
         )
-
-
-async def _until_known(action: Callable[[], Awaitable[Any]], deadline: float) -> Any:  # noqa: ANN401
-    while True:
-        try:
-            return await action()
-        except OutcomeUnknownError:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise

@@ -11,6 +11,7 @@ import asyncpg
 from lionagi_qe.errors import (
     AccessDeniedError,
     AqeError,
+    BackendFullError,
     BackendUnavailableError,
     ConfigurationError,
     OutcomeUnknownError,
@@ -31,6 +32,16 @@ _UNKNOWN_OPTION = "unrecognized configuration parameter"
 _ISOLATION = "SET default_transaction_isolation = 'read committed'"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
+# What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
+# failover, lacks connections, memory or disk, or another change came between.
+_NOT_NOW = (
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
 # The last is what the driver says of a connection that the server left in the middle of a call.
 _LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -146,7 +157,10 @@ class Lent:
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         connection = self._connection
         reported = isinstance(error, asyncpg.PostgresError)
-        if error is not None and not reported and not isinstance(error, AqeError):
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or (
+            error is not None and not reported and not isinstance(error, AqeError)
+        ):
+            # A session that may only read stays so; another server may be writable at this address.
             connection.terminate()
         giving = self._pool.give(connection)
         if giving is not None:
@@ -183,12 +197,11 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "
             "or may not have been applied; read the entry to find out",
         )
-    down = isinstance(
-        error,
-        asyncpg.OperatorInterventionError
-        | asyncpg.InsufficientResourcesError
-        | asyncpg.DeadlockDetectedError,
-    )
-    if lost or down:
+    if isinstance(error, asyncpg.DiskFullError | asyncpg.OutOfMemoryError):
+        return BackendFullError(
+            f"{where}: {reason}; nothing was changed; make room on its machine, or clear "
+            "a partition"
+        )
+    if lost or isinstance(error, _NOT_NOW):
         return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
     return AqeError(f"{where}: {reason}; nothing was changed")

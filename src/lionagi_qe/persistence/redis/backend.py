@@ -7,9 +7,10 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import AqeError
+from lionagi_qe.errors import AqeError, BackendFullError
 from lionagi_qe.persistence.backend import (
     Capabilities,
+    Delete,
     KeyPage,
     Operation,
     Page,
@@ -28,6 +29,7 @@ from lionagi_qe.persistence.redis.operations import (
     record_of,
     result_of,
     scatter,
+    spare_removals,
     words_of,
 )
 from lionagi_qe.persistence.redis.queue import RedisJobs
@@ -132,6 +134,18 @@ class RedisBackend:
     async def _apply(
         self, shard: int, operations: Sequence[Operation], *, atomic: bool
     ) -> list[Result]:
+        """Apply operations in one shard; a full server does what removes by itself."""
+        if atomic:
+            return await self._run_apply(shard, operations, atomic=True)
+        return await spare_removals(
+            operations,
+            lambda operation: isinstance(operation, Delete),
+            lambda chosen: self._run_apply(shard, chosen, atomic=False),
+        )
+
+    async def _run_apply(
+        self, shard: int, operations: Sequence[Operation], *, atomic: bool
+    ) -> list[Result]:
         answer = await self.run(
             scripts.APPLY,
             shard,
@@ -170,9 +184,13 @@ class RedisBackend:
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets a key that lasts for the interval sweeps."""
         turn = f"{self.shards.prefixes[0]}:sweep"
-        claimed = await self.link.command(
-            turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
-        )
+        try:
+            claimed = await self.link.command(
+                turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
+            )
+        except BackendFullError:
+            # No room to tell others; that several sweep does no harm.
+            return True
         return claimed is not None
 
     async def sweep(self, limit: int) -> Sweep:

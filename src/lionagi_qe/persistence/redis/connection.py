@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import redis.asyncio as driver
@@ -19,6 +20,7 @@ from redis.backoff import NoBackoff
 from lionagi_qe.errors import (
     AccessDeniedError,
     AqeError,
+    BackendFullError,
     BackendUnavailableError,
     ConfigurationError,
     OutcomeUnknownError,
@@ -49,12 +51,22 @@ _NOT_NOW = (
     exceptions.BusyLoadingError,
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
-    exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
-_LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY", "OOM")
+_LATER = (
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "READONLY",
+    "TRYAGAIN",
+)
+# Before Redis 7, what a command answers within a script is told at the end of the script's error.
+_IN_SCRIPT = re.compile(r"(?:ERR )?Error running script .*?: -?(?=[A-Z]{3,} )")
 
 
 class Link(Protocol):
@@ -263,6 +275,12 @@ class ClusterLink:
         return connection
 
 
+def _is_answer(reason: str, words: tuple[str, ...]) -> bool:
+    """Whether an answer begins with one of the words, also that of a command in a script."""
+    found = _IN_SCRIPT.match(reason)
+    return reason.startswith(words, found.end() if found else 0)
+
+
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
     """Return the package's error for one of the driver's.
 
@@ -279,7 +297,12 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
     if isinstance(error, exceptions.MovedError):
         return ConfigurationError(f"{where}: is a node of a cluster; write redis+cluster://")
     if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
-        if reason.startswith(_LATER) or isinstance(error, _NOT_NOW):
+        if isinstance(error, exceptions.OutOfMemoryError) or _is_answer(reason, ("OOM",)):
+            return BackendFullError(
+                f"{where}: {reason}; nothing was changed; delete, clear a partition, let what has "
+                "a TTL expire, or raise maxmemory"
+            )
+        if _is_answer(reason, _LATER) or isinstance(error, _NOT_NOW):
             return BackendUnavailableError(f"{where}: {reason}; nothing was changed")
         if "DB index is out of range" in reason:
             return ConfigurationError(f"{where}: {reason}; name a database that it has")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lionagi_qe.errors import AqeError
+from lionagi_qe.errors import AqeError, BackendFullError
 from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Record, Result
 from lionagi_qe.persistence.learned import Learned, learning
 from lionagi_qe.persistence.refusal import refusal_of
+from lionagi_qe.persistence.retrying import PartlyRefused, is_worth_retrying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -46,8 +48,8 @@ async def scatter(
 ) -> list[Any]:
     """Send each shard its operations; return the results in the operations' order.
 
-    With ``share_errors`` a shard's failure is the result of its operations, else it is raised; all
-    shards end before that.
+    With ``share_errors`` the failure of one of several shards is the result of its operations,
+    else it is raised; all shards end before that.
     """
     groups: dict[int, list[int]] = {}
     for at, operation in enumerate(operations):
@@ -59,12 +61,32 @@ async def scatter(
     results: list[Any] = [None] * len(operations)
     for places, answer in zip(groups.values(), answers, strict=True):
         if isinstance(answer, BaseException):
-            if not (share_errors and isinstance(answer, AqeError)):
+            if len(groups) == 1 or not (share_errors and isinstance(answer, AqeError)):
                 raise answer
-            answer = [answer] * len(places)  # noqa: PLW2901 - each its copy
+            kind = PartlyRefused if is_worth_retrying(answer) else list
+            answer = kind([answer] * len(places))  # noqa: PLW2901 - each its copy
+        if isinstance(answer, PartlyRefused):
+            results = PartlyRefused(results)
         for at, result in zip(places, answer, strict=True):
             results[at] = result
     return results
+
+
+async def spare_removals(
+    operations: Sequence[T],
+    removes: Callable[[T], bool],
+    send: Callable[[Sequence[T]], Awaitable[list[Any]]],
+) -> list[Any]:
+    """Send operations; what a full server refuses as a whole, send without what needs room."""
+    try:
+        return await send(operations)
+    except BackendFullError as error:
+        spared = [removes(operation) for operation in operations]
+        if all(spared) or not any(spared):
+            raise
+        full = error
+    removed = iter(await send([*compress(operations, spared)]))
+    return PartlyRefused(next(removed) if is_spared else full for is_spared in spared)
 
 
 def _words(operation: Operation) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from lionagi_qe.persistence.jobs import (
     STATES,
     Claim,
     ClaimedJob,
+    EndJob,
     JobOperation,
     JobRecord,
     JobResult,
@@ -22,7 +23,13 @@ from lionagi_qe.persistence.jobs import (
 )
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.listen import Listener
-from lionagi_qe.persistence.redis.operations import fence_words, result_of, scatter, words_of
+from lionagi_qe.persistence.redis.operations import (
+    fence_words,
+    result_of,
+    scatter,
+    spare_removals,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +64,7 @@ class RedisJobs:
     async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
         """Send each shard its operations in one call."""
 
-        async def send(shard: int, chosen: list[JobOperation]) -> list[JobResult]:
+        async def apply(shard: int, chosen: Sequence[JobOperation]) -> list[JobResult]:
             answer = await self._backend.run(
                 scripts.QUEUE_APPLY,
                 shard,
@@ -67,6 +74,13 @@ class RedisJobs:
                 mutates=True,
             )
             return _results(chosen, answer)
+
+        async def send(shard: int, chosen: list[JobOperation]) -> list[JobResult]:
+            return await spare_removals(
+                chosen,
+                lambda operation: isinstance(operation, EndJob),
+                lambda some: apply(shard, some),
+            )
 
         return await scatter(
             operations,

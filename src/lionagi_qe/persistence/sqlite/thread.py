@@ -17,6 +17,7 @@ import apsw
 
 from lionagi_qe.errors import (
     AqeError,
+    BackendFullError,
     BackendTimeoutError,
     BackendUnavailableError,
     ConfigurationError,
@@ -148,6 +149,10 @@ def explain(error: Exception, path: str) -> Exception:
         ours = ConfigurationError(
             f"{path}: can't be opened for reading and writing ({reason}); check the path, that its "
             "directory exists and the permissions of both",
+        )
+    elif isinstance(error, apsw.FullError):
+        ours = BackendFullError(
+            f"{path}: {reason}; nothing was changed; make room on its disk, or clear a partition"
         )
     else:
         ours = BackendUnavailableError(f"{path}: SQLite reports {reason}; nothing was changed")

@@ -4,6 +4,7 @@
 local partition, newest, limit = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local keys = redis.call('ZRANGEBYLEX', P .. ':p:' .. partition, ARGV[3], '+', 'LIMIT', 0, limit)
 local deleted = 0
+write_when_full()
 for _, key in ipairs(keys) do
   local entry = read(key)
   if not entry then

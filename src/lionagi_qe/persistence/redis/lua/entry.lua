@@ -12,6 +12,7 @@
 --   P:t              sorted set of those, by 2 * time of removal in ms (+ 1 if expired)
 --   P:f              the newest revision whose tombstone was let go
 --   P:n              the revision counter
+--   P:s              scratch, never kept
 --   P:l:<lease>      "token ends holder": who may change what is fenced, until when in ms
 
 local P = ARGV[1]
@@ -22,6 +23,12 @@ end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Lets the rest of a script write although the server has no memory left: it refuses only what would
+-- be a script's first write. For scripts that remove, or that add next to nothing.
+local function write_when_full()
+  redis.call('DEL', P .. ':s')
+end
 
 -- Returns the header's fields (revision as text), or nil for a missing or expired entry.
 local function header(raw)

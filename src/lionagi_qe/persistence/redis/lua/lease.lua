@@ -14,6 +14,7 @@ local token, ends, holder = lease(name)
 local live = token and ends > now
 
 local function set(new_token, new_ends, new_holder)
+  write_when_full()
   local keep = math.max(new_ends - now, 0) + KEPT
   redis.call('SET', key, new_token .. ' ' .. number(new_ends) .. ' ' .. new_holder,
     'PX', number(keep))
@@ -24,6 +25,7 @@ if action == 'acquire' then
   if live and holder ~= asker then
     return {token, holder, number(ends - now), number(ends)}
   end
+  write_when_full()
   if not live then token = number(redis.call('INCR', P .. ':n')) end
   set(token, now + ttl, asker)
   return {token, asker, number(ttl), number(now + ttl)}

@@ -12,7 +12,10 @@ end
 local after, known, prefix = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local limit, room, values = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
 if forgotten > math.max(after, known) then return {'lost'} end
-if ARGV[8] == '1' then bury_due(limit) end
+if ARGV[8] == '1' then
+  write_when_full()
+  bury_due(limit)
+end
 local newest = tonumber(redis.call('GET', P .. ':n') or 0)
 if newest < after then return {'rewound'} end
 

@@ -4,6 +4,7 @@
 
 local MOST_DUE = 100
 local Q, count, lease_ms = queue_of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+write_when_full()
 make_ready(Q, math.max(count, MOST_DUE), ARGV[5])
 local picked = redis.call('ZPOPMIN', Q .. ':r', count)
 local answer = {''}

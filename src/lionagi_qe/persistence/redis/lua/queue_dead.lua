@@ -2,6 +2,7 @@
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
 local changed = 0
+write_when_full()
 for i = 4, #ARGV do
   local id = ARGV[i]
   if redis.call('ZREM', Q .. ':x', id) == 1 then

@@ -2,6 +2,7 @@
 -- tombstones in ms. Answers {expired, "1" if more is due}.
 
 local limit = tonumber(ARGV[2])
+write_when_full()
 local seen, expired = bury_due(limit)
 local oldest = number((now - ARGV[3]) * 2 + 1)
 local gone = redis.call('ZRANGEBYSCORE', P .. ':t', '-inf', oldest, 'LIMIT', 0, limit)
