@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -81,19 +80,16 @@ def _walk(value: object, path: list[str | int]) -> Any:  # noqa: ANN401, PLR0911
 
 def _model(value: object, path: list[str | int]) -> object:
     """Return the JSON dump of a dataclass instance or pydantic model."""
-    is_dataclass = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    if not is_dataclass and not hasattr(type(value), "__pydantic_serializer__"):
-        kind = type(value).__name__
-        raise _invalid(path, f"{kind} is not JSON; {_advice(kind)}")
-    from pydantic import TypeAdapter
-    from pydantic_core import PydanticSerializationError
+    from lionagi_qe.persistence import models
 
+    kind = type(value).__name__
+    if not models.is_model(value):
+        raise _invalid(path, f"{kind} is not JSON; {_advice(kind)}")
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(type(value))
-        return adapter.dump_python(value, mode="json", warnings="error")
-    except (PydanticSerializationError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise _invalid(path, f"{type(value).__name__} has no JSON dump: {reason}") from error
+        return models.dump(value)
+    except models.UnequalDumpError as error:
+        where = [*path, error.field] if error.field else path
+        raise _invalid(where, f"{kind} {error.reason}") from error
 
 
 def _advice(kind: str) -> str:
@@ -106,6 +102,8 @@ def _advice(kind: str) -> str:
         "frozenset": "store sorted(value)",
         "UUID": "store str(value)",
         "Decimal": "store str(value)",
+        "SecretStr": "a secret does not belong into a memory; store what names it",
+        "SecretBytes": "a secret does not belong into a memory; store what names it",
     }
     return advice.get(kind, "store plain data, a dataclass or a pydantic model")
 

@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
 
 from lionagi_qe.errors import InvalidValueError, ValueTooLargeError
 from lionagi_qe.testing.conformance.base import Conformance, Connect
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 DEEPEST = 254
+
+
+class Login(BaseModel):
+    """A model with a secret, whose dump would be asterisks."""
+
+    name: str
+    password: SecretStr
+
+
+class User(BaseModel):
+    """A model that reads its field by another name."""
+
+    user_name: str = Field(alias="userName")
 
 
 @dataclasses.dataclass
@@ -159,6 +172,19 @@ class ValuesConformance(Conformance):
         back = await memory.retrieve("aqe/v")
         assert back == {"color": "red"}
         assert type(back["color"]) is str
+
+    async def test_a_model_that_would_come_back_as_another_is_refused(self, memory: Memory) -> None:
+        with pytest.raises(InvalidValueError, match=r"\$\.password") as caught:
+            await memory.store("aqe/a", Login(name="a", password=SecretStr("hunter2")))
+        assert "hunter2" not in str(caught.value)
+        with pytest.raises(InvalidValueError, match=r"\$\[0\]\.password"):
+            await memory.store("aqe/a", [{"password": SecretStr("hunter2")}])
+        assert await memory.retrieve("aqe/a") is None
+
+    async def test_a_model_with_aliases_comes_back_through_as_type(self, memory: Memory) -> None:
+        user = User(userName="ann")
+        await memory.store("aqe/a", user)
+        assert await memory.retrieve("aqe/a", as_type=User) == user
 
     async def test_models_come_back_as_their_dump_or_through_as_type(self, memory: Memory) -> None:
         plan = Plan(name="v1", gaps=[Gap("a.py", [1, 2])], due=dt.date(2026, 1, 2))
