@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from lionagi_qe import open_memory
-from lionagi_qe.persistence import archive, transfer, verify
+from lionagi_qe.persistence import transfer
 
 FLEET = "migration-example"
 ENTRIES = 20_000
@@ -47,13 +47,13 @@ async def main(source_url: str, target_url: str, folder: str) -> None:
         rate = done.stored / (time.perf_counter() - began)
         print(f"copied {done.stored:,} entries, {rate:,.0f}/s")
 
-        found = await verify.compare(source, target)
+        found = await transfer.compare(source, target)
         print(f"equal: {found.equal}; digests {found.source} and {found.target}")
 
         path = f"{folder}/backup.jsonl.gz"
-        await archive.export(target, path)
-        back = await archive.restore(path, scratch)
-        found = await verify.compare(source, scratch)
+        await transfer.export(target, path)
+        back = await transfer.restore(path, scratch)
+        found = await transfer.compare(source, scratch)
         print(f"restored {back.stored:,} from the archive, equal: {found.equal}")
         await target.clear_partition("default", timeout=60)
 

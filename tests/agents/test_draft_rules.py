@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lionagi_qe.agents.draft_rules import LONGEST, objection
+from lionagi_qe.agents.generation.safety_checks import LONGEST, objection
 
 GOOD = "import math\n\nimport pytest\nfrom shop import cart\n\n"
 TEST = "def test_a():\n    assert cart.total([1]) == 1\n"

@@ -10,12 +10,12 @@ import pytest
 
 from lionagi_qe import errors
 from lionagi_qe.agents.base import Examination
-from lionagi_qe.agents.environment import Environment
-from lionagi_qe.agents.layout import Layout
-from lionagi_qe.agents.model_choice import ModelChoice
-from lionagi_qe.agents.settings import Settings, settings_of
-from lionagi_qe.agents.test_generator import TestGenerator as Generator
-from lionagi_qe.agents.workspace import Workspace
+from lionagi_qe.agents.execution.environment import Environment
+from lionagi_qe.agents.generation.agent import TestGenerator as Generator
+from lionagi_qe.agents.llm.model_choice import ModelChoice
+from lionagi_qe.agents.project.layout import Layout
+from lionagi_qe.agents.project.settings import Settings, settings_of
+from lionagi_qe.agents.project.workspace import Workspace
 
 CHOICE = ModelChoice(provider="acme", name="one", price=(0.4, 1.6), cost_limit=1.0)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lionagi_qe.agents.base import Share
-from lionagi_qe.agents.mutant_shares import share_of
-from lionagi_qe.agents.mutants import mutants_of
-from lionagi_qe.agents.mutation_trials import Candidate
+from lionagi_qe.agents.mutation.operators import mutants_of
+from lionagi_qe.agents.mutation.runner import Candidate
+from lionagi_qe.agents.mutation.sharding import share_of
 
 FUNCTION = """
 def mix_{number}(values):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OWNER = """
 import sys
-from lionagi_qe.agents.scratch import Scratch
+from lionagi_qe.agents.project.scratch import Scratch
 
 scratch = Scratch.create()
 print(scratch.root, flush=True)

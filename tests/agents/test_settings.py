@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lionagi_qe import errors
-from lionagi_qe.agents.settings import Settings, settings_of
+from lionagi_qe.agents.project.settings import Settings, settings_of
 
 PROJECT = Path("shop")
 

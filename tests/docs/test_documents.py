@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lionagi_qe.agents.rules import parse_rules
-from lionagi_qe.agents.settings import Settings, settings_of
-from lionagi_qe.fleet.roster import all_agents, check_metrics
+from lionagi_qe.agents.gate.rules import parse_rules
+from lionagi_qe.agents.project.settings import Settings, settings_of
+from lionagi_qe.fleet.registry import all_agents, check_metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import checksum
 from tests.e2e.shop_project import SHOP, TESTS
 
-from lionagi_qe.agents.mutants import mutants_of
+from lionagi_qe.agents.mutation.operators import mutants_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lionagi_qe import open_memory
-from lionagi_qe.fleet.roster import all_agents
+from lionagi_qe.fleet.registry import all_agents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ from tests.e2e.processes import starting
 from tests.e2e.shop_project import FILES
 
 from lionagi_qe import open_memory
-from lionagi_qe.fleet import team
+from lionagi_qe.fleet import channels as team
 from lionagi_qe.fleet.worker import Worker
 
 if TYPE_CHECKING:

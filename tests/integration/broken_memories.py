@@ -15,11 +15,11 @@ import pytest
 from dict_backend import DictBackend, Fleet
 
 from lionagi_qe import AqeError, Memory, RevisionConflictError
-from lionagi_qe.persistence import codec, glob, keys
-from lionagi_qe.persistence.backend import Delete, KeyPage, Page, Put, Sweep
-from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.calls.entries import EntryCalls
-from lionagi_qe.persistence.dispatch import Dispatcher
+from lionagi_qe.persistence.contract.backend import Delete, KeyPage, Page, Put, Sweep
+from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
+from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.values import codec, glob, keys
 from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
 from lionagi_qe.testing.conformance.entries import EntriesConformance

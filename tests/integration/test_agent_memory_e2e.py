@@ -16,8 +16,7 @@ import pytest_asyncio
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.learning.qtable import QTable
-from lionagi_qe.persistence.transfer import copy
-from lionagi_qe.persistence.verify import compare
+from lionagi_qe.persistence.transfer import compare, copy
 from lionagi_qe.testing.conformance.base import erase, expire, until
 from lionagi_qe.testing.factories import QualityDataFactory
 

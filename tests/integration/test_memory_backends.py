@@ -20,7 +20,7 @@ from lionagi_qe import (
     errors,
     open_memory,
 )
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from pathlib import Path

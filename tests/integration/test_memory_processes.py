@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.persistence.migrations import load_migrations
+from lionagi_qe.persistence.server_support.migrations import load_migrations
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:

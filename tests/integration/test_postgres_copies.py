@@ -13,11 +13,9 @@ import pytest
 from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.persistence import archive
-from lionagi_qe.persistence.backend import Put
+from lionagi_qe.persistence.contract.backend import Put
 from lionagi_qe.persistence.postgres.statements import Statements
-from lionagi_qe.persistence.transfer import Tally, copy
-from lionagi_qe.persistence.verify import compare
+from lionagi_qe.persistence.transfer import Tally, compare, copy, export
 from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.conformance.transfer import in_order
 
@@ -249,7 +247,7 @@ async def test_a_copy_or_export_that_ended_leaves_nothing_behind(
     await store.fill(100)
     await copy(store.memory, target, dry_run=True, batch=batch)
     await copy(store.memory, target, batch=batch)
-    await archive.export(store.memory, tmp_path / "m.jsonl", batch=batch)
+    await export(store.memory, tmp_path / "m.jsonl", batch=batch)
     assert await store.kept() == (0, 0)
     assert not await store.ask(
         "SELECT count(*) FROM lionagi_qe.copy_places p WHERE $1 <> '' AND NOT EXISTS "

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.persistence.transfer import Tally, copy
-from lionagi_qe.persistence.verify import compare
+from lionagi_qe.persistence.transfer import Tally, compare, copy
 from lionagi_qe.testing.conformance.transfer import TransferConformance
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lionagi import Branch, iModel
 from lionagi_qe import open_memory
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.fleet.ledger import Ledger
+from lionagi_qe.fleet.run_history import Ledger
 from lionagi_qe.testing.conformance.base import erase
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from random import Random
 import pytest
 
 from lionagi_qe import Memory, open_memory
-from lionagi_qe.agents.mutant_choice import MutantChoice, arm_of, choose
-from lionagi_qe.agents.mutants import mutants_of
-from lionagi_qe.agents.mutation_trials import Candidate
-from lionagi_qe.agents.rerun_choice import ROUND, RerunChoice
+from lionagi_qe.agents.flaky.rerun_budget import ROUND, RerunChoice
+from lionagi_qe.agents.mutation.operators import mutants_of
+from lionagi_qe.agents.mutation.runner import Candidate
+from lionagi_qe.agents.mutation.sampling import MutantChoice, arm_of, choose
 from lionagi_qe.learning.choices import Choices, Made, chosen
 from lionagi_qe.learning.shadow import Scores
 

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.batching import Batcher
-    from lionagi_qe.persistence.flight import Lane
+    from lionagi_qe.persistence.scheduling.batch import Lane
+    from lionagi_qe.persistence.scheduling.scheduler import Batcher
 
 
 def soon(seconds: float = 5.0) -> float:

@@ -17,10 +17,10 @@ from lionagi_qe.errors import (
     InvalidValueError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Flight, Lane
-from lionagi_qe.persistence.retrying import persist
-from lionagi_qe.persistence.room import Room
+from lionagi_qe.persistence.scheduling.batch import Flight, Lane
+from lionagi_qe.persistence.scheduling.retry import persist
+from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.server_support.limiter import Room
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

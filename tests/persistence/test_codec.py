@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lionagi_qe.errors import InvalidValueError, ValueTooLargeError
-from lionagi_qe.persistence.codec import decode, encode
+from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.testing.strategies import json_values
 
 _ANYTHING = st.recursive(

@@ -11,9 +11,9 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lionagi_qe.persistence import batching
-from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Flight, Lane
+from lionagi_qe.persistence.scheduling import scheduler as batching
+from lionagi_qe.persistence.scheduling.batch import Flight, Lane
+from lionagi_qe.persistence.scheduling.scheduler import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lionagi_qe.persistence.glob import compile_glob
+from lionagi_qe.persistence.values.glob import compile_glob
 from lionagi_qe.testing.strategies import globs, keys, matches
 
 _TEXTS = keys() | st.text(st.sampled_from("abz/%*[]\\é"), max_size=8).map("aqe/".__add__)

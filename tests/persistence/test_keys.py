@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lionagi_qe.persistence.keys import KeyRange, check_key
+from lionagi_qe.persistence.values.keys import KeyRange, check_key
 from lionagi_qe.testing.strategies import keys
 
 _TAILS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=4)

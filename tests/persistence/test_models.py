@@ -31,7 +31,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from lionagi_qe.errors import InvalidValueError
-from lionagi_qe.persistence.codec import decode_as, encode
+from lionagi_qe.persistence.values.codec import decode_as, encode
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from tests.persistence.calling import call, settle
 from tests.persistence.skipping import skipping
 
 from lionagi_qe.errors import BackendTimeoutError, InvalidValueError, OutcomeUnknownError
-from lionagi_qe.persistence.batching import Batcher
-from lionagi_qe.persistence.flight import Flight, Lane
+from lionagi_qe.persistence.scheduling.batch import Flight, Lane
+from lionagi_qe.persistence.scheduling.scheduler import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.persistence.calling import call, settle
 
-from lionagi_qe.persistence.batching import Batcher
 from lionagi_qe.persistence.connect import open_memory
-from lionagi_qe.persistence.flight import Flight, Lane
+from lionagi_qe.persistence.scheduling.batch import Flight, Lane
+from lionagi_qe.persistence.scheduling.scheduler import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.past import Past
+from lionagi_qe.agents.history import Past
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.diff import Diff
-    from lionagi_qe.agents.environment import Environment
+    from lionagi_qe.agents.execution.environment import Environment
     from lionagi_qe.agents.metric import Metric, Source
-    from lionagi_qe.agents.settings import Settings
-    from lionagi_qe.agents.workspace import Workspace
+    from lionagi_qe.agents.project.diff import Diff
+    from lionagi_qe.agents.project.settings import Settings
+    from lionagi_qe.agents.project.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from types import TracebackType

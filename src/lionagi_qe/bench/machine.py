@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence.values.url import redact
 
 _PACKAGES = (
     "lionagi-qe-fleet",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Progress
-    from lionagi_qe.agents.model_choice import ModelChoice
+    from lionagi_qe.agents.llm.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Request
     from lionagi_qe.integrations.ask import Answered
 

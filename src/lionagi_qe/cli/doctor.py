@@ -15,7 +15,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory

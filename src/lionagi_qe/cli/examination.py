@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from platformdirs import user_state_path
 
-from lionagi_qe.agents.baseline import read_baseline
-from lionagi_qe.agents.quarantine import read_quarantine
-from lionagi_qe.agents.settings import Order, project_name, read_pyproject, settings_of
+from lionagi_qe.agents.flaky.quarantine import read_quarantine
+from lionagi_qe.agents.project.settings import Order, project_name, read_pyproject, settings_of
+from lionagi_qe.agents.static.baseline import read_baseline
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.fleet import run as fleet
 from lionagi_qe.persistence.connect import URL_VARIABLE
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lionagi_qe.agents.settings import Settings
+    from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.run import Outcome, Request
 
 # Where a command's context keeps --fleet.

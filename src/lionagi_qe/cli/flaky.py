@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.agents.quarantine import as_quarantine
+from lionagi_qe.agents.flaky.quarantine import as_quarantine
 from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from lionagi_qe import __version__
+from lionagi_qe.agents.flaky.quarantine import read_quarantine
+from lionagi_qe.agents.gate.agent import judge
+from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.quality_gate import judge
-from lionagi_qe.agents.quarantine import read_quarantine
-from lionagi_qe.agents.rules import parse_rules
 from lionagi_qe.cli.examination import memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.errors import MemoryMissingError
+from lionagi_qe.fleet.registry import check_metrics
 from lionagi_qe.fleet.report.console import STYLES
-from lionagi_qe.fleet.roster import check_metrics
 from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
 from lionagi_qe.persistence import open_memory
 

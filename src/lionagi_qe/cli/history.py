@@ -14,8 +14,8 @@ from lionagi_qe.cli.examination import check_writable, memory_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.errors import MemoryMissingError
+from lionagi_qe.fleet.registry import all_agents, check_metrics
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
-from lionagi_qe.fleet.roster import all_agents, check_metrics
 from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
 from lionagi_qe.persistence import open_memory
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.cli.examination import request_of
-from lionagi_qe.fleet.lessons import learning_name
+from lionagi_qe.fleet.learned_state import learning_name
 from lionagi_qe.learning import evaluation
 from lionagi_qe.learning.choices import KINDS, Choices, chosen
 from lionagi_qe.learning.history import read_history
 from lionagi_qe.learning.ordering import TestOrdering, projects
 from lionagi_qe.learning.qtable import QTable, agents
 from lionagi_qe.persistence.connect import URL_VARIABLE, open_memory
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from lionagi_qe.cli.options import (
 )
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
-from lionagi_qe.persistence.codec import encode
-from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Entry

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

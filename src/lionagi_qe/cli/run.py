@@ -21,12 +21,12 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.model_options import check_model, model_options
-from lionagi_qe.fleet.roster import QUICK, names
+from lionagi_qe.fleet.registry import QUICK, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lionagi_qe.agents.model_choice import ModelChoice
+    from lionagi_qe.agents.llm.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 
@@ -218,8 +218,8 @@ def _files(reports: tuple[str, ...], junit: Path | None) -> list[tuple[str, Path
 
 
 def _write_baseline(outcome: Outcome, file: Path) -> None:
-    from lionagi_qe.agents.baseline import as_baseline
     from lionagi_qe.agents.finding import of_details
+    from lionagi_qe.agents.static.baseline import as_baseline
 
     found = outcome.findings.get("static-analyzer")
     metric = outcome.metric("static_findings_new")

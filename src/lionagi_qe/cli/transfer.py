@@ -24,9 +24,9 @@ from lionagi_qe.cli.options import (
 from lionagi_qe.cli.progress import stderr_console
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
-from lionagi_qe.persistence import archive, transfer, verify
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.persistence import transfer
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -113,11 +113,11 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     it is written to standard output then.
     """
 
-    async def run(file: archive.File) -> transfer.Tally:
+    async def run(file: transfer.File) -> transfer.Tally:
         async with choice.look() as memory:
             await _tell_what_stays(memory)
             with _bar("exporting", await _count(memory, pattern)) as advance:
-                return await archive.export(
+                return await transfer.export(
                     memory,
                     file,
                     pattern=pattern,
@@ -157,10 +157,10 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     if path == _PIPE and checkpoint is not None:
         raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
 
-    async def run(file: archive.File) -> transfer.Tally:
+    async def run(file: transfer.File) -> transfer.Tally:
         async with _target(choice, dry_run=dry_run) as memory:
             with _bar("importing", None) as advance:
-                return await archive.restore(
+                return await transfer.restore(
                     file,
                     memory,
                     pattern=pattern,
@@ -198,13 +198,13 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
     Exit code 1 if they differ. Times to live may differ by a second.
     """
 
-    async def run() -> verify.Comparison:
+    async def run() -> transfer.Comparison:
         async with (
             MemoryChoice(source, fleet).look() as a,
             MemoryChoice(target, to_fleet or fleet).look() as b,
         ):
             with _bar("comparing", await _count(a, pattern)) as advance:
-                return await verify.compare(
+                return await transfer.compare(
                     a, b, pattern=pattern, partition=partition, progress=advance
                 )
 
@@ -224,7 +224,7 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
     return Exit.PASSED if found.equal else Exit.GATE_FAILED
 
 
-def _tell_comparison(found: verify.Comparison, source: str, target: str) -> None:
+def _tell_comparison(found: transfer.Comparison, source: str, target: str) -> None:
     for name, digest in ((source, found.source), (target, found.target)):
         click.echo(f"{digest}  {digest.entries:>9,} entries  {name}")
     if found.equal:
@@ -294,7 +294,7 @@ def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def _written(path: str) -> Generator[archive.File]:
+def _written(path: str) -> Generator[transfer.File]:
     """Yield what to write to; what is to go through a pipe does once it is whole."""
     if path != _PIPE:
         yield path
@@ -307,7 +307,7 @@ def _written(path: str) -> Generator[archive.File]:
 
 
 @contextmanager
-def _readable(path: str) -> Generator[archive.File]:
+def _readable(path: str) -> Generator[transfer.File]:
     """Yield what to read from; what comes through a pipe is read to its end first."""
     if path != _PIPE:
         yield path

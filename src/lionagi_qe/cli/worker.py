@@ -15,9 +15,9 @@ from lionagi_qe.cli.ending import requests_to_end
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.cli.progress import lines
-from lionagi_qe.fleet import team
+from lionagi_qe.fleet import channels as team
 from lionagi_qe.fleet.worker import Worker
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 
 @click.command()

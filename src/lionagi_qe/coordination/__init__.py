@@ -8,7 +8,7 @@ from lionagi_qe.coordination.lease import Lease, LeaseState
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
 from lionagi_qe.coordination.queue import DeadJob, NewJob, WorkQueue
 from lionagi_qe.coordination.session import Session
-from lionagi_qe.persistence.jobs import QueueCounts
+from lionagi_qe.persistence.contract.jobs import QueueCounts
 
 __all__ = [
     "Backoff",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_seconds
+from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
 # From the number of the attempt that failed (1 for the first) to seconds.
 Backoff: TypeAlias = Callable[[int], float]

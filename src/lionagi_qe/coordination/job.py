@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
-from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import MAX_TTL_SECONDS, check_seconds
-from lionagi_qe.persistence.jobs import EndJob
-from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.contract.jobs import EndJob
+from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lionagi_qe.coordination.backoff import Backoff
-    from lionagi_qe.persistence.backend import Fence
     from lionagi_qe.persistence.calls.jobs import JobCalls
-    from lionagi_qe.persistence.jobs import ClaimedJob, Ending
-    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.jobs import ClaimedJob, Ending
+    from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.transaction import Transaction
 
 

@@ -20,16 +20,16 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     LeaseLostError,
 )
-from lionagi_qe.persistence.backend import Fence
-from lionagi_qe.persistence.entry import check_seconds
-from lionagi_qe.persistence.keys import check_name
+from lionagi_qe.persistence.contract.backend import Fence
+from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.leases import Tenure
+    from lionagi_qe.persistence.contract.leases import Tenure
 
 DEFAULT_TTL = 15.0
 # Renewals a TTL: two may be lost before the lease is.

@@ -16,8 +16,8 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     RevisionConflictError,
 )
-from lionagi_qe.persistence.entry import check_seconds
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lionagi_qe.persistence import Entry, Memory
-    from lionagi_qe.persistence.log import Kind
+    from lionagi_qe.persistence.contract.change_log import Kind
     from lionagi_qe.persistence.watch import Watch
 
 PREFIX = "aqe/presence/"

@@ -17,20 +17,20 @@ from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import check_count, check_seconds
-from lionagi_qe.persistence.jobs import PutJob, QueueCounts
-from lionagi_qe.persistence.keys import check_name
-from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
+from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.entry import check_count, check_seconds
+from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from signal import Signals
 
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.backend import Fence
-    from lionagi_qe.persistence.jobs import Claim
-    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.jobs import Claim
+    from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.transaction import Transaction
 
 MAX_CLAIM = 1_000

@@ -14,11 +14,11 @@ from lionagi_qe.errors import (
     JobNotDoneError,
     JobNotFoundError,
 )
-from lionagi_qe.persistence.codec import decode
+from lionagi_qe.persistence.values.codec import decode
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.calls.jobs import JobCalls
-    from lionagi_qe.persistence.jobs import JobRecord
+    from lionagi_qe.persistence.contract.jobs import JobRecord
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.1

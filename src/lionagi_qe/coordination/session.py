@@ -7,9 +7,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError, SessionEndedError
-from lionagi_qe.persistence.clock import ServerClock
-from lionagi_qe.persistence.entry import check_seconds
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.server_support.server_clock import ServerClock
+from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.recording import BAD
+from lionagi_qe.agents.execution.outcomes import BAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,23 +6,23 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents import environment as environments
 from lionagi_qe.agents.base import Examination, Step
-from lionagi_qe.agents.diff import diff_of
-from lionagi_qe.agents.rules import parse_rules
-from lionagi_qe.agents.workspace import Workspace
+from lionagi_qe.agents.execution import environment as environments
+from lionagi_qe.agents.gate.rules import parse_rules
+from lionagi_qe.agents.project.diff import diff_of
+from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import examine
-from lionagi_qe.fleet.dispatch import Dispatcher
-from lionagi_qe.fleet.ledger import Ledger
-from lionagi_qe.fleet.lessons import Lessons
-from lionagi_qe.fleet.lessons import wants_map as orders
+from lionagi_qe.fleet.learned_state import Lessons
+from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
-from lionagi_qe.fleet.roster import agents_for, check_metrics, left_out
+from lionagi_qe.fleet.registry import agents_for, check_metrics, left_out
+from lionagi_qe.fleet.run_history import Ledger
 from lionagi_qe.fleet.start import start
+from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Agent, Findings, Progress
-    from lionagi_qe.agents.environment import Environment
+    from lionagi_qe.agents.execution.environment import Environment
     from lionagi_qe.agents.metric import Metric
-    from lionagi_qe.agents.settings import Settings
+    from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.fleet.start import Started
     from lionagi_qe.persistence import Memory

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.settings import Settings
+from lionagi_qe.agents.project.settings import Settings
 from lionagi_qe.coordination import Presence
 from lionagi_qe.errors import ProjectError
-from lionagi_qe.fleet.journal import Journal, unfinished
-from lionagi_qe.fleet.ledger import new_run_id
-from lionagi_qe.fleet.shipment import digest_of
+from lionagi_qe.fleet.checkpoint import Journal, unfinished
+from lionagi_qe.fleet.run_history import new_run_id
+from lionagi_qe.fleet.source_archive import digest_of
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.workspace import Workspace
+    from lionagi_qe.agents.project.workspace import Workspace
     from lionagi_qe.fleet.run import Request
     from lionagi_qe.persistence import Memory
 

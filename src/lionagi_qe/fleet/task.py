@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Share
-from lionagi_qe.agents.settings import Settings
+from lionagi_qe.agents.project.settings import Settings
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Progress
-    from lionagi_qe.agents.environment import Environment
-    from lionagi_qe.agents.workspace import Workspace
+    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.project.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

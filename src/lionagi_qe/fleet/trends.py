@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Metric
-from lionagi_qe.fleet.segments import project_segment
+from lionagi_qe.fleet.key_segments import project_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents import environment as environments
 from lionagi_qe.agents.base import DivisibleAgent, Step
-from lionagi_qe.agents.settings import read_pyproject
-from lionagi_qe.agents.workspace import Workspace
+from lionagi_qe.agents.execution import environment as environments
+from lionagi_qe.agents.project.settings import read_pyproject
+from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
-from lionagi_qe.fleet import shipment, team, wire
+from lionagi_qe.fleet import channels as team
+from lionagi_qe.fleet import serialization as wire
+from lionagi_qe.fleet import source_archive as shipment
+from lionagi_qe.fleet.blobs import Parcels
+from lionagi_qe.fleet.checkpoint import Journal
 from lionagi_qe.fleet.commander import Carried, failed, reason_of
-from lionagi_qe.fleet.journal import Journal
-from lionagi_qe.fleet.parcels import Parcels
-from lionagi_qe.fleet.roster import agent_of
+from lionagi_qe.fleet.registry import agent_of
 from lionagi_qe.fleet.task import Task
-from lionagi_qe.persistence.clock import ServerClock
+from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
-    from lionagi_qe.agents.environment import Environment
+    from lionagi_qe.agents.execution.environment import Environment
     from lionagi_qe.coordination import Job
     from lionagi_qe.persistence import Memory
 

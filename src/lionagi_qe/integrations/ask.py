@@ -11,7 +11,7 @@ from lionagi_qe.agents.llm.fleet_actions import fleet_actions
 from lionagi_qe.agents.llm.meter import Meter, ModelError
 from lionagi_qe.agents.llm.model import Dialogue
 from lionagi_qe.errors import InvalidKeyError
-from lionagi_qe.fleet.segments import project_segment
+from lionagi_qe.fleet.key_segments import project_segment
 from lionagi_qe.integrations.qe_actions import qe_actions
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Progress
     from lionagi_qe.agents.llm.action import Action
     from lionagi_qe.agents.llm.claims import Checked, Claim
-    from lionagi_qe.agents.model_choice import ModelChoice
+    from lionagi_qe.agents.llm.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Request
     from lionagi_qe.persistence import Memory
 

@@ -25,7 +25,7 @@ from lionagi_qe.integrations.memory_choice import choose_memory
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
 from lionagi_qe.integrations.operators import matches_filter
 from lionagi_qe.persistence import Item as BatchItem
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

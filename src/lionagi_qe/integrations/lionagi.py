@@ -26,9 +26,9 @@ from lionagi_qe.agents.llm.tools import as_tool, fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.integrations.memory_choice import choose_memory
 from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions, request_for
-from lionagi_qe.persistence.codec import decode, encode
-from lionagi_qe.persistence.entry import check_ttl
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.entry import check_ttl
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lionagi_qe.agents.llm.action import Action, Arguments, failure
-from lionagi_qe.agents.settings import project_name, read_pyproject, settings_of
+from lionagi_qe.agents.project.settings import project_name, read_pyproject, settings_of
 from lionagi_qe.fleet import run as fleet
-from lionagi_qe.fleet.segments import project_segment, segment
-from lionagi_qe.persistence.url import redact
+from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

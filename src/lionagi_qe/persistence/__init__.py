@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.connect import open_memory
-from lionagi_qe.persistence.entry import Entry, Item
 from lionagi_qe.persistence.memory import Memory
+from lionagi_qe.persistence.values.entry import Entry, Item
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.memory import PostgresMemory

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
-from lionagi_qe.persistence.url import check_url, redact
+from lionagi_qe.persistence.values.url import check_url, redact
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -77,7 +77,7 @@ def open_memory(
 def _cached(
     durable: Memory, cache: str, max_stale: float | None, settings: MemorySettings
 ) -> Memory:
-    from lionagi_qe.persistence.hybrid import DEFAULT_MAX_STALE, HybridMemory
+    from lionagi_qe.persistence.caching.hybrid import DEFAULT_MAX_STALE, HybridMemory
     from lionagi_qe.persistence.redis.cache import RedisCache
 
     if urlsplit(cache).scheme.partition("+")[0] not in {"redis", "rediss"}:

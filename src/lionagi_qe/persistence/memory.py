@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lionagi_qe.persistence import keys as naming
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
 from lionagi_qe.persistence.calls.bulk import BulkCalls
@@ -17,19 +16,20 @@ from lionagi_qe.persistence.calls.jobs import JobCalls
 from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
-from lionagi_qe.persistence.codec import MAX_VALUE_BYTES
-from lionagi_qe.persistence.dispatch import Dispatcher
-from lionagi_qe.persistence.entry import check_count, check_flag, check_seconds
-from lionagi_qe.persistence.keys import DEFAULT_FLEET
-from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 from lionagi_qe.persistence.transaction import Transaction
+from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
+from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds
+from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.backend import Backend, Capabilities, Fence
-    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.contract.backend import Backend, Capabilities, Fence
+    from lionagi_qe.persistence.contract.leases import Fenced
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0

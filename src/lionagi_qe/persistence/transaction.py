@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
-from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.backend import Add, Delete, Put, Touch
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
-from lionagi_qe.persistence.codec import check_number, encode
-from lionagi_qe.persistence.entry import check_revision, check_ttl
-from lionagi_qe.persistence.jobs import PutJob, Step
-from lionagi_qe.persistence.keys import DEFAULT_PARTITION
+from lionagi_qe.persistence.contract.backend import Add, Delete, Put, Touch
+from lionagi_qe.persistence.contract.jobs import PutJob, Step
+from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import check_number, encode
+from lionagi_qe.persistence.values.entry import check_revision, check_ttl
+from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.backend import Fence, Operation
     from lionagi_qe.persistence.calls.base import Limits
-    from lionagi_qe.persistence.dispatch import Dispatcher
-    from lionagi_qe.persistence.jobs import JobOperation
+    from lionagi_qe.persistence.contract.backend import Fence, Operation
+    from lionagi_qe.persistence.contract.jobs import JobOperation
+    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 
 class Transaction:

@@ -14,16 +14,16 @@ from lionagi_qe.errors import (
     BackendUnavailableError,
     InvalidArgumentError,
 )
-from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import check_count, check_seconds
-from lionagi_qe.persistence.glob import compile_glob
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.entry import check_count, check_seconds
+from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lionagi_qe.persistence.dispatch import Dispatcher
-    from lionagi_qe.persistence.log import Kind, LogPage
+    from lionagi_qe.persistence.contract.change_log import Kind, LogPage
+    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 START: Final = "start"
 MAX_PAGE = 10_000

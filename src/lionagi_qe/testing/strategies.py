@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lionagi_qe.persistence.keys import MAX_KEY_BYTES, ROOT
+from lionagi_qe.persistence.values.keys import MAX_KEY_BYTES, ROOT
 
 _CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="/")
 _HARD = st.sampled_from(list("*?[]\\%_{}:!-^ .'\"\u00e9\uffee😀"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field
 
-from lionagi_qe.agents.recording import OUTCOMES
+from lionagi_qe.agents.execution.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -13,7 +13,7 @@ from lionagi.session.session import Session
 
 from lionagi_qe.coordination import Lease
 from lionagi_qe.errors import AqeError, InvalidArgumentError, RevisionConflictError
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lionagi_qe.agents.llm.action import Action, Arguments, failure
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory

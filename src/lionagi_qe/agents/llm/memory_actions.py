@@ -11,7 +11,7 @@ from pydantic import Field
 
 from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.keys import ROOT, check_key
+from lionagi_qe.persistence.values.keys import ROOT, check_key
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Entry, Memory

@@ -15,8 +15,8 @@ import tiktoken
 from lionagi_qe.agents.llm.fleet_actions import FleetResults, Gaps
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.names import segment
-from lionagi_qe.persistence.entry import check_count, check_ttl
-from lionagi_qe.persistence.keys import check_key
+from lionagi_qe.persistence.values.entry import check_count, check_ttl
+from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.agents.recording import BAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from lionagi_qe.agents.recording import BAD
+from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.figures import not_measured, source
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.agents.recording import BAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

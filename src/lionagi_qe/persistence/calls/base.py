@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.values.entry import check_seconds
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.dispatch import Dispatcher
+    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 64 * 1024 * 1024

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
-from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.backend import Delete, Put
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
-from lionagi_qe.persistence.codec import decode, encode
-from lionagi_qe.persistence.entry import INHERIT, Item, check_revision, check_ttl
-from lionagi_qe.persistence.keys import DEFAULT_PARTITION
-from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.contract.backend import Delete, Put
+from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.entry import INHERIT, Item, check_revision, check_ttl
+from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from lionagi_qe.persistence.backend import Fence, Learn
-    from lionagi_qe.persistence.learned import Learned
-    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.contract.backend import Fence, Learn
+    from lionagi_qe.persistence.contract.learned import Learned
+    from lionagi_qe.persistence.contract.leases import Fenced
 
 
 class BatchCalls(Calls):

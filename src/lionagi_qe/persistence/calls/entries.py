@@ -9,21 +9,21 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lionagi_qe.errors import BackendTimeoutError, RevisionConflictError
-from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.backend import Add, Delete, Put, Touch
 from lionagi_qe.persistence.calls.base import Calls
-from lionagi_qe.persistence.codec import check_number, decode, decode_as, encode
-from lionagi_qe.persistence.entry import Entry, check_revision, check_ttl, entry_of
-from lionagi_qe.persistence.keys import DEFAULT_PARTITION
-from lionagi_qe.persistence.leases import fence_of
+from lionagi_qe.persistence.contract.backend import Add, Delete, Put, Touch
+from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import check_number, decode, decode_as, encode
+from lionagi_qe.persistence.values.entry import Entry, check_revision, check_ttl, entry_of
+from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from lionagi_qe.persistence.backend import Fence
-    from lionagi_qe.persistence.dispatch import Dispatcher
-    from lionagi_qe.persistence.leases import Fenced
+    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.leases import Fenced
+    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 T = TypeVar("T")
 _LONGEST_RETRY_PAUSE = 0.05

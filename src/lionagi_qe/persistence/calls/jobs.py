@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
-from lionagi_qe.persistence.codec import encode
-from lionagi_qe.persistence.jobs import EndJob
-from lionagi_qe.persistence.retrying import repeat_until_known
+from lionagi_qe.persistence.contract.jobs import EndJob
+from lionagi_qe.persistence.scheduling.retry import repeat_until_known
+from lionagi_qe.persistence.values.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.bell import Bell
-    from lionagi_qe.persistence.jobs import (
+    from lionagi_qe.persistence.contract.jobs import (
         Claim,
         JobBackend,
         JobOperation,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         PutJob,
         QueueCounts,
     )
+    from lionagi_qe.persistence.server_support.notifier import Bell
 
 T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence import keys as naming
-from lionagi_qe.persistence.backend import PayloadPage
 from lionagi_qe.persistence.calls.base import Calls
-from lionagi_qe.persistence.codec import decode
-from lionagi_qe.persistence.entry import Entry, check_count, entry_of
-from lionagi_qe.persistence.glob import compile_glob
-from lionagi_qe.persistence.keys import KeyRange
+from lionagi_qe.persistence.contract.backend import PayloadPage
+from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.entry import Entry, check_count, entry_of
+from lionagi_qe.persistence.values.glob import compile_glob
+from lionagi_qe.persistence.values.keys import KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from lionagi_qe.persistence.backend import KeyPage, Page
-    from lionagi_qe.persistence.glob import Glob
+    from lionagi_qe.persistence.contract.backend import KeyPage, Page
+    from lionagi_qe.persistence.values.glob import Glob
 
 SEARCH_PAGE = 1_000
 SCAN_PAGE = 500

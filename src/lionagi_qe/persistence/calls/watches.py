@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lionagi_qe.persistence.calls.base import Calls
-from lionagi_qe.persistence.entry import check_seconds
+from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.watch import DEFAULT_PAGE, DEFAULT_POLL, Watch
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 
 from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
-from lionagi_qe.persistence.backend import (
+from lionagi_qe.persistence.contract.backend import (
     Capabilities,
     KeyPage,
     Operation,
@@ -21,7 +21,6 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
-from lionagi_qe.persistence.migrations import shown_migrations
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
@@ -39,11 +38,12 @@ from lionagi_qe.persistence.postgres.operations import (
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
 from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
 from lionagi_qe.persistence.postgres.statements import Statements
+from lionagi_qe.persistence.server_support.migrations import shown_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.keys import KeyRange
+    from lionagi_qe.persistence.values.keys import KeyRange
 
 EXACT_COUNT_LIMIT = 100_000
 _LONGEST_SCHEMA_NAME = 63

@@ -17,8 +17,8 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     SchemaMissingError,
 )
-from lionagi_qe.persistence.pool import Pool
-from lionagi_qe.persistence.url import check_url
+from lionagi_qe.persistence.server_support.pool import Pool
+from lionagi_qe.persistence.values.url import check_url
 
 Connection = Any
 AsyncpgPool = Any

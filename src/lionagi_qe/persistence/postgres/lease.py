@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lionagi_qe.persistence.leases import KEPT_MS, Tenure
+from lionagi_qe.persistence.contract.leases import KEPT_MS, Tenure
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
 

@@ -16,9 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.backend import Record
-from lionagi_qe.persistence.entry import MAX_REVISION
-from lionagi_qe.persistence.log import (
+from lionagi_qe.persistence.contract.backend import Record
+from lionagi_qe.persistence.contract.change_log import (
     KEPT_SECONDS,
     KINDS,
     LOST,
@@ -28,6 +27,7 @@ from lionagi_qe.persistence.log import (
 )
 from lionagi_qe.persistence.postgres.copies import PostgresCopies
 from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
+from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

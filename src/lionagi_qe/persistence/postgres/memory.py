@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.entry import check_count
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.postgres.backend import PostgresBackend
 from lionagi_qe.persistence.postgres.connection import (
@@ -14,6 +13,7 @@ from lionagi_qe.persistence.postgres.connection import (
     AsyncpgPool,
     split_options,
 )
+from lionagi_qe.persistence.values.entry import check_count
 
 if TYPE_CHECKING:
     from typing import Unpack

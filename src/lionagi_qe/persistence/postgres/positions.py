@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote
 
-from lionagi_qe.persistence.entry import MAX_REVISION
-from lionagi_qe.persistence.log import bad_position
+from lionagi_qe.persistence.contract.change_log import bad_position
+from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from lionagi_qe.persistence.bell import Bell
-from lionagi_qe.persistence.jobs import (
+from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
     Claim,
@@ -31,6 +30,7 @@ from lionagi_qe.persistence.postgres.operations import (
     refused,
     results_of,
 )
+from lionagi_qe.persistence.server_support.notifier import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,11 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.migrations import load_migrations, missing_migrations, not_there
+from lionagi_qe.persistence.server_support.migrations import (
+    load_migrations,
+    missing_migrations,
+    not_there,
+)
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.statements import Statements

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import AqeError, BackendFullError
-from lionagi_qe.persistence.backend import (
+from lionagi_qe.persistence.contract.backend import (
     Capabilities,
     Delete,
     KeyPage,
@@ -38,8 +38,8 @@ from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Layout, 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.keys import KeyRange
     from lionagi_qe.persistence.redis.connection import Link
+    from lionagi_qe.persistence.values.keys import KeyRange
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 EXACT_COUNT_LIMIT = 1_000

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from lionagi_qe.persistence.cache import Reading
+from lionagi_qe.persistence.contract.cache import Reading
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import run
 from lionagi_qe.persistence.redis.memory import RedisMemory
@@ -19,7 +19,7 @@ from lionagi_qe.persistence.redis.memory import RedisMemory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lionagi_qe.persistence.cache import Fill
+    from lionagi_qe.persistence.contract.cache import Fill
     from lionagi_qe.persistence.redis.backend import RedisBackend
     from lionagi_qe.persistence.redis.connection import Link
 

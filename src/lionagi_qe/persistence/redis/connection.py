@@ -25,8 +25,8 @@ from lionagi_qe.errors import (
     ConfigurationError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.pool import Pool
-from lionagi_qe.persistence.room import Room
+from lionagi_qe.persistence.server_support.limiter import Room
+from lionagi_qe.persistence.server_support.pool import Pool
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.leases import Tenure
+from lionagi_qe.persistence.contract.leases import Tenure
 from lionagi_qe.persistence.redis import scripts
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.redis.backend import RedisBackend
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
+from lionagi_qe.persistence.contract.change_log import (
+    KINDS,
+    LOST,
+    REWOUND,
+    LogPage,
+    LogRecord,
+    bad_position,
+)
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.operations import record_of
 

@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl, urlencode, urlunsplit
 from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.entry import check_count
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.redis.backend import RedisBackend
 from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
-from lionagi_qe.persistence.url import check_url
+from lionagi_qe.persistence.values.entry import check_count
+from lionagi_qe.persistence.values.url import check_url
 
 if TYPE_CHECKING:
     from typing import Unpack

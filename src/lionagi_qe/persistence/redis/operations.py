@@ -8,15 +8,23 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import AqeError, BackendFullError
-from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Record, Result
-from lionagi_qe.persistence.learned import Learned, learning
-from lionagi_qe.persistence.refusal import refusal_of
-from lionagi_qe.persistence.retrying import PartlyRefused, is_worth_retrying
+from lionagi_qe.persistence.contract.backend import (
+    Add,
+    Delete,
+    Learn,
+    Operation,
+    Put,
+    Record,
+    Result,
+)
+from lionagi_qe.persistence.contract.learned import Learned, learning
+from lionagi_qe.persistence.scheduling.retry import PartlyRefused, is_worth_retrying
+from lionagi_qe.persistence.server_support.rejections import refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.jobs import JobOperation
+    from lionagi_qe.persistence.contract.jobs import JobOperation
 
 
 T = TypeVar("T")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import CrossShardError
-from lionagi_qe.persistence.bell import Bell
-from lionagi_qe.persistence.jobs import (
+from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
     Claim,
@@ -30,6 +29,7 @@ from lionagi_qe.persistence.redis.operations import (
     spare_removals,
     words_of,
 )
+from lionagi_qe.persistence.server_support.notifier import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError, SchemaTooNewError
-from lionagi_qe.persistence.keys import ROOT
-from lionagi_qe.persistence.migrations import not_there
+from lionagi_qe.persistence.server_support.migrations import not_there
+from lionagi_qe.persistence.values.keys import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

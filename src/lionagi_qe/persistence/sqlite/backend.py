@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import apsw
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.backend import (
+from lionagi_qe.persistence.contract.backend import (
     Capabilities,
     KeyPage,
     Operation,
@@ -18,7 +18,7 @@ from lionagi_qe.persistence.backend import (
     Stats,
     Sweep,
 )
-from lionagi_qe.persistence.migrations import shown_migrations
+from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
@@ -38,7 +38,7 @@ from lionagi_qe.persistence.sqlite.thread import ConnectionThread
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lionagi_qe.persistence.keys import KeyRange
+    from lionagi_qe.persistence.values.keys import KeyRange
 
 T = TypeVar("T")
 MAX_PAGE_BYTES = 16 * 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.leases import KEPT_MS, Tenure
+from lionagi_qe.persistence.contract.leases import KEPT_MS, Tenure
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.operations import reserve
 from lionagi_qe.persistence.sqlite.schema import now
@@ -12,7 +12,7 @@ from lionagi_qe.persistence.sqlite.schema import now
 if TYPE_CHECKING:
     import apsw
 
-    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.sqlite.backend import SqliteBackend
 
 

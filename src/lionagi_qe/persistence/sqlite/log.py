@@ -6,11 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.backend import Record
-from lionagi_qe.persistence.entry import MAX_REVISION
-from lionagi_qe.persistence.log import KINDS, LOST, REWOUND, LogPage, LogRecord, bad_position
+from lionagi_qe.persistence.contract.backend import Record
+from lionagi_qe.persistence.contract.change_log import (
+    KINDS,
+    LOST,
+    REWOUND,
+    LogPage,
+    LogRecord,
+    bad_position,
+)
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.schema import in_transaction, now
+from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
     import apsw

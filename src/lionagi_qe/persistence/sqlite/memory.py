@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lionagi_qe.persistence.entry import check_seconds
 from lionagi_qe.persistence.memory import DEFAULT_TIMEOUT, Memory
 from lionagi_qe.persistence.sqlite.backend import MEMORY, SqliteBackend
+from lionagi_qe.persistence.values.entry import check_seconds
 
 if TYPE_CHECKING:
     from typing import Unpack

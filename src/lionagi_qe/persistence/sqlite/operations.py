@@ -10,17 +10,17 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     StaleFenceError,
 )
-from lionagi_qe.persistence.backend import Add, Delete, Learn, Operation, Put, Result
-from lionagi_qe.persistence.codec import decode, encode
-from lionagi_qe.persistence.learned import SCHEMA, Learned, advance
+from lionagi_qe.persistence.contract.backend import Add, Delete, Learn, Operation, Put, Result
+from lionagi_qe.persistence.contract.learned import SCHEMA, Learned, advance
 from lionagi_qe.persistence.sqlite import statements as sql
+from lionagi_qe.persistence.values.codec import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import apsw
 
-    from lionagi_qe.persistence.backend import Fence
+    from lionagi_qe.persistence.contract.backend import Fence
 
 DELETED, EXPIRED = 1, 2
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1

@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import AqeError, JobLostError
-from lionagi_qe.persistence.bell import Bell
-from lionagi_qe.persistence.jobs import (
+from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
     Claim,
@@ -22,6 +21,7 @@ from lionagi_qe.persistence.jobs import (
     Step,
     StepResults,
 )
+from lionagi_qe.persistence.server_support.notifier import Bell
 from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now

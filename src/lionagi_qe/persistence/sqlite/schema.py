@@ -7,14 +7,18 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.migrations import load_migrations, missing_migrations, not_there
+from lionagi_qe.persistence.server_support.migrations import (
+    load_migrations,
+    missing_migrations,
+    not_there,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import apsw
 
-    from lionagi_qe.persistence.migrations import Migration
+    from lionagi_qe.persistence.server_support.migrations import Migration
 
 T = TypeVar("T")
 APPLICATION_ID = 0x61716531

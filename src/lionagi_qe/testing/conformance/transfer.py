@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lionagi_qe.errors import ArchiveError, InvalidArgumentError, TransferConflictError
-from lionagi_qe.persistence import archive, open_memory
-from lionagi_qe.persistence.transfer import Tally, copy
-from lionagi_qe.persistence.verify import compare, digest
+from lionagi_qe.persistence import open_memory
+from lionagi_qe.persistence.transfer import Tally, compare, copy, digest, export, restore
 from lionagi_qe.testing.conformance.base import Conformance, Connect, expire
 
 if TYPE_CHECKING:
@@ -146,15 +145,15 @@ class TransferConformance(Conformance):
         self, memory: Memory, private: Memory, tmp_path: Path, name: str
     ) -> None:
         await fill(memory, 300)
-        exported = await archive.export(memory, tmp_path / name, batch=100)
+        exported = await export(memory, tmp_path / name, batch=100)
         assert exported.stored == 306
-        restored = await archive.restore(tmp_path / name, private)
+        restored = await restore(tmp_path / name, private)
         assert restored.stored == 306
         found = await compare(memory, private)
         assert found.equal, found.first
         if self.ordered:
             assert await in_order(private) == await in_order(memory)
-        assert (await archive.restore(tmp_path / name, private)).skipped == 306
+        assert (await restore(tmp_path / name, private)).skipped == 306
         assert not (tmp_path / f"{name}.part").exists()
 
     async def test_a_damaged_file_is_found_out(
@@ -162,7 +161,7 @@ class TransferConformance(Conformance):
     ) -> None:
         await fill(private, 50)
         path = tmp_path / "m.jsonl"
-        await archive.export(private, path)
+        await export(private, path)
         lines = path.read_bytes().splitlines(keepends=True)
         cases = {
             "cut short; 56 entries before it were stored": b"".join(lines[:-1]),
@@ -175,32 +174,32 @@ class TransferConformance(Conformance):
         for complaint, text in cases.items():
             path.write_bytes(text)
             with pytest.raises(ArchiveError, match=complaint):
-                await archive.restore(path, memory)
+                await restore(path, memory)
         with pytest.raises(InvalidArgumentError, match="broken"):
-            await archive.export(private, path, progress=_refuse)
+            await export(private, path, progress=_refuse)
         assert not (tmp_path / "m.jsonl.part").exists()
         packed = tmp_path / "m.jsonl.gz"
         packed.write_bytes(gzip.compress(b"".join(lines))[:-30])
         with pytest.raises(ArchiveError, match="cut short"):
-            await archive.restore(packed, memory)
+            await restore(packed, memory)
         for name in ("m.gz", "m.zst"):
             # The content tells, not the name.
             (tmp_path / name).write_bytes(b"".join(lines))
-            assert (await archive.restore(tmp_path / name, memory)).read == len(lines) - 2
+            assert (await restore(tmp_path / name, memory)).read == len(lines) - 2
 
     async def test_an_open_file_is_written_and_read(
         self, memory: Memory, private: Memory, tmp_path: Path
     ) -> None:
         await fill(memory, 50)
         with io.BytesIO() as file:
-            await archive.export(memory, file)
+            await export(memory, file)
             for packed in (file.getvalue(), gzip.compress(file.getvalue())):
-                await archive.restore(io.BytesIO(packed), private, on_conflict="overwrite")
+                await restore(io.BytesIO(packed), private, on_conflict="overwrite")
                 assert (await compare(memory, private)).equal
             with pytest.raises(ArchiveError, match=r"the stream: line \d+ is no JSON"):
-                await archive.restore(io.BytesIO(file.getvalue()[:-100]), private)
+                await restore(io.BytesIO(file.getvalue()[:-100]), private)
             with pytest.raises(InvalidArgumentError, match="name a path"):
-                await archive.restore(file, private, checkpoint=tmp_path / "checkpoint")
+                await restore(file, private, checkpoint=tmp_path / "checkpoint")
 
     async def test_between_fleets_of_one_store(
         self, connect: Connect, fleet: str, memory: Memory, opened: AsyncExitStack

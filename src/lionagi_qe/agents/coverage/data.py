@@ -1,0 +1,99 @@
+"""What coverage.py measured, as files and as plain data: the tests may have run elsewhere.
+
+The measured process itself writes coverage.py's report when its tests have ended: Python and
+coverage.py need not be started once more for it. Whether that was all of it, ``reported`` tells.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.execution.coverage_settings import DATA_FILE, write_rcfile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination, Findings
+    from lionagi_qe.agents.project.workspace import Workspace
+
+
+def collected(workspace: Workspace) -> dict[str, Any]:
+    """Return the data files of a test run in this workspace, and where the code was."""
+    files = sorted(workspace.artifacts.glob(f"{DATA_FILE}*"))
+    return {
+        "source": str(workspace.source),
+        "files": {file.name: base64.b64encode(file.read_bytes()).decode() for file in files},
+    }
+
+
+def report_path(workspace: Workspace) -> Path:
+    """Return where the measured process writes coverage.py's JSON report."""
+    return workspace.artifacts / "coverage.json"
+
+
+def contexts_path(workspace: Workspace) -> Path:
+    """Return where it writes which test ran which line, if asked for; see ``aqe_contexts``."""
+    return _beside_report(workspace, "contexts")
+
+
+def reported(workspace: Workspace) -> bool:
+    """Whether the measured process wrote a report, and it is of all data that there are now.
+
+    It is not where the process was stopped, or a child of it wrote data after the report.
+    """
+    done = _done(workspace)
+    if done is None:
+        return False
+    files = workspace.artifacts.glob(f"{DATA_FILE}*")
+    stats = {file.name: file.stat() for file in files}
+    return done["parts"] == {
+        name: [status.st_size, status.st_mtime_ns] for name, status in stats.items()
+    }
+
+
+def report_seconds(workspace: Workspace) -> float:
+    """Return how long the measured process took for the report, which is no time of the tests."""
+    done = _done(workspace)
+    return 0.0 if done is None else done["seconds"]
+
+
+def exit_code_before_report(workspace: Workspace) -> int | None:
+    """Return the exit code of the tests if the measured process came to the report, else None."""
+    try:
+        return int(_beside_report(workspace, "begun").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def forget(workspace: Workspace) -> None:
+    """Delete all that was measured in this workspace."""
+    for pattern in (f"{DATA_FILE}*", f"{report_path(workspace).name}*"):
+        for file in workspace.artifacts.glob(pattern):
+            file.unlink()
+
+
+def _done(workspace: Workspace) -> dict[str, Any] | None:
+    try:
+        return json.loads(_beside_report(workspace, "done").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # The process was stopped while it wrote.
+        return None
+
+
+def _beside_report(workspace: Workspace, kind: str) -> Path:
+    return workspace.artifacts / f"{report_path(workspace).name}.{kind}"
+
+
+def put_in_place(examination: Examination, tests: Findings | None) -> None:
+    """Let coverage.py find the data of a test run that was not in this workspace."""
+    workspace = examination.workspace
+    carried = {} if tests is None else tests.details.get("coverage", {})
+    if not carried or carried["source"] == str(workspace.source):
+        return
+    for name, content in carried["files"].items():
+        (workspace.artifacts / name).write_bytes(base64.b64decode(content))
+    write_rcfile(workspace, examination.environment, carried["source"])

@@ -1,0 +1,222 @@
+"""Runs the project's tests once, under coverage measurement, and counts them one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.coverage import contexts as test_map
+from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.execution.coverage_settings import write_rcfile
+from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.execution.pytest_session import (
+    missing_packages,
+    run_pytest,
+    why_not_measured,
+)
+from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.selection.prioritization import order_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination, Progress
+    from lionagi_qe.agents.execution.pytest_session import Session
+    from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.agents.project.workspace import Workspace
+    from lionagi_qe.agents.selection.prioritization import TestOrder
+
+# Of what the first run took: less is not worth starting the second one.
+_TIME_TO_CONFIRM = 1.2
+
+
+class TestExecutor(Agent):
+    """Counts tests and subtests by outcome, each test with its time and message."""
+
+    name: ClassVar[str] = "test-executor"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "tests_collected": "tests",
+        "tests_passed": "tests",
+        "tests_failed": "tests",
+        "tests_errors": "tests",
+        "tests_skipped": "tests",
+        "tests_xfailed": "tests",
+        "tests_xpassed": "tests",
+        "tests_interrupted": "tests",
+        "tests_not_run": "tests",
+        "subtests_passed": "subtests",
+        "subtests_failed": "subtests",
+        "subtests_skipped": "subtests",
+        "collection_errors": "files",
+        "test_seconds": "s",
+    }
+
+    async def examine(self, examination: Examination) -> Findings:
+        """Run pytest, in the order that was learned; see Recording for what is counted."""
+        order = order_of(examination)
+        session = await _run(examination, "pytest.jsonl", order)
+        minding: list[str] = []
+        notes: list[str] = []
+        if order is not None:
+            if order.to_confirm:
+                session, minding, notes = await _confirmed(examination, session)
+            notes = [*order.notes(minding), *notes]
+        recording = session.recording
+        source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
+        missing = missing_packages(examination, recording)
+        reason = why_not_measured(session, missing)
+        return Findings(
+            self.name,
+            tuple(self._metrics(source, session, reason, examination.workspace)),
+            details={
+                "tests": recording.as_details(),
+                "uncollectable": recording.uncollectable,
+                "missing": missing,
+                "complete": recording.exit is not None and not missing,
+                "ended": session.completed.how,
+                "exit_code": session.completed.exit_code,
+                "plugins": list(recording.plugins),
+                "output": examination.workspace.shown(session.completed.output),
+                "coverage": coverage_data.collected(examination.workspace),
+            }
+            | _order_details(examination, order, session, minding),
+            notes=(*_notes(session), *notes),
+        )
+
+    def _metrics(
+        self, source: Source, session: Session, reason: str | None, workspace: Workspace
+    ) -> list[Metric]:
+        if reason is not None:
+            return [source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()]
+        recording = session.recording
+        counts = recording.outcomes()
+        subtests = recording.subtests()
+        values = {
+            "tests_collected": len(recording.tests),
+            "tests_errors": counts["error"],
+            "collection_errors": len(recording.uncollectable),
+            "test_seconds": round(_test_seconds(session, workspace), 3),
+        }
+        for name in self.metrics:
+            kind, _, outcome = name.partition("_")
+            if name not in values:
+                values[name] = (subtests if kind == "subtests" else counts)[outcome]
+        return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
+
+
+def _test_seconds(session: Session, workspace: Workspace) -> float:
+    return session.completed.seconds - coverage_data.report_seconds(workspace)
+
+
+async def _run(examination: Examination, record: str, order: TestOrder | None) -> Session:
+    workspace = examination.workspace
+    path = workspace.artifacts / record
+    session = await run_pytest(
+        examination,
+        path,
+        rcfile=write_rcfile(workspace, examination.environment),
+        report=coverage_data.report_path(workspace),
+        arguments=[
+            "--continue-on-collection-errors",
+            *([] if order is None else order.arguments()),
+        ],
+        variables={
+            **(test_map.VARIABLES if examination.wants_map else {}),
+            **({} if order is None else order.variables(workspace)),
+        },
+        timeout=examination.seconds(examination.settings.timeout),
+        watch=_Follower(path, examination.progress).look,
+    )
+    ended = coverage_data.exit_code_before_report(workspace)
+    if session.completed.stopped is None or ended is None:
+        return session
+    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
+    return replace(session, completed=replace(session.completed, exit_code=ended, stopped=None))
+
+
+async def _confirmed(
+    examination: Examination, session: Session
+) -> tuple[Session, list[str], list[str]]:
+    """Run the tests once more in pytest's own order if some fail that did not before.
+
+    Returns:
+        The session that counts, the tests that ended otherwise in it, and what to say of it.
+
+    """
+    bad = _bad(session)
+    past = examination.past
+    flaky = {test for test, hunts in past.flaky.items() if hunts[-1]["cause"] is not None}
+    if not bad - past.failing - flaky:
+        return session, [], []
+    if examination.seconds(examination.settings.timeout) < _TIME_TO_CONFIRM * (
+        session.completed.seconds
+    ):
+        return session, [], ["no time was left to see the new failures in pytest's own order, too"]
+    # What the first run left must not matter, nor count as covered.
+    examination.workspace.renew()
+    coverage_data.forget(examination.workspace)
+    again = await _run(examination, "confirmed.jsonl", None)
+    if again.recording.exit is None:
+        return session, [], ["the run in pytest's own order did not end, so the first one counts"]
+    return again, sorted((bad ^ _bad(again)) - flaky), []
+
+
+def _bad(session: Session) -> set[str]:
+    return {test.id for test in session.recording.tests.values() if test.outcome in BAD}
+
+
+def _order_details(
+    examination: Examination, order: TestOrder | None, session: Session, minding: list[str]
+) -> dict[str, Any]:
+    if order is None:
+        return {}
+    names = order.names_as_given(examination.workspace, list(session.recording.tests))
+    return {"order": order.as_details(names, minding)}
+
+
+class _Follower:
+    """Reads the record as it grows, and tells how many tests have ended."""
+
+    def __init__(self, record: Path, progress: Progress) -> None:
+        self._record = record
+        self._progress = progress
+        self._offset = 0
+        self._done = 0
+        self._total: int | None = None
+
+    def look(self) -> None:
+        """Tell what is new."""
+        if not self._record.exists():
+            return
+        with self._record.open("rb") as file:
+            file.seek(self._offset)
+            news = file.read()
+        news = news[: news.rfind(b"\n") + 1]
+        self._offset += len(news)
+        done = self._done
+        for line in news.splitlines():
+            event = json.loads(line)
+            if event["event"] == "collected":
+                self._total = len(event["ids"])
+            done += event["event"] == "finish"
+        if news:
+            self._done = done
+            self._progress(Step(TestExecutor.name, "running tests", done, self._total))
+
+
+def _notes(session: Session) -> list[str]:
+    notes: list[str] = []
+    recording = session.recording
+    if session.addopts.dropped:
+        notes.append(
+            "pytest options of the project left out of the measured run: "
+            + " ".join(session.addopts.dropped)
+        )
+    if recording.deselected:
+        notes.append(f"{recording.deselected} tests deselected by the project's own options")
+    if recording.skipped_modules:
+        notes.append(f"{recording.skipped_modules} test files skip themselves as a whole")
+    return notes

@@ -1,0 +1,299 @@
+"""The interpreter that the project's code runs in, with everything its tests need.
+
+By default a cached virtual environment holds what the project declares. With ``--python`` the
+user's own is used as it is, and the tools come from a cached directory behind its packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from platformdirs import user_cache_path
+
+from lionagi_qe.agents.execution.installer import Installer
+from lionagi_qe.agents.execution.interpreter import probe
+from lionagi_qe.agents.execution.process import allowed_environment
+from lionagi_qe.agents.execution.requirements import (
+    Requirements,
+    build_metadata,
+    requirement_inputs,
+    requirements_of,
+)
+from lionagi_qe.agents.execution.tool_overlay import overlay_of
+from lionagi_qe.agents.project.built_files import adopt_built_files, build_inputs, set_aside_sources
+from lionagi_qe.agents.project.layout import Layout, layout_of
+from lionagi_qe.errors import EnvironmentBuildError, ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from lionagi_qe.agents.project.workspace import Workspace
+
+TOOLS = ("pytest>=7", "coverage>=7.6")
+INJECTED = Path(__file__).parents[1] / "inject"
+# Raise when environments are built differently, so that old ones are not used.
+_RECIPE = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An interpreter and how to run the project's code in it.
+
+    Attributes:
+        python: the interpreter.
+        version: of Python.
+        layout: where the project's code is in the workspace.
+        overlays: directories of tools for the end of ``sys.path``.
+        origin: how it came to be, for people.
+        changeable: it is ours, so that tools may write into it.
+        notes: what a reader should know.
+    """
+
+    python: Path
+    version: str
+    layout: Layout
+    overlays: tuple[Path, ...]
+    origin: str
+    changeable: bool
+    notes: tuple[str, ...] = ()
+
+    def command(
+        self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
+    ) -> list[str]:
+        """Return the command that runs a module with the tools at hand.
+
+        Args:
+            module: as in ``python -m``.
+            arguments: of the module.
+            record: where the pytest plugin writes its events.
+            rcfile: coverage.py's configuration, to measure the module's run.
+            report: where coverage.py's JSON report of that run goes; see ``coverage_data``.
+
+        """
+        launcher = [str(self.python), str(INJECTED / "aqe_launch.py")]
+        overlays = os.pathsep.join(map(str, self.overlays))
+        return [*launcher, record, overlays, rcfile, report, module, *arguments]
+
+    def variables(self, workspace: Workspace, extra: Iterable[str] = ()) -> dict[str, str]:
+        """Return all that the project's code sees of the environment; see ``process``."""
+        variables = allowed_environment(extra)
+        directory = str(self.python.parent)
+        variables |= {
+            "HOME": str(workspace.home),
+            "PATH": os.pathsep.join([directory, variables.get("PATH", os.defpath)]),
+            "PYTHONPATH": os.pathsep.join(map(str, self.layout.roots)),
+            "TMPDIR": str(workspace.temporary),
+        }
+        if not self.changeable:
+            variables["PYTHONDONTWRITEBYTECODE"] = "1"
+        if (self.python.parent.parent / "pyvenv.cfg").is_file():
+            variables["VIRTUAL_ENV"] = str(self.python.parent.parent)
+        return variables
+
+    def within(self, workspace: Workspace) -> Environment:
+        """Return this environment for the code in another workspace of the same project."""
+        if self.changeable:
+            adopt_built_files(self.python.parent.parent, workspace.source)
+        return replace(self, layout=layout_of(workspace.source))
+
+    async def with_tools(
+        self, tools: Sequence[str], workspace: Workspace, tell: Callable[[str], None]
+    ) -> Environment:
+        """Return this environment with more tools behind its packages; see ``overlay_of``."""
+        tag = probe(self.python)["tag"]
+        overlay = await overlay_of(tools, self.python, tag, workspace, tell)
+        return replace(self, overlays=(*self.overlays, overlay))
+
+
+async def prepare(
+    workspace: Workspace,
+    pyproject: dict[str, Any],
+    python: Path | None,
+    tell: Callable[[str], None],
+) -> Environment:
+    """Return the environment for a project's tests; the first time it takes what installing takes.
+
+    Args:
+        workspace: the copy of the project.
+        pyproject: its metadata.
+        python: the user's own interpreter, or None to use a cached environment.
+        tell: called before anything that takes long.
+
+    Raises:
+        EnvironmentBuildError: it could not be built.
+        ProjectError: the interpreter doesn't run, or the metadata are not valid.
+
+    """
+    if python is not None:
+        return await _given(workspace, python, tell)
+    requirements = requirements_of(workspace.source, pyproject)
+    _check_python(workspace, pyproject)
+    return await _cached(workspace, pyproject, requirements, tell)
+
+
+def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
+    project = pyproject.get("project", {})
+    wanted = project.get("requires-python") if isinstance(project, dict) else None
+    if wanted is None:
+        return
+    ours = ".".join(map(str, sys.version_info[:3]))
+    try:
+        fits = SpecifierSet(wanted).contains(ours, prereleases=True)
+    except (InvalidSpecifier, TypeError) as error:
+        raise ProjectError(
+            f"{workspace.project / 'pyproject.toml'}: requires-python = {wanted!r} is not valid"
+        ) from error
+    if not fits:
+        raise EnvironmentBuildError(
+            f"the project requires Python {wanted} and aqe runs on {ours}; name an interpreter "
+            "that has the project's dependencies with --python"
+        )
+
+
+async def _cached(
+    workspace: Workspace,
+    pyproject: dict[str, Any],
+    requirements: Requirements,
+    tell: Callable[[str], None],
+) -> Environment:
+    """Find the environment in the cache, or build it there."""
+    cache = user_cache_path("aqe", appauthor=False) / "environments"
+    pointer = cache / f"{_fingerprint(workspace.source, pyproject, requirements)}.json"
+    built = _read_pointer(pointer)
+    if built is None:
+        cache.mkdir(parents=True, exist_ok=True)
+        built = await _build(cache, workspace, requirements, tell)
+        _publish(pointer, built)
+        origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
+    else:
+        pointer.touch()
+        origin = f"cached, built with {built['installer']}"
+    directory = Path(built["directory"])
+    adopt_built_files(directory, workspace.source)
+    return Environment(
+        directory / "bin" / "python",
+        built["version"],
+        layout_of(workspace.source),
+        overlays=(),
+        origin=f"{origin}; test requirements: {requirements.origin}",
+        changeable=True,
+        notes=tuple(built["notes"]),
+    )
+
+
+def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirements) -> str:
+    """Name an environment after everything that decides what is in it."""
+    digest = hashlib.sha256()
+    parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
+    parts += [*requirements.extras, *requirements.lines]
+    inputs = list(requirement_inputs(source, requirements))
+    if requirements.installable:
+        parts.append(build_metadata(pyproject))
+        inputs += build_inputs(source)
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    for path in sorted(set(inputs)):
+        digest.update(os.path.relpath(path, source).encode(errors="surrogateescape") + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _read_pointer(pointer: Path) -> dict[str, Any] | None:
+    try:
+        built = json.loads(pointer.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # Half a file of a machine that went down: build anew and replace it.
+        return None
+    return built if Path(built["directory"]).exists() else None
+
+
+def _publish(pointer: Path, built: dict[str, Any]) -> None:
+    """Make an environment known, in one step: others see all of it or nothing."""
+    draft = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    draft.write_text(json.dumps(built), encoding="utf-8")
+    draft.replace(pointer)
+
+
+async def _build(
+    cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Create an environment; two runs that build the same at once don't meet."""
+    installer = Installer.find()
+    started = time.monotonic()
+    directory = cache / uuid.uuid4().hex
+    tell(f"building an environment with {installer.name} {installer.version}")
+    notes: list[str] = []
+    try:
+        python = await installer.create(directory, workspace)
+        # Files on their own: pip can't mix hashed requirements with others.
+        for file in requirements.files:
+            await installer.install(python, ["-r", str(file)], workspace)
+        others = [*requirements.lines, *TOOLS]
+        if requirements.installable:
+            notes += await _install_project(installer, python, workspace, requirements, others)
+            set_aside_sources(directory, workspace.source)
+        else:
+            await installer.install(python, others, workspace)
+        version = probe(python)["version"]
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return {
+        "directory": str(directory),
+        "version": version,
+        "installer": f"{installer.name} {installer.version}",
+        "seconds": time.monotonic() - started,
+        "notes": notes,
+    }
+
+
+async def _install_project(
+    installer: Installer,
+    python: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    others: list[str],
+) -> list[str]:
+    """Install the project with what it needs, for its metadata, scripts and built files.
+
+    A project that can't be built (an application, say) still gets its dependencies.
+    """
+    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
+    try:
+        await installer.install(python, [f".{extras}", *others], workspace)
+    except EnvironmentBuildError as error:
+        if requirements.extras:
+            raise
+        await installer.install(python, [*requirements.dependencies, *others], workspace)
+        return [f"the project itself was not installed, its tests run from the sources: {error}"]
+    return []
+
+
+async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:
+    """Use the user's interpreter as it is, with the tools that it lacks behind its packages."""
+    found = probe(python)
+    missing = [tool for tool in TOOLS if found["tools"][tool.split(">")[0]] is None]
+    overlays = (await overlay_of(TOOLS, python, found["tag"], workspace, tell),) if missing else ()
+    tools = f"; {' and '.join(tool.split('>')[0] for tool in missing)} injected" if missing else ""
+    return Environment(
+        python,
+        found["version"],
+        layout_of(workspace.source),
+        overlays,
+        origin=f"given: {python}, left as it is{tools}",
+        changeable=False,
+    )

@@ -1,0 +1,172 @@
+"""Puts packages into an environment, with uv where it is at hand and pip otherwise."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.execution.process import Completed, allowed_environment, run
+from lionagi_qe.errors import EnvironmentBuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lionagi_qe.agents.project.workspace import Workspace
+
+# Installers may need the user's indexes, proxies, certificates and caches; tests never see these.
+_INSTALLER_VARIABLES = (
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NETRC",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+_INSTALLER_PREFIXES = ("PIP_", "UV_")
+# A copy has no version control for these to read a version from.
+_PRETENDED_VERSIONS = (
+    "PBR_VERSION",
+    "PDM_BUILD_SCM_VERSION",
+    "SETUPTOOLS_SCM_PRETEND_VERSION",
+)
+_INSTALL_TIMEOUT = 1800.0
+_VERSION_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """uv or pip.
+
+    Attributes:
+        name: "uv" or "pip".
+        version: its own.
+        program: the start of its command line.
+    """
+
+    name: str
+    version: str
+    program: tuple[str, ...]
+
+    @classmethod
+    def find(cls) -> Installer:
+        """Return uv if it is on PATH, else the pip beside this interpreter.
+
+        Raises:
+            EnvironmentBuildError: there is neither.
+
+        """
+        uv = shutil.which("uv")
+        if uv is not None:
+            return cls("uv", _version_of([uv, "--version"]), (uv,))
+        if find_spec("pip") is not None:
+            program = (sys.executable, "-m", "pip")
+            return cls("pip", _version_of([*program, "--version"]), program)
+        raise EnvironmentBuildError(
+            "neither uv nor pip is at hand to install what the tests need; install uv, "
+            f"or run {sys.executable} -m ensurepip"
+        )
+
+    async def create(self, directory: Path, workspace: Workspace) -> Path:
+        """Create a virtual environment of this interpreter; return its own interpreter."""
+        base = getattr(sys, "_base_executable", None) or sys.executable
+        command = [base, "-m", "venv", "--without-pip", str(directory)]
+        completed = await run(
+            command,
+            cwd=workspace.root,
+            env=_variables(),
+            log=workspace.artifacts / "venv.log",
+            timeout=_INSTALL_TIMEOUT,
+        )
+        _check(completed, f"no virtual environment could be created with {base}")
+        return directory / "bin" / "python"
+
+    async def install(
+        self,
+        python: Path,
+        arguments: Sequence[str],
+        workspace: Workspace,
+        target: Path | None = None,
+    ) -> None:
+        """Install requirements for an interpreter, into its environment or into ``target``.
+
+        Raises:
+            EnvironmentBuildError: with the installer's own complaint, in one line.
+
+        """
+        if self.name == "uv":
+            command = [*self.program, "pip", "install", "--python", str(python)]
+            command += ["--compile-bytecode"]
+        else:
+            command = [*self.program, "--python", str(python), "install", "--no-input"]
+            command += ["--disable-pip-version-check", "--no-warn-script-location"]
+        if target is not None:
+            command += ["--target", str(target)]
+        completed = await run(
+            [*command, *arguments],
+            cwd=workspace.source,
+            env=_variables(),
+            log=workspace.artifacts / "install.log",
+            timeout=_INSTALL_TIMEOUT,
+        )
+        wanted = workspace.shown(" ".join(arguments))
+        _check(completed, f"{self.name} could not install {wanted}", workspace)
+
+
+def _variables() -> dict[str, str]:
+    names = [name for name in os.environ if name.startswith(_INSTALLER_PREFIXES)]
+    variables = allowed_environment([*_INSTALLER_VARIABLES, *names])
+    return {**dict.fromkeys(_PRETENDED_VERSIONS, "0.0.0"), **variables}
+
+
+def _version_of(command: Sequence[str]) -> str:
+    try:
+        answer = subprocess.run(  # noqa: S603 - the installer itself
+            command,
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=_VERSION_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvironmentBuildError(
+            f"{command[0]} does not run: {error}; mend it or take it off PATH"
+        ) from error
+    return answer.stdout.split()[1]
+
+
+def _check(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
+    if completed.exit_code == 0:
+        return
+    reason = _complaint(completed.output) or f"it {completed.how}"
+    if workspace is not None:
+        reason = workspace.shown(reason)
+    raise EnvironmentBuildError(
+        f"{problem}: {reason}; mend the requirement, or name an environment that has it "
+        "with --python"
+    )
+
+
+def _complaint(output: str) -> str:
+    """Pick the line of an installer's output that tells what went wrong."""
+    lines = [line.strip(" \u2502\u00d7\u2570\u2500\u25b6\u251c") for line in output.splitlines()]
+    telling = [line for line in lines if line.lower().startswith(("error:", "because", "failed"))]
+    said = telling or [line for line in lines if line]
+    return said[-1][:500] if said else ""

@@ -1,0 +1,201 @@
+"""Runs the project's code: a process of its own, few variables, limits, and none left behind.
+
+For POSIX systems: process groups and their signals do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+MARKER = "AQE_PROCESS"
+# What programs need to find themselves and to speak the user's language; no credentials.
+ALLOWED_VARIABLES = frozenset(
+    {
+        "CI",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "TZ",
+    }
+)
+ALLOWED_PREFIX = "LC_"
+MAX_OUTPUT_BYTES = 256 * 1024 * 1024
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 1.0
+_TAIL_BYTES = 64 * 1024
+_KEEPER = Path(__file__).parents[1] / "inject" / "aqe_keeper.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a process ended.
+
+    Attributes:
+        exit_code: its own, negative for a signal; None when it was stopped.
+        stopped: why the fleet stopped it; None when it ended by itself.
+        seconds: wall time.
+        output: the last 64 KiB of what it printed; bytes that are no UTF-8 are escaped.
+    """
+
+    exit_code: int | None
+    stopped: str | None
+    seconds: float
+    output: str
+
+    @property
+    def how(self) -> str:
+        """How it ended, as a phrase."""
+        if self.exit_code is None:
+            return f"was stopped: {self.stopped}"
+        if self.exit_code < 0:
+            with contextlib.suppress(ValueError):
+                return f"was killed by {signal.Signals(-self.exit_code).name}"
+        return f"ended with exit code {self.exit_code}"
+
+
+def allowed_environment(extra: Iterable[str] = ()) -> dict[str, str]:
+    """Return those of this process's variables that the project's code may see.
+
+    Args:
+        extra: names that the user lets through too.
+
+    """
+    wanted = ALLOWED_VARIABLES | set(extra)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in wanted or name.startswith(ALLOWED_PREFIX)
+    }
+
+
+def usual_memory() -> int:
+    """Return the bytes of data that a process may have: three quarters of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+
+
+async def run(  # noqa: PLR0913 - a process has that many sides
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    timeout: float | None = None,
+    memory: int | None = None,
+    watch: Callable[[], None] | None = None,
+) -> Completed:
+    """Run ``command`` in a process group of its own; when it returns, all of it has ended.
+
+    A keeper stands between it and us (see ``aqe_keeper``): it is ended too if we are killed.
+
+    Args:
+        command: the program and its arguments; no shell.
+        cwd: where it runs.
+        env: its whole environment.
+        log: the file that gets its output; above 256 MiB the process is stopped.
+        timeout: seconds after which it is stopped; None for no limit.
+        memory: most bytes of data of each of its processes; ``usual_memory`` if None.
+        watch: called about ten times a second meanwhile, and once after the end.
+
+    """
+    marker = uuid.uuid4().hex
+    started = time.monotonic()
+    most = usual_memory() if memory is None else memory
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_KEEPER), str(most), marker, *command),
+            cwd=cwd,
+            env={**env, MARKER: marker},
+            # Never written to: that it closes tells the keeper that we are gone.
+            stdin=asyncio.subprocess.PIPE,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        stopped = await _wait(process, log, timeout, watch)
+    finally:
+        await _stop(process, marker)
+        if process.stdin is not None:
+            process.stdin.close()
+    if watch is not None:
+        watch()
+    return Completed(
+        exit_code=None if stopped else process.returncode,
+        stopped=stopped,
+        seconds=time.monotonic() - started,
+        output=_tail(log),
+    )
+
+
+async def _wait(
+    process: asyncio.subprocess.Process,
+    log: Path,
+    timeout: float | None,
+    watch: Callable[[], None] | None,
+) -> str | None:
+    """Wait for the end; return why it has to be stopped instead, if so."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _POLL_SECONDS)
+            return None
+        if watch is not None:
+            watch()
+        if deadline is not None and time.monotonic() > deadline:
+            return f"it ran longer than {timeout:g} s"
+        if _size(log) > MAX_OUTPUT_BYTES:
+            return f"it printed more than {MAX_OUTPUT_BYTES // 1024**2} MiB"
+
+
+async def _stop(process: asyncio.subprocess.Process, marker: str) -> None:
+    """End the process, its group, and descendants that left the group."""
+    if process.returncode is None:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+    _signal_group(process.pid, signal.SIGKILL)
+    for pid in _marked(marker):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(group: int, number: int) -> None:
+    # The group is empty when everyone in it has ended: that is what we want.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _marked(marker: str) -> list[int]:
+    """Return the processes that inherited the marker; Linux only, elsewhere none are found."""
+    wanted = f"{MARKER}={marker}".encode()
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        # Processes of others can't be read, and any may end meanwhile.
+        with contextlib.suppress(OSError):
+            if wanted in entry.read_bytes().split(b"\0"):
+                found.append(int(entry.parent.name))
+    return found
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
+        return file.read().decode("utf-8", "backslashreplace")

@@ -1,0 +1,131 @@
+"""Which of the project's own pytest options hold for a measured run.
+
+Left out of ``addopts`` are those that would measure a second time (pytest-cov), spread the tests
+over processes where they can't be measured (xdist), hide tests (``-x``), or wait for a person.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.project.settings import read_pyproject, read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# Option -> whether its value may follow as a word of its own.
+_LEFT_OUT = {
+    "--cov": False,
+    "--cov-append": False,
+    "--cov-branch": False,
+    "--cov-config": True,
+    "--cov-context": True,
+    "--cov-fail-under": True,
+    "--cov-precision": True,
+    "--cov-report": True,
+    "--cov-reset": False,
+    "--no-cov": False,
+    "--no-cov-on-fail": False,
+    "-n": True,
+    "--numprocesses": True,
+    "--dist": True,
+    "--maxprocesses": True,
+    "--max-worker-restart": True,
+    "-x": False,
+    "--exitfirst": False,
+    "--maxfail": True,
+    "--sw": False,
+    "--stepwise": False,
+    "--sw-skip": False,
+    "--stepwise-skip": False,
+    "--pdb": False,
+    "--trace": False,
+    "--co": False,
+    "--collect-only": False,
+}
+_ATTACHED = re.compile(r"-n\d+|-nauto|-nlogical")
+_UNKNOWN = re.compile(r"error: unrecognized arguments: (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Addopts:
+    """The project's ``addopts``, sorted into what holds and what is left out."""
+
+    kept: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What to tell pytest; nothing where the project's own words hold."""
+        return ["-o", f"addopts={shlex.join(self.kept)}"] if self.dropped else []
+
+    def without(self, unknown: Sequence[str]) -> Addopts:
+        """Return the options without those that pytest does not know here."""
+        kept = tuple(option for option in self.kept if option not in unknown)
+        return Addopts(
+            kept, (*self.dropped, *(option for option in self.kept if option in unknown))
+        )
+
+
+def addopts_of(project: Path) -> Addopts:
+    """Read and sort the ``addopts`` of the project in this directory."""
+    kept: list[str] = []
+    dropped: list[str] = []
+    takes_value = False
+    for word in _addopts(project):
+        name = word.split("=", 1)[0]
+        if takes_value and not word.startswith("-"):
+            dropped.append(word)
+            takes_value = False
+        elif name in _LEFT_OUT or _ATTACHED.fullmatch(word):
+            dropped.append(word)
+            takes_value = _LEFT_OUT.get(name, False) and "=" not in word
+        else:
+            kept.append(word)
+            takes_value = False
+    return Addopts(tuple(kept), tuple(dropped))
+
+
+def unknown_options(output: str) -> list[str]:
+    """Return the options that pytest refused because no plugin knows them."""
+    found = _UNKNOWN.search(output)
+    return shlex.split(found[1]) if found else []
+
+
+def _addopts(project: Path) -> list[str]:
+    """Return ``addopts`` of the first file that configures pytest, in pytest's order."""
+    for name in ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"):
+        if (project / name).is_file():
+            if name.endswith(".toml"):
+                return _words(read_toml(project / name).get("pytest", {}))
+            return _words(_ini_section(project / name, "pytest") or {})
+    tool = read_pyproject(project).get("tool", {}).get("pytest", {})
+    if tool:
+        return _words(tool.get("ini_options", tool))
+    for name, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+        options = _ini_section(project / name, section)
+        if options is not None:
+            return _words(options)
+    return []
+
+
+def _ini_section(path: Path, section: str) -> dict[str, str] | None:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        # pytest will complain of the same file, in its own words.
+        return None
+    return dict(parser[section]) if parser.has_section(section) else None
+
+
+def _words(options: dict[str, Any]) -> list[str]:
+    value = options.get("addopts", [])
+    if isinstance(value, str):
+        return shlex.split(value)
+    return [str(word) for word in value]

@@ -1,0 +1,154 @@
+"""One call of pytest in the project's environment, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.execution import process
+from lionagi_qe.agents.execution.outcomes import Recording
+from lionagi_qe.agents.execution.pytest_options import Addopts, addopts_of, unknown_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.execution.process import Completed
+
+_USAGE_ERROR = 4
+_LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call of pytest and what came of it.
+
+    Attributes:
+        completed: how the process ended.
+        recording: what the tests did.
+        command: for people, as they would call it.
+        addopts: of the project, as far as they hold.
+    """
+
+    completed: Completed
+    recording: Recording
+    command: str
+    addopts: Addopts
+
+
+async def run_pytest(  # noqa: PLR0913 - a session has that many sides
+    examination: Examination,
+    record: Path,
+    *,
+    timeout: float,
+    rcfile: Path | None = None,
+    report: Path | None = None,
+    arguments: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    watch: Callable[[], None] | None = None,
+) -> Session:
+    """Run pytest; once more without options that no plugin here knows.
+
+    Args:
+        examination: whose workspace and environment are used.
+        record: where the events go; what it held is lost.
+        timeout: most seconds.
+        rcfile: coverage.py's configuration, to measure the run.
+        report: where coverage.py's report of the run goes; see ``coverage_data``.
+        arguments: of pytest, beside the project's own.
+        variables: of the environment, beside those that the tests see anyhow.
+        watch: called about ten times a second meanwhile.
+
+    """
+    addopts = addopts_of(examination.workspace.source)
+
+    most = examination.settings.max_memory
+
+    async def once(addopts: Addopts) -> Session:
+        workspace, environment = examination.workspace, examination.environment
+        _forget(record)
+        words = ["-p", "aqe_recorder", *arguments, *addopts.arguments]
+        completed = await process.run(
+            environment.command(
+                "pytest",
+                *words,
+                record=str(record),
+                rcfile="" if rcfile is None else str(rcfile),
+                report="" if report is None else str(report),
+            ),
+            cwd=workspace.source,
+            env=environment.variables(workspace, examination.settings.pass_env)
+            | dict(variables or {}),
+            log=record.with_suffix(".log"),
+            timeout=timeout,
+            memory=None if most is None else most * 1024**2,
+            watch=watch,
+        )
+        measured = [] if rcfile is None else ["coverage", "run", "--branch", "-m"]
+        shown = shlex.join(["python", "-m", *measured, "pytest", *words])
+        return Session(completed, Recording.read(record), shown, addopts)
+
+    session = await once(addopts)
+    unknown = unknown_options(session.completed.output)
+    if session.completed.exit_code == _USAGE_ERROR and unknown and session.recording.pytest is None:
+        session = await once(addopts.without(unknown))
+    return session
+
+
+def _forget(record: Path) -> None:
+    record.unlink(missing_ok=True)
+
+
+def missing_packages(examination: Examination, recording: Recording) -> dict[str, list[str]]:
+    """Return package -> files or tests that can't be imported without it.
+
+    A missing module of the project itself is a defect, and stays one.
+    """
+    own = examination.environment.layout.names | _own_names(examination.workspace.source)
+    missing: dict[str, list[str]] = {}
+    where = dict(recording.missing)
+    where |= {test.id: test.missing for test in recording.tests.values() if test.missing}
+    for place, module in where.items():
+        name = module.partition(".")[0]
+        if name in own or name in sys.stdlib_module_names:
+            continue
+        missing.setdefault(name, []).append(place)
+        test = recording.tests.get(place)
+        if test is not None:
+            test.outcome = "unimportable"
+    return missing
+
+
+def _own_names(source: Path) -> set[str]:
+    """Return the names that modules of the tests themselves may have."""
+    return {path.stem for path in source.rglob("*.py")} | {
+        path.name for path in source.rglob("*") if path.is_dir()
+    }
+
+
+def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str | None:
+    """Return why nothing can be said of the tests, if so."""
+    recording, completed = session.recording, session.completed
+    if missing:
+        packages = ", ".join(sorted(missing))
+        place = next(iter(missing.values()))[0]
+        return (
+            f"{place} needs the module {packages}, which is not installed; declare it among the "
+            "project's test requirements, or name an environment that has it with --python"
+        )
+    nothing_ran = all(test.outcome == "not_run" for test in recording.tests.values())
+    if not (recording.internal_error is not None and nothing_ran):
+        if recording.tests or recording.uncollectable:
+            return None
+        if recording.collected and recording.exit is not None:
+            return "pytest collected no tests; check testpaths and that files are named test_*.py"
+    return f"pytest {completed.how} before it had collected the tests: {last_words(session)}"
+
+
+def last_words(session: Session) -> str:
+    """Return what a session that broke off said at its end, on one line."""
+    said = (session.recording.internal_error or session.completed.output).strip().splitlines()
+    return " / ".join(line.strip() for line in said[-_LAST_LINES:]) or "it said nothing"

@@ -1,0 +1,60 @@
+"""Tools for a target interpreter in a directory of their own, so that it is left as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sysconfig
+import uuid
+from typing import TYPE_CHECKING
+
+from platformdirs import user_cache_path
+
+from lionagi_qe.agents.execution.installer import Installer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lionagi_qe.agents.project.workspace import Workspace
+
+# Raise when tools are installed differently, so that old ones are not used.
+_RECIPE = "1"
+
+
+async def overlay_of(
+    tools: Sequence[str],
+    python: Path,
+    tag: str,
+    workspace: Workspace,
+    tell: Callable[[str], None],
+) -> Path:
+    """Return a directory with tools for interpreters like this one, installed the first time.
+
+    Args:
+        tools: requirements (PEP 508).
+        python: an interpreter of that kind.
+        tag: its implementation and version, as ``probe`` says.
+        workspace: whose directories the installer may use.
+        tell: called before anything that takes long.
+
+    Raises:
+        EnvironmentBuildError: they could not be installed.
+
+    """
+    cache = user_cache_path("aqe", appauthor=False) / "tools"
+    key = hashlib.sha256(" ".join([_RECIPE, *tools, sysconfig.get_platform()]).encode())
+    target = cache / f"{tag}-{key.hexdigest()[:12]}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = cache / uuid.uuid4().hex
+    installer = Installer.find()
+    tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
+    try:
+        await installer.install(python, tools, workspace, target=draft)
+        if not target.is_dir():
+            draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target

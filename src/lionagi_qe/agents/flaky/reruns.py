@@ -1,0 +1,236 @@
+"""Trials of tests under controlled conditions, and what their outcomes say of each test.
+
+Each kind of trial changes one thing against the kind "same", so that a test whose outcome changes
+with it depends on it; a change that comes again under the same conditions is no chance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.proportion import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+Kind = Literal["same", "again", "order", "clock", "seeds", "repeated"]
+Cause = Literal["randomness", "leak", "order", "time"]
+
+_COUNTED = BAD | {"passed", "xfailed", "xpassed"}
+_LEAST_SESSIONS = 2
+# Of the causes that are shown to hold, the first one is named first.
+_CAUSES: dict[Kind, Cause] = {
+    "again": "leak",
+    "clock": "time",
+    "order": "order",
+    "seeds": "randomness",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under which conditions a session runs; see the plugin ``aqe_conditions``.
+
+    Attributes:
+        kind: what it changes.
+        order: "file", "reversed" or a number to shuffle by.
+        seed: of random numbers.
+        vary: each further attempt gets the next seed.
+        attempts: of each test, in one process.
+        clock: when it seems to begin, seconds since 1970; None for the real time.
+        moment: the same for people.
+    """
+
+    kind: Kind
+    order: str | int = "file"
+    seed: int = 0
+    vary: bool = False
+    attempts: int = 1
+    clock: float | None = None
+    moment: str = ""
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment that brings the conditions about."""
+        wanted = {name: getattr(self, name) for name in ("order", "seed", "vary", "attempts")}
+        return {
+            "AQE_CONDITIONS": json.dumps(wanted | {"clock": self.clock}),
+            # Sets of strings are ordered by it.
+            "PYTHONHASHSEED": str(self.seed % 2**32),
+        }
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "same":
+                return "same conditions"
+            case "again":
+                return "a second session in the same directory"
+            case "order":
+                return "reversed order" if self.order == "reversed" else f"order {self.order}"
+            case "clock":
+                return f"clock at {self.moment}"
+            case "seeds":
+                return f"random seeds {self.seed} to {self.seed + self.attempts - 1}"
+            case _:
+                return f"{self.attempts} attempts in one process"
+
+
+@dataclass(slots=True)
+class Trials:
+    """The sessions in which one test ran: conditions, and whether each attempt was bad."""
+
+    sessions: list[tuple[Conditions, tuple[bool, ...]]] = field(
+        default_factory=list[tuple[Conditions, tuple[bool, ...]]]
+    )
+
+    def add(self, conditions: Conditions, outcomes: Iterable[str]) -> None:
+        """Add a session; attempts that say nothing (skipped, not run) are left out."""
+        counted = tuple(outcome in BAD for outcome in outcomes if outcome in _COUNTED)
+        if counted:
+            self.sessions.append((conditions, counted))
+
+    @property
+    def usually_bad(self) -> bool:
+        """Whether the test fails more often than not when nothing is changed."""
+        counts = Counter(bad for _, attempts in self._of("same") for bad in attempts)
+        return counts[True] > counts[False]
+
+    @property
+    def is_not_idempotent(self) -> bool:
+        """Whether each repetition in one process goes well first and then badly, at one point."""
+        firsts = {_first_bad(attempts) for _, attempts in self._of("repeated")}
+        return len(firsts) == 1 and None not in firsts and self._stable("same")
+
+    def counted(self) -> Iterator[tuple[Conditions, tuple[bool, ...]]]:
+        """Yield the sessions that speak of flakiness; repetition of those it spoils left out."""
+        spoilt = self.is_not_idempotent
+        for conditions, attempts in self.sessions:
+            if conditions.kind != "repeated":
+                yield conditions, attempts[:1] if spoilt else attempts
+
+    def unsettled(self) -> Iterator[Conditions]:
+        """Yield conditions that changed the outcome once, and are worth repeating."""
+        if not self._stable("same"):
+            return
+        usual = self.usually_bad
+        seen = Counter(conditions for conditions, _ in self.sessions)
+        changed = {
+            conditions
+            for conditions, attempts in self.sessions
+            if conditions.kind != "same" and any(bad != usual for bad in attempts)
+        }
+        settled = {each.kind for each in changed if seen[each] >= _LEAST_SESSIONS}
+        yield from (each for each in changed if each.kind not in settled)
+
+    def verdict(self) -> Verdict | None:
+        """Return what is wrong with the test; None if its outcome never changed."""
+        counted = [bad for _, attempts in self.counted() for bad in attempts]
+        failures = sum(counted)
+        if failures in {0, len(counted)}:
+            return None
+        low, high = wilson(failures, len(counted))
+        causes, confirmed, evidence = self._causes()
+        return Verdict(len(counted), failures, low, high, causes, confirmed, evidence)
+
+    def _of(self, kind: Kind) -> list[tuple[Conditions, tuple[bool, ...]]]:
+        return [each for each in self.sessions if each[0].kind == kind]
+
+    def _stable(self, kind: Kind) -> bool:
+        return len({bad for _, attempts in self._of(kind) for bad in attempts}) <= 1
+
+    def _causes(self) -> tuple[list[Cause], bool, str]:
+        """Return causes, the likeliest first, whether they were seen twice, and the evidence."""
+        if not self._stable("same"):
+            return ["randomness"], True, "its outcome varies while nothing is changed"
+        usual = self.usually_bad
+        counted = list(self.counted())
+        changed = {
+            conditions: [attempts for seen, attempts in counted if seen == conditions]
+            for conditions, attempts in counted
+            if any(bad != usual for bad in attempts)
+        }
+        settled = {
+            conditions
+            for conditions, sessions in changed.items()
+            if len(sessions) >= _LEAST_SESSIONS and len(set(sessions)) == 1
+        }
+        refuted = {conditions for conditions, sessions in changed.items() if len(set(sessions)) > 1}
+        if refuted and not settled:
+            first = min(refuted, key=str)
+            return ["randomness"], True, f"its outcome varies under the same conditions ({first})"
+        relevant = settled or set(changed)
+        kinds = {conditions.kind for conditions in relevant}
+        causes: list[Cause] = [cause for kind, cause in _CAUSES.items() if kind in kinds]
+        how = "passes" if usual else "fails"
+        shown = sorted(str(each) for each in relevant if _CAUSES.get(each.kind) == causes[0])
+        more = f" and {len(shown) - 1} others" if len(shown) > 1 else ""
+        return causes, bool(settled), f"{how} with {shown[0]}{more}"
+
+
+def packed(trials: Mapping[str, Trials]) -> dict[str, Any]:
+    """Return the trials of tests as JSON data: each condition once, an attempt a character."""
+    numbers: dict[Conditions, int] = {}
+    tests = {
+        name: [
+            [numbers.setdefault(conditions, len(numbers)), "".join(map(str, map(int, attempts)))]
+            for conditions, attempts in each.sessions
+        ]
+        for name, each in trials.items()
+    }
+    return {"conditions": [asdict(conditions) for conditions in numbers], "tests": tests}
+
+
+def add_packed(trials: dict[str, Trials], data: Mapping[str, Any]) -> None:
+    """Add to ``trials`` what ``packed`` returned of others."""
+    known = [Conditions(**conditions) for conditions in data["conditions"]]
+    for name, sessions in data["tests"].items():
+        each = trials.setdefault(name, Trials())
+        each.sessions += [
+            (known[number], tuple(attempt == "1" for attempt in attempts))
+            for number, attempts in sessions
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A flaky test.
+
+    Attributes:
+        runs: that were counted, over all conditions.
+        failures: of these.
+        low: lower end of the 95 % interval of the share of failures.
+        high: its upper end.
+        causes: suspected, the likeliest first.
+        confirmed: the same conditions were seen to bring it about, or not to, more than once.
+        evidence: a phrase.
+    """
+
+    runs: int
+    failures: int
+    low: float
+    high: float
+    causes: Sequence[Cause]
+    confirmed: bool
+    evidence: str
+
+    def as_details(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "runs": self.runs,
+            "failures": self.failures,
+            "low": round(self.low, 4),
+            "high": round(self.high, 4),
+            "cause": self.causes[0],
+            "causes": list(self.causes),
+            "confirmed": self.confirmed,
+            "evidence": self.evidence,
+        }
+
+
+def _first_bad(attempts: Sequence[bool]) -> int | None:
+    """Return from which attempt on all are bad; None unless some good ones go before."""
+    first = next((number for number, bad in enumerate(attempts) if bad), 0)
+    return first if first > 0 and all(attempts[first:]) else None

@@ -1,0 +1,1 @@
+"""Tests for functions that no test runs: written, checked, tried."""

@@ -1,0 +1,1 @@
+"""Which small changes to the code no test notices."""

@@ -1,0 +1,297 @@
+"""Changes the code a little, again and again, and counts the changes that no test notices."""
+
+from __future__ import annotations
+
+import time
+from collections import ChainMap, Counter
+from dataclasses import asdict, replace
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lionagi_qe import __version__
+from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
+from lionagi_qe.agents.finding import Finding, fingerprinted
+from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.mutation.operators import mutants_of
+from lionagi_qe.agents.mutation.runner import Candidate, Trials, try_mutants
+from lionagi_qe.agents.mutation.sampling import LESSON, MutantChoice, choose
+from lionagi_qe.agents.mutation.sharding import share_of
+from lionagi_qe.agents.proportion import wilson
+from lionagi_qe.agents.static.agent import product_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.coverage.contexts import TestMap
+    from lionagi_qe.agents.metric import Metric
+
+_TOOL = "aqe mutate"
+_DEFAULT_SECONDS = 60.0
+_CONTEXT_LINES = 2
+_NOTICED = ("killed", "timed out")
+
+
+class MutationTester(DivisibleAgent):
+    """The share of small changes to covered code that the tests notice.
+
+    Mutants are tried on a copy: those of changed lines first, then an even sample of the others,
+    until the time is up, so that the score is that of a sample and comes with an interval. Where
+    earlier runs had survivors, more are tried beside the sample, and count among them. Only the
+    tests that run a mutant's line are run on it, and lines that no test runs are counted apart.
+    """
+
+    name: ClassVar[str] = "mutation-tester"
+    after: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
+    needs: ClassVar[tuple[str, ...]] = ("test-executor", "coverage-analyzer")
+    elastic: ClassVar[bool] = True
+    wants_map: ClassVar[bool] = True
+    metrics: ClassVar[Mapping[str, str]] = {
+        "mutation_score": "%",
+        "mutation_score_low": "%",
+        "mutation_score_high": "%",
+        "mutants": "mutants",
+        "mutants_uncovered": "mutants",
+        "mutants_tried": "mutants",
+        "mutants_killed": "mutants",
+        "mutants_timed_out": "mutants",
+        "mutants_survived": "mutants",
+        "surviving_mutants": "mutants",
+    }
+
+    async def examine_share(self, examination: Examination) -> Findings:
+        """Try the share's mutants until the time is up; outcomes by the mutants' ranks."""
+        until = time.monotonic() + examination.left(_DEFAULT_SECONDS)
+        source = _source(examination)
+        test_map = _test_map(examination)
+        if isinstance(test_map, str):
+            return self.unmeasured(source, test_map)
+        examination.progress(Step(self.name, "making mutants"))
+        candidates = _candidates(examination, test_map)[0]
+        if not candidates:
+            return self.unmeasured(source, "no test runs a line that could be changed")
+        order = choose(candidates, examination.past.lessons.get(LESSON)).order
+        candidates = [candidates[number] for number in order]
+        took = {
+            test["id"]: test["seconds"]
+            for test in examination.findings["test-executor"].details["tests"]
+        }
+        candidates = share_of(candidates, took, examination.share)
+        if not candidates:
+            return Findings(self.name, (), details={"outcomes": {}, "excluded": []})
+
+        def tell(tried: int) -> None:
+            examination.progress(Step(self.name, "trying mutants", tried, len(candidates)))
+
+        trials = await try_mutants(examination, candidates, until, took, tell=tell)
+        if trials.problem is not None:
+            return self.unmeasured(source, trials.problem)
+        outcomes = {candidates[at].mutant.rank: what for at, what in trials.outcomes.items()}
+        return Findings(
+            self.name, (), details={"outcomes": outcomes, "excluded": sorted(trials.excluded)}
+        )
+
+    def merge(self, examination: Examination, shares: Sequence[Findings]) -> Findings:
+        """Count the outcomes of all shares."""
+        tried = [share for share in shares if "outcomes" in share.details]
+        missed = [share for share in shares if "outcomes" not in share.details]
+        test_map = _test_map(examination)
+        if not tried or isinstance(test_map, str):
+            return missed[0]
+        candidates, uncovered, notes = _candidates(examination, test_map)
+        outcomes = ChainMap(*(dict(share.details["outcomes"]) for share in tried))
+        numbers = {each.mutant.rank: number for number, each in enumerate(candidates)}
+        trials = Trials(
+            {numbers[rank]: what for rank, what in outcomes.items() if rank in numbers},
+            frozenset[str]().union(*(share.details["excluded"] for share in tried)),
+        )
+        notes += [f"a part of the mutants was not tried: {_reason(share)}" for share in missed]
+        choice = choose(candidates, examination.past.lessons.get(LESSON))
+        notes += _notes(choice, trials)
+        found = self._findings(
+            examination, _source(examination), candidates, uncovered, trials, choice, notes
+        )
+        made = choice.made(candidates, trials.outcomes).as_details()
+        return replace(found, details={**found.details, "mutants": made})
+
+    def _findings(  # noqa: PLR0913, PLR0917 - all that came of it
+        self,
+        examination: Examination,
+        source: Source,
+        candidates: Sequence[Candidate],
+        uncovered: int,
+        trials: Trials,
+        choice: MutantChoice,
+        notes: list[str],
+    ) -> Findings:
+        pristine = examination.workspace.pristine
+        survivors = [
+            candidates[number]
+            for number, outcome in sorted(trials.outcomes.items())
+            if outcome == "survived"
+        ]
+        found = [_finding(each, source) for each in survivors]
+        if trials.excluded:
+            notes.append(
+                f"{len(trials.excluded)} tests that fail on the unchanged code, when run a second "
+                "time or in another order, judged no mutant"
+            )
+        unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
+        if unreached:
+            notes.append(
+                f"{unreached} mutants could not be put in place: their functions exist only while "
+                "tests run"
+            )
+        told = [_survivor(pristine, each) for each in survivors]
+        return Findings(
+            self.name,
+            (
+                *self._measure(source, len(candidates), uncovered, trials, choice),
+                source.measured("surviving_mutants", told, "mutants"),
+            ),
+            details={
+                "survivors": told,
+                "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
+                "tools": [
+                    {"tool": source.tool, "version": source.version}
+                    | {"command": source.command, "reason": None}
+                ],
+            },
+            notes=tuple(notes),
+        )
+
+    def _measure(
+        self,
+        source: Source,
+        covered: int,
+        uncovered: int,
+        trials: Trials,
+        choice: MutantChoice,
+    ) -> Iterator[Metric]:
+        counts = Counter(trials.outcomes.values())
+        tried = sum(counts[outcome] for outcome in _NOTICED) + counts["survived"]
+        sample = Counter(trials.outcomes[number] for number in choice.sample(trials.outcomes))
+        noticed = sum(sample[outcome] for outcome in _NOTICED)
+        sampled = noticed + sample["survived"]
+        low, high = wilson(noticed, sampled)
+        scores = {"": noticed / sampled if sampled else 0.0, "_low": low, "_high": high}
+        for suffix, share in scores.items():
+            name = f"mutation_score{suffix}"
+            if sampled:
+                yield source.measured(name, round(100 * share, 2), "%")
+            else:
+                yield source.unmeasured(name, "%", "there was no time to try a mutant")
+        values = {
+            "mutants": covered + uncovered,
+            "mutants_uncovered": uncovered,
+            "mutants_tried": tried,
+            "mutants_killed": counts["killed"],
+            "mutants_timed_out": counts["timed out"],
+            "mutants_survived": counts["survived"],
+        }
+        for name, value in values.items():
+            yield source.measured(name, value, "mutants")
+
+
+def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
+    beside = len(trials.outcomes) - len(choice.sample(trials.outcomes))
+    if not beside:
+        return []
+    note = (
+        f"{beside} of the mutants tried are in functions where others survived in earlier runs; "
+        "the score is that of the even sample of all others"
+    )
+    return [note]
+
+
+def _source(examination: Examination) -> Source:
+    release = __version__
+    return Source(_TOOL, release, "aqe mutate .", examination.workspace.commit)
+
+
+def _test_map(examination: Examination) -> TestMap | str:
+    """Return which test runs which line, or why that is not known."""
+    coverage = examination.findings.get("coverage-analyzer")
+    test_map: TestMap | None = None if coverage is None else coverage.details.get("test_map")
+    if test_map is not None:
+        return test_map
+    reason = "no coverage" if coverage is None else coverage.details.get("no_map")
+    return f"it is not known which test runs which line: {reason}"
+
+
+def _reason(share: Findings) -> str:
+    return next((str(metric.reason) for metric in share.metrics if metric.reason), "no reason told")
+
+
+def _candidates(
+    examination: Examination, test_map: TestMap
+) -> tuple[list[Candidate], int, list[str]]:
+    """Return the mutants in the order of trial, how many no test runs, and what went wrong."""
+    source = examination.workspace.pristine
+    candidates: list[Candidate] = []
+    uncovered = 0
+    notes: list[str] = []
+    for path in product_files(source):
+        file = path.relative_to(source).as_posix()
+        mapped = test_map.files.get(file)
+        changed = frozenset[int]() if examination.diff is None else examination.diff.added(file)
+        try:
+            mutants = mutants_of(file, _text(path))
+        except (SyntaxError, ValueError, RecursionError) as error:
+            notes.append(f"no mutants of {file}: {error}")
+            continue
+        for mutant in mutants:
+            lines = {mutant.line, mutant.statement}
+            tests = frozenset[str]() if mapped is None else mapped.tests_of(lines)
+            if tests:
+                is_changed = not changed.isdisjoint(lines)
+                candidates.append(Candidate(mutant, tuple(sorted(tests)), is_changed))
+            else:
+                uncovered += 1
+    candidates.sort(key=lambda each: (not each.changed, each.mutant.rank))
+    return candidates, uncovered, notes
+
+
+def _text(path: Path) -> str:
+    # Line ends as they are: mutants count characters.
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
+    mutant = candidate.mutant
+    text = _text(pristine / mutant.file)
+    diff = unified_diff(
+        text.splitlines(),
+        mutant.apply(text).splitlines(),
+        mutant.file,
+        mutant.file,
+        n=_CONTEXT_LINES,
+        lineterm="",
+    )
+    return {
+        "file": mutant.file,
+        "line": mutant.line,
+        "rank": mutant.rank,
+        "function": mutant.function,
+        "operator": mutant.operator,
+        "changed": candidate.changed,
+        "tests": len(candidate.tests),
+        "diff": "\n".join(diff),
+    }
+
+
+def _finding(candidate: Candidate, source: Source) -> Finding:
+    mutant = candidate.mutant
+    return Finding(
+        source.tool,
+        str(source.version),
+        f"survivor-{mutant.operator.replace(' ', '-')}",
+        f"surviving mutant: {mutant.operator}",
+        "note",
+        f"{mutant.function}: {len(candidate.tests)} tests run this line, and none notices that "
+        f"it reads {' '.join(mutant.replacement.split())!r} here",
+        mutant.file,
+        mutant.line,
+    )

@@ -1,0 +1,73 @@
+"""What building a project makes beside its sources: extension modules, version files, metadata.
+
+An environment keeps these. The project's own modules are taken out of it, so that tests run the
+copy's modules, and one that the user deleted is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.project.layout import layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.metadata import Distribution
+
+_ASIDE = "built"
+_COMPILED_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".h", ".hpp", ".pxd", ".pyx", ".rs"})
+_VERSION_FILES = ("VERSION", "*/__init__.py", "*/__about__.py", "*/_version.py", "*/version.py")
+
+
+def build_inputs(source: Path) -> Iterator[Path]:
+    """Yield the sources that decide what building makes: of extension modules, of the version."""
+    for path in source.rglob("*"):
+        if path.suffix in _COMPILED_SUFFIXES and path.is_file():
+            yield path
+    for root in layout_of(source).roots:
+        for pattern in _VERSION_FILES:
+            yield from (path for path in root.glob(pattern) if path.is_file())
+
+
+def set_aside_sources(environment: Path, source: Path) -> None:
+    """Take the installed project's modules out of an environment; keep what building made."""
+    layout = layout_of(source)
+    project = _installed_from(environment, source)
+    if project is None:
+        return
+    for file in project.files or ():
+        name = file.parts[0].removesuffix(".py")
+        installed = Path(str(file.locate()))
+        if name not in layout.names or not installed.is_file():
+            continue
+        if not (layout.roots[0] / file).exists() and installed.suffix != ".pyc":
+            kept = environment / _ASIDE / file
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(installed, kept)
+        installed.unlink()
+
+
+def adopt_built_files(environment: Path, source: Path) -> None:
+    """Put what building made beside the copy's own modules."""
+    aside = environment / _ASIDE
+    root = layout_of(source).roots[0]
+    for built in aside.rglob("*"):
+        target = root / built.relative_to(aside)
+        if built.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(built, target)
+
+
+def _installed_from(environment: Path, source: Path) -> Distribution | None:
+    # Only where an environment is built; it takes longer to import than the rest of this module.
+    from importlib.metadata import distributions
+
+    sites = [str(path) for path in environment.glob("lib/python*/site-packages")]
+    for distribution in distributions(path=sites):
+        origin = distribution.read_text("direct_url.json")
+        if origin and json.loads(origin).get("url") == source.as_uri():
+            return distribution
+    return None

@@ -1,0 +1,146 @@
+"""What changed since a commit: the texts of the files that differ, on both sides."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lionagi_qe.agents.project.workspace import Workspace
+
+_TIMEOUT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """A change: lines from ``first`` to before ``last``, from 1, on either side."""
+
+    before_first: int
+    before_last: int
+    after_first: int
+    after_last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that differs; a side is None where it does not exist, or is no text."""
+
+    before: tuple[str, ...] | None
+    after: tuple[str, ...] | None
+
+    @property
+    def hunks(self) -> tuple[Hunk, ...]:
+        """Return where it differs, in order."""
+        matcher = SequenceMatcher(None, self.before or (), self.after or (), autojunk=False)
+        return tuple(
+            Hunk(i1 + 1, i2 + 1, j1 + 1, j2 + 1)
+            for tag, i1, i2, j1, j2 in matcher.get_opcodes()
+            if tag != "equal"
+        )
+
+    @property
+    def added(self) -> frozenset[int]:
+        """Return the lines that are new or changed, as they are numbered now."""
+        return frozenset(
+            line for hunk in self.hunks for line in range(hunk.after_first, hunk.after_last)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What changed since ``ref``, which is the commit ``base``; by name within the project."""
+
+    ref: str
+    base: str
+    changes: Mapping[str, Change]
+
+    def added(self, file: str) -> frozenset[int]:
+        """Return the new or changed lines of a file; none if it did not change."""
+        change = self.changes.get(file)
+        return frozenset() if change is None else change.added
+
+
+def diff_of(workspace: Workspace, ref: str) -> Diff:
+    """Compare the workspace's pristine copy with a commit of the project's repository.
+
+    Files that git does not know yet count as new, unless it is told to ignore them.
+
+    Raises:
+        ProjectError: there is no git, no repository, or no such commit.
+
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise ProjectError(f"--base {ref}: git is not installed, so nothing can be compared")
+    project = workspace.project
+    base = _git(git, project, ref, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    listed = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--relative")
+    names = _git(git, project, ref, "diff", *listed, base.decode().strip(), "--", ".")
+    names += _git(git, project, ref, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
+    commit = base.decode().strip()
+    changes: dict[str, Change] = {}
+    for raw in sorted(set(filter(None, names.split(b"\0")))):
+        name = os.fsdecode(raw)
+        before = _before(git, project, commit, name)
+        after = _text(workspace.pristine / name)
+        if before != after or before is None:
+            changes[name] = Change(before, after)
+    return Diff(ref, commit, changes)
+
+
+def _before(git: str, project: Path, commit: str, name: str) -> tuple[str, ...] | None:
+    command = _command(git, project, "show", "--no-textconv", f"{commit}:./{name}")
+    answer = _call(command)
+    return _lines(answer.stdout) if answer.returncode == 0 else None
+
+
+def _text(path: Path) -> tuple[str, ...] | None:
+    return _lines(path.read_bytes()) if path.is_file() else None
+
+
+def _lines(content: bytes) -> tuple[str, ...] | None:
+    try:
+        return tuple(content.decode().splitlines())
+    except UnicodeDecodeError:
+        return None
+
+
+def _git(git: str, project: Path, ref: str, *arguments: str) -> bytes:
+    answer = _call(_command(git, project, *arguments))
+    if answer.returncode != 0:
+        said = answer.stderr.decode(errors="replace").strip().splitlines()
+        raise ProjectError(
+            f"--base {ref}: git can't compare {project} with it: "
+            f"{said[-1] if said else 'it does not say why'}; name a commit, branch or tag"
+        )
+    return answer.stdout
+
+
+def _command(git: str, project: Path, *arguments: str) -> list[str]:
+    # No lock files, no programs of the repository: looking must not write or run anything.
+    quiet = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+    return [git, *quiet, "-C", str(project), *arguments]
+
+
+def _call(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        return subprocess.run(  # noqa: S603 - git itself
+            command,
+            env=env,
+            capture_output=True,
+            check=False,
+            timeout=_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProjectError(f"git did not answer within {_TIMEOUT} s: {command[-1]}") from error

@@ -1,0 +1,209 @@
+"""What a run is asked for: the command line over ``[tool.aqe]`` of the project."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from lionagi_qe.agents.llm.model_choice import ModelChoice
+from lionagi_qe.errors import ProjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_TIMEOUT = 600.0
+# Above it a function has more paths than a reader keeps in mind, or a suite tests.
+DEFAULT_COMPLEXITY = 15
+
+Order = Literal["auto", "learned", "default"]
+# Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
+# it should be.
+Check = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of one run, as ``[tool.aqe]`` writes them (with dashes).
+
+    Attributes:
+        project: the name under which results are kept; by default the project's own.
+        min_coverage: lowest line coverage that passes, in percent.
+        min_branch_coverage: lowest branch coverage that passes, in percent.
+        required: metrics that must be measured.
+        timeout: most seconds for the test run.
+        max_memory: most MiB of data of each process of the tests; by default three quarters of the
+            machine's memory.
+        pass_env: environment variables that the tests may see.
+        max_complexity: highest cyclomatic complexity of a function that is no finding.
+        baseline: file of the project that lists the fingerprints of known findings.
+        fail_on: rules that fail the gate when they hold, for example ``secrets > 0``.
+        quarantine: file of the project that lists flaky tests, whose failures pass the gate.
+        order: in which the tests run: "default" as pytest collects them, "learned" those first
+            that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
+            that no test minds its order.
+        learn: whether agents decide by what earlier runs taught, and teach later ones.
+        model: which language model may be asked. The user names it, never the project: it is asked
+            with the user's key, at the user's cost, and is shown the code.
+    """
+
+    project: str | None = None
+    min_coverage: float | None = None
+    min_branch_coverage: float | None = None
+    required: tuple[str, ...] = ()
+    timeout: float = DEFAULT_TIMEOUT
+    max_memory: int | None = None
+    pass_env: tuple[str, ...] = ()
+    max_complexity: int = DEFAULT_COMPLEXITY
+    baseline: str | None = None
+    fail_on: tuple[str, ...] = ()
+    quarantine: str | None = None
+    order: Order = "auto"
+    learn: bool = True
+    model: ModelChoice | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the options as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Settings:
+        """Return what ``as_data`` was called on, also after a journey as JSON."""
+        own = dict(data)
+        for several in ("required", "pass_env", "fail_on"):
+            own[several] = tuple(own[several])
+        if own["model"] is not None:
+            own["model"] = ModelChoice.of_data(own["model"])
+        return cls(**own)
+
+
+def read_pyproject(project: Path) -> dict[str, Any]:
+    """Return the project's ``pyproject.toml``; see read_toml."""
+    return read_toml(project / "pyproject.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says; {} without one.
+
+    Raises:
+        ProjectError: it can't be read or is no TOML.
+
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{path}: no valid TOML: {error}; mend the file") from error
+    except OSError as error:
+        raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def project_name(project: Path, pyproject: dict[str, Any]) -> str:
+    """Return what the project calls itself, else its directory's name."""
+    table = pyproject.get("project", {})
+    if not isinstance(table, dict):
+        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
+    return str(table.get("name") or project.name or "project")
+
+
+def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any]) -> Settings:
+    """Return the run's settings: ``given`` (by option name, None for not given) goes first.
+
+    Raises:
+        ProjectError: ``[tool.aqe]`` has an unknown option or a value of the wrong type.
+
+    """
+    where = project / "pyproject.toml"
+    tool = pyproject.get("tool", {})
+    table = tool.get("aqe", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise ProjectError(f"{where}: tool.aqe must be a table, written [tool.aqe]")
+    if "model" in table:
+        raise ProjectError(
+            f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
+            "your key; name it with --model or AQE_MODEL"
+        )
+    options = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
+    own: dict[str, Any] = {}
+    for option, value in table.items():
+        if option not in _CHECKS:
+            known = ", ".join(sorted(_CHECKS))
+            raise ProjectError(f"{where}: [tool.aqe] unknown option {option!r}; known: {known}")
+        try:
+            own[options[option]] = _CHECKS[option](value)
+        except ValueError as error:
+            raise ProjectError(f"{where}: [tool.aqe] {option} = {value!r}: {error}") from error
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return replace(Settings(**own), **chosen)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("should be a text that is not empty")
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("should be a list of texts")  # noqa: TRY004 - told to people, as the others
+    return tuple(_name(each) for each in value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("should be true or false")  # noqa: TRY004 - likewise
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("should be a whole number of 1 or more")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError("should be a number")
+    return value
+
+
+def _percent(value: object) -> float:
+    number = _number(value)
+    if not 0 <= number <= 100:  # noqa: PLR2004 - of a hundred
+        raise ValueError("should be from 0 to 100")
+    return number
+
+
+def _seconds(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError("should be greater than 0")
+    return number
+
+
+def _order(value: object) -> str:
+    if value not in get_args(Order):
+        raise ValueError(f"should be one of {', '.join(get_args(Order))}")
+    return str(value)
+
+
+# By hand, since a library for it takes a tenth of a second to import, with every run.
+_CHECKS: Mapping[str, Check] = {
+    "project": _name,
+    "min-coverage": _percent,
+    "min-branch-coverage": _percent,
+    "required": _names,
+    "timeout": _seconds,
+    "max-memory": _count,
+    "pass-env": _names,
+    "max-complexity": _count,
+    "baseline": _name,
+    "fail-on": _names,
+    "quarantine": _name,
+    "order": _order,
+    "learn": _flag,
+}

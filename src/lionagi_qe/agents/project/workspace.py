@@ -1,0 +1,260 @@
+"""A copy of the project to work on: the user's own tree is read, and never written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.project.scratch import Scratch, delete
+from lionagi_qe.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+IGNORED_DIRECTORIES = frozenset(
+    {
+        ".bzr",
+        ".cache",
+        ".eggs",
+        ".git",
+        ".hg",
+        ".hypothesis",
+        ".import_linter_cache",
+        ".ipynb_checkpoints",
+        ".lionagi-qe",
+        ".mypy_cache",
+        ".nox",
+        ".pytest_cache",
+        ".pytype",
+        ".ruff_cache",
+        ".svn",
+        ".tox",
+        "__pycache__",
+        "htmlcov",
+        "node_modules",
+    }
+)
+IGNORED_FILES = frozenset({".coverage", ".DS_Store"})
+IGNORED_SUFFIXES = (".pyc", ".pyo")
+_GIT_TIMEOUT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A scratch directory; ``with`` removes it at the end.
+
+    Attributes:
+        project: the user's tree.
+        root: the scratch directory.
+        pristine: the project as it was copied; read, and never run.
+        source: a copy of that, for the project's code to run in, and to leave its traces in.
+        artifacts: where tools leave their files.
+        commit: the project's commit, if it is under git.
+        scratch: the scratch directory as this process owns it; None of a fork, which lies in one.
+    """
+
+    project: Path
+    root: Path
+    pristine: Path
+    source: Path
+    artifacts: Path
+    commit: str | None
+    scratch: Scratch | None = None
+
+    @classmethod
+    def copy_of(cls, project: Path) -> Workspace:
+        """Copy the project without version control, environments and caches.
+
+        Raises:
+            ProjectError: a file of the project can't be read.
+
+        """
+        # Tools read patterns in paths, so the copy's name has no special characters.
+        name = re.sub(r"[^\w.-]", "_", project.name) or "project"
+
+        def fill(pristine: Path) -> None:
+            _copy_tree(project, pristine, project)
+
+        return cls.filled(fill, name, project, commit_of(project))
+
+    @classmethod
+    def filled(
+        cls, fill: Callable[[Path], None], name: str, project: Path, commit: str | None
+    ) -> Workspace:
+        """Return a workspace whose pristine copy ``fill`` writes.
+
+        Args:
+            fill: called with a path at which nothing is yet.
+            name: of the copy's directory.
+            project: the user's tree, which may be on another machine.
+            commit: of the project.
+
+        """
+        scratch = Scratch.create()
+        root = scratch.root
+        workspace = cls(
+            project,
+            root,
+            root / "pristine" / name,
+            root / "project" / name,
+            root / "artifacts",
+            commit,
+            scratch,
+        )
+        try:
+            fill(workspace.pristine)
+            _lay_out(workspace)
+        except BaseException:
+            workspace.remove()
+            raise
+        return workspace
+
+    def fork(self, name: str) -> Workspace:
+        """Return another workspace of the same pristine copy, for code that must meet no traces.
+
+        Its directories lie in this one's; remove it as soon as it has served.
+        """
+        root = self.root / "forks" / name
+        fork = replace(
+            self,
+            root=root,
+            source=root / "project" / self.source.name,
+            artifacts=root / "artifacts",
+            scratch=None,
+        )
+        try:
+            root.mkdir(parents=True)
+            _lay_out(fork)
+        except BaseException:
+            fork.remove()
+            raise
+        return fork
+
+    @property
+    def home(self) -> Path:
+        """The home directory that the project's code sees."""
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """Where the project's code keeps temporary files; short, for the sake of sockets."""
+        return self.root / "tmp"
+
+    def shown(self, text: str) -> str:
+        """Return ``text`` with the scratch paths written as a reader knows them."""
+        for copy in (self.source, self.pristine):
+            text = text.replace(str(copy), ".")
+        return text.replace(str(self.root), "$SCRATCH")
+
+    def remove(self) -> None:
+        """Delete the scratch directory, also what tests left there without permissions."""
+        if self.scratch is None:
+            delete(self.root)
+        else:
+            self.scratch.remove()
+
+    def renew(self) -> None:
+        """Take away all traces that the project's code left; artifacts stay."""
+        for directory in (self.source, self.home, self.temporary):
+            delete(directory)
+        self.home.mkdir()
+        self.temporary.mkdir()
+        shutil.copytree(self.pristine, self.source, symlinks=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+
+def is_ignored(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of the project's tree is not part of the project."""
+    if entry.is_dir(follow_symlinks=False):
+        return entry.name in IGNORED_DIRECTORIES or Path(entry.path, "pyvenv.cfg").is_file()
+    name = entry.name
+    return name in IGNORED_FILES or name.endswith(IGNORED_SUFFIXES) or name == ".git"
+
+
+def _lay_out(workspace: Workspace) -> None:
+    for directory in (workspace.artifacts, workspace.home, workspace.temporary):
+        directory.mkdir()
+    shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
+
+
+def _copy_tree(origin: Path, target: Path, project: Path) -> None:
+    try:
+        target.mkdir(parents=True)
+        with os.scandir(origin) as entries:
+            for entry in entries:
+                if not is_ignored(entry):
+                    _copy_entry(entry, target / entry.name, project)
+    except PermissionError as error:
+        raise ProjectError(
+            f"{error.filename}: can't be read, so the project can't be copied; "
+            "let your user read it or move it out of the project"
+        ) from error
+
+
+def _copy_entry(entry: os.DirEntry[str], target: Path, project: Path) -> None:
+    if entry.is_symlink():
+        _copy_link(Path(entry.path), target, project)
+    elif entry.is_dir():
+        _copy_tree(Path(entry.path), target, project)
+    elif entry.is_file():
+        shutil.copy2(entry.path, target)
+    # Sockets, pipes and devices are no part of a project's sources.
+
+
+def _copy_link(link: Path, target: Path, project: Path) -> None:
+    """Copy a link so that nothing written through it reaches the user's files."""
+    end = link.resolve()
+    if end.is_relative_to(project):
+        # Written relative, it points to the same place within the copy.
+        start = link.parent.resolve()
+        target.symlink_to(os.path.relpath(end, start))
+    elif end.is_file():
+        shutil.copy2(end, target)
+    # A link to a directory elsewhere (or to nothing) is left out: it may be of any size.
+
+
+def commit_of(project: Path) -> str | None:
+    """Return the commit that git has checked out, ``-dirty`` appended if files differ from it."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    # No lock files, no hooks of the repository: looking must not write or run anything.
+    command = [git, "-c", "core.fsmonitor=false", "-C", str(project)]
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            answer = subprocess.run(  # noqa: S603 - git itself, fixed arguments
+                [*command, *arguments],
+                env=env,
+                capture_output=True,
+                check=False,
+                timeout=_GIT_TIMEOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        return answer.stdout.decode("utf-8", "replace").strip() if answer.returncode == 0 else None
+
+    commit = ask("rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    changes = ask("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    return f"{commit}-dirty" if changes else commit

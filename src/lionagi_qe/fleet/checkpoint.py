@@ -1,0 +1,132 @@
+"""What a run has done so far, in the memory, so that another process can go on with it.
+
+``aqe/work/<project>/<run>/record`` tells what was asked for, ``.../results/<task>`` what came of a
+task that ended, ``.../parts/<agent>`` into how many tasks an examination was divided, and
+``.../open`` is there for as long as workers may take tasks of the run. All of it goes when the
+run ends, or after a day.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.fleet import serialization as wire
+from lionagi_qe.fleet.blobs import TTL_SECONDS, Parcels
+from lionagi_qe.fleet.commander import Carried
+from lionagi_qe.fleet.key_segments import project_segment, segment
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence import Memory
+
+# What is longer travels as a parcel, which is cut into pieces.
+LONGEST_TEXT = 512 * 1024
+
+
+class Journal:
+    """The journal of one run.
+
+    Args:
+        memory: where it is kept.
+        project: the project's name.
+        run: the run's id.
+    """
+
+    def __init__(self, memory: Memory, project: str, run: str) -> None:
+        self._memory = memory
+        self._parcels = Parcels(memory)
+        self.project = project
+        self.run = run
+        self._root = f"{_root(project)}/{segment(run)}"
+
+    async def begin(self, record: dict[str, Any]) -> None:
+        """Note what the run is asked for."""
+        await self._memory.store(f"{self._root}/record", record, ttl=TTL_SECONDS)
+
+    async def divide(self, agent: str, parts: int) -> int:
+        """Note that an examination goes in so many parts; return in how many it went before."""
+        with contextlib.suppress(RevisionConflictError):
+            await self._memory.store(self._parts(agent), parts, ttl=TTL_SECONDS, if_revision=0)
+        return await self._memory.retrieve(self._parts(agent), default=parts)
+
+    async def parts(self, agent: str) -> int | None:
+        """Return into how many parts an examination was divided; None if it was not."""
+        return await self._memory.retrieve(self._parts(agent))
+
+    async def keep(self, task: str, carried: Carried, spent: float) -> None:
+        """Note what came of a task; the first one to say so counts.
+
+        Args:
+            task: which one.
+            carried: what came of it.
+            spent: seconds of the run's time that had passed.
+
+        """
+        value: dict[str, Any] = {"seconds": carried.seconds, "spent": spent}
+        text = wire.packed(carried.findings)
+        if len(text) <= LONGEST_TEXT:
+            value["packed"] = text
+        else:
+            value["parcel"] = await self._parcels.put(text.encode())
+        with contextlib.suppress(RevisionConflictError):
+            await self._memory.store(self._result(task), value, ttl=TTL_SECONDS, if_revision=0)
+
+    async def kept(self, task: str) -> Carried | None:
+        """Return what came of a task; None if it did not end yet."""
+        value = await self._memory.retrieve(self._result(task))
+        if value is None:
+            return None
+        text = value.get("packed") or (await self._parcels.get(value["parcel"])).decode()
+        return Carried(wire.unpacked(text), value["seconds"])
+
+    async def has(self, task: str) -> bool:
+        """Whether a task ended."""
+        return await self._memory.exists(self._result(task))
+
+    async def spent(self) -> float:
+        """Return how much of its time the run had used when its last task ended; seconds."""
+        results = await self._memory.search(f"{_escaped(self._root)}/results/*")
+        return max((value["spent"] for value in results.values()), default=0.0)
+
+    async def open(self) -> None:
+        """Let workers take tasks of the run."""
+        await self._memory.store(f"{self._root}/open", {"run": self.run}, ttl=TTL_SECONDS)
+
+    async def is_open(self) -> bool:
+        """Whether workers may take, and go on with, tasks of the run."""
+        return await self._memory.exists(f"{self._root}/open")
+
+    async def shut(self) -> None:
+        """Let workers drop the tasks of the run."""
+        await self._memory.delete(f"{self._root}/open")
+
+    async def end(self) -> None:
+        """Forget the run: its results are kept elsewhere by now."""
+        # What tells of it first, so that half of it is never resumed.
+        await self._memory.delete(f"{self._root}/record")
+        await self._memory.delete_many(await self._memory.list_keys(f"{self._root}/"))
+
+    def _parts(self, agent: str) -> str:
+        return f"{self._root}/parts/{agent}"
+
+    def _result(self, task: str) -> str:
+        return f"{self._root}/results/{task}"
+
+
+async def unfinished(memory: Memory, project: str) -> dict[str, Any] | None:
+    """Return the record of the last run of a project that did not end; None if all did.
+
+    Costs a scan of the names under which such runs keep things.
+    """
+    keys = await memory.list_keys(f"{_root(project)}/")
+    records = [key for key in keys if key.endswith("/record")]
+    return await memory.retrieve(max(records)) if records else None
+
+
+def _root(project: str) -> str:
+    return f"aqe/work/{project_segment(project)}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in "*?[\\" else sign for sign in text)

@@ -1,0 +1,239 @@
+"""What the fleet keeps in its memory: the figures of every run and the history of every test.
+
+``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
+of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
+``aqe/agents/<project>/<agent>`` how long an agent took in the last runs. A test that was once
+named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``. What lies
+under ``aqe/maps/<project>``, Maps tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.history import Past
+from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.fleet.comparison import Comparison, compare
+from lionagi_qe.fleet.coverage_maps import Maps
+from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.persistence import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lionagi_qe.agents.base import Findings
+    from lionagi_qe.persistence import Entry, Memory
+
+KEPT_RECORDS = 50
+KEPT_DURATIONS = 10
+BATCH = 1000
+COMPARED = ("line_coverage", "branch_coverage")
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and is unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+
+
+class Ledger:
+    """The part of the memory that belongs to one project.
+
+    Args:
+        memory: where everything is kept.
+        project: the project's name.
+    """
+
+    def __init__(self, memory: Memory, project: str) -> None:
+        self._memory = memory
+        self._maps = Maps(memory, project)
+        name = project_segment(project)
+        self._runs = f"aqe/runs/{name}"
+        self._tests = f"aqe/tests/{name}"
+        self._agents = f"aqe/agents/{name}"
+        self._flaky = f"aqe/flaky/{name}"
+
+    async def expected_seconds(self) -> dict[str, float]:
+        """Return agent -> median wall time of its last runs, for those that have run."""
+        return {
+            entry.value["agent"]: median(entry.value["seconds"])
+            async for entry in self._memory.scan(f"{self._agents}/")
+        }
+
+    async def past(self, *, wants_map: bool = False) -> Past:
+        """Return what the agents of the next run want to know of earlier ones.
+
+        Costs a scan of the flaky tests, and for the map also one of it and of all tests.
+        """
+        flaky = {
+            entry.value["id"]: entry.value["hunts"]
+            async for entry in self._memory.scan(f"{self._flaky}/")
+        }
+        if not wants_map:
+            return Past(flaky)
+        failing = frozenset(
+            {
+                entry.value["id"]
+                async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+                if entry.value["records"][-1]["outcome"] in BAD
+            }
+        )
+        return Past(flaky, failing, await self._maps.retrieve())
+
+    async def seconds(self) -> dict[str, float]:
+        """Return test -> seconds in the last run, in the order of their names; costs a scan."""
+        latest = await self._memory.retrieve(f"{self._runs}/latest")
+        return {
+            entry.value["id"]: entry.value["records"][-1]["seconds"]
+            async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+            if entry.value["records"][-1]["run"] == latest
+        }
+
+    async def record(
+        self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
+    ) -> Comparison | None:
+        """Store a run, and return how it differs from the previous one, if there was one.
+
+        Costs one scan of the tests' histories and a write for each 1,000 tests.
+
+        Args:
+            run: its id.
+            findings: of its agents.
+            seconds: agent -> wall time.
+
+        """
+        await asyncio.gather(*(self._add_seconds(*each) for each in seconds.items()))
+        await self._add_hunt(run, findings)
+        coverage = findings.get("coverage-analyzer")
+        if coverage is not None and "test_map" in coverage.details:
+            await self._maps.store(run, coverage.details["test_map"])
+        previous = await self._memory.retrieve(f"{self._runs}/latest")
+        # Recorded once already, by a process that then was killed: compared with itself it tells
+        # nothing.
+        previous = None if previous == run else previous
+        await self._store_metrics(run, findings)
+        tests = _tests_of(findings)
+        entries = {
+            entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+        }
+        comparison = None
+        if previous is not None and tests:
+            histories = {test: entry.value["records"] for test, entry in entries.items()}
+            figures = await self._figures(previous, findings)
+            comparison = compare(previous, tests, histories, figures)
+        await self._extend_histories(run, tests, entries)
+        if tests:
+            # Last, so that a run cut short is never compared with.
+            await self._memory.store(f"{self._runs}/latest", run)
+        return comparison
+
+    async def _add_seconds(self, agent: str, seconds: float) -> None:
+        def extended(value: dict[str, Any] | None) -> dict[str, Any]:
+            past = [] if value is None else value["seconds"]
+            return {"agent": agent, "seconds": [*past, round(seconds, 3)][-KEPT_DURATIONS:]}
+
+        await self._memory.update(f"{self._agents}/{agent}", extended)
+
+    async def _add_hunt(self, run: str, findings: Mapping[str, Findings]) -> None:
+        """Add what a hunt found of tests that it named, or that an earlier one did."""
+        hunter = findings.get("flaky-test-hunter")
+        if hunter is None or not hunter.details:
+            return
+        causes = {test["id"]: test["cause"] for test in hunter.details["flaky"]}
+        known = (await self.past()).flaky
+        for test, counts in hunter.details["runs"].items():
+            if test not in causes and test not in known:
+                continue
+            hunt = {"run": run, "cause": causes.get(test), **counts}
+
+            def extended(
+                value: dict[str, Any] | None,
+                test: str = test,
+                hunt: dict[str, Any] = hunt,
+            ) -> dict[str, Any]:
+                past = [] if value is None else value["hunts"]
+                hunts = [each for each in past if each["run"] != run]
+                return {"id": test, "hunts": [*hunts, hunt][-KEPT_RECORDS:]}
+
+            await self._memory.update(f"{self._flaky}/{segment(test)}", extended)
+
+    async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
+        await self._memory.store_many(
+            {
+                f"{self._runs}/{run}/{found.agent}/{segment(metric.name)}": asdict(metric)
+                for found in findings.values()
+                for metric in found.metrics
+            }
+        )
+
+    async def _figures(
+        self, previous: str, findings: Mapping[str, Findings]
+    ) -> dict[str, tuple[float, float]]:
+        now = {
+            f"{self._runs}/{previous}/{found.agent}/{metric.name}": metric
+            for found in findings.values()
+            for metric in found.metrics
+            if metric.name in COMPARED and metric.measured
+        }
+        before = await self._memory.retrieve_many(list(now))
+        return {
+            now[key].name: (metric["value"], now[key].value)
+            for key, metric in before.items()
+            if metric["measured"]
+        }
+
+    async def _extend_histories(
+        self, run: str, tests: Sequence[Mapping[str, Any]], entries: Mapping[str, Entry]
+    ) -> None:
+        for start in range(0, len(tests), BATCH):
+            part = tests[start : start + BATCH]
+            try:
+                await self._memory.store_many(
+                    {
+                        self._key(test): Item(
+                            _extended(_value(entries.get(test["id"])), test, run),
+                            if_revision=_revision(entries.get(test["id"])),
+                        )
+                        for test in part
+                    }
+                )
+            except RevisionConflictError:
+                # Another run of this project ended meanwhile: add to what it wrote.
+                await asyncio.gather(*(self._extend(test, run) for test in part))
+
+    async def _extend(self, test: Mapping[str, Any], run: str) -> None:
+        await self._memory.update(self._key(test), lambda value: _extended(value, test, run))
+
+    def _key(self, test: Mapping[str, Any]) -> str:
+        return f"{self._tests}/{segment(test['id'])}"
+
+
+def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
+    """Return the tests of a run in which they were measured, else none."""
+    executor = findings.get("test-executor")
+    collected = None if executor is None else executor.metric("tests_collected")
+    if executor is None or collected is None or not collected.measured:
+        return []
+    return executor.details["tests"]
+
+
+def _value(entry: Entry | None) -> dict[str, Any] | None:
+    return None if entry is None else entry.value
+
+
+def _revision(entry: Entry | None) -> int:
+    return 0 if entry is None else entry.revision
+
+
+def _extended(value: dict[str, Any] | None, test: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """Return a test's history with this run's record, the oldest left out."""
+    record = {"run": run, "outcome": test["outcome"], "seconds": test["seconds"]}
+    past = [] if value is None else value["records"]
+    # Not twice, where a process was killed while it wrote this down.
+    records = [each for each in past if each["run"] != run]
+    return {"id": test["id"], "records": [*records, record][-KEPT_RECORDS:]}

@@ -1,0 +1,202 @@
+"""The contract of work queues that a backend fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.persistence.contract.backend import Fence, Operation
+    from lionagi_qe.persistence.server_support.notifier import Bell
+
+State = Literal["delayed", "ready", "claimed", "done", "dead"]
+# As the servers number them.
+STATES: tuple[State, ...] = ("delayed", "ready", "claimed", "done", "dead")
+# JSON, as all outcomes are.
+LEASE_ENDED = '"its worker let the lease end"'
+
+
+@dataclass(frozen=True, slots=True)
+class PutJob:
+    """Add a job; the result is its id, or that of the unended job with the same ``dedupe``.
+
+    ``job_id`` is unique to this call, so putting it again after a lost answer adds nothing.
+    """
+
+    queue: str
+    job_id: str
+    payload: bytes
+    priority: int = 0
+    delay_ms: int = 0
+    dedupe: str | None = None
+    max_attempts: int = 5
+    fence: Fence | None = None
+
+
+Ending = Literal["ack", "retry", "bury", "release", "extend"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """End a claim, or extend it; the result is the job's state after that.
+
+    Only while it is the job's last claim, else JobLostError; doing it again comes to the same.
+
+    Attributes:
+        claim: the number of the claim, which a job never has twice.
+        ending: "ack" keeps ``payload`` as the result for ``ms``; "retry" makes it ready after
+            ``ms``, or dead if it was its last attempt, with ``payload`` as the error; "bury" makes
+            it dead; "release" gives it back as if it had not been claimed; "extend" lets the claim
+            end ``ms`` from now.
+    """
+
+    queue: str
+    job_id: str
+    claim: int
+    ending: Ending
+    payload: bytes = b""
+    ms: int = 0
+    fence: Fence | None = None
+
+
+JobOperation = PutJob | EndJob
+JobResult = str | AqeError
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job in a worker's hands."""
+
+    job_id: str
+    payload: bytes | str
+    priority: int
+    attempt: int
+    max_attempts: int
+    claim: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Jobs claimed. ``due_ms``: when to look again if nothing is put, None for never."""
+
+    jobs: list[ClaimedJob]
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the server knows it. ``outcome``: its result if it is done, else its last error."""
+
+    job_id: str
+    state: State
+    priority: int
+    attempts: int
+    max_attempts: int
+    payload: bytes | str
+    outcome: bytes | str | None
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many jobs of a queue are in each state; done ones as long as their result is kept."""
+
+    ready: int
+    delayed: int
+    claimed: int
+    done: int
+    dead: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Operations on entries and jobs that are applied together or not at all."""
+
+    operations: Sequence[Operation]
+    jobs: Sequence[JobOperation]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResults:
+    """What the operations of a step came to."""
+
+    operations: list[Any]
+    jobs: list[str]
+
+
+class JobBackend(Protocol):
+    """The queues of one fleet. Each call is atomic and takes one round trip."""
+
+    @property
+    def bell(self) -> Bell:
+        """Rings in this process when a queue may have got a ready job."""
+        ...
+
+    async def listen(self, queue: str, /) -> bool:
+        """Let the queue's bell ring for other processes too from now on; False if it can't."""
+        ...
+
+    async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
+        """Apply the operations, each atomic by itself; those of one job in order."""
+        ...
+
+    async def transact(self, step: Step) -> StepResults:
+        """Apply all of it, or raise the error of the first that fails and apply nothing.
+
+        CrossShardError if not all of it lies in one shard.
+        """
+        ...
+
+    async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
+        """Hand out up to ``count`` ready jobs, the lowest priority number first, then the oldest.
+
+        Jobs whose delay or claim has ended are ready, or dead if it was their last attempt.
+        """
+        ...
+
+    async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Return the jobs; None for the unknown and for what is no longer kept."""
+        ...
+
+    async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
+        """Return dead jobs with ids above ``after``, in order of their ids."""
+        ...
+
+    async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Make dead jobs ready, all their attempts before them; return how many were dead."""
+        ...
+
+    async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
+        """Remove dead jobs; return how many were dead."""
+        ...
+
+    async def count(self, queue: str) -> QueueCounts:
+        """Count the queue's jobs by state."""
+        ...
+
+    async def queues(self) -> list[str]:
+        """Return the names of all queues that jobs were ever put into, sorted."""
+        ...
+
+
+def job_key(operation: JobOperation) -> str:
+    """Return the name under which operations on a job keep their order; no entry's key."""
+    return f"job/{operation.job_id}"
+
+
+def job_result(operation: JobOperation, status: str, figure: str) -> JobResult:
+    """Return the result, or the error, that a server's status means.
+
+    ``figure`` is the id of a job that was put, the number of the state of one that was ended.
+    """
+    if status == "ok":
+        return figure if isinstance(operation, PutJob) else STATES[int(figure)]
+    if status == "stale" and operation.fence is not None:
+        return StaleFenceError(operation.fence.name, operation.fence.token)
+    return JobLostError(operation.job_id)

@@ -1,0 +1,49 @@
+"""Calls that go to the backend by themselves, not in a flight: questions, sweeps, leases."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from lionagi_qe.errors import AqeError, BackendTimeoutError, OutcomeUnknownError
+from lionagi_qe.persistence.scheduling.retry import persist
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+class Unbatched:
+    """Makes such calls, and knows when none is under way."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._idle: asyncio.Event | None = None
+
+    async def call(
+        self, action: Callable[[], Awaitable[T]], deadline: float, *, mutates: bool = False
+    ) -> T:
+        """Await ``action`` until ``deadline`` (the loop's clock), with our own errors."""
+        self._under_way += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await persist(action, deadline)
+        except TimeoutError as error:
+            if isinstance(error, AqeError):
+                raise
+            if mutates:
+                msg = "the call did not end in time; part of its batches may have been applied"
+                raise OutcomeUnknownError(msg) from error
+            msg = "the call did not end in time; raise timeout, or ask for less"
+            raise BackendTimeoutError(msg) from error
+        finally:
+            self._under_way -= 1
+            if self._idle is not None and not self._under_way:
+                self._idle.set()
+
+    async def close(self) -> None:
+        """Wait until every call has ended: each one does by its own deadline."""
+        while self._under_way:
+            self._idle = asyncio.Event()
+            await self._idle.wait()

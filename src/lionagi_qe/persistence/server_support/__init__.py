@@ -1,0 +1,1 @@
+"""What backends of database servers share: connections, limits, notifications, migrations."""

@@ -1,0 +1,124 @@
+"""What callers hand in and get back: entries, batch items, and the checks of their arguments."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.values.codec import decode
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.contract.backend import Record
+
+MAX_TTL_SECONDS = 100 * 366 * 86_400
+MAX_REVISION = 2**63 - 1
+
+
+class Inherit(enum.Enum):
+    """Marks an Item's field that takes the batch's own setting."""
+
+    INHERIT = "inherit"
+
+
+INHERIT: Final = Inherit.INHERIT
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value of ``store_many`` with settings of its own; what isn't given, the batch decides."""
+
+    value: Any
+    ttl: float | timedelta | Inherit | None = INHERIT
+    partition: str | Inherit = INHERIT
+    if_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored value with what the memory knows about it; times are UTC by the server's clock."""
+
+    key: str
+    value: Any
+    revision: int
+    partition: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+
+
+def entry_of(record: Record) -> Entry:
+    """Decode a backend's record."""
+    return Entry(
+        record.key,
+        decode(record.payload),
+        record.revision,
+        record.partition,
+        _moment(record.created_ms),
+        _moment(record.updated_ms),
+        None if record.expires_ms is None else _moment(record.expires_ms),
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def check_ttl(ttl: object) -> int | None:
+    """Return a TTL (seconds or timedelta; None for ever) in whole milliseconds, rounded up."""
+    if ttl is None:
+        return None
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        msg = f"ttl {ttl!r}: a TTL is seconds (a number) or a timedelta, or None for ever"
+        raise InvalidArgumentError(msg)
+    if not 0 < seconds <= MAX_TTL_SECONDS:
+        msg = f"ttl {ttl!r}: a TTL is above 0 and at most {MAX_TTL_SECONDS} seconds; None for ever"
+        raise InvalidArgumentError(msg)
+    return math.ceil(seconds * 1000)
+
+
+def check_revision(revision: object) -> int | None:
+    """Return an expected revision: None, or an integer from 0 on."""
+    if revision is None:
+        return None
+    if isinstance(revision, bool) or not isinstance(revision, int):
+        msg = f"if_revision {revision!r}: a revision is an integer, 0 for 'must not exist'"
+        raise InvalidArgumentError(msg)
+    if not 0 <= revision <= MAX_REVISION:
+        msg = f"if_revision {revision!r}: a revision is at least 0 and fits 64 bits"
+        raise InvalidArgumentError(msg)
+    return revision
+
+
+def check_flag(name: str, flag: object) -> bool:
+    """Return an argument that is true or false."""
+    if not isinstance(flag, bool):
+        msg = f"{name} {flag!r}: must be True or False"
+        raise InvalidArgumentError(msg)
+    return flag
+
+
+def check_count(name: str, count: object, most: int | None = None) -> int:
+    """Return a positive integer argument, at most ``most``."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        msg = f"{name} {count!r}: must be an integer of at least 1"
+        raise InvalidArgumentError(msg)
+    if most is not None and count > most:
+        msg = f"{name} {count!r}: must be at most {most}"
+        raise InvalidArgumentError(msg)
+    return count
+
+
+def check_seconds(name: str, seconds: object) -> float:
+    """Return a positive number of seconds, at most MAX_TTL_SECONDS."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        msg = f"{name} {seconds!r}: must be a number of seconds"
+        raise InvalidArgumentError(msg)
+    if not 0 < seconds <= MAX_TTL_SECONDS:
+        msg = f"{name} {seconds!r}: must be above 0 and at most {MAX_TTL_SECONDS} seconds"
+        raise InvalidArgumentError(msg)
+    return float(seconds)
