@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError
+from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.persistence.contract.backend import (
     Capabilities,
     KeyPage,
@@ -36,8 +36,8 @@ from lionagi_qe.persistence.postgres.operations import (
     results_of,
 )
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
-from lionagi_qe.persistence.postgres.schema import applied_migrations, enter
-from lionagi_qe.persistence.postgres.statements import Statements
+from lionagi_qe.persistence.postgres.schema import applied_migrations
+from lionagi_qe.persistence.postgres.session import PostgresSession
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.values.keys import KeyRange
 
 EXACT_COUNT_LIMIT = 100_000
-_LONGEST_SCHEMA_NAME = 63
-# It stands in names, in texts and in the bodies of functions.
-_NOT_IN_SCHEMA_NAMES = frozenset("'\\${}\x00")
 # Of UTF-8, for a character.
 _MOST_BYTES = 4
 
@@ -73,28 +70,12 @@ class PostgresBackend:
         pool_size: int,
         listen_dsn: str | None = None,
     ) -> None:
-        if (
-            not schema
-            or len(schema.encode()) > _LONGEST_SCHEMA_NAME
-            or not _NOT_IN_SCHEMA_NAMES.isdisjoint(schema)
-        ):
-            msg = (
-                f"schema {schema!r}: a PostgreSQL schema's name has 1 to 63 bytes, and ours none "
-                "of ' \\ $ { } nor a NUL"
-            )
-            raise InvalidArgumentError(msg)
-        self._dsn = dsn
-        self._listen_dsn = listen_dsn
-        self._given_pool = pool
-        self._pool_size = pool_size
-        self._pool: link.Pools | None = None
-        self._pooled = False
-        self.sql = Statements(schema)
-        self.where = link.address(dsn) if dsn else "PostgreSQL"
-        self.fleet = 0
-        self.leases = PostgresLeases(self)
-        self.jobs = PostgresJobs(self)
-        self.log = PostgresLog(self)
+        self.session = PostgresSession(
+            dsn, pool=pool, schema=schema, pool_size=pool_size, listen_dsn=listen_dsn
+        )
+        self.leases = PostgresLeases(self.session)
+        self.jobs = PostgresJobs(self.session)
+        self.log = PostgresLog(self.session, self.sweep)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -106,46 +87,20 @@ class PostgresBackend:
             learns=True,
         )
 
-    @property
-    def listen_dsn(self) -> str | None:
-        """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
-        return self._listen_dsn or (None if self._pooled else self._dsn or None)
-
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect, migrate under a lock, enter the fleet."""
-        place = f"{self.where}, schema {self.sql.schema}"
-        if self._given_pool is not None:
-            self._pool = link.CallersPool(self._given_pool)
-            async with self.connection() as connection:
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
-            return
-        try:
-            connection = await link.connect(self._dsn)
-            try:
-                self._pooled = await link.is_pooled(connection)
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
-            finally:
-                connection.terminate()
-            self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self._pooled)
-        except Exception as error:
-            raise link.explain(error, self.where, sent=False) from error
+        await self.session.open(fleet, migrate=migrate)
 
     async def close(self) -> None:
         """Close our own pool; a given one is its owner's."""
         await self.jobs.close()
-        if self._pool is not None:
-            # Nothing is under way any more; a polite good-bye could wait for a dead server.
-            await self._pool.close()
-
-    def connection(self, *, mutates: bool = False) -> link.Lent:
-        """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
-        return link.Lent(cast("link.Pools", self._pool), self.where, mutates=mutates)
+        await self.session.close()
 
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Plain puts go as one upsert, all else as one call of the server's function."""
-        async with self.connection(mutates=True) as connection:
+        async with self.session.connection(mutates=True) as connection:
             if _are_plain_puts(operations):
                 puts = cast("Sequence[Put]", operations)
                 if len(puts) == 1:
@@ -158,7 +113,12 @@ class PostgresBackend:
 
     async def _put(self, connection: Any, put: Put) -> int:  # noqa: ANN401
         return await connection.fetchval(
-            self.sql["put"], self.fleet, put.key, put.payload.decode(), put.partition, put.ttl_ms
+            self.session.sql["put"],
+            self.session.fleet,
+            put.key,
+            put.payload.decode(),
+            put.partition,
+            put.ttl_ms,
         )
 
     async def _create(self, connection: Any, puts: Sequence[Put]) -> list[Result]:  # noqa: ANN401
@@ -166,7 +126,9 @@ class PostgresBackend:
         if len(created) == len(puts):
             return [created[put.key] for put in puts]
         kept = [put.key for put in puts if put.key not in created]
-        found = dict(await connection.fetch(self.sql["revisions"], self.fleet, column(kept)))
+        found = dict(
+            await connection.fetch(self.session.sql["revisions"], self.session.fleet, column(kept))
+        )
         return [
             created.get(put.key) or RevisionConflictError(put.key, 0, found.get(put.key))
             for put in puts
@@ -185,7 +147,9 @@ class PostgresBackend:
         if order != list(range(len(puts))):
             statement += "_placed"
             parameters.append(column([str(at + 1) for at in order]))
-        stored = await connection.fetch(self.sql[statement], self.fleet, *parameters)
+        stored = await connection.fetch(
+            self.session.sql[statement], self.session.fleet, *parameters
+        )
         return dict(stored)
 
     async def _apply(
@@ -198,12 +162,12 @@ class PostgresBackend:
         order = locking_order(operations)
         ordered = [operations[at] for at in order]
         columns = entry_columns(ordered)
-        statement = self.sql["apply"]
+        statement = self.session.sql["apply"]
         if any(operation.fence is not None for operation in ordered):
-            statement = self.sql["apply_fenced"]
+            statement = self.session.sql["apply_fenced"]
             columns += fence_columns(ordered)
         try:
-            rows = await connection.fetch(statement, self.fleet, *columns, atomic)
+            rows = await connection.fetch(statement, self.session.fleet, *columns, atomic)
         except asyncpg.PostgresError as error:
             if getattr(error, "sqlstate", None) != REFUSED:
                 raise
@@ -212,18 +176,20 @@ class PostgresBackend:
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Bury in keyset order what was stored up to the newest revision at the start."""
-        async with self.connection() as connection:
-            newest = await connection.fetchval(self.sql["newest"])
+        async with self.session.connection() as connection:
+            newest = await connection.fetchval(self.session.sql["newest"])
         deleted, after, missed, more = 0, "", False, True
         while more:
-            parameters = (self.fleet, partition, after, newest, batch)
+            parameters = (self.session.fleet, partition, after, newest, batch)
             async with (
-                self.connection(mutates=True) as connection,
+                self.session.connection(mutates=True) as connection,
                 connection.transaction() if missed else nullcontext(),
             ):
                 if missed:
-                    await connection.execute(self.sql["lock_doomed"], *parameters)
-                live, seen, buried, last = await connection.fetchrow(self.sql["clear"], *parameters)
+                    await connection.execute(self.session.sql["lock_doomed"], *parameters)
+                live, seen, buried, last = await connection.fetchrow(
+                    self.session.sql["clear"], *parameters
+                )
             deleted += live
             # What a touch changed while the statement waited for its row, it locked but didn't see.
             missed = buried < seen
@@ -233,14 +199,18 @@ class PostgresBackend:
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets the time of the last sweep in this interval sweeps."""
-        async with self.connection(mutates=True) as connection:
-            claimed = await connection.fetchval(self.sql["claim_sweep"], self.fleet, interval_ms)
+        async with self.session.connection(mutates=True) as connection:
+            claimed = await connection.fetchval(
+                self.session.sql["claim_sweep"], self.session.fleet, interval_ms
+            )
         return bool(claimed)
 
     async def sweep(self, limit: int) -> Sweep:
         """Turn expired entries into tombstones; let old ones go, and old parts of the log."""
-        async with self.connection(mutates=True) as connection:
-            expired, seen = await connection.fetchrow(self.sql["sweep"], self.fleet, limit)
+        async with self.session.connection(mutates=True) as connection:
+            expired, seen = await connection.fetchrow(
+                self.session.sql["sweep"], self.session.fleet, limit
+            )
         if seen == limit:
             return Sweep(expired, more=True)
         await self.leases.forget()
@@ -251,35 +221,45 @@ class PostgresBackend:
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
         """Look the keys up in one statement."""
-        async with self.connection() as connection:
+        async with self.session.connection() as connection:
             if len(keys) == 1:
-                return [await connection.fetchval(self.sql["payload"], self.fleet, keys[0])]
+                return [
+                    await connection.fetchval(
+                        self.session.sql["payload"], self.session.fleet, keys[0]
+                    )
+                ]
             try:
                 return payloads_of(
-                    await connection.fetchval(self.sql["payloads"], self.fleet, column(keys))
+                    await connection.fetchval(
+                        self.session.sql["payloads"], self.session.fleet, column(keys)
+                    )
                 )
             except asyncpg.ProgramLimitExceededError:
                 # Together they are more than one text can hold, 1 GiB.
-                rows = await connection.fetch(self.sql["payload_rows"], self.fleet, column(keys))
+                rows = await connection.fetch(
+                    self.session.sql["payload_rows"], self.session.fleet, column(keys)
+                )
         found = dict(rows)
         return [found.get(key) for key in keys]
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look the keys up in one statement."""
-        async with self.connection() as connection:
-            rows = await connection.fetch(self.sql["records"], self.fleet, column(keys))
+        async with self.session.connection() as connection:
+            rows = await connection.fetch(
+                self.session.sql["records"], self.session.fleet, column(keys)
+            )
         found = {row[0]: Record(*row) for row in rows}
         return [found.get(key) for key in keys]
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read rows of an index range until the limit or MAX_PAGE_BYTES."""
-        query = self.sql.page(values=True, partition=partition is not None)
+        query = self.session.sql.page(values=True, partition=partition is not None)
         rows = await self._page(query, keys, limit, partition)
         return Page([Record(*row) for row in rows], await self._end(keys, rows, limit, partition))
 
     async def page_payloads(self, keys: KeyRange, limit: int, partition: str | None) -> PayloadPage:
         """Read keys and values of an index range until the limit or MAX_PAGE_BYTES."""
-        query = self.sql.payloads(partition=partition is not None)
+        query = self.session.sql.payloads(partition=partition is not None)
         rows = await self._page(query, keys, limit, partition)
         return PayloadPage(rows, await self._end(keys, rows, limit, partition))
 
@@ -299,7 +279,7 @@ class PostgresBackend:
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Read keys of an index range."""
-        query = self.sql.page(values=False, partition=partition is not None)
+        query = self.session.sql.page(values=False, partition=partition is not None)
         found = [row[0] for row in await self._page(query, keys, limit, partition)]
         return KeyPage(found, found[-1] if len(found) == limit else None)
 
@@ -308,10 +288,10 @@ class PostgresBackend:
     ) -> list[Any]:
         # No key holds a control character: this one's successor is the first that may follow.
         first = f"{keys.first}\x01" if keys.exclusive else keys.first
-        bound: list[Any] = [self.fleet, first, keys.before, limit]
+        bound: list[Any] = [self.session.fleet, first, keys.before, limit]
         if partition is not None:
             bound.append(partition)
-        async with self.connection() as connection:
+        async with self.session.connection() as connection:
             return await connection.fetch(query, *bound)
 
     # Looking at it
@@ -320,8 +300,10 @@ class PostgresBackend:
         """Count each partition up to EXACT_COUNT_LIMIT rows; the planner estimates the rest."""
         partitions: dict[str, int] = {}
         total_expired, size, exact = 0, 0, True
-        async with self.connection() as connection:
-            rows = await connection.fetch(self.sql["count"], self.fleet, EXACT_COUNT_LIMIT + 1)
+        async with self.session.connection() as connection:
+            rows = await connection.fetch(
+                self.session.sql["count"], self.session.fleet, EXACT_COUNT_LIMIT + 1
+            )
             for partition, counted, expired, number_of_bytes in rows:
                 count, overdue, partition_bytes = counted, expired, int(number_of_bytes or 0)
                 if counted > EXACT_COUNT_LIMIT:
@@ -333,26 +315,28 @@ class PostgresBackend:
                     partitions[partition] = count - overdue
                 total_expired += overdue
                 size += partition_bytes
-            server = dict(await connection.fetchrow(self.sql["server"]))
+            server = dict(await connection.fetchrow(self.session.sql["server"]))
         return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
 
     async def _estimate(self, connection: Any, partition: str) -> int:  # noqa: ANN401
-        plan = await connection.fetchval(self.sql["estimate"], self.fleet, partition)
+        plan = await connection.fetchval(
+            self.session.sql["estimate"], self.session.fleet, partition
+        )
         return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 
     async def describe(self) -> dict[str, Any]:
         """Tell the version, the schema and the settings that durability hangs on."""
-        async with self.connection() as connection:
-            server = await connection.fetchrow(self.sql["server"])
-            versions = await applied_migrations(connection, self.sql)
+        async with self.session.connection() as connection:
+            server = await connection.fetchrow(self.session.sql["server"])
+            versions = await applied_migrations(connection, self.session.sql)
         safe = server["fsync"] == "on" and server["synchronous_commit"] != "off"
         return {
             "server": f"PostgreSQL {server['version']}",
-            "location": self.where,
-            "schema": self.sql.schema.strip('"'),
+            "location": self.session.where,
+            "schema": self.session.sql.schema.strip('"'),
             "schema_version": max(versions),
             "migrations": shown_migrations(__package__ or "", versions),
-            "transaction_pooler": self._pooled,
+            "transaction_pooler": self.session.is_pooled,
             "fsync": server["fsync"],
             "synchronous_commit": server["synchronous_commit"],
             "durability": (

@@ -17,7 +17,7 @@ from lionagi_qe.persistence.contract.change_log import REWOUND, LogPage, LogReco
 from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+    from lionagi_qe.persistence.postgres.session import PostgresSession
 
 # Places are small beside entries; and yet no statement is to take long.
 _ARRANGED_AT_ONCE = 10
@@ -31,21 +31,21 @@ _FORGOTTEN = (
 class PostgresCopies:
     """The copies under way of the backend's fleet."""
 
-    def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
 
     async def begin(self) -> int:
         """Return the number of a new copy."""
-        async with self._backend.connection(mutates=True) as connection:
-            return await connection.fetchval(self._backend.sql["begin_copy"], self._backend.fleet)
+        async with self._session.connection(mutates=True) as connection:
+            return await connection.fetchval(self._session.sql["begin_copy"], self._session.fleet)
 
     async def arrange(self, place: CopyPosition, prefix: str, limit: int) -> LogPage:
         """Arrange what comes next in the log or among the entries; tells none of it yet."""
         at = place.at
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             row = await connection.fetchrow(
-                self._backend.sql["arrange"],
-                self._backend.fleet,
+                self._session.sql["arrange"],
+                self._session.fleet,
                 *at.parameters,
                 min(limit * _ARRANGED_AT_ONCE, _MOST_AT_ONCE),
                 prefix,
@@ -66,10 +66,10 @@ class PostgresCopies:
     async def read(self, place: CopyPosition, prefix: str, limit: int, *, values: bool) -> LogPage:
         """Read what was arranged; at the end, go on to the next round."""
         revision, key = place.told or (0, "")
-        async with self._backend.connection() as connection:
+        async with self._session.connection() as connection:
             rows = await connection.fetch(
-                self._backend.sql["arranged"],
-                self._backend.fleet,
+                self._session.sql["arranged"],
+                self._session.fleet,
                 place.copy,
                 place.step,
                 place.arranged,
@@ -98,10 +98,10 @@ class PostgresCopies:
 
     async def forget(self, copy: int | None, limit: int) -> bool:
         """Forget a part of a copy, or of one whose time is over; return whether there was any."""
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             return await connection.fetchval(
-                self._backend.sql["forget_copy"],
-                self._backend.fleet,
+                self._session.sql["forget_copy"],
+                self._session.fleet,
                 copy,
                 min(limit * _ARRANGED_AT_ONCE, _MOST_AT_ONCE),
             )

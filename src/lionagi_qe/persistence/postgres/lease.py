@@ -8,23 +8,23 @@ from lionagi_qe.persistence.contract.leases import KEPT_MS, Tenure
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Fence
-    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+    from lionagi_qe.persistence.postgres.session import PostgresSession
 
 
 class PostgresLeases:
     """The leases of the backend's fleet; each call is one statement."""
 
-    def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
 
     async def acquire(self, name: str, holder: str, ttl_ms: int) -> Tenure:
         """Upsert the row if its lease has ended; the token is a new revision."""
         row = None
         # None only if another made the row after our statement's snapshot: then it's there now.
         while row is None:
-            async with self._backend.connection(mutates=True) as connection:
+            async with self._session.connection(mutates=True) as connection:
                 row = await connection.fetchrow(
-                    self._backend.sql["acquire_lease"], self._backend.fleet, name, holder, ttl_ms
+                    self._session.sql["acquire_lease"], self._session.fleet, name, holder, ttl_ms
                 )
         return Tenure(*row)
 
@@ -37,10 +37,10 @@ class PostgresLeases:
         return await self._extend(fence, 0)
 
     async def _extend(self, fence: Fence, ttl_ms: int) -> bool:
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             extended = await connection.fetchval(
-                self._backend.sql["extend_lease"],
-                self._backend.fleet,
+                self._session.sql["extend_lease"],
+                self._session.fleet,
                 fence.name,
                 fence.token,
                 ttl_ms,
@@ -49,15 +49,15 @@ class PostgresLeases:
 
     async def look(self, name: str) -> Tenure | None:
         """Read the row."""
-        async with self._backend.connection() as connection:
+        async with self._session.connection() as connection:
             row = await connection.fetchrow(
-                self._backend.sql["find_lease"], self._backend.fleet, name
+                self._session.sql["find_lease"], self._session.fleet, name
             )
         return row and Tenure(*row)
 
     async def forget(self) -> None:
         """Remove what ended long ago: part of a sweep."""
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             await connection.execute(
-                self._backend.sql["forget_leases"], self._backend.fleet, KEPT_MS
+                self._session.sql["forget_leases"], self._session.fleet, KEPT_MS
             )

@@ -30,9 +30,10 @@ from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+    from lionagi_qe.persistence.contract.backend import Sweep
+    from lionagi_qe.persistence.postgres.session import PostgresSession
 
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its
 # statement, which no call lets run for so long.
@@ -46,15 +47,16 @@ _PRUNED_AT_ONCE = 10
 class PostgresLog:
     """The changes of the backend's fleet."""
 
-    def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
-        self._copies = PostgresCopies(backend)
+    def __init__(self, session: PostgresSession, sweep: Callable[[int], Awaitable[Sweep]]) -> None:
+        self._session = session
+        self._sweep = sweep
+        self._copies = PostgresCopies(session)
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
-        async with self._backend.connection() as connection:
+        async with self._session.connection() as connection:
             snapshot, moment, forgotten = await connection.fetchrow(
-                self._backend.sql["start_log"], self._backend.fleet
+                self._session.sql["start_log"], self._session.fleet
             )
         known = forgotten if removals else MAX_REVISION
         position = Position("1:1:" if oldest else snapshot, moment, known)
@@ -64,8 +66,8 @@ class PostgresLog:
 
     async def clock(self) -> int:
         """Ask the server."""
-        async with self._backend.connection() as connection:
-            return await connection.fetchval(self._backend.sql["clock"])
+        async with self._session.connection() as connection:
+            return await connection.fetchval(self._session.sql["clock"])
 
     async def check(self, position: str) -> None:
         """Parse it."""
@@ -79,7 +81,7 @@ class PostgresLog:
         if (place := CopyPosition.parse(position)) is not None:
             return await self._read_copy(place, prefix, limit, values=values)
         page, due = await self._read_enough(Position.parse(position), prefix, limit, values=values)
-        if due and bury and (await self._backend.sweep(limit)).expired:
+        if due and bury and (await self._sweep(limit)).expired:
             return replace(page, more=True)
         return page
 
@@ -105,10 +107,10 @@ class PostgresLog:
         self, at: Position, prefix: str, limit: int, *, values: bool
     ) -> tuple[LogPage, bool]:
         """Return a page, and whether entries have expired that nobody has buried."""
-        async with self._backend.connection() as connection:
+        async with self._session.connection() as connection:
             rows = await connection.fetch(
-                self._backend.sql["log"],
-                self._backend.fleet,
+                self._session.sql["log"],
+                self._session.fleet,
                 *at.parameters,
                 limit,
                 prefix,
@@ -141,9 +143,9 @@ class PostgresLog:
     async def prune(self, limit: int) -> bool:
         """Let go what the log need no longer keep, and old copies; return whether more is due."""
         most = limit * _PRUNED_AT_ONCE
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             pruned = await connection.fetchval(
-                self._backend.sql["prune_log"], self._backend.fleet, most
+                self._session.sql["prune_log"], self._session.fleet, most
             )
         return await self._copies.forget(None, limit) or pruned == most
 

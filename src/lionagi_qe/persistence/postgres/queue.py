@@ -35,7 +35,7 @@ from lionagi_qe.persistence.server_support.notifier import Bell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.postgres.backend import PostgresBackend
+    from lionagi_qe.persistence.postgres.session import PostgresSession
 
 EXACT_COUNT_LIMIT = 100_000
 # The SQLSTATE of an atomic call that applied nothing because of a job, "position:status".
@@ -45,17 +45,17 @@ _JOB_REFUSED = "AQE02"
 class PostgresJobs:
     """The queues of the backend's fleet."""
 
-    def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
         self.bell = Bell()
         self._listener = Listener(self.bell)
 
     async def listen(self, _queue: str) -> bool:
         """Listen on a connection of its own; where that can't be, the caller polls."""
-        dsn = self._backend.listen_dsn
+        dsn = self._session.listen_dsn
         if dsn is None:
             return False
-        return await self._listener.listen(dsn, f"aqe_jobs_{self._backend.fleet}")
+        return await self._listener.listen(dsn, f"aqe_jobs_{self._session.fleet}")
 
     async def close(self) -> None:
         """Stop listening."""
@@ -76,10 +76,10 @@ class PostgresJobs:
         entries = [step.operations[at] for at in order]
         jobs = [step.jobs[at] for at in job_order]
         columns = entry_columns(entries) + fence_columns(entries) + _columns(jobs)
-        async with self._backend.connection(mutates=True) as connection:
+        async with self._session.connection(mutates=True) as connection:
             try:
                 rows = await connection.fetch(
-                    self._backend.sql["transact"], self._backend.fleet, *columns
+                    self._session.sql["transact"], self._session.fleet, *columns
                 )
             except asyncpg.PostgresError as error:
                 state = getattr(error, "sqlstate", None)
@@ -132,8 +132,8 @@ class PostgresJobs:
         return [row[0] for row in await self._fetch("queues")]
 
     async def _fetch(self, name: str, *arguments: Any, mutates: bool = False) -> list[Any]:  # noqa: ANN401
-        async with self._backend.connection(mutates=mutates) as connection:
-            return await connection.fetch(self._backend.sql[name], self._backend.fleet, *arguments)
+        async with self._session.connection(mutates=mutates) as connection:
+            return await connection.fetch(self._session.sql[name], self._session.fleet, *arguments)
 
 
 def _locking_order(operations: Sequence[JobOperation]) -> list[int]:

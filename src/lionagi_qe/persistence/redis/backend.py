@@ -21,7 +21,6 @@ from lionagi_qe.persistence.contract.backend import (
     Sweep,
 )
 from lionagi_qe.persistence.redis import scripts
-from lionagi_qe.persistence.redis.connection import ClusterLink, run
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.log import RedisLog
 from lionagi_qe.persistence.redis.operations import (
@@ -33,10 +32,11 @@ from lionagi_qe.persistence.redis.operations import (
     words_of,
 )
 from lionagi_qe.persistence.redis.queue import RedisJobs
-from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, LAYOUT, Layout, Shards, enter
+from lionagi_qe.persistence.redis.schema import LAYOUT, Layout
+from lionagi_qe.persistence.redis.session import RedisSession
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.persistence.redis.connection import Link
     from lionagi_qe.persistence.values.keys import KeyRange
@@ -60,20 +60,19 @@ class RedisBackend:
     def __init__(
         self, link: Link, *, shards: int | None = None, colocate: int | None = None
     ) -> None:
-        self.link = link
-        self._wanted = Layout(shards, colocate)
-        self._clustered = isinstance(link, ClusterLink)
-        self.shards = Shards("", 1)
-        self.leases = RedisLeases(self)
-        self.jobs = RedisJobs(self)
-        self.log = RedisLog(self)
+        self.session = RedisSession(link, Layout(shards, colocate))
+        self.leases = RedisLeases(self.session)
+        self.jobs = RedisJobs(self.session)
+        self.log = RedisLog(self.session)
 
     @property
     def capabilities(self) -> Capabilities:
         """The promises of Redis."""
         return Capabilities(
             "redis",
-            atomic_batches="shard" if self.shards.count > 1 or self._clustered else "all",
+            atomic_batches="shard"
+            if self.session.shards.count > 1 or self.session.is_clustered
+            else "all",
             max_flights=2,
             # The server works on one flight while we pack the next and hand out the last's answers.
             max_flight_calls=256,
@@ -83,50 +82,31 @@ class RedisBackend:
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect and read the fleet's layout."""
-        await self.link.open()
-        default = CLUSTER_SHARDS if self._clustered else 1
-        self.shards = await enter(self.link, fleet, self._wanted, default, migrate=migrate)
+        await self.session.open(fleet, migrate=migrate)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.jobs.close()
-        await self.link.close()
-
-    async def run(self, script: scripts.Script, shard: int, *arguments: Any, mutates: bool) -> Any:  # noqa: ANN401
-        """Run a script on a shard; its arguments follow the shard's prefix."""
-        prefix = self.shards.prefixes[shard]
-        return await run(self.link, script, f"{prefix}:n", prefix, *arguments, mutates=mutates)
-
-    async def on_all(self, action: Callable[[int], Awaitable[Any]]) -> list[Any]:
-        """Do ``action`` on every shard; all end before the first error is raised."""
-        if self.shards.count == 1:
-            return [await action(0)]
-        answers = await asyncio.gather(
-            *(action(shard) for shard in range(self.shards.count)), return_exceptions=True
-        )
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
+        await self.session.close()
 
     def _by_shard(self, keys: Sequence[str]) -> dict[int, list[int]]:
         """Return the positions of the keys that each shard holds."""
-        if self.shards.count == 1:
+        if self.session.shards.count == 1:
             return {0: list(range(len(keys)))}
         groups: dict[int, list[int]] = {}
         for at, key in enumerate(keys):
-            groups.setdefault(self.shards.of(key), []).append(at)
+            groups.setdefault(self.session.shards.of(key), []).append(at)
         return groups
 
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Send each shard its operations; without ``atomic``, a shard's failure is its callers'."""
-        if self.shards.count == 1:
+        if self.session.shards.count == 1:
             return await self._apply(0, operations, atomic=atomic)
         return await scatter(
             operations,
-            lambda operation: self.shards.of(operation.key),
+            lambda operation: self.session.shards.of(operation.key),
             partial(self._apply, atomic=atomic),
             share_errors=not atomic,
         )
@@ -146,7 +126,7 @@ class RedisBackend:
     async def _run_apply(
         self, shard: int, operations: Sequence[Operation], *, atomic: bool
     ) -> list[Result]:
-        answer = await self.run(
+        answer = await self.session.run(
             scripts.APPLY,
             shard,
             "1" if atomic else "",
@@ -168,24 +148,24 @@ class RedisBackend:
         """Bury in keyset order what was stored up to each shard's revision at the start."""
 
         async def clear(shard: int) -> int:
-            counter = f"{self.shards.prefixes[shard]}:n"
-            newest = await self.link.command(counter, "GET", counter) or b"0"
+            counter = f"{self.session.shards.prefixes[shard]}:n"
+            newest = await self.session.link.command(counter, "GET", counter) or b"0"
             deleted, bound = 0, "-"
             while bound:
-                count, last = await self.run(
+                count, last = await self.session.run(
                     scripts.CLEAR, shard, partition, bound, newest, batch, mutates=True
                 )
                 deleted += count
                 bound = "(" + last.decode() if last else ""
             return deleted
 
-        return sum(await self.on_all(clear))
+        return sum(await self.session.on_all(clear))
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets a key that lasts for the interval sweeps."""
-        turn = f"{self.shards.prefixes[0]}:sweep"
+        turn = f"{self.session.shards.prefixes[0]}:sweep"
         try:
-            claimed = await self.link.command(
+            claimed = await self.session.link.command(
                 turn, "SET", turn, "1", "NX", "PX", interval_ms, mutates=True
             )
         except BackendFullError:
@@ -197,24 +177,26 @@ class RedisBackend:
         """Clear the indexes of expired entries, and let old tombstones go."""
 
         async def sweep(shard: int) -> tuple[int, bytes]:
-            return await self.run(scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True)
+            return await self.session.run(
+                scripts.SWEEP, shard, limit, scripts.TOMBSTONE_MS, mutates=True
+            )
 
-        answers = await self.on_all(sweep)
+        answers = await self.session.on_all(sweep)
         return Sweep(sum(count for count, _ in answers), more=any(more for _, more in answers))
 
     # Reading
 
     async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
-        names = self.shards.names(keys)
+        names = self.session.shards.names(keys)
         if len(names) == 1:
-            return [await self.link.command(names[0], "GET", names[0])]
+            return [await self.session.link.command(names[0], "GET", names[0])]
         groups = list(self._by_shard(keys).values())
         if len(groups) == 1:
-            return await self.link.command(names[0], "MGET", *names)
+            return await self.session.link.command(names[0], "MGET", *names)
 
         async def read(positions: list[int]) -> list[bytes | None]:
             wanted = [names[at] for at in positions]
-            return await self.link.command(wanted[0], "MGET", *wanted)
+            return await self.session.link.command(wanted[0], "MGET", *wanted)
 
         values: list[bytes | None] = [None] * len(keys)
         answers = await asyncio.gather(*map(read, groups))
@@ -256,7 +238,7 @@ class RedisBackend:
             names = [key.decode() for key in flat[::2]]
             return list(zip(names, flat[1::2], strict=True)), after.decode()
 
-        return _merge(await self.on_all(read), limit, itemgetter(0))
+        return _merge(await self.session.on_all(read), limit, itemgetter(0))
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Merge the shards' keys in order."""
@@ -265,7 +247,7 @@ class RedisBackend:
             after, *found = await self._page(shard, keys, limit, partition, values=False)
             return [key.decode() for key in found], after.decode()
 
-        pages = await self.on_all(read)
+        pages = await self.session.on_all(read)
         found, after = _merge(pages, limit, str)
         return KeyPage(found, after)
 
@@ -273,16 +255,18 @@ class RedisBackend:
         self, shard: int, keys: KeyRange, limit: int, partition: str | None, *, values: bool
     ) -> list[bytes]:
         share = limit
-        if self.shards.count > 1:
-            share = min(limit, max(_SMALLEST_SHARE, int(limit / self.shards.count * _SHARE_MARGIN)))
-        return await self.run(
+        if self.session.shards.count > 1:
+            share = min(
+                limit, max(_SMALLEST_SHARE, int(limit / self.session.shards.count * _SHARE_MARGIN))
+            )
+        return await self.session.run(
             scripts.PAGE,
             shard,
             partition or "",
             ("(" if keys.exclusive else "[") + keys.first,
             "(" + keys.before,
             share,
-            MAX_PAGE_BYTES // self.shards.count,
+            MAX_PAGE_BYTES // self.session.shards.count,
             "1" if values else "",
             mutates=False,
         )
@@ -293,15 +277,20 @@ class RedisBackend:
         """Count by the indexes; sizes of large fleets are estimated from a sample."""
 
         async def count(shard: int) -> list[Any]:
-            return await self.run(
+            return await self.session.run(
                 scripts.COUNT, shard, EXACT_COUNT_LIMIT, EXACT_COUNT_LIMIT, mutates=False
             )
 
         partitions: dict[str, int] = {}
         total, total_expired, size, exact = 0, 0, 0, True
-        for indexed, expired, shard_exact, sampled, number_of_bytes, *flat in await self.on_all(
-            count
-        ):
+        for (
+            indexed,
+            expired,
+            shard_exact,
+            sampled,
+            number_of_bytes,
+            *flat,
+        ) in await self.session.on_all(count):
             live = indexed - expired
             total += live
             total_expired += expired
@@ -320,7 +309,9 @@ class RedisBackend:
         return Stats(total, total_expired, partitions, size, exact, server)
 
     async def _info(self, section: str) -> dict[str, Any]:
-        answer = await self.link.command(f"{self.shards.prefixes[0]}:n", "INFO", section)
+        answer = await self.session.link.command(
+            f"{self.session.shards.prefixes[0]}:n", "INFO", section
+        )
         return answer if isinstance(answer, dict) else _parse_info(answer)
 
     async def describe(self) -> dict[str, Any]:
@@ -334,10 +325,10 @@ class RedisBackend:
         eviction = await self._setting("maxmemory-policy")
         return {
             "server": f"{name} {version}",
-            "location": self.link.where,
+            "location": self.session.link.where,
             "schema_version": LAYOUT,
-            "shards": self.shards.count,
-            "colocate": self.shards.colocate,
+            "shards": self.session.shards.count,
+            "colocate": self.session.shards.colocate,
             "aof_enabled": aof,
             "appendfsync": policy,
             "maxmemory_policy": eviction,
@@ -346,9 +337,9 @@ class RedisBackend:
         }
 
     async def _setting(self, name: str) -> str:
-        route = f"{self.shards.prefixes[0]}:n"
+        route = f"{self.session.shards.prefixes[0]}:n"
         try:
-            answer = await self.link.command(route, "CONFIG", "GET", name)
+            answer = await self.session.link.command(route, "CONFIG", "GET", name)
         except AqeError:
             return "unknown: the server does not let us look"
         # The cluster client answers with a dict, one server with a flat list.

@@ -16,26 +16,26 @@ from lionagi_qe.persistence.redis import scripts
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Fence
-    from lionagi_qe.persistence.redis.backend import RedisBackend
+    from lionagi_qe.persistence.redis.session import RedisSession
 
 
 class RedisLeases:
     """The leases of the backend's fleet."""
 
-    def __init__(self, backend: RedisBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: RedisSession) -> None:
+        self._session = session
 
     async def _at_home(self, action: str, name: str, *arguments: Any) -> Any:  # noqa: ANN401
-        home = self._backend.shards.of(name)
-        return await self._backend.run(scripts.LEASE, home, action, name, *arguments, mutates=True)
+        home = self._session.shards.of(name)
+        return await self._session.run(scripts.LEASE, home, action, name, *arguments, mutates=True)
 
     async def _copy(self, fence: Fence | Tenure, name: str, holder: str, ends: int) -> bool:
         """Tell all other shards; False if one knows a later token."""
-        home = self._backend.shards.of(name)
-        others = [shard for shard in range(self._backend.shards.count) if shard != home]
+        home = self._session.shards.of(name)
+        others = [shard for shard in range(self._session.shards.count) if shard != home]
         words = ("copy", name, fence.token, holder, ends)
         answers = await asyncio.gather(
-            *(self._backend.run(scripts.LEASE, shard, *words, mutates=True) for shard in others),
+            *(self._session.run(scripts.LEASE, shard, *words, mutates=True) for shard in others),
             return_exceptions=True,
         )
         for answer in answers:

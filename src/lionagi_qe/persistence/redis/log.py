@@ -19,7 +19,7 @@ from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.operations import record_of
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.redis.backend import RedisBackend
+    from lionagi_qe.persistence.redis.session import RedisSession
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 _TAG = "r1"
@@ -51,22 +51,22 @@ class _ShardPage:
 class RedisLog:
     """The changes of the backend's fleet. A position has a place in each shard."""
 
-    def __init__(self, backend: RedisBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: RedisSession) -> None:
+        self._session = session
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin before each shard's first revision or after its newest."""
 
         async def look(shard: int) -> _Place:
-            newest, forgotten, _ = await self._backend.run(scripts.LOG, shard, "", mutates=False)
+            newest, forgotten, _ = await self._session.run(scripts.LOG, shard, "", mutates=False)
             known = int(forgotten) if removals else _NEVER_LOST
             return _Place(0 if oldest else int(newest), known)
 
-        return _text(await self._backend.on_all(look))
+        return _text(await self._session.on_all(look))
 
     async def clock(self) -> int:
         """Ask the first shard's server."""
-        *_, moment = await self._backend.run(scripts.LOG, 0, "", mutates=False)
+        *_, moment = await self._session.run(scripts.LOG, 0, "", mutates=False)
         return int(moment)
 
     async def check(self, position: str) -> None:
@@ -76,7 +76,7 @@ class RedisLog:
     def _parse(self, position: str) -> list[_Place]:
         tag, _, rest = position.partition(":")
         found = [_PLACE.fullmatch(part) for part in rest.split(",")]
-        if tag != _TAG or len(found) != self._backend.shards.count:
+        if tag != _TAG or len(found) != self._session.shards.count:
             raise bad_position(position, "Redis")
         places: list[_Place] = []
         for matched in found:
@@ -98,7 +98,7 @@ class RedisLog:
         async def read(shard: int) -> _ShardPage:
             return await self._read(shard, places[shard], prefix, limit, values=values, bury=bury)
 
-        pages: list[_ShardPage] = await self._backend.on_all(read)
+        pages: list[_ShardPage] = await self._session.on_all(read)
         records: list[LogRecord] = []
         for shard, page in enumerate(pages):
             before = ",".join(map(str, places[:shard]))
@@ -123,14 +123,14 @@ class RedisLog:
     async def _read(  # noqa: PLR0913 - the read's own arguments
         self, shard: int, place: _Place, prefix: str, limit: int, *, values: bool, bury: bool
     ) -> _ShardPage:
-        status, *rest = await self._backend.run(
+        status, *rest = await self._session.run(
             scripts.LOG,
             shard,
             place.after,
             place.known,
             prefix,
-            max(1, limit // self._backend.shards.count),
-            MAX_PAGE_BYTES // self._backend.shards.count,
+            max(1, limit // self._session.shards.count),
+            MAX_PAGE_BYTES // self._session.shards.count,
             "1" if values else "",
             "1" if bury else "",
             # It buries what has expired; to do so again after a lost answer does no harm.

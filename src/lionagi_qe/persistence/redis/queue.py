@@ -34,7 +34,7 @@ from lionagi_qe.persistence.server_support.notifier import Bell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.redis.backend import RedisBackend
+    from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 8
 
@@ -42,17 +42,17 @@ _FIELDS = 8
 class RedisJobs:
     """The queues of the backend's fleet."""
 
-    def __init__(self, backend: RedisBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: RedisSession) -> None:
+        self._session = session
         self.bell = Bell()
-        self._listener = Listener(backend.link, self.bell)
+        self._listener = Listener(session.link, self.bell)
 
     def _shard_of(self, queue: str) -> int:
-        return self._backend.shards.of(queue)
+        return self._session.shards.of(queue)
 
     async def listen(self, queue: str) -> bool:
         """Subscribe to the queue's channel, on a connection of its own."""
-        prefix = self._backend.shards.prefixes[self._shard_of(queue)]
+        prefix = self._session.shards.prefixes[self._shard_of(queue)]
         return await self._listener.listen(f"{prefix}:q:{queue}", queue)
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ class RedisJobs:
         """Send each shard its operations in one call."""
 
         async def apply(shard: int, chosen: Sequence[JobOperation]) -> list[JobResult]:
-            answer = await self._backend.run(
+            answer = await self._session.run(
                 scripts.QUEUE_APPLY,
                 shard,
                 len(chosen),
@@ -91,7 +91,7 @@ class RedisJobs:
 
     async def transact(self, step: Step) -> StepResults:
         """Send all in one call, if all of it lies in one shard."""
-        shards = {self._backend.shards.of(operation.key) for operation in step.operations}
+        shards = {self._session.shards.of(operation.key) for operation in step.operations}
         shards |= {self._shard_of(operation.queue) for operation in step.jobs}
         if len(shards) > 1:
             names = sorted({operation.key for operation in step.operations})
@@ -102,7 +102,7 @@ class RedisJobs:
                 "change together begin with the same segment, or make it with ?shards=1"
             )
             raise CrossShardError(msg)
-        answer = await self._backend.run(
+        answer = await self._session.run(
             scripts.QUEUE_TRANSACT,
             shards.pop(),
             len(step.operations),
@@ -124,7 +124,7 @@ class RedisJobs:
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Pop the first of the line."""
-        due, *flat = await self._backend.run(
+        due, *flat = await self._session.run(
             scripts.QUEUE_CLAIM,
             self._shard_of(queue),
             queue,
@@ -148,7 +148,7 @@ class RedisJobs:
         return await self._dead("purge", queue, job_ids)
 
     async def _dead(self, what: str, queue: str, job_ids: Sequence[str]) -> int:
-        return await self._backend.run(
+        return await self._session.run(
             scripts.QUEUE_DEAD, self._shard_of(queue), what, queue, *job_ids, mutates=True
         )
 
@@ -164,14 +164,14 @@ class RedisJobs:
         return await self._look("dead", queue, after, limit)
 
     async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
-        flat = await self._backend.run(
+        flat = await self._session.run(
             scripts.QUEUE_LOOK, self._shard_of(queue), what, queue, *arguments, mutates=False
         )
         return [_record(flat[at : at + _FIELDS]) for at in range(0, len(flat), _FIELDS)]
 
     async def count(self, queue: str) -> QueueCounts:
         """Ask the sets for their sizes."""
-        counts = await self._backend.run(
+        counts = await self._session.run(
             scripts.QUEUE_LOOK, self._shard_of(queue), "count", queue, mutates=False
         )
         return QueueCounts(*counts, exact=True)
@@ -180,11 +180,11 @@ class RedisJobs:
         """Read the names from all shards."""
 
         async def names(shard: int) -> list[bytes]:
-            key = f"{self._backend.shards.prefixes[shard]}:qs"
-            return list(await self._backend.link.command(key, "SMEMBERS", key))
+            key = f"{self._session.shards.prefixes[shard]}:qs"
+            return list(await self._session.link.command(key, "SMEMBERS", key))
 
         return sorted(
-            name.decode() for found in await self._backend.on_all(names) for name in found
+            name.decode() for found in await self._session.on_all(names) for name in found
         )
 
 

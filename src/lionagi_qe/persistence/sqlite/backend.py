@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
-from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.contract.backend import (
     Capabilities,
     KeyPage,
@@ -26,24 +25,18 @@ from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bu
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
-    check_exists,
-    check_owner,
-    enter,
-    in_transaction,
-    make_directory,
     now,
 )
-from lionagi_qe.persistence.sqlite.thread import ConnectionThread
+from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lionagi_qe.persistence.values.keys import KeyRange
 
 T = TypeVar("T")
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 EXACT_COUNT_LIMIT = 100_000
-MEMORY = ":memory:"
 
 
 class SqliteBackend:
@@ -57,26 +50,17 @@ class SqliteBackend:
     """
 
     def __init__(self, path: str, *, synchronous: str = "full", busy_seconds: float = 9.0) -> None:
-        if synchronous not in {"full", "normal"}:
-            msg = f"synchronous={synchronous!r}: SQLite memories take 'full' or 'normal'"
-            raise ConfigurationError(msg)
-        self._path = path
-        self._synchronous = synchronous
-        self._busy_seconds = busy_seconds
-        self._private = path == MEMORY
-        self._writer: ConnectionThread | None = None
-        self._reader: ConnectionThread | None = None
-        self.fleet = 0
-        self.leases = SqliteLeases(self)
-        self.jobs = SqliteJobs(self)
-        self.log = SqliteLog(self)
+        self.session = SqliteSession(path, synchronous=synchronous, busy_seconds=busy_seconds)
+        self.leases = SqliteLeases(self.session)
+        self.jobs = SqliteJobs(self.session)
+        self.log = SqliteLog(self.session, self.sweep)
 
     @property
     def capabilities(self) -> Capabilities:
         """SQLite's promises."""
-        if self._private:
+        if self.session.is_private:
             durability = "none: the memory ends with the process"
-        elif self._synchronous == "full":
+        elif self.session.synchronous == "full":
             durability = "every acknowledged write survives a power cut (synchronous=FULL)"
         else:
             durability = "survives a crash of the process; a power cut may take the last writes"
@@ -84,77 +68,32 @@ class SqliteBackend:
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Create or check the file and its schema, and enter the fleet."""
-        # A private memory is always a new one.
-        migrate = migrate or self._private
-        if not migrate:
-            check_exists(self._path)
-        elif not self._private:
-            make_directory(self._path)
-
-        def prepare(connection: apsw.Connection) -> None:
-            # Before anything is written, the journal's mode included.
-            check_owner(connection, self._path)
-            if migrate and not self._private:
-                # Kept in the file.
-                connection.execute("PRAGMA journal_mode = WAL")
-            self._prepare(connection)
-
-        self._writer = ConnectionThread(self._path, prepare, self._busy_seconds)
-        await self._writer.start()
-        self.fleet = await self._writer.run(
-            lambda connection: enter(connection, fleet, self._path, migrate=migrate)
-        )
-        if self._private:
-            self._reader = self._writer
-        else:
-            self._reader = ConnectionThread(self._path, self._prepare, self._busy_seconds)
-            await self._reader.start()
-
-    def _prepare(self, connection: apsw.Connection) -> None:
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not self._private:
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        await self.session.open(fleet, migrate=migrate)
 
     async def close(self) -> None:
         """Close both connections and end their threads."""
         await self.jobs.close()
-        reader, self._reader = self._reader, None
-        writer, self._writer = self._writer, None
-        if reader is not None and reader is not writer:
-            await reader.stop()
-        if writer is not None:
-            await writer.stop()
+        await self.session.close()
 
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         """Apply all operations in one transaction."""
-        return await self.transact(
-            lambda connection: apply(connection, self.fleet, operations, now(), atomic=atomic)
+        return await self.session.transact(
+            lambda connection: apply(
+                connection, self.session.fleet, operations, now(), atomic=atomic
+            )
         )
-
-    async def transact(self, job: Callable[[apsw.Connection], T]) -> T:
-        """Do ``job`` on the writer in one transaction."""
-        writer = cast("ConnectionThread", self._writer)
-        return await writer.run(lambda connection: in_transaction(connection, job))
-
-    async def read(self, job: Callable[[apsw.Connection], T]) -> T:
-        """Do ``job`` on the reader, without a transaction around it."""
-        return await cast("ConnectionThread", self._reader).run(job)
-
-    async def _read_snapshot(self, job: Callable[[apsw.Connection], T]) -> T:
-        """Do a job of several statements on one state of the file."""
-        return await self.read(lambda connection: in_transaction(connection, job, kind="DEFERRED"))
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Delete in keyset order what was stored up to the revision at the start."""
 
         def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - what SQLite holds
-            return connection.execute(sql.CURRENT_REVISION, {"fleet": self.fleet}).get
+            return connection.execute(sql.CURRENT_REVISION, {"fleet": self.session.fleet}).get
 
-        newest = await self.read(look)
+        newest = await self.session.read(look)
         bound = {
-            "fleet": self.fleet,
+            "fleet": self.session.fleet,
             "partition": partition,
             "newest": newest,
             "after": "",
@@ -166,15 +105,20 @@ class SqliteBackend:
             rows: list[Any] = connection.execute(
                 sql.PARTITION_BATCH, {**bound, "now": moment}
             ).fetchall()
-            revision = reserve(connection, self.fleet, len(rows))
+            revision = reserve(connection, self.session.fleet, len(rows))
             for at, (key, live) in enumerate(rows, 1):
-                tomb = {"fleet": self.fleet, "key": key, "now": moment, "revision": revision + at}
+                tomb = {
+                    "fleet": self.session.fleet,
+                    "key": key,
+                    "now": moment,
+                    "revision": revision + at,
+                }
                 bury(connection, tomb, DELETED if live else EXPIRED)
             return sum(live for _, live in rows), rows[-1][0] if len(rows) == batch else None
 
         deleted = 0
         while bound["after"] is not None:
-            count, bound["after"] = await self.transact(step)
+            count, bound["after"] = await self.session.transact(step)
             deleted += count
         return deleted
 
@@ -182,23 +126,23 @@ class SqliteBackend:
         """Whoever first sets the time of the last sweep in this interval sweeps."""
 
         def claim(connection: apsw.Connection) -> bool:
-            bound = {"fleet": self.fleet, "now": now(), "interval": interval_ms}
+            bound = {"fleet": self.session.fleet, "now": now(), "interval": interval_ms}
             connection.execute(sql.CLAIM_SWEEP, bound)
             return connection.changes() == 1
 
-        return await self.transact(claim)
+        return await self.session.transact(claim)
 
     async def sweep(self, limit: int) -> Sweep:
         """Turn expired entries into tombstones, and let old tombstones go."""
 
         def step(connection: apsw.Connection) -> Sweep:
             moment = now()
-            bound = {"fleet": self.fleet, "now": moment, "limit": limit}
+            bound = {"fleet": self.session.fleet, "now": moment, "limit": limit}
             rows = connection.execute(sql.EXPIRED, bound).fetchall()
-            revision = reserve(connection, self.fleet, len(rows))
+            revision = reserve(connection, self.session.fleet, len(rows))
             swept = 0
             for key, gone, change in rows:
-                bound = {"fleet": self.fleet, "key": key}
+                bound = {"fleet": self.session.fleet, "key": key}
                 if gone is not None:
                     connection.execute(sql.FORGET, bound)
                     connection.execute(sql.NOTE_FORGOTTEN, {**bound, "revision": change})
@@ -210,7 +154,7 @@ class SqliteBackend:
             more_jobs = self.jobs.forget(connection, limit)
             return Sweep(swept, more=more_jobs or len(rows) == limit)
 
-        return await self.transact(step)
+        return await self.session.transact(step)
 
     # Reading
 
@@ -218,20 +162,22 @@ class SqliteBackend:
         """Look each key up."""
 
         def read(connection: apsw.Connection) -> list[Any]:
-            bound = {"fleet": self.fleet, "now": now()}
+            bound = {"fleet": self.session.fleet, "now": now()}
             return [connection.execute(sql.FIND_VALUE, {**bound, "key": key}).get for key in keys]
 
-        return await (self.read(read) if len(keys) == 1 else self._read_snapshot(read))
+        return await (
+            self.session.read(read) if len(keys) == 1 else self.session.read_snapshot(read)
+        )
 
     async def read_records(self, keys: Sequence[str]) -> list[Record | None]:
         """Look each key up."""
 
         def read(connection: apsw.Connection) -> list[Record | None]:
-            bound = {"fleet": self.fleet, "now": now()}
+            bound = {"fleet": self.session.fleet, "now": now()}
             rows = (connection.execute(sql.FIND, {**bound, "key": key}).get for key in keys)
             return [row and Record(*row) for row in rows]
 
-        return await self._read_snapshot(read)
+        return await self.session.read_snapshot(read)
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read rows until the limit, or until their values fill MAX_PAGE_BYTES."""
@@ -258,7 +204,7 @@ class SqliteBackend:
                     return rows, row[0]
             return rows, None
 
-        return await self.read(read)
+        return await self.session.read(read)
 
     async def page_keys(self, keys: KeyRange, limit: int, partition: str | None) -> KeyPage:
         """Read keys from an index and liveness from the rows."""
@@ -269,11 +215,11 @@ class SqliteBackend:
             found = [row[0] for row in connection.execute(query, bound)]
             return KeyPage(found, found[-1] if len(found) == limit else None)
 
-        return await self.read(read)
+        return await self.session.read(read)
 
     def _range(self, keys: KeyRange, limit: int, partition: str | None) -> dict[str, Any]:
         return {
-            "fleet": self.fleet,
+            "fleet": self.session.fleet,
             "first": keys.first,
             "before": keys.before,
             "partition": partition,
@@ -285,10 +231,10 @@ class SqliteBackend:
 
     async def stats(self) -> Stats:
         """Count each partition, up to EXACT_COUNT_LIMIT rows; estimate what is beyond."""
-        return await self._read_snapshot(self._count)
+        return await self.session.read_snapshot(self._count)
 
     def _count(self, connection: apsw.Connection) -> Stats:
-        bound = {"fleet": self.fleet, "now": now(), "limit": EXACT_COUNT_LIMIT + 1}
+        bound = {"fleet": self.session.fleet, "now": now(), "limit": EXACT_COUNT_LIMIT + 1}
         partitions: dict[str, int] = {}
         total_expired, size, exact = 0, 0, True
         partition = connection.execute(sql.NEXT_PARTITION, {**bound, "after": ""}).get
@@ -317,7 +263,7 @@ class SqliteBackend:
             versions = applied_migrations(connection)
             return {
                 "server": f"SQLite {apsw.sqlite_lib_version()}",
-                "location": self._path,
+                "location": self.session.path,
                 "journal_mode": connection.pragma("journal_mode"),
                 "schema_version": max(versions),
                 "migrations": shown_migrations(__package__ or "", versions),
@@ -325,7 +271,7 @@ class SqliteBackend:
                 "atomic_batches": self.capabilities.atomic_batches,
             }
 
-        return await self.read(look)
+        return await self.session.read(look)
 
 
 def _rows_per_partition(connection: apsw.Connection) -> int:

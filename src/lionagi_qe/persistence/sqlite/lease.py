@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     import apsw
 
     from lionagi_qe.persistence.contract.backend import Fence
-    from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+    from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 
 class SqliteLeases:
     """The leases of the backend's fleet."""
 
-    def __init__(self, backend: SqliteBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: SqliteSession) -> None:
+        self._session = session
 
     def _bound(self, name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - SQL's values
-        return {"fleet": self._backend.fleet, "name": name, "now": now(), **more}
+        return {"fleet": self._session.fleet, "name": name, "now": now(), **more}
 
     async def acquire(self, name: str, holder: str, ttl_ms: int) -> Tenure:
         """Look and take in one transaction; the token is a new revision of the fleet."""
@@ -33,11 +33,11 @@ class SqliteLeases:
             row: Any = connection.execute(sql.FIND_LEASE, bound).get
             if row is not None and row[1] != holder:
                 return Tenure(*row)
-            token = reserve(connection, self._backend.fleet, 1) + 1 if row is None else row[0]
+            token = reserve(connection, self._session.fleet, 1) + 1 if row is None else row[0]
             connection.execute(sql.SET_LEASE, {**bound, "token": token})
             return Tenure(token, holder, ttl_ms)
 
-        return await self._backend.transact(take)
+        return await self._session.transact(take)
 
     async def renew(self, fence: Fence, ttl_ms: int) -> bool:
         """Move the end, unless it has come."""
@@ -53,7 +53,7 @@ class SqliteLeases:
             connection.execute(sql.EXTEND_LEASE, bound)
             return connection.changes() == 1
 
-        return await self._backend.transact(extend)
+        return await self._session.transact(extend)
 
     async def look(self, name: str) -> Tenure | None:
         """Read the row."""
@@ -62,9 +62,9 @@ class SqliteLeases:
             row: Any = connection.execute(sql.FIND_LEASE, self._bound(name)).get
             return row and Tenure(*row)
 
-        return await self._backend.read(find)
+        return await self._session.read(find)
 
     def forget(self, connection: apsw.Connection, moment: int) -> None:
         """Remove what ended long ago: part of a sweep."""
-        bound = {"fleet": self._backend.fleet, "before": moment - KEPT_MS}
+        bound = {"fleet": self._session.fleet, "before": moment - KEPT_MS}
         connection.execute(sql.FORGET_LEASES, bound)

@@ -20,9 +20,12 @@ from lionagi_qe.persistence.sqlite.schema import in_transaction, now
 from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import apsw
 
-    from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+    from lionagi_qe.persistence.contract.backend import Sweep
+    from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 # The revision last read, and which forgotten ones a reader from the start need not know.
@@ -32,18 +35,19 @@ _POSITION = re.compile(r"s1:(\d+):(\d+)")
 class SqliteLog:
     """The changes of the backend's fleet."""
 
-    def __init__(self, backend: SqliteBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: SqliteSession, sweep: Callable[[int], Awaitable[Sweep]]) -> None:
+        self._session = session
+        self._sweep = sweep
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin before the first revision or after the newest."""
 
         def look(connection: apsw.Connection) -> Any:  # noqa: ANN401 - a row
             return connection.execute(
-                sql.LOG_STATE, {"fleet": self._backend.fleet, "now": now()}
+                sql.LOG_STATE, {"fleet": self._session.fleet, "now": now()}
             ).get
 
-        newest, forgotten, _ = await self._backend.read(look)
+        newest, forgotten, _ = await self._session.read(look)
         known = forgotten if removals else MAX_REVISION
         return _text(0 if oldest else newest, known)
 
@@ -72,8 +76,8 @@ class SqliteLog:
                 kind="DEFERRED",
             )
 
-        page, due = await self._backend.read(read)
-        if due and bury and (await self._backend.sweep(limit)).expired:
+        page, due = await self._session.read(read)
+        if due and bury and (await self._sweep(limit)).expired:
             return LogPage(page.records, page.position, more=True)
         return page
 
@@ -86,7 +90,7 @@ class SqliteLog:
         limit: int,
         values: bool,  # noqa: FBT001
     ) -> tuple[LogPage, bool]:
-        bound = {"fleet": self._backend.fleet, "now": now(), "after": after, "limit": limit}
+        bound = {"fleet": self._session.fleet, "now": now(), "after": after, "limit": limit}
         state = cast("tuple[int, int, int]", connection.execute(sql.LOG_STATE, bound).get)
         newest, forgotten, due = state
         if newest < after:

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from lionagi_qe.persistence.memory import DEFAULT_TIMEOUT, Memory
-from lionagi_qe.persistence.sqlite.backend import MEMORY, SqliteBackend
+from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+from lionagi_qe.persistence.sqlite.session import MEMORY
 from lionagi_qe.persistence.values.entry import check_seconds
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from lionagi_qe.persistence.sqlite.backend import SqliteBackend
+    from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 EXACT_COUNT_LIMIT = 100_000
 # Seconds between two looks at whether another process changed the file, while somebody waits.
@@ -43,13 +43,13 @@ _log = logging.getLogger(__name__)
 class SqliteJobs:
     """The queues of the backend's fleet."""
 
-    def __init__(self, backend: SqliteBackend) -> None:
-        self._backend = backend
+    def __init__(self, session: SqliteSession) -> None:
+        self._session = session
         self.bell = Bell()
         self._looking: asyncio.Task[None] | None = None
 
     def _bound(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - SQL's values
-        return {"fleet": self._backend.fleet, "now": now(), **more}
+        return {"fleet": self._session.fleet, "now": now(), **more}
 
     # Waking up
 
@@ -69,7 +69,7 @@ class SqliteJobs:
             if not waited:
                 return
             try:
-                version, found = await self._backend.read(partial(self._changes, waited, version))
+                version, found = await self._session.read(partial(self._changes, waited, version))
             except AqeError as error:
                 _log.warning("can't look for jobs: %s", error)
                 found = dict.fromkeys(waited, 0)
@@ -112,24 +112,24 @@ class SqliteJobs:
                     results.append(error)
             return results
 
-        return await self._backend.transact(change)
+        return await self._session.transact(change)
 
     async def transact(self, step: Step) -> StepResults:
         """Apply all in one transaction, which the first error undoes."""
 
         def change(connection: apsw.Connection) -> StepResults:
-            fleet = self._backend.fleet
+            fleet = self._session.fleet
             results = apply(connection, fleet, step.operations, now(), atomic=True)
             return StepResults(
                 list(results), [self._apply(connection, operation) for operation in step.jobs]
             )
 
-        return await self._backend.transact(change)
+        return await self._session.transact(change)
 
     def _apply(self, connection: apsw.Connection, operation: JobOperation) -> str:
         bound = self._bound(queue=operation.queue, id=operation.job_id, payload=operation.payload)
         if operation.fence is not None:
-            check_fence(connection, self._backend.fleet, operation.fence, bound["now"])
+            check_fence(connection, self._session.fleet, operation.fence, bound["now"])
         if isinstance(operation, PutJob):
             return _put(connection, operation, bound)
         bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
@@ -155,7 +155,7 @@ class SqliteJobs:
             due: Any = connection.execute(sql.NEXT_DUE, bound).get
             return Claim(jobs, due)
 
-        return await self._backend.transact(take)
+        return await self._session.transact(take)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready."""
@@ -173,7 +173,7 @@ class SqliteJobs:
                 changed += connection.changes()
             return changed
 
-        return await self._backend.transact(change)
+        return await self._session.transact(change)
 
     def forget(self, connection: apsw.Connection, limit: int) -> bool:
         """Delete done jobs whose result was kept long enough; return whether more is due."""
@@ -190,7 +190,7 @@ class SqliteJobs:
             rows = (connection.execute(sql.FIND, {**bound, "id": job_id}).get for job_id in job_ids)
             return [None if row is None else _record(row) for row in rows]
 
-        return await self._backend.read(find)
+        return await self._session.read(find)
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the index of dead ones."""
@@ -199,7 +199,7 @@ class SqliteJobs:
             bound = self._bound(queue=queue, after=after, limit=limit)
             return [_record(row) for row in connection.execute(sql.LIST_DEAD, bound)]
 
-        return await self._backend.read(read)
+        return await self._session.read(read)
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""
@@ -209,7 +209,7 @@ class SqliteJobs:
             row: Any = connection.execute(sql.COUNT, bound).get
             return QueueCounts(*row, exact=max(row) < EXACT_COUNT_LIMIT)
 
-        return await self._backend.read(read)
+        return await self._session.read(read)
 
     async def queues(self) -> list[str]:
         """Read the names."""
@@ -217,7 +217,7 @@ class SqliteJobs:
         def read(connection: apsw.Connection) -> list[str]:
             return [str(name) for (name,) in connection.execute(sql.QUEUES, self._bound())]
 
-        return await self._backend.read(read)
+        return await self._session.read(read)
 
 
 def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str:

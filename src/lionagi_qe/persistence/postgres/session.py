@@ -1,0 +1,88 @@
+"""One process's connections to a PostgreSQL database, and a fleet's place in it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.schema import enter
+from lionagi_qe.persistence.postgres.statements import Statements
+
+_LONGEST_SCHEMA_NAME = 63
+# It stands in names, in texts and in the bodies of functions.
+_NOT_IN_SCHEMA_NAMES = frozenset("'\\${}\x00")
+
+
+class PostgresSession:
+    """A fleet's place in a database, and how the backend's parts get at it.
+
+    Attributes:
+        sql: the statements, by name.
+        where: the server and database, without user and password.
+        fleet: the fleet's number; 0 before it is opened.
+        is_pooled: a transaction pooler stands between.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool: link.AsyncpgPool | None,
+        schema: str,
+        pool_size: int,
+        listen_dsn: str | None = None,
+    ) -> None:
+        if (
+            not schema
+            or len(schema.encode()) > _LONGEST_SCHEMA_NAME
+            or not _NOT_IN_SCHEMA_NAMES.isdisjoint(schema)
+        ):
+            msg = (
+                f"schema {schema!r}: a PostgreSQL schema's name has 1 to 63 bytes, and ours none "
+                "of ' \\ $ { } nor a NUL"
+            )
+            raise InvalidArgumentError(msg)
+        self._dsn = dsn
+        self._listen_dsn = listen_dsn
+        self._given_pool = pool
+        self._pool_size = pool_size
+        self._pool: link.Pools | None = None
+        self.is_pooled = False
+        self.sql = Statements(schema)
+        self.where = link.address(dsn) if dsn else "PostgreSQL"
+        self.fleet = 0
+
+    @property
+    def listen_dsn(self) -> str | None:
+        """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
+        return self._listen_dsn or (None if self.is_pooled else self._dsn or None)
+
+    async def open(self, fleet: str, *, migrate: bool) -> None:
+        """Connect, migrate under a lock, enter the fleet."""
+        place = f"{self.where}, schema {self.sql.schema}"
+        if self._given_pool is not None:
+            self._pool = link.CallersPool(self._given_pool)
+            async with self.connection() as connection:
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
+            return
+        try:
+            connection = await link.connect(self._dsn)
+            try:
+                self.is_pooled = await link.is_pooled(connection)
+                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
+            finally:
+                connection.terminate()
+            self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self.is_pooled)
+        except Exception as error:
+            raise link.explain(error, self.where, sent=False) from error
+
+    async def close(self) -> None:
+        """Close our own pool; a given one is its owner's."""
+        if self._pool is not None:
+            # Nothing is under way any more; a polite good-bye could wait for a dead server.
+            await self._pool.close()
+
+    def connection(self, *, mutates: bool = False) -> link.Lent:
+        """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
+        return link.Lent(cast("link.Pools", self._pool), self.where, mutates=mutates)
