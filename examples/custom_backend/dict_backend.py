@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe import InvalidValueError, Memory, RevisionConflictError
-from lionagi_qe.persistence.contract.backend import (
+from lionagi_qe.persistence.contract import (
     Add,
     Capabilities,
     Delete,
@@ -30,8 +30,7 @@ from lionagi_qe.persistence.contract.backend import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lionagi_qe.persistence.contract.backend import Operation, Result
-    from lionagi_qe.persistence.values.keys import KeyRange
+    from lionagi_qe.persistence.contract import KeyRange, Operation, Result
 
 LEAST, MOST = -(2**63), 2**63 - 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from lionagi_qe import errors
 from lionagi_qe.agents.llm.meter import Meter, ModelLimitError
-from lionagi_qe.agents.llm.model_choice import ModelChoice, split_label
+from lionagi_qe.agents.project.model_choice import ModelChoice, split_label
 
 
 def metered(*usages: dict[str, Any] | None, **limits: Any) -> Meter:

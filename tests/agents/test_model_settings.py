@@ -10,10 +10,10 @@ import pytest
 
 from lionagi_qe import errors
 from lionagi_qe.agents.base import Examination
-from lionagi_qe.agents.execution.environment import Environment
+from lionagi_qe.agents.environment.target import Environment
 from lionagi_qe.agents.generation.agent import TestGenerator as Generator
-from lionagi_qe.agents.llm.model_choice import ModelChoice
 from lionagi_qe.agents.project.layout import Layout
+from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.agents.project.settings import Settings, settings_of
 from lionagi_qe.agents.project.workspace import Workspace
 

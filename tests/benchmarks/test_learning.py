@@ -13,7 +13,7 @@ from time import perf_counter
 import pytest
 
 from lionagi_qe import open_memory
-from lionagi_qe.bench.arena import arena_at
+from lionagi_qe.bench.arenas import arena_at
 from lionagi_qe.learning.qtable import QTable, QUpdate
 
 BATCH = 1_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lionagi_qe.bench.arena import arena_at
+from lionagi_qe.bench.arenas import arena_at
 from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.floors import check_floors, load_floors, table
 from lionagi_qe.bench.measure import Effort, prepared

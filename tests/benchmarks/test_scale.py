@@ -12,7 +12,7 @@ import psutil
 import pytest_asyncio
 
 from lionagi_qe import Memory, open_memory
-from lionagi_qe.bench.arena import arena_at
+from lionagi_qe.bench.arenas import arena_at
 from lionagi_qe.bench.workload import VALUE
 
 if TYPE_CHECKING:

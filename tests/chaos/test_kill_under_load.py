@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lionagi_qe import open_memory
-from lionagi_qe.bench.arena import arena_at
+from lionagi_qe.bench.arenas import arena_at
 
 CLIENT = Path(__file__).with_name("storing_client.py")
 KEYS = 20

@@ -16,7 +16,8 @@ from dict_backend import DictBackend, Fleet
 
 from lionagi_qe import AqeError, Memory, RevisionConflictError
 from lionagi_qe.persistence.calls.entries import EntryCalls
-from lionagi_qe.persistence.contract.backend import Delete, KeyPage, Page, Put, Sweep
+from lionagi_qe.persistence.contract.operations import Delete, Put
+from lionagi_qe.persistence.contract.records import KeyPage, Page, Sweep
 from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 from lionagi_qe.persistence.scheduling.scheduler import Batcher
 from lionagi_qe.persistence.values import codec, glob, keys

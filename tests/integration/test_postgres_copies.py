@@ -13,7 +13,7 @@ import pytest
 from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.persistence.contract.backend import Put
+from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.postgres.statements import Statements
 from lionagi_qe.persistence.transfer import Tally, compare, copy, export
 from lionagi_qe.testing.conformance.base import until

@@ -10,8 +10,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.errors import InvalidValueError
 from lionagi_qe.learning.qtable import QTable
 from lionagi_qe.learning.step import RateSchedule
-from lionagi_qe.persistence.contract.backend import Learn
-from lionagi_qe.persistence.contract.learned import Learned
+from lionagi_qe.persistence.contract.operations import Learn, Learned
 
 PROCESSES = 8
 UPDATES = 1_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.history import Past
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.metric import Metric, Source
     from lionagi_qe.agents.project.diff import Diff
     from lionagi_qe.agents.project.settings import Settings

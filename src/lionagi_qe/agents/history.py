@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.coverage.contexts import TestMap
+    from lionagi_qe.agents.line_map import TestMap
 
 Records = Sequence[Mapping[str, Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.bench.arena import arena_at
+from lionagi_qe.bench.arenas import arena_at
 from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.machine import describe_machine
 from lionagi_qe.bench.measure import Effort, measure, prepared

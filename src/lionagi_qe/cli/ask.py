@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Progress
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
-    from lionagi_qe.fleet.run import Request
+    from lionagi_qe.agents.project.model_choice import ModelChoice
+    from lionagi_qe.fleet.request import Request
     from lionagi_qe.integrations.ask import Answered
 
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import math
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from platformdirs import user_state_path
 
-from lionagi_qe.agents.flaky.quarantine import read_quarantine
-from lionagi_qe.agents.project.settings import Order, project_name, read_pyproject, settings_of
-from lionagi_qe.agents.static.baseline import read_baseline
+from lionagi_qe.agents.project.settings import Order
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.progress import showing
-from lionagi_qe.fleet import run as fleet
+from lionagi_qe.fleet.request import request_for, with_readable_lists
+from lionagi_qe.fleet.run import run
 from lionagi_qe.persistence.connect import URL_VARIABLE
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
-from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lionagi_qe.agents.project.settings import Settings
-    from lionagi_qe.fleet.run import Outcome, Request
+    from lionagi_qe.fleet.request import Request
+    from lionagi_qe.fleet.run import Outcome
 
 # Where a command's context keeps --fleet.
 _FLEET = f"{__name__}.fleet"
@@ -161,49 +155,26 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     resume: bool = False,
 ) -> Request:
     """Return the request for a run; ``given`` settings go before those of the project."""
-    project = directory(path)
-    pyproject = read_pyproject(project)
-    settings = settings_of(project, pyproject, given or {})
-    name = settings.project or project_name(project, pyproject)
-    url = memory_url or os.environ.get(URL_VARIABLE) or default_memory(project, name)
-    return fleet.Request(
-        project,
-        name,
-        pyproject,
-        settings,
-        agents,
-        None if python is None else _interpreter(python),
-        url,
-        redact(url),
-        budget,
-        base,
-        resume,
-        click.get_current_context().meta.get(_FLEET, DEFAULT_FLEET),
+    if python is not None and not python.is_file():
+        raise click.UsageError(f"--python {python}: no such file; for example .venv/bin/python")
+    return request_for(
+        directory(path),
+        agents=agents,
+        memory=memory_url,
+        fleet=click.get_current_context().meta.get(_FLEET, DEFAULT_FLEET),
+        python=python,
+        budget=budget,
+        base=base,
+        settings=given,
+        resume=resume,
     )
 
 
 def carry_out(request: Request, *, quiet: bool, writes: Path | None = None) -> Outcome:
     """Run the fleet, with progress on stderr; it ``writes`` a list that may not be there yet."""
-    settings = _with_lists(request.path, request.settings, writes)
-    request = dataclasses.replace(request, settings=settings)
+    request = with_readable_lists(request, writes)
     with showing(quiet=quiet) as progress:
-        return run_until_told(fleet.run(request, progress))
-
-
-def _with_lists(project: Path, settings: Settings, writes: Path | None) -> Settings:
-    """Return the settings without lists that are yet to be written.
-
-    Raises ProjectError for another that is missing or unreadable: the gate would pass without it.
-    """
-    for name, read in (("baseline", read_baseline), ("quarantine", read_quarantine)):
-        listed = getattr(settings, name)
-        if listed is None:
-            continue
-        if writes is not None and not (project / listed).exists():
-            settings = dataclasses.replace(settings, **{name: None})
-        else:
-            read(project / listed)
-    return settings
+        return run_until_told(run(request, progress))
 
 
 def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
@@ -245,15 +216,6 @@ def exit_code_of_run(outcome: Outcome) -> Exit:
     return Exit.PASSED if gate.value == "passed" else Exit.GATE_FAILED
 
 
-def default_memory(project: Path, name: str) -> str:
-    """Return the URL of the project's own memory, in the user's state directory."""
-    key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
-    directory = user_state_path("aqe", appauthor=False) / "projects"
-    directory.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{directory / f'{readable}-{key}.db'}"
-
-
 def directory(path: Path) -> Path:
     """Return the project's directory, absolute; UsageError if there is none."""
     if not path.exists():
@@ -267,10 +229,3 @@ def check_writable(option: str, file: Path) -> None:
     """Raise UsageError unless the directory that a file shall be written to exists."""
     if not file.absolute().parent.is_dir():
         raise click.UsageError(f"{option} {file}: its directory does not exist; create it first")
-
-
-def _interpreter(python: Path) -> Path:
-    if not python.is_file():
-        raise click.UsageError(f"--python {python}: no such file; for example .venv/bin/python")
-    # Not resolved: an interpreter finds its environment by the path it is called by.
-    return Path(os.path.abspath(python))  # noqa: PTH100

@@ -27,7 +27,7 @@ from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Findings
-    from lionagi_qe.fleet.run import Request
+    from lionagi_qe.fleet.request import Request
 
 
 @click.command

@@ -18,7 +18,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
+    from lionagi_qe.agents.project.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 

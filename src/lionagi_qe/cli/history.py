@@ -20,7 +20,7 @@ from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
-    from lionagi_qe.fleet.run import Request
+    from lionagi_qe.fleet.request import Request
 
 
 @click.command

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.agents.llm.model_choice import DEFAULT_TOKENS, ModelChoice, split_label
+from lionagi_qe.agents.project.model_choice import DEFAULT_TOKENS, ModelChoice, split_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from lionagi_qe.fleet.registry import QUICK, names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
+    from lionagi_qe.agents.project.model_choice import ModelChoice
     from lionagi_qe.fleet.run import Outcome
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from lionagi_qe.coordination.backoff import Backoff
     from lionagi_qe.persistence.calls.jobs import JobCalls
-    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.contract.jobs import ClaimedJob, Ending
     from lionagi_qe.persistence.contract.leases import Fenced
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
 

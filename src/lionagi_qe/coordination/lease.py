@@ -20,7 +20,7 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     LeaseLostError,
 )
-from lionagi_qe.persistence.contract.backend import Fence
+from lionagi_qe.persistence.contract.operations import Fence
 from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.values.keys import check_name
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from signal import Signals
 
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.contract.jobs import Claim
     from lionagi_qe.persistence.contract.leases import Fenced
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
 MAX_CLAIM = 1_000

@@ -54,7 +54,7 @@ class Examined:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
 
-async def examine(
+async def run_agents(
     agents: Sequence[Agent],
     examination: Examination,
     budget: Budget,
@@ -106,8 +106,14 @@ async def examine(
 
 def _sorted(agents: Sequence[Agent]) -> TopologicalSorter[str]:
     names = {agent.name for agent in agents}
+    judges = {agent.name for agent in agents if agent.instant}
     sorter = TopologicalSorter(
-        {agent.name: [other for other in agent.after if other in names] for agent in agents}
+        {
+            # Who judges by others' findings waits for all of them, also those of agents it never
+            # heard of.
+            agent.name: names - judges if agent.instant else names.intersection(agent.after)
+            for agent in agents
+        }
     )
     try:
         sorter.prepare()

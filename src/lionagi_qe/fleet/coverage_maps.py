@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.coverage.contexts import TestMap, as_entry, of_entry
+from lionagi_qe.agents.line_map import TestMap, as_entry, of_entry
 from lionagi_qe.fleet.key_segments import project_segment, segment
 
 if TYPE_CHECKING:

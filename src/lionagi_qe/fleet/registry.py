@@ -1,17 +1,23 @@
-"""Which agents there are, and which of them a run needs; only those are imported."""
+"""Which agents there are, and which of them a run needs; only those are imported.
+
+Besides ours, packages can bring agents: an entry point of the group ``lionagi_qe.agents`` names the
+class, and its own name is the agent's.
+"""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.base import Agent
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from lionagi_qe.agents.base import Agent
+    from importlib.metadata import EntryPoint
 
 # Name -> folder of ``agents`` and class in its ``agent`` module, in the order in which reports tell
 # of them.
@@ -30,30 +36,55 @@ QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"
 
 
 def names() -> list[str]:
-    """Return the names of all agents."""
-    return list(_CLASSES)
+    """Return the names of all agents: ours, then those of installed packages."""
+    return [*_CLASSES, *_plugins()]
+
+
+def is_ours(name: str) -> bool:
+    """Whether every worker knows an agent of this name."""
+    return name in _CLASSES
+
+
+def name_of(agent: str | Agent) -> str:
+    """Return the name of an agent that is given by name or as itself."""
+    return agent if isinstance(agent, str) else agent.name
 
 
 def all_agents() -> list[type[Agent]]:
     """Return the classes of all agents; imports what any of them needs."""
-    return [_class_of(name) for name in _CLASSES]
+    return [_class_of(name) for name in names()]
 
 
-def agents_for(wanted: Iterable[str]) -> list[Agent]:
-    """Return the agents of these names and those that they can't do without.
+def agents_for(wanted: Iterable[str | Agent]) -> list[Agent]:
+    """Return the agents wanted, given by name or as themselves, and those that they need.
+
+    Ours come in the order in which reports tell of them, the others before the instant ones.
 
     Raises:
-        InvalidArgumentError: there is no agent of a name.
+        InvalidArgumentError: there is no agent of a name, or there are two.
 
     """
-    chosen: dict[str, type[Agent]] = {}
+    chosen: dict[str, Agent] = {}
     waiting = list(wanted)
+    # Those given as themselves go before others of their names, which they might be needed by.
+    waiting.sort(key=lambda agent: not isinstance(agent, str))
     while waiting:
-        name = waiting.pop()
-        if name not in chosen:
-            chosen[name] = _class_of(name)
-            waiting += chosen[name].needs
-    return [chosen[name]() for name in _CLASSES if name in chosen]
+        agent = waiting.pop()
+        name = name_of(agent)
+        if isinstance(agent, str):
+            if name in chosen:
+                continue
+            agent = _class_of(name)()
+        elif name in _CLASSES or chosen.get(name, agent) is not agent:
+            raise InvalidArgumentError(
+                f"agent {name!r}: there is one already; name yours otherwise"
+            )
+        chosen[name] = agent
+        waiting += agent.needs
+    order = {name: at for at, name in enumerate(_CLASSES)}
+    return sorted(
+        chosen.values(), key=lambda agent: (agent.instant, order.get(agent.name, len(order)))
+    )
 
 
 def agent_of(name: str) -> Agent:
@@ -67,10 +98,28 @@ def agent_of(name: str) -> Agent:
 
 
 def _class_of(name: str) -> type[Agent]:
-    if name not in _CLASSES:
-        raise InvalidArgumentError(f"agent {name!r}: unknown; known: {', '.join(_CLASSES)}")
-    folder, kind = _CLASSES[name]
-    return getattr(import_module(f"lionagi_qe.agents.{folder}.agent"), kind)
+    if name in _CLASSES:
+        folder, kind = _CLASSES[name]
+        return getattr(import_module(f"lionagi_qe.agents.{folder}.agent"), kind)
+    plugins = _plugins()
+    if name not in plugins:
+        raise InvalidArgumentError(f"agent {name!r}: unknown; known: {', '.join(names())}")
+    try:
+        found = plugins[name].load()
+    except Exception as error:
+        # Whatever a package of others raises as it is imported.
+        msg = f"agent {name!r}: {plugins[name].value} can't be loaded: {error}"
+        raise InvalidArgumentError(msg) from error
+    if not (isinstance(found, type) and issubclass(found, Agent) and found.name == name):
+        msg = f"agent {name!r}: {plugins[name].value} is no Agent of that name"
+        raise InvalidArgumentError(msg)
+    return found
+
+
+@cache
+def _plugins() -> dict[str, EntryPoint]:
+    found = entry_points(group="lionagi_qe.agents")
+    return {plugin.name: plugin for plugin in found if plugin.name not in _CLASSES}
 
 
 def left_out(agents: Sequence[Agent]) -> list[str]:
@@ -79,12 +128,12 @@ def left_out(agents: Sequence[Agent]) -> list[str]:
     return [name for name in names() if name not in chosen]
 
 
-def check_metrics(wanted: Iterable[str]) -> None:
-    """Raise InvalidArgumentError for a metric that no agent at all states."""
+def check_metrics(wanted: Iterable[str], agents: Sequence[Agent] = ()) -> None:
+    """Raise InvalidArgumentError for a metric that no agent at all states, nor one of these."""
     asked = list(wanted)
     if not asked:
         return
-    known = {metric for agent in all_agents() for metric in agent.metrics}
+    known = {metric for agent in [*all_agents(), *agents] for metric in agent.metrics}
     for name in asked:
         if name not in known:
             alike = get_close_matches(name, known)

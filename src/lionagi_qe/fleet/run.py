@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Step
-from lionagi_qe.agents.execution import environment as environments
+from lionagi_qe.agents.environment import target as environments
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.diff import diff_of
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
-from lionagi_qe.fleet.commander import examine
+from lionagi_qe.fleet.commander import run_agents
 from lionagi_qe.fleet.learned_state import Lessons
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
-from lionagi_qe.fleet.registry import agents_for, check_metrics, left_out
+from lionagi_qe.fleet.registry import QUICK, agents_for, check_metrics, left_out
+from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import Ledger
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
-from lionagi_qe.persistence import open_memory
+from lionagi_qe.persistence import Memory, open_memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from lionagi_qe.agents.base import Agent, Findings, Progress
-    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
+    from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.start import Started
-    from lionagi_qe.persistence import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +93,64 @@ class Outcome:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a run is asked for.
+async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
+    path: str | os.PathLike[str] = ".",
+    *,
+    agents: Sequence[str | Agent] = QUICK,
+    memory: str | Memory | None = None,
+    fleet: str = DEFAULT_FLEET,
+    python: str | os.PathLike[str] | None = None,
+    budget: float | None = None,
+    base: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Examine the project in a directory, on a copy, and remember the results.
 
-    Attributes:
-        path: the user's tree.
-        project: the name under which results are kept.
-        pyproject: the project's metadata.
-        settings: limits and gate.
-        agents: names of those wanted; those that they need come along.
-        python: the project's own interpreter; None for a cached environment.
-        memory_url: where results are kept.
-        shown_url: the same without secrets.
+    What ``aqe run`` does. Costs what the project's tests cost, and for the first run the making of
+    an environment.
+
+    Args:
+        path: the project's directory; it is only read.
+        agents: names (see ``fleet.agent_names``) or agents of one's own; those that they need
+            come along. By default those that take about as long as the tests themselves.
+        memory: where results are kept: a URL, or an open memory, which stays open; by default
+            ``$LIONAGI_QE_MEMORY``, else a file in the user's state directory.
+        fleet: whose part of the memory that is, for a URL.
+        python: the project's own interpreter, used and left as it is; by default a cached
+            environment is built from the project's test requirements.
         budget: most seconds in all; None for no limit.
-        base: a commit to compare with.
-        resume: go on with the project's last run that did not end, as it was asked for.
-        fleet: whose part of the memory the results are kept in.
-    """
+        base: a commit, branch or tag to compare with.
+        settings: options of ``[tool.aqe]`` by name, with underscores; they go before the
+            project's.
+        resume: go on with the project's last run that did not end, with its own options.
+        progress: called with each ``Step``.
 
-    path: Path
-    project: str
-    pyproject: dict[str, Any]
-    settings: Settings
-    agents: Sequence[str]
-    python: Path | None
-    memory_url: str
-    shown_url: str
-    budget: float | None = None
-    base: str | None = None
-    resume: bool = False
-    fleet: str = DEFAULT_FLEET
+    Raises:
+        ProjectError: the path, the project's settings or those given are not valid, or the base
+            can't be compared with.
+        InvalidArgumentError: an agent, a required metric or a rule is unknown.
+        EnvironmentBuildError: the project's environment could not be prepared.
+        BackendUnavailableError: the memory can't be reached.
+
+    """
+    request = request_for(
+        path,
+        agents=agents,
+        memory=memory,
+        fleet=fleet,
+        python=python,
+        budget=budget,
+        base=base,
+        settings=settings,
+        resume=resume,
+    )
+    return await run(with_readable_lists(request), progress or _silent)
+
+
+def _silent(step: Step) -> None:
+    """Let progress go."""
 
 
 async def run(request: Request, progress: Progress) -> Outcome:
@@ -136,12 +166,21 @@ async def run(request: Request, progress: Progress) -> Outcome:
     began = time.monotonic()
     check(request)
     # The memory first: without it nothing that follows would be kept.
-    async with open_memory(request.memory_url, fleet=request.fleet) as memory:
+    async with _opened(request) as memory:
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
             started = await start(memory, request, workspace, began)
             async with started.presence(memory):
                 return await _run(memory, started, workspace, progress)
+
+
+@asynccontextmanager
+async def _opened(request: Request) -> AsyncGenerator[Memory]:
+    if isinstance(request.memory, Memory):
+        yield request.memory
+    else:
+        async with open_memory(request.memory, fleet=request.fleet) as memory:
+            yield memory
 
 
 async def _run(
@@ -176,7 +215,7 @@ async def _run(
     at_home = request.python is not None
     dispatcher = Dispatcher(memory, started.journal(memory), started.began, at_home=at_home)
     try:
-        examined = await examine(agents, examination, budget, dispatcher)
+        examined = await run_agents(agents, examination, budget, dispatcher)
     finally:
         await dispatcher.close()
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
@@ -220,6 +259,6 @@ async def _lessons(
 
 def check(request: Request) -> None:
     """Raise InvalidArgumentError for an agent, a required metric or a rule that is unknown."""
-    agents_for(request.agents)
+    agents = agents_for(request.agents)
     rules = parse_rules(request.settings.fail_on)
-    check_metrics([*request.settings.required, *(rule.metric for rule in rules)])
+    check_metrics([*request.settings.required, *(rule.metric for rule in rules)], agents)

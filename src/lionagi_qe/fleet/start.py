@@ -15,12 +15,13 @@ from lionagi_qe.agents.project.settings import Settings
 from lionagi_qe.coordination import Presence
 from lionagi_qe.errors import ProjectError
 from lionagi_qe.fleet.checkpoint import Journal, unfinished
+from lionagi_qe.fleet.registry import name_of
 from lionagi_qe.fleet.run_history import new_run_id
 from lionagi_qe.fleet.source_archive import digest_of
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.project.workspace import Workspace
-    from lionagi_qe.fleet.run import Request
+    from lionagi_qe.fleet.request import Request
     from lionagi_qe.persistence import Memory
 
 _GROUP = "commanders"
@@ -61,7 +62,7 @@ class Started:
                 "run": self.run,
                 "at": self.at.isoformat(),
                 "tree": self.tree,
-                "agents": list(request.agents),
+                "agents": [name_of(agent) for agent in request.agents],
                 "budget": request.budget,
                 "base": request.base,
                 "python": None if request.python is None else str(request.python),
@@ -107,9 +108,11 @@ async def start(memory: Memory, request: Request, workspace: Workspace, began: f
 
 def _restored(request: Request, record: dict[str, Any]) -> Request:
     python = record["python"]
+    # Agents of the caller's own are not in the memory: they are those that it gives now.
+    own = {agent.name: agent for agent in request.agents if not isinstance(agent, str)}
     return replace(
         request,
-        agents=record["agents"],
+        agents=[own.get(name, name) for name in record["agents"]],
         budget=record["budget"],
         base=record["base"],
         python=None if python is None else Path(python),

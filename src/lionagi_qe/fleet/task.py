@@ -11,7 +11,7 @@ from lionagi_qe.agents.project.settings import Settings
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Progress
-    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.workspace import Workspace
 
 

@@ -20,6 +20,7 @@ from lionagi_qe.fleet import serialization as wire
 from lionagi_qe.fleet import source_archive as shipment
 from lionagi_qe.fleet.blobs import Parcels
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
+from lionagi_qe.fleet.registry import is_ours
 from lionagi_qe.fleet.task import Task, content_of, task_name
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
@@ -85,7 +86,8 @@ class Dispatcher:
     ) -> tuple[Carried | None, int, int]:
         """Return what is known of an examination, its number of parts, and of workers for it."""
         kept = await self._journal.kept(agent.name)
-        if kept is not None or self._at_home or agent.stays_home(examination) or agent.instant:
+        stays = self._at_home or agent.instant or not is_ours(agent.name)
+        if kept is not None or stays or agent.stays_home(examination):
             return kept, 1, 0
         workers = len(await team.workers_of(self._memory))
         parts = await self._journal.parts(agent.name)

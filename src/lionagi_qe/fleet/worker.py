@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import DivisibleAgent, Step
-from lionagi_qe.agents.execution import environment as environments
+from lionagi_qe.agents.environment import target as environments
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
@@ -25,7 +25,7 @@ from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
-    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.coordination import Job
     from lionagi_qe.persistence import Memory
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Progress
     from lionagi_qe.agents.llm.action import Action
     from lionagi_qe.agents.llm.claims import Checked, Claim
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
-    from lionagi_qe.fleet.run import Request
+    from lionagi_qe.agents.project.model_choice import ModelChoice
+    from lionagi_qe.fleet.request import Request
     from lionagi_qe.persistence import Memory
 
 ROUNDS: Final = 10

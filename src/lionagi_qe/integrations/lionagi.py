@@ -24,8 +24,9 @@ from lionagi_qe.agents.llm.conversation import (
 from lionagi_qe.agents.llm.recall import FleetRecall
 from lionagi_qe.agents.llm.tools import as_tool, fleet_tools, memory_tools
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
+from lionagi_qe.fleet.request import request_for
 from lionagi_qe.integrations.memory_choice import choose_memory
-from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions, request_for
+from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_ttl
 from lionagi_qe.persistence.values.keys import check_key
@@ -78,7 +79,7 @@ def qe_tools(
     Raises:
         ProjectError: the project's metadata are not valid.
     """
-    request = request_for(path, memory_url, python=python)
+    request = request_for(path, agents=[], memory=memory_url, python=python)
     until = time.monotonic() + seconds
     return [as_tool(action) for action in qe_actions(request, until=until)]
 

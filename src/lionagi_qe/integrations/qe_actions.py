@@ -8,17 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lionagi_qe.agents.llm.action import Action, Arguments, failure
-from lionagi_qe.agents.project.settings import project_name, read_pyproject, settings_of
-from lionagi_qe.fleet import run as fleet
 from lionagi_qe.fleet.key_segments import project_segment, segment
-from lionagi_qe.persistence.values.url import redact
+from lionagi_qe.fleet.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lionagi_qe.agents.base import Progress, Step
-    from lionagi_qe.fleet.run import Outcome, Request
+    from lionagi_qe.fleet.request import Request
+    from lionagi_qe.fleet.run import Outcome
 
 DEFAULT_SECONDS: Final = 120.0
 _LEAST_SECONDS: Final = 5.0
@@ -77,28 +75,6 @@ def qe_actions(
     ]
 
 
-def request_for(path: Path, memory_url: str, *, python: Path | None = None) -> Request:
-    """Return a request for a project with the settings of its own pyproject.toml.
-
-    Raises:
-        ProjectError: these are not valid.
-
-    """
-    project = path.resolve()
-    pyproject = read_pyproject(project)
-    settings = settings_of(project, pyproject, {})
-    return fleet.Request(
-        project,
-        settings.project or project_name(project, pyproject),
-        pyproject,
-        settings,
-        [],
-        python,
-        memory_url,
-        redact(memory_url),
-    )
-
-
 class _Bench:
     def __init__(self, request: Request, until: float, progress: Progress) -> None:
         self._request = request
@@ -142,7 +118,7 @@ class _Bench:
             if left < _LEAST_SECONDS:
                 return failure("NoTime", "there is no time left to measure; answer from what is")
             request = replace(self._request, agents=agents, budget=left)
-            return await fleet.run(request, self._progress)
+            return await run(request, self._progress)
 
     def _told(self, outcome: Outcome) -> dict[str, Any]:
         """Return the figures with their sources; lists are counted."""

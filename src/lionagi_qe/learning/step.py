@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, RevisionConflictError
 from lionagi_qe.learning.errors import LearningStateError
-from lionagi_qe.persistence.contract.backend import Learn
+from lionagi_qe.persistence.contract.operations import Learn
 from lionagi_qe.persistence.values.entry import Item
 
 if TYPE_CHECKING:

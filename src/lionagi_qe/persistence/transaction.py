@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
-from lionagi_qe.persistence.contract.backend import Add, Delete, Put, Touch
 from lionagi_qe.persistence.contract.jobs import PutJob, Step
+from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import check_number, encode
 from lionagi_qe.persistence.values.entry import check_revision, check_ttl
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lionagi_qe.persistence.calls.base import Limits
-    from lionagi_qe.persistence.contract.backend import Fence, Operation
     from lionagi_qe.persistence.contract.jobs import JobOperation
+    from lionagi_qe.persistence.contract.operations import Fence, Operation
     from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 

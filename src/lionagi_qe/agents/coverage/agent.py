@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.contexts import read_map
-from lionagi_qe.agents.execution import process
+from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.execution import process
-from lionagi_qe.agents.execution.coverage_settings import DATA_FILE
+from lionagi_qe.agents.coverage.settings import DATA_FILE
+from lionagi_qe.agents.environment import process
+from lionagi_qe.agents.line_map import MappedFile, TestMap, hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,46 +20,6 @@ if TYPE_CHECKING:
 # Asks the recorder for contexts, and coverage.py for a way of measuring that can tell them apart.
 VARIABLES = {"AQE_CONTEXTS": "1", "COVERAGE_CORE": "ctrace"}
 _TIMEOUT = 300.0
-_HASH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class MappedFile:
-    """One file of the product.
-
-    Attributes:
-        lines: line -> ids of the tests that ran it.
-        imported: lines that ran while modules were imported, in no test.
-        text: a hash of each line, to find it again when others have moved it.
-    """
-
-    lines: Mapping[int, frozenset[str]]
-    imported: frozenset[int]
-    text: tuple[str, ...]
-
-    @property
-    def tests(self) -> frozenset[str]:
-        """Return all tests that ran a line of it."""
-        return frozenset[str]().union(*self.lines.values())
-
-    def tests_of(self, lines: Iterable[int]) -> frozenset[str]:
-        """Return the tests that ran one of the lines."""
-        return frozenset[str]().union(*(self.lines.get(line, frozenset()) for line in lines))
-
-
-@dataclass(frozen=True, slots=True)
-class TestMap:
-    """The whole product.
-
-    Attributes:
-        commit: of the project when it was measured, if under git.
-        tests: all that ran.
-        files: by name within the project.
-    """
-
-    commit: str | None
-    tests: frozenset[str]
-    files: Mapping[str, MappedFile]
 
 
 async def read_map(examination: Examination, tests: Iterable[str]) -> TestMap | str:
@@ -125,40 +84,3 @@ def _spread(text: str, lines: dict[int, frozenset[str]], imported: set[int]) -> 
                 lines[line] = lines.get(line, frozenset()) | lines[node.lineno]
             if node.lineno in imported:
                 imported.add(line)
-
-
-def hashes(lines: Iterable[str]) -> tuple[str, ...]:
-    """Return a short hash of each line, its indentation included."""
-    return tuple(
-        hashlib.sha256(line.rstrip().encode(errors="surrogateescape")).hexdigest()[:_HASH]
-        for line in lines
-    )
-
-
-def as_entry(file: str, mapped: MappedFile) -> dict[str, Any]:
-    """Return a file of a map as JSON data; lines that the same tests run share one list."""
-    tests = sorted(mapped.tests)
-    numbers = {test: number for number, test in enumerate(tests)}
-    groups: dict[frozenset[str], list[int]] = {}
-    for line, names in mapped.lines.items():
-        groups.setdefault(names, []).append(line)
-    return {
-        "file": file,
-        "tests": tests,
-        "groups": [
-            {"lines": sorted(lines), "tests": sorted(numbers[name] for name in names)}
-            for names, lines in groups.items()
-        ],
-        "imported": sorted(mapped.imported),
-        "text": list(mapped.text),
-    }
-
-
-def of_entry(entry: Mapping[str, Any]) -> MappedFile:
-    """Return what ``as_entry`` wrote."""
-    tests: list[str] = entry["tests"]
-    lines: dict[int, frozenset[str]] = {}
-    for group in entry["groups"]:
-        names = frozenset(tests[number] for number in group["tests"])
-        lines.update(dict.fromkeys(group["lines"], names))
-    return MappedFile(lines, frozenset(entry["imported"]), tuple(entry["text"]))

@@ -10,7 +10,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.execution.coverage_settings import DATA_FILE, write_rcfile
+from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import contexts as test_map
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.execution.coverage_settings import write_rcfile
+from lionagi_qe.agents.coverage.settings import write_rcfile
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.pytest_session import (
     missing_packages,

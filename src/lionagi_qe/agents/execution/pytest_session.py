@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.execution import process
+from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.execution.outcomes import Recording
 from lionagi_qe.agents.execution.pytest_options import Addopts, addopts_of, unknown_options
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.execution.process import Completed
+    from lionagi_qe.agents.environment.process import Completed
 
 _USAGE_ERROR = 4
 _LAST_LINES = 3

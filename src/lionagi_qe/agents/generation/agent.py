@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.generation.candidate import Draft, Proposer
     from lionagi_qe.agents.generation.llm_writer import DraftWriter
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
     from lionagi_qe.agents.metric import Metric
+    from lionagi_qe.agents.project.model_choice import ModelChoice
 
 _TOOL = "hypothesis"
 _REQUIREMENT = "hypothesis[ghostwriter]>=6.115"

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.execution import process
+from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.generation.candidate import Draft
 
 if TYPE_CHECKING:

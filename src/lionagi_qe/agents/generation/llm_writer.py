@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.generation.candidate import Target, Verdict
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
     from lionagi_qe.agents.metric import Source
+    from lionagi_qe.agents.project.model_choice import ModelChoice
 
 # A draft that can't be built, or proves nothing, is told so once. One that fails is not: a model
 # mends it by asserting what the code does, right or wrong.

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.execution import process
-from lionagi_qe.agents.execution.coverage_settings import write_rcfile
+from lionagi_qe.agents.coverage.settings import write_rcfile
+from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.execution.pytest_session import run_pytest
 from lionagi_qe.agents.generation.candidate import Verdict
 from lionagi_qe.agents.mutation.operators import mutants_of

@@ -9,7 +9,7 @@ from lionagi_qe.errors import AqeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
+    from lionagi_qe.agents.project.model_choice import ModelChoice
 
 
 class ModelError(AqeError):

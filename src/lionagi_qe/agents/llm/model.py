@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.llm.action import Action
     from lionagi_qe.agents.llm.meter import Meter
-    from lionagi_qe.agents.llm.model_choice import ModelChoice
+    from lionagi_qe.agents.project.model_choice import ModelChoice
 
 # Those with a chat API of their own in LionAGI. Others speak as OpenAI does, at a --base-url.
 _PROVIDERS = frozenset(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.coverage.contexts import TestMap
+    from lionagi_qe.agents.line_map import TestMap
     from lionagi_qe.agents.metric import Metric
 
 _TOOL = "aqe mutate"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from lionagi_qe.agents.llm.model_choice import ModelChoice
+from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.coverage.contexts import TestMap
+    from lionagi_qe.agents.line_map import TestMap
 
 _LIMIT = (
     "the map does not tell which tests run code in other processes, import by computed names, or "

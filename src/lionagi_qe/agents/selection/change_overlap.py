@@ -6,13 +6,13 @@ from collections import Counter
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.coverage.contexts import hashes
+from lionagi_qe.agents.line_map import hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lionagi_qe.agents.coverage.contexts import MappedFile, TestMap
+    from lionagi_qe.agents.line_map import MappedFile, TestMap
     from lionagi_qe.agents.project.diff import Diff
 
 # What runs on import may matter to any test that runs the file, but rarely does.

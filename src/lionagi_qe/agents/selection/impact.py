@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.coverage.contexts import MappedFile, TestMap, hashes
+from lionagi_qe.agents.line_map import MappedFile, TestMap, hashes
 from lionagi_qe.agents.project.imports import ImportGraph, tests_in
 from lionagi_qe.agents.project.layout import is_test_file
 

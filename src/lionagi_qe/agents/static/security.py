@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.execution import process
+from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.finding import Finding, Level
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project.layout import TEST_FILES, layout_of

@@ -61,6 +61,7 @@ def write(outcome: Outcome, console: Console) -> None:
             *sections.flaky(outcome),
             *sections.mutation(outcome),
             *sections.generated(outcome),
+            *sections.others(outcome),
             *_comparison(outcome),
             *_gate(outcome),
             *_left_out(outcome),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.fleet.registry import is_ours
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
@@ -180,6 +181,24 @@ def _amount(outcome: Outcome, label: str, name: str) -> str:
 def _coloured(line: str) -> str:
     style = {"-": "red", "+": "green"}.get(line[:1], "dim")
     return f"[{style}]{escape(line)}[/]"
+
+
+def others(outcome: Outcome) -> Iterator[str]:
+    """Yield the figures and findings of agents that are not ours."""
+    for findings in outcome.findings.values():
+        if is_ours(findings.agent):
+            continue
+        yield ""
+        yield escape(findings.agent)
+        for metric in findings.metrics:
+            told = f"{_number(metric.value)} {metric.unit}  {source(metric)}"
+            yield f"  {escape(metric.name)}  {told if metric.measured else not_measured(metric)}"
+        found = of_details(findings.details)
+        for finding in found[:_MOST_LISTED]:
+            place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
+            yield f"  {escape(place)} {escape(finding.rule)}: {escape(finding.message)}"
+        if len(found) > _MOST_LISTED:
+            yield f"  and {len(found) - _MOST_LISTED} more: --report sarif=FILE or json=FILE"
 
 
 def _figure(outcome: Outcome, label: str, name: str) -> str:

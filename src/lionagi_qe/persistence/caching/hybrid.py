@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lionagi_qe.errors import AqeError, BackendUnavailableError, ConfigurationError
 from lionagi_qe.persistence.caching.invalidation import Follower
-from lionagi_qe.persistence.contract.backend import Put
 from lionagi_qe.persistence.contract.cache import Fill
+from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.entry import check_seconds
 
@@ -42,22 +42,20 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Unpack
 
-    from lionagi_qe.persistence.contract.backend import (
-        Backend,
-        Capabilities,
-        KeyPage,
-        Operation,
-        Page,
-        PayloadPage,
-        Record,
-        Result,
-        Stats,
-        Sweep,
-    )
+    from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.cache import Cache, Reading
     from lionagi_qe.persistence.contract.change_log import ChangeLog
     from lionagi_qe.persistence.contract.jobs import JobBackend, Step, StepResults
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.operations import Operation, Result
+    from lionagi_qe.persistence.contract.records import (
+        KeyPage,
+        Page,
+        PayloadPage,
+        Record,
+        Stats,
+        Sweep,
+    )
     from lionagi_qe.persistence.memory import MemorySettings
     from lionagi_qe.persistence.values.keys import KeyRange
 

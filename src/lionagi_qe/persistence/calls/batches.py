@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
-from lionagi_qe.persistence.contract.backend import Delete, Put
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.contract.operations import Delete, Put
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import INHERIT, Item, check_revision, check_ttl
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from lionagi_qe.persistence.contract.backend import Fence, Learn
-    from lionagi_qe.persistence.contract.learned import Learned
     from lionagi_qe.persistence.contract.leases import Fenced
+    from lionagi_qe.persistence.contract.operations import Fence, Learn, Learned
 
 
 class BatchCalls(Calls):

@@ -10,8 +10,9 @@ from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.backend import Page, Put, Record, Result
     from lionagi_qe.persistence.contract.change_log import LogPage
+    from lionagi_qe.persistence.contract.operations import Put, Result
+    from lionagi_qe.persistence.contract.records import Page, Record
     from lionagi_qe.persistence.values.keys import KeyRange
 
 

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lionagi_qe.errors import BackendTimeoutError, RevisionConflictError
 from lionagi_qe.persistence.calls.base import Calls
-from lionagi_qe.persistence.contract.backend import Add, Delete, Put, Touch
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
+from lionagi_qe.persistence.contract.records import entry_of
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import check_number, decode, decode_as, encode
-from lionagi_qe.persistence.values.entry import Entry, check_revision, check_ttl, entry_of
+from lionagi_qe.persistence.values.entry import Entry, check_revision, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.contract.leases import Fenced
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
 
 T = TypeVar("T")

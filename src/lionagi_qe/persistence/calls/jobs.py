@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         PutJob,
         QueueCounts,
     )
-    from lionagi_qe.persistence.server_support.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Bell
 
 T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})

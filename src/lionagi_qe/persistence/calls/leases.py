@@ -9,8 +9,8 @@ from lionagi_qe.persistence.calls.base import Calls
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from lionagi_qe.persistence.contract.backend import Fence
     from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
+    from lionagi_qe.persistence.contract.operations import Fence
 
 T = TypeVar("T")
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.calls.base import Calls
-from lionagi_qe.persistence.contract.backend import PayloadPage
+from lionagi_qe.persistence.contract.records import PayloadPage, entry_of
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import decode
-from lionagi_qe.persistence.values.entry import Entry, check_count, entry_of
+from lionagi_qe.persistence.values.entry import Entry, check_count
 from lionagi_qe.persistence.values.glob import compile_glob
 from lionagi_qe.persistence.values.keys import KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from lionagi_qe.persistence.contract.backend import KeyPage, Page
+    from lionagi_qe.persistence.contract.records import KeyPage, Page
     from lionagi_qe.persistence.values.glob import Glob
 
 SEARCH_PAGE = 1_000

@@ -1,1 +1,84 @@
-"""What a backend fills."""
+"""What a backend fills: the types that an implementer needs, and nothing else.
+
+``Memory(backend)`` does keys, values, limits, batching and time limits before it calls one; see
+``examples/custom_backend`` and the suite in ``lionagi_qe.testing.conformance``.
+"""
+
+from lionagi_qe.persistence.contract.backend import MAX_FLIGHT_CALLS, Backend, Capabilities
+from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
+from lionagi_qe.persistence.contract.jobs import (
+    Claim,
+    ClaimedJob,
+    EndJob,
+    JobBackend,
+    JobOperation,
+    JobRecord,
+    JobResult,
+    PutJob,
+    QueueCounts,
+    Step,
+    StepResults,
+)
+from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
+from lionagi_qe.persistence.contract.notifier import Bell
+from lionagi_qe.persistence.contract.operations import (
+    Add,
+    Delete,
+    Fence,
+    Learn,
+    Learned,
+    Operation,
+    Put,
+    Result,
+    Touch,
+)
+from lionagi_qe.persistence.contract.records import (
+    KeyPage,
+    Page,
+    PayloadPage,
+    Record,
+    Stats,
+    Sweep,
+)
+from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.values.keys import KeyRange
+
+__all__ = [
+    "MAX_FLIGHT_CALLS",
+    "Add",
+    "Backend",
+    "Bell",
+    "Capabilities",
+    "ChangeLog",
+    "Claim",
+    "ClaimedJob",
+    "Delete",
+    "EndJob",
+    "Fence",
+    "JobBackend",
+    "JobOperation",
+    "JobRecord",
+    "JobResult",
+    "KeyPage",
+    "KeyRange",
+    "Learn",
+    "Learned",
+    "LeaseBackend",
+    "LogPage",
+    "LogRecord",
+    "Operation",
+    "Page",
+    "PartlyRefused",
+    "PayloadPage",
+    "Put",
+    "PutJob",
+    "QueueCounts",
+    "Record",
+    "Result",
+    "Stats",
+    "Step",
+    "StepResults",
+    "Sweep",
+    "Tenure",
+    "Touch",
+]

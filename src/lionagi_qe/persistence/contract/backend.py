@@ -6,153 +6,25 @@ with the values, and lets the server's clock decide about expiry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from lionagi_qe.errors import AqeError
-from lionagi_qe.persistence.contract.learned import Learned
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.operations import Operation, Result
+    from lionagi_qe.persistence.contract.records import (
+        KeyPage,
+        Page,
+        PayloadPage,
+        Record,
+        Stats,
+        Sweep,
+    )
     from lionagi_qe.persistence.values.keys import KeyRange
 
 
 MAX_FLIGHT_CALLS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """A lease and the token that its holder was given; see coordination.Lease.
-
-    A fenced operation is applied only if the token is the lease's current one and hasn't expired
-    by the server's clock, checked in the same atomic step; else it comes to StaleFenceError.
-    """
-
-    name: str
-    token: int
-
-
-class Put(NamedTuple):
-    """Store ``payload`` under ``key``; the result is the new revision.
-
-    ``keep`` leaves partition and expiry of an existing entry as they are. ``if_revision`` makes
-    it a compare-and-set: 0 wants no live entry.
-    """
-
-    key: str
-    payload: bytes
-    partition: str = "default"
-    ttl_ms: int | None = None
-    if_revision: int | None = None
-    keep: bool = False
-    fence: Fence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Remove ``key``; the result tells whether a live entry was there."""
-
-    key: str
-    if_revision: int | None = None
-    fence: Fence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Add:
-    """Add ``amount`` to the number under ``key``, a missing one being 0; the result is the sum."""
-
-    key: str
-    amount: int | float
-    fence: Fence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """Give a live entry a new expiry (None: never); the result tells whether one was there."""
-
-    key: str
-    ttl_ms: int | None
-    fence: Fence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Learn:
-    """Move the learned value under ``key`` towards each of ``targets``, in order; see ``learned``.
-
-    A missing one is ``start``, not visited; it goes to ``partition``. The result is the new value
-    as Learned. Only for backends whose capabilities say that they learn.
-    """
-
-    key: str
-    targets: tuple[float, ...]
-    start: float
-    initial: float
-    power: float
-    floor: float
-    partition: str
-    fence: Fence | None = None
-
-
-Operation = Put | Delete | Add | Touch | Learn
-# What an operation came to: its result, or the error that belongs to its caller alone.
-Result = int | float | bool | Learned | AqeError
-
-
-class Record(NamedTuple):
-    """A live entry as a backend holds it; times in ms since 1970 by the server's clock."""
-
-    key: str
-    payload: bytes | str
-    revision: int
-    partition: str
-    created_ms: int
-    updated_ms: int
-    expires_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a range in key order; ``after`` continues it, None when the range is done."""
-
-    records: list[Record]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadPage:
-    """Like Page, keys and values alone."""
-
-    payloads: list[tuple[str, bytes | str]]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPage:
-    """Like Page, keys alone."""
-
-    keys: list[str]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """How many expired entries one step removed, and whether more is due."""
-
-    expired: int
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Counts of one fleet. ``exact`` is False where a figure is an estimate."""
-
-    total_keys: int
-    total_expired: int
-    partitions: dict[str, int]
-    size_bytes: int
-    exact: bool
-    server: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

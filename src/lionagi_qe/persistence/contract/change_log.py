@@ -15,7 +15,7 @@ from lionagi_qe.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.backend import Record
+    from lionagi_qe.persistence.contract.records import Record
 
 Kind = Literal["stored", "deleted", "expired"]
 # What a backend's number for the reason of a removal says.

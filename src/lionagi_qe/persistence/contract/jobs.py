@@ -10,8 +10,8 @@ from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.backend import Fence, Operation
-    from lionagi_qe.persistence.server_support.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Bell
+    from lionagi_qe.persistence.contract.operations import Fence, Operation
 
 State = Literal["delayed", "ready", "claimed", "done", "dead"]
 # As the servers number them.

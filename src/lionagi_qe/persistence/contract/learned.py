@@ -8,24 +8,12 @@ a rate that falls by visits.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import InvalidValueError
+from lionagi_qe.persistence.contract.operations import Learn, Learned
 from lionagi_qe.persistence.values.codec import decode
 
-if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.backend import Learn
-
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What a Learn operation came to."""
-
-    q: float
-    visits: int
 
 
 def learning(learn: Learn) -> str:

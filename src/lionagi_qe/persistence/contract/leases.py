@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.contract.backend import Fence
+from lionagi_qe.persistence.contract.operations import Fence
 
 # How long what ended is remembered before a sweep takes it.
 KEPT_MS = 3_600_000

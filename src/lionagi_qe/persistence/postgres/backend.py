@@ -9,19 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 
 from lionagi_qe.errors import RevisionConflictError
-from lionagi_qe.persistence.contract.backend import (
-    Capabilities,
-    KeyPage,
-    Operation,
-    Page,
-    PayloadPage,
-    Put,
-    Record,
-    Result,
-    Stats,
-    Sweep,
-)
-from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.contract.backend import Capabilities
+from lionagi_qe.persistence.contract.operations import Operation, Put, Result
+from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
@@ -43,6 +33,7 @@ from lionagi_qe.persistence.server_support.migrations import shown_migrations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.postgres import connection as link
     from lionagi_qe.persistence.values.keys import KeyRange
 
 EXACT_COUNT_LIMIT = 100_000

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.contract.backend import Record
 from lionagi_qe.persistence.contract.change_log import REWOUND, LogPage, LogRecord
+from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 
 if TYPE_CHECKING:

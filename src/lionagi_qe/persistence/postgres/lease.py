@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.persistence.contract.leases import KEPT_MS, Tenure
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 

@@ -11,7 +11,7 @@ import asyncpg
 from lionagi_qe.persistence.postgres import connection as link
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.server_support.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Bell
 
 _PAUSE = 0.5
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.contract.backend import Record
 from lionagi_qe.persistence.contract.change_log import (
     KEPT_SECONDS,
     KINDS,
@@ -25,6 +24,7 @@ from lionagi_qe.persistence.contract.change_log import (
     LogPage,
     LogRecord,
 )
+from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.postgres.copies import PostgresCopies
 from lionagi_qe.persistence.postgres.positions import CopyPosition, Position
 from lionagi_qe.persistence.values.entry import MAX_REVISION
@@ -32,7 +32,7 @@ from lionagi_qe.persistence.values.entry import MAX_REVISION
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.contract.backend import Sweep
+    from lionagi_qe.persistence.contract.records import Sweep
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 # What committed after a snapshot can't be forgotten sooner: a tombstone's time is that of its

@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.persistence.contract.backend import Add, Delete, Learn, Operation, Put, Result
-from lionagi_qe.persistence.contract.learned import Learned, learning
+from lionagi_qe.persistence.contract.learned import learning
+from lionagi_qe.persistence.contract.operations import (
+    Add,
+    Delete,
+    Learn,
+    Learned,
+    Operation,
+    Put,
+    Result,
+)
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns, number
 from lionagi_qe.persistence.server_support.rejections import refusal_of
 
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.operations import Fence
 
     class Fenceable(Protocol):
         """An operation on an entry or on a job."""

@@ -20,6 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     StepResults,
     job_result,
 )
+from lionagi_qe.persistence.contract.notifier import Bell
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.postgres.operations import (
@@ -30,7 +31,6 @@ from lionagi_qe.persistence.postgres.operations import (
     refused,
     results_of,
 )
-from lionagi_qe.persistence.server_support.notifier import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

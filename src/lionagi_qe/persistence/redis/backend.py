@@ -8,18 +8,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import AqeError, BackendFullError
-from lionagi_qe.persistence.contract.backend import (
-    Capabilities,
-    Delete,
-    KeyPage,
-    Operation,
-    Page,
-    PayloadPage,
-    Record,
-    Result,
-    Stats,
-    Sweep,
-)
+from lionagi_qe.persistence.contract.backend import Capabilities
+from lionagi_qe.persistence.contract.operations import Delete, Operation, Result
+from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.log import RedisLog

@@ -40,7 +40,7 @@ class RedisCache:
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Make a cache on the server that a memory's URL names; nothing is connected yet."""
-        return cls(cast("RedisBackend", RedisMemory.from_url(url).backend).link)
+        return cls(cast("RedisBackend", RedisMemory.from_url(url).backend).session.link)
 
     def name(self, memory: str) -> None:
         """Tell whose entries these are: the same text in all handles on one memory."""

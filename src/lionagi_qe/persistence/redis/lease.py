@@ -15,7 +15,7 @@ from lionagi_qe.persistence.contract.leases import Tenure
 from lionagi_qe.persistence.redis import scripts
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.redis.session import RedisSession
 
 

@@ -10,8 +10,8 @@ from lionagi_qe.persistence.redis.connection import FAILURES
 if TYPE_CHECKING:
     import redis.asyncio as driver
 
+    from lionagi_qe.persistence.contract.notifier import Bell
     from lionagi_qe.persistence.redis.connection import Link
-    from lionagi_qe.persistence.server_support.notifier import Bell
 
 _PAUSE = 0.5
 

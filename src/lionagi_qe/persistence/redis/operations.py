@@ -8,17 +8,18 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import AqeError, BackendFullError
-from lionagi_qe.persistence.contract.backend import (
+from lionagi_qe.persistence.contract.learned import learning
+from lionagi_qe.persistence.contract.operations import (
     Add,
     Delete,
     Learn,
+    Learned,
     Operation,
     Put,
-    Record,
     Result,
 )
-from lionagi_qe.persistence.contract.learned import Learned, learning
-from lionagi_qe.persistence.scheduling.retry import PartlyRefused, is_worth_retrying
+from lionagi_qe.persistence.contract.records import Record
+from lionagi_qe.persistence.contract.refused import PartlyRefused, is_worth_retrying
 from lionagi_qe.persistence.server_support.rejections import refusal_of
 
 if TYPE_CHECKING:

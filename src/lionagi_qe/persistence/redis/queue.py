@@ -20,6 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     StepResults,
     job_result,
 )
+from lionagi_qe.persistence.contract.notifier import Bell
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.listen import Listener
 from lionagi_qe.persistence.redis.operations import (
@@ -29,7 +30,6 @@ from lionagi_qe.persistence.redis.operations import (
     spare_removals,
     words_of,
 )
-from lionagi_qe.persistence.server_support.notifier import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from lionagi_qe.errors import (
     MemoryClosedError,
     WrongEventLoopError,
 )
-from lionagi_qe.persistence.contract.backend import Put
 from lionagi_qe.persistence.contract.jobs import Step, StepResults, job_key
+from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.scheduling.channels import Lanes
 from lionagi_qe.persistence.scheduling.direct import Unbatched
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
@@ -27,10 +27,12 @@ from lionagi_qe.persistence.scheduling.scheduler import Batcher
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.contract.backend import Backend, Operation, Record
+    from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.operations import Operation
+    from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.scheduling.batch import Lane
 
 T = TypeVar("T")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from lionagi_qe.errors import (
-    AccessDeniedError,
     AqeError,
-    BackendTimeoutError,
     BackendUnavailableError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.contract.refused import is_worth_retrying
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,19 +21,6 @@ _LONGEST_PAUSE = 0.5
 RETRY_PAUSE = 0.1
 _T = TypeVar("_T")
 _Arguments = TypeVarTuple("_Arguments")
-
-
-class PartlyRefused(list[Any]):
-    """Results of which some are errors of servers that could not be reached: worth another try."""
-
-
-def is_worth_retrying(result: object) -> bool:
-    """Whether this is the error of a server that changed nothing, and may be there again soon."""
-    return (
-        isinstance(result, BackendUnavailableError)
-        and result.outcome == "not_applied"
-        and not isinstance(result, AccessDeniedError | BackendTimeoutError)
-    )
 
 
 async def persist(

@@ -19,6 +19,7 @@ from lionagi_qe.errors import (
     BackendTimeoutError,
     BackendUnavailableError,
 )
+from lionagi_qe.persistence.contract.refused import PartlyRefused, is_worth_retrying
 from lionagi_qe.persistence.scheduling.batch import MAX_FLIGHT_BYTES, Flight, KeyOrder, Lane
 from lionagi_qe.persistence.scheduling.deadlines import (
     answer,
@@ -27,12 +28,7 @@ from lionagi_qe.persistence.scheduling.deadlines import (
     fail_the_late,
     late,
 )
-from lionagi_qe.persistence.scheduling.retry import (
-    RETRY_PAUSE,
-    PartlyRefused,
-    is_worth_retrying,
-    persist,
-)
+from lionagi_qe.persistence.scheduling.retry import RETRY_PAUSE, persist
 from lionagi_qe.persistence.server_support.limiter import Room
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from lionagi_qe.errors import (
 )
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.backend import Delete, Fence, Operation, Put
+    from lionagi_qe.persistence.contract.operations import Delete, Fence, Operation, Put
 
 _REASONS = {
     "not_a_number": "holds no number",

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
-from lionagi_qe.persistence.contract.backend import (
-    Capabilities,
-    KeyPage,
-    Operation,
-    Page,
-    PayloadPage,
-    Record,
-    Result,
-    Stats,
-    Sweep,
-)
+from lionagi_qe.persistence.contract.backend import Capabilities
+from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
@@ -32,6 +23,7 @@ from lionagi_qe.persistence.sqlite.session import SqliteSession
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.operations import Operation, Result
     from lionagi_qe.persistence.values.keys import KeyRange
 
 T = TypeVar("T")

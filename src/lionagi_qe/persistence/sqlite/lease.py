@@ -12,7 +12,7 @@ from lionagi_qe.persistence.sqlite.schema import now
 if TYPE_CHECKING:
     import apsw
 
-    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import WatchTooOldError
-from lionagi_qe.persistence.contract.backend import Record
 from lionagi_qe.persistence.contract.change_log import (
     KINDS,
     LOST,
@@ -15,6 +14,7 @@ from lionagi_qe.persistence.contract.change_log import (
     LogRecord,
     bad_position,
 )
+from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.schema import in_transaction, now
 from lionagi_qe.persistence.values.entry import MAX_REVISION
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from lionagi_qe.persistence.contract.backend import Sweep
+    from lionagi_qe.persistence.contract.records import Sweep
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 MAX_PAGE_BYTES = 16 * 1024 * 1024

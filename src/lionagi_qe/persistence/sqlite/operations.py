@@ -10,8 +10,16 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     StaleFenceError,
 )
-from lionagi_qe.persistence.contract.backend import Add, Delete, Learn, Operation, Put, Result
-from lionagi_qe.persistence.contract.learned import SCHEMA, Learned, advance
+from lionagi_qe.persistence.contract.learned import SCHEMA, advance
+from lionagi_qe.persistence.contract.operations import (
+    Add,
+    Delete,
+    Learn,
+    Learned,
+    Operation,
+    Put,
+    Result,
+)
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.values.codec import decode, encode
 
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from lionagi_qe.persistence.contract.backend import Fence
+    from lionagi_qe.persistence.contract.operations import Fence
 
 DELETED, EXPIRED = 1, 2
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1

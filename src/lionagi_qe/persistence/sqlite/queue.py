@@ -21,7 +21,7 @@ from lionagi_qe.persistence.contract.jobs import (
     Step,
     StepResults,
 )
-from lionagi_qe.persistence.server_support.notifier import Bell
+from lionagi_qe.persistence.contract.notifier import Bell
 from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now

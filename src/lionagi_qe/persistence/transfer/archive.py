@@ -27,7 +27,7 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     InvalidKeyError,
 )
-from lionagi_qe.persistence.contract.backend import Record
+from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.transfer.copying import (
     DEFAULT_BATCH,

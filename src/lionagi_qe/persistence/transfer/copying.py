@@ -22,7 +22,7 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     TransferConflictError,
 )
-from lionagi_qe.persistence.contract.backend import Put
+from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import canonical
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from lionagi_qe.persistence.contract.backend import Record, Result
+    from lionagi_qe.persistence.contract.operations import Result
+    from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.memory import Memory
     from lionagi_qe.persistence.values.glob import Glob
 

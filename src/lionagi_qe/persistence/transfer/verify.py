@@ -16,7 +16,7 @@ from lionagi_qe.persistence.values.keys import KeyRange
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from lionagi_qe.persistence.contract.backend import Record
+    from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.memory import Memory
 
 TTL_TOLERANCE_MS = 1_000

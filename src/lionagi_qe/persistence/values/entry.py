@@ -5,14 +5,10 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.values.codec import decode
-
-if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.backend import Record
 
 MAX_TTL_SECONDS = 100 * 366 * 86_400
 MAX_REVISION = 2**63 - 1
@@ -48,23 +44,6 @@ class Entry:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
-
-
-def entry_of(record: Record) -> Entry:
-    """Decode a backend's record."""
-    return Entry(
-        record.key,
-        decode(record.payload),
-        record.revision,
-        record.partition,
-        _moment(record.created_ms),
-        _moment(record.updated_ms),
-        None if record.expires_ms is None else _moment(record.expires_ms),
-    )
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def check_ttl(ttl: object) -> int | None:

@@ -18,7 +18,7 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     StaleFenceError,
 )
-from lionagi_qe.persistence.contract.backend import Fence
+from lionagi_qe.persistence.contract.operations import Fence
 from lionagi_qe.testing.conformance.base import Conformance, Connect, until
 
 if TYPE_CHECKING:

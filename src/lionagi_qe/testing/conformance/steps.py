@@ -16,7 +16,7 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     StaleFenceError,
 )
-from lionagi_qe.persistence.contract.backend import Fence
+from lionagi_qe.persistence.contract.operations import Fence
 from lionagi_qe.testing.conformance.base import Conformance
 from lionagi_qe.testing.conformance.queue_base import LONG, claim_one, queue_of
 

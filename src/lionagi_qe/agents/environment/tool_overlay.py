@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
-from lionagi_qe.agents.execution.installer import Installer
+from lionagi_qe.agents.environment.installer import Installer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.execution.process import allowed_environment
+from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
-from lionagi_qe.agents.execution.installer import Installer
-from lionagi_qe.agents.execution.interpreter import probe
-from lionagi_qe.agents.execution.process import allowed_environment
-from lionagi_qe.agents.execution.requirements import (
+from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.interpreter import probe
+from lionagi_qe.agents.environment.process import allowed_environment
+from lionagi_qe.agents.environment.requirements import (
     Requirements,
     build_metadata,
     requirement_inputs,
     requirements_of,
 )
-from lionagi_qe.agents.execution.tool_overlay import overlay_of
+from lionagi_qe.agents.environment.tool_overlay import overlay_of
 from lionagi_qe.agents.project.built_files import adopt_built_files, build_inputs, set_aside_sources
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError

@@ -11,7 +11,7 @@ from lionagi_qe.agents.project.settings import read_pyproject, read_toml
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lionagi_qe.agents.execution.environment import Environment
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.workspace import Workspace
 
 DATA_FILE = "coverage.data"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.execution.process import Completed, allowed_environment, run
+from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The interpreter and packages that the project's code runs with, and its processes."""
