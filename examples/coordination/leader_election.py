@@ -24,8 +24,8 @@ async def candidate(memory: Memory, name: str, silent: asyncio.Event) -> None:
             if silent.is_set():
                 return
             silent.set()
-            # What becomes of a process that is stopped for too long: nobody renews its lease.
-            await memory.leases.release(lease.fence)
+            # What becomes of a process that is stopped for too long: its lease ends.
+            await Lease(memory, "leader").revoke()
             while await memory.retrieve(KEY) == {"by": name}:  # noqa: ASYNC110 - another process's turn
                 await asyncio.sleep(0.01)
             try:

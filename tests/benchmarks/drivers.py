@@ -28,6 +28,7 @@ import redis.asyncio as redis_py
 
 from lionagi_qe import open_memory
 from lionagi_qe.bench.workload import Workload
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.postgres.columns import NULL, column
 from lionagi_qe.persistence.postgres.columns import columns as postgres_columns
 from lionagi_qe.persistence.redis import scripts
@@ -62,8 +63,8 @@ async def postgres_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[st
     """Return what each driver does for each kind of work."""
     memory = await stack.enter_async_context(open_memory(url, fleet="drivers"))
     await LOAD.fill(memory)
-    backend: Any = memory.backend
-    sql, fleet = backend.sql, backend.fleet
+    backend: Any = parts_of(memory).backend
+    sql, fleet = backend.session.sql, backend.session.fleet
     pool: Any = await stack.enter_async_context(
         asyncpg.create_pool(url, min_size=2, max_size=2, reset=_nothing)
     )
@@ -103,7 +104,7 @@ async def redis_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[str, 
     """Return what each driver does for each kind of work."""
     memory = await stack.enter_async_context(open_memory(url, fleet="drivers"))
     await LOAD.fill(memory)
-    shards: Any = memory.backend.shards
+    shards: Any = parts_of(memory).backend.session.shards
     client: Any = await stack.enter_async_context(redis_py.Redis.from_url(url))
     other: Any = await stack.enter_async_context(coredis.Redis.from_url(url))
     host, port = url.removeprefix("redis://").split("/")[0].rsplit("@", 1)[-1].split(":")

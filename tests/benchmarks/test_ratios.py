@@ -15,6 +15,7 @@ from lionagi_qe.bench.measure import Effort, prepared
 from lionagi_qe.bench.memory import OurMemory
 from lionagi_qe.bench.rows import ROWS, rows_named
 from lionagi_qe.bench.workload import Workload
+from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def slow_down(contenders: Sequence[object], path: str) -> None:
     for contender in contenders:
         if isinstance(contender, OurMemory):
             memory: Any = contender.memory
-            backend = memory._dispatcher.backend
+            backend = parts_of(memory).backend
             quick = getattr(backend, path)
 
             async def slow(*arguments: Any, quick: Any = quick, **options: Any) -> Any:

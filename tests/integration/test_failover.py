@@ -11,6 +11,7 @@ from redis import exceptions
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import Lease, WorkQueue
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.postgres.connection import explain as explain_postgres
 from lionagi_qe.persistence.redis.connection import explain as explain_redis
 from lionagi_qe.testing.conformance.base import until
@@ -286,8 +287,8 @@ class TestFull:
     async def test_a_full_sqlite_file_is_read_and_cleared(self, tmp_path: Path) -> None:
         async with open_memory(f"sqlite:///{tmp_path}/full.db", timeout=1) as memory:
             await memory.store_many({f"aqe/a/{at}": "x" * 1_000 for at in range(200)})
-            backend: Any = memory.backend
-            await backend.transact(lambda connection: connection.pragma("max_page_count", 10))
+            session: Any = parts_of(memory).backend.session
+            await session.transact(lambda connection: connection.pragma("max_page_count", 10))
             with pytest.raises(errors.BackendFullError, match="make room"):
                 await memory.store_many({f"aqe/b/{at}": "x" * 1_000 for at in range(200)})
             assert await memory.list_keys("aqe/b/") == []

@@ -14,6 +14,7 @@ from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence.contract.operations import Put
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.postgres.statements import Statements
 from lionagi_qe.persistence.transfer import Tally, compare, copy, export
 from lionagi_qe.testing.conformance.base import until
@@ -52,7 +53,7 @@ class Store(Behind):
     async def write(self, keys: Iterable[str], value: int) -> None:
         """Store entries in one statement, whose revisions rise as they are named."""
         payload = str(value).encode()
-        await self.memory.bulk.write([Put(key, payload, "default", None) for key in keys])
+        await parts_of(self.memory).bulk.write([Put(key, payload, "default", None) for key in keys])
 
     async def kept(self) -> tuple[int, int]:
         """Return how many copies are known, and how many places of them."""
@@ -103,7 +104,7 @@ async def read_all(memory: Memory, position: str, limit: int) -> tuple[list[str]
     positions = [position]
     more = True
     while more:
-        page = await memory.bulk.read(positions[-1], "", limit)
+        page = await parts_of(memory).bulk.read(positions[-1], "", limit)
         keys += [record.key for record in page.records if record.entry is not None]
         positions.append(page.position)
         more = page.more
@@ -188,7 +189,9 @@ async def test_what_changes_meanwhile_comes_in_the_order_of_revisions_too(
     store: Store, limit: int
 ) -> None:
     await store.fill(50)
-    keys, positions = await read_all(store.memory, await store.memory.bulk.begin(None), limit)
+    keys, positions = await read_all(
+        store.memory, await parts_of(store.memory).bulk.begin(None), limit
+    )
     assert keys == await in_order(store.memory)
     # One statement's keys go to the log in another order than that of their revisions.
     names = [f"aqe/{at * 7 % 40:04}" for at in range(40)] + [
@@ -203,7 +206,9 @@ async def test_what_changes_meanwhile_comes_in_the_order_of_revisions_too(
 
 async def test_a_round_that_the_log_no_longer_holds_is_arranged_anew(store: Store) -> None:
     await store.fill(100)
-    told, positions = await read_all(store.memory, await store.memory.bulk.begin(None), 10)
+    told, positions = await read_all(
+        store.memory, await parts_of(store.memory).bulk.begin(None), 10
+    )
     reading = next(p for p in positions if f"{told[19]};" in p)
     names = ["aqe/0050", "aqe/!", "aqe/zoo", *told[:30:3], told[-1]]
     names = [*dict.fromkeys(names)]
@@ -215,10 +220,10 @@ async def test_a_round_that_the_log_no_longer_holds_is_arranged_anew(store: Stor
 
 async def test_positions_stay_good_however_often_pages_are_read_from_them(store: Store) -> None:
     await store.fill(100)
-    position, more = await store.memory.bulk.begin(None), True
+    position, more = await parts_of(store.memory).bulk.begin(None), True
     positions, counts, keys = [position], [0], list[str]()
     while more:
-        page = await store.memory.bulk.read(position, "", 10)
+        page = await parts_of(store.memory).bulk.read(position, "", 10)
         keys += [record.key for record in page.records]
         position, more = page.position, page.more
         positions.append(position)
@@ -231,9 +236,9 @@ async def test_positions_stay_good_however_often_pages_are_read_from_them(store:
 
 async def test_what_is_gone_by_the_time_it_would_be_read_is_left_out(store: Store) -> None:
     await store.fill(100)
-    position, more = await store.memory.bulk.begin(None), True
+    position, more = await parts_of(store.memory).bulk.begin(None), True
     while (await store.kept())[1] < 50 and more:
-        page = await store.memory.bulk.read(position, "", 10)
+        page = await parts_of(store.memory).bulk.read(position, "", 10)
         position, more = page.position, page.more
     await store.memory.delete_many([f"aqe/{at:04}" for at in range(50)])
     keys, _ = await read_all(store.memory, position, 10)
@@ -291,12 +296,12 @@ async def test_a_position_that_tells_of_places_which_the_store_lost_is_refused(
     store: Store, phase: str
 ) -> None:
     await store.fill(100)
-    position = await store.memory.bulk.begin(None)
+    position = await parts_of(store.memory).bulk.begin(None)
     for _ in range(2 if phase == "arranging" else 8):
-        position = (await store.memory.bulk.read(position, "", 2)).position
+        position = (await parts_of(store.memory).bulk.read(position, "", 2)).position
     await store.ask("UPDATE lionagi_qe.copies SET steps = steps - 1 WHERE fleet = FLEET")
     with pytest.raises(errors.WatchTooOldError, match="lost its last writes"):
-        await store.memory.bulk.read(position, "", 2)
+        await parts_of(store.memory).bulk.read(position, "", 2)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +311,7 @@ async def test_a_position_that_tells_of_places_which_the_store_lost_is_refused(
 )  # fmt: skip
 async def test_a_position_that_no_copy_told_is_refused(store: Store, position: str) -> None:
     with pytest.raises(errors.InvalidArgumentError, match="since"):
-        await store.memory.bulk.begin(position)
+        await parts_of(store.memory).bulk.begin(position)
 
 
 class Other:
@@ -353,19 +358,19 @@ async def test_who_arranges_while_the_copy_is_forgotten_is_refused_and_leaves_no
     store: Store, postgres_url: str, *, wholly: bool
 ) -> None:
     await store.fill(100)
-    first = await store.memory.bulk.begin(None)
-    position = (await store.memory.bulk.read(first, "", 5)).position
+    first = await parts_of(store.memory).bulk.begin(None)
+    position = (await parts_of(store.memory).bulk.read(first, "", 5)).position
     other = Other(await asyncpg.connect(postgres_url), await store.ask("SELECT FLEET"))
     connection = other.connection
     async with connection.transaction():
         number = await store.ask("SELECT max(id) FROM lionagi_qe.copies WHERE fleet = FLEET")
         await connection.fetchval(other.sql["forget_copy"], other.fleet, number, 10)
-        reading = asyncio.create_task(store.memory.bulk.read(position, "", 5))
+        reading = asyncio.create_task(parts_of(store.memory).bulk.read(position, "", 5))
         await until(partial(other.is_waited_for, store))
         if wholly:
             await connection.fetchval(other.sql["forget_copy"], other.fleet, number, 1000)
     with pytest.raises(errors.WatchTooOldError, match="begin it anew"):
         await reading
-    await store.memory.bulk.finish(position)
+    await parts_of(store.memory).bulk.finish(position)
     assert await store.kept() == (0, 0)
     await connection.close()

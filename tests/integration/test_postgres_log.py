@@ -288,7 +288,7 @@ async def test_a_key_that_one_transaction_changed_twice_is_told_once(
 async def test_a_reader_of_small_pages_keeps_up_with_a_key_that_changes_all_the_time(
     store: Store,
 ) -> None:
-    log = store.memory._dispatcher.log
+    log = store.memory._scheduler.log
     position = await log.start(oldest=False)
     for value in range(100):
         await store.memory.store("aqe/busy", value)

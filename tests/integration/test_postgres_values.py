@@ -26,7 +26,7 @@ async def test_what_is_looked_up_together_comes_in_the_order_asked(
         await memory.store_many(values)
         await memory.store("aqe/v/null", None)
         if too_long:
-            monkeypatch.setitem(backend.sql._texts, "payloads", TOO_LONG)
+            monkeypatch.setitem(backend.session.sql, "payloads", TOO_LONG)
         wanted = ["aqe/v/7", "aqe/v/missing", "aqe/v/null", *values]
         found = await memory.retrieve_many(dict.fromkeys(wanted))
         assert list(found.items())[:2] == [("aqe/v/7", values["aqe/v/7"]), ("aqe/v/null", None)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lionagi_qe.errors import ProjectError
 from lionagi_qe.integrations.lionagi import fleet_tools, qe_tools
 from lionagi_qe.testing.openai_server import ChatServer, calls
 
@@ -87,11 +88,20 @@ async def test_what_the_agents_measure_is_told_and_kept(
     assert flaky["tests"] == []
 
 
+def test_an_interpreter_that_is_not_there_is_told_before_a_model_is_asked(
+    shop: Path, sqlite_url: str
+) -> None:
+    with pytest.raises(ProjectError, match="no-python: no such file"):
+        qe_tools(shop, sqlite_url, python=shop / "no-python")
+
+
 async def test_what_goes_wrong_is_told_as_a_value(
     shop: Path, sqlite_url: str, branch_of: Callable[..., Branch]
 ) -> None:
     late = qe_tools(shop, sqlite_url, python=Path(sys.executable), seconds=1)
-    broken = qe_tools(shop, sqlite_url, python=shop / "no-python")
+    python = shop / "no-python"
+    python.write_text("no interpreter")
+    broken = qe_tools(shop, sqlite_url, python=python)
     for tools, kind in ((late, "NoTime"), (broken, "ProjectError")):
         with ChatServer([calls(("qe_run_tests", {}))]) as server:
             turn = await branch_of(server, tools=tools).operate(instruction="Go.", actions=True)

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.scheduling.batch import Lane
-    from lionagi_qe.persistence.scheduling.scheduler import Batcher
+    from lionagi_qe.persistence.scheduling.batch import Channel
+    from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -15,10 +15,12 @@ def soon(seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def call(batcher: Batcher, lane: Lane, item: Any, key: str, seconds: float = 5.0) -> Any:
+async def call(
+    batcher: Batcher, channel: Channel, item: Any, key: str, seconds: float = 5.0
+) -> Any:
     """Send an item as a memory does, and wait for its result."""
     await batcher.admit(soon(seconds))
-    return await batcher.submit(lane, item, key, soon(seconds))
+    return await batcher.submit(channel, item, key, soon(seconds))
 
 
 async def settle() -> None:

@@ -12,6 +12,7 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.coordination import DeadJob, QueueCounts, WorkQueue
+from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,7 +53,7 @@ def ls(choice: MemoryChoice, *, as_json: bool) -> None:
 
 async def count_queues(memory: Memory) -> dict[str, QueueCounts]:
     """Count the jobs of each queue that has some."""
-    names = await memory.jobs.queues()
+    names = await parts_of(memory).jobs.queues()
     counts = await asyncio.gather(*(WorkQueue(memory, name).stats() for name in names))
     return dict(zip(names, counts, strict=True))
 

@@ -21,6 +21,7 @@ from lionagi_qe.errors import (
     LeaseLostError,
 )
 from lionagi_qe.persistence.contract.operations import Fence
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.values.keys import check_name
 
@@ -114,11 +115,21 @@ class Lease:
 
     async def state(self) -> LeaseState | None:
         """Ask the server who holds the lease; None if nobody does."""
-        tenure = await self._memory.leases.look(self.name)
+        tenure = await parts_of(self._memory).leases.look(self.name)
         if tenure is None:
             return None
         label = tenure.holder.rpartition("#")[0]
         return LeaseState(self.name, tenure.token, label, tenure.remaining_ms / 1000)
+
+    async def revoke(self) -> bool:
+        """End the lease, whoever holds it; return False if nobody did. Two round trips.
+
+        For an operator: the holder's fenced writes are refused from now on, and it is told that
+        the lease is lost when it renews next. Another who took the lease meanwhile keeps it.
+        """
+        leases = parts_of(self._memory).leases
+        tenure = await leases.look(self.name)
+        return tenure is not None and await leases.release(Fence(self.name, tenure.token))
 
     # Taking and giving back
 
@@ -168,7 +179,7 @@ class Lease:
                 await self._give_up(Fence(self.name, tenure.token))
 
         started = asyncio.get_running_loop().time()
-        calls = self._memory.leases
+        calls = parts_of(self._memory).leases
         timeout = calls.timeout
         if deadline is not None:
             # A little longer than we wait: an answer that comes late tells what to give back.
@@ -205,7 +216,7 @@ class Lease:
 
     async def _give_up(self, fence: Fence) -> bool:
         try:
-            return await self._memory.leases.release(fence)
+            return await parts_of(self._memory).leases.release(fence)
         except AqeError as error:
             _log.warning(
                 "lease %r could not be released, and ends by itself within %s s: %s",
@@ -228,7 +239,7 @@ class Lease:
             if started >= self._ends:
                 break
             try:
-                kept = await self._memory.leases.renew(
+                kept = await parts_of(self._memory).leases.renew(
                     self.fence, self._ttl_ms, timeout=self._ends - started
                 )
             except BackendUnavailableError as error:

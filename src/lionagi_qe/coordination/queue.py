@@ -19,6 +19,7 @@ from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import check_count, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
@@ -39,8 +40,8 @@ DEFAULT_LEASE = 30.0
 DEFAULT_GRACE = 30.0
 DEFAULT_RESULT_TTL = 3_600.0
 _PAGE = 500
-# Without a bell to wait for, look again after 10 ms, then ever more rarely. With one, look now and
-# then all the same: a ring may be lost with a connection that nobody noticed was gone.
+# Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
+# and then all the same: a message may be lost with a connection that nobody noticed was gone.
 _FIRST_POLL = 0.01
 _LONGEST_POLL = 0.25
 _SAFETY_POLL = 2.0
@@ -102,7 +103,7 @@ class WorkQueue:
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        self._calls = memory.jobs
+        self._calls = parts_of(memory).jobs
         self.name = check_name("queue", name)
         self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
         self._backoff = backoff or exponential()
@@ -214,11 +215,11 @@ class WorkQueue:
         timeout: float | None,
     ) -> list[Job]:
         loop = asyncio.get_running_loop()
-        bell = self._calls.bell
+        notifier = self._calls.notifier
         poll = _FIRST_POLL
         while True:
             told = end > loop.time() and await self._calls.listen(self.name, timeout=timeout)
-            since = bell.rings(self.name)
+            since = notifier.count(self.name)
             claim = await or_undo(
                 self._calls.claim(self.name, n, lease_ms, timeout=timeout), self._give_back
             )
@@ -230,7 +231,7 @@ class WorkQueue:
                 # A millisecond more, so that it is surely due then; and no hurry where it is due
                 # already, but in the hands of another who is just claiming it.
                 pause = min(pause, max((claim.due_ms + 1) / 1000, _FIRST_POLL))
-            rung = await bell.wait(self.name, since, pause)
+            rung = await notifier.wait(self.name, since, pause)
             poll = _FIRST_POLL if rung else min(poll * 1.5, _LONGEST_POLL)
             if not go_on():
                 return []
@@ -275,10 +276,10 @@ class WorkQueue:
         """
         check_count("concurrency", concurrency, MAX_CLAIM)
         lease_ms = math.ceil(check_seconds("lease", lease) * 1000)
-        bell = self._calls.bell
+        notifier = self._calls.notifier
         consumer = Consumer(
             lambda n, go_on: self._claim(n, lease_ms, math.inf, go_on, None),
-            lambda: bell.ring(self.name),
+            lambda: notifier.notify(self.name),
             concurrency=concurrency,
             lease=lease,
             grace=check_seconds("grace", grace),

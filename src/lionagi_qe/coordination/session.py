@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError, SessionEndedError
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.values.keys import check_key
@@ -47,7 +48,7 @@ class Session:
         self._memory = memory
         self.key = check_key(f"{PREFIX}{name}")
         self.ttl = check_seconds("ttl", ttl)
-        self._clock = ServerClock(memory.bulk.clock)
+        self._clock = ServerClock(parts_of(memory).bulk.clock)
 
     async def __aenter__(self) -> Self:
         await self.start()

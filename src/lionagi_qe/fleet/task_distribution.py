@@ -22,6 +22,7 @@ from lionagi_qe.fleet.blobs import Parcels
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.registry import is_ours
 from lionagi_qe.fleet.task import Task, content_of, task_name
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Dispatcher:
         self._began = began
         self._at_home = at_home
         self._parcels = Parcels(memory)
-        self._clock = ServerClock(memory.bulk.clock)
+        self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._queue = team.queue_of(memory)
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()

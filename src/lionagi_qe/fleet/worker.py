@@ -21,6 +21,7 @@ from lionagi_qe.fleet.checkpoint import Journal
 from lionagi_qe.fleet.commander import Carried, failed, reason_of
 from lionagi_qe.fleet.registry import agent_of
 from lionagi_qe.fleet.task import Task
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Worker:
         self._progress = progress
         self._queue = team.queue_of(memory)
         self._parcels = Parcels(memory)
-        self._clock = ServerClock(memory.bulk.clock)
+        self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._copy: _Copy | None = None
         self._stopped = False
 

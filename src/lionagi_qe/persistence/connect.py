@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.url import check_url, redact
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _cached(
         msg = f"cache {redact(cache)!r}: a cache lives on Redis; use redis://host:6379/0"
         raise UnknownSchemeError(msg)
     return HybridMemory(
-        durable.backend,
+        parts_of(durable).backend,
         RedisCache.from_url(cache),
         max_stale=DEFAULT_MAX_STALE if max_stale is None else max_stale,
         **settings,

@@ -6,6 +6,7 @@ calls are batched on the way; a backend only sees checked keys and encoded value
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
@@ -17,7 +18,7 @@ from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
-from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
+from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.transaction import Transaction
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
@@ -45,6 +46,23 @@ class MemorySettings(TypedDict, total=False):
     max_batch: int
     migrate: bool
     cleanup_interval: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the packages above stand on; a user of a memory needs none of it.
+
+    Attributes:
+        backend: where the data lives.
+        jobs: the calls of coordination.WorkQueue.
+        leases: the calls of coordination.Lease.
+        bulk: the calls of transfer.
+    """
+
+    backend: Backend
+    jobs: JobCalls
+    leases: LeaseCalls
+    bulk: BulkCalls
 
 
 class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
@@ -82,7 +100,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         interval = cleanup_interval
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
-        dispatcher = Dispatcher(
+        scheduler = Scheduler(
             backend,
             self._fleet,
             migrate=check_flag("migrate", migrate),
@@ -90,30 +108,17 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             cleanup_interval=interval,
         )
         limits: Limits = {
-            "timeout": timeout,
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
         }
-        super().__init__(dispatcher, **limits)
+        super().__init__(scheduler, **limits)
         self._limits = limits
-        self._leases = LeaseCalls(dispatcher, **limits)
-        self._jobs = JobCalls(dispatcher, **limits)
-        self._bulk = BulkCalls(dispatcher, **limits)
-
-    @property
-    def leases(self) -> LeaseCalls:
-        """What coordination.Lease stands on."""
-        return self._leases
-
-    @property
-    def jobs(self) -> JobCalls:
-        """What coordination.WorkQueue stands on."""
-        return self._jobs
-
-    @property
-    def bulk(self) -> BulkCalls:
-        """What copying stands on: see ``transfer``."""
-        return self._bulk
+        self._parts = Parts(
+            backend,
+            JobCalls(scheduler, **limits),
+            LeaseCalls(scheduler, **limits),
+            BulkCalls(scheduler, **limits),
+        )
 
     def transaction(
         self, *, fence: Fence | Fenced | None = None, timeout: float | None = None
@@ -132,7 +137,10 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         CrossShardError: see ``colocate`` of RedisMemory.
         """
         return Transaction(
-            self._dispatcher, self._limits, lambda: self._deadline(timeout), fence_of(fence)
+            self._scheduler,
+            self._limits,
+            lambda: self._scheduler.deadline(timeout),
+            fence_of(fence),
         )
 
     @property
@@ -141,25 +149,20 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         return self._fleet
 
     @property
-    def backend(self) -> Backend:
-        """Where the data lives; for memories that wrap another."""
-        return self._dispatcher.backend
-
-    @property
     def capabilities(self) -> Capabilities:
         """What the backend promises: its name, atomicity of batches, durability."""
-        return self._dispatcher.backend.capabilities
+        return self._scheduler.backend.capabilities
 
     # Life
 
     async def open(self) -> Self:
         """Connect and prepare the schema; calls do it by themselves. May be called twice."""
-        await self._dispatcher.open()
+        await self._scheduler.open()
         return self
 
     async def close(self) -> None:
         """Let the calls under way end, then release everything. May be called twice."""
-        await self._dispatcher.close()
+        await self._scheduler.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -181,7 +184,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         live keys}, ``size_bytes`` (of the values), ``exact`` (False where figures are estimates),
         ``backend``, ``fleet`` and the server's own figures under ``server``.
         """
-        stats = await self._dispatcher.ask(lambda backend: backend.stats(), self._deadline(timeout))
+        stats = await self._scheduler.ask(
+            lambda backend: backend.stats(), self._scheduler.deadline(timeout)
+        )
         return {
             "backend": self.capabilities.name,
             "fleet": self._fleet,
@@ -199,10 +204,15 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         Runs by itself every ``cleanup_interval`` seconds; no call ever sees an expired entry,
         swept or not.
         """
-        return await self._dispatcher.sweep(self._deadline(timeout))
+        return await self._scheduler.sweep(self._scheduler.deadline(timeout))
 
     async def describe(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return what a person should know of the server: version, schema, durability."""
-        return await self._dispatcher.ask(
-            lambda backend: backend.describe(), self._deadline(timeout)
+        return await self._scheduler.ask(
+            lambda backend: backend.describe(), self._scheduler.deadline(timeout)
         )
+
+
+def parts_of(memory: Memory) -> Parts:
+    """Return what coordination, transfer and memories that wrap another build on."""
+    return memory._parts  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

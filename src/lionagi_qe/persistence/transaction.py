@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.calls.base import Limits
     from lionagi_qe.persistence.contract.jobs import JobOperation
     from lionagi_qe.persistence.contract.operations import Fence, Operation
-    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 
 class Transaction:
@@ -40,12 +40,12 @@ class Transaction:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        scheduler: Scheduler,
         limits: Limits,
         deadline: Callable[[], float],
         fence: Fence | None,
     ) -> None:
-        self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._limits = limits
         self._deadline = deadline
         self._fence = fence
@@ -153,11 +153,11 @@ class Transaction:
                 f"{MAX_BATCH_BYTES}; make it smaller"
             )
             raise BatchTooLargeError(msg)
-        found = await self._dispatcher.transact(step, size, self._deadline())
+        found = await self._scheduler.transact(step, size, self._deadline())
         self.results = dict(zip(self._operations, found.operations, strict=True))
         for operation, result in zip(step.jobs, found.jobs, strict=True):
             if isinstance(operation, PutJob):
                 self.job_ids[operation.job_id] = result
-                self._dispatcher.jobs.bell.ring(operation.queue)
+                self._scheduler.jobs.notifier.notify(operation.queue)
         for applied in self._when_applied:
             applied()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lionagi_qe.persistence.contract.change_log import Kind, LogPage
-    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 START: Final = "start"
 MAX_PAGE = 10_000
@@ -64,7 +64,7 @@ class Watch:
 
     def __init__(  # noqa: PLR0913 - keyword-only, of Memory.watch
         self,
-        dispatcher: Dispatcher,
+        scheduler: Scheduler,
         pattern: str,
         since: str | None,
         *,
@@ -76,7 +76,7 @@ class Watch:
         if since is not None and (not isinstance(since, str) or not since):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = f"since {since!r}: give a cursor, {START!r} for all that is stored, None for now"
             raise InvalidArgumentError(msg)
-        self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._glob = compile_glob(pattern)
         self._since = since
         self._values = values
@@ -152,13 +152,13 @@ class Watch:
     async def _begin(self) -> None:
         if self._position is not None:
             return
-        since, log = self._since, self._dispatcher.log
+        since, log = self._since, self._scheduler.log
         if since is None or since == START:
-            self._position = await self._dispatcher.perform(
+            self._position = await self._scheduler.perform(
                 lambda: log.start(oldest=since == START), self._deadline(), repeat=True
             )
         else:
-            await self._dispatcher.perform(lambda: log.check(since), self._deadline())
+            await self._scheduler.perform(lambda: log.check(since), self._deadline())
             self._position = since
 
     def _deadline(self) -> float:
@@ -172,13 +172,13 @@ class Watch:
 
     async def _read(self) -> None:
         """Read the next page; while the server can't be reached, again and again."""
-        log, position = self._dispatcher.log, self._position or ""
+        log, position = self._scheduler.log, self._position or ""
         troubled = False
         while not self._closed:
             # Taken before the read: a write that the read doesn't see sets it.
-            self._written = self._dispatcher.written
+            self._written = self._scheduler.written
             try:
-                page = await self._dispatcher.perform(
+                page = await self._scheduler.perform(
                     lambda: log.read(position, self._glob.prefix, self._page, values=self._values),
                     self._deadline(),
                     repeat=True,

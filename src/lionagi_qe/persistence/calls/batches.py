@@ -51,7 +51,7 @@ class BatchCalls(Calls):
         if size > MAX_BATCH_BYTES:
             msg = f"batch of {size} bytes: the limit is {MAX_BATCH_BYTES}; store it in parts"
             raise BatchTooLargeError(msg)
-        revisions = await self._dispatcher.write_batch(puts, size, self._deadline(timeout))
+        revisions = await self._scheduler.write_batch(puts, size, self._scheduler.deadline(timeout))
         return dict(zip([put.key for put in puts], revisions, strict=True))
 
     def _put(
@@ -77,7 +77,7 @@ class BatchCalls(Calls):
     ) -> dict[str, Any]:
         """Return the values of those keys that exist, in the order asked. One round trip."""
         wanted = self._distinct(keys)
-        payloads = await self._dispatcher.read_batch(wanted, self._deadline(timeout))
+        payloads = await self._scheduler.read_batch(wanted, self._scheduler.deadline(timeout))
         return {
             key: decode(payload)
             for key, payload in zip(wanted, payloads, strict=True)
@@ -94,8 +94,8 @@ class BatchCalls(Calls):
         """Remove the entries in one atomic step (per shard on Redis Cluster); return how many."""
         wanted = sorted(self._distinct(keys))
         held = fence_of(fence)
-        deleted = await self._dispatcher.write_batch(
-            [Delete(key, fence=held) for key in wanted], 0, self._deadline(timeout)
+        deleted = await self._scheduler.write_batch(
+            [Delete(key, fence=held) for key in wanted], 0, self._scheduler.deadline(timeout)
         )
         return sum(deleted)
 
@@ -110,8 +110,8 @@ class BatchCalls(Calls):
         self._check_batch(len(steps))
         for step in steps:
             naming.check_key(step.key)
-        return await self._dispatcher.write_batch(
-            sorted(steps, key=_key_of), 0, self._deadline(timeout)
+        return await self._scheduler.write_batch(
+            sorted(steps, key=_key_of), 0, self._scheduler.deadline(timeout)
         )
 
     def _distinct(self, keys: Iterable[str]) -> list[str]:

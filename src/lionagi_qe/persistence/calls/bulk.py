@@ -21,8 +21,8 @@ class BulkCalls(Calls):
 
     async def clock(self) -> int:
         """Return the time in ms since 1970 by which this memory's entries expire."""
-        log = self._dispatcher.log
-        return await self._dispatcher.perform(log.clock, self._deadline(None), repeat=True)
+        log = self._scheduler.log
+        return await self._scheduler.perform(log.clock, self._scheduler.deadline(None), repeat=True)
 
     async def begin(self, position: str | None) -> str:
         """Return the position before all that is stored, or the given one if it is sound.
@@ -30,12 +30,12 @@ class BulkCalls(Calls):
         Reading from it tells of removals only by chance, and goes on until ``finish``. Backends
         that keep something for it let that go after 7 days without it.
         """
-        log, deadline = self._dispatcher.log, self._deadline(None)
+        log, deadline = self._scheduler.log, self._scheduler.deadline(None)
         if position is None:
-            return await self._dispatcher.perform(
+            return await self._scheduler.perform(
                 lambda: log.start(oldest=True, removals=False), deadline, repeat=True
             )
-        await self._dispatcher.perform(lambda: log.check(position), deadline, repeat=True)
+        await self._scheduler.perform(lambda: log.check(position), deadline, repeat=True)
         return position
 
     async def read(self, position: str, prefix: str, limit: int) -> LogPage:
@@ -43,33 +43,33 @@ class BulkCalls(Calls):
 
         WatchTooOldError if what was kept for it is gone: begin anew.
         """
-        log = self._dispatcher.log
-        return await self._dispatcher.perform(
+        log = self._scheduler.log
+        return await self._scheduler.perform(
             lambda: log.read(position, prefix, limit, values=True, bury=False),
-            self._deadline(None),
+            self._scheduler.deadline(None),
             repeat=True,
         )
 
     async def finish(self, position: str) -> None:
         """Let go what is kept for reading from this position on, and from all since ``begin``."""
-        log, more = self._dispatcher.log, True
+        log, more = self._scheduler.log, True
         while more:
-            more = await self._dispatcher.perform(
-                lambda: log.finish(position, MAX_BATCH), self._deadline(None), repeat=True
+            more = await self._scheduler.perform(
+                lambda: log.finish(position, MAX_BATCH), self._scheduler.deadline(None), repeat=True
             )
 
     async def page(self, keys: KeyRange, limit: int, partition: str | None) -> Page:
         """Read the next entries in the order of their keys."""
-        return await self._dispatcher.ask(
-            lambda backend: backend.page(keys, limit, partition), self._deadline(None)
+        return await self._scheduler.ask(
+            lambda backend: backend.page(keys, limit, partition), self._scheduler.deadline(None)
         )
 
     async def find(self, keys: Sequence[str]) -> list[Record | None]:
         """Read entries by key."""
         if not keys:
             return []
-        return await self._dispatcher.ask(
-            lambda backend: backend.read_records(keys), self._deadline(None)
+        return await self._scheduler.ask(
+            lambda backend: backend.read_records(keys), self._scheduler.deadline(None)
         )
 
     async def write(self, puts: Sequence[Put]) -> list[Result]:
@@ -84,7 +84,7 @@ class BulkCalls(Calls):
         if len({put.key for put in puts}) < len(puts):
             msg = "a page of entries has a key twice"
             raise InvalidArgumentError(msg)
-        backend = self._dispatcher.backend
-        return await self._dispatcher.perform(
-            lambda: backend.write(puts, atomic=False), self._deadline(None), repeat=True
+        backend = self._scheduler.backend
+        return await self._scheduler.perform(
+            lambda: backend.write(puts, atomic=False), self._scheduler.deadline(None), repeat=True
         )

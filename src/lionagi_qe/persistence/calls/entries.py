@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
-    from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 T = TypeVar("T")
 _LONGEST_RETRY_PAUSE = 0.05
@@ -33,12 +33,8 @@ _LONGEST_RETRY_PAUSE = 0.05
 class EntryCalls(Calls):
     """Store, read, change and remove one entry; calls made at the same moment travel together."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, *, timeout: float, max_value_bytes: int, max_batch: int
-    ) -> None:
-        super().__init__(
-            dispatcher, timeout=timeout, max_value_bytes=max_value_bytes, max_batch=max_batch
-        )
+    def __init__(self, scheduler: Scheduler, *, max_value_bytes: int, max_batch: int) -> None:
+        super().__init__(scheduler, max_value_bytes=max_value_bytes, max_batch=max_batch)
         self._update_locks: weakref.WeakValueDictionary[str, asyncio.Lock]
         self._update_locks = weakref.WeakValueDictionary()
 
@@ -78,16 +74,11 @@ class EntryCalls(Calls):
         expected = None if if_revision is None else check_revision(if_revision)
         held = None if fence is None else fence_of(fence)
 
-        deadline = self._deadline(timeout)
-        dispatcher = self._dispatcher
-        batcher = dispatcher.admitted() or await dispatcher.admission(deadline)
-        try:
+        def put() -> Put:
             payload = encode(value, self._max_value_bytes)
-        except BaseException:
-            batcher.room.give()
-            raise
-        put = Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003 - faster
-        return await batcher.submit(dispatcher.lanes.writes, put, key, deadline, len(payload))
+            return Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003 - faster
+
+        return await self._scheduler.write(key, put, self._scheduler.deadline(timeout))
 
     @overload
     async def retrieve(
@@ -115,10 +106,7 @@ class EntryCalls(Calls):
         validated and returned as that; InvalidValueError if it does not fit.
         """
         naming.check_key(key)
-        deadline = self._deadline(timeout)
-        dispatcher = self._dispatcher
-        batcher = dispatcher.admitted() or await dispatcher.admission(deadline)
-        payload = await batcher.submit(dispatcher.lanes.payloads, key, key, deadline)
+        payload = await self._scheduler.read(key, self._scheduler.deadline(timeout))
         if payload is None:
             return default
         return decode(payload) if as_type is None else decode_as(payload, as_type)
@@ -131,13 +119,13 @@ class EntryCalls(Calls):
     ) -> Entry | None:
         """Return the entry with revision, partition and times; None if missing or expired."""
         naming.check_key(key)
-        record = await self._dispatcher.read_record(key, self._deadline(timeout))
+        record = await self._scheduler.read_record(key, self._scheduler.deadline(timeout))
         return None if record is None else entry_of(record)
 
     async def exists(self, key: str, *, timeout: float | None = None) -> bool:
         """Whether a live entry is stored under ``key``; costs what ``retrieve`` costs."""
         naming.check_key(key)
-        return await self._dispatcher.read_payload(key, self._deadline(timeout)) is not None
+        return await self._scheduler.read(key, self._scheduler.deadline(timeout)) is not None
 
     async def delete(
         self,
@@ -154,7 +142,9 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Delete(key, check_revision(if_revision), fence_of(fence))
-        return await self._dispatcher.write(operation, self._deadline(timeout))
+        return await self._scheduler.write(
+            key, lambda: operation, self._scheduler.deadline(timeout)
+        )
 
     async def touch(
         self,
@@ -170,7 +160,9 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Touch(key, check_ttl(ttl), fence_of(fence))
-        return await self._dispatcher.write(operation, self._deadline(timeout))
+        return await self._scheduler.write(
+            key, lambda: operation, self._scheduler.deadline(timeout)
+        )
 
     async def increment(
         self,
@@ -187,7 +179,9 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         operation = Add(key, check_number(amount), fence_of(fence))
-        return await self._dispatcher.write(operation, self._deadline(timeout))
+        return await self._scheduler.write(
+            key, lambda: operation, self._scheduler.deadline(timeout)
+        )
 
     async def update(
         self,
@@ -207,7 +201,7 @@ class EntryCalls(Calls):
         """
         naming.check_key(key)
         held = fence_of(fence)
-        deadline = self._deadline(timeout)
+        deadline = self._scheduler.deadline(timeout)
         loop = asyncio.get_running_loop()
         lock = self._update_locks.get(key)
         if lock is None:
@@ -217,7 +211,7 @@ class EntryCalls(Calls):
         await _take_turn(lock, key, deadline)
         try:
             while True:
-                record = await self._dispatcher.read_record(key, deadline)
+                record = await self._scheduler.read_record(key, deadline)
                 value = fn(default if record is None else decode(record.payload))
                 if inspect.isawaitable(value):
                     value = await value
@@ -225,7 +219,7 @@ class EntryCalls(Calls):
                 revision = 0 if record is None else record.revision
                 put = Put(key, payload, if_revision=revision, keep=True, fence=held)
                 try:
-                    await self._dispatcher.write(put, deadline)
+                    await self._scheduler.write(key, lambda put=put: put, deadline)
                 except RevisionConflictError:
                     pause = random.uniform(0, min(0.001 * 2**attempt, _LONGEST_RETRY_PAUSE))  # noqa: S311
                     if loop.time() + pause >= deadline:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         PutJob,
         QueueCounts,
     )
-    from lionagi_qe.persistence.contract.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Notifier
 
 T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})
@@ -35,9 +35,9 @@ class JobCalls(Calls):
     """
 
     @property
-    def bell(self) -> Bell:
+    def notifier(self) -> Notifier:
         """Rings when a queue of that name may have got a ready job."""
-        return self._dispatcher.jobs.bell
+        return self._scheduler.jobs.notifier
 
     def encode(self, value: object) -> bytes:
         """Return a payload or a result as JSON; see ``codec.encode`` for what is refused."""
@@ -45,13 +45,13 @@ class JobCalls(Calls):
 
     async def write(self, operation: JobOperation, *, timeout: float | None = None) -> str:
         """Apply one operation; return what it comes to, see ``jobs``."""
-        deadline = self._deadline(timeout)
-        dispatcher = self._dispatcher
+        deadline = self._scheduler.deadline(timeout)
+        scheduler = self._scheduler
         result = await repeat_until_known(
-            lambda: dispatcher.write_job(operation, deadline), deadline
+            lambda: scheduler.write_job(operation, deadline), deadline
         )
         if not isinstance(operation, EndJob) or operation.ending in _RINGING:
-            self.bell.ring(operation.queue)
+            self.notifier.notify(operation.queue)
         return result
 
     async def put_many(self, puts: Sequence[PutJob], *, timeout: float | None = None) -> list[str]:
@@ -65,17 +65,17 @@ class JobCalls(Calls):
                 f"{MAX_BATCH_BYTES}; put it in parts"
             )
             raise BatchTooLargeError(msg)
-        deadline = self._deadline(timeout)
+        deadline = self._scheduler.deadline(timeout)
 
         async def put() -> list[str]:
-            results = await self._dispatcher.write_jobs(puts, deadline)
+            results = await self._scheduler.write_jobs(puts, deadline)
             for result in results:
                 if isinstance(result, AqeError):
                     raise result
             return results
 
         job_ids = await repeat_until_known(put, deadline)
-        self.bell.ring(puts[0].queue)
+        self.notifier.notify(puts[0].queue)
         return job_ids
 
     async def claim(
@@ -87,7 +87,7 @@ class JobCalls(Calls):
         )
 
     async def listen(self, queue: str, *, timeout: float | None = None) -> bool:
-        """Let the bell ring for other processes too, from now on; False if it can't right now."""
+        """Have the notifier hear other processes too from now on; False if it can't right now."""
         return await self._ask(lambda jobs: jobs.listen(queue), timeout)
 
     async def find(
@@ -107,7 +107,7 @@ class JobCalls(Calls):
     ) -> int:
         """Make dead jobs ready; return how many were dead. Not repeated: that number would be 0."""
         revived = await self._ask(lambda jobs: jobs.revive(queue, job_ids), timeout, repeat=False)
-        self.bell.ring(queue)
+        self.notifier.notify(queue)
         return revived
 
     async def purge(
@@ -131,7 +131,7 @@ class JobCalls(Calls):
         *,
         repeat: bool = True,
     ) -> T:
-        deadline = self._deadline(timeout)
-        return await self._dispatcher.perform(
-            lambda: action(self._dispatcher.jobs), deadline, repeat=repeat
+        deadline = self._scheduler.deadline(timeout)
+        return await self._scheduler.perform(
+            lambda: action(self._scheduler.jobs), deadline, repeat=repeat
         )

@@ -46,7 +46,7 @@ class LeaseCalls(Calls):
         *,
         repeat: bool = True,
     ) -> T:
-        deadline = self._deadline(timeout)
-        return await self._dispatcher.perform(
-            lambda: action(self._dispatcher.leases), deadline, repeat=repeat
+        deadline = self._scheduler.deadline(timeout)
+        return await self._scheduler.perform(
+            lambda: action(self._scheduler.leases), deadline, repeat=repeat
         )

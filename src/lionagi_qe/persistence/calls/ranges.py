@@ -44,7 +44,7 @@ class RangeCalls(Calls):
             check_count("limit", limit)
         if partition is not None:
             naming.check_partition(partition)
-        deadline = self._deadline(timeout)
+        deadline = self._scheduler.deadline(timeout)
         found: dict[str, Any] = {}
         keys: KeyRange | None = KeyRange.of_prefix(glob.prefix)
         while keys is not None and (limit is None or len(found) < limit):
@@ -60,7 +60,7 @@ class RangeCalls(Calls):
     ) -> PayloadPage:
         """Read the next matches; a pattern that is more than a prefix looks at the keys first."""
         if glob.whole == "prefix":
-            return await self._dispatcher.ask(
+            return await self._scheduler.ask(
                 lambda backend: backend.page_payloads(keys, most, partition), deadline
             )
         candidates = await self._page_keys(keys, partition, deadline)
@@ -68,7 +68,7 @@ class RangeCalls(Calls):
         chosen = matching[:most]
         after = chosen[-1] if len(chosen) < len(matching) else candidates.after
         records = (
-            await self._dispatcher.ask(lambda backend: backend.read_records(chosen), deadline)
+            await self._scheduler.ask(lambda backend: backend.read_records(chosen), deadline)
             if chosen
             else []
         )
@@ -91,7 +91,7 @@ class RangeCalls(Calls):
         """Return the live keys that start with ``prefix`` (plain text), sorted."""
         if partition is not None:
             naming.check_partition(partition)
-        deadline = self._deadline(timeout)
+        deadline = self._scheduler.deadline(timeout)
         found: list[str] = []
         keys: KeyRange | None = KeyRange.of_prefix(naming.check_prefix(prefix))
         while keys is not None:
@@ -101,7 +101,7 @@ class RangeCalls(Calls):
         return found
 
     async def _page_keys(self, keys: KeyRange, partition: str | None, deadline: float) -> KeyPage:
-        return await self._dispatcher.ask(
+        return await self._scheduler.ask(
             lambda backend: backend.page_keys(keys, KEY_PAGE, partition), deadline
         )
 
@@ -124,7 +124,7 @@ class RangeCalls(Calls):
             naming.check_partition(partition)
         keys: KeyRange | None = KeyRange.of_prefix(naming.check_prefix(prefix))
         while keys is not None:
-            page = await self._page(keys, batch, partition, self._deadline(timeout))
+            page = await self._page(keys, batch, partition, self._scheduler.deadline(timeout))
             for record in page.records:
                 yield entry_of(record)
             keys = None if page.after is None else keys.after(page.after)
@@ -132,7 +132,7 @@ class RangeCalls(Calls):
     async def _page(
         self, keys: KeyRange, batch: int, partition: str | None, deadline: float
     ) -> Page:
-        return await self._dispatcher.ask(
+        return await self._scheduler.ask(
             lambda backend: backend.page(keys, batch, partition), deadline
         )
 
@@ -148,4 +148,4 @@ class RangeCalls(Calls):
         partition holds.
         """
         naming.check_partition(partition)
-        return await self._dispatcher.clear_partition(partition, self._deadline(timeout))
+        return await self._scheduler.clear_partition(partition, self._scheduler.deadline(timeout))

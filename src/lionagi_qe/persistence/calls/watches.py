@@ -46,11 +46,11 @@ class WatchCalls(Calls):
 
         """
         return Watch(
-            self._dispatcher,
+            self._scheduler,
             pattern,
             since,
             values=values,
             page=page,
             poll=poll,
-            timeout=self._timeout if timeout is None else check_seconds("timeout", timeout),
+            timeout=self.timeout if timeout is None else check_seconds("timeout", timeout),
         )

@@ -4,7 +4,7 @@
 ``examples/custom_backend`` and the suite in ``lionagi_qe.testing.conformance``.
 """
 
-from lionagi_qe.persistence.contract.backend import MAX_FLIGHT_CALLS, Backend, Capabilities
+from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
 from lionagi_qe.persistence.contract.jobs import (
     Claim,
@@ -20,7 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     StepResults,
 )
 from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
-from lionagi_qe.persistence.contract.notifier import Bell
+from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.contract.operations import (
     Add,
     Delete,
@@ -44,10 +44,9 @@ from lionagi_qe.persistence.contract.refused import PartlyRefused
 from lionagi_qe.persistence.values.keys import KeyRange
 
 __all__ = [
-    "MAX_FLIGHT_CALLS",
+    "MAX_BATCH_CALLS",
     "Add",
     "Backend",
-    "Bell",
     "Capabilities",
     "ChangeLog",
     "Claim",
@@ -66,6 +65,7 @@ __all__ = [
     "LeaseBackend",
     "LogPage",
     "LogRecord",
+    "Notifier",
     "Operation",
     "Page",
     "PartlyRefused",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.values.keys import KeyRange
 
 
-MAX_FLIGHT_CALLS = 512
+MAX_BATCH_CALLS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Capabilities:
     Attributes:
         name: "sqlite", "postgresql" or "redis".
         atomic_batches: "all" if a batch is one atomic step, "shard" if it is one per shard.
-        max_flights: how many batches may be under way at once.
-        max_flight_calls: how many calls of single keys one batch carries at most.
+        max_concurrent_batches: how many batches may be executed at once.
+        max_batch_calls: how many calls of single keys one batch carries at most.
         durability: which acknowledged writes a crash may take, in words.
         learns: Learn operations are one atomic step on the server.
         max_stale: seconds by which a value may be older than the last write of another handle.
@@ -43,8 +43,8 @@ class Capabilities:
 
     name: str
     atomic_batches: str = "all"
-    max_flights: int = 2
-    max_flight_calls: int = MAX_FLIGHT_CALLS
+    max_concurrent_batches: int = 2
+    max_batch_calls: int = MAX_BATCH_CALLS
     durability: str = ""
     learns: bool = False
     max_stale: float = 0.0

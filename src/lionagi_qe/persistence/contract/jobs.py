@@ -10,7 +10,7 @@ from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
 State = Literal["delayed", "ready", "claimed", "done", "dead"]
@@ -134,12 +134,12 @@ class JobBackend(Protocol):
     """The queues of one fleet. Each call is atomic and takes one round trip."""
 
     @property
-    def bell(self) -> Bell:
+    def notifier(self) -> Notifier:
         """Rings in this process when a queue may have got a ready job."""
         ...
 
     async def listen(self, queue: str, /) -> bool:
-        """Let the queue's bell ring for other processes too from now on; False if it can't."""
+        """Let the queue's notifier ring for other processes too from now on; False if it can't."""
         ...
 
     async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:

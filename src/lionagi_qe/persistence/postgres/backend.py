@@ -73,7 +73,7 @@ class PostgresBackend:
         """PostgreSQL's promises."""
         return Capabilities(
             "postgresql",
-            max_flights=2,
+            max_concurrent_batches=2,
             durability="as the server's synchronous_commit says",
             learns=True,
         )

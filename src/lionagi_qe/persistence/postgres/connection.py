@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from operator import methodcaller
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -43,7 +44,7 @@ _NOT_NOW = (
     asyncpg.DeadlockDetectedError,
 )
 # The last is what the driver says of a connection that the server left in the middle of a call.
-_LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
@@ -102,11 +103,7 @@ def open_pool(dsn: str, *, size: int, pooled: bool) -> Pool[Connection]:
     async def drop(connection: Connection) -> None:
         connection.terminate()
 
-    return Pool(open_connection, is_fit=_is_open, drop=drop, size=size)
-
-
-def _is_open(connection: Connection) -> bool:
-    return not connection.is_closed()
+    return Pool(open_connection, is_closed=methodcaller("is_closed"), drop=drop, size=size)
 
 
 class CallersPool:
@@ -115,13 +112,13 @@ class CallersPool:
     def __init__(self, pool: AsyncpgPool) -> None:
         self._pool = pool
 
-    async def take(self) -> Connection:
+    async def acquire(self) -> Connection:
         """Wait for a connection that is ready for a call."""
         return await self._pool.acquire()
 
-    async def give(self, connection: Connection) -> None:
-        """Give a connection back, also a broken one; the pool resets it."""
-        with contextlib.suppress(*_LOST, asyncpg.PostgresError):
+    async def release(self, connection: Connection) -> None:
+        """Release a connection, also a broken one; the pool resets it."""
+        with contextlib.suppress(*LOST, asyncpg.PostgresError):
             await self._pool.release(connection)
 
     async def close(self) -> None:
@@ -129,44 +126,6 @@ class CallersPool:
 
 
 Pools = Pool[Connection] | CallersPool
-
-
-class Lent:
-    """Lends a connection; whoever leaves by an exception leaves no half-done call behind.
-
-    Only an error that the server itself reported leaves the connection fit for the next. One whose
-    call was cancelled is dropped too, since waiting for a server that may be gone to confirm the
-    cancellation could take for ever. A class, as a generator's context costs a look-up more than
-    its own work does.
-    """
-
-    __slots__ = ("_connection", "_mutates", "_pool", "_where")
-
-    def __init__(self, pool: Pools, where: str, *, mutates: bool) -> None:
-        self._pool = pool
-        self._where = where
-        self._mutates = mutates
-
-    async def __aenter__(self) -> Connection:
-        try:
-            self._connection = await self._pool.take()
-        except Exception as error:
-            raise explain(error, self._where, sent=False) from error
-        return self._connection
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        connection = self._connection
-        reported = isinstance(error, asyncpg.PostgresError)
-        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or (
-            error is not None and not reported and not isinstance(error, AqeError)
-        ):
-            # A session that may only read stays so; another server may be writable at this address.
-            connection.terminate()
-        giving = self._pool.give(connection)
-        if giving is not None:
-            await giving
-        if reported or isinstance(error, _LOST):
-            raise explain(error, self._where, sent=self._mutates) from error
 
 
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
@@ -191,7 +150,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
         return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
-    lost = isinstance(error, (*_LOST, asyncpg.PostgresConnectionError))
+    lost = isinstance(error, (*LOST, asyncpg.PostgresConnectionError))
     if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
         return OutcomeUnknownError(
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "

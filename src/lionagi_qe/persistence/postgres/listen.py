@@ -11,16 +11,16 @@ import asyncpg
 from lionagi_qe.persistence.postgres import connection as link
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Notifier
 
 _PAUSE = 0.5
 
 
 class Listener:
-    """Rings a bell for each notification; a lost connection is made again on the next call."""
+    """Notifies for each notification; a lost connection is made again on the next call."""
 
-    def __init__(self, bell: Bell) -> None:
-        self._bell = bell
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
         self._connection: Any = None
         self._opening: asyncio.Lock | None = None
         self._retry_at = 0.0
@@ -56,10 +56,10 @@ class Listener:
         return connection
 
     def _notified(self, _connection: Any, _pid: int, _channel: str, name: str) -> None:  # noqa: ANN401
-        self._bell.ring(name)
+        self._notifier.notify(name)
 
     def _lost(self, _connection: Any) -> None:  # noqa: ANN401 - the driver's own
-        self._bell.ring_all()
+        self._notifier.notify_all()
 
     async def close(self) -> None:
         """Drop the connection."""

@@ -20,7 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     StepResults,
     job_result,
 )
-from lionagi_qe.persistence.contract.notifier import Bell
+from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.postgres.operations import (
@@ -47,8 +47,8 @@ class PostgresJobs:
 
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
-        self.bell = Bell()
-        self._listener = Listener(self.bell)
+        self.notifier = Notifier()
+        self._listener = Listener(self.notifier)
 
     async def listen(self, _queue: str) -> bool:
         """Listen on a connection of its own; where that can't be, the caller polls."""

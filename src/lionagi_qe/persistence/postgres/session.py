@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from lionagi_qe.errors import InvalidArgumentError
+import asyncpg
+
+from lionagi_qe.errors import AqeError, InvalidArgumentError
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.schema import enter
 from lionagi_qe.persistence.postgres.statements import Statements
@@ -83,6 +85,44 @@ class PostgresSession:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
             await self._pool.close()
 
-    def connection(self, *, mutates: bool = False) -> link.Lent:
-        """Lend a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
-        return link.Lent(cast("link.Pools", self._pool), self.where, mutates=mutates)
+    def connection(self, *, mutates: bool = False) -> LeasedConnection:
+        """Lease a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""
+        return LeasedConnection(cast("link.Pools", self._pool), self.where, mutates=mutates)
+
+
+class LeasedConnection:
+    """A connection of the pool while a block runs; an exception leaves no half-done call behind.
+
+    Only an error that the server itself reported leaves the connection fit for the next. One whose
+    call was cancelled is dropped too, since waiting for a server that may be gone to confirm the
+    cancellation could take for ever. A class, as a generator's context costs a look-up more than
+    its own work does.
+    """
+
+    __slots__ = ("_connection", "_mutates", "_pool", "_where")
+
+    def __init__(self, pool: link.Pools, where: str, *, mutates: bool) -> None:
+        self._pool = pool
+        self._where = where
+        self._mutates = mutates
+
+    async def __aenter__(self) -> link.Connection:
+        try:
+            self._connection = await self._pool.acquire()
+        except Exception as error:
+            raise link.explain(error, self._where, sent=False) from error
+        return self._connection
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        connection = self._connection
+        reported = isinstance(error, asyncpg.PostgresError)
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or (
+            error is not None and not reported and not isinstance(error, AqeError)
+        ):
+            # A session that may only read stays so; another server may be writable at this address.
+            connection.terminate()
+        released = self._pool.release(connection)
+        if released is not None:
+            await released
+        if reported or isinstance(error, link.LOST):
+            raise link.explain(error, self._where, sent=self._mutates) from error

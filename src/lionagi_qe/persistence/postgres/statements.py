@@ -320,16 +320,12 @@ SELECT current_setting('server_version') AS version,
 }
 
 
-class Statements:
-    """The statements for one schema, as attributes by name."""
+class Statements(dict[str, str]):
+    """The statements for one schema, by name."""
 
     def __init__(self, schema: str) -> None:
         self.schema = '"' + schema.replace('"', '""') + '"'
-        self._texts = {name: self.fill(text) for name, text in _TEXTS.items()}
-
-    def __getitem__(self, name: str) -> str:
-        """Return the statement called ``name``."""
-        return self._texts[name]
+        super().__init__({name: self.fill(text) for name, text in _TEXTS.items()})
 
     def fill(self, text: str) -> str:
         """Put the schema's name and the age of tombstones in."""

@@ -64,9 +64,9 @@ class RedisBackend:
             atomic_batches="shard"
             if self.session.shards.count > 1 or self.session.is_clustered
             else "all",
-            max_flights=2,
+            max_concurrent_batches=2,
             # The server works on one flight while we pack the next and hand out the last's answers.
-            max_flight_calls=256,
+            max_batch_calls=256,
             durability="as the server's AOF policy says; none across an asynchronous failover",
             learns=True,
         )

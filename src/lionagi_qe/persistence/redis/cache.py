@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from lionagi_qe.persistence.contract.cache import Reading
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import run
 from lionagi_qe.persistence.redis.memory import RedisMemory
@@ -40,7 +41,7 @@ class RedisCache:
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Make a cache on the server that a memory's URL names; nothing is connected yet."""
-        return cls(cast("RedisBackend", RedisMemory.from_url(url).backend).session.link)
+        return cls(cast("RedisBackend", parts_of(RedisMemory.from_url(url)).backend).session.link)
 
     def name(self, memory: str) -> None:
         """Tell whose entries these are: the same text in all handles on one memory."""

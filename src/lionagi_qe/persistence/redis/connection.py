@@ -25,7 +25,7 @@ from lionagi_qe.errors import (
     ConfigurationError,
     OutcomeUnknownError,
 )
-from lionagi_qe.persistence.server_support.limiter import Room
+from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def open_pool(settings: dict[str, Any], size: int) -> Pool[driver.Connection]:
             raise
         return connection
 
-    return Pool(connect, is_fit=_is_alive, drop=drop, size=size)
+    return Pool(connect, is_closed=_is_closed, drop=drop, size=size)
 
 
 def _settled(settings: dict[str, Any]) -> dict[str, Any]:
@@ -143,13 +143,13 @@ async def drop(connection: driver.Connection) -> None:
     await connection.disconnect(nowait=True)
 
 
-def _is_alive(connection: driver.Connection) -> bool:
-    """Whether the server has neither closed the connection nor said something unasked.
+def _is_closed(connection: driver.Connection) -> bool:
+    """Whether the server has closed the connection.
 
     A change sent on a connection that was closed long ago would else end as "outcome unknown".
     """
     reader: asyncio.StreamReader | None = getattr(connection, "_reader", None)
-    return reader is not None and not reader.at_eof() and reader.exception() is None
+    return reader is None or reader.at_eof() or reader.exception() is not None
 
 
 class ServerLink:
@@ -179,7 +179,7 @@ class ServerLink:
         """
         pool = cast("Pool[driver.Connection]", self._pool)
         try:
-            connection = await pool.take()
+            connection = await pool.acquire()
         except FAILURES as error:
             raise explain(error, self.where, sent=False) from error
         try:
@@ -201,9 +201,9 @@ class ServerLink:
             await drop(connection)
             raise
         finally:
-            giving = pool.give(connection)
-            if giving is not None:
-                await giving
+            released = pool.release(connection)
+            if released is not None:
+                await released
 
     async def connect(self) -> driver.Connection:
         """Open a connection beside the pool."""
@@ -216,7 +216,7 @@ class ClusterLink:
     def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
         self._settings = settings
         # The driver refuses a call beyond a node's connections; ours wait for their turn.
-        self._room = Room(pool_size * 4)
+        self._limiter = Limiter(pool_size * 4)
         self._client: RedisCluster | None = None
         host = settings.get("host", "localhost")
         self.where = f"Redis Cluster at {host}:{settings.get('port', 6379)}"
@@ -225,7 +225,7 @@ class ClusterLink:
         """Find the nodes."""
         ours = {
             # One more for the driver, when it asks which node serves what.
-            "max_connections": self._room.places + 1,
+            "max_connections": self._limiter.limit + 1,
             "require_full_coverage": True,
         }
         self._client = _make(RedisCluster, **(_settled(self._settings) | ours))
@@ -249,8 +249,10 @@ class ClusterLink:
         options: dict[str, Any] = {}
         if words[0] in {"INFO", "CONFIG"}:
             options["target_nodes"] = client.get_node_from_key(route)
-        if not self._room.take():
-            await self._room.wait(math.inf)
+        if self._limiter.free:
+            self._limiter.free -= 1
+        else:
+            await self._limiter.wait(math.inf)
         try:
             return await client.execute_command(*words, **options)
         except exceptions.NoScriptError:
@@ -260,7 +262,7 @@ class ClusterLink:
             sent = mutates and " connecting to " not in str(error)
             raise explain(error, self.where, sent=sent) from error
         finally:
-            self._room.give()
+            self._limiter.release()
 
     async def connect(self) -> driver.Connection:
         """Open a connection to one of the nodes: what is published reaches all of them."""

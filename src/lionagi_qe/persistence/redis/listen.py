@@ -10,18 +10,18 @@ from lionagi_qe.persistence.redis.connection import FAILURES
 if TYPE_CHECKING:
     import redis.asyncio as driver
 
-    from lionagi_qe.persistence.contract.notifier import Bell
+    from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.redis.connection import Link
 
 _PAUSE = 0.5
 
 
 class Listener:
-    """Rings a bell for each message; a lost connection is made again on the next call."""
+    """Notifies for each message; a lost connection is made again on the next call."""
 
-    def __init__(self, link: Link, bell: Bell) -> None:
+    def __init__(self, link: Link, notifier: Notifier) -> None:
         self._link = link
-        self._bell = bell
+        self._notifier = notifier
         self._names: dict[bytes, str] = {}
         self._confirmed: dict[bytes, asyncio.Event] = {}
         self._connection: driver.Connection | None = None
@@ -68,7 +68,7 @@ class Listener:
                 answer: Any = await connection.read_response()
                 kind, channel, *_ = answer
                 if kind == b"message":
-                    self._bell.ring(self._names[channel])
+                    self._notifier.notify(self._names[channel])
                 elif kind == b"subscribe":
                     self._confirmed[channel].set()
         except FAILURES:
@@ -77,12 +77,12 @@ class Listener:
             await connection.disconnect(nowait=True)
 
     def _drop(self) -> None:
-        """Forget the connection; whoever waits looks for himself, since rings may be missed."""
+        """Forget the connection; whoever waits looks for himself, since messages may be missed."""
         self._connection = None
         confirmed, self._confirmed = self._confirmed, {}
         for event in confirmed.values():
             event.set()
-        self._bell.ring_all()
+        self._notifier.notify_all()
 
     async def close(self) -> None:
         """Drop the connection."""

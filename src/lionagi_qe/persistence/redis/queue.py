@@ -20,7 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     StepResults,
     job_result,
 )
-from lionagi_qe.persistence.contract.notifier import Bell
+from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.listen import Listener
 from lionagi_qe.persistence.redis.operations import (
@@ -44,8 +44,8 @@ class RedisJobs:
 
     def __init__(self, session: RedisSession) -> None:
         self._session = session
-        self.bell = Bell()
-        self._listener = Listener(session.link, self.bell)
+        self.notifier = Notifier()
+        self._listener = Listener(session.link, self.notifier)
 
     def _shard_of(self, queue: str) -> int:
         return self._session.shards.of(queue)

@@ -1,4 +1,4 @@
-"""What flies: flights of calls, the lanes that they go by, and the order of those on one key."""
+"""Calls that are executed together, and the channels that carry them."""
 
 from __future__ import annotations
 
@@ -8,73 +8,95 @@ from itertools import compress
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self
 
-from lionagi_qe.persistence.contract.backend import MAX_FLIGHT_CALLS
+from lionagi_qe.errors import BackendUnavailableError
+from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-MAX_FLIGHT_BYTES = 4 * 1024 * 1024
+# Of the payloads of calls that are batched, in bytes; a larger one is executed by itself.
+MAX_SHARED_BYTES = 4 * 1024 * 1024
 
 _is_done = methodcaller("done")
 
 
-class Flight:
-    """Calls that travel together: of each an item, the answer's future and its deadline.
+class Batch:
+    """Calls of one key each, executed as one request: of each its item, future and deadline.
 
-    A call is an entry in lists and no object of its own, since there is one for each call of a
-    memory. ``alone``: one call that touches several keys and flies by itself. ``blockers``: how
-    many of its keys others hold. Without futures, the caller's own task performs it. ``task`` is
-    who performs it now, and is cancelled when it is ``overdue``.
+    A call is an entry in these lists and no object of its own, since there is one for each call of
+    a memory. Without futures, the caller's own task executes the batch.
+
+    Attributes:
+        channel: what executes it.
+        items: what each call asks for, in the order of the calls.
+        futures: the answer of each call.
+        deadlines: by when each call wants its answer, in the loop's time.
+        keys: the keys that the batch holds, or waits for.
+        size: bytes of all payloads.
+        blockers: how many of its keys are held by others.
+        executing: its request may have left.
+        task: who executes it now, and is cancelled when it is ``overdue``.
     """
 
     __slots__ = (
-        "airborne",
-        "alone",
         "blockers",
+        "channel",
         "deadlines",
+        "executing",
         "futures",
         "items",
         "keys",
-        "lane",
         "overdue",
         "size",
         "task",
     )
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.alone = False
+    atomic = False
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
         self.items: list[Any] = []
         self.futures: list[asyncio.Future[Any]] = []
         self.deadlines: list[float] = []
         self.keys: list[str] = []
         self.size = 0
         self.blockers = 0
-        self.airborne = False
+        self.executing = False
         self.overdue = False
         self.task: asyncio.Task[Any] | None = None
 
     @classmethod
-    def of(cls, lane: Lane, item: Any, keys: Sequence[str], deadline: float, size: int) -> Self:  # noqa: ANN401
-        """Return a flight with one call aboard, which has no future yet."""
-        flight = cls(lane)
-        flight.items.append(item)
-        flight.keys.extend(keys)
-        flight.deadlines.append(deadline)
-        flight.size = size
-        return flight
+    def of(
+        cls,
+        channel: Channel,
+        item: Any,  # noqa: ANN401 - the backend's
+        keys: Sequence[str],
+        deadline: float,
+        size: int,
+    ) -> Self:
+        """Return a batch of one call, which has no future yet."""
+        batch = cls(channel)
+        batch.items.append(item)
+        batch.keys.extend(keys)
+        batch.deadlines.append(deadline)
+        batch.size = size
+        return batch
 
-    def absorb(self, call: Flight) -> None:
-        """Take the calls of another flight aboard."""
+    def execute(self) -> Awaitable[Sequence[Any]]:
+        """Send the request; return a result, or the caller's own AqeError, for each item."""
+        return self.channel.execute(self.items)
+
+    def absorb(self, call: Batch) -> None:
+        """Add the calls of another batch."""
         self.items += call.items
         self.futures += call.futures
         self.deadlines += call.deadlines
         self.keys += call.keys
         self.size += call.size
 
-    def drop_the_gone(self) -> None:
-        """Leave out whom nobody waits for any more; their keys stay held until the landing."""
+    def discard_cancelled(self) -> None:
+        """Leave out calls that nobody waits for; their keys stay held until it is completed."""
         done = [*map(_is_done, self.futures)]
         if True in done:
             waiting = [not gone for gone in done]
@@ -82,27 +104,26 @@ class Flight:
             self.futures = [*compress(self.futures, waiting)]
             self.deadlines = [*compress(self.deadlines, waiting)]
 
-    def calls(self) -> Iterator[Flight]:
-        """Return each call in a flight of its own, to be performed anew."""
+    def calls(self) -> Iterator[Batch]:
+        """Return each call in a batch of its own, to be executed anew."""
         for item, deadline in zip(self.items, self.deadlines, strict=True):
-            call = Flight.of(self.lane, item, (), deadline, 0)
-            call.alone = self.alone
-            call.airborne = True
+            call = type(self).of(self.channel, item, (), deadline, 0)
+            call.executing = True
             yield call
 
     def can_split(self) -> bool:
-        """Whether its calls may fly side by side: two of one key may not.
+        """Whether its calls may be executed side by side: two of one key may not.
 
         Nor those that somebody left, whose keys are no longer in the order of the items.
         """
-        return not self.alone and len({*self.keys}) == len(self.keys) == len(self.items)
+        return len({*self.keys}) == len(self.keys) == len(self.items)
 
-    def split(self, at: int) -> Flight:
-        """Take the calls from a position on out, and return them as a flight of their own.
+    def split(self, at: int) -> Batch:
+        """Take the calls from a position on out, and return them as another batch.
 
         How many bytes each call has is not kept: both count as large as the whole.
         """
-        rest = Flight(self.lane)
+        rest = Batch(self.channel)
         rest.size = self.size
         self.items, rest.items = self.items[:at], self.items[at:]
         self.futures, rest.futures = self.futures[:at], self.futures[at:]
@@ -110,180 +131,111 @@ class Flight:
         self.keys, rest.keys = self.keys[:at], self.keys[at:]
         return rest
 
+    def complete(self, results: Sequence[Any]) -> None:
+        """Give each caller that still waits its result, or its error."""
+        for future, result in zip(self.futures, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                # An exception for each caller: tracebacks grow on a shared one.
+                future.set_exception(_copy(result))
+            else:
+                future.set_result(result)
+
+
+def _copy(error: Exception) -> Exception:
+    if not isinstance(error, BackendUnavailableError):
+        return error
+    copied = type(error)(*error.args)
+    copied.outcome = error.outcome
+    copied.__cause__ = error.__cause__
+    return copied
+
+
+class AtomicBatch(Batch):
+    """One call that touches several keys, which the backend applies or reads in one step."""
+
+    __slots__ = ()
+    atomic = True
+
+    def execute(self) -> Awaitable[Sequence[Any]]:
+        """Send the request of its only item."""
+        return _as_one(self.channel.execute_atomic(self.items[0]))
+
+    def can_split(self) -> bool:
+        """It can't."""
+        return False
+
+
+async def _as_one(answer: Awaitable[Any]) -> Sequence[Any]:
+    return [await answer]
+
+
+async def _not_offered(_: Any) -> Any:  # noqa: ANN401 - as Channel.execute_atomic
+    msg = "this channel carries calls of one key only"
+    raise NotImplementedError(msg)
+
 
 @dataclass(eq=False)
-class Lane:
-    """A kind of flight, with its own queue, number of flights at once and calls in each.
+class Channel:
+    """A kind of calls, with its own queue of batches and limits.
 
-    ``perform`` takes a flight and returns a result, or the caller's own AqeError, for each of its
-    items. ``boarding`` is the flight in the queue that further calls join. ``flights`` and
-    ``calls`` count what is in the air.
+    Attributes:
+        execute: takes the items of a batch; returns a result, or the caller's own AqeError, for
+            each.
+        execute_atomic: takes the item of an AtomicBatch; returns its result.
+        mutates: the calls change entries: those of one key are executed in their order.
+        max_batches: how many batches are executed at once.
+        max_calls: how many calls a batch has at most.
+        queue: the batches to be executed, oldest first.
+        open: the batch in the queue that further calls join.
+        batches: how many are executed now.
+        calls: how many calls are executed now.
+        crowded: the last batch was not a lone call.
+        drain_due: a task that drains the queue is to run in the next turn of the loop.
+        completed: set, and forgotten, when the next batch is completed.
     """
 
-    perform: Callable[[Flight], Awaitable[Sequence[Any]]]
+    execute: Callable[[list[Any]], Awaitable[Sequence[Any]]]
     mutates: bool
-    max_flights: int
-    max_calls: int = MAX_FLIGHT_CALLS
-    queue: deque[Flight] = field(default_factory=deque[Flight])
-    boarding: Flight | None = None
-    flights: int = 0
+    max_batches: int
+    max_calls: int = MAX_BATCH_CALLS
+    execute_atomic: Callable[[Any], Awaitable[Any]] = _not_offered
+    queue: deque[Batch] = field(default_factory=deque[Batch])
+    open: Batch | None = None
+    batches: int = 0
     calls: int = 0
     crowded: bool = False
-    flush_due: bool = False
+    drain_due: bool = False
+    completed: asyncio.Event | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether a call would find nobody to wait for."""
-        return not (self.flights or self.queue or self.crowded)
+        return not (self.batches or self.queue or self.crowded)
 
-    def joinable(self, size: int) -> Flight | None:
-        """Return the flight that a call of so many bytes can join."""
-        flight = self.boarding
+    def joinable(self, size: int) -> Batch | None:
+        """Return the batch that a call of so many bytes can join."""
+        batch = self.open
         if (
-            flight is None
-            or len(flight.items) >= self.max_calls
-            or flight.size + size > MAX_FLIGHT_BYTES
+            batch is None
+            or len(batch.items) >= self.max_calls
+            or batch.size + size > MAX_SHARED_BYTES
         ):
             return None
-        return flight
+        return batch
 
-    def begin(self) -> Flight:
-        """Queue a new flight for calls to join."""
-        flight = self.boarding = Flight(self)
-        self.queue.append(flight)
-        return flight
+    def begin(self) -> Batch:
+        """Queue a new batch for calls to join."""
+        batch = self.open = Batch(self)
+        self.queue.append(batch)
+        return batch
 
-
-class _Line:
-    """A key that several flights want: those who hold it, and those parked behind them, in order.
-
-    What is parked is one call, in a flight of its own until its turn.
-    """
-
-    __slots__ = ("holders", "parked")
-
-    def __init__(self, first: Flight) -> None:
-        self.holders: set[Flight] = {first}
-        self.parked: deque[Flight] = deque()
-
-    def admits(self, lane: Lane, flight: Flight | None) -> bool:
-        """Whether this flight (None: a new one) of the lane may hold the key besides the holders.
-
-        Reads share it. Writes share a flight that is still on the ground, and nothing else.
-        """
-        if lane.mutates:
-            return not self.holders or self.holders == {flight}
-        return not any(holder.lane.mutates for holder in self.holders)
-
-
-class KeyOrder:
-    """Who holds each key.
-
-    A read waits for the writes before it, a write for the reads and flights before it. A key that
-    one flight alone wants costs each of its calls two look-ups in a dict.
-    """
-
-    def __init__(self) -> None:
-        # A line only where there is more than one: most keys never see two flights at once.
-        self.holders: dict[str, Flight | _Line] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any call has not landed."""
-        return bool(self.holders)
-
-    def flights(self) -> set[Flight]:
-        """All flights that have not landed, and the calls parked behind them."""
-        found: set[Flight] = set()
-        for holder in self.holders.values():
-            if isinstance(holder, _Line):
-                found |= holder.holders
-                found.update(holder.parked)
-            else:
-                found.add(holder)
-        return found
-
-    def board(self, call: Flight) -> None:
-        """Put a call of one key aboard its lane's next flight, or else in line for the key."""
-        (key,) = call.keys
-        lane, holder = call.lane, self.holders.get(key)
-        flight = lane.joinable(call.size)
-        line = None
-        if holder is not None and holder is not flight:
-            line = self._line(key, holder)
-            if line.parked or not line.admits(lane, flight):
-                line.parked.append(call)
-                call.blockers += 1
-                return
-        flight = flight or lane.begin()
-        if line is not None:
-            line.holders.add(flight)
-        elif holder is None:
-            self.holders[key] = flight
-        flight.absorb(call)
-
-    def hold(self, flight: Flight) -> None:
-        """Take each of the keys of a flight that is alone, or get in line behind who holds it."""
-        for key in flight.keys:
-            holder = self.holders.setdefault(key, flight)
-            if holder is flight:
-                continue
-            line = self._line(key, holder)
-            if line.parked or not line.admits(flight.lane, flight):
-                line.parked.append(flight)
-                flight.blockers += 1
-            else:
-                line.holders.add(flight)
-
-    def _line(self, key: str, holder: Flight | _Line) -> _Line:
-        if isinstance(holder, _Line):
-            return holder
-        line = self.holders[key] = _Line(holder)
-        return line
-
-    def hand_over(self, flight: Flight, rest: Flight) -> None:
-        """Give the keys of ``rest``, which was split off the flight, to it."""
-        for key in rest.keys:
-            holder = self.holders[key]
-            if isinstance(holder, _Line):
-                holder.holders.remove(flight)
-                holder.holders.add(rest)
-            else:
-                self.holders[key] = rest
-
-    def release(self, flight: Flight) -> list[Flight]:
-        """Give the flight's keys back; return the calls in line behind it that went on.
-
-        Those of one key are aboard their lanes' next flights, the others are to be queued.
-        """
-        holders = self.holders
-        freed: list[Flight] = []
-        for key in flight.keys:
-            holder = holders.pop(key, None)
-            if holder is flight or holder is None:
-                continue
-            holders[key] = holder
-            if isinstance(holder, _Line) and flight in holder.holders:
-                holder.holders.remove(flight)
-                if not holder.holders:
-                    freed += self._move_up(key, holder)
-        return freed
-
-    def _move_up(self, key: str, line: _Line) -> list[Flight]:
-        freed: list[Flight] = []
-        while line.parked:
-            call = line.parked[0]
-            lane = call.lane
-            flight = call if call.alone else lane.joinable(call.size)
-            if not line.admits(lane, flight):
-                break
-            line.parked.popleft()
-            flight = flight or lane.begin()
-            line.holders.add(flight)
-            call.blockers -= 1
-            if not call.blockers:
-                freed.append(call)
-                if flight is not call:
-                    flight.absorb(call)
-        if not line.holders:
-            del self.holders[key]
-        return freed
+    def take_next(self) -> Batch | None:
+        """Take the oldest batch of the queue, if one more may be executed at once."""
+        self.drain_due = False
+        if not self.queue or self.batches >= self.max_batches:
+            return None
+        batch = self.queue.popleft()
+        batch.discard_cancelled()
+        return batch

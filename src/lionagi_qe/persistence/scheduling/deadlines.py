@@ -1,4 +1,4 @@
-"""How callers learn what came of their calls: an answer, an error of their own, or too late."""
+"""Calls whose time is up: one timer for all of them, and the errors that they get."""
 
 from __future__ import annotations
 
@@ -13,12 +13,39 @@ from lionagi_qe.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from lionagi_qe.persistence.scheduling.batch import Flight
+    from lionagi_qe.persistence.scheduling.batch import Batch
+
+# Seconds between two looks at all calls, however many end at different moments.
+_LEAST_PAUSE = 0.01
 
 
-def fail_the_late(
+class DeadlineTimer:
+    """Calls ``expire`` at the earliest of the deadlines that it was told, ``at`` (loop time)."""
+
+    __slots__ = ("_expire", "_handle", "_loop", "at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[float], float]) -> None:
+        """Set it up; ``expire`` takes the time and returns the next deadline, or infinity."""
+        self._loop = loop
+        self._expire = expire
+        self._handle: asyncio.TimerHandle | None = None
+        self.at = math.inf
+
+    def arm(self, at: float) -> None:
+        """Expire at that time, and at no other; infinity: never."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self.at = at
+        self._handle = self._loop.call_at(at, self._ring) if at < math.inf else None
+
+    def _ring(self) -> None:
+        now = self._loop.time()
+        self.arm(max(self._expire(now), now + _LEAST_PAUSE))
+
+
+def expire(
     waiting: Iterable[tuple[asyncio.Future[Any], float]],
     now: float,
     error: Callable[[], Exception],
@@ -35,45 +62,20 @@ def fail_the_late(
     return following
 
 
-def end_if_overdue(flight: Flight, task: asyncio.Task[Any], now: float) -> float:
-    """Cancel what performs the flight once all its deadlines have come; return when they will."""
-    last = max(flight.deadlines)
+def cancel_if_overdue(batch: Batch, task: asyncio.Task[Any], now: float) -> float:
+    """Cancel what executes the batch once all its deadlines have come; return when they will."""
+    last = max(batch.deadlines)
     if last > now:
         return last
-    if not flight.overdue:
-        flight.overdue = True
+    if not batch.overdue:
+        batch.overdue = True
         task.cancel()
     return math.inf
 
 
-def answer_all(flight: Flight, results: Sequence[Any]) -> None:
-    """Give each caller that still waits its result, or its error."""
-    for future, result in zip(flight.futures, results, strict=True):
-        if not future.done():
-            answer(future, result)
-
-
-def answer(future: asyncio.Future[Any], result: Any) -> None:  # noqa: ANN401
-    """Give one caller its result, or its error."""
-    if isinstance(result, Exception):
-        # Each caller gets an exception of its own: tracebacks grow on the shared one.
-        future.set_exception(_copy(result))
-    else:
-        future.set_result(result)
-
-
-def _copy(error: Exception) -> Exception:
-    if not isinstance(error, BackendUnavailableError):
-        return error
-    copied = type(error)(*error.args)
-    copied.outcome = error.outcome
-    copied.__cause__ = error.__cause__
-    return copied
-
-
-def late(flight: Flight, *, sent: bool = False) -> BackendUnavailableError:
+def expired(batch: Batch, *, sent: bool = False) -> BackendUnavailableError:
     """Return the error of a caller whose time is up; ``sent``: its request has surely left."""
-    if flight.lane.mutates and (sent or flight.airborne):
+    if batch.channel.mutates and (sent or batch.executing):
         return OutcomeUnknownError(
             "no answer from the server in time: the change may or may not have been applied; "
             "read the entry to find out",

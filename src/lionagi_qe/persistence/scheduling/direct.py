@@ -1,4 +1,4 @@
-"""Calls that go to the backend by themselves, not in a flight: questions, sweeps, leases."""
+"""Calls that go to the backend by themselves, not in a batch: questions, sweeps, leases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BackendTimeoutError, OutcomeUnknownError
-from lionagi_qe.persistence.scheduling.retry import persist
+from lionagi_qe.persistence.scheduling.retry import retry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Unbatched:
+class DirectCalls:
     """Makes such calls, and knows when none is under way."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Unbatched:
         self._under_way += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await persist(action, deadline)
+                return await retry(action, deadline)
         except TimeoutError as error:
             if isinstance(error, AqeError):
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import (
     AqeError,
@@ -17,30 +17,36 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
-# Between two tries of what some of several servers refused.
-RETRY_PAUSE = 0.1
 _T = TypeVar("_T")
-_Arguments = TypeVarTuple("_Arguments")
 
 
-async def persist(
-    action: Callable[[*_Arguments], Awaitable[_T]], deadline: float, *arguments: *_Arguments
-) -> _T:
+async def retry(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
     """Await ``action``, again and again while the server can't be reached, until ``deadline``.
 
     Only what surely changed nothing is tried again; a refusal of access is final, and so is a
     backend that has used the time up.
     """
+    try:
+        return await action()
+    except BackendUnavailableError as error:
+        return await retry_after(error, action, deadline)
+
+
+async def retry_after(
+    error: BackendUnavailableError, action: Callable[[], Awaitable[_T]], deadline: float
+) -> _T:
+    """Do what ``retry`` does after its first try ended with ``error``."""
     pause = _FIRST_PAUSE
     while True:
-        try:
-            return await action(*arguments)
-        except BackendUnavailableError as error:
-            late = asyncio.get_running_loop().time() + pause >= deadline
-            if late or not is_worth_retrying(error):
-                raise
+        late = asyncio.get_running_loop().time() + pause >= deadline
+        if late or not is_worth_retrying(error):
+            raise error
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
+        try:
+            return await action()
+        except BackendUnavailableError as again:
+            error = again
 
 
 async def repeat_until_known(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:

@@ -56,7 +56,7 @@ class SqliteBackend:
             durability = "every acknowledged write survives a power cut (synchronous=FULL)"
         else:
             durability = "survives a crash of the process; a power cut may take the last writes"
-        return Capabilities("sqlite", max_flights=1, durability=durability, learns=True)
+        return Capabilities("sqlite", max_concurrent_batches=1, durability=durability, learns=True)
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Create or check the file and its schema, and enter the fleet."""

@@ -21,7 +21,7 @@ from lionagi_qe.persistence.contract.jobs import (
     Step,
     StepResults,
 )
-from lionagi_qe.persistence.contract.notifier import Bell
+from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
@@ -45,7 +45,7 @@ class SqliteJobs:
 
     def __init__(self, session: SqliteSession) -> None:
         self._session = session
-        self.bell = Bell()
+        self.notifier = Notifier()
         self._looking: asyncio.Task[None] | None = None
 
     def _bound(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - SQL's values
@@ -65,7 +65,7 @@ class SqliteJobs:
         due: dict[str, float] = {}
         while True:
             await asyncio.sleep(_LOOK)
-            waited = self.bell.awaited
+            waited = self.notifier.awaited
             if not waited:
                 return
             try:
@@ -76,7 +76,7 @@ class SqliteJobs:
             due.update({queue: loop.time() + wait / 1000 for queue, wait in found.items()})
             for queue in [queue for queue, moment in due.items() if moment <= loop.time()]:
                 del due[queue]
-                self.bell.ring(queue)
+                self.notifier.notify(queue)
 
     def _changes(
         self, queues: list[str], seen: int, connection: apsw.Connection

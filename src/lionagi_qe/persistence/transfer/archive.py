@@ -28,6 +28,7 @@ from lionagi_qe.errors import (
     InvalidKeyError,
 )
 from lionagi_qe.persistence.contract.records import Record
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.transfer.copying import (
     DEFAULT_BATCH,
@@ -82,12 +83,12 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     check_count("batch", batch, MAX_BATCH)
     if partition is not None:
         naming.check_partition(partition)
-    clock = ServerClock(source.bulk.clock)
+    clock = ServerClock(parts_of(source).bulk.clock)
     tally, total = Tally(), Digest()
     with _writing(path) as file:
         head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
         file.write(orjson.dumps({**head, "exported_at": _iso(await clock.now())}) + b"\n")
-        position = await source.bulk.begin(None)
+        position = await parts_of(source).bulk.begin(None)
         async for part in stream(source, glob, partition, batch, position):
             lines: list[bytes] = []
             for record in part.records:
@@ -146,7 +147,9 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
             ]
             yield Part(matching, part.position)
 
-    return await store.take(parts(), ServerClock(target.bulk.clock), tally, saved, progress)
+    return await store.take(
+        parts(), ServerClock(parts_of(target).bulk.clock), tally, saved, progress
+    )
 
 
 async def read(path: File, *, skip: int = 0) -> AsyncGenerator[Part]:

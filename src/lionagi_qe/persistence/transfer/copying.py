@@ -23,6 +23,7 @@ from lionagi_qe.errors import (
     TransferConflictError,
 )
 from lionagi_qe.persistence.contract.operations import Put
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import canonical
@@ -117,9 +118,11 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
         what = {"source": await identity(source), "pattern": pattern, "partition": partition}
         saved = Checkpoint(Path(checkpoint), {**what, "target": await identity(target)})
     position, tally = (None, Tally()) if saved is None else saved.load()
-    position = await source.bulk.begin(position)
+    position = await parts_of(source).bulk.begin(position)
     parts = stream(source, glob, partition, batch, position)
-    tally = await store.take(parts, ServerClock(source.bulk.clock), tally, saved, progress)
+    tally = await store.take(
+        parts, ServerClock(parts_of(source).bulk.clock), tally, saved, progress
+    )
     await finish(source, position)
     return tally
 
@@ -128,7 +131,7 @@ async def stream(
     source: Memory, glob: Glob, partition: str | None, batch: int, position: str
 ) -> AsyncGenerator[Part]:
     """Yield the source's live entries in the order of their changes, until none are left."""
-    bulk = source.bulk
+    bulk = parts_of(source).bulk
     more = True
     while more:
         page = await bulk.read(position, glob.prefix, batch)
@@ -149,7 +152,7 @@ async def finish(source: Memory, position: str) -> None:
     """Let the source forget what it kept for a stream that has ended."""
     # All is done by now, and what is kept goes by itself at last.
     with contextlib.suppress(AqeError):
-        await source.bulk.finish(position)
+        await parts_of(source).bulk.finish(position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +252,7 @@ class Store:
         if self.policy == "newer":
             return await self._store_newer(puts, {r.key: r.updated_ms for r in records})
         if self.dry_run:
-            held = await self.target.bulk.find([put.key for put in puts])
+            held = await parts_of(self.target).bulk.find([put.key for put in puts])
             if self.policy == "fail":
                 _refuse([put for put, theirs in zip(puts, held, strict=True) if theirs], held)
             return [
@@ -263,13 +266,13 @@ class Store:
         results = await self._write(puts)
         kept = [put for put, result in zip(puts, results, strict=True) if _conflicts(result)]
         if kept and self.policy == "fail":
-            _refuse(kept, await self.target.bulk.find([put.key for put in kept]))
+            _refuse(kept, await parts_of(self.target).bulk.find([put.key for put in kept]))
         return [put for put, result in zip(puts, results, strict=True) if not _conflicts(result)]
 
     async def _store_newer(self, puts: Sequence[Put], updated: dict[str, int]) -> list[Put]:
         stored: list[Put] = []
         while puts:
-            held = await self.target.bulk.find([put.key for put in puts])
+            held = await parts_of(self.target).bulk.find([put.key for put in puts])
             wanted = [
                 put if theirs is None else put._replace(if_revision=theirs.revision)
                 for put, theirs in zip(puts, held, strict=True)
@@ -285,7 +288,7 @@ class Store:
         return stored
 
     async def _write(self, puts: Sequence[Put]) -> list[Result]:
-        results = await self.target.bulk.write(puts)
+        results = await parts_of(self.target).bulk.write(puts)
         for result in results:
             if isinstance(result, Exception) and not _conflicts(result):
                 raise result

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import canonical
@@ -100,7 +101,7 @@ async def compare(
     happens meanwhile. Constant memory; ``progress`` gets the number of entries passed.
     """
     found = Comparison()
-    clocks = ServerClock(source.bulk.clock), ServerClock(target.bulk.clock)
+    clocks = ServerClock(parts_of(source).bulk.clock), ServerClock(parts_of(target).bulk.clock)
     ours, theirs = _records(source, pattern, partition), _records(target, pattern, partition)
     left, right = await asyncio.gather(anext(ours, None), anext(theirs, None))
     passed = 0
@@ -139,7 +140,7 @@ async def _records(memory: Memory, pattern: str, partition: str | None) -> Async
         naming.check_partition(partition)
     keys: KeyRange | None = KeyRange.of_prefix(glob.prefix)
     while keys is not None:
-        page = await memory.bulk.page(keys, _PAGE, partition)
+        page = await parts_of(memory).bulk.page(keys, _PAGE, partition)
         for record in page.records:
             if glob.matches(record.key):
                 yield record

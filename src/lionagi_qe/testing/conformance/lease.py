@@ -19,6 +19,7 @@ from lionagi_qe.errors import (
     StaleFenceError,
 )
 from lionagi_qe.persistence.contract.operations import Fence
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import Conformance, Connect, until
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ SHORT = 0.3
 async def take(memory: Memory, name: str, ttl: float = LONG) -> Fence:
     """Take a lease that nobody renews, as a holder that was stopped leaves it."""
     holder = f"stopped#{uuid.uuid4().hex}"
-    tenure = await memory.leases.acquire(name, holder, int(ttl * 1000))
+    tenure = await parts_of(memory).leases.acquire(name, holder, int(ttl * 1000))
     assert tenure.holder == holder
     return Fence(name, tenure.token)
 
@@ -329,6 +330,20 @@ class LeaseConformance(FenceConformance):
             assert lease.token > first
         assert await lease.release() is False
 
+    async def test_a_revoked_lease_protects_nothing_any_more_and_is_told(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        assert not await Lease(other, "leader").revoke()
+        lease = Lease(memory, "leader", ttl=1)
+        await lease.acquire()
+        assert await Lease(other, "leader").revoke()
+        assert await lease.state() is None
+        with pytest.raises(StaleFenceError):
+            await memory.store("aqe/fenced", 1, fence=lease)
+        async with asyncio.timeout(10):
+            await lease.lost.wait()
+        assert not await Lease(other, "leader").revoke()
+
     async def test_what_ended_long_ago_may_be_swept(self, memory: Memory) -> None:
         fence = await take(memory, "leader", ttl=SHORT)
         await until(lambda: is_free(memory, "leader"))
@@ -352,5 +367,5 @@ async def steal(memory: Memory, other: Memory, lease: Lease) -> None:
 
     What the server is told is what it would hear then: nothing for a TTL, and then the rival.
     """
-    await memory.leases.release(lease.fence)
+    await parts_of(memory).leases.release(lease.fence)
     assert await Lease(other, lease.name, ttl=LONG).try_acquire()

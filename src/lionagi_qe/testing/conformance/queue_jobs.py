@@ -15,6 +15,7 @@ from lionagi_qe.errors import (
     InvalidValueError,
     ValueTooLargeError,
 )
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import Conformance, Connect
 from lionagi_qe.testing.conformance.queue_base import (
     LONG,
@@ -110,7 +111,7 @@ class QueueOrderConformance(Conformance):
             (job,) = await queue_of(memory, name).claim(10)
             assert job.payload == name
             await job.ack()
-        assert await memory.jobs.queues() == sorted(names)
+        assert await parts_of(memory).jobs.queues() == sorted(names)
 
     async def test_jobs_are_no_entries(self, memory: Memory) -> None:
         await queue_of(memory).put_many(range(10))

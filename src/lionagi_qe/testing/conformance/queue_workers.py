@@ -12,6 +12,7 @@ import pytest
 
 from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.errors import JobFailedError, JobLostError
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import Conformance, until
 from lionagi_qe.testing.conformance.queue_base import LONG, SHORT, claim_one, queue_of
 
@@ -279,7 +280,7 @@ class ConsumerConformance(Conformance):
         queue.stop()
         # As if the server had not heard of this worker for longer than the lease.
         job = in_hand[0]
-        await memory.jobs.write(job._operation("release", b"", 0, None))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        await parts_of(memory).jobs.write(job._operation("release", b"", 0, None))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         thief = await claim_one(queue_of(other))
         await asyncio.wait_for(lost.wait(), LONG)
         assert job.lost

@@ -1,4 +1,4 @@
-"""How flights end whose time is up: by the batcher's alarm, whatever the server does."""
+"""How batches end whose time is up: by the batcher's alarm, whatever the server does."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from tests.persistence.calling import call, settle
 from tests.persistence.skipping import skipping
 
 from lionagi_qe.errors import BackendTimeoutError, InvalidValueError, OutcomeUnknownError
-from lionagi_qe.persistence.scheduling.batch import Flight, Lane
-from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.scheduling.batch import Channel
+from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 
 class SilentServer:
-    """Begins flights and never answers; tells who was cut off."""
+    """Begins batches and never answers; tells who was cut off."""
 
     def __init__(self) -> None:
         self.begun: list[list[Any]] = []
         self.cut_off: list[list[Any]] = []
         self.goodbye: Callable[[], Awaitable[object]] | None = None
 
-    async def perform(self, flight: Flight) -> Sequence[Any]:
-        self.begun.append([*flight.items])
+    async def perform(self, items: list[Any]) -> Sequence[Any]:
+        self.begun.append([*items])
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
-            self.cut_off.append([*flight.items])
+            self.cut_off.append([*items])
             if self.goodbye is not None:
                 await self.goodbye()
             raise
         return []
 
-    def lane(self, *, mutates: bool) -> Lane:
-        return Lane(self.perform, mutates=mutates, max_flights=2)
+    def channel(self, *, mutates: bool) -> Channel:
+        return Channel(self.perform, mutates=mutates, max_batches=2)
 
 
 def requests_to_cancel() -> int:
@@ -49,7 +49,7 @@ def requests_to_cancel() -> int:
 @skipping
 async def test_a_lone_read_of_a_silent_server_ends_in_time_and_its_task_goes_on() -> None:
     server, batcher = SilentServer(), Batcher()
-    reads = server.lane(mutates=False)
+    reads = server.channel(mutates=False)
     for key in ("a", "b"):
         with pytest.raises(BackendTimeoutError):
             await call(batcher, reads, key, key, 0.02)
@@ -63,7 +63,7 @@ async def test_a_lone_read_of_a_silent_server_ends_in_time_and_its_task_goes_on(
 async def test_a_lone_change_on_a_silent_server_is_unknown_in_time() -> None:
     server, batcher = SilentServer(), Batcher()
     with pytest.raises(OutcomeUnknownError):
-        await call(batcher, server.lane(mutates=True), "a", "a", 0.02)
+        await call(batcher, server.channel(mutates=True), "a", "a", 0.02)
     await batcher.close()
     assert server.cut_off == [["a"]]
 
@@ -73,7 +73,7 @@ async def test_a_shorter_timeout_of_the_caller_stays_the_callers() -> None:
     server, batcher = SilentServer(), Batcher()
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.02):
-            await call(batcher, server.lane(mutates=False), "a", "a", 5)
+            await call(batcher, server.channel(mutates=False), "a", "a", 5)
     assert not isinstance(caught.value, BackendTimeoutError)
     assert requests_to_cancel() == 0
     assert server.cut_off == [["a"]]
@@ -90,7 +90,7 @@ async def test_a_caller_that_is_cancelled_while_its_late_read_ends_stays_cancell
         await asyncio.sleep(60)
 
     server.goodbye = leave_slowly
-    reading = asyncio.create_task(call(batcher, server.lane(mutates=False), "a", "a", 0.02))
+    reading = asyncio.create_task(call(batcher, server.channel(mutates=False), "a", "a", 0.02))
     await leaving.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -108,15 +108,15 @@ async def test_a_backend_that_makes_another_error_of_the_cut_leaves_the_task_as_
 
     server.goodbye = complain
     with pytest.raises(InvalidValueError, match="half of it"):
-        await call(batcher, server.lane(mutates=False), "a", "a", 0.02)
+        await call(batcher, server.channel(mutates=False), "a", "a", 0.02)
     assert requests_to_cancel() == 0
     await batcher.close()
 
 
 @skipping
-async def test_a_flight_that_everybody_left_ends_by_the_last_deadline_aboard() -> None:
+async def test_a_batch_that_everybody_left_ends_by_the_last_deadline_aboard() -> None:
     server, batcher = SilentServer(), Batcher()
-    writes = server.lane(mutates=True)
+    writes = server.channel(mutates=True)
     callers = [
         asyncio.create_task(call(batcher, writes, str(at), str(at), 0.05)) for at in range(40)
     ]
@@ -131,9 +131,9 @@ async def test_a_flight_that_everybody_left_ends_by_the_last_deadline_aboard() -
 
 
 @skipping
-async def test_each_caller_aboard_waits_as_long_as_it_asked_and_the_flight_for_the_last() -> None:
+async def test_each_caller_aboard_waits_as_long_as_it_asked_and_the_batch_for_the_last() -> None:
     server, batcher = SilentServer(), Batcher()
-    writes = Lane(server.perform, mutates=True, max_flights=1)
+    writes = Channel(server.perform, mutates=True, max_batches=1)
     first = asyncio.create_task(call(batcher, writes, "first", "first", 0.02))
     await settle()
     early = asyncio.create_task(call(batcher, writes, "early", "early", 0.1))
@@ -153,14 +153,14 @@ async def test_each_caller_aboard_waits_as_long_as_it_asked_and_the_flight_for_t
 
 @skipping
 async def test_a_plain_timeout_of_a_backend_reads_as_one_of_ours() -> None:
-    async def perform(flight: Flight) -> Sequence[Any]:
-        raise TimeoutError(flight.items)
+    async def perform(items: list[Any]) -> Sequence[Any]:
+        raise TimeoutError(items)
 
     batcher = Batcher()
     with pytest.raises(BackendTimeoutError):
-        await call(batcher, Lane(perform, mutates=False, max_flights=1), "a", "a", 5)
+        await call(batcher, Channel(perform, mutates=False, max_batches=1), "a", "a", 5)
     with pytest.raises(OutcomeUnknownError):
-        await call(batcher, Lane(perform, mutates=True, max_flights=1), "a", "a", 5)
+        await call(batcher, Channel(perform, mutates=True, max_batches=1), "a", "a", 5)
     await batcher.close()
 
 
@@ -168,18 +168,18 @@ async def test_a_plain_timeout_of_a_backend_reads_as_one_of_ours() -> None:
 async def test_when_each_call_is_tried_by_itself_one_that_hangs_delays_the_rest_no_longer() -> None:
     gate = asyncio.Event()
 
-    async def perform(flight: Flight) -> Sequence[Any]:
-        if len(flight.items) > 1:
+    async def perform(items: list[Any]) -> Sequence[Any]:
+        if len(items) > 1:
             message = "one of these"
             raise InvalidValueError(message)
-        if flight.items == ["first"]:
+        if items == ["first"]:
             await gate.wait()
-        if flight.items == ["hangs"]:
+        if items == ["hangs"]:
             await asyncio.get_running_loop().create_future()
-        return flight.items
+        return items
 
     batcher = Batcher()
-    writes = Lane(perform, mutates=True, max_flights=1)
+    writes = Channel(perform, mutates=True, max_batches=1)
     first = asyncio.create_task(call(batcher, writes, "first", "first", 5))
     await settle()
     hanging = asyncio.create_task(call(batcher, writes, "hangs", "hangs", 0.05))

@@ -1,24 +1,25 @@
-"""Calls on one key come to what they would one after the other, whatever flies together."""
+"""Calls on one key come to what they would one after the other, whatever is batched."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lionagi_qe.persistence.scheduling import scheduler as batching
-from lionagi_qe.persistence.scheduling.batch import Flight, Lane
-from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.scheduling import batcher as batching
+from lionagi_qe.persistence.scheduling.batch import Channel
+from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A few that many calls want, and enough others to make large flights.
+# A few that many calls want, and enough others to make large batches.
 KEYS = [f"k{number}" for number in range(40)]
 
 
@@ -46,17 +47,21 @@ steps = st.builds(
 
 @dataclass
 class Server:
-    """Applies a flight's calls in order, each flight after some turns of the loop."""
+    """Applies a batch's calls in order, each batch after some turns of the loop."""
 
     delays: list[int]
     entries: dict[str, int] = field(default_factory=dict[str, int])
-    flights: int = 0
+    batches: int = 0
 
-    async def perform(self, flight: Flight) -> Sequence[Any]:
-        self.flights += 1
-        for _ in range(self.delays[self.flights % len(self.delays)]):
+    async def perform(self, items: list[Any]) -> Sequence[Any]:
+        self.batches += 1
+        for _ in range(self.delays[self.batches % len(self.delays)]):
             await asyncio.sleep(0)
-        return [self.apply(item) for item in flight.items]
+        return [self.apply(item) for item in items]
+
+    async def perform_one(self, item: Any) -> Any:
+        (answer,) = await self.perform([item])
+        return answer
 
     def apply(self, item: tuple[tuple[str, ...], int]) -> list[int]:
         keys, number = item
@@ -65,14 +70,14 @@ class Server:
         return [self.entries.get(key, 0) for key in keys]
 
 
-async def send(batcher: Batcher, lane: Lane, step: Step, number: int) -> Any:
+async def send(batcher: Batcher, channel: Channel, step: Step, number: int) -> Any:
     deadline = asyncio.get_running_loop().time() + 30
     item = (step.keys, number if step.writes else 0)
     await batcher.admit(deadline)
     first, *others = step.keys
     if others:
-        return await batcher.submit_batch(lane, item, step.keys, deadline)
-    return await batcher.submit(lane, item, first, deadline)
+        return await batcher.submit_atomic(channel, item, step.keys, deadline)
+    return await batcher.submit(channel, item, first, deadline)
 
 
 def cancel_all(tasks: list[asyncio.Task[Any]]) -> None:
@@ -84,13 +89,19 @@ async def play(script: list[Step], delays: list[int], max_calls: int, *, eager: 
     if eager and sys.version_info >= (3, 12):
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     server, batcher = Server(delays), Batcher()
-    reads = Lane(server.perform, mutates=False, max_flights=2, max_calls=max_calls)
-    writes = Lane(server.perform, mutates=True, max_flights=2, max_calls=max_calls)
+    channel = partial(
+        Channel,
+        server.perform,
+        max_batches=2,
+        max_calls=max_calls,
+        execute_atomic=server.perform_one,
+    )
+    reads, writes = channel(mutates=False), channel(mutates=True)
     tasks: list[asyncio.Task[Any]] = []
     leaving: list[asyncio.Task[Any]] = []
     for number, step in enumerate(script, 1):
-        lane = writes if step.writes else reads
-        tasks.append(asyncio.create_task(send(batcher, lane, step, number)))
+        wanted = writes if step.writes else reads
+        tasks.append(asyncio.create_task(send(batcher, wanted, step, number)))
         if step.cancelled:
             leaving.append(tasks[-1])
         for turn in range(step.turns):
@@ -103,7 +114,7 @@ async def play(script: list[Step], delays: list[int], max_calls: int, *, eager: 
     async with asyncio.timeout(20):
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         await batcher.close()
-    assert batcher.room.take()
+    assert batcher.limiter.free
     check(script, answers, server.entries)
 
 
@@ -133,6 +144,6 @@ def check(script: list[Step], answers: list[Any], entries: dict[str, int]) -> No
 def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
     script: list[Step], delays: list[int], max_calls: int, min_share: int, *, eager: bool
 ) -> None:
-    # So that few calls are shared among flights, too.
-    with mock.patch.object(batching, "MIN_SHARED_FLIGHT", min_share):
+    # So that few calls are shared among batches, too.
+    with mock.patch.object(batching, "MIN_SHARED_BATCH", min_share):
         asyncio.run(play(script, delays, max_calls, eager=eager))

@@ -1,4 +1,4 @@
-"""Large flights that are shared with another one, where callers leave or tasks start eagerly."""
+"""Large batches that are shared with another one, where callers leave or tasks start eagerly."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tests.persistence.calling import call, settle
 
 from lionagi_qe.persistence.connect import open_memory
-from lionagi_qe.persistence.scheduling.batch import Flight, Lane
-from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.scheduling.batch import Channel
+from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,38 +20,38 @@ Item = tuple[str, int]
 
 
 class Slow:
-    """Applies flights when each is told to, in whatever order."""
+    """Applies batches when each is told to, in whatever order."""
 
     def __init__(self) -> None:
-        self.flights: list[tuple[list[Item], asyncio.Event]] = []
+        self.batches: list[tuple[list[Item], asyncio.Event]] = []
         self.entries: dict[str, int] = {}
 
-    async def perform(self, flight: Flight) -> Sequence[Any]:
-        landing = asyncio.Event()
-        self.flights.append((flight.items, landing))
-        await landing.wait()
-        self.entries.update(flight.items)
-        return flight.items
+    async def perform(self, items: list[Any]) -> Sequence[Any]:
+        ending = asyncio.Event()
+        self.batches.append((items, ending))
+        await ending.wait()
+        self.entries.update(items)
+        return items
 
-    async def land_the_last_first(self) -> None:
+    async def end_the_last_first(self) -> None:
         for _ in range(10):
-            for _, landing in reversed(self.flights):
-                landing.set()
+            for _, ending in reversed(self.batches):
+                ending.set()
                 await settle()
 
-    def lane(self, *, mutates: bool) -> Lane:
-        return Lane(self.perform, mutates=mutates, max_flights=2)
+    def channel(self, *, mutates: bool) -> Channel:
+        return Channel(self.perform, mutates=mutates, max_batches=2)
 
 
-async def crowd(batcher: Batcher, lane: Lane, keys: list[str]) -> list[asyncio.Task[Any]]:
-    """Let two calls fly alone, and then these board one flight."""
+async def crowd(batcher: Batcher, channel: Channel, keys: list[str]) -> list[asyncio.Task[Any]]:
+    """Let two calls fly alone, and then these board one batch."""
     first = [
-        asyncio.create_task(call(batcher, lane, (f"first/{at}", at), f"first/{at}"))
+        asyncio.create_task(call(batcher, channel, (f"first/{at}", at), f"first/{at}"))
         for at in range(2)
     ]
     await settle()
     calls = [
-        asyncio.create_task(call(batcher, lane, (key, number), key))
+        asyncio.create_task(call(batcher, channel, (key, number), key))
         for number, key in enumerate(keys)
     ]
     await settle()
@@ -61,9 +61,9 @@ async def crowd(batcher: Batcher, lane: Lane, keys: list[str]) -> list[asyncio.T
 async def test_two_writes_of_one_key_stay_together_though_another_caller_left() -> None:
     batcher, server = Batcher(), Slow()
     keys = [*(f"k{at}" for at in range(39)), "k0"]
-    calls = await crowd(batcher, server.lane(mutates=True), keys)
+    calls = await crowd(batcher, server.channel(mutates=True), keys)
     calls[7].cancel()
-    await server.land_the_last_first()
+    await server.end_the_last_first()
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert not any(isinstance(answer, Exception) for answer in answers)
     assert server.entries["k0"] == 39
@@ -73,11 +73,11 @@ async def test_two_writes_of_one_key_stay_together_though_another_caller_left() 
 async def test_a_key_that_others_wait_for_is_given_back_though_a_caller_left() -> None:
     batcher, server = Batcher(), Slow()
     keys = [*(f"k{at}" for at in range(39)), "k38"]
-    calls = await crowd(batcher, server.lane(mutates=True), keys)
-    read = asyncio.create_task(call(batcher, server.lane(mutates=False), ("k38", -1), "k38"))
+    calls = await crowd(batcher, server.channel(mutates=True), keys)
+    read = asyncio.create_task(call(batcher, server.channel(mutates=False), ("k38", -1), "k38"))
     await settle()
     calls[7].cancel()
-    await server.land_the_last_first()
+    await server.end_the_last_first()
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*calls, read, return_exceptions=True)
         assert not any(isinstance(answer, Exception) for answer in answers)
