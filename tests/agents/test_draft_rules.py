@@ -1,4 +1,4 @@
-"""What a model's draft may hold: ways around the guard and tests that prove nothing may not."""
+"""What a model's candidate may hold: ways around the guard and tests that prove nothing may not."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
     aqe: Aqe, project: Write, tmp_path: Path
 ) -> None:
-    root, url = project(flaky_project.files()), f"sqlite:///{tmp_path / 'team.db'}"
+    root, url = project(flaky_project.files()), f"sqlite:///{tmp_path / 'channels.db'}"
     before = checksum(root)
     quarantine = tmp_path / "flaky.txt"
 

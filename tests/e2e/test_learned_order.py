@@ -47,7 +47,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if backend == "sqlite":
-        return f"sqlite:///{tmp_path}/team.db"
+        return f"sqlite:///{tmp_path}/channels.db"
     return request.getfixturevalue(f"{backend}_url")
 
 
@@ -69,7 +69,7 @@ def quiet(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     settings = shop / "pyproject.toml"
     # A name of its own: servers are shared with other tests.
     settings.write_text(f'{settings.read_text()}project = "quiet-{uuid.uuid4().hex[:12]}"\n')
-    memory = folder / "team.db"
+    memory = folder / "channels.db"
     arguments = ("run", shop, "--json", "--memory", f"sqlite:///{memory}")
     answers = [
         start_aqe((*arguments, "--agents", "test-executor"), folder, variables_of(cache, folder))
@@ -132,7 +132,7 @@ HUNT = ("--agents", "test-executor,coverage-analyzer,flaky-test-hunter", "--budg
 @pytest.fixture(scope="module")
 def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the memory is kept of a project that was hunted in; made by the first who asks."""
-    return tmp_path_factory.mktemp("hunted") / "team.db"
+    return tmp_path_factory.mktemp("hunted") / "channels.db"
 
 
 @pytest.fixture

@@ -142,8 +142,8 @@ def test_only_what_the_trial_proves_is_kept(generate: Callable[..., Told], tmp_p
     assert "100 %" not in answer.out
     assert "test_everything" not in answer.out
 
-    assert answer.value("drafts_proposed") == 9
-    assert answer.value("drafts_passed") == 4
+    assert answer.value("candidates_proposed") == 9
+    assert answer.value("candidates_passed") == 4
     assert answer.value("generated_tests") == 2
     assert answer.value("possible_bugs") == 1
     assert answer.value("model_requests") == len(server.requests)

@@ -90,7 +90,7 @@ def test_a_test_that_got_slower_than_its_past_is_told(examine: Examine, project:
 async def test_every_figure_is_kept_in_the_memory_that_is_named(
     examine: Examine, project: Write, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     answer = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}), "--memory", url)
 
     async with open_memory(url) as memory:
@@ -111,7 +111,7 @@ async def test_every_figure_is_kept_in_the_memory_that_is_named(
 def test_projects_do_not_see_each_others_runs(
     examine: Examine, project: Write, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     files = {"test_a.py": "def test_a(): pass\n"}
     root = project({**files, "pyproject.toml": '[tool.aqe]\nproject = "one/shop"\n'})
     examine(root, *QUICK, "--memory", url)
@@ -130,8 +130,8 @@ def test_the_default_memory_is_outside_the_project(
 
 
 def test_the_variable_names_the_memory(examine: Examine, project: Write, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     root = project({"test_a.py": "def test_a(): pass\n"})
 
     assert examine(root, *QUICK, env={"LIONAGI_QE_MEMORY": url}).document["memory"] == url
-    assert (tmp_path / "team.db").exists()
+    assert (tmp_path / "channels.db").exists()

@@ -30,7 +30,7 @@ def mapped(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path,
     git(root / "shop", "init", "-q")
     git(root / "shop", "add", ".")
     git(root / "shop", "commit", "-qm", "first")
-    url = f"sqlite:///{root / 'team.db'}"
+    url = f"sqlite:///{root / 'channels.db'}"
     return root / "shop", url
 
 

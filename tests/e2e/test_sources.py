@@ -51,7 +51,7 @@ def unsourced(metric: Mapping[str, Any]) -> list[str]:
 async def test_every_figure_of_every_agent_names_its_source(
     aqe: Aqe, project: Write, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     reports = f"json={tmp_path / 'r.json'},md={tmp_path / 'r.md'}"
     # One run in which tools measure, and one in which nothing can be.
     good = aqe("run", project(SHOP), "--memory", url, "--budget", "30s", "--report", reports)

@@ -14,7 +14,7 @@ from tests.e2e.processes import starting
 from tests.e2e.shop_project import FILES
 
 from lionagi_qe import open_memory
-from lionagi_qe.fleet import channels as team
+from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.worker import Worker
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def workers(start: Start, url: str) -> Callable[[int], list[Process]]:
 )
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'team.db'}"
+        return f"sqlite:///{tmp_path / 'channels.db'}"
     return str(request.getfixturevalue(request.param))
 
 
@@ -145,7 +145,7 @@ async def test_an_interrupt_withdraws_the_work_and_a_resumed_run_goes_on_here(
     assert run.said.splitlines()[-1] == "aqe: interrupted"
     worker.until("mutation-tester is not wanted any more")
     async with open_memory(url) as memory:
-        counts = await team.queue_of(memory).stats()
+        counts = await channels.queue_of(memory).stats()
         assert (counts.ready, counts.delayed, counts.dead) == (0, 0, 0)
     worker.process.send_signal(signal.SIGTERM)
     assert worker.ends() == 0
@@ -183,7 +183,7 @@ def test_without_the_last_worker_the_run_goes_on_here(
 def test_a_killed_run_is_resumed_and_no_finished_task_runs_again(
     aqe: Aqe, start: Start, project: Write, tmp_path: Path, name: str
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     notes = tmp_path / "measured"
     root = project(named(FILES, name) | {"conftest.py": CONFTEST.format(notes=str(notes))})
     whole = aqe("run", root, "--agents", AGENTS, "--json").document
@@ -204,7 +204,7 @@ def test_a_killed_run_is_resumed_and_no_finished_task_runs_again(
 def test_a_run_that_somebody_is_at_work_on_is_not_resumed(
     aqe: Aqe, start: Start, project: Write, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'team.db'}"
+    url = f"sqlite:///{tmp_path / 'channels.db'}"
     root = project({"test_long.py": "import time\n\ndef test_long(): time.sleep(600)\n"})
     run = start("run", root, "--memory", url)
     run.until("running tests")
@@ -253,18 +253,18 @@ def test_workers_on_a_redis_cluster_find_what_one_process_finds(
 async def test_what_workers_fail_at_three_times_is_not_measured_and_the_run_goes_on(
     start: Start, project: Write, tmp_path: Path, name: str
 ) -> None:
-    root, url = project(named(FILES, name)), f"sqlite:///{tmp_path / 'team.db'}"
+    root, url = project(named(FILES, name)), f"sqlite:///{tmp_path / 'channels.db'}"
     async with open_memory(url) as memory:
         # One that is there and takes nothing, so that the run waits for it.
-        async with team.presence_of(memory, "idle"):
+        async with channels.presence_of(memory, "idle"):
             agents = "test-executor,quality-gate"
             run = start("run", root, "--agents", agents, "--memory", url, "--json")
             await asyncio.to_thread(run.until, "waiting for a worker")
-            queue = team.queue_of(memory)
+            queue = channels.queue_of(memory)
             while not (await queue.stats()).ready:
                 assert run.process.poll() is None, run.said
-            parcels = await memory.list_keys("aqe/parcels/")
-            assert await memory.delete_many(parcels)
+            blobs = await memory.list_keys("aqe/blobs/")
+            assert await memory.delete_many(blobs)
             worker = start("worker", url)
             await asyncio.to_thread(worker.until, r"attempt 3\)")
             assert await asyncio.to_thread(run.ends) == 4, run.said

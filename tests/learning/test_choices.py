@@ -53,7 +53,7 @@ async def test_mutants_of_functions_with_survivors_are_tried_first_in_later_runs
 ) -> None:
     choices, found = Choices(memory, "shop", "mutants"), list[int]()
     for _ in range(12):
-        choice = choose(candidates, await choices.lesson())
+        choice = choose(candidates, await choices.learned_state())
         assert sorted(choice.order) == list(range(len(candidates)))
         outcomes = _try(choice, candidates)
         found.append(_survivors(outcomes))
@@ -68,10 +68,10 @@ async def test_the_score_stays_that_of_an_even_sample(
     memory: Memory, candidates: list[Candidate]
 ) -> None:
     choices = Choices(memory, "shop", "mutants")
-    first = choose(candidates, await choices.lesson())
+    first = choose(candidates, await choices.learned_state())
     assert list(first.order) == list(range(len(candidates)))
     await choices.add(first.made(candidates, _try(first, candidates)))
-    choice = choose(candidates, await choices.lesson())
+    choice = choose(candidates, await choices.learned_state())
     outcomes = _try(choice, candidates)
     sample = choice.sample(outcomes)
     assert sample == set(range(len(sample)))
@@ -86,7 +86,7 @@ async def test_changed_lines_stay_in_front(memory: Memory, candidates: list[Cand
     ]
     choices = Choices(memory, "shop", "mutants")
     await choices.add(Made("learned", [(arm_of(candidates[9].mutant), 1.0)], [], [], None))
-    assert list(choose(changed, await choices.lesson()).order[:5]) == [0, 1, 2, 3, 4]
+    assert list(choose(changed, await choices.learned_state()).order[:5]) == [0, 1, 2, 3, 4]
 
 
 async def test_a_new_process_chooses_as_an_uninterrupted_one(
@@ -99,7 +99,7 @@ async def test_a_new_process_chooses_as_an_uninterrupted_one(
                 await memory.close()
                 memory = open_memory(f"sqlite:///{path}")
             choices = Choices(memory, "shop", "mutants")
-            choice = choose(candidates, await choices.lesson())
+            choice = choose(candidates, await choices.learned_state())
             orders.append(list(choice.order))
             await choices.add(choice.made(candidates, _try(choice, candidates)))
         await memory.close()
@@ -110,7 +110,7 @@ async def test_a_new_process_chooses_as_an_uninterrupted_one(
 
 
 async def _hunt(choices: Choices, chances: dict[str, float], rng: Random) -> str | None:
-    choice = RerunChoice.of(await choices.lesson())
+    choice = RerunChoice.of(await choices.learned_state())
     for _ in range(30):
         choice.tell(found=rng.random() < chances[choice.next()])
     made = choice.made()
@@ -125,7 +125,7 @@ async def test_reruns_go_where_they_find_something(memory: Memory) -> None:
     report = await choices.report()
     assert report.verdict == "better"
     assert report.orders["optimal"].mean > report.orders["random"].mean
-    choice = RerunChoice.of(await choices.lesson())
+    choice = RerunChoice.of(await choices.learned_state())
     assert [choice.next() for _ in range(40)].count("order") > 20
 
 
@@ -150,7 +150,7 @@ async def test_choices_that_are_worse_for_long_are_switched_back_and_say_so(
         "the learned choice of reruns was worse than the heuristic by 0.200 finds per session"
     )
     assert await choices.acting() == "heuristic"
-    choice = RerunChoice.of(await choices.lesson())
+    choice = RerunChoice.of(await choices.learned_state())
     done = [choice.next() for _ in range(200)]
     plain = [ROUND[number % len(ROUND)] for number in range(200)]
     assert sum(a == b for a, b in zip(done, plain, strict=True)) > 150
@@ -169,4 +169,4 @@ async def test_choices_are_apart_listed_and_forgotten(memory: Memory) -> None:
     assert await chosen(memory) == [("shop", "reruns"), ("shop/api", "reruns")]
     await Choices(memory, "shop", "reruns").reset()
     assert await chosen(memory) == [("shop/api", "reruns")]
-    assert (await Choices(memory, "shop", "reruns").lesson())["arms"] == {}
+    assert (await Choices(memory, "shop", "reruns").learned_state())["arms"] == {}

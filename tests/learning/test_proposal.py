@@ -26,8 +26,8 @@ async def _run(ordering: TestOrdering, *failing: str) -> None:
 
 async def _proposal(ordering: TestOrdering, known: list[Candidate] = SUITE) -> Proposal:
     # As it travels to wherever the tests run.
-    lesson = json.loads(json.dumps(await ordering.lesson()))
-    return propose(lesson, known, EVERYTHING)
+    learned = json.loads(json.dumps(await ordering.learned_state()))
+    return propose(learned, known, EVERYTHING)
 
 
 async def test_tests_of_which_nothing_is_known_stay_as_they_came(ordering: TestOrdering) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.history import Past
+from lionagi_qe.agents.history import History
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.environment.target import Environment
@@ -72,7 +72,7 @@ class Examination:
         settings: limits and gate of this run.
         findings: of the agents that ran before, by name.
         progress: to be told what goes on.
-        past: what earlier runs left.
+        history: what earlier runs left.
         diff: what changed since the commit that the user named, if any.
         wants_map: an agent of this run asks which test runs which line.
         deadline: by ``time.monotonic``, when the agent has to be done; None for no limit.
@@ -84,7 +84,7 @@ class Examination:
     settings: Settings
     findings: Mapping[str, Findings]
     progress: Progress
-    past: Past = field(default_factory=Past)
+    history: History = field(default_factory=History)
     diff: Diff | None = None
     wants_map: bool = False
     deadline: float | None = None

@@ -13,18 +13,18 @@ Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class History:
     """What the memory holds of a project; empty for one that is new.
 
     Attributes:
         flaky: test -> what each hunt that saw it found: run, runs, failures, cause.
         failing: tests that failed when they last ran.
         test_map: which tests run which lines, as last measured.
-        lessons: what was learned, JSON data by name; see ``fleet/learned_state.py``. Empty
+        learned: what was learned, JSON data by name; see ``fleet/learned_state.py``. Empty
             if nothing shall be decided by it.
     """
 
     flaky: Mapping[str, Records] = field(default_factory=dict[str, Records])
     failing: frozenset[str] = frozenset()
     test_map: TestMap | None = None
-    lessons: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    learned: Mapping[str, Any] = field(default_factory=dict[str, Any])

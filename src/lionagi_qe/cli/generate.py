@@ -47,7 +47,7 @@ def generate(  # noqa: PLR0913 - a command's options
 ) -> int:
     """Write tests for functions of the project in the directory PATH.
 
-    Hypothesis' ghostwriter drafts them, or the model that --model names; kept are those that pass
+    Hypothesis' ghostwriter writes them, or the model that --model names; kept are those that pass
     five times and run lines that no test ran, or notice a mutant that none did. What touches files,
     processes or the network is left out, and a test that fails is told apart as a possible bug.
     The ghostwriter's tests need hypothesis; without --into they are only shown.

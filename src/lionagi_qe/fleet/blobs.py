@@ -11,14 +11,14 @@ from lionagi_qe.errors import AqeError
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-PREFIX = "aqe/parcels"
+PREFIX = "aqe/blobs"
 TTL_SECONDS = 24 * 3600.0
-# Well below the largest value that memories take, and small enough for one flight of any network.
+# Well below the largest value that memories take, and small enough for one message on any network.
 CHUNK_BYTES = 1024 * 1024
 
 
-class Parcels:
-    """Parcels of one memory; who has a parcel's name can fetch it.
+class Blobs:
+    """Blobs of one memory; who has a blob's name can fetch it.
 
     Args:
         memory: where they lie; both sides use the same fleet.
@@ -39,7 +39,7 @@ class Parcels:
         for number, start in enumerate(starts):
             chunk = base64.b64encode(content[start : start + CHUNK_BYTES]).decode()
             await self._memory.store(_chunk(name, number), chunk, ttl=TTL_SECONDS)
-        # Last, so that a parcel that is known is whole.
+        # Last, so that a blob that is known is whole.
         await self._memory.store(_index(name), len(starts), ttl=TTL_SECONDS)
         return name
 
@@ -53,14 +53,14 @@ class Parcels:
         count = await self._memory.retrieve(_index(name))
         chunks = [await self._memory.retrieve(_chunk(name, number)) for number in range(count or 0)]
         if not chunks or None in chunks:
-            raise AqeError(f"parcel {name}: is not in the memory; parcels are kept for a day")
+            raise AqeError(f"blob {name}: is not in the memory; blobs are kept for a day")
         content = b"".join(base64.b64decode(chunk) for chunk in chunks)
         if hashlib.sha256(content).hexdigest() != name:
-            raise AqeError(f"parcel {name}: its content is not what its name says")
+            raise AqeError(f"blob {name}: its content is not what its name says")
         return content
 
     async def _keep(self, name: str, chunks: int) -> bool:
-        """Keep a parcel for another day; return whether all of it is there."""
+        """Keep a blob for another day; return whether all of it is there."""
         if not await self._memory.exists(_index(name)):
             return False
         keys = [*(_chunk(name, number) for number in range(chunks)), _index(name)]

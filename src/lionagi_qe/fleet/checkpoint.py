@@ -12,20 +12,20 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError
-from lionagi_qe.fleet import serialization as wire
-from lionagi_qe.fleet.blobs import TTL_SECONDS, Parcels
+from lionagi_qe.fleet import serialization
+from lionagi_qe.fleet.blobs import TTL_SECONDS, Blobs
 from lionagi_qe.fleet.commander import Carried
 from lionagi_qe.fleet.key_segments import project_segment, segment
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-# What is longer travels as a parcel, which is cut into pieces.
+# What is longer travels as a blob, which is cut into pieces.
 LONGEST_TEXT = 512 * 1024
 
 
-class Journal:
-    """The journal of one run.
+class Checkpoint:
+    """The checkpoint of one run.
 
     Args:
         memory: where it is kept.
@@ -35,7 +35,7 @@ class Journal:
 
     def __init__(self, memory: Memory, project: str, run: str) -> None:
         self._memory = memory
-        self._parcels = Parcels(memory)
+        self._blobs = Blobs(memory)
         self.project = project
         self.run = run
         self._root = f"{_root(project)}/{segment(run)}"
@@ -64,11 +64,11 @@ class Journal:
 
         """
         value: dict[str, Any] = {"seconds": carried.seconds, "spent": spent}
-        text = wire.packed(carried.findings)
+        text = serialization.packed(carried.findings)
         if len(text) <= LONGEST_TEXT:
             value["packed"] = text
         else:
-            value["parcel"] = await self._parcels.put(text.encode())
+            value["blob"] = await self._blobs.put(text.encode())
         with contextlib.suppress(RevisionConflictError):
             await self._memory.store(self._result(task), value, ttl=TTL_SECONDS, if_revision=0)
 
@@ -77,8 +77,8 @@ class Journal:
         value = await self._memory.retrieve(self._result(task))
         if value is None:
             return None
-        text = value.get("packed") or (await self._parcels.get(value["parcel"])).decode()
-        return Carried(wire.unpacked(text), value["seconds"])
+        text = value.get("packed") or (await self._blobs.get(value["blob"])).decode()
+        return Carried(serialization.unpacked(text), value["seconds"])
 
     async def has(self, task: str) -> bool:
         """Whether a task ended."""

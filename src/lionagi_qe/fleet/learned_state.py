@@ -1,6 +1,6 @@
 """What a project's runs teach, kept in the memory; agents get and return it as plain data.
 
-Agents find it in ``Past.lessons``, and tell in the details of their findings what they decided:
+Agents find it in ``History.learned``, and tell in the details of their findings what they decided:
 
 ``order``: of the tests. Kept by ``TestOrdering``; beside it, in ``aqe/learning/hunted/<project>``,
 what the last hunt for flaky tests tells of orders: which tests it tried, and which of them mind.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
-from lionagi_qe.agents.selection.prioritization import LESSON as ORDER
+from lionagi_qe.agents.selection.prioritization import POLICY as ORDER
 from lionagi_qe.agents.selection.prioritization import follows
 from lionagi_qe.fleet.key_segments import project_segment
 from lionagi_qe.learning.choices import Choices, Made
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _RAN = BAD | {"passed", "xfailed", "xpassed"}
 
 
-class Lessons:
+class LearnedState:
     """The part of what was learned that belongs to one project.
 
     Args:
@@ -52,7 +52,9 @@ class Lessons:
         self._last = f"{ROOT}/last/{project_segment(project)}"
         self._hunted = f"{ROOT}/hunted/{project_segment(project)}"
 
-    async def past(self, agents: Iterable[str], seconds: Mapping[str, float]) -> dict[str, Any]:
+    async def of_agents(
+        self, agents: Iterable[str], seconds: Mapping[str, float]
+    ) -> dict[str, Any]:
         """Return what was learned, for the agents of the next run.
 
         Args:
@@ -66,12 +68,12 @@ class Lessons:
         # Read through once here, where what is wrong can be told.
         await self._ordering.policy()
         hunted = await self._memory.retrieve(self._hunted)
-        order = await self._ordering.lesson()
-        lessons = {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+        order = await self._ordering.learned_state()
+        learned = {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
         for agent in self._choices.keys() & set(agents):
             kind, choices = self._choices[agent]
-            lessons[kind] = await choices.lesson()
-        return lessons
+            learned[kind] = await choices.learned_state()
+        return learned
 
     async def add(self, run: str, findings: Mapping[str, Findings]) -> list[str]:
         """Learn from the findings of a run, once; return what a reader should know of it.
@@ -147,9 +149,9 @@ def learning_name(project: str) -> str:
     return project if segment(project) == short else short
 
 
-def wants_map(lessons: Mapping[str, Any], settings: Settings) -> bool:
+def wants_map(learned: Mapping[str, Any], settings: Settings) -> bool:
     """Whether the tests of changed code are to run first, so that it must be known which they are.
 
     That is so wherever another order than pytest's own is followed.
     """
-    return ORDER in lessons and follows(settings.order, lessons[ORDER])
+    return ORDER in learned and follows(settings.order, learned[ORDER])

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Step
-from lionagi_qe.agents.environment import target as environments
+from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.diff import diff_of
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import run_agents
-from lionagi_qe.fleet.learned_state import Lessons
+from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import QUICK, agents_for, check_metrics, left_out
 from lionagi_qe.fleet.request import request_for, with_readable_lists
-from lionagi_qe.fleet.run_history import Ledger
+from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
@@ -187,33 +187,34 @@ async def _run(
     memory: Memory, started: Started, workspace: Workspace, progress: Progress
 ) -> Outcome:
     request, settings = started.request, started.request.settings
-    ledger, lessons = Ledger(memory, request.project), Lessons(memory, request.project)
+    runs = RunHistory(memory, request.project)
+    policies = LearnedState(memory, request.project)
     agents = agents_for(request.agents)
-    budget = Budget.of(request.budget, await ledger.expected_seconds(), started.began)
+    budget = Budget.of(request.budget, await runs.expected_seconds(), started.began)
     diff = None if request.base is None else diff_of(workspace, request.base)
-    environment = await environments.prepare(
+    environment = await target.prepare(
         workspace,
         request.pyproject,
         request.python,
         lambda text: progress(Step("fleet", text)),
     )
-    learned, remarks = await _lessons(lessons, ledger, agents, settings)
+    learned, remarks = await _learned(policies, runs, agents, settings)
     wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
-    past = await ledger.past(wants_map=wants_map)
+    history = await runs.history(wants_map=wants_map)
     examination = Examination(
         workspace,
         environment,
         settings,
         {},
         progress,
-        replace(past, lessons=learned),
+        replace(history, learned=learned),
         diff,
         wants_map,
     )
     await started.note(memory)
     # An interpreter of this machine is not that of another one.
     at_home = request.python is not None
-    dispatcher = Dispatcher(memory, started.journal(memory), started.began, at_home=at_home)
+    dispatcher = Dispatcher(memory, started.checkpoint(memory), started.began, at_home=at_home)
     try:
         examined = await run_agents(agents, examination, budget, dispatcher)
     finally:
@@ -221,10 +222,10 @@ async def _run(
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
     comparison, unkept = None, None
     try:
-        comparison = await ledger.record(started.run, findings, examined.seconds)
+        comparison = await runs.record(started.run, findings, examined.seconds)
         if learned:
-            remarks += await lessons.add(started.run, findings)
-        await started.journal(memory).end()
+            remarks += await policies.add(started.run, findings)
+        await started.checkpoint(memory).end()
     except AqeError as error:
         # What was measured is still worth telling.
         unkept = error
@@ -244,15 +245,15 @@ async def _run(
     )
 
 
-async def _lessons(
-    lessons: Lessons, ledger: Ledger, agents: Sequence[Agent], settings: Settings
+async def _learned(
+    policies: LearnedState, runs: RunHistory, agents: Sequence[Agent], settings: Settings
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what was learned; nothing, and why, where it can't be read."""
     if not settings.learn:
         return {}, []
     try:
         names = [agent.name for agent in agents]
-        return await lessons.past(names, await ledger.seconds()), []
+        return await policies.of_agents(names, await runs.seconds()), []
     except LearningStateError as error:
         return {}, [f"nothing was decided by what was learned: {error}"]
 

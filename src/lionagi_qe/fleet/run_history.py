@@ -17,7 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
-from lionagi_qe.agents.history import Past
+from lionagi_qe.agents.history import History
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
 from lionagi_qe.fleet.coverage_maps import Maps
@@ -41,7 +41,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
 
 
-class Ledger:
+class RunHistory:
     """The part of the memory that belongs to one project.
 
     Args:
@@ -65,7 +65,7 @@ class Ledger:
             async for entry in self._memory.scan(f"{self._agents}/")
         }
 
-    async def past(self, *, wants_map: bool = False) -> Past:
+    async def history(self, *, wants_map: bool = False) -> History:
         """Return what the agents of the next run want to know of earlier ones.
 
         Costs a scan of the flaky tests, and for the map also one of it and of all tests.
@@ -75,7 +75,7 @@ class Ledger:
             async for entry in self._memory.scan(f"{self._flaky}/")
         }
         if not wants_map:
-            return Past(flaky)
+            return History(flaky)
         failing = frozenset(
             {
                 entry.value["id"]
@@ -83,7 +83,7 @@ class Ledger:
                 if entry.value["records"][-1]["outcome"] in BAD
             }
         )
-        return Past(flaky, failing, await self._maps.retrieve())
+        return History(flaky, failing, await self._maps.retrieve())
 
     async def seconds(self) -> dict[str, float]:
         """Return test -> seconds in the last run, in the order of their names; costs a scan."""
@@ -145,7 +145,7 @@ class Ledger:
         if hunter is None or not hunter.details:
             return
         causes = {test["id"]: test["cause"] for test in hunter.details["flaky"]}
-        known = (await self.past()).flaky
+        known = (await self.history()).flaky
         for test, counts in hunter.details["runs"].items():
             if test not in causes and test not in known:
                 continue

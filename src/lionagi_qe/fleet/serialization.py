@@ -14,14 +14,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from lionagi_qe.agents.base import Findings, Share
-from lionagi_qe.agents.history import Past
+from lionagi_qe.agents.history import History
 from lionagi_qe.agents.line_map import TestMap, as_entry, of_entry
 from lionagi_qe.agents.metric import Metric
 from lionagi_qe.agents.project.diff import Change, Diff, Hunk
 from lionagi_qe.errors import InvalidValueError
 
 _CLASSES: dict[str, type[Any]] = {
-    each.__name__: each for each in (Change, Diff, Findings, Hunk, Metric, Past, Share)
+    each.__name__: each for each in (Change, Diff, Findings, Hunk, Metric, History, Share)
 }
 _MARK = "$"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.project.settings import Settings
 from lionagi_qe.coordination import Presence
 from lionagi_qe.errors import ProjectError
-from lionagi_qe.fleet.checkpoint import Journal, unfinished
+from lionagi_qe.fleet.checkpoint import Checkpoint, unfinished
 from lionagi_qe.fleet.registry import name_of
 from lionagi_qe.fleet.run_history import new_run_id
 from lionagi_qe.fleet.source_archive import digest_of
@@ -46,18 +46,18 @@ class Started:
     request: Request
     tree: str
 
-    def journal(self, memory: Memory) -> Journal:
-        """Return the run's journal."""
-        return Journal(memory, self.request.project, self.run)
+    def checkpoint(self, memory: Memory) -> Checkpoint:
+        """Return the run's checkpoint."""
+        return Checkpoint(memory, self.request.project, self.run)
 
     def presence(self, memory: Memory) -> Presence:
         """Return what shows that somebody is at work on the run."""
         return _presence(memory, self.run)
 
     async def note(self, memory: Memory) -> None:
-        """Note in the journal what another process needs to go on with the run."""
+        """Note in the checkpoint what another process needs to go on with the run."""
         request = self.request
-        await self.journal(memory).begin(
+        await self.checkpoint(memory).begin(
             {
                 "run": self.run,
                 "at": self.at.isoformat(),
@@ -101,7 +101,7 @@ async def start(memory: Memory, request: Request, workspace: Workspace, began: f
             f"--resume: the files of {request.path} have changed since the run {run} began, so "
             "its results would not be theirs; start a new one without --resume"
         )
-    spent = await Journal(memory, request.project, run).spent()
+    spent = await Checkpoint(memory, request.project, run).spent()
     at = datetime.fromisoformat(record["at"])
     return Started(run, at, time.monotonic() - spent, _restored(request, record), tree)
 

@@ -23,10 +23,10 @@ class Task:
         run: the run's id.
         project: the name under which the run is kept.
         agent: who examines.
-        tree: the parcel with the project's files.
+        tree: the blob with the project's files.
         folder: the name of the project's directory.
         commit: of the project.
-        content: the parcel with the rest of the examination; see ``content_of``.
+        content: the blob with the rest of the examination; see ``content_of``.
         until_ms: by the server's clock, when it has to be done; None for no limit.
         began_ms: by the server's clock, when the run began, less what it had spent before.
         share: part and number of parts.
@@ -75,7 +75,7 @@ class Task:
             Settings.of_data(content["settings"]),
             content["findings"],
             progress,
-            content["past"],
+            content["history"],
             content["diff"],
             content["wants_map"],
             None if left is None else time.monotonic() + left,
@@ -95,7 +95,7 @@ def content_of(agent: Agent, examination: Examination) -> dict[str, Any]:
         "findings": {
             name: found for name, found in examination.findings.items() if name in agent.after
         },
-        "past": examination.past,
+        "history": examination.history,
         "diff": examination.diff,
         "wants_map": examination.wants_map,
     }

@@ -15,10 +15,8 @@ from lionagi_qe.errors import (
     JobNotDoneError,
     JobNotFoundError,
 )
-from lionagi_qe.fleet import channels as team
-from lionagi_qe.fleet import serialization as wire
-from lionagi_qe.fleet import source_archive as shipment
-from lionagi_qe.fleet.blobs import Parcels
+from lionagi_qe.fleet import channels, serialization, source_archive
+from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.registry import is_ours
 from lionagi_qe.fleet.task import Task, content_of, task_name
@@ -27,7 +25,7 @@ from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination
-    from lionagi_qe.fleet.checkpoint import Journal
+    from lionagi_qe.fleet.checkpoint import Checkpoint
     from lionagi_qe.persistence import Memory
 
 # How often who waits for a worker looks whether there still is one.
@@ -43,21 +41,21 @@ class Dispatcher:
 
     Args:
         memory: where workers look for tasks.
-        journal: of the run.
+        checkpoint: of the run.
         began: by ``time.monotonic``, when the run began, less what it had spent before.
         at_home: nothing may be done elsewhere.
     """
 
     def __init__(
-        self, memory: Memory, journal: Journal, began: float, *, at_home: bool = False
+        self, memory: Memory, checkpoint: Checkpoint, began: float, *, at_home: bool = False
     ) -> None:
         self._memory = memory
-        self._journal = journal
+        self._checkpoint = checkpoint
         self._began = began
         self._at_home = at_home
-        self._parcels = Parcels(memory)
+        self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
-        self._queue = team.queue_of(memory)
+        self._queue = channels.queue_of(memory)
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()
         self._waiting = 0
@@ -86,14 +84,14 @@ class Dispatcher:
         self, agent: Agent, examination: Examination
     ) -> tuple[Carried | None, int, int]:
         """Return what is known of an examination, its number of parts, and of workers for it."""
-        kept = await self._journal.kept(agent.name)
+        kept = await self._checkpoint.kept(agent.name)
         stays = self._at_home or agent.instant or not is_ours(agent.name)
         if kept is not None or stays or agent.stays_home(examination):
             return kept, 1, 0
-        workers = len(await team.workers_of(self._memory))
-        parts = await self._journal.parts(agent.name)
+        workers = len(await channels.workers_of(self._memory))
+        parts = await self._checkpoint.parts(agent.name)
         if parts is None and workers > 1 and isinstance(agent, DivisibleAgent):
-            parts = await self._journal.divide(agent.name, workers)
+            parts = await self._checkpoint.divide(agent.name, workers)
         return None, parts or 1, workers
 
     async def close(self) -> None:
@@ -103,14 +101,14 @@ class Dispatcher:
         self._tree.cancel()
         await asyncio.gather(self._tree, return_exceptions=True)
         async with asyncio.timeout(_WITHDRAWAL_SECONDS):
-            await self._journal.shut()
+            await self._checkpoint.shut()
             while await self._withdraw_some():
                 pass
 
     async def _withdraw_some(self) -> bool:
         """Take jobs of this run out of the queue; return whether there may be more."""
         jobs = await self._queue.claim(_CLAIMED_AT_ONCE, lease=_WITHDRAWAL_SECONDS)
-        own = [job for job in jobs if job.payload["run"] == self._journal.run]
+        own = [job for job in jobs if job.payload["run"] == self._checkpoint.run]
         await asyncio.gather(
             *(job.ack({"withdrawn": True}) if job in own else job.release() for job in jobs)
         )
@@ -120,7 +118,7 @@ class Dispatcher:
         if self._alone:
             return
         try:
-            await self._journal.keep(task, carried, time.monotonic() - self._began)
+            await self._checkpoint.keep(task, carried, time.monotonic() - self._began)
         except AqeError:
             # A run that can't be resumed is still a run.
             self._alone = True
@@ -152,43 +150,45 @@ class Dispatcher:
         workspace = examination.workspace
         if self._tree is None:
             self._tree = asyncio.create_task(self._ship(examination), name="ship the project")
-        content = wire.packed(content_of(agent, examination))
+        content = serialization.packed(content_of(agent, examination))
         now, here = await self._clock.now(), time.monotonic()
         deadline = examination.deadline
         return Task(
-            self._journal.run,
-            self._journal.project,
+            self._checkpoint.run,
+            self._checkpoint.project,
             agent.name,
             await asyncio.shield(self._tree),
             workspace.pristine.name,
             workspace.commit,
-            await self._parcels.put(content.encode()),
+            await self._blobs.put(content.encode()),
             None if deadline is None else now + (deadline - here) * 1000,
             now - (here - self._began) * 1000,
         )
 
     async def _ship(self, examination: Examination) -> str:
         examination.progress(Step("fleet", "shipping the project to workers"))
-        content = await asyncio.to_thread(shipment.packed_tree, examination.workspace.pristine)
-        name = await self._parcels.put(content)
-        await self._journal.open()
+        content = await asyncio.to_thread(
+            source_archive.packed_tree, examination.workspace.pristine
+        )
+        name = await self._blobs.put(content)
+        await self._checkpoint.open()
         return name
 
     async def _part(self, agent: Agent, examination: Examination, template: Task) -> Carried:
         """Have a worker carry out a part; if there is none any more, do it here."""
         share = examination.share
         task = task_name(agent.name, share)
-        kept = await self._journal.kept(task)
+        kept = await self._checkpoint.kept(task)
         if kept is not None:
             return kept
         payload = replace(template, share=(share.part, share.of)).as_payload()
-        job = await self._queue.put(payload, dedupe=f"{self._journal.run}/{task}"[-128:])
+        job = await self._queue.put(payload, dedupe=f"{self._checkpoint.run}/{task}"[-128:])
         try:
             reason = await self._watch(job)
         except JobFailedError as error:
             commit = examination.workspace.commit
             return Carried(failed(agent, f"workers gave up: {error}", commit), 0.0)
-        return await self._journal.kept(task) or await self._take_over(
+        return await self._checkpoint.kept(task) or await self._take_over(
             agent, examination, task, reason
         )
 
@@ -208,7 +208,7 @@ class Dispatcher:
 
     async def _has_workers(self) -> bool:
         try:
-            return bool(await team.workers_of(self._memory))
+            return bool(await channels.workers_of(self._memory))
         except BackendUnavailableError:
             return False
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import DivisibleAgent, Step
-from lionagi_qe.agents.environment import target as environments
+from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
-from lionagi_qe.fleet import channels as team
-from lionagi_qe.fleet import serialization as wire
-from lionagi_qe.fleet import source_archive as shipment
-from lionagi_qe.fleet.blobs import Parcels
-from lionagi_qe.fleet.checkpoint import Journal
+from lionagi_qe.fleet import channels, serialization, source_archive
+from lionagi_qe.fleet.blobs import Blobs
+from lionagi_qe.fleet.checkpoint import Checkpoint
 from lionagi_qe.fleet.commander import Carried, failed, reason_of
 from lionagi_qe.fleet.registry import agent_of
 from lionagi_qe.fleet.task import Task
@@ -49,8 +47,8 @@ class Worker:
         self._memory = memory
         self._name = name
         self._progress = progress
-        self._queue = team.queue_of(memory)
-        self._parcels = Parcels(memory)
+        self._queue = channels.queue_of(memory)
+        self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._copy: _Copy | None = None
         self._stopped = False
@@ -58,13 +56,13 @@ class Worker:
     async def work(self) -> None:
         """Do tasks until ``stop`` is called; what is in hand then goes back to the queue."""
         try:
-            async with team.presence_of(self._memory, self._name):
+            async with channels.presence_of(self._memory, self._name):
                 if self._stopped:
                     # The queue, which was not at work yet, does not know.
                     return
                 self._tell("waiting for tasks")
                 await self._queue.work(
-                    self._do, lease=team.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
+                    self._do, lease=channels.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
                 )
         finally:
             self._drop()
@@ -80,14 +78,14 @@ class Worker:
 
     async def _do(self, job: Job) -> dict[str, Any]:
         task = Task.of_payload(job.payload)
-        journal = Journal(self._memory, task.project, task.run)
-        if await journal.has(task.name):
+        checkpoint = Checkpoint(self._memory, task.project, task.run)
+        if await checkpoint.has(task.name):
             return {"worker": self._name, "had been done": True}
-        if not await journal.is_open():
+        if not await checkpoint.is_open():
             return {"worker": self._name, "withdrawn": True}
         self._tell(f"{task.project}: {task.name} begins (attempt {job.attempt})")
         examining = asyncio.create_task(self._examine(task))
-        watching = asyncio.create_task(_until_shut(journal))
+        watching = asyncio.create_task(_until_shut(checkpoint))
         try:
             await asyncio.wait({examining, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not examining.done():
@@ -97,12 +95,12 @@ class Worker:
         finally:
             await _end(examining, watching)
         spent = (await self._clock.now() - task.began_ms) / 1000
-        await journal.keep(task.name, carried, spent)
+        await checkpoint.keep(task.name, carried, spent)
         self._tell(f"{task.project}: {task.name} ended after {carried.seconds:.1f} s")
         return {"worker": self._name}
 
     async def _examine(self, task: Task) -> Carried:
-        content = wire.unpacked((await self._parcels.get(task.content)).decode())
+        content = serialization.unpacked((await self._blobs.get(task.content)).decode())
         copy = await self._copy_of(task)
         agent = agent_of(task.agent)
         started = time.monotonic()
@@ -119,15 +117,15 @@ class Worker:
         if self._copy is not None and self._copy.tree == task.tree:
             return self._copy
         self._drop()
-        content = await self._parcels.get(task.tree)
+        content = await self._blobs.get(task.tree)
 
         def fill(pristine: Path) -> None:
-            shipment.unpack_tree(content, pristine)
+            source_archive.unpack_tree(content, pristine)
 
         # The user's tree is elsewhere; its name stands for it in messages.
         workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)
         try:
-            environment = await environments.prepare(
+            environment = await target.prepare(
                 workspace, read_pyproject(workspace.source), None, self._tell
             )
         except BaseException:
@@ -144,7 +142,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A project as it was shipped, by the name of its parcel, and its tests' environment."""
+    """A project as it was shipped, by the name of its blob, and its tests' environment."""
 
     tree: str
     workspace: Workspace
@@ -161,12 +159,12 @@ async def _findings(agent: Agent, examination: Examination) -> Findings:
         return failed(agent, reason, examination.workspace.commit)
 
 
-async def _until_shut(journal: Journal) -> None:
+async def _until_shut(checkpoint: Checkpoint) -> None:
     """Return when the run is over, or was withdrawn; an outage is neither."""
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
-            if not await journal.is_open():
+            if not await checkpoint.is_open():
                 return
         except BackendUnavailableError:
             continue

@@ -70,7 +70,7 @@ async def answer(  # noqa: PLR0913 - a question has that many sides
 ) -> Answered:
     """Have a model answer, and hold each claim against the memory.
 
-    What isn't supported is told back once; what it makes of it is checked as well.
+    Unsupported claims are returned to the model once; its revision is verified too.
 
     Args:
         question: of the user.

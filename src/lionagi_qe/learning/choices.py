@@ -111,7 +111,7 @@ class Choices:
         self._prefix = f"{CHOICES}{segment(project)}/{segment(kind)}/"
         self._log = ShadowLog(memory, self._prefix, f"choice of {kind}", KINDS[kind])
 
-    async def lesson(self) -> dict[str, Any]:
+    async def learned_state(self) -> dict[str, Any]:
         """Return what was learned, as JSON data; costs a scan of the arms."""
         arms = await self._bandit.arms()
         return {
@@ -161,9 +161,9 @@ class Choices:
         return await self._bandit.reset() + await delete_prefix(self._memory, self._prefix)
 
 
-def known_arms(lesson: Mapping[str, Any]) -> dict[str, LearnedValue]:
-    """Return the arms of a lesson."""
-    return {arm: LearnedValue(q, visits) for arm, (q, visits) in lesson["arms"].items()}
+def known_arms(learned_state: Mapping[str, Any]) -> dict[str, LearnedValue]:
+    """Return the arms of a learned state."""
+    return {arm: LearnedValue(q, visits) for arm, (q, visits) in learned_state["arms"].items()}
 
 
 async def chosen(memory: Memory) -> list[tuple[str, str]]:

@@ -101,7 +101,7 @@ class TestOrdering:
             ran=await self.acting(),
         )
 
-    async def lesson(self) -> dict[str, Any]:
+    async def learned_state(self) -> dict[str, Any]:
         """Return what ``propose`` needs, as JSON data: for whoever decides without the memory."""
         return {
             "policy": await self._memory.retrieve(f"{self._prefix}policy"),

@@ -69,19 +69,21 @@ class Proposal:
         return replace(self, learned=self.learned.only(names), heuristic=self.heuristic.only(names))
 
 
-def propose(lesson: Mapping[str, Any], known: Sequence[Candidate], budget: float) -> Proposal:
-    """Rank the known tests; the same lesson and tests make the same proposal.
+def propose(
+    learned_state: Mapping[str, Any], known: Sequence[Candidate], budget: float
+) -> Proposal:
+    """Rank the known tests; the same learned state and tests make the same proposal.
 
     Args:
-        lesson: what ``TestOrdering.lesson`` returned.
+        learned_state: what ``TestOrdering.learned_state`` returned.
         known: the tests of earlier runs.
         budget: the time there is, in the unit of their durations.
 
     Raises:
-        LearningStateError: the lesson is one that this version can't read.
+        LearningStateError: the learned state is one that this version can't read.
 
     """
-    state = lesson["policy"]
+    state = learned_state["policy"]
     policy = LearnedOrder() if state is None else LearnedOrder.from_state(state)
     usual = median(test.duration for test in known) if known else _USUAL_SECONDS
     tests = [*known, Candidate(_NEW, usual)]
@@ -93,8 +95,8 @@ def propose(lesson: Mapping[str, Any], known: Sequence[Candidate], budget: float
     ]
     heuristic = sorted(range(len(tests)), key=keys.__getitem__, reverse=True)
     return Proposal(
-        lesson["acting"],
-        lesson["reason"],
+        learned_state["acting"],
+        learned_state["reason"],
         _ranking(tests, learned, scores),
         _ranking(tests, heuristic, keys),
     )

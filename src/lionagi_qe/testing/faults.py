@@ -37,7 +37,7 @@ class _CutError(Exception):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Direction:
     """One direction of a connection."""
 
     direction: Direction
@@ -70,7 +70,7 @@ class FaultProxy:
         self._faults = _Faults()
         self._entered = False
         self._listener: socket.socket | None = None
-        self._lanes: dict[asyncio.Task[None], list[_Lane]] = {}
+        self._directions: dict[asyncio.Task[None], list[_Direction]] = {}
 
     @classmethod
     def for_url(cls, url: str) -> Self:
@@ -107,7 +107,7 @@ class FaultProxy:
     @property
     def connections(self) -> int:
         """How many connections are open now."""
-        return len(self._lanes)
+        return len(self._directions)
 
     async def __aenter__(self) -> Self:
         self.port = free_port()
@@ -123,7 +123,7 @@ class FaultProxy:
     ) -> None:
         self._entered = False
         self._stop_listening()
-        tasks = [*self._lanes]
+        tasks = [*self._directions]
         self._reset_all()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -160,8 +160,8 @@ class FaultProxy:
 
     def _become(self, faults: _Faults) -> None:
         self._faults = faults
-        for task, lanes in self._lanes.items():
-            if any(lane.has_hole and lane.direction not in faults.swallowed for lane in lanes):
+        for task, directions in self._directions.items():
+            if any(way.has_hole and way.direction not in faults.swallowed for way in directions):
                 task.cancel()
         if self._entered and self._listener is None:
             self._listen()
@@ -182,7 +182,7 @@ class FaultProxy:
             self._listener = None
 
     def _reset_all(self) -> None:
-        for task in self._lanes:
+        for task in self._directions:
             task.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -196,57 +196,60 @@ class FaultProxy:
             return
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         server.settimeout(0)
-        lanes = [_Lane("to_server", client, server), _Lane("to_client", server, client)]
-        task = asyncio.get_running_loop().create_task(self._serve(client, server, lanes))
-        self._lanes[task] = lanes
+        directions = [
+            _Direction("to_server", client, server),
+            _Direction("to_client", server, client),
+        ]
+        task = asyncio.get_running_loop().create_task(self._serve(client, server, directions))
+        self._directions[task] = directions
         # Here, not in _serve: a task that is cancelled before its first step never runs.
         task.add_done_callback(lambda done: self._end(done, client, server))
 
     async def _serve(
-        self, client: socket.socket, server: socket.socket, lanes: list[_Lane]
+        self, client: socket.socket, server: socket.socket, directions: list[_Direction]
     ) -> None:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(server, self._upstream)
         async with asyncio.TaskGroup() as group:
-            for lane in lanes:
-                # Two tasks a lane, so that latency delays bytes without limiting their rate.
-                group.create_task(self._read(lane))
-                group.create_task(self._write(lane))
+            for way in directions:
+                # Two tasks a direction, so that latency delays bytes without limiting their rate.
+                group.create_task(self._read(way))
+                group.create_task(self._write(way))
 
     def _end(self, task: asyncio.Task[None], *ends: socket.socket) -> None:
         """Close both ends: in order if they closed or were cut, else by a reset."""
-        del self._lanes[task]
+        del self._directions[task]
         error = None if task.cancelled() else task.exception()
         cut = isinstance(error, BaseExceptionGroup) and error.subgroup(_CutError) is not None
         for end in ends:
             _close(end, reset=task.cancelled() or (error is not None and not cut))
 
-    async def _read(self, lane: _Lane) -> None:
+    async def _read(self, way: _Direction) -> None:
         loop = asyncio.get_running_loop()
         data = b"?"
         while data:
-            data = await loop.sock_recv(lane.source, _CHUNK)
-            if lane.direction in self._faults.swallowed:
-                lane.has_hole = True
+            data = await loop.sock_recv(way.source, _CHUNK)
+            if way.direction in self._faults.swallowed:
+                way.has_hole = True
             else:
-                await lane.held.put((loop.time() + self._faults.latency, data))
+                await way.held.put((loop.time() + self._faults.latency, data))
 
-    async def _write(self, lane: _Lane) -> None:
+    async def _write(self, way: _Direction) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due, data = await lane.held.get()
+            due, data = await way.held.get()
             await asyncio.sleep(max(0.0, due - loop.time()))
             if not data:
                 # The sender has closed its side; what comes the other way goes on.
                 with contextlib.suppress(OSError):
-                    lane.target.shutdown(socket.SHUT_WR)
+                    way.target.shutdown(socket.SHUT_WR)
                 return
             left = self._faults.bytes_left
-            allowed = left.get(lane.direction, len(data))
-            await loop.sock_sendall(lane.target, data[:allowed])
-            if lane.direction in left:
-                left[lane.direction] = max(0, allowed - len(data))
+            allowed = left.get(way.direction, len(data))
+            await loop.sock_sendall(way.target, data[:allowed])
+            if way.direction in left:
+                left[way.direction] = max(0, allowed - len(data))
                 if allowed <= len(data):
                     raise _CutError
 

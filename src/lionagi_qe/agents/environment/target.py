@@ -30,7 +30,7 @@ from lionagi_qe.agents.environment.requirements import (
     requirement_inputs,
     requirements_of,
 )
-from lionagi_qe.agents.environment.tool_overlay import overlay_of
+from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.project.built_files import adopt_built_files, build_inputs, set_aside_sources
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
@@ -55,7 +55,7 @@ class Environment:
         python: the interpreter.
         version: of Python.
         layout: where the project's code is in the workspace.
-        overlays: directories of tools for the end of ``sys.path``.
+        tool_overlays: directories of tools for the end of ``sys.path``.
         origin: how it came to be, for people.
         changeable: it is ours, so that tools may write into it.
         notes: what a reader should know.
@@ -64,7 +64,7 @@ class Environment:
     python: Path
     version: str
     layout: Layout
-    overlays: tuple[Path, ...]
+    tool_overlays: tuple[Path, ...]
     origin: str
     changeable: bool
     notes: tuple[str, ...] = ()
@@ -83,8 +83,8 @@ class Environment:
 
         """
         launcher = [str(self.python), str(INJECTED / "aqe_launch.py")]
-        overlays = os.pathsep.join(map(str, self.overlays))
-        return [*launcher, record, overlays, rcfile, report, module, *arguments]
+        tool_overlays = os.pathsep.join(map(str, self.tool_overlays))
+        return [*launcher, record, tool_overlays, rcfile, report, module, *arguments]
 
     def variables(self, workspace: Workspace, extra: Iterable[str] = ()) -> dict[str, str]:
         """Return all that the project's code sees of the environment; see ``process``."""
@@ -111,10 +111,10 @@ class Environment:
     async def with_tools(
         self, tools: Sequence[str], workspace: Workspace, tell: Callable[[str], None]
     ) -> Environment:
-        """Return this environment with more tools behind its packages; see ``overlay_of``."""
+        """Return this environment with more tools behind its packages; see ``tool_overlay_of``."""
         tag = probe(self.python)["tag"]
-        overlay = await overlay_of(tools, self.python, tag, workspace, tell)
-        return replace(self, overlays=(*self.overlays, overlay))
+        overlay = await tool_overlay_of(tools, self.python, tag, workspace, tell)
+        return replace(self, tool_overlays=(*self.tool_overlays, overlay))
 
 
 async def prepare(
@@ -186,7 +186,7 @@ async def _cached(
         directory / "bin" / "python",
         built["version"],
         layout_of(workspace.source),
-        overlays=(),
+        tool_overlays=(),
         origin=f"{origin}; test requirements: {requirements.origin}",
         changeable=True,
         notes=tuple(built["notes"]),
@@ -223,9 +223,9 @@ def _read_pointer(pointer: Path) -> dict[str, Any] | None:
 
 def _publish(pointer: Path, built: dict[str, Any]) -> None:
     """Make an environment known, in one step: others see all of it or nothing."""
-    draft = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    draft.write_text(json.dumps(built), encoding="utf-8")
-    draft.replace(pointer)
+    unfinished = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    unfinished.write_text(json.dumps(built), encoding="utf-8")
+    unfinished.replace(pointer)
 
 
 async def _build(
@@ -287,13 +287,15 @@ async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]
     """Use the user's interpreter as it is, with the tools that it lacks behind its packages."""
     found = probe(python)
     missing = [tool for tool in TOOLS if found["tools"][tool.split(">")[0]] is None]
-    overlays = (await overlay_of(TOOLS, python, found["tag"], workspace, tell),) if missing else ()
+    tool_overlays = (
+        (await tool_overlay_of(TOOLS, python, found["tag"], workspace, tell),) if missing else ()
+    )
     tools = f"; {' and '.join(tool.split('>')[0] for tool in missing)} injected" if missing else ""
     return Environment(
         python,
         found["version"],
         layout_of(workspace.source),
-        overlays,
+        tool_overlays,
         origin=f"given: {python}, left as it is{tools}",
         changeable=False,
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _RECIPE = "1"
 
 
-async def overlay_of(
+async def tool_overlay_of(
     tools: Sequence[str],
     python: Path,
     tag: str,
@@ -48,13 +48,13 @@ async def overlay_of(
     if target.is_dir():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    draft = cache / uuid.uuid4().hex
+    unfinished = cache / uuid.uuid4().hex
     installer = Installer.find()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
     try:
-        await installer.install(python, tools, workspace, target=draft)
+        await installer.install(python, tools, workspace, target=unfinished)
         if not target.is_dir():
-            draft.rename(target)
+            unfinished.rename(target)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return target

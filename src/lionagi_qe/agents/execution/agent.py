@@ -147,7 +147,7 @@ async def _confirmed(
 
     """
     bad = _bad(session)
-    past = examination.past
+    past = examination.history
     flaky = {test for test, hunts in past.flaky.items() if hunts[-1]["cause"] is not None}
     if not bad - past.failing - flaky:
         return session, [], []

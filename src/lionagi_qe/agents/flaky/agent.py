@@ -17,7 +17,7 @@ from lionagi_qe.agents.execution.pytest_session import (
 )
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.flaky.clock_samples import moments
-from lionagi_qe.agents.flaky.rerun_budget import LESSON, RerunChoice
+from lionagi_qe.agents.flaky.rerun_budget import POLICY, RerunChoice
 from lionagi_qe.agents.flaky.reruns import Conditions, Trials, Verdict, add_packed, packed
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project.test_locations import line_of
@@ -112,7 +112,7 @@ class FlakyTestHunter(DivisibleAgent):
             return self.unmeasured(source, first)
         # Another one each time, so that hunts add up; the evidence tells it.
         first_seed = 1 + int(time.time()) % _SEEDS * _SEEDS
-        choice = RerunChoice.of(examination.past.lessons.get(LESSON), examination.share.part)
+        choice = RerunChoice.of(examination.history.learned.get(POLICY), examination.share.part)
         plan = _plan(first_seed, has_clock=has_clock)
         for conditions in _schedule(hunt, plan, choice, first_seed):
             if not hunt.has_time_for(conditions):
@@ -262,7 +262,7 @@ class FlakyTestHunter(DivisibleAgent):
 
 def _past(test: str, examination: Examination) -> dict[str, int]:
     """Return how often earlier hunts saw a test, and named it; {} if none did."""
-    hunts = examination.past.flaky.get(test, ())
+    hunts = examination.history.flaky.get(test, ())
     if not hunts:
         return {}
     return {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.learning.shadow import Acting
 
-LESSON = "reruns"
+POLICY = "reruns"
 # The plain choice: mostly seeds, since what is rare shows there only by numbers.
 ROUND = ("seeds", "seeds", "seeds", "order", "same")
 _ARMS = sorted(set(ROUND))
@@ -40,7 +40,7 @@ class RerunChoice:
     """Chooses by Thompson sampling, beside the plain rounds, and keeps count of both.
 
     Where they differ a draw decides, so that each is seen; what came of it is weighed by how
-    likely it was (inverse propensity), which makes the comparison fair. Equal lessons and
+    likely it was (inverse propensity), which makes the comparison fair. Equal learned states and
     outcomes make equal choices.
     """
 
@@ -51,20 +51,20 @@ class RerunChoice:
     rewards: list[float] = field(default_factory=list[float])
 
     @classmethod
-    def of(cls, lesson: Mapping[str, Any] | None, part: int = 0) -> RerunChoice:
-        """Return the choice by a lesson; by plain rounds without one.
+    def of(cls, learned_state: Mapping[str, Any] | None, part: int = 0) -> RerunChoice:
+        """Return the choice by a learned state; by plain rounds without one.
 
         Args:
-            lesson: what was learned.
+            learned_state: what was learned.
             part: of the hunt, where several workers divide it, so that each draws for itself.
 
         """
-        if lesson is None:
+        if learned_state is None:
             return cls("heuristic", Random(0), None)  # noqa: S311 - no cryptography here
-        arms = known_arms(lesson)
+        arms = known_arms(learned_state)
         pulls = sum(value.visits for value in arms.values())
         rng = Random(f"reruns/{pulls}/{part}")  # noqa: S311 - no cryptography here
-        return cls(lesson["acting"], rng, arms)
+        return cls(learned_state["acting"], rng, arms)
 
     def next(self) -> str:
         """Return what the next session shall change: one of ROUND."""

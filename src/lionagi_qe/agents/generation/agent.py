@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.generation.candidate import STAGES, Target, Verdict
 from lionagi_qe.agents.generation.ghostwriter import Ghostwriter
-from lionagi_qe.agents.generation.validation import try_draft
+from lionagi_qe.agents.generation.validation import try_candidate
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.errors import InvalidArgumentError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.generation.candidate import Draft, Proposer
-    from lionagi_qe.agents.generation.llm_writer import DraftWriter
+    from lionagi_qe.agents.generation.candidate import CandidateTest, Proposer
+    from lionagi_qe.agents.generation.llm_writer import ModelWriter
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.model_choice import ModelChoice
 
@@ -50,9 +50,9 @@ class TestGenerator(Agent):
         "generated_kills": "mutants",
         "generation_tried": "functions",
         "generation_left": "functions",
-        "drafts_proposed": "tests",
-        "drafts_built": "tests",
-        "drafts_passed": "tests",
+        "candidates_proposed": "tests",
+        "candidates_built": "tests",
+        "candidates_passed": "tests",
         "possible_bugs": "tests",
         "model_requests": "requests",
         "model_prompt_tokens": "tokens",
@@ -105,7 +105,7 @@ class TestGenerator(Agent):
         return self._findings(proposer.source, writer, work, len(targets))
 
     def _findings(
-        self, source: Source, writer: DraftWriter | None, work: _Work, targets: int
+        self, source: Source, writer: ModelWriter | None, work: _Work, targets: int
     ) -> Findings:
         kept = [verdict for _, verdict in work.verdicts if verdict.stage == "useful"]
         reached = {
@@ -117,9 +117,9 @@ class TestGenerator(Agent):
             "generated_kills": sum(len(verdict.killed) for verdict in kept),
             "generation_tried": work.tried,
             "generation_left": targets - work.tried,
-            "drafts_proposed": reached["proposed"],
-            "drafts_built": reached["built"],
-            "drafts_passed": reached["passed"],
+            "candidates_proposed": reached["proposed"],
+            "candidates_built": reached["built"],
+            "candidates_passed": reached["passed"],
             "possible_bugs": len(work.possible_bugs()),
         }
         stopped = None if writer is None else writer.exhausted
@@ -144,7 +144,7 @@ class TestGenerator(Agent):
             notes=() if stopped is None else (f"test-generator stopped early: {stopped}",),
         )
 
-    def _unasked(self, writer: DraftWriter, reason: str) -> Findings:
+    def _unasked(self, writer: ModelWriter, reason: str) -> Findings:
         """Return that the model gave nothing to try, and still what that cost."""
         spent = {metric.name: metric for metric in _spent(writer.source, writer)}
         unmeasured = self.unmeasured(writer.source, reason)
@@ -160,8 +160,8 @@ class _Work:
 
     Attributes:
         tried: how many functions.
-        verdicts: of all drafts, each with its target.
-        unwritten: targets without a draft, and why.
+        verdicts: of all candidates, each with its target.
+        unwritten: targets without a candidate, and why.
     """
 
     tried: int = 0
@@ -186,7 +186,7 @@ class _Work:
             {
                 "file": target.file,
                 "function": target.function,
-                "source": each.draft.source,
+                "source": each.candidate.source,
                 "message": each.failure,
             }
             for target, each in self.verdicts
@@ -197,16 +197,16 @@ class _Work:
 async def _write_for(
     examination: Examination, proposer: Proposer, target: Target, until: float, work: _Work
 ) -> None:
-    """Have drafts written for a target and try them, until none is written or nothing is left."""
+    """Have candidates written for a target and try them, until none or nothing is left."""
     judged: list[Verdict] = []
     while time.monotonic() < until:
-        drafts = await proposer.drafts(examination, target, judged, until)
-        if isinstance(drafts, str):
-            work.unwritten.append((target, drafts))
+        candidates = await proposer.candidates(examination, target, judged, until)
+        if isinstance(candidates, str):
+            work.unwritten.append((target, candidates))
             return
         judged = []
-        for draft in drafts:
-            verdict = await _judge(examination, proposer, target, draft, until)
+        for candidate in candidates:
+            verdict = await _judge(examination, proposer, target, candidate, until)
             work.verdicts.append((target, verdict))
             judged.append(verdict)
             if verdict.stage == "useful":
@@ -216,14 +216,18 @@ async def _write_for(
 
 
 async def _judge(
-    examination: Examination, proposer: Proposer, target: Target, draft: Draft, until: float
+    examination: Examination,
+    proposer: Proposer,
+    target: Target,
+    candidate: CandidateTest,
+    until: float,
 ) -> Verdict:
-    objection = proposer.objection(examination, draft)
+    objection = proposer.objection(examination, candidate)
     if objection is not None:
-        return Verdict(draft, "proposed", objection)
+        return Verdict(candidate, "proposed", objection)
     if time.monotonic() >= until:
-        return Verdict(draft, "proposed", "there was no time to try it")
-    return await try_draft(examination, target, draft, until)
+        return Verdict(candidate, "proposed", "there was no time to try it")
+    return await try_candidate(examination, target, candidate, until)
 
 
 def _targets(examination: Examination, gaps: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
@@ -260,7 +264,7 @@ def _module(path: Path, roots: Sequence[Path]) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _spent(source: Source, writer: DraftWriter | None) -> Iterator[Metric]:
+def _spent(source: Source, writer: ModelWriter | None) -> Iterator[Metric]:
     """Yield what a model was asked and what that cost, as its API told."""
     units = TestGenerator.metrics
     meter = None if writer is None else writer.meter
@@ -285,7 +289,7 @@ def _spent(source: Source, writer: DraftWriter | None) -> Iterator[Metric]:
 
 def _writer(
     choice: ModelChoice, examination: Examination, gaps: Sequence[dict[str, Any]]
-) -> DraftWriter:
+) -> ModelWriter:
     """Return the model as a writer.
 
     Raises:
@@ -293,7 +297,7 @@ def _writer(
 
     """
     try:
-        from lionagi_qe.agents.generation.llm_writer import DraftWriter
+        from lionagi_qe.agents.generation.llm_writer import ModelWriter
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "lionagi":
             raise
@@ -308,12 +312,12 @@ def _writer(
     )
     tester = examination.findings.get("mutation-tester")
     survivors = [] if tester is None else tester.details.get("survivors", [])
-    return DraftWriter(choice, source, gaps, survivors)
+    return ModelWriter(choice, source, gaps, survivors)
 
 
 def _ghost_source(examination: Examination) -> Source:
     """Return Hypothesis with its version, from the overlay that was used."""
-    overlay = examination.environment.overlays[-1]
+    overlay = examination.environment.tool_overlays[-1]
     commit = examination.workspace.commit
     return Source(_TOOL, _dist_version(overlay), "hypothesis write --style=pytest", commit)
 

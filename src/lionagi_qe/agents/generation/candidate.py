@@ -1,4 +1,4 @@
-"""Drafts of tests: for what they are written, who writes them, and what came of their trial."""
+"""Candidates of tests: for what they are written, who writes them, and what came of their trial."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Target:
         return f"{module}_{self.function.replace('.', '_')}"
 
     def after(self, verdict: Verdict) -> Target:
-        """Return what is left to test once a draft is kept."""
+        """Return what is left to test once a candidate is kept."""
         return replace(
             self,
             missed=tuple(line for line in self.missed if line not in verdict.lines_added),
@@ -51,7 +51,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class CandidateTest:
     """A file of tests that nobody has tried.
 
     Attributes:
@@ -65,10 +65,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a draft.
+    """What came of a candidate.
 
     Attributes:
-        draft: that was tried.
+        candidate: that was tried.
         stage: how far it got.
         why: why it got no further; empty for a useful one.
         failure: what a test said that failed twice; None if none did.
@@ -77,7 +77,7 @@ class Verdict:
         survivors: ranks of mutants that it doesn't notice either.
     """
 
-    draft: Draft
+    candidate: CandidateTest
     stage: Stage
     why: str = ""
     failure: str | None = None
@@ -86,16 +86,16 @@ class Verdict:
     survivors: frozenset[str] = frozenset()
 
     def reached(self, stage: Stage) -> bool:
-        """Whether the draft got as far as ``stage``."""
+        """Whether the candidate got as far as ``stage``."""
         return STAGES.index(self.stage) >= STAGES.index(stage)
 
     def as_kept(self, target: Target) -> dict[str, Any]:
-        """Return a useful draft as JSON data."""
+        """Return a useful candidate as JSON data."""
         return {
-            "name": self.draft.name,
+            "name": self.candidate.name,
             "file": target.file,
             "function": target.function,
-            "source": self.draft.source,
+            "source": self.candidate.source,
             "lines_added": list(self.lines_added),
             "mutants_killed": len(self.killed),
             "mutants_tried": len(self.killed) + len(self.survivors),
@@ -103,7 +103,7 @@ class Verdict:
 
 
 class Proposer(Protocol):
-    """Who writes drafts."""
+    """Who writes candidates."""
 
     @property
     def source(self) -> Source:
@@ -119,19 +119,19 @@ class Proposer(Protocol):
         """Whether it writes tests of such a function at all."""
         ...
 
-    def objection(self, examination: Examination, draft: Draft) -> str | None:
-        """Return why a draft must not be tried, by its text; None if it may be."""
+    def objection(self, examination: Examination, candidate: CandidateTest) -> str | None:
+        """Return why a candidate must not be tried, by its text; None if it may be."""
         ...
 
-    async def drafts(
+    async def candidates(
         self, examination: Examination, target: Target, judged: Sequence[Verdict], until: float
-    ) -> list[Draft] | str:
-        """Return drafts to try, or why there are none.
+    ) -> list[CandidateTest] | str:
+        """Return candidates to try, or why there are none.
 
         Args:
             examination: of the project.
             target: what is still untested.
-            judged: what came of its last drafts for this target, if any; it may mend them.
+            judged: what came of its last candidates for this target, if any; it may mend them.
             until: by ``time.monotonic``, when to be done.
 
         """

@@ -1,4 +1,4 @@
-"""Hypothesis' ghostwriter as a writer of drafts: properties from a function's annotations."""
+"""Hypothesis' ghostwriter as a writer of candidates: properties from a function's annotations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment import process
-from lionagi_qe.agents.generation.candidate import Draft
+from lionagi_qe.agents.generation.candidate import CandidateTest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ _SECONDS = 30.0
 
 
 class Ghostwriter:
-    """Writes one draft a function: that it raises nothing but what it raises on purpose.
+    """Writes one candidate a function: that it raises nothing but what it raises on purpose.
 
     Args:
         source: of its figures.
@@ -44,14 +44,14 @@ class Ghostwriter:
         name = target.function
         return name.isidentifier() and not name.startswith("_") and bool(target.missed)
 
-    def objection(self, examination: Examination, draft: Draft) -> str | None:
+    def objection(self, examination: Examination, candidate: CandidateTest) -> str | None:
         """Return None: its text is Hypothesis' own."""
-        del examination, draft
+        del examination, candidate
 
-    async def drafts(
+    async def candidates(
         self, examination: Examination, target: Target, judged: Sequence[Verdict], until: float
-    ) -> list[Draft] | str:
-        """Return the one draft that it has, or why it has none; it can't mend it."""
+    ) -> list[CandidateTest] | str:
+        """Return the one candidate that it has, or why it has none; it can't mend it."""
         if judged:
             return []
         with examination.workspace.fork(f"ghostwriter-{target.slug}") as fork:
@@ -60,7 +60,9 @@ class Ghostwriter:
             return await _write(own, target, until)
 
 
-async def _write(examination: Examination, target: Target, until: float) -> list[Draft] | str:
+async def _write(
+    examination: Examination, target: Target, until: float
+) -> list[CandidateTest] | str:
     workspace, environment = examination.workspace, examination.environment
     out = workspace.artifacts / "ghost.py"
     exceptions = _raised(workspace.pristine / target.file, target.function)
@@ -79,7 +81,7 @@ async def _write(examination: Examination, target: Target, until: float) -> list
     text = _read(out)
     if "st.nothing()" in text:
         return "the types of its arguments are not known: annotate them"
-    return [Draft(f"test_generated_{target.slug}.py", text)]
+    return [CandidateTest(f"test_generated_{target.slug}.py", text)]
 
 
 def _raised(path: Path, function: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A language model as a writer of drafts. What it says is never a fact: its tests are tried."""
+"""A language model as a writer of candidates. What it says is never a fact: its tests are tried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from lionagi_qe.agents.generation.candidate import Draft
+from lionagi_qe.agents.generation.candidate import CandidateTest
 from lionagi_qe.agents.generation.safety_checks import objection
 from lionagi_qe.agents.llm.code_actions import code_actions, numbered
 from lionagi_qe.agents.llm.meter import Meter, ModelError
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.metric import Source
     from lionagi_qe.agents.project.model_choice import ModelChoice
 
-# A draft that can't be built, or proves nothing, is told so once. One that fails is not: a model
-# mends it by asserting what the code does, right or wrong.
+# Of a candidate that can't be built, or proves nothing, the model is told once. Of one that fails
+# it is not: a model mends it by asserting what the code does, right or wrong.
 ATTEMPTS = 2
 ROUNDS = 6
-MOST_DRAFTS = 5
+MOST_CANDIDATES = 5
 _REQUEST_SECONDS = 120.0
 _MOST_SURVIVORS = 10
 _SYSTEM = (
@@ -55,11 +55,11 @@ class Tests(BaseModel):
     """The answer: tests of the function, each on its own."""
 
     tests: list[Test] = Field(
-        default_factory=list[Test], description=f"At most {MOST_DRAFTS} tests, the best first."
+        default_factory=list[Test], description=f"At most {MOST_CANDIDATES} tests, the best first."
     )
 
 
-class DraftWriter:
+class ModelWriter:
     """Asks a model for tests of one function at a time.
 
     Args:
@@ -107,14 +107,14 @@ class DraftWriter:
         """Whether there is something to test; of which kind the function is, matters not."""
         return bool(target.missed or target.survivors)
 
-    def objection(self, examination: Examination, draft: Draft) -> str | None:
-        """Return why a draft must not be tried, by its text."""
-        return objection(draft.source, _known(examination))
+    def objection(self, examination: Examination, candidate: CandidateTest) -> str | None:
+        """Return why a candidate must not be tried, by its text."""
+        return objection(candidate.source, _known(examination))
 
-    async def drafts(
+    async def candidates(
         self, examination: Examination, target: Target, judged: Sequence[Verdict], until: float
-    ) -> list[Draft] | str:
-        """Return what the model proposes, after it was told what became of its earlier drafts."""
+    ) -> list[CandidateTest] | str:
+        """Return what the model proposes, told what became of its earlier candidates."""
         if not judged:
             self._attempts = 0
             self._dialogue = Dialogue(
@@ -144,12 +144,12 @@ class DraftWriter:
             return f"the model gave no answer that can be read, or none in {ROUNDS} turns"
         if not answer.tests:
             return "the model proposed nothing"
-        return [self._draft(target, test.source) for test in answer.tests[:MOST_DRAFTS]]
+        return [self._candidate(target, test.source) for test in answer.tests[:MOST_CANDIDATES]]
 
-    def _draft(self, target: Target, source: str) -> Draft:
+    def _candidate(self, target: Target, source: str) -> CandidateTest:
         self._number += 1
         text = source.strip().removeprefix("```python").removesuffix("```").strip()
-        return Draft(f"test_model_{target.slug}_{self._number}.py", f"{text}\n")
+        return CandidateTest(f"test_model_{target.slug}_{self._number}.py", f"{text}\n")
 
 
 def _task(tree: Path, target: Target, survivors: Sequence[dict[str, Any]]) -> str:
@@ -185,14 +185,14 @@ def _extent(lines: Sequence[str], target: Target) -> tuple[int, int]:
 
 
 def _told(judged: Sequence[Verdict], target: Target) -> str:
-    """Return what to mend; nothing if no draft can be mended or nothing is left to test."""
+    """Return what to mend; nothing if no candidate can be mended or nothing is left to test."""
     mendable = [each for each in judged if each.stage != "useful" and each.failure is None]
     if not mendable or not (target.missed or target.survivors):
         return ""
     lines = ", ".join(map(str, target.missed)) or "none"
-    whys = "\n".join(f"{each.draft.source}\n-> {each.why}" for each in mendable)
+    whys = "\n".join(f"{each.candidate.source}\n-> {each.why}" for each in mendable)
     return (
-        "These drafts were not kept. Propose others in their place, or none.\n\n"
+        "These candidates were not kept. Propose others in their place, or none.\n\n"
         f"{fenced(whys)}\n\nLines that no test runs: {lines}. Mutants of it that no test notices: "
         f"{len(target.survivors)}."
     )

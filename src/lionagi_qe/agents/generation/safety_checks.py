@@ -1,7 +1,7 @@
-"""What the text of a draft may hold that a language model wrote, before any of it is run.
+"""What the text of a candidate may hold that a language model wrote, before any of it is run.
 
 A model repeats what it reads, orders in a docstring included. The guard refuses acts at run time;
-these rules refuse the ways around it, and drafts that could prove nothing.
+these rules refuse the ways around it, and candidates that could prove nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _CHECKS = frozenset({"raises", "warns", "fail", "deprecated_call"})
 
 
 def objection(source: str, known: Collection[str]) -> str | None:
-    """Return why a draft isn't tried; None if it may be.
+    """Return why a candidate isn't tried; None if it may be.
 
     Args:
         source: its text.

@@ -1,4 +1,4 @@
-"""The trial that every draft of a test goes through, whoever wrote it."""
+"""The trial that every candidate of a test goes through, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.outcomes import Recording
-    from lionagi_qe.agents.generation.candidate import Draft, Target
+    from lionagi_qe.agents.generation.candidate import CandidateTest, Target
     from lionagi_qe.agents.project.workspace import Workspace
 
 PASSES = 5
@@ -32,34 +32,34 @@ _SESSION_SECONDS = 30.0
 _FUZZ_SECONDS = 1.0
 
 
-async def try_draft(
-    examination: Examination, target: Target, draft: Draft, until: float
+async def try_candidate(
+    examination: Examination, target: Target, candidate: CandidateTest, until: float
 ) -> Verdict:
-    """Try a draft on a copy of its own, under the guard.
+    """Try a candidate on a copy of its own, under the guard.
 
     It is useful if it can be collected, passes five times with other seeds, and runs lines that no
     test ran or notices a mutant that no test noticed. A test that fails twice alike is told as a
     failure: either it or the code is wrong, which nobody has judged.
     """
-    with examination.workspace.fork(f"draft-{draft.name}") as fork:
+    with examination.workspace.fork(f"candidate-{candidate.name}") as fork:
         environment = examination.environment.within(fork)
         own = replace(examination, workspace=fork, environment=environment)
-        _put(fork.source / FOLDER / draft.name, draft.source)
-        passed = await _pass(own, draft, until)
+        _put(fork.source / FOLDER / candidate.name, candidate.source)
+        passed = await _pass(own, candidate, until)
         if isinstance(passed, Verdict):
             return passed
         covered = await _covered(own, target)
         added = tuple(line for line in target.missed if line in covered)
-        killed, survivors = await _kills(own, target, draft, passed, until)
+        killed, survivors = await _kills(own, target, candidate, passed, until)
         if not added and not killed:
             why = "it passes, runs no line that was not run before, and notices no mutant"
-            return Verdict(draft, "passed", why, survivors=survivors)
-        return Verdict(draft, "useful", lines_added=added, killed=killed, survivors=survivors)
+            return Verdict(candidate, "passed", why, survivors=survivors)
+        return Verdict(candidate, "useful", lines_added=added, killed=killed, survivors=survivors)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run of a draft: why it did not pass, and whether a test of it failed."""
+    """One run of a candidate: why it did not pass, and whether a test of it failed."""
 
     recording: Recording
     built: bool = True
@@ -68,9 +68,9 @@ class _Run:
 
 
 async def _pass(
-    examination: Examination, draft: Draft, until: float
+    examination: Examination, candidate: CandidateTest, until: float
 ) -> Mapping[str, float] | Verdict:
-    """Return the draft's tests with their seconds, once they passed five times; else the verdict.
+    """Return the tests with their seconds once they passed five times; else the verdict.
 
     The first run is measured by coverage.py.
     """
@@ -78,21 +78,23 @@ async def _pass(
     for number in range(PASSES):
         if time.monotonic() >= until:
             stage = "built" if number else "proposed"
-            return Verdict(draft, stage, "there was no time to see it pass five times")
-        run = await _run(examination, draft, until, number, f"pass-{number}")
+            return Verdict(candidate, stage, "there was no time to see it pass five times")
+        run = await _run(examination, candidate, until, number, f"pass-{number}")
         if run.why is None:
             took |= {test.id: test.seconds for test in run.recording.tests.values()}
             continue
         if not run.failed:
-            return Verdict(draft, "built" if run.built else "proposed", run.why)
-        again = await _run(examination, draft, until, number, "again")
+            return Verdict(candidate, "built" if run.built else "proposed", run.why)
+        again = await _run(examination, candidate, until, number, "again")
         if again.failed:
-            return Verdict(draft, "built", run.why, failure=run.why)
-        return Verdict(draft, "built", f"it fails now and then; {run.why}")
+            return Verdict(candidate, "built", run.why, failure=run.why)
+        return Verdict(candidate, "built", f"it fails now and then; {run.why}")
     return took
 
 
-async def _run(examination: Examination, draft: Draft, until: float, seed: int, name: str) -> _Run:
+async def _run(
+    examination: Examination, candidate: CandidateTest, until: float, seed: int, name: str
+) -> _Run:
     workspace = examination.workspace
     measured = seed == 0 and name != "again"
     session = await run_pytest(
@@ -101,8 +103,8 @@ async def _run(examination: Examination, draft: Draft, until: float, seed: int, 
         rcfile=write_rcfile(workspace, examination.environment) if measured else None,
         arguments=[
             *("-p", "aqe_guard", "-p", "no:cacheprovider"),
-            *([f"--hypothesis-seed={seed}"] if _is_property(draft) else WITHOUT_HYPOTHESIS),
-            f"{FOLDER}/{draft.name}",
+            *([f"--hypothesis-seed={seed}"] if _is_property(candidate) else WITHOUT_HYPOTHESIS),
+            f"{FOLDER}/{candidate.name}",
         ],
         variables=guarded(workspace),
         timeout=max(min(_SESSION_SECONDS, until - time.monotonic()), 1.0),
@@ -126,8 +128,8 @@ async def _run(examination: Examination, draft: Draft, until: float, seed: int, 
     return _Run(recording, why=f"it does not pass: {said}", failed=bad.outcome == "failed")
 
 
-def _is_property(draft: Draft) -> bool:
-    return "hypothesis" in draft.source
+def _is_property(candidate: CandidateTest) -> bool:
+    return "hypothesis" in candidate.source
 
 
 async def _covered(examination: Examination, target: Target) -> frozenset[int]:
@@ -150,11 +152,11 @@ async def _covered(examination: Examination, target: Target) -> frozenset[int]:
 async def _kills(
     examination: Examination,
     target: Target,
-    draft: Draft,
+    candidate: CandidateTest,
     took: Mapping[str, float],
     until: float,
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Return which mutants the draft notices and which not, of those that no test noticed before.
+    """Return which mutants the candidate notices and which not, of the unnoticed ones.
 
     These are the known survivors and the mutants of lines that no test ran.
     """
@@ -178,8 +180,8 @@ async def _kills(
         candidates,
         until,
         {test: max(seconds, _FUZZ_SECONDS) for test, seconds in took.items()},
-        files={f"{FOLDER}/{draft.name}": draft.source},
-        arguments=() if _is_property(draft) else WITHOUT_HYPOTHESIS,
+        files={f"{FOLDER}/{candidate.name}": candidate.source},
+        arguments=() if _is_property(candidate) else WITHOUT_HYPOTHESIS,
     )
 
     def with_outcome(wanted: str) -> frozenset[str]:

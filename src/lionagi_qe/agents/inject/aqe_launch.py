@@ -1,7 +1,7 @@
 """Runs a module in a target interpreter, with the fleet's tools behind the target's own.
 
-``python aqe_launch.py RECORD OVERLAYS RCFILE REPORT MODULE ARGUMENTS...``; what is empty of the
-first four leaves that part out. Runs on every Python that pytest 7 runs on, so it keeps to the
+``python aqe_launch.py RECORD TOOL_OVERLAYS RCFILE REPORT MODULE ARGUMENTS...``; what is empty of
+the first four leaves that part out. Runs on every Python that pytest 7 runs on, so it keeps to the
 standard library and to old syntax, and imports nothing of the fleet.
 """
 
@@ -15,10 +15,10 @@ from importlib import import_module
 
 def main() -> int | None:
     """Put the tools at the end of ``sys.path``, where they hide nothing, and run the module."""
-    record, overlays, rcfile, report, module = sys.argv[1:6]
+    record, tool_overlays, rcfile, report, module = sys.argv[1:6]
     arguments = sys.argv[6:]
     sys.path.append(sys.path.pop(0))
-    sys.path.extend(overlays.split(os.pathsep) if overlays else [])
+    sys.path.extend(tool_overlays.split(os.pathsep) if tool_overlays else [])
     if record:
         import_module("aqe_recorder").open_record(record)
     if rcfile:

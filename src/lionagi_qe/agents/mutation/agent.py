@@ -14,7 +14,7 @@ from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.mutation.runner import Candidate, Trials, try_mutants
-from lionagi_qe.agents.mutation.sampling import LESSON, MutantChoice, choose
+from lionagi_qe.agents.mutation.sampling import POLICY, MutantChoice, choose
 from lionagi_qe.agents.mutation.sharding import share_of
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.static.agent import product_files
@@ -71,7 +71,7 @@ class MutationTester(DivisibleAgent):
         candidates = _candidates(examination, test_map)[0]
         if not candidates:
             return self.unmeasured(source, "no test runs a line that could be changed")
-        order = choose(candidates, examination.past.lessons.get(LESSON)).order
+        order = choose(candidates, examination.history.learned.get(POLICY)).order
         candidates = [candidates[number] for number in order]
         took = {
             test["id"]: test["seconds"]
@@ -107,7 +107,7 @@ class MutationTester(DivisibleAgent):
             frozenset[str]().union(*(share.details["excluded"] for share in tried)),
         )
         notes += [f"a part of the mutants was not tried: {_reason(share)}" for share in missed]
-        choice = choose(candidates, examination.past.lessons.get(LESSON))
+        choice = choose(candidates, examination.history.learned.get(POLICY))
         notes += _notes(choice, trials)
         found = self._findings(
             examination, _source(examination), candidates, uncovered, trials, choice, notes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.mutation.runner import Candidate
     from lionagi_qe.learning.shadow import Acting
 
-LESSON = "mutants"
+POLICY = "mutants"
 # Every how many mutants one is chosen by what was learned: by whoever was the better so far.
 _EVERY: Mapping[Acting, int] = {"learned": 2, "heuristic": 8}
 _LONGEST_ARM = 200
@@ -83,21 +83,23 @@ def arm_of(mutant: Mutant) -> str:
     return name
 
 
-def choose(candidates: Sequence[Candidate], lesson: Mapping[str, Any] | None) -> MutantChoice:
+def choose(
+    candidates: Sequence[Candidate], learned_state: Mapping[str, Any] | None
+) -> MutantChoice:
     """Mix the candidates as they come with those of functions where others survived before.
 
     Functions are chosen by Thompson sampling, their mutants as they come. Those of changed lines
-    stay in front. Equal candidates and lessons make equal choices.
+    stay in front. Equal candidates and learned states make equal choices.
 
     Args:
         candidates: those of changed lines first, then an even sample.
-        lesson: what was learned; None or without arms for the candidates as they are.
+        learned_state: what was learned; None or without arms for the candidates as they are.
 
     """
-    arms = {} if lesson is None else known_arms(lesson)
-    if lesson is None or not arms:
+    arms = {} if learned_state is None else known_arms(learned_state)
+    if learned_state is None or not arms:
         return MutantChoice(range(len(candidates)), frozenset(), "heuristic")
-    acting: Acting = lesson["acting"]
+    acting: Acting = learned_state["acting"]
     changed = sum(each.changed for each in candidates)
     taken = set(range(changed))
     order = list(range(changed))

@@ -42,12 +42,12 @@ class Scratch:
         """
         _sweep(Path(tempfile.gettempdir()))
         root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        draft = root / f".{_OWNER}"
-        lock = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        unfinished = root / f".{_OWNER}"
+        lock = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         os.write(lock, f"{os.getpid()}\n".encode())
         # Who sees the name sees the lock.
-        draft.rename(root / _OWNER)
+        unfinished.rename(root / _OWNER)
         return cls(root, lock)
 
     def remove(self) -> None:

@@ -64,7 +64,7 @@ class RegressionSelector(Agent):
             return self.unmeasured(source, diff)
         selector = Selector(examination.workspace.pristine, test_map)
         selection = await asyncio.to_thread(selector.select, diff.changes)
-        failing = test_map.tests.intersection(examination.past.failing)
+        failing = test_map.tests.intersection(examination.history.failing)
         selection.add(frozenset(failing), "it failed when it last ran")
         names = sorted(selection.tests)
         order = order_of(examination)
@@ -118,7 +118,7 @@ class RegressionSelector(Agent):
 def _map(examination: Examination) -> TestMap | None:
     coverage = examination.findings.get("coverage-analyzer")
     own: TestMap | None = None if coverage is None else coverage.details.get("test_map")
-    return own or examination.past.test_map
+    return own or examination.history.test_map
 
 
 async def _diff(examination: Examination, test_map: TestMap) -> Diff | str:

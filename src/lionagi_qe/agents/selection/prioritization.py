@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.project.workspace import Workspace
 
-LESSON = "order"
+POLICY = "order"
 _NEVER_HUNTED = (
     "pytest's own order was kept: no hunt for flaky tests has shown yet that no test minds its "
     "order (aqe flaky, or --order learned)"
@@ -116,40 +116,42 @@ def order_of(examination: Examination) -> TestOrder | None:
         LearningStateError: what was learned can't be read.
 
     """
-    lesson = examination.past.lessons.get(LESSON)
-    if lesson is None:
+    learned_state = examination.history.learned.get(POLICY)
+    if learned_state is None:
         return None
-    test_map = examination.past.test_map
+    test_map = examination.history.test_map
     shares: dict[str, float] = {}
     if test_map is not None:
         shares = touched(examination.workspace.pristine, test_map, examination.diff)
     candidates = {
         name: Candidate(name, seconds, shares.get(name, 0.0))
-        for name, seconds in lesson["seconds"].items()
+        for name, seconds in learned_state["seconds"].items()
     }
     budget = examination.seconds(examination.settings.timeout)
-    proposal = propose(lesson, list(candidates.values()), budget)
-    ran, why = _followed(examination.settings.order, lesson, proposal)
+    proposal = propose(learned_state, list(candidates.values()), budget)
+    ran, why = _followed(examination.settings.order, learned_state, proposal)
     to_confirm = examination.settings.order == "auto" and ran != "given"
     if to_confirm:
         # A test that no hunt has tried may leave things behind, so it goes last.
-        proposal = proposal.only(lesson["hunted"]["tests"])
+        proposal = proposal.only(learned_state["hunted"]["tests"])
     return TestOrder(proposal, ran, why, to_confirm, candidates)
 
 
-def follows(setting: str, lesson: Mapping[str, Any]) -> bool:
+def follows(setting: str, learned_state: Mapping[str, Any]) -> bool:
     """Whether another order than pytest's own is to be followed."""
     if setting == "auto":
-        hunted = lesson["hunted"]
+        hunted = learned_state["hunted"]
         return hunted is not None and not hunted["minding"]
     return setting == "learned"
 
 
-def _followed(setting: str, lesson: Mapping[str, Any], proposal: Proposal) -> tuple[str, str]:
-    if not follows(setting, lesson):
+def _followed(
+    setting: str, learned_state: Mapping[str, Any], proposal: Proposal
+) -> tuple[str, str]:
+    if not follows(setting, learned_state):
         if setting == "default":
             return "given", "pytest's own order was kept: order = default"
-        hunted = lesson["hunted"]
+        hunted = learned_state["hunted"]
         if hunted is None:
             return "given", _NEVER_HUNTED
         names = ", ".join(hunted["minding"][:3])

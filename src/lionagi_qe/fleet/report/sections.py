@@ -142,13 +142,13 @@ def generated(outcome: Outcome) -> Iterator[str]:
 
 
 def _funnel(outcome: Outcome) -> Iterator[str]:
-    """Yield how far the drafts came, the tests that fail, and what a model was asked for them."""
+    """Yield how far the candidates came, which of them fail, and what a model was asked."""
     counts = [
         (label, outcome.metric(name))
         for label, name in (
-            ("proposed", "drafts_proposed"),
-            ("can be collected", "drafts_built"),
-            ("pass", "drafts_passed"),
+            ("proposed", "candidates_proposed"),
+            ("can be collected", "candidates_built"),
+            ("pass", "candidates_passed"),
             ("useful", "generated_tests"),
         )
     ]

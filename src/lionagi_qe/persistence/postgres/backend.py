@@ -1,4 +1,4 @@
-"""The PostgreSQL backend: a flight is one statement."""
+"""The PostgreSQL backend: a batch is one statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Redis backend: a flight is one Lua call a shard, a read flight one MGET a shard."""
+"""The Redis backend: a batch of writes is one Lua call a shard, one of reads one MGET a shard."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RedisBackend:
             if self.session.shards.count > 1 or self.session.is_clustered
             else "all",
             max_concurrent_batches=2,
-            # The server works on one flight while we pack the next and hand out the last's answers.
+            # The server works on one batch while we pack the next and hand out the last's answers.
             max_batch_calls=256,
             durability="as the server's AOF policy says; none across an asynchronous failover",
             learns=True,
