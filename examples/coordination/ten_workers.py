@@ -33,7 +33,7 @@ async def count_words(job: Job) -> dict[str, object]:
 async def work(url: str, fleet: str) -> None:
     async with open_memory(url, fleet=fleet) as memory:
         # SIGTERM, as process managers send it, ends this gracefully.
-        await WorkQueue(memory, "texts").work(count_words, concurrency=2, lease=2)
+        await WorkQueue(memory, "texts").work(count_words, concurrency=2, lease_ttl=2)
 
 
 def run_worker(url: str, fleet: str) -> None:

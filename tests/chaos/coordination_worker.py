@@ -25,7 +25,7 @@ async def drain(memory: Memory, folder: str) -> None:
     queue = WorkQueue(memory, "chaos", result_ttl=60)
     notes = os.open(Path(folder) / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     while True:
-        jobs = await queue.claim(BATCH, lease=LEASE, wait=1.0)
+        jobs = await queue.claim(BATCH, lease_ttl=LEASE, wait=1.0)
         for job in jobs:
             await asyncio.sleep(0.002)
             os.write(notes, f"{job.payload} {job.attempt} {job.priority}\n".encode())

@@ -67,7 +67,7 @@ class Holder:
 
 async def main(url: str, fleet: str) -> None:
     async with open_memory(url, fleet=fleet, timeout=30) as memory:
-        (job,) = await WorkQueue(memory, "jobs").claim(lease=60)
+        (job,) = await WorkQueue(memory, "jobs").claim(lease_ttl=60)
         lease = Lease(memory, "leader", ttl=TTL)
         await lease.acquire()
         holder = Holder(memory, lease, job)

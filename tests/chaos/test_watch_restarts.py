@@ -243,7 +243,7 @@ async def test_transactions_that_commit_out_of_order_are_all_seen(postgres_url: 
 
         async def follow() -> None:
             nonlocal inversions, newest
-            async with memory.watch(page=5, poll=0.01) as watch:
+            async with memory.watch(page_size=5, poll=0.01) as watch:
                 ready.set()
                 async for change in watch:
                     assert change.key not in seen, "seen twice"

@@ -94,7 +94,9 @@ async def worker(memory: Memory, name: str) -> Any:
         done.append(job.payload)
         return {"by": name}
 
-    working = asyncio.create_task(WorkQueue(memory, "tests").work(handle, concurrency=8, lease=5))
+    working = asyncio.create_task(
+        WorkQueue(memory, "tests").work(handle, concurrency=8, lease_ttl=5)
+    )
     while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     await memory.store(f"aqe/ready/{name}", True)
@@ -104,7 +106,7 @@ async def worker(memory: Memory, name: str) -> Any:
 
 async def stuck(memory: Memory, _: str) -> Any:
     """Claim a job and never end it."""
-    (job,) = await WorkQueue(memory, "tests").claim(1, lease=1, wait=20)
+    (job,) = await WorkQueue(memory, "tests").claim(1, lease_ttl=1, wait=20)
     print(json.dumps({"claimed": job.payload}), flush=True)
     await asyncio.sleep(600)
 

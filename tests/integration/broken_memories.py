@@ -18,8 +18,8 @@ from lionagi_qe import AqeError, Memory, RevisionConflictError
 from lionagi_qe.persistence.calls.entries import EntryCalls
 from lionagi_qe.persistence.contract.operations import Delete, Put
 from lionagi_qe.persistence.contract.records import KeyPage, Page, Sweep
-from lionagi_qe.persistence.scheduling.lifecycle import Dispatcher
-from lionagi_qe.persistence.scheduling.scheduler import Batcher
+from lionagi_qe.persistence.scheduling import batcher
+from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.values import codec, glob, keys
 from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
@@ -211,7 +211,7 @@ def _unordered(monkeypatch: pytest.MonkeyPatch) -> None:
             raise result
         return result
 
-    monkeypatch.setattr(Dispatcher, "write", write)
+    monkeypatch.setattr(Scheduler, "write", write)
 
 
 def _contagious(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,15 +224,15 @@ def _contagious(monkeypatch: pytest.MonkeyPatch) -> None:
 
     plain = DictBackend.write
     monkeypatch.setattr(DictBackend, "write", write)
-    monkeypatch.setattr(Batcher, "_perform", _perform_once)
+    monkeypatch.setattr(batcher, "_results", _results_once)
 
 
-async def _perform_once(self: Any, lane: Any, calls: Any) -> Any:
-    del self
+async def _results_once(batch: Any, deadline: float) -> Any:
+    del deadline
     try:
-        return await lane.perform(calls)
+        return await batch.execute()
     except AqeError as error:
-        return [error] * len(calls)
+        return [error] * len(batch.items)
 
 
 class _OnDict:

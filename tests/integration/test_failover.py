@@ -220,7 +220,7 @@ class TestOutages:
         async with open_memory(proxy.url, fleet=f"deny-{call}", timeout=3) as memory:
             queue = WorkQueue(memory, "denied")
             await queue.put("claimed")
-            (job,) = await queue.claim(lease=60)
+            (job,) = await queue.claim(lease_ttl=60)
             calls = {
                 "put": lambda: queue.put("sent", timeout=2),
                 "put_many": lambda: queue.put_many(["sent"], timeout=2),
@@ -249,7 +249,7 @@ class TestFull:
         async with open_memory(server.url, timeout=2, cleanup_interval=None) as memory:
             queue = WorkQueue(memory, "full")
             await queue.put_many(["a", "b", "c"])
-            (first,) = await queue.claim(lease=60)
+            (first,) = await queue.claim(lease_ttl=60)
             lease = Lease(memory, "full", ttl=60)
             await lease.acquire()
             await memory.store_many(
@@ -271,7 +271,7 @@ class TestFull:
                 queue.put("x" * 1_000, timeout=1), first.ack("done"), return_exceptions=True
             )
             assert isinstance(putting, errors.BackendFullError)
-            (second,) = await queue.claim(lease=60)
+            (second,) = await queue.claim(lease_ttl=60)
             await second.fail("broken", retry=False)
             assert await queue.purge_dead() == 1
             assert await memory.retrieve("aqe/long/2") == "x" * 1_000

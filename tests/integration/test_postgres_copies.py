@@ -136,7 +136,7 @@ async def test_a_copy_broken_off_time_and_again_while_others_write_equals_its_so
 
     async def go_on(progress: Callable[[Tally], None] | None) -> Tally:
         return await copy(
-            store.memory, target, on_conflict="overwrite", checkpoint=checkpoint, batch=10,
+            store.memory, target, on_conflict="overwrite", checkpoint=checkpoint, page_size=10,
             progress=progress,
         )  # fmt: skip
 
@@ -167,7 +167,7 @@ async def test_a_copy_cancelled_within_a_call_goes_on_from_where_it_was(
             reached.set()
 
     copying = asyncio.create_task(
-        copy(store.memory, target, checkpoint=checkpoint, batch=10, progress=progress)
+        copy(store.memory, target, checkpoint=checkpoint, page_size=10, progress=progress)
     )
     await reached.wait()
     copying.cancel()
@@ -175,7 +175,7 @@ async def test_a_copy_cancelled_within_a_call_goes_on_from_where_it_was(
         await copying
     assert checkpoint.exists()
     await store.write([f"aqe/new/{at * 7 % 50}" for at in range(50)], 1)
-    tally = await copy(store.memory, target, checkpoint=checkpoint, batch=10)
+    tally = await copy(store.memory, target, checkpoint=checkpoint, page_size=10)
     # A page that was stored though its answer was not waited for is there already.
     assert tally.read == 350
     assert tally.stored in {340, 350}
@@ -250,9 +250,9 @@ async def test_a_copy_or_export_that_ended_leaves_nothing_behind(
     store: Store, target: Memory, tmp_path: Path, batch: int
 ) -> None:
     await store.fill(100)
-    await copy(store.memory, target, dry_run=True, batch=batch)
-    await copy(store.memory, target, batch=batch)
-    await export(store.memory, tmp_path / "m.jsonl", batch=batch)
+    await copy(store.memory, target, dry_run=True, page_size=batch)
+    await copy(store.memory, target, page_size=batch)
+    await export(store.memory, tmp_path / "m.jsonl", page_size=batch)
     assert await store.kept() == (0, 0)
     assert not await store.ask(
         "SELECT count(*) FROM lionagi_qe.copy_places p WHERE $1 <> '' AND NOT EXISTS "
@@ -268,7 +268,7 @@ async def test_what_was_abandoned_is_forgotten_after_a_week_and_refused_from_the
     for checkpoint, pages in zip(checkpoints, (1, 4), strict=True):
         with pytest.raises(BrokenOffError):
             await copy(
-                store.memory, target, checkpoint=checkpoint, batch=6, progress=break_off(pages)
+                store.memory, target, checkpoint=checkpoint, page_size=6, progress=break_off(pages)
             )
     # More than a step takes.
     await store.ask(
@@ -284,9 +284,9 @@ async def test_what_was_abandoned_is_forgotten_after_a_week_and_refused_from_the
     assert await store.kept() == (0, 0)
     for checkpoint in checkpoints:
         with pytest.raises(errors.WatchTooOldError, match="begin it anew"):
-            await copy(store.memory, target, checkpoint=checkpoint, batch=6)
+            await copy(store.memory, target, checkpoint=checkpoint, page_size=6)
         checkpoint.unlink()
-        await copy(store.memory, target, checkpoint=checkpoint, batch=6)
+        await copy(store.memory, target, checkpoint=checkpoint, page_size=6)
     assert (await compare(store.memory, target)).equal
     assert await store.kept() == (0, 0)
 

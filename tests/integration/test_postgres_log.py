@@ -113,7 +113,7 @@ async def test_a_watcher_from_before_the_log_gets_each_change_once_while_others_
 ) -> None:
     memory = store.memory
     await memory.store_many({f"aqe/{at:02}": 0 for at in range(40)})
-    watch = await memory.watch(page=page, poll=0.01).open()
+    watch = await memory.watch(page_size=page, poll=0.01).open()
     since = watch.cursor
     await memory.store_many({f"aqe/{at:02}": 1 for at in range(20)})
     await memory.delete_many(["aqe/03", "aqe/30"])
@@ -121,7 +121,7 @@ async def test_a_watcher_from_before_the_log_gets_each_change_once_while_others_
 
     old = dict.fromkeys((f"aqe/{at:02}" for at in range(20)), 1) | {"aqe/03": None, "aqe/30": None}
 
-    late = memory.watch(since=since, page=page, poll=0.01)
+    late = memory.watch(since=since, page_size=page, poll=0.01)
     (first,) = await read(late, count=1)
     assert goes_through_entries(late.cursor)
     # Behind it and before it in the order of keys, some told already and some to come.
@@ -142,13 +142,13 @@ async def test_a_cursor_within_a_round_of_the_log_goes_on_where_it_was_once_that
     store: Store, page: int
 ) -> None:
     memory = store.memory
-    async with memory.watch(page=4, poll=0.01) as watch:
+    async with memory.watch(page_size=4, poll=0.01) as watch:
         for part in range(5):
             await memory.store_many({f"aqe/{(part * 7 + at) % 31:02};%": part for at in range(10)})
         changes = await read(watch, count=6)
         assert not goes_through_entries(changes[-1].cursor)
     await store.prune()
-    late = memory.watch(since=changes[-1].cursor, page=page, poll=0.01)
+    late = memory.watch(since=changes[-1].cursor, page_size=page, poll=0.01)
     await memory.store(END, 0)
     changes += await read(late)
     assert by_key(changes) == {e.key: e.value async for e in memory.scan() if e.key != END}
@@ -171,7 +171,7 @@ async def test_from_the_start_a_watcher_ends_with_what_is_stored_while_others_wr
             else:
                 await memory.store_many({key: -at, f"aqe/new/{at}": at})
 
-    async with memory.watch(since="start", page=20, poll=0.001) as watch:
+    async with memory.watch(since="start", page_size=20, poll=0.001) as watch:
         writing = asyncio.create_task(write())
         following = asyncio.create_task(read(watch))
         await writing
@@ -219,7 +219,7 @@ async def test_a_transaction_that_stays_open_neither_stops_watchers_nor_ends_the
         number = await store.ask("SELECT FLEET")
         put = Statements("lionagi_qe")["put"]
         await idle.fetchval(put, number, "aqe/slow", "1", "default", None)
-        watch = await memory.watch(page=2, poll=0.01).open()
+        watch = await memory.watch(page_size=2, poll=0.01).open()
         begin = watch.cursor
         for round_ in range(3):
             await memory.store_many({f"aqe/{at}": round_ for at in range(5)})
@@ -228,7 +228,7 @@ async def test_a_transaction_that_stays_open_neither_stops_watchers_nor_ends_the
             await memory.cleanup_expired()
             # Of the statements since it began all are there; others' transactions may keep more.
             assert await store.logged() > round_
-        late = memory.watch(since=begin, page=2, poll=0.01)
+        late = memory.watch(since=begin, page_size=2, poll=0.01)
         assert by_key(await read(late, count=5)) == {f"aqe/{at}": 2 for at in range(5)}
         assert not goes_through_entries(late.cursor)
     await idle.close()
@@ -247,7 +247,7 @@ async def test_the_log_of_another_servers_dump_gives_way_to_this_ones(
     await store.ask("UPDATE lionagi_qe.changes SET changed = '900000000000' WHERE fleet = FLEET")
     if pruned:
         await store.ask("UPDATE lionagi_qe.fleets SET pruned = '900000000005' WHERE id = FLEET")
-    async with memory.watch(since="start", page=2, poll=0.01) as watch:
+    async with memory.watch(since="start", page_size=2, poll=0.01) as watch:
         assert by_key(await read(watch, count=5)) == {f"aqe/{at}": at for at in range(5)}
         await memory.store("aqe/5", 5)
         assert by_key(await read(watch, count=1)) == {"aqe/5": 5}
@@ -275,7 +275,7 @@ async def test_a_key_that_one_transaction_changed_twice_is_told_once(
     put = Statements("lionagi_qe")["put"]
     number = await store.ask("SELECT FLEET")
     connection = await asyncpg.connect(postgres_url)
-    async with store.memory.watch(page=page, poll=0.01) as watch:
+    async with store.memory.watch(page_size=page, poll=0.01) as watch:
         async with connection.transaction():
             for value in range(3):
                 for key in ("aqe/b", "aqe/a"):

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from lionagi_qe import Memory, PostgresMemory, open_memory
 from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ async def test_without_listen_workers_look_every_now_and_then(
         PostgresMemory(pool=pool, fleet=fleet) as worker,
         PostgresMemory(pool=pool, fleet=fleet, listen_url=postgres_url) as listener,
     ):
-        assert not await worker.jobs.listen("jobs")
-        assert await listener.jobs.listen("jobs")
+        assert not await parts_of(worker).jobs.listen("jobs")
+        assert await parts_of(listener).jobs.listen("jobs")
         for handle in (worker, listener):
             for _ in range(3):
                 assert await exchange(putter, handle) < LONG
@@ -126,4 +127,4 @@ async def test_workers_go_on_when_the_subscription_is_lost(redis_url: str, fleet
         (job,) = await waiting
         assert job.payload == 2
         assert await exchange(putter, worker) < LONG
-        await until(lambda: worker.jobs.listen("jobs"))
+        await until(lambda: parts_of(worker).jobs.listen("jobs"))

@@ -38,7 +38,7 @@ from lionagi_qe.persistence.transfer import copy
 
 async def main(source, target, fleet, checkpoint):
     async with open_memory(source, fleet=fleet) as a, open_memory(target, fleet=fleet) as b:
-        await copy(a, b, checkpoint=checkpoint, batch=500,
+        await copy(a, b, checkpoint=checkpoint, page_size=500,
                    progress=lambda tally: print(tally.read, flush=True))
 
 asyncio.run(main(*sys.argv[1:]))

@@ -108,7 +108,7 @@ async def test_a_position_from_before_forgotten_deletions_is_refused(store: Stor
     await memory.store("aqe/c", 1)
     async with asyncio.timeout(10):
         assert (await anext(watch)).key == "aqe/c"
-        anew = memory.watch(since="start", page=1, poll=0.01)
+        anew = memory.watch(since="start", page_size=1, poll=0.01)
         assert {(await anext(anew)).key for _ in range(2)} == {"aqe/b", "aqe/c"}
         resumed = memory.watch(since=anew.cursor, poll=0.01)
         await memory.store("aqe/d", 1)
@@ -155,7 +155,7 @@ async def test_entries_restored_from_another_servers_dump_are_seen_once(postgres
         store.fleet,
     )
     await connection.close()
-    async with memory.watch(since="start", page=2, poll=0.01) as watch, asyncio.timeout(10):
+    async with memory.watch(since="start", page_size=2, poll=0.01) as watch, asyncio.timeout(10):
         assert {(await anext(watch)).key for _ in range(5)} == {f"aqe/{at}" for at in range(5)}
         await memory.store("aqe/5", 5)
         assert (await anext(watch)).key == "aqe/5"

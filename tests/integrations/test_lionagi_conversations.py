@@ -157,7 +157,7 @@ from lionagi_qe.integrations.lionagi import Conversations
 async def main(url):
     async with open_memory(url) as memory:
         branch = TestBranch.from_text("unused", log_config={"auto_save_on_exit": False})
-        await Conversations(memory, lease=0.5).start("triage", branch)
+        await Conversations(memory, lease_ttl=0.5).start("triage", branch)
         print("started", flush=True)
         await asyncio.Event().wait()
 

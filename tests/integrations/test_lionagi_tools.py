@@ -314,7 +314,7 @@ class TestWork:
     async def test_a_job_whose_time_ran_out_is_lost(self, sqlite_memory: Memory) -> None:
         queue = WorkQueue(sqlite_memory, "reviews")
         job_id = await queue.put(1)
-        tools = fleet_tools(sqlite_memory, queue="reviews", lease=0.01)
+        tools = fleet_tools(sqlite_memory, queue="reviews", lease_ttl=0.01)
         await ask(tools, "work_claim")
         (other,) = await queue.claim(wait=30)
         assert other.id == job_id

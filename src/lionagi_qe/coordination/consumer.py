@@ -40,7 +40,7 @@ class Consumer:
         claim: claims jobs, waiting for them.
         wake: ends the waiting of ``claim``.
         concurrency: most jobs that are neither ended nor lost.
-        lease: seconds of a lease; extended after a third of it.
+        lease_ttl: seconds of a lease; extended after a third of it.
         grace: seconds that jobs in hand may take after ``stop``; then they are given back.
     """
 
@@ -50,13 +50,13 @@ class Consumer:
         wake: Callable[[], None],
         *,
         concurrency: int,
-        lease: float,
+        lease_ttl: float,
         grace: float,
     ) -> None:
         self._claim = claim
         self._wake = wake
         self._concurrency = concurrency
-        self._lease = lease
+        self._lease_ttl = lease_ttl
         self._grace = grace
         self._stopping = False
         self._held: dict[str, Job] = {}
@@ -138,18 +138,18 @@ class Consumer:
             await give_back(late)
 
     async def _extend(self) -> None:
-        pause = self._lease / _EXTENSIONS
+        pause = self._lease_ttl / _EXTENSIONS
         while True:
             await asyncio.sleep(pause)
-            pause = self._lease / _EXTENSIONS
+            pause = self._lease_ttl / _EXTENSIONS
             jobs = list(self._held.values())
             answers = await asyncio.gather(
-                *(job.extend(self._lease) for job in jobs), return_exceptions=True
+                *(job.extend(self._lease_ttl) for job in jobs), return_exceptions=True
             )
             for job, answer in zip(jobs, answers, strict=True):
                 if answer is None or job.ended or job.lost:
                     continue
-                pause = self._lease / _EXTENSIONS**2
+                pause = self._lease_ttl / _EXTENSIONS**2
                 _log.warning("the lease of %r could not be extended yet: %s", job, answer)
 
 

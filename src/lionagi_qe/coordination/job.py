@@ -128,9 +128,9 @@ class Job:
         """Give the job back as if it had not been claimed: for who must stop before it is done."""
         await self._end(self._operation("release", b"", 0, None))
 
-    async def extend(self, seconds: float) -> None:
-        """Let the lease end ``seconds`` from now instead."""
-        milliseconds = math.ceil(check_seconds("seconds", seconds) * 1000)
+    async def extend(self, ttl: float) -> None:
+        """Let the lease end ``ttl`` seconds from now instead."""
+        milliseconds = math.ceil(check_seconds("ttl", ttl) * 1000)
         await self._send(self._operation("extend", b"", milliseconds, None))
 
     def watch(self, watcher: Callable[[Job], None]) -> None:

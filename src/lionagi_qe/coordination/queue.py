@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MAX_CLAIM = 1_000
 MAX_PRIORITY = 2**31 - 1
-DEFAULT_LEASE = 30.0
+DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
 DEFAULT_RESULT_TTL = 3_600.0
 _PAGE = 500
@@ -188,27 +188,27 @@ class WorkQueue:
 
     async def claim(
         self,
-        n: int = 1,
-        lease: float = DEFAULT_LEASE,
+        limit: int = 1,
+        lease_ttl: float = DEFAULT_LEASE_TTL,
         wait: float = 0.0,
         *,
         timeout: float | None = None,
     ) -> list[Job]:
-        """Claim up to ``n`` ready jobs for ``lease`` seconds; [] if there is none.
+        """Claim up to ``limit`` ready jobs for ``lease_ttl`` seconds; [] if there is none.
 
         Waits up to ``wait`` seconds for the first one, without a round trip meanwhile where the
         server can tell that a job was put. ``timeout``: seconds for each round trip.
         """
-        check_count("n", n, MAX_CLAIM)
+        check_count("limit", limit, MAX_CLAIM)
         if wait:
             check_seconds("wait", wait)
         end = asyncio.get_running_loop().time() + wait
-        lease_ms = math.ceil(check_seconds("lease", lease) * 1000)
-        return await self._claim(n, lease_ms, end, lambda: True, timeout)
+        lease_ms = math.ceil(check_seconds("lease_ttl", lease_ttl) * 1000)
+        return await self._claim(limit, lease_ms, end, lambda: True, timeout)
 
     async def _claim(
         self,
-        n: int,
+        limit: int,
         lease_ms: int,
         end: float,
         go_on: Callable[[], bool],
@@ -221,7 +221,7 @@ class WorkQueue:
             told = end > loop.time() and await self._calls.listen(self.name, timeout=timeout)
             since = notifier.count(self.name)
             claim = await or_undo(
-                self._calls.claim(self.name, n, lease_ms, timeout=timeout), self._give_back
+                self._calls.claim(self.name, limit, lease_ms, timeout=timeout), self._give_back
             )
             left = end - loop.time()
             if claim.jobs or left <= 0 or not go_on():
@@ -231,8 +231,8 @@ class WorkQueue:
                 # A millisecond more, so that it is surely due then; and no hurry where it is due
                 # already, but in the hands of another who is just claiming it.
                 pause = min(pause, max((claim.due_ms + 1) / 1000, _FIRST_POLL))
-            rung = await notifier.wait(self.name, since, pause)
-            poll = _FIRST_POLL if rung else min(poll * 1.5, _LONGEST_POLL)
+            notified = await notifier.wait(self.name, since, pause)
+            poll = _FIRST_POLL if notified else min(poll * 1.5, _LONGEST_POLL)
             if not go_on():
                 return []
 
@@ -255,7 +255,7 @@ class WorkQueue:
         self,
         concurrency: int = 1,
         *,
-        lease: float = DEFAULT_LEASE,
+        lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (),
         grace: float = DEFAULT_GRACE,
     ) -> AsyncGenerator[Job]:
@@ -267,7 +267,7 @@ class WorkQueue:
 
         Args:
             concurrency: most jobs at once.
-            lease: seconds after which the jobs of a worker that died go to others.
+            lease_ttl: seconds after which the jobs of a worker that died go to others.
             signals: stop on these, for example ``[signal.SIGTERM]``; the event loop's handlers of
                 them are replaced as long as the iteration lasts.
             grace: seconds that jobs in hand may take after the stop. Those not handed out yet go
@@ -275,13 +275,13 @@ class WorkQueue:
 
         """
         check_count("concurrency", concurrency, MAX_CLAIM)
-        lease_ms = math.ceil(check_seconds("lease", lease) * 1000)
+        lease_ms = math.ceil(check_seconds("lease_ttl", lease_ttl) * 1000)
         notifier = self._calls.notifier
         consumer = Consumer(
-            lambda n, go_on: self._claim(n, lease_ms, math.inf, go_on, None),
+            lambda limit, go_on: self._claim(limit, lease_ms, math.inf, go_on, None),
             lambda: notifier.notify(self.name),
             concurrency=concurrency,
-            lease=lease,
+            lease_ttl=lease_ttl,
             grace=check_seconds("grace", grace),
         )
         self._consumers.add(consumer)
@@ -298,7 +298,7 @@ class WorkQueue:
         handler: Callable[[Job], Awaitable[Any]],
         concurrency: int = 1,
         *,
-        lease: float = DEFAULT_LEASE,
+        lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (SIGTERM, SIGINT),
         grace: float = DEFAULT_GRACE,
     ) -> None:
@@ -310,7 +310,9 @@ class WorkQueue:
         """
         tasks: set[asyncio.Task[None]] = set()
         try:
-            async for job in self.consume(concurrency, lease=lease, signals=signals, grace=grace):
+            async for job in self.consume(
+                concurrency, lease_ttl=lease_ttl, signals=signals, grace=grace
+            ):
                 task = asyncio.create_task(handle(job, handler), name=repr(job))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

@@ -57,7 +57,7 @@ class Maps:
             return None
         entries = {
             entry.value["file"]: entry.value
-            async for entry in self._memory.scan(f"{self._root}/files/", batch=_BATCH)
+            async for entry in self._memory.scan(f"{self._root}/files/", page_size=_BATCH)
         }
         wanted: list[str] = index["files"]
         if any(entries.get(file, {}).get("run") != index["run"] for file in wanted):

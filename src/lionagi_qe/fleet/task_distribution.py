@@ -107,7 +107,7 @@ class Dispatcher:
 
     async def _withdraw_some(self) -> bool:
         """Take jobs of this run out of the queue; return whether there may be more."""
-        jobs = await self._queue.claim(_CLAIMED_AT_ONCE, lease=_WITHDRAWAL_SECONDS)
+        jobs = await self._queue.claim(_CLAIMED_AT_ONCE, lease_ttl=_WITHDRAWAL_SECONDS)
         own = [job for job in jobs if job.payload["run"] == self._checkpoint.run]
         await asyncio.gather(
             *(job.ack({"withdrawn": True}) if job in own else job.release() for job in jobs)

@@ -62,7 +62,7 @@ class Worker:
                     return
                 self._tell("waiting for tasks")
                 await self._queue.work(
-                    self._do, lease=channels.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
+                    self._do, lease_ttl=channels.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
                 )
         finally:
             self._drop()

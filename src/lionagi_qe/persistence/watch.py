@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 START: Final = "start"
-MAX_PAGE = 10_000
-DEFAULT_PAGE = 500
+MAX_PAGE_SIZE = 10_000
+DEFAULT_PAGE_SIZE = 500
 DEFAULT_POLL = 0.25
 _FIRST_PAUSE = 0.005
 
@@ -69,7 +69,7 @@ class Watch:
         since: str | None,
         *,
         values: bool,
-        page: int,
+        page_size: int,
         poll: float,
         timeout: float,
     ) -> None:
@@ -80,7 +80,7 @@ class Watch:
         self._glob = compile_glob(pattern)
         self._since = since
         self._values = values
-        self._page = check_count("page", page, MAX_PAGE)
+        self._page_size = check_count("page_size", page_size, MAX_PAGE_SIZE)
         self._poll = check_seconds("poll", poll)
         self._timeout = timeout
         self._position: str | None = None
@@ -179,7 +179,9 @@ class Watch:
             self._written = self._scheduler.written
             try:
                 page = await self._scheduler.perform(
-                    lambda: log.read(position, self._glob.prefix, self._page, values=self._values),
+                    lambda: log.read(
+                        position, self._glob.prefix, self._page_size, values=self._values
+                    ),
                     self._deadline(),
                     repeat=True,
                 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "aqe/conversations"
 PARTITION: Final = "lionagi"
-DEFAULT_LEASE: Final = 30.0
+DEFAULT_LEASE_TTL: Final = 30.0
 FORMAT: Final = 1
 
 
@@ -64,15 +64,15 @@ class Conversations:
     Args:
         memory: where they are kept.
         prefix: what their keys start with.
-        lease: seconds after which a process that died loses its conversations.
+        lease_ttl: seconds after which a process that died loses its conversations.
     """
 
     def __init__(
-        self, memory: Memory, *, prefix: str = PREFIX, lease: float = DEFAULT_LEASE
+        self, memory: Memory, *, prefix: str = PREFIX, lease_ttl: float = DEFAULT_LEASE_TTL
     ) -> None:
         self._memory = memory
         self._prefix = check_key(prefix)
-        self._lease = lease
+        self._lease_ttl = lease_ttl
 
     async def start(self, name: str, subject: Branch | Session) -> Conversation:
         """Save a Branch or Session under a new name and hold it; three round trips.
@@ -138,13 +138,13 @@ class Conversations:
 
     async def _hold(self, name: str) -> Conversation:
         key = self._key(name)
-        lease = Lease(self._memory, f"conversation/{name}", ttl=self._lease)
+        lease = Lease(self._memory, f"conversation/{name}", ttl=self._lease_ttl)
         if not await lease.try_acquire():
             state = await lease.state()
             holder = "another process" if state is None else state.holder
             raise ConversationHeldError(
                 f"conversation {name!r}: {holder} has it; end it there, or wait "
-                f"{self._lease:g} s if that process died"
+                f"{self._lease_ttl:g} s if that process died"
             )
         return Conversation(self._memory, name, key, lease)
 

@@ -233,7 +233,7 @@ class FleetResults:
         if run is None:
             return await self._memory.retrieve(f"{_under(RUNS, project)}{_LATEST}")
         prefix = f"{_under(RUNS, project)}{_segment('run', run)}/"
-        async for _ in self._memory.scan(prefix, batch=1):
+        async for _ in self._memory.scan(prefix, page_size=1):
             return run
         return None
 

@@ -163,13 +163,13 @@ class FleetRecall:
         A failed call's result is not stored: LionAGI hands it on as None or as an ``error``.
         """
         learned = dict(
-            item for response in action_responses for item in self._lessons(branch, response)
+            item for response in action_responses for item in self._recalled(branch, response)
         )
         if learned:
             await self._memory.store_many(learned, ttl=self._ttl)
         return len(learned)
 
-    def _lessons(
+    def _recalled(
         self, branch: Branch, response: ActionResponseModel
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         tool, output = response.function, response.output

@@ -8,7 +8,7 @@ from lionagi.protocols.action.tool import Tool
 
 from lionagi_qe.agents.llm.fleet_actions import fleet_actions
 from lionagi_qe.agents.llm.memory_actions import area_of, memory_actions
-from lionagi_qe.agents.llm.work_actions import DEFAULT_LEASE, work_actions
+from lionagi_qe.agents.llm.work_actions import DEFAULT_LEASE_TTL, work_actions
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.llm.action import Action
@@ -29,17 +29,17 @@ def memory_tools(memory: Memory, agent: str) -> list[Tool]:
 
 
 def fleet_tools(
-    memory: Memory, *, queue: str | None = None, lease: float = DEFAULT_LEASE
+    memory: Memory, *, queue: str | None = None, lease_ttl: float = DEFAULT_LEASE_TTL
 ) -> list[Tool]:
     """Return tools that read what the fleet measured, each answer with its source.
 
     fleet_projects, fleet_runs, fleet_metrics, fleet_gaps, fleet_survivors, fleet_test_history and
     fleet_flaky_history; with a ``queue`` also work_claim and work_report on its jobs, which are the
-    model's for ``lease`` seconds.
+    model's for ``lease_ttl`` seconds.
     """
     actions = fleet_actions(memory)
     if queue is not None:
-        actions += work_actions(memory, queue, lease=lease)
+        actions += work_actions(memory, queue, lease_ttl=lease_ttl)
     return [as_tool(action) for action in actions]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 # A model takes its time; whoever dies meanwhile holds the job up for no longer than this.
-DEFAULT_LEASE = 600.0
+DEFAULT_LEASE_TTL = 600.0
 
 
 class Claim(Arguments):
@@ -31,17 +31,19 @@ class Report(Arguments):
     )
 
 
-def work_actions(memory: Memory, queue: str, *, lease: float = DEFAULT_LEASE) -> list[Action[Any]]:
+def work_actions(
+    memory: Memory, queue: str, *, lease_ttl: float = DEFAULT_LEASE_TTL
+) -> list[Action[Any]]:
     """Return the actions by which a model takes jobs of ``queue`` and ends them.
 
-    A job that is not reported within ``lease`` seconds goes to another worker.
+    A job that is not reported within ``lease_ttl`` seconds goes to another worker.
     """
-    desk = _Desk(WorkQueue(memory, queue), lease)
+    desk = _Desk(WorkQueue(memory, queue), lease_ttl)
     return [
         Action(
             "work_claim",
             f"Take the next job of the queue {queue!r}; report on it with work_report within "
-            f"{lease:g} seconds.",
+            f"{lease_ttl:g} seconds.",
             Claim,
             desk.claim,
             writes=True,
@@ -57,13 +59,13 @@ def work_actions(memory: Memory, queue: str, *, lease: float = DEFAULT_LEASE) ->
 
 
 class _Desk:
-    def __init__(self, queue: WorkQueue, lease: float) -> None:
+    def __init__(self, queue: WorkQueue, lease_ttl: float) -> None:
         self._queue = queue
-        self._lease = lease
+        self._lease_ttl = lease_ttl
         self._claimed: dict[str, Job] = {}
 
     async def claim(self, _: Claim) -> dict[str, Any]:
-        jobs = await self._queue.claim(lease=self._lease)
+        jobs = await self._queue.claim(lease_ttl=self._lease_ttl)
         if not jobs:
             return {"job": None}
         job = self._claimed[jobs[0].id] = jobs[0]

@@ -108,32 +108,32 @@ class RangeCalls(Calls):
     async def scan(
         self,
         prefix: str | None = None,
-        batch: int = SCAN_PAGE,
+        page_size: int = SCAN_PAGE,
         partition: str | None = None,
         *,
         timeout: float | None = None,
     ) -> AsyncGenerator[Entry, None]:
         """Yield the live entries whose keys start with ``prefix``, in key order.
 
-        Keyset paging: ``batch`` entries a round trip, constant memory at any size, ``timeout``
+        Keyset paging: ``page_size`` entries a round trip, constant memory at any size, ``timeout``
         seconds for each page. An entry stored or deleted meanwhile may be seen or not; every
         entry that stays is seen once.
         """
-        check_count("batch", batch, self._max_batch)
+        check_count("page_size", page_size, self._max_batch)
         if partition is not None:
             naming.check_partition(partition)
         keys: KeyRange | None = KeyRange.of_prefix(naming.check_prefix(prefix))
         while keys is not None:
-            page = await self._page(keys, batch, partition, self._scheduler.deadline(timeout))
+            page = await self._page(keys, page_size, partition, self._scheduler.deadline(timeout))
             for record in page.records:
                 yield entry_of(record)
             keys = None if page.after is None else keys.after(page.after)
 
     async def _page(
-        self, keys: KeyRange, batch: int, partition: str | None, deadline: float
+        self, keys: KeyRange, page_size: int, partition: str | None, deadline: float
     ) -> Page:
         return await self._scheduler.ask(
-            lambda backend: backend.page(keys, batch, partition), deadline
+            lambda backend: backend.page(keys, page_size, partition), deadline
         )
 
     async def clear_partition(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.values.entry import check_seconds
-from lionagi_qe.persistence.watch import DEFAULT_PAGE, DEFAULT_POLL, Watch
+from lionagi_qe.persistence.watch import DEFAULT_PAGE_SIZE, DEFAULT_POLL, Watch
 
 
 class WatchCalls(Calls):
@@ -16,7 +16,7 @@ class WatchCalls(Calls):
         since: str | None = None,
         *,
         values: bool = True,
-        page: int = DEFAULT_PAGE,
+        page_size: int = DEFAULT_PAGE_SIZE,
         poll: float = DEFAULT_POLL,
         timeout: float | None = None,
     ) -> Watch:
@@ -35,7 +35,7 @@ class WatchCalls(Calls):
                 stored, then what follows (deletions of the last minutes may be among it); None for
                 what happens from now on.
             values: hand out the values too; without, a page costs no more for large ones.
-            page: most changes read, and held, at once.
+            page_size: most changes read, and held, at once.
             poll: longest pause in seconds between two looks at an idle server. After a change it
                 looks again after 5 ms, then more and more rarely; writes through this handle
                 wake it at once.
@@ -50,7 +50,7 @@ class WatchCalls(Calls):
             pattern,
             since,
             values=values,
-            page=page,
+            page_size=page_size,
             poll=poll,
             timeout=self.timeout if timeout is None else check_seconds("timeout", timeout),
         )

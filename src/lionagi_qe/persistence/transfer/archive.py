@@ -31,7 +31,7 @@ from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.transfer.copying import (
-    DEFAULT_BATCH,
+    DEFAULT_PAGE_SIZE,
     MAX_BATCH,
     Checkpoint,
     Part,
@@ -60,7 +60,7 @@ VERSION = 1
 _GZIP_LEVEL = 5
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_MAX_LINES = DEFAULT_BATCH
+_MAX_LINES = DEFAULT_PAGE_SIZE
 _MAX_PART_BYTES = 16 * 1024 * 1024
 
 
@@ -71,7 +71,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     pattern: str = "*",
     partition: str | None = None,
     progress: Callable[[Tally], None] | None = None,
-    batch: int = DEFAULT_BATCH,
+    page_size: int = DEFAULT_PAGE_SIZE,
 ) -> Tally:
     """Write the live entries that match to ``path``, in the order of their changes.
 
@@ -80,7 +80,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     what ``transfer.copy`` costs to read.
     """
     glob = compile_glob(pattern)
-    check_count("batch", batch, MAX_BATCH)
+    check_count("page_size", page_size, MAX_BATCH)
     if partition is not None:
         naming.check_partition(partition)
     clock = ServerClock(parts_of(source).bulk.clock)
@@ -89,7 +89,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
         head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
         file.write(orjson.dumps({**head, "exported_at": _iso(await clock.now())}) + b"\n")
         position = await parts_of(source).bulk.begin(None)
-        async for part in stream(source, glob, partition, batch, position):
+        async for part in stream(source, glob, partition, page_size, position):
             lines: list[bytes] = []
             for record in part.records:
                 total.add(record.key, record.partition, record.payload)

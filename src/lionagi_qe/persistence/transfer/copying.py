@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.values.glob import Glob
 
 Policy = Literal["skip", "overwrite", "newer", "fail"]
-DEFAULT_BATCH = 1_000
+DEFAULT_PAGE_SIZE = 1_000
 MAX_BATCH = 10_000
 
 
@@ -81,7 +81,7 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
     dry_run: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[Tally], None] | None = None,
-    batch: int = DEFAULT_BATCH,
+    page_size: int = DEFAULT_PAGE_SIZE,
 ) -> Tally:
     """Copy the live entries that match from ``source`` to ``target``.
 
@@ -105,11 +105,11 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
         checkpoint: a file that tells where to go on after this process was killed; call ``copy``
             again with the same arguments. It is removed at the end.
         progress: called after each page.
-        batch: most entries a page.
+        page_size: most entries a page.
 
     """
     glob = compile_glob(pattern)
-    check_count("batch", batch, MAX_BATCH)
+    check_count("page_size", page_size, MAX_BATCH)
     if partition is not None:
         naming.check_partition(partition)
     store = Store(target, on_conflict, dry_run=dry_run)
@@ -119,7 +119,7 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
         saved = Checkpoint(Path(checkpoint), {**what, "target": await identity(target)})
     position, tally = (None, Tally()) if saved is None else saved.load()
     position = await parts_of(source).bulk.begin(position)
-    parts = stream(source, glob, partition, batch, position)
+    parts = stream(source, glob, partition, page_size, position)
     tally = await store.take(
         parts, ServerClock(parts_of(source).bulk.clock), tally, saved, progress
     )
@@ -128,13 +128,13 @@ async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
 
 
 async def stream(
-    source: Memory, glob: Glob, partition: str | None, batch: int, position: str
+    source: Memory, glob: Glob, partition: str | None, page_size: int, position: str
 ) -> AsyncGenerator[Part]:
     """Yield the source's live entries in the order of their changes, until none are left."""
     bulk = parts_of(source).bulk
     more = True
     while more:
-        page = await bulk.read(position, glob.prefix, batch)
+        page = await bulk.read(position, glob.prefix, page_size)
         position, more = page.position, page.more
         yield Part(
             [

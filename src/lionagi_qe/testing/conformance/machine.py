@@ -291,7 +291,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
 
 async def _scan(memory: Memory, prefix: str) -> list[Any]:
-    return [entry async for entry in memory.scan(prefix, batch=3)]
+    return [entry async for entry in memory.scan(prefix, page_size=3)]
 
 
 async def _burst(memory: Memory, steps: list[_Step]) -> list[Any]:

@@ -30,7 +30,7 @@ def much_later(_attempt: int) -> float:
     return LONG
 
 
-async def claim_one(queue: WorkQueue, lease: float = LONG) -> Job:
+async def claim_one(queue: WorkQueue, lease_ttl: float = LONG) -> Job:
     """Claim the next job, which is expected to come."""
-    (job,) = await queue.claim(lease=lease, wait=LONG)
+    (job,) = await queue.claim(lease_ttl=lease_ttl, wait=LONG)
     return job

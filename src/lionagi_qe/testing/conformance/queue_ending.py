@@ -104,7 +104,7 @@ class QueueEndingConformance(Conformance):
     ) -> None:
         queue = queue_of(memory, max_attempts=2)
         job_id = await queue.put(1)
-        late = await claim_one(queue, lease=SHORT)
+        late = await claim_one(queue, lease_ttl=SHORT)
         current = await claim_one(queue_of(other))
         assert (current.id, current.attempt) == (job_id, 2)
         for call in (late.ack("late"), late.fail("late"), late.extend(5), late.release()):
@@ -119,7 +119,7 @@ class QueueEndingConformance(Conformance):
     ) -> None:
         queue = queue_of(memory)
         await queue.put(1)
-        first = await claim_one(queue, lease=SHORT)
+        first = await claim_one(queue, lease_ttl=SHORT)
         second = await claim_one(queue)
         with pytest.raises(JobLostError):
             await first.ack()
@@ -130,7 +130,7 @@ class QueueEndingConformance(Conformance):
     async def test_a_job_whose_lease_ends_on_its_last_attempt_is_dead(self, memory: Memory) -> None:
         queue = queue_of(memory, max_attempts=1)
         await queue.put("kills its worker", dedupe="k")
-        await claim_one(queue, lease=SHORT)
+        await claim_one(queue, lease_ttl=SHORT)
         assert await queue.claim(wait=SHORT * 2) == []
         (dead,) = await queue.dead()
         assert "lease" in dead.error
@@ -139,7 +139,7 @@ class QueueEndingConformance(Conformance):
     async def test_late_work_counts_while_nobody_else_took_the_job(self, memory: Memory) -> None:
         queue = queue_of(memory)
         job_id = await queue.put(1)
-        job = await claim_one(queue, lease=0.05)
+        job = await claim_one(queue, lease_ttl=0.05)
         await asyncio.sleep(0.1)
         await job.ack("late")
         assert await queue.result(job_id, LONG) == "late"
@@ -147,7 +147,7 @@ class QueueEndingConformance(Conformance):
     async def test_an_extended_lease_holds(self, memory: Memory, other: Memory) -> None:
         queue = queue_of(memory)
         await queue.put(1)
-        job = await claim_one(queue, lease=SHORT)
+        job = await claim_one(queue, lease_ttl=SHORT)
         for _ in range(4):
             await job.extend(SHORT)
             assert await queue_of(other).claim(wait=SHORT / 2) == []
@@ -156,7 +156,7 @@ class QueueEndingConformance(Conformance):
     async def test_many_ends_at_once_are_each_their_own(self, memory: Memory) -> None:
         queue = queue_of(memory)
         await queue.put_many(range(90))
-        lost = await queue.claim(30, lease=0.05)
+        lost = await queue.claim(30, lease_ttl=0.05)
         await asyncio.sleep(0.1)
         jobs = await queue.claim(90)
         assert len(jobs) == 90

@@ -185,11 +185,11 @@ class QueueOrderConformance(Conformance):
         queue = queue_of(memory)
         await queue.put(1)
         with pytest.raises(InvalidArgumentError, match="lease"):
-            await queue.claim(lease=seconds)
+            await queue.claim(lease_ttl=seconds)
         with pytest.raises(InvalidArgumentError, match="result_ttl"):
             queue_of(memory, result_ttl=seconds)
         (job,) = await queue.claim()
-        with pytest.raises(InvalidArgumentError, match="seconds"):
+        with pytest.raises(InvalidArgumentError, match="ttl"):
             await job.extend(seconds)
         with pytest.raises(InvalidArgumentError, match="delay"):
             await job.fail("bad", delay=seconds)
@@ -208,7 +208,7 @@ class QueueOrderConformance(Conformance):
             await queue.put("x" * 200)
         with pytest.raises(BatchTooLargeError):
             await queue.put_many(range(4))
-        for call in (queue.claim(0), queue.claim(1, lease=0), queue.claim(1, wait=-1)):
+        for call in (queue.claim(0), queue.claim(1, lease_ttl=0), queue.claim(1, wait=-1)):
             with pytest.raises(InvalidArgumentError):
                 await call
         assert await queue.claim() == []

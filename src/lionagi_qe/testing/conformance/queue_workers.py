@@ -81,7 +81,7 @@ class ConsumerConformance(Conformance):
 
         bad = await queue.put("bad")
         good = await queue.put("next")
-        worker = asyncio.create_task(queue.work(handler, lease=LONG, signals=()))
+        worker = asyncio.create_task(queue.work(handler, lease_ttl=LONG, signals=()))
         assert await queue.result(good, LONG) is None
         with pytest.raises(JobFailedError):
             await queue.result(bad, LONG)
@@ -138,7 +138,7 @@ class ConsumerConformance(Conformance):
             await asyncio.sleep(SHORT * 5)
             return "done"
 
-        worker = asyncio.create_task(queue.work(handler, lease=SHORT, signals=()))
+        worker = asyncio.create_task(queue.work(handler, lease_ttl=SHORT, signals=()))
         await started.wait()
         assert await queue_of(other).claim(wait=SHORT * 3) == []
         assert await queue.result(job_id, LONG) == "done"
@@ -151,7 +151,7 @@ class ConsumerConformance(Conformance):
         queue = queue_of(memory)
         for turns in range(40):
             await queue.put(turns)
-            claiming = asyncio.create_task(queue.claim(lease=LONG))
+            claiming = asyncio.create_task(queue.claim(lease_ttl=LONG))
             for _ in range(turns):
                 await asyncio.sleep(0)
             if claiming.cancel():
@@ -274,7 +274,7 @@ class ConsumerConformance(Conformance):
                 lost.set()
                 raise
 
-        worker = asyncio.create_task(queue.work(handler, lease=SHORT, signals=()))
+        worker = asyncio.create_task(queue.work(handler, lease_ttl=SHORT, signals=()))
         await until(lambda: has(in_hand, 1))
         # It keeps what it has in hand, but will not be the one who claims that again.
         queue.stop()

@@ -95,7 +95,7 @@ class RangesConformance(Conformance):
     async def test_keys_are_sorted_by_code_point(self, memory: Memory) -> None:
         await memory.store_many(dict.fromkeys(reversed(TREE), 1))
         assert await memory.list_keys() == sorted(TREE)
-        assert [entry.key async for entry in memory.scan(batch=3)] == sorted(TREE)
+        assert [entry.key async for entry in memory.scan(page_size=3)] == sorted(TREE)
         assert list(await memory.search("aqe/*")) == sorted(TREE)
 
     @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ class RangesConformance(Conformance):
         }
         assert await memory.list_keys("aqe/n/") == sorted(values)
         assert [entry.value async for entry in memory.scan("aqe/n/")] == list(values.values())
-        assert [entry.value async for entry in memory.scan("aqe/n/", batch=1000)] == list(
+        assert [entry.value async for entry in memory.scan("aqe/n/", page_size=1000)] == list(
             values.values()
         )
 
@@ -163,7 +163,7 @@ class RangesConformance(Conformance):
     ) -> None:
         await memory.store_many({f"aqe/n/{at:03}": at for at in range(0, 100, 2)})
         seen: list[str] = []
-        async for entry in memory.scan("aqe/n/", batch=7):
+        async for entry in memory.scan("aqe/n/", page_size=7):
             seen.append(entry.key)
             at = len(seen)
             await other.store(f"aqe/n/{at:03}x", at)
@@ -173,7 +173,7 @@ class RangesConformance(Conformance):
 
     async def test_a_scan_can_be_left_early(self, memory: Memory) -> None:
         await memory.store_many({f"aqe/n/{at}": at for at in range(100)})
-        scan = memory.scan("aqe/n/", batch=10)
+        scan = memory.scan("aqe/n/", page_size=10)
         async for _ in scan:
             break
         await scan.aclose()
@@ -181,8 +181,8 @@ class RangesConformance(Conformance):
 
     @pytest.mark.parametrize("batch", [0, -1, 1.5, True, 10_001])
     async def test_an_impossible_batch_is_refused(self, memory: Memory, batch: Any) -> None:
-        with pytest.raises(InvalidArgumentError, match="batch"):
-            _ = [entry async for entry in memory.scan(batch=batch)]
+        with pytest.raises(InvalidArgumentError, match="page_size"):
+            _ = [entry async for entry in memory.scan(page_size=batch)]
 
     # Partitions
 
@@ -206,7 +206,7 @@ class RangesConformance(Conformance):
         assert await memory.search("aqe/n/*5", partition="many") == {
             key: value for key, value in values.items() if value % 10 == 5
         }
-        found = [entry.value async for entry in memory.scan(partition="many", batch=700)]
+        found = [entry.value async for entry in memory.scan(partition="many", page_size=700)]
         assert found == list(values.values())
 
     async def test_an_entry_moves_to_the_partition_it_is_stored_with(self, memory: Memory) -> None:

@@ -66,7 +66,7 @@ class StepConformance(Conformance):
     ) -> None:
         queue = queue_of(memory, QUEUE)
         await queue.put_many(["first", "second"])
-        lost, _ = await queue.claim(2, lease=0.05)
+        lost, _ = await queue.claim(2, lease_ttl=0.05)
         await asyncio.sleep(0.1)
         job = (await queue_of(other, QUEUE).claim(2))[1]
         await memory.store_many({"aqe/step/a": "old", "aqe/step/z": "old"})
@@ -118,7 +118,7 @@ class StepConformance(Conformance):
         async def worker(handle: Memory, *, slow: bool) -> None:
             queue = WorkQueue(handle, QUEUE, max_attempts=20)
             while (await queue.stats()).done < 40:
-                for job in await queue.claim(5, lease=0.05 if slow else LONG, wait=0.1):
+                for job in await queue.claim(5, lease_ttl=0.05 if slow else LONG, wait=0.1):
                     if slow:
                         await asyncio.sleep(0.02)
                     try:

@@ -59,7 +59,7 @@ class TransferConformance(Conformance):
         self, memory: Memory, private: Memory, opened: AsyncExitStack
     ) -> None:
         await fill(private, 2_500)
-        there = await copy(private, memory, batch=700)
+        there = await copy(private, memory, page_size=700)
         assert (there.read, there.stored, there.skipped) == (2_506, 2_506, 0)
         back = await opened.enter_async_context(open_memory("memory://"))
         await copy(memory, back)
@@ -145,7 +145,7 @@ class TransferConformance(Conformance):
         self, memory: Memory, private: Memory, tmp_path: Path, name: str
     ) -> None:
         await fill(memory, 300)
-        exported = await export(memory, tmp_path / name, batch=100)
+        exported = await export(memory, tmp_path / name, page_size=100)
         assert exported.stored == 306
         restored = await restore(tmp_path / name, private)
         assert restored.stored == 306

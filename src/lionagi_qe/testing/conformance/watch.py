@@ -63,7 +63,7 @@ class WatchConformance(Conformance):
     async def test_from_the_start_it_yields_what_is_stored_first(self, memory: Memory) -> None:
         stored = {f"aqe/old/{at:04}": at for at in range(1_200)}
         await memory.store_many(stored)
-        async with memory.watch(since="start", page=100, poll=POLL) as watch:
+        async with memory.watch(since="start", page_size=100, poll=POLL) as watch:
             changes = await take(watch, len(stored))
             assert {change.key: change.value for change in changes} == stored
             await memory.store("aqe/new", 1)
@@ -155,14 +155,14 @@ class WatchConformance(Conformance):
                 assert {change.key for change in await take(watch, len(matches))} == matches
 
     async def test_each_change_tells_where_to_go_on(self, memory: Memory, other: Memory) -> None:
-        async with memory.watch(page=3, poll=POLL) as watch:
+        async with memory.watch(page_size=3, poll=POLL) as watch:
             begin = watch.cursor
             await memory.store_many({f"aqe/{at}": at for at in range(10)})
             changes = await take(watch, 10)
         assert begin is not None
         keys = [change.key for change in changes]
         for at, change in enumerate(changes):
-            again = other.watch(since=change.cursor, page=4, poll=POLL)
+            again = other.watch(since=change.cursor, page_size=4, poll=POLL)
             assert sorted(c.key for c in await take(again, 9 - at)) == sorted(keys[at + 1 :])
             await again.close()
         assert len(await take(other.watch(since=begin, poll=POLL), 10)) == 10
@@ -274,7 +274,7 @@ class WatchConformance(Conformance):
                 states[change.key] = change
             return states
 
-        async with memory.watch(page=7, poll=POLL) as watch, asyncio.timeout(SECONDS_TO_WAIT):
+        async with memory.watch(page_size=7, poll=POLL) as watch, asyncio.timeout(SECONDS_TO_WAIT):
             following = asyncio.create_task(follow(watch))
             await asyncio.gather(
                 *(write(seed, memory if seed % 2 else other) for seed in range(12))
