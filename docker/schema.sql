@@ -9,10 +9,19 @@ CREATE TABLE IF NOT EXISTS "lionagi_qe".schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- The whole schema. The package's statements are in statements.py, log_statements.py and queue.py.
+
+-- Tables
+
+-- forgotten: the newest change that is no longer kept: whoever read nothing since before it may have
+-- missed a deletion. pruned: the newest change whose row of the log is gone; 1 is before all of them,
+-- and where a watcher begins who has read nothing: the log is not for him.
 CREATE TABLE "lionagi_qe".fleets (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
-    swept_at timestamptz NOT NULL DEFAULT '-infinity'
+    swept_at timestamptz NOT NULL DEFAULT '-infinity',
+    forgotten xid8 NOT NULL DEFAULT '0',
+    pruned xid8 NOT NULL DEFAULT '1'
 );
 
 -- One counter for all fleets: each sees revisions that only grow, with gaps.
@@ -20,7 +29,11 @@ CREATE SEQUENCE "lionagi_qe".revisions CACHE 1;
 
 -- A deleted or expired entry stays for a while as a tombstone: no value, "gone" says why
 -- (1 deleted, 2 expired), expires_at when it goes for good. Besides telling watchers, it keeps a
--- key's revisions growing: a re-creation that raced the deletion updates the row it left.
+-- key's revisions growing: a re-creation that raced the deletion updates the row it left. changed: by
+-- which transaction the entry's last change was made. Revisions become visible out of order,
+-- transactions don't: a snapshot says which of them had committed.
+-- A batch that is stored again changes all the rows that lie together on its pages, where none of the
+-- old ones can be removed before it has ended: the new ones need room beside them.
 CREATE TABLE "lionagi_qe".entries (
     fleet integer NOT NULL REFERENCES "lionagi_qe".fleets (id),
     key text COLLATE "C" NOT NULL,
@@ -31,8 +44,9 @@ CREATE TABLE "lionagi_qe".entries (
     updated_at timestamptz NOT NULL,
     expires_at timestamptz,
     gone smallint,
+    changed xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (fleet, key)
-);
+) WITH (fillfactor = 70);
 
 -- Each query names the index that it means: "fleet = x" fits the primary key alone, "fleet + 0 = x"
 -- only these. The planner would else believe, of a fleet newer than its statistics, that any index
@@ -41,7 +55,93 @@ CREATE INDEX entries_by_partition ON "lionagi_qe".entries ((fleet + 0), partitio
     WHERE gone IS NULL;
 CREATE INDEX entries_by_expiry ON "lionagi_qe".entries ((fleet + 0), expires_at)
     WHERE expires_at IS NOT NULL;
-CREATE INDEX entries_by_revision ON "lionagi_qe".entries ((fleet + 0), revision);
+
+-- What a watcher reads: of each statement that changed entries one row, with their keys and the
+-- transaction. An entry tells its last change itself, so rows of the log that no entry agrees with are
+-- superseded and passed over. Unlike an index on the entries' changes this lets an update stay on its
+-- page (HOT), which no index then learns of. keys: joined by the control character 1, which no key
+-- holds; one that was not changed does no harm. No foreign key: it would lock the fleet's row.
+CREATE TABLE "lionagi_qe".changes (
+    fleet integer NOT NULL,
+    changed xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT now(),
+    keys text COLLATE "C" NOT NULL,
+    PRIMARY KEY (fleet, changed, id)
+) WITH (
+    -- Rows come at one end and go at the other.
+    autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_scale_factor = 0.02
+);
+
+-- A lease's token is a revision: greater than all before, even if the row was swept.
+CREATE TABLE "lionagi_qe".leases (
+    fleet integer NOT NULL REFERENCES "lionagi_qe".fleets (id),
+    name text COLLATE "C" NOT NULL,
+    token bigint NOT NULL,
+    holder text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (fleet, name)
+);
+
+CREATE TABLE "lionagi_qe".queues (
+    fleet integer NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (fleet, name)
+);
+
+-- state: 0 delayed, 1 ready, 2 claimed, 3 done, 4 dead. due_at: when the delay or the claim ends,
+-- when a result is forgotten; else when the state began. claim counts up whenever a job changes
+-- hands, so that its number proves whose it is. outcome: the result, or the last error.
+-- No foreign key to fleets: it would lock the fleet's row for each job.
+CREATE TABLE "lionagi_qe".jobs (
+    fleet integer NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    seq bigint GENERATED ALWAYS AS IDENTITY,
+    state smallint NOT NULL,
+    priority integer NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    max_attempts integer NOT NULL,
+    claim bigint NOT NULL DEFAULT 0,
+    payload text COLLATE "C" NOT NULL,
+    outcome text COLLATE "C",
+    dedupe text COLLATE "C",
+    created_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    PRIMARY KEY (fleet, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+-- As with the entries, "fleet = x" means the primary key and "fleet + 0 = x" one of these, of which
+-- the state picks one.
+CREATE INDEX jobs_ready ON "lionagi_qe".jobs ((fleet + 0), queue, priority, seq) WHERE state = 1;
+CREATE INDEX jobs_due ON "lionagi_qe".jobs ((fleet + 0), queue, due_at) WHERE state IN (0, 2);
+CREATE INDEX jobs_done ON "lionagi_qe".jobs ((fleet + 0), due_at) WHERE state = 3;
+CREATE INDEX jobs_dead ON "lionagi_qe".jobs ((fleet + 0), queue, id) WHERE state = 4;
+-- A job gives its key back when it ends.
+CREATE UNIQUE INDEX jobs_dedupe ON "lionagi_qe".jobs ((fleet + 0), queue, dedupe)
+    WHERE dedupe IS NOT NULL;
+
+-- Copies under way. steps: how often one arranged. gone_arranged, gone_revision: null, or of a copy that
+-- is over how far its places are deleted.
+CREATE TABLE "lionagi_qe".copies (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fleet integer NOT NULL,
+    used_at timestamptz NOT NULL DEFAULT now(),
+    steps integer NOT NULL DEFAULT 0,
+    gone_arranged integer,
+    gone_revision bigint
+);
+-- The entries that a round of a copy is to tell, in that order; a round is named by its first step.
+-- Logged as all else: a crash that emptied it would take entries from the copy.
+CREATE TABLE "lionagi_qe".copy_places (
+    copy integer NOT NULL,
+    arranged integer NOT NULL,
+    revision bigint NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    PRIMARY KEY (copy, arranged, revision, key)
+);
+
+-- Entries
 
 -- Adds JSON numbers given as text. Null when the sum fits neither 64 bits nor a float.
 CREATE FUNCTION "lionagi_qe".add_numbers(a text, b text) RETURNS text
@@ -68,9 +168,14 @@ $body$;
 CREATE FUNCTION "lionagi_qe".learn(stored text, steps text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $body$
 DECLARE
-    numbers float8[] := ARRAY(SELECT n::float8 FROM json_array_elements_text(steps::json) AS n);
+    -- start, initial rate, power, floor, targets
+    numbers float8[] := translate(steps, '[]', '{}')::float8[];
+    initial float8 := numbers[2];
+    decay float8 := numbers[3];
+    least_rate float8 := numbers[4];
     q float8 := numbers[1];
     visits bigint := 0;
+    target float8;
 BEGIN
     IF stored IS NOT NULL THEN
         IF length(stored) > 512 OR stored !~ '^\{.*"schema":1[,}]' THEN
@@ -82,10 +187,9 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
-    FOR i IN 5 .. cardinality(numbers) LOOP
-        q := q + greatest(numbers[4], numbers[2] / power((1 + visits)::float8, numbers[3]))
-            * (numbers[i] - q);
+    FOREACH target IN ARRAY numbers[5:] LOOP
         visits := visits + 1;
+        q := q + greatest(least_rate, initial / power(visits::float8, decay)) * (target - q);
     END LOOP;
     RETURN '{"schema":1,"q":' || CASE WHEN q::text ~ '[.e]' THEN q::text ELSE q::text || '.0' END
         || ',"visits":' || visits || '}';
@@ -96,8 +200,9 @@ $body$;
 
 -- Applies operations in the order given (the caller sorts by key, so that concurrent batches lock
 -- in one order). kinds: p put, d delete, a add, t touch, l learn. Statuses: ok, conflict,
--- not_a_number, overflow, not_learned; figure is the revision, the sum, the revision found, or null. With atomic, the first
--- that isn't ok raises AQE01 "position:status:figure" and nothing is applied.
+-- not_a_number, overflow, not_learned; figure is the revision, the sum, the revision found, or null.
+-- With atomic, the first that isn't ok raises AQE01 "position:status:figure" and nothing is applied.
+-- At the end it writes one row of the log.
 CREATE FUNCTION "lionagi_qe".apply_operations(
     p_fleet integer,
     kinds text[],
@@ -119,12 +224,35 @@ DECLARE
     payload text;
     expiry timestamptz;
     new_revision bigint;
+    logged text[] := '{}';
 BEGIN
     FOR i IN 1 .. cardinality(keys) LOOP
         status := 'ok';
         figure := NULL;
         payload := payloads[i];
         LOOP
+            IF kinds[i] = 'l' AND atomic THEN
+                -- No look before: the update sees the newest state of the row that it locks, and
+                -- what must not have happened is undone with all the rest.
+                UPDATE "lionagi_qe".entries e
+                SET value = "lionagi_qe".learn(CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.value END, payloads[i]),
+                    gone = NULL,
+                    revision = nextval('"lionagi_qe".revisions'),
+                    partition = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.partition ELSE partitions[i] END,
+                    created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.created_at ELSE clock_timestamp() END,
+                    updated_at = clock_timestamp(),
+                    expires_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.expires_at END,
+                    changed = pg_current_xact_id()
+                WHERE e.fleet = p_fleet AND e.key = keys[i]
+                RETURNING e.value INTO figure;
+                IF FOUND THEN
+                    IF figure IS NULL THEN
+                        status := 'not_learned';
+                    END IF;
+                    EXIT;
+                END IF;
+            END IF;
+
             SELECT e.* INTO entry FROM "lionagi_qe".entries e
             WHERE e.fleet = p_fleet AND e.key = keys[i] FOR UPDATE;
             found_row := FOUND;
@@ -147,7 +275,8 @@ BEGIN
                 IF live AND kinds[i] = 'd' THEN
                     UPDATE "lionagi_qe".entries e
                     SET value = NULL, gone = 1, revision = nextval('"lionagi_qe".revisions'),
-                        updated_at = moment, expires_at = moment + interval '5 minutes'
+                        updated_at = moment, expires_at = moment + interval '5 minutes',
+                        changed = pg_current_xact_id()
                     WHERE e.fleet = p_fleet AND e.key = keys[i];
                 ELSIF live THEN
                     UPDATE "lionagi_qe".entries e SET expires_at = expiry
@@ -184,7 +313,8 @@ BEGIN
                     partition = CASE WHEN keeps[i] AND live THEN e.partition ELSE partitions[i] END,
                     created_at = CASE WHEN live THEN e.created_at ELSE moment END,
                     updated_at = moment,
-                    expires_at = CASE WHEN keeps[i] AND live THEN e.expires_at ELSE expiry END
+                    expires_at = CASE WHEN keeps[i] AND live THEN e.expires_at ELSE expiry END,
+                    changed = pg_current_xact_id()
                 WHERE e.fleet = p_fleet AND e.key = keys[i]
                 RETURNING e.revision INTO new_revision;
             ELSE
@@ -202,23 +332,19 @@ BEGIN
         IF atomic AND status <> 'ok' THEN
             RAISE EXCEPTION '%:%:%', i, status, coalesce(figure, '') USING ERRCODE = 'AQE01';
         END IF;
+        IF status = 'ok' AND kinds[i] <> 't' AND (kinds[i] <> 'd' OR live)
+            AND keys[i] IS DISTINCT FROM logged[cardinality(logged)]
+        THEN
+            logged := logged || keys[i];
+        END IF;
         RETURN NEXT;
     END LOOP;
+    IF cardinality(logged) > 0 THEN
+        INSERT INTO "lionagi_qe".changes (fleet, keys)
+        VALUES (p_fleet, array_to_string(logged, E'\x01'));
+    END IF;
 END
 $body$;
-
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (1, 'entries', '2256eca7e178df1eb77d08ea181dc37c47b2fdfdd824ddca46fbff303f5fb18e');
-
--- A lease's token is a revision: greater than all before, even if the row was swept.
-CREATE TABLE "lionagi_qe".leases (
-    fleet integer NOT NULL REFERENCES "lionagi_qe".fleets (id),
-    name text COLLATE "C" NOT NULL,
-    token bigint NOT NULL,
-    holder text NOT NULL,
-    expires_at timestamptz NOT NULL,
-    PRIMARY KEY (fleet, name)
-);
 
 -- Tells of each fence (null: none) whether its token is current and not expired. The leases stay
 -- locked against a takeover until this transaction ends; all of them are locked first and in one
@@ -283,69 +409,324 @@ BEGIN
 END
 $body$;
 
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (2, 'leases', '75666f55eef28c58e27c489aa0af3d73e656e914dcd3a671130758b5455b8680');
+-- Pages in the order of an index. Of a fleet newer than its statistics the planner believes that
+-- few rows follow, and would fetch and sort all of them for each page; so sorting is made to look
+-- dear, which only a function can do behind a pooler. STABLE: they see what the statement sees.
 
--- What a watcher reads: each entry's last change, by the transaction that made it. Revisions become
--- visible out of order, transactions don't: a snapshot says which of them had committed.
-ALTER TABLE "lionagi_qe".entries ADD COLUMN changed xid8 NOT NULL DEFAULT pg_current_xact_id();
-DROP INDEX "lionagi_qe".entries_by_revision;
-CREATE INDEX entries_by_change ON "lionagi_qe".entries ((fleet + 0), changed, revision);
-
--- The newest change that is no longer kept: whoever read nothing since before it may have missed
--- a deletion.
-ALTER TABLE "lionagi_qe".fleets ADD COLUMN forgotten xid8 NOT NULL DEFAULT '0';
-
--- A trigger, so that no statement can forget it.
-CREATE FUNCTION "lionagi_qe".note_change() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE FUNCTION "lionagi_qe".page_by_key(
+    p_fleet integer, p_first text, p_before text, p_limit integer, p_values boolean
+) RETURNS SETOF "lionagi_qe".entries LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
 BEGIN
-    NEW.changed := pg_current_xact_id();
-    RETURN NEW;
+    RETURN QUERY
+    SELECT e.fleet, e.key, CASE WHEN p_values THEN e.value END, e.partition, e.revision,
+        e.created_at, e.updated_at, e.expires_at, e.gone, e.changed
+    FROM "lionagi_qe".entries AS e
+    WHERE e.fleet = p_fleet AND e.key >= p_first AND e.key < p_before
+        AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
+    ORDER BY e.key LIMIT p_limit;
 END
 $body$;
-CREATE TRIGGER note_change BEFORE UPDATE OF revision ON "lionagi_qe".entries
-    FOR EACH ROW EXECUTE FUNCTION "lionagi_qe".note_change();
 
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (3, 'log', '4fc5b35e742aef752744cd415d1f3398da563edb25947a49bcc122b4e3d3f970');
+CREATE FUNCTION "lionagi_qe".page_by_partition(
+    p_fleet integer, p_first text, p_before text, p_limit integer, p_values boolean,
+    p_partition text
+) RETURNS SETOF "lionagi_qe".entries LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
+BEGIN
+    RETURN QUERY
+    SELECT e.fleet, e.key, CASE WHEN p_values THEN e.value END, e.partition, e.revision,
+        e.created_at, e.updated_at, e.expires_at, e.gone, e.changed
+    FROM "lionagi_qe".entries AS e
+    WHERE e.fleet + 0 = p_fleet AND e.partition = p_partition
+        AND e.key >= p_first AND e.key < p_before
+        AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
+    ORDER BY e.key LIMIT p_limit;
+END
+$body$;
 
-CREATE TABLE "lionagi_qe".queues (
-    fleet integer NOT NULL,
-    name text COLLATE "C" NOT NULL,
-    PRIMARY KEY (fleet, name)
-);
+-- What searches read: keys and values alone, up to so many bytes of values (the last row may go
+-- beyond). The size of a compressed or moved-out value is known without reading it.
 
--- state: 0 delayed, 1 ready, 2 claimed, 3 done, 4 dead. due_at: when the delay or the claim ends,
--- when a result is forgotten; else when the state began. claim counts up whenever a job changes
--- hands, so that its number proves whose it is. outcome: the result, or the last error.
--- No foreign key to fleets: it would lock the fleet's row for each job.
-CREATE TABLE "lionagi_qe".jobs (
-    fleet integer NOT NULL,
-    queue text COLLATE "C" NOT NULL,
-    id text COLLATE "C" NOT NULL,
-    seq bigint GENERATED ALWAYS AS IDENTITY,
-    state smallint NOT NULL,
-    priority integer NOT NULL,
-    attempts integer NOT NULL DEFAULT 0,
-    max_attempts integer NOT NULL,
-    claim bigint NOT NULL DEFAULT 0,
-    payload text COLLATE "C" NOT NULL,
-    outcome text COLLATE "C",
-    dedupe text COLLATE "C",
-    created_at timestamptz NOT NULL,
-    due_at timestamptz NOT NULL,
-    PRIMARY KEY (fleet, id)
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+CREATE FUNCTION "lionagi_qe".payloads_by_key(
+    p_fleet integer, p_first text, p_before text, p_limit integer, p_bytes bigint
+) RETURNS TABLE (key text, value text) LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT page.key, page.value FROM (
+        SELECT e.key, e.value,
+            sum(octet_length(e.value)) OVER (ORDER BY e.key ROWS UNBOUNDED PRECEDING)
+                - octet_length(e.value) AS before
+        FROM "lionagi_qe".entries AS e
+        WHERE e.fleet = p_fleet AND e.key >= p_first AND e.key < p_before
+            AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
+        ORDER BY e.key LIMIT p_limit
+    ) AS page WHERE before < p_bytes ORDER BY page.key;
+END
+$body$;
 
--- As with the entries, "fleet = x" means the primary key and "fleet + 0 = x" one of these, of which
--- the state picks one.
-CREATE INDEX jobs_ready ON "lionagi_qe".jobs ((fleet + 0), queue, priority, seq) WHERE state = 1;
-CREATE INDEX jobs_due ON "lionagi_qe".jobs ((fleet + 0), queue, due_at) WHERE state IN (0, 2);
-CREATE INDEX jobs_done ON "lionagi_qe".jobs ((fleet + 0), due_at) WHERE state = 3;
-CREATE INDEX jobs_dead ON "lionagi_qe".jobs ((fleet + 0), queue, id) WHERE state = 4;
--- A job gives its key back when it ends.
-CREATE UNIQUE INDEX jobs_dedupe ON "lionagi_qe".jobs ((fleet + 0), queue, dedupe)
-    WHERE dedupe IS NOT NULL;
+CREATE FUNCTION "lionagi_qe".payloads_by_partition(
+    p_fleet integer, p_first text, p_before text, p_limit integer, p_bytes bigint,
+    p_partition text
+) RETURNS TABLE (key text, value text) LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT page.key, page.value FROM (
+        SELECT e.key, e.value,
+            sum(octet_length(e.value)) OVER (ORDER BY e.key ROWS UNBOUNDED PRECEDING)
+                - octet_length(e.value) AS before
+        FROM "lionagi_qe".entries AS e
+        WHERE e.fleet + 0 = p_fleet AND e.partition = p_partition
+            AND e.key >= p_first AND e.key < p_before
+            AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
+        ORDER BY e.key LIMIT p_limit
+    ) AS page WHERE before < p_bytes ORDER BY page.key;
+END
+$body$;
+
+-- The log of changes
+
+-- Looks at up to p_limit changes that snapshot p_seen did not see but (if given) p_target did. They
+-- come in the order of (change, key), behind (p_change, p_key): the log's. Where it no longer reaches
+-- back so far, all entries are looked at in the order of their keys, behind p_passed (null: that hasn't
+-- begun), which again leaves out what the log had told up to (p_change, p_key).
+-- hit: the entry is there and its last change is this one. more: further ones may follow.
+-- STABLE: all that it asks sees what the statement sees. Settings: as of page_by_key; and what is made
+-- to look dear must not be compiled for that.
+CREATE FUNCTION "lionagi_qe".page_of_changes(
+    p_fleet integer, p_seen pg_snapshot, p_target pg_snapshot, p_change xid8, p_key text,
+    p_passed text, p_limit integer
+) RETURNS TABLE (
+    at bigint, more boolean, by_key boolean, hit boolean, change xid8, key text, value text,
+    revision bigint, partition text, created_at timestamptz, updated_at timestamptz,
+    expires_at timestamptz, gone smallint
+)
+LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+#variable_conflict use_column
+DECLARE
+    p_pruned xid8 := (SELECT f.pruned FROM "lionagi_qe".fleets f WHERE f.id = p_fleet);
+    first xid8;
+    last xid8;
+    logged xid8;
+    its_keys text;
+    seen_changes xid8[] := '{}';
+    seen_keys text[] := '{}';
+    looked bigint := 0;
+    cut boolean := false;
+BEGIN
+    IF p_passed IS NOT NULL
+        OR p_pruned >= greatest(p_change, pg_snapshot_xmin(p_seen))
+    THEN
+        RETURN QUERY
+        SELECT row_number() OVER (ORDER BY e.key), count(*) OVER () = p_limit, true,
+            NOT pg_visible_in_snapshot(e.changed, p_seen)
+                AND (e.changed, e.key) > (p_change, p_key COLLATE "C")
+                AND (
+                    p_target IS NULL OR pg_visible_in_snapshot(e.changed, p_target)
+                    -- Another server's transaction (see start_log): the log knows nothing of it.
+                    OR (e.changed > p_pruned AND (
+                        SELECT true FROM "lionagi_qe".changes c
+                        WHERE c.fleet = p_fleet AND c.changed = e.changed LIMIT 1
+                    ) IS NULL)
+                ),
+            e.changed, e.key, e.value, e.revision, e.partition, e.created_at, e.updated_at,
+            e.expires_at, e.gone
+        FROM (
+            SELECT * FROM "lionagi_qe".entries
+            WHERE entries.fleet = p_fleet AND entries.key > coalesce(p_passed, '')
+            ORDER BY entries.key LIMIT p_limit
+        ) AS e;
+        RETURN;
+    END IF;
+
+    -- Not seen is what ran then and what came later: what lies between is not even passed, however
+    -- long ago the oldest that ran had begun.
+    <<ranges>>
+    FOR first, last IN
+        SELECT running, running FROM pg_snapshot_xip(p_seen) AS running WHERE running >= p_change
+        UNION ALL
+        SELECT greatest(pg_snapshot_xmax(p_seen), p_change),
+            coalesce(pg_snapshot_xmax(p_target), '18446744073709551615')
+        ORDER BY 1
+    LOOP
+        FOR logged, its_keys IN
+            SELECT c.changed, c.keys FROM "lionagi_qe".changes c
+            WHERE c.fleet = p_fleet AND c.changed >= first AND c.changed <= last
+                AND (p_target IS NULL OR pg_visible_in_snapshot(c.changed, p_target))
+            ORDER BY c.changed, c.id
+        LOOP
+            -- Between transactions only: the keys of one are put in order below.
+            cut := looked >= p_limit AND logged > seen_changes[cardinality(seen_changes)];
+            EXIT ranges WHEN cut;
+            seen_changes := seen_changes || logged;
+            seen_keys := seen_keys || its_keys;
+            IF logged > p_change THEN
+                looked := looked + cardinality(string_to_array(its_keys, E'\x01'));
+            ELSE
+                looked := looked + (
+                    SELECT count(*) FROM unnest(string_to_array(its_keys, E'\x01')) AS k (key)
+                    WHERE k.key > p_key COLLATE "C"
+                );
+            END IF;
+        END LOOP;
+    END LOOP;
+
+    RETURN QUERY
+    SELECT k.at, cut OR k.total > p_limit, false, e.key IS NOT NULL, k.change, k.key, e.value,
+        e.revision, e.partition, e.created_at, e.updated_at, e.expires_at, e.gone
+    FROM (
+        SELECT d.change, d.key, row_number() OVER (ORDER BY d.change, d.key) AS at,
+            count(*) OVER () AS total
+        FROM (
+            SELECT DISTINCT l.change, k.key COLLATE "C" AS key
+            FROM unnest(seen_changes, seen_keys) AS l (change, keys)
+                CROSS JOIN unnest(string_to_array(l.keys, E'\x01')) AS k (key)
+            WHERE (l.change, k.key) > (p_change, p_key COLLATE "C")
+        ) AS d
+    ) AS k
+    LEFT JOIN LATERAL (
+        SELECT * FROM "lionagi_qe".entries
+        WHERE entries.fleet = p_fleet AND entries.key = k.key AND entries.changed = k.change
+        LIMIT 1
+    ) AS e ON true
+    WHERE k.at <= p_limit;
+END
+$body$;
+
+-- Takes up to p_limit rows from the old end of the log, and returns how many. Those of five minutes
+-- stay, and those since the oldest transaction that still runs: a position may wait for its end. From
+-- the last pruned one on, as what the table still holds of older ones is dead (if that one is of a
+-- transaction to come, it is another server's, see start_log); up to the first that has to stay, so
+-- that none is passed over. The fleet's row makes it the work of one at a time.
+CREATE FUNCTION "lionagi_qe".prune_changes(p_fleet integer, p_limit integer) RETURNS bigint
+LANGUAGE plpgsql
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+DECLARE
+    begin_at xid8 := (
+        SELECT CASE WHEN f.pruned < pg_snapshot_xmax(pg_current_snapshot()) THEN f.pruned ELSE '0' END
+        FROM "lionagi_qe".fleets f WHERE f.id = p_fleet
+    );
+    newest xid8;
+    number bigint;
+BEGIN
+    -- A look at the oldest, which mostly is young.
+    IF (
+        (
+            SELECT c.at FROM "lionagi_qe".changes c WHERE c.fleet = p_fleet AND c.changed >= begin_at
+            ORDER BY c.changed, c.id LIMIT 1
+        ) < now() - interval '5 minutes'
+    ) IS NOT TRUE THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM "lionagi_qe".fleets f WHERE f.id = p_fleet FOR NO KEY UPDATE;
+    WITH oldest AS (
+        SELECT c.ctid AS place,
+            bool_and(c.at < now() - interval '5 minutes') OVER (ORDER BY c.changed, c.id) AS old
+        FROM "lionagi_qe".changes c
+        WHERE c.fleet = p_fleet AND c.changed >= begin_at
+            AND c.changed < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY c.changed, c.id LIMIT p_limit
+    ), taken AS (
+        DELETE FROM "lionagi_qe".changes c
+        WHERE c.ctid = ANY (ARRAY (SELECT o.place FROM oldest o WHERE o.old))
+        RETURNING c.changed
+    )
+    SELECT (SELECT t.changed FROM taken t ORDER BY t.changed DESC LIMIT 1),
+        (SELECT count(*) FROM taken)
+    INTO newest, number;
+    IF number > 0 THEN
+        UPDATE "lionagi_qe".fleets f SET pruned = greatest(f.pruned, newest) WHERE f.id = p_fleet;
+    END IF;
+    RETURN number;
+END
+$body$;
+
+-- Copies
+
+-- Looks at up to p_limit entries that a round of a copy has arranged, behind (p_revision, p_key).
+-- hit: it is there and still at that revision. Columns as those of page_of_changes.
+CREATE FUNCTION "lionagi_qe".page_of_copy(
+    p_fleet integer, p_copy integer, p_arranged integer, p_revision bigint, p_key text,
+    p_limit integer
+) RETURNS TABLE (
+    at bigint, more boolean, by_key boolean, hit boolean, change xid8, key text, value text,
+    revision bigint, partition text, created_at timestamptz, updated_at timestamptz,
+    expires_at timestamptz, gone smallint
+)
+LANGUAGE plpgsql STABLE
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT row_number() OVER (ORDER BY p.revision, p.key), count(*) OVER () = p_limit, false,
+        e.key IS NOT NULL, e.changed, p.key, e.value, p.revision, e.partition, e.created_at,
+        e.updated_at, e.expires_at, e.gone
+    FROM (
+        SELECT c.revision, c.key FROM "lionagi_qe".copy_places c
+        WHERE c.copy = p_copy AND c.arranged = p_arranged
+            AND (c.revision, c.key) > (p_revision, p_key COLLATE "C")
+        ORDER BY c.revision, c.key LIMIT p_limit
+    ) AS p
+    LEFT JOIN LATERAL (
+        SELECT * FROM "lionagi_qe".entries
+        WHERE entries.fleet = p_fleet AND entries.key = p.key AND entries.revision = p.revision
+        LIMIT 1
+    ) AS e ON true;
+END
+$body$;
+
+-- Takes up to p_limit places of copy p_copy, or (null) of one that is over or was not used for a week,
+-- and at last the copy itself. Returns whether there was one. From the copy's row on nobody arranges for
+-- it any more; each statement here sees what was arranged before.
+CREATE FUNCTION "lionagi_qe".forget_copy(p_fleet integer, p_copy integer, p_limit integer)
+RETURNS boolean LANGUAGE plpgsql
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
+DECLARE
+    its "lionagi_qe".copies;
+    number bigint;
+BEGIN
+    IF p_copy IS NULL THEN
+        SELECT c.* INTO its FROM "lionagi_qe".copies c
+        WHERE c.fleet = p_fleet
+            AND (c.gone_arranged IS NOT NULL OR c.used_at < now() - interval '7 days')
+        ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    ELSE
+        SELECT c.* INTO its FROM "lionagi_qe".copies c
+        WHERE c.fleet = p_fleet AND c.id = p_copy FOR UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- From the last deleted one on, as what the table still holds of those before is dead.
+    WITH doomed AS (
+        SELECT p.ctid AS place, p.arranged, p.revision FROM "lionagi_qe".copy_places p
+        WHERE p.copy = its.id AND (p.arranged, p.revision)
+            >= (coalesce(its.gone_arranged, 0), coalesce(its.gone_revision, 0))
+        ORDER BY p.arranged, p.revision, p.key LIMIT p_limit
+    ), gone AS (
+        DELETE FROM "lionagi_qe".copy_places p WHERE p.ctid = ANY (ARRAY (SELECT place FROM doomed))
+    ), last AS (
+        SELECT d.arranged, d.revision FROM doomed d ORDER BY d.arranged DESC, d.revision DESC LIMIT 1
+    )
+    SELECT (SELECT count(*) FROM doomed), (SELECT l.arranged FROM last l), (SELECT l.revision FROM last l)
+    INTO number, its.gone_arranged, its.gone_revision;
+    IF number < p_limit THEN
+        DELETE FROM "lionagi_qe".copies c WHERE c.id = its.id;
+    ELSE
+        UPDATE "lionagi_qe".copies c
+        SET gone_arranged = its.gone_arranged, gone_revision = its.gone_revision
+        WHERE c.id = its.id;
+    END IF;
+    RETURN true;
+END
+$body$;
+
+-- Jobs
 
 -- Applies operations on jobs in order; see jobs.py for what they mean. The caller sorts endings by
 -- id, and puts by dedupe key behind them, so that concurrent calls lock in one order.
@@ -504,719 +885,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (4, 'jobs', 'fd991b527e3cdec7e2b18758f8e1d263e75b9cb4103159654d7720191abf5f6b');
-
--- Pages in the order of an index. Of a fleet newer than its statistics the planner believes that
--- few rows follow, and would fetch and sort all of them for each page; so sorting is made to look
--- dear, which only a function can do behind a pooler. STABLE: they see what the statement sees.
-
-CREATE FUNCTION "lionagi_qe".page_by_key(
-    p_fleet integer, p_first text, p_before text, p_limit integer, p_values boolean
-) RETURNS SETOF "lionagi_qe".entries LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
-BEGIN
-    RETURN QUERY
-    SELECT e.fleet, e.key, CASE WHEN p_values THEN e.value END, e.partition, e.revision,
-        e.created_at, e.updated_at, e.expires_at, e.gone, e.changed
-    FROM "lionagi_qe".entries AS e
-    WHERE e.fleet = p_fleet AND e.key >= p_first AND e.key < p_before
-        AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
-    ORDER BY e.key LIMIT p_limit;
-END
-$body$;
-
-CREATE FUNCTION "lionagi_qe".page_by_partition(
-    p_fleet integer, p_first text, p_before text, p_limit integer, p_values boolean,
-    p_partition text
-) RETURNS SETOF "lionagi_qe".entries LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
-BEGIN
-    RETURN QUERY
-    SELECT e.fleet, e.key, CASE WHEN p_values THEN e.value END, e.partition, e.revision,
-        e.created_at, e.updated_at, e.expires_at, e.gone, e.changed
-    FROM "lionagi_qe".entries AS e
-    WHERE e.fleet + 0 = p_fleet AND e.partition = p_partition
-        AND e.key >= p_first AND e.key < p_before
-        AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
-    ORDER BY e.key LIMIT p_limit;
-END
-$body$;
-
--- Changes behind a transaction and a revision that one snapshot did not see but (if given) the
--- other did.
-CREATE FUNCTION "lionagi_qe".page_by_change(
-    p_fleet integer, p_seen text, p_target text, p_change text, p_revision bigint, p_limit integer
-) RETURNS SETOF "lionagi_qe".entries LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
-BEGIN
-    RETURN QUERY
-    SELECT e.*
-    FROM "lionagi_qe".entries AS e
-    WHERE e.fleet + 0 = p_fleet AND (e.changed, e.revision) > (p_change::xid8, p_revision)
-        AND NOT pg_visible_in_snapshot(e.changed, p_seen::pg_snapshot)
-        AND (p_target IS NULL OR pg_visible_in_snapshot(e.changed, p_target::pg_snapshot))
-    ORDER BY e.changed, e.revision LIMIT p_limit;
-END
-$body$;
-
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (5, 'order', 'e566f7c8c85c856633cbbe0372b71ea2e99db25733ec76d5784c33333ee3acb8');
-
--- The statements that store say themselves by which transaction; the trigger is for those that
--- don't, and costs the others nothing but a comparison.
-DROP TRIGGER note_change ON "lionagi_qe".entries;
-CREATE TRIGGER note_change BEFORE UPDATE OF revision ON "lionagi_qe".entries
-    FOR EACH ROW WHEN (NEW.changed = OLD.changed) EXECUTE FUNCTION "lionagi_qe".note_change();
-
--- What searches read: keys and values alone, up to so many bytes of values (the last row may go
--- beyond). The size of a compressed or moved-out value is known without reading it.
-
-CREATE FUNCTION "lionagi_qe".payloads_by_key(
-    p_fleet integer, p_first text, p_before text, p_limit integer, p_bytes bigint
-) RETURNS TABLE (key text, value text) LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT page.key, page.value FROM (
-        SELECT e.key, e.value,
-            sum(octet_length(e.value)) OVER (ORDER BY e.key ROWS UNBOUNDED PRECEDING)
-                - octet_length(e.value) AS before
-        FROM "lionagi_qe".entries AS e
-        WHERE e.fleet = p_fleet AND e.key >= p_first AND e.key < p_before
-            AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
-        ORDER BY e.key LIMIT p_limit
-    ) AS page WHERE before < p_bytes ORDER BY page.key;
-END
-$body$;
-
-CREATE FUNCTION "lionagi_qe".payloads_by_partition(
-    p_fleet integer, p_first text, p_before text, p_limit integer, p_bytes bigint,
-    p_partition text
-) RETURNS TABLE (key text, value text) LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $body$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT page.key, page.value FROM (
-        SELECT e.key, e.value,
-            sum(octet_length(e.value)) OVER (ORDER BY e.key ROWS UNBOUNDED PRECEDING)
-                - octet_length(e.value) AS before
-        FROM "lionagi_qe".entries AS e
-        WHERE e.fleet + 0 = p_fleet AND e.partition = p_partition
-            AND e.key >= p_first AND e.key < p_before
-            AND e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > now())
-        ORDER BY e.key LIMIT p_limit
-    ) AS page WHERE before < p_bytes ORDER BY page.key;
-END
-$body$;
-
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (6, 'speed', '01cbe54bb0f9331374f069e374444eade11a9001655e04091aee7230e345f220');
-
--- Learning, faster: a list of numbers is read as an array, a step is one assignment, and a value that
--- is there is looked at and changed in one go. And operations say themselves by which transaction they
--- changed an entry, so that the trigger has nothing to do.
-
--- As before, see 0001.
-CREATE OR REPLACE FUNCTION "lionagi_qe".learn(stored text, steps text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $body$
-DECLARE
-    -- start, initial rate, power, floor, targets
-    numbers float8[] := translate(steps, '[]', '{}')::float8[];
-    initial float8 := numbers[2];
-    decay float8 := numbers[3];
-    least_rate float8 := numbers[4];
-    q float8 := numbers[1];
-    visits bigint := 0;
-    target float8;
-BEGIN
-    IF stored IS NOT NULL THEN
-        IF length(stored) > 512 OR stored !~ '^\{.*"schema":1[,}]' THEN
-            RETURN NULL;
-        END IF;
-        q := (stored::json ->> 'q')::float8;
-        visits := (stored::json ->> 'visits')::bigint;
-        IF q IS NULL OR visits IS NULL THEN
-            RETURN NULL;
-        END IF;
-    END IF;
-    FOREACH target IN ARRAY numbers[5:] LOOP
-        visits := visits + 1;
-        q := q + greatest(least_rate, initial / power(visits::float8, decay)) * (target - q);
-    END LOOP;
-    RETURN '{"schema":1,"q":' || CASE WHEN q::text ~ '[.e]' THEN q::text ELSE q::text || '.0' END
-        || ',"visits":' || visits || '}';
-EXCEPTION WHEN data_exception THEN
-    RETURN NULL;
-END
-$body$;
-
--- As before, see 0001.
-CREATE OR REPLACE FUNCTION "lionagi_qe".apply_operations(
-    p_fleet integer,
-    kinds text[],
-    keys text[],
-    payloads text[],
-    partitions text[],
-    ttls bigint[],
-    expected bigint[],
-    keeps boolean[],
-    atomic boolean
-) RETURNS TABLE (status text, figure text)
-LANGUAGE plpgsql AS $body$
-#variable_conflict use_column
-DECLARE
-    entry "lionagi_qe".entries;
-    live boolean;
-    found_row boolean;
-    moment timestamptz;
-    payload text;
-    expiry timestamptz;
-    new_revision bigint;
-BEGIN
-    FOR i IN 1 .. cardinality(keys) LOOP
-        status := 'ok';
-        figure := NULL;
-        payload := payloads[i];
-        LOOP
-            IF kinds[i] = 'l' AND atomic THEN
-                -- No look before: the update sees the newest state of the row that it locks, and
-                -- what must not have happened is undone with all the rest.
-                UPDATE "lionagi_qe".entries e
-                SET value = "lionagi_qe".learn(CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.value END, payloads[i]),
-                    gone = NULL,
-                    revision = nextval('"lionagi_qe".revisions'),
-                    partition = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.partition ELSE partitions[i] END,
-                    created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.created_at ELSE clock_timestamp() END,
-                    updated_at = clock_timestamp(),
-                    expires_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.expires_at END,
-                    changed = pg_current_xact_id()
-                WHERE e.fleet = p_fleet AND e.key = keys[i]
-                RETURNING e.value INTO figure;
-                IF FOUND THEN
-                    IF figure IS NULL THEN
-                        status := 'not_learned';
-                    END IF;
-                    EXIT;
-                END IF;
-            END IF;
-
-            SELECT e.* INTO entry FROM "lionagi_qe".entries e
-            WHERE e.fleet = p_fleet AND e.key = keys[i] FOR UPDATE;
-            found_row := FOUND;
-            moment := clock_timestamp();
-            expiry := moment + ttls[i] * interval '1 millisecond';
-            live := found_row AND entry.gone IS NULL
-                AND (entry.expires_at IS NULL OR entry.expires_at > moment);
-
-            IF expected[i] IS NOT NULL AND (
-                (live AND entry.revision <> expected[i])
-                OR (NOT live AND (expected[i] <> 0 OR kinds[i] = 'd'))
-            ) THEN
-                status := 'conflict';
-                figure := CASE WHEN live THEN entry.revision END;
-                EXIT;
-            END IF;
-
-            IF kinds[i] IN ('d', 't') THEN
-                figure := live::int;
-                IF live AND kinds[i] = 'd' THEN
-                    UPDATE "lionagi_qe".entries e
-                    SET value = NULL, gone = 1, revision = nextval('"lionagi_qe".revisions'),
-                        updated_at = moment, expires_at = moment + interval '5 minutes',
-                        changed = pg_current_xact_id()
-                    WHERE e.fleet = p_fleet AND e.key = keys[i];
-                ELSIF live THEN
-                    UPDATE "lionagi_qe".entries e SET expires_at = expiry
-                    WHERE e.fleet = p_fleet AND e.key = keys[i];
-                END IF;
-                EXIT;
-            END IF;
-
-            IF kinds[i] = 'a' AND live THEN
-                IF length(entry.value) > 64 OR entry.value !~ '^-?[0-9]' THEN
-                    status := 'not_a_number';
-                    EXIT;
-                END IF;
-                payload := "lionagi_qe".add_numbers(entry.value, payloads[i]);
-                IF payload IS NULL THEN
-                    status := 'overflow';
-                    EXIT;
-                END IF;
-            END IF;
-
-            IF kinds[i] = 'l' THEN
-                payload := "lionagi_qe".learn(CASE WHEN live THEN entry.value END, payloads[i]);
-                IF payload IS NULL THEN
-                    status := 'not_learned';
-                    EXIT;
-                END IF;
-            END IF;
-
-            IF found_row THEN
-                UPDATE "lionagi_qe".entries e
-                SET value = payload,
-                    gone = NULL,
-                    revision = nextval('"lionagi_qe".revisions'),
-                    partition = CASE WHEN keeps[i] AND live THEN e.partition ELSE partitions[i] END,
-                    created_at = CASE WHEN live THEN e.created_at ELSE moment END,
-                    updated_at = moment,
-                    expires_at = CASE WHEN keeps[i] AND live THEN e.expires_at ELSE expiry END,
-                    changed = pg_current_xact_id()
-                WHERE e.fleet = p_fleet AND e.key = keys[i]
-                RETURNING e.revision INTO new_revision;
-            ELSE
-                INSERT INTO "lionagi_qe".entries AS e
-                VALUES (p_fleet, keys[i], payload, partitions[i], nextval('"lionagi_qe".revisions'),
-                        moment, moment, expiry, NULL)
-                ON CONFLICT DO NOTHING
-                RETURNING e.revision INTO new_revision;
-                -- Somebody else created it meanwhile: look again.
-                CONTINUE WHEN NOT FOUND;
-            END IF;
-            figure := CASE WHEN kinds[i] IN ('a', 'l') THEN payload ELSE new_revision::text END;
-            EXIT;
-        END LOOP;
-        IF atomic AND status <> 'ok' THEN
-            RAISE EXCEPTION '%:%:%', i, status, coalesce(figure, '') USING ERRCODE = 'AQE01';
-        END IF;
-        RETURN NEXT;
-    END LOOP;
-END
-$body$;
-
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (7, 'learning', '8ad38f4bc062bee00b6c746678cb5d1b6739ea9c038c1f9b695a305a7930fffe');
-
--- What a watcher reads: of each statement that changed entries one row, with their keys and the
--- transaction. An entry tells its last change itself, so rows of the log that no entry agrees with are
--- superseded and passed over. Unlike an index on the entries' changes this lets an update stay on its
--- page (HOT), which no index then learns of. keys: joined by the control character 1, which no key
--- holds; one that was not changed does no harm. No foreign key: it would lock the fleet's row.
-CREATE TABLE "lionagi_qe".changes (
-    fleet integer NOT NULL,
-    changed xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id bigint GENERATED ALWAYS AS IDENTITY,
-    at timestamptz NOT NULL DEFAULT now(),
-    keys text COLLATE "C" NOT NULL,
-    PRIMARY KEY (fleet, changed, id)
-) WITH (
-    -- Rows come at one end and go at the other.
-    autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_scale_factor = 0.02
-);
-DROP FUNCTION "lionagi_qe".page_by_change(integer, text, text, text, bigint, integer);
-DROP INDEX "lionagi_qe".entries_by_change;
--- A batch that is stored again changes all the rows that lie together on its pages, where none of the
--- old ones can be removed before it has ended: the new ones need room beside them.
-ALTER TABLE "lionagi_qe".entries SET (fillfactor = 70);
-
--- All statements say "changed" themselves now, and a row of the log is theirs to write anyway.
-DROP TRIGGER note_change ON "lionagi_qe".entries;
-DROP FUNCTION "lionagi_qe".note_change();
-
--- The newest change whose row of the log is gone. 1 is before all of them, and where a watcher begins
--- who has read nothing: the log is not for him. For fleets that are there already it begins here.
-ALTER TABLE "lionagi_qe".fleets ADD COLUMN pruned xid8 NOT NULL DEFAULT '1';
-UPDATE "lionagi_qe".fleets SET pruned = pg_current_xact_id();
-
--- Looks at up to p_limit changes that snapshot p_seen did not see but (if given) p_target did. They
--- come in the order of (change, key), behind (p_change, p_key): the log's. Where it no longer reaches
--- back so far, all entries are looked at in the order of their keys, behind p_passed (null: that hasn't
--- begun), which again leaves out what the log had told up to (p_change, p_key).
--- hit: the entry is there and its last change is this one. more: further ones may follow.
--- STABLE: all that it asks sees what the statement sees. Settings: see 0005; and what is made to look dear
--- must not be compiled for that.
-CREATE FUNCTION "lionagi_qe".page_of_changes(
-    p_fleet integer, p_seen pg_snapshot, p_target pg_snapshot, p_change xid8, p_key text,
-    p_passed text, p_limit integer
-) RETURNS TABLE (
-    at bigint, more boolean, by_key boolean, hit boolean, change xid8, key text, value text,
-    revision bigint, partition text, created_at timestamptz, updated_at timestamptz,
-    expires_at timestamptz, gone smallint
-)
-LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
-#variable_conflict use_column
-DECLARE
-    p_pruned xid8 := (SELECT f.pruned FROM "lionagi_qe".fleets f WHERE f.id = p_fleet);
-    first xid8;
-    last xid8;
-    logged xid8;
-    its_keys text;
-    seen_changes xid8[] := '{}';
-    seen_keys text[] := '{}';
-    looked bigint := 0;
-    cut boolean := false;
-BEGIN
-    IF p_passed IS NOT NULL
-        OR p_pruned >= greatest(p_change, pg_snapshot_xmin(p_seen))
-    THEN
-        RETURN QUERY
-        SELECT row_number() OVER (ORDER BY e.key), count(*) OVER () = p_limit, true,
-            NOT pg_visible_in_snapshot(e.changed, p_seen)
-                AND (e.changed, e.key) > (p_change, p_key COLLATE "C")
-                AND (
-                    p_target IS NULL OR pg_visible_in_snapshot(e.changed, p_target)
-                    -- Another server's transaction (see start_log): the log knows nothing of it.
-                    OR (e.changed > p_pruned AND (
-                        SELECT true FROM "lionagi_qe".changes c
-                        WHERE c.fleet = p_fleet AND c.changed = e.changed LIMIT 1
-                    ) IS NULL)
-                ),
-            e.changed, e.key, e.value, e.revision, e.partition, e.created_at, e.updated_at,
-            e.expires_at, e.gone
-        FROM (
-            SELECT * FROM "lionagi_qe".entries
-            WHERE entries.fleet = p_fleet AND entries.key > coalesce(p_passed, '')
-            ORDER BY entries.key LIMIT p_limit
-        ) AS e;
-        RETURN;
-    END IF;
-
-    -- Not seen is what ran then and what came later: what lies between is not even passed, however
-    -- long ago the oldest that ran had begun.
-    <<ranges>>
-    FOR first, last IN
-        SELECT running, running FROM pg_snapshot_xip(p_seen) AS running WHERE running >= p_change
-        UNION ALL
-        SELECT greatest(pg_snapshot_xmax(p_seen), p_change),
-            coalesce(pg_snapshot_xmax(p_target), '18446744073709551615')
-        ORDER BY 1
-    LOOP
-        FOR logged, its_keys IN
-            SELECT c.changed, c.keys FROM "lionagi_qe".changes c
-            WHERE c.fleet = p_fleet AND c.changed >= first AND c.changed <= last
-                AND (p_target IS NULL OR pg_visible_in_snapshot(c.changed, p_target))
-            ORDER BY c.changed, c.id
-        LOOP
-            -- Between transactions only: the keys of one are put in order below.
-            cut := looked >= p_limit AND logged > seen_changes[cardinality(seen_changes)];
-            EXIT ranges WHEN cut;
-            seen_changes := seen_changes || logged;
-            seen_keys := seen_keys || its_keys;
-            IF logged > p_change THEN
-                looked := looked + cardinality(string_to_array(its_keys, E'\x01'));
-            ELSE
-                looked := looked + (
-                    SELECT count(*) FROM unnest(string_to_array(its_keys, E'\x01')) AS k (key)
-                    WHERE k.key > p_key COLLATE "C"
-                );
-            END IF;
-        END LOOP;
-    END LOOP;
-
-    RETURN QUERY
-    SELECT k.at, cut OR k.total > p_limit, false, e.key IS NOT NULL, k.change, k.key, e.value,
-        e.revision, e.partition, e.created_at, e.updated_at, e.expires_at, e.gone
-    FROM (
-        SELECT d.change, d.key, row_number() OVER (ORDER BY d.change, d.key) AS at,
-            count(*) OVER () AS total
-        FROM (
-            SELECT DISTINCT l.change, k.key COLLATE "C" AS key
-            FROM unnest(seen_changes, seen_keys) AS l (change, keys)
-                CROSS JOIN unnest(string_to_array(l.keys, E'\x01')) AS k (key)
-            WHERE (l.change, k.key) > (p_change, p_key COLLATE "C")
-        ) AS d
-    ) AS k
-    LEFT JOIN LATERAL (
-        SELECT * FROM "lionagi_qe".entries
-        WHERE entries.fleet = p_fleet AND entries.key = k.key AND entries.changed = k.change
-        LIMIT 1
-    ) AS e ON true
-    WHERE k.at <= p_limit;
-END
-$body$;
-
--- Takes up to p_limit rows from the old end of the log, and returns how many. Those of five minutes
--- stay, and those since the oldest transaction that still runs: a position may wait for its end. From
--- the last pruned one on, as what the table still holds of older ones is dead (if that one is of a
--- transaction to come, it is another server's, see start_log); up to the first that has to stay, so
--- that none is passed over. The fleet's row makes it the work of one at a time.
-CREATE FUNCTION "lionagi_qe".prune_changes(p_fleet integer, p_limit integer) RETURNS bigint
-LANGUAGE plpgsql
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
-DECLARE
-    begin_at xid8 := (
-        SELECT CASE WHEN f.pruned < pg_snapshot_xmax(pg_current_snapshot()) THEN f.pruned ELSE '0' END
-        FROM "lionagi_qe".fleets f WHERE f.id = p_fleet
-    );
-    newest xid8;
-    number bigint;
-BEGIN
-    -- A look at the oldest, which mostly is young.
-    IF (
-        (
-            SELECT c.at FROM "lionagi_qe".changes c WHERE c.fleet = p_fleet AND c.changed >= begin_at
-            ORDER BY c.changed, c.id LIMIT 1
-        ) < now() - interval '5 minutes'
-    ) IS NOT TRUE THEN
-        RETURN 0;
-    END IF;
-    PERFORM FROM "lionagi_qe".fleets f WHERE f.id = p_fleet FOR NO KEY UPDATE;
-    WITH oldest AS (
-        SELECT c.ctid AS place,
-            bool_and(c.at < now() - interval '5 minutes') OVER (ORDER BY c.changed, c.id) AS old
-        FROM "lionagi_qe".changes c
-        WHERE c.fleet = p_fleet AND c.changed >= begin_at
-            AND c.changed < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY c.changed, c.id LIMIT p_limit
-    ), taken AS (
-        DELETE FROM "lionagi_qe".changes c
-        WHERE c.ctid = ANY (ARRAY (SELECT o.place FROM oldest o WHERE o.old))
-        RETURNING c.changed
-    )
-    SELECT (SELECT t.changed FROM taken t ORDER BY t.changed DESC LIMIT 1),
-        (SELECT count(*) FROM taken)
-    INTO newest, number;
-    IF number > 0 THEN
-        UPDATE "lionagi_qe".fleets f SET pruned = greatest(f.pruned, newest) WHERE f.id = p_fleet;
-    END IF;
-    RETURN number;
-END
-$body$;
-
--- Copies under way. steps: how often one arranged. gone_arranged, gone_revision: null, or of a copy that
--- is over how far its places are deleted.
-CREATE TABLE "lionagi_qe".copies (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    fleet integer NOT NULL,
-    used_at timestamptz NOT NULL DEFAULT now(),
-    steps integer NOT NULL DEFAULT 0,
-    gone_arranged integer,
-    gone_revision bigint
-);
--- The entries that a round of a copy is to tell, in that order; a round is named by its first step.
--- Logged as all else: a crash that emptied it would take entries from the copy.
-CREATE TABLE "lionagi_qe".copy_places (
-    copy integer NOT NULL,
-    arranged integer NOT NULL,
-    revision bigint NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    PRIMARY KEY (copy, arranged, revision, key)
-);
-
--- Looks at up to p_limit entries that a round of a copy has arranged, behind (p_revision, p_key).
--- hit: it is there and still at that revision. Columns as those of page_of_changes.
-CREATE FUNCTION "lionagi_qe".page_of_copy(
-    p_fleet integer, p_copy integer, p_arranged integer, p_revision bigint, p_key text,
-    p_limit integer
-) RETURNS TABLE (
-    at bigint, more boolean, by_key boolean, hit boolean, change xid8, key text, value text,
-    revision bigint, partition text, created_at timestamptz, updated_at timestamptz,
-    expires_at timestamptz, gone smallint
-)
-LANGUAGE plpgsql STABLE
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT row_number() OVER (ORDER BY p.revision, p.key), count(*) OVER () = p_limit, false,
-        e.key IS NOT NULL, e.changed, p.key, e.value, p.revision, e.partition, e.created_at,
-        e.updated_at, e.expires_at, e.gone
-    FROM (
-        SELECT c.revision, c.key FROM "lionagi_qe".copy_places c
-        WHERE c.copy = p_copy AND c.arranged = p_arranged
-            AND (c.revision, c.key) > (p_revision, p_key COLLATE "C")
-        ORDER BY c.revision, c.key LIMIT p_limit
-    ) AS p
-    LEFT JOIN LATERAL (
-        SELECT * FROM "lionagi_qe".entries
-        WHERE entries.fleet = p_fleet AND entries.key = p.key AND entries.revision = p.revision
-        LIMIT 1
-    ) AS e ON true;
-END
-$body$;
-
--- Takes up to p_limit places of copy p_copy, or (null) of one that is over or was not used for a week,
--- and at last the copy itself. Returns whether there was one. From the copy's row on nobody arranges for
--- it any more; each statement here sees what was arranged before.
-CREATE FUNCTION "lionagi_qe".forget_copy(p_fleet integer, p_copy integer, p_limit integer)
-RETURNS boolean LANGUAGE plpgsql
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $body$
-DECLARE
-    its "lionagi_qe".copies;
-    number bigint;
-BEGIN
-    IF p_copy IS NULL THEN
-        SELECT c.* INTO its FROM "lionagi_qe".copies c
-        WHERE c.fleet = p_fleet
-            AND (c.gone_arranged IS NOT NULL OR c.used_at < now() - interval '7 days')
-        ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED;
-    ELSE
-        SELECT c.* INTO its FROM "lionagi_qe".copies c
-        WHERE c.fleet = p_fleet AND c.id = p_copy FOR UPDATE;
-    END IF;
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    -- From the last deleted one on, as what the table still holds of those before is dead.
-    WITH doomed AS (
-        SELECT p.ctid AS place, p.arranged, p.revision FROM "lionagi_qe".copy_places p
-        WHERE p.copy = its.id AND (p.arranged, p.revision)
-            >= (coalesce(its.gone_arranged, 0), coalesce(its.gone_revision, 0))
-        ORDER BY p.arranged, p.revision, p.key LIMIT p_limit
-    ), gone AS (
-        DELETE FROM "lionagi_qe".copy_places p WHERE p.ctid = ANY (ARRAY (SELECT place FROM doomed))
-    ), last AS (
-        SELECT d.arranged, d.revision FROM doomed d ORDER BY d.arranged DESC, d.revision DESC LIMIT 1
-    )
-    SELECT (SELECT count(*) FROM doomed), (SELECT l.arranged FROM last l), (SELECT l.revision FROM last l)
-    INTO number, its.gone_arranged, its.gone_revision;
-    IF number < p_limit THEN
-        DELETE FROM "lionagi_qe".copies c WHERE c.id = its.id;
-    ELSE
-        UPDATE "lionagi_qe".copies c
-        SET gone_arranged = its.gone_arranged, gone_revision = its.gone_revision
-        WHERE c.id = its.id;
-    END IF;
-    RETURN true;
-END
-$body$;
-
--- As before (see 0001 and 0007), and at the end one row of the log.
-CREATE OR REPLACE FUNCTION "lionagi_qe".apply_operations(
-    p_fleet integer,
-    kinds text[],
-    keys text[],
-    payloads text[],
-    partitions text[],
-    ttls bigint[],
-    expected bigint[],
-    keeps boolean[],
-    atomic boolean
-) RETURNS TABLE (status text, figure text)
-LANGUAGE plpgsql AS $body$
-#variable_conflict use_column
-DECLARE
-    entry "lionagi_qe".entries;
-    live boolean;
-    found_row boolean;
-    moment timestamptz;
-    payload text;
-    expiry timestamptz;
-    new_revision bigint;
-    logged text[] := '{}';
-BEGIN
-    FOR i IN 1 .. cardinality(keys) LOOP
-        status := 'ok';
-        figure := NULL;
-        payload := payloads[i];
-        LOOP
-            IF kinds[i] = 'l' AND atomic THEN
-                -- No look before: the update sees the newest state of the row that it locks, and
-                -- what must not have happened is undone with all the rest.
-                UPDATE "lionagi_qe".entries e
-                SET value = "lionagi_qe".learn(CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.value END, payloads[i]),
-                    gone = NULL,
-                    revision = nextval('"lionagi_qe".revisions'),
-                    partition = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.partition ELSE partitions[i] END,
-                    created_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.created_at ELSE clock_timestamp() END,
-                    updated_at = clock_timestamp(),
-                    expires_at = CASE WHEN e.gone IS NULL AND (e.expires_at IS NULL OR e.expires_at > clock_timestamp()) THEN e.expires_at END,
-                    changed = pg_current_xact_id()
-                WHERE e.fleet = p_fleet AND e.key = keys[i]
-                RETURNING e.value INTO figure;
-                IF FOUND THEN
-                    IF figure IS NULL THEN
-                        status := 'not_learned';
-                    END IF;
-                    EXIT;
-                END IF;
-            END IF;
-
-            SELECT e.* INTO entry FROM "lionagi_qe".entries e
-            WHERE e.fleet = p_fleet AND e.key = keys[i] FOR UPDATE;
-            found_row := FOUND;
-            moment := clock_timestamp();
-            expiry := moment + ttls[i] * interval '1 millisecond';
-            live := found_row AND entry.gone IS NULL
-                AND (entry.expires_at IS NULL OR entry.expires_at > moment);
-
-            IF expected[i] IS NOT NULL AND (
-                (live AND entry.revision <> expected[i])
-                OR (NOT live AND (expected[i] <> 0 OR kinds[i] = 'd'))
-            ) THEN
-                status := 'conflict';
-                figure := CASE WHEN live THEN entry.revision END;
-                EXIT;
-            END IF;
-
-            IF kinds[i] IN ('d', 't') THEN
-                figure := live::int;
-                IF live AND kinds[i] = 'd' THEN
-                    UPDATE "lionagi_qe".entries e
-                    SET value = NULL, gone = 1, revision = nextval('"lionagi_qe".revisions'),
-                        updated_at = moment, expires_at = moment + interval '5 minutes',
-                        changed = pg_current_xact_id()
-                    WHERE e.fleet = p_fleet AND e.key = keys[i];
-                ELSIF live THEN
-                    UPDATE "lionagi_qe".entries e SET expires_at = expiry
-                    WHERE e.fleet = p_fleet AND e.key = keys[i];
-                END IF;
-                EXIT;
-            END IF;
-
-            IF kinds[i] = 'a' AND live THEN
-                IF length(entry.value) > 64 OR entry.value !~ '^-?[0-9]' THEN
-                    status := 'not_a_number';
-                    EXIT;
-                END IF;
-                payload := "lionagi_qe".add_numbers(entry.value, payloads[i]);
-                IF payload IS NULL THEN
-                    status := 'overflow';
-                    EXIT;
-                END IF;
-            END IF;
-
-            IF kinds[i] = 'l' THEN
-                payload := "lionagi_qe".learn(CASE WHEN live THEN entry.value END, payloads[i]);
-                IF payload IS NULL THEN
-                    status := 'not_learned';
-                    EXIT;
-                END IF;
-            END IF;
-
-            IF found_row THEN
-                UPDATE "lionagi_qe".entries e
-                SET value = payload,
-                    gone = NULL,
-                    revision = nextval('"lionagi_qe".revisions'),
-                    partition = CASE WHEN keeps[i] AND live THEN e.partition ELSE partitions[i] END,
-                    created_at = CASE WHEN live THEN e.created_at ELSE moment END,
-                    updated_at = moment,
-                    expires_at = CASE WHEN keeps[i] AND live THEN e.expires_at ELSE expiry END,
-                    changed = pg_current_xact_id()
-                WHERE e.fleet = p_fleet AND e.key = keys[i]
-                RETURNING e.revision INTO new_revision;
-            ELSE
-                INSERT INTO "lionagi_qe".entries AS e
-                VALUES (p_fleet, keys[i], payload, partitions[i], nextval('"lionagi_qe".revisions'),
-                        moment, moment, expiry, NULL)
-                ON CONFLICT DO NOTHING
-                RETURNING e.revision INTO new_revision;
-                -- Somebody else created it meanwhile: look again.
-                CONTINUE WHEN NOT FOUND;
-            END IF;
-            figure := CASE WHEN kinds[i] IN ('a', 'l') THEN payload ELSE new_revision::text END;
-            EXIT;
-        END LOOP;
-        IF atomic AND status <> 'ok' THEN
-            RAISE EXCEPTION '%:%:%', i, status, coalesce(figure, '') USING ERRCODE = 'AQE01';
-        END IF;
-        IF status = 'ok' AND kinds[i] <> 't' AND (kinds[i] <> 'd' OR live)
-            AND keys[i] IS DISTINCT FROM logged[cardinality(logged)]
-        THEN
-            logged := logged || keys[i];
-        END IF;
-        RETURN NEXT;
-    END LOOP;
-    IF cardinality(logged) > 0 THEN
-        INSERT INTO "lionagi_qe".changes (fleet, keys)
-        VALUES (p_fleet, array_to_string(logged, E'\x01'));
-    END IF;
-END
-$body$;
-
-INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (8, 'changes', '933aeb0fa7e57302b3eb21effe073787ca53921237f540eac9cc9f50b91f332c');
+VALUES (1, 'schema', '1e87a714a53042d147f6315c8250994f58876683b53451c31fde4d96919b257f');

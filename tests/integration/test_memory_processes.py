@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.persistence.server_support.migrations import load_migrations
+from lionagi_qe.persistence.server_support.migrations import Migration, load_migrations
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
@@ -241,13 +241,17 @@ class TestSchema:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         url = self._fresh(backend, tmp_path, request)
-        with monkeypatch.context() as older:
-            older.setattr(
-                f"lionagi_qe.persistence.{backend}.schema.load_migrations",
-                lambda package: load_migrations(package)[:-1],
+        async with open_memory(url):
+            pass
+        later = Migration(99, "later", "CREATE TABLE {schema}.later (id integer)")
+        if backend == "sqlite":
+            later = Migration(99, "later", "CREATE TABLE later (id INTEGER)")
+        for module in ("schema", "backend"):
+            monkeypatch.setattr(
+                f"lionagi_qe.persistence.{backend}.{module}.load_migrations",
+                lambda package: [*load_migrations(package), later],
+                raising=False,
             )
-            async with open_memory(url):
-                pass
         for _ in range(2):
             memory = open_memory(url, migrate=False)
             with pytest.raises(errors.SchemaMissingError, match="lacks migration") as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.errors import ConfigurationError, SchemaError
 from lionagi_qe.persistence.server_support.migrations import (
     load_migrations,
     missing_migrations,
@@ -14,10 +14,23 @@ from lionagi_qe.persistence.server_support.migrations import (
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.statements import Statements
+    from lionagi_qe.persistence.server_support.migrations import Migration
 
 # Any number that others are unlikely to take: "aqe" and a version.
 _LOCK = 0x617165_0001
 _MOST_FIRST_FLEETS = 2**30
+# {version: checksum} of the migrations that 0001 replaced before the first release. What they made
+# is what 0001 makes; only the record of them differs, and is replaced when the schema is opened.
+_MERGED = {
+    1: "2256eca7e178df1eb77d08ea181dc37c47b2fdfdd824ddca46fbff303f5fb18e",
+    2: "75666f55eef28c58e27c489aa0af3d73e656e914dcd3a671130758b5455b8680",
+    3: "4fc5b35e742aef752744cd415d1f3398da563edb25947a49bcc122b4e3d3f970",
+    4: "fd991b527e3cdec7e2b18758f8e1d263e75b9cb4103159654d7720191abf5f6b",
+    5: "e566f7c8c85c856633cbbe0372b71ea2e99db25733ec76d5784c33333ee3acb8",
+    6: "01cbe54bb0f9331374f069e374444eade11a9001655e04091aee7230e345f220",
+    7: "8ad38f4bc062bee00b6c746678cb5d1b6739ea9c038c1f9b695a305a7930fffe",
+    8: "933aeb0fa7e57302b3eb21effe073787ca53921237f540eac9cc9f50b91f332c",
+}
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
     version integer PRIMARY KEY,
@@ -41,11 +54,10 @@ async def enter(
     if encoding != "UTF8":
         msg = f"the database's encoding is {encoding}; create one with ENCODING 'UTF8'"
         raise ConfigurationError(msg)
+    recorded = await _recorded_migrations(connection, statements)
     known = load_migrations(__package__ or "")
-    missing = missing_migrations(
-        known, await applied_migrations(connection, statements), migrate=migrate, where=where
-    )
-    if missing:
+    missing = missing_migrations(known, _merged(recorded, where), migrate=migrate, where=where)
+    if missing or (recorded == _MERGED and migrate):
         await _migrate(connection, statements, where)
     number = await connection.fetchval(
         statements.fill("SELECT id FROM {schema}.fleets WHERE name = $1"), fleet
@@ -69,21 +81,17 @@ async def _migrate(connection: Any, statements: Statements, where: str) -> None:
         await connection.execute(statements.fill("CREATE SCHEMA IF NOT EXISTS {schema}"))
         await connection.execute(statements.fill(_TABLE))
         # Somebody else may have been here while we waited for the lock.
-        applied = await applied_migrations(connection, statements)
+        recorded = await _recorded_migrations(connection, statements)
+        known = load_migrations(__package__ or "")
+        if recorded == _MERGED:
+            await connection.execute(statements.fill("DELETE FROM {schema}.schema_migrations"))
+            await _record(connection, statements, known[0])
         for migration in missing_migrations(
-            load_migrations(__package__ or ""), applied, migrate=True, where=where
+            known, _merged(recorded, where), migrate=True, where=where
         ):
             await connection.execute(statements.fill(migration.sql))
-            await connection.execute(
-                statements.fill(
-                    "INSERT INTO {schema}.schema_migrations (version, name, checksum) "
-                    "VALUES ($1, $2, $3)"
-                ),
-                migration.version,
-                migration.name,
-                migration.checksum,
-            )
-        if not applied:
+            await _record(connection, statements, migration)
+        if not recorded:
             # Who still has a fleet's number of a schema that was dropped meets nobody's here.
             first = 1 + secrets.randbelow(_MOST_FIRST_FLEETS)
             await connection.execute(
@@ -91,8 +99,37 @@ async def _migrate(connection: Any, statements: Statements, where: str) -> None:
             )
 
 
+async def _record(connection: Any, statements: Statements, migration: Migration) -> None:  # noqa: ANN401
+    await connection.execute(
+        statements.fill(
+            "INSERT INTO {schema}.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
+        ),
+        migration.version,
+        migration.name,
+        migration.checksum,
+    )
+
+
 async def applied_migrations(connection: Any, statements: Statements) -> dict[int, str]:  # noqa: ANN401
     """Return {version: checksum} of the migrations that the schema has."""
+    return _merged(await _recorded_migrations(connection, statements), statements.schema)
+
+
+def _merged(recorded: dict[int, str], where: str) -> dict[int, str]:
+    """Return what is recorded, with 0001 in the place of those that it replaced."""
+    if recorded == _MERGED:
+        return {1: load_migrations(__package__ or "")[0].checksum}
+    if recorded.get(1) == _MERGED[1]:
+        msg = (
+            f"{where}: the schema is one of before the first release that lacks some of its "
+            f"{len(_MERGED)} migrations; open it once with the version of then, or move the data "
+            "with aqe memory export and import"
+        )
+        raise SchemaError(msg)
+    return recorded
+
+
+async def _recorded_migrations(connection: Any, statements: Statements) -> dict[int, str]:  # noqa: ANN401
     table = statements.fill("{schema}.schema_migrations")
     if await connection.fetchval("SELECT to_regclass($1)", table) is None:
         return {}
