@@ -20,7 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: none of them should compile what the last one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test lint types imports check bench learn-eval schema clean
+# What make test-one runs: a path, perhaps with -k "words".
+T ?=
+
+.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +53,10 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
+test-one: $(STAMP) ## Run one test file, folder or selection: make test-one T="tests/cli -k ls"
+	@test -n "$(T)" || { echo 'Say which: make test-one T=tests/persistence/test_glob.py'; exit 2; }
+	$(BIN)/python -m pytest -q --no-header $(T)
+
 lint: $(STAMP) ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,6 +68,18 @@ imports: $(STAMP) ## Check which layer imports which
 	$(BIN)/lint-imports
 
 check: lint types imports test ## All of the above
+
+# What .github/workflows/release.yml does before it publishes.
+release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel in a bare environment
+	@$(BIN)/python -m pip install --quiet --group release
+	rm -rf build/release
+	$(BIN)/python -m build --outdir build/release .
+	$(BIN)/twine check --strict build/release/*
+	$(BIN)/check-wheel-contents build/release/*.whl
+	$(PYTHON) -m venv build/release/bare
+	build/release/bare/bin/python -m pip install --quiet build/release/*.whl
+	build/release/bare/bin/aqe --version
+	cd build/release && bare/bin/python -c "import lionagi_qe; from lionagi_qe.fleet import examine"
 
 bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
 	@$(BIN)/python -m pip install --quiet --group bench

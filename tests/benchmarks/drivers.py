@@ -3,7 +3,7 @@
     python -m pip install --group drivers
     python tests/benchmarks/drivers.py [--rounds N]
 
-A flight of 32 calls is what concurrency makes of single ones: an upsert of 32 rows or a look-up of
+A batch of 32 calls is what concurrency makes of single ones: an upsert of 32 rows or a look-up of
 32 keys, two at a time; beside it one call after the other. Rounds in turn, medians, and the ratio
 to the driver that we use.
 """
@@ -37,15 +37,15 @@ from lionagi_qe.testing.servers import find_postgres, find_redis
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-FLIGHT = 32
+BATCH = 32
 SECONDS = 0.4
 LOAD = Workload(10_000)
-WORK = {"store, one": (1, 1), "retrieve, one": (1, 1), "store, 32": (FLIGHT, 2)}
-WORK |= {"retrieve, 32": (FLIGHT, 2)}
+WORK = {"store, one": (1, 1), "retrieve, one": (1, 1), "store, 32": (BATCH, 2)}
+WORK |= {"retrieve, 32": (BATCH, 2)}
 
 
 def rows(number: int, count: int) -> dict[str, str]:
-    """Return a flight's keys and values, in the order of the keys."""
+    """Return a batch's keys and values, in the order of the keys."""
     return {
         key: orjson.dumps(value).decode()
         for key, value in sorted(LOAD.items(number, count).items())
@@ -53,7 +53,7 @@ def rows(number: int, count: int) -> dict[str, str]:
 
 
 def columns(fleet: int, number: int, count: int) -> list[Any]:
-    """Return what the upsert of a flight is given."""
+    """Return what the upsert of a batch is given."""
     found = rows(number, count)
     cells = [(key, value, "default", NULL) for key, value in found.items()]
     return [fleet, *postgres_columns(cells, 4)]
@@ -88,9 +88,9 @@ async def postgres_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[st
     def doing(run: Any) -> dict[str, Any]:
         return {
             "store, one": lambda at: run(sql["put_many"], *columns(fleet, at, 1)),
-            "store, 32": lambda at: run(sql["put_many"], *columns(fleet, at, FLIGHT)),
+            "store, 32": lambda at: run(sql["put_many"], *columns(fleet, at, BATCH)),
             "retrieve, one": lambda at: run(sql["payload"], fleet, LOAD.key(at)),
-            "retrieve, 32": lambda at: run(sql["payloads"], fleet, column([*rows(at, FLIGHT)])),
+            "retrieve, 32": lambda at: run(sql["payloads"], fleet, column([*rows(at, BATCH)])),
         }
 
     return {"asyncpg": doing(by_asyncpg), "psycopg": doing(by_psycopg)}
@@ -126,9 +126,9 @@ async def redis_drivers(url: str, stack: AsyncExitStack) -> dict[str, dict[str, 
     def doing(run: Callable[..., Awaitable[Any]]) -> dict[str, Any]:
         return {
             "store, one": lambda at: run(*apply(at, 1)),
-            "store, 32": lambda at: run(*apply(at, FLIGHT)),
+            "store, 32": lambda at: run(*apply(at, BATCH)),
             "retrieve, one": lambda at: run(*wanted(at, 1)),
-            "retrieve, 32": lambda at: run(*wanted(at, FLIGHT)),
+            "retrieve, 32": lambda at: run(*wanted(at, BATCH)),
         }
 
     async def by_coredis(name: str, *words: str) -> None:

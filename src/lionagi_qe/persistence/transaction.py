@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
-from lionagi_qe.persistence.contract.jobs import PutJob, Step
+from lionagi_qe.persistence.contract.jobs import PutJob, TransactionOperations
 from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import check_number, encode
@@ -143,7 +143,7 @@ class Transaction:
             await self._apply()
 
     async def _apply(self) -> None:
-        step = Step(list(self._operations.values()), list(self._jobs.values()))
+        step = TransactionOperations(list(self._operations.values()), list(self._jobs.values()))
         count, limit = len(step.operations) + len(step.jobs), self._limits["max_batch"]
         size = sum(len(put.payload) for put in step.operations if isinstance(put, Put))
         size += sum(len(job.payload) for job in step.jobs)

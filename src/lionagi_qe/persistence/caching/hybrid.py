@@ -45,7 +45,11 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.cache import Cache, Reading
     from lionagi_qe.persistence.contract.change_log import ChangeLog
-    from lionagi_qe.persistence.contract.jobs import JobBackend, Step, StepResults
+    from lionagi_qe.persistence.contract.jobs import (
+        JobBackend,
+        TransactionOperations,
+        TransactionResults,
+    )
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation, Result
     from lionagi_qe.persistence.contract.records import (
@@ -203,7 +207,7 @@ class HybridBackend:
             async with asyncio.timeout(CACHE_TIMEOUT):
                 await self.follower.caught_up()
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Apply entries and jobs durably, then let the cache forget the entries."""
         try:
             return await cast("Any", self._durable).jobs.transact(step)
@@ -323,7 +327,7 @@ class _Jobs:
     def __init__(self, hybrid: HybridBackend) -> None:
         self._hybrid = hybrid
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         return await self._hybrid.transact(step)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the durable one offers

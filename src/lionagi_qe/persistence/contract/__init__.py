@@ -16,8 +16,8 @@ from lionagi_qe.persistence.contract.jobs import (
     JobResult,
     PutJob,
     QueueCounts,
-    Step,
-    StepResults,
+    TransactionOperations,
+    TransactionResults,
 )
 from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
 from lionagi_qe.persistence.contract.notifier import Notifier
@@ -76,9 +76,9 @@ __all__ = [
     "Record",
     "Result",
     "Stats",
-    "Step",
-    "StepResults",
     "Sweep",
     "Tenure",
     "Touch",
+    "TransactionOperations",
+    "TransactionResults",
 ]

@@ -115,7 +115,7 @@ class QueueCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TransactionOperations:
     """Operations on entries and jobs that are applied together or not at all."""
 
     operations: Sequence[Operation]
@@ -123,8 +123,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class StepResults:
-    """What the operations of a step came to."""
+class TransactionResults:
+    """What the operations of a transaction came to."""
 
     operations: list[Any]
     jobs: list[str]
@@ -146,7 +146,7 @@ class JobBackend(Protocol):
         """Apply the operations, each atomic by itself; those of one job in order."""
         ...
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Apply all of it, or raise the error of the first that fails and apply nothing.
 
         CrossShardError if not all of it lies in one shard.

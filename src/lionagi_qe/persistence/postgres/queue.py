@@ -16,8 +16,8 @@ from lionagi_qe.persistence.contract.jobs import (
     JobResult,
     PutJob,
     QueueCounts,
-    Step,
-    StepResults,
+    TransactionOperations,
+    TransactionResults,
     job_result,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
@@ -70,7 +70,7 @@ class PostgresJobs:
         rows = await self._fetch("apply_jobs", *columns, mutates=True)
         return _results(operations, order, rows)
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Call the functions for entries and for jobs in one statement."""
         order, job_order = locking_order(step.operations), _locking_order(step.jobs)
         entries = [step.operations[at] for at in order]
@@ -90,7 +90,7 @@ class PostgresJobs:
                 raise
         results = results_of(step.operations, order, rows[: len(entries)])
         ended = _results(step.jobs, job_order, rows[len(entries) :])
-        return StepResults(results, [str(result) for result in ended])
+        return TransactionResults(results, [str(result) for result in ended])
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Call the server's function."""

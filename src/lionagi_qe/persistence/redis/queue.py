@@ -16,8 +16,8 @@ from lionagi_qe.persistence.contract.jobs import (
     JobResult,
     PutJob,
     QueueCounts,
-    Step,
-    StepResults,
+    TransactionOperations,
+    TransactionResults,
     job_result,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
@@ -89,7 +89,7 @@ class RedisJobs:
             share_errors=True,
         )
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Send all in one call, if all of it lies in one shard."""
         shards = {self._session.shards.of(operation.key) for operation in step.operations}
         shards |= {self._shard_of(operation.queue) for operation in step.jobs}
@@ -120,7 +120,9 @@ class RedisJobs:
             result_of(operation, status, figure)
             for operation, (status, figure) in zip(step.operations, pairs, strict=True)
         ]
-        return StepResults(results, [str(result) for result in _results(step.jobs, answer[split:])])
+        return TransactionResults(
+            results, [str(result) for result in _results(step.jobs, answer[split:])]
+        )
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Pop the first of the line."""
@@ -210,7 +212,9 @@ def _results(operations: Sequence[JobOperation], answer: Sequence[bytes]) -> lis
     ]
 
 
-def _refusal(step: Step, kind: bytes, at: int, status: bytes, figure: bytes = b"") -> Exception:
+def _refusal(
+    step: TransactionOperations, kind: bytes, at: int, status: bytes, figure: bytes = b""
+) -> Exception:
     if kind == b"entry":
         refusal: Any = result_of(step.operations[at - 1], status, figure)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.jobs import Step
+from lionagi_qe.persistence.contract.jobs import TransactionOperations
 from lionagi_qe.persistence.scheduling.batch import Channel
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ class Channels:
         self.records = channel(partial(_read_distinct, backend.read_records), mutates=False)
 
     def _write_atomic(self, item: Any) -> Awaitable[Any]:  # noqa: ANN401
-        return self._jobs().transact(item) if isinstance(item, Step) else self._write_all(item)
+        return (
+            self._jobs().transact(item)
+            if isinstance(item, TransactionOperations)
+            else self._write_all(item)
+        )
 
     def _write_jobs(self, items: Sequence[Any]) -> Awaitable[list[Any]]:
         return self._jobs().write(items)

@@ -7,7 +7,7 @@ from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.contract.jobs import Step, StepResults, job_key
+from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults, job_key
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.scheduling.channels import Channels
 from lionagi_qe.persistence.scheduling.lifecycle import Lifecycle
@@ -150,7 +150,9 @@ class Scheduler:
         keys = [job_key(operation) for operation in operations]
         return await self._send_atomic(self._channels.jobs, operations, keys, deadline)
 
-    async def transact(self, step: Step, size: int, deadline: float) -> StepResults:
+    async def transact(
+        self, step: TransactionOperations, size: int, deadline: float
+    ) -> TransactionResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
         return await self._send_atomic(self._channels.writes, step, keys, deadline, size)

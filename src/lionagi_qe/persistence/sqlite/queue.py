@@ -18,8 +18,8 @@ from lionagi_qe.persistence.contract.jobs import (
     JobResult,
     PutJob,
     QueueCounts,
-    Step,
-    StepResults,
+    TransactionOperations,
+    TransactionResults,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
@@ -114,13 +114,13 @@ class SqliteJobs:
 
         return await self._session.transact(change)
 
-    async def transact(self, step: Step) -> StepResults:
+    async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Apply all in one transaction, which the first error undoes."""
 
-        def change(connection: apsw.Connection) -> StepResults:
+        def change(connection: apsw.Connection) -> TransactionResults:
             fleet = self._session.fleet
             results = apply(connection, fleet, step.operations, now(), atomic=True)
-            return StepResults(
+            return TransactionResults(
                 list(results), [self._apply(connection, operation) for operation in step.jobs]
             )
 

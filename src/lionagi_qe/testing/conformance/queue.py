@@ -5,12 +5,12 @@ from __future__ import annotations
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
 from lionagi_qe.testing.conformance.queue_workers import ConsumerConformance
-from lionagi_qe.testing.conformance.steps import StepConformance
+from lionagi_qe.testing.conformance.transactions import TransactionConformance
 
 __all__ = ["QueueConformance"]
 
 
 class QueueConformance(
-    QueueOrderConformance, QueueEndingConformance, ConsumerConformance, StepConformance
+    QueueOrderConformance, QueueEndingConformance, ConsumerConformance, TransactionConformance
 ):
     """Jobs, workers, and steps over jobs and entries."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 QUEUE = "step/jobs"
 
 
-class StepConformance(Conformance):
+class TransactionConformance(Conformance):
     """memory.transaction()."""
 
     async def test_entries_and_jobs_change_in_one_step(self, memory: Memory, other: Memory) -> None:
