@@ -14,7 +14,7 @@ from lionagi import Branch, iModel
 from lionagi_qe import open_memory
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.fleet.run_history import Ledger
+from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.testing.conformance.base import erase
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def record_run() -> Callable[..., Awaitable[None]]:
             ),
         )
         findings = {found.agent: found for found in (executor, analyzer)}
-        await Ledger(memory, project).record(run, findings, {})
+        await RunHistory(memory, project).record(run, findings, {})
 
     return record
 
