@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.backends import on, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +18,10 @@ def full() -> bool:
     return os.environ.get("AQE_BENCH_FULL", "0") not in {"", "0"}
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "redis"])
-def bench_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="session", params=on("sqlite", "postgresql", "redis"))
+def bench_url(request: pytest.FixtureRequest) -> str:
     """The URL of each server in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('bench')}/memory.db"
-    fixture = {"postgresql": "postgres_url", "redis": "redis_url"}[request.param]
-    return request.getfixturevalue(fixture)
+    return url_of(request)
 
 
 @pytest.fixture

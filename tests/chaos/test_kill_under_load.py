@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.backends import on, url_of
 
 from lionagi_qe import open_memory
 from lionagi_qe.bench.arenas import arena_at
@@ -26,13 +27,10 @@ def kills() -> int:
     return KILLS_AT_FULL_SIZE if full else KILLS
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "redis"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=on("sqlite", "postgresql", "redis"))
+def store_url(request: pytest.FixtureRequest) -> str:
     """The URL of each server in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/memory.db"
-    fixture = {"postgresql": "postgres_url", "redis": "redis_url"}[request.param]
-    return request.getfixturevalue(fixture)
+    return url_of(request)
 
 
 async def test_every_acknowledged_store_outlives_its_client(store_url: str, kills: int) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 import uuid
 from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import programs
+from tests.backends import on, url_of
 
 from lionagi_qe import BackendUnavailableError, Memory, open_memory
 from lionagi_qe.coordination import Lease, WorkQueue
@@ -22,18 +23,9 @@ if TYPE_CHECKING:
 HOLDER = Path(__file__).with_name("lease_holder.py")
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgres_url", marks=pytest.mark.postgres),
-        pytest.param("redis_url", marks=pytest.mark.redis),
-        pytest.param("redis_cluster_url", marks=pytest.mark.redis),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'memory.db'}"
-    return str(request.getfixturevalue(request.param))
+@pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
+def url(request: pytest.FixtureRequest) -> str:
+    return url_of(request)
 
 
 async def ask(holder: Process) -> dict[str, int]:
@@ -64,9 +56,7 @@ async def test_a_stopped_holder_overwrites_nothing_of_its_successor(url: str) ->
     async with open_memory(url, fleet=fleet, timeout=30) as memory:
         queue = WorkQueue(memory, "jobs")
         await queue.put("job")
-        holder = await asyncio.create_subprocess_exec(
-            sys.executable, str(HOLDER), url, fleet, stdin=PIPE, stdout=PIPE
-        )
+        holder = await programs.start(HOLDER, url, fleet, stdin=PIPE, stderr=None)
         assert holder.stdout is not None
         try:
             first = int(await holder.stdout.readline())

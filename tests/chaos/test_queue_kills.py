@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.backends import on, url_of
 
 from lionagi_qe import open_memory
 from lionagi_qe.coordination import NewJob, WorkQueue
@@ -73,18 +74,9 @@ def nursery(count: int, *arguments: object) -> Generator[Nursery]:
         process.stdin.close()
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgres_url", marks=pytest.mark.postgres),
-        pytest.param("redis_url", marks=pytest.mark.redis),
-        pytest.param("redis_cluster_url", marks=pytest.mark.redis),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'memory.db'}"
-    return str(request.getfixturevalue(request.param))
+@pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
+def url(request: pytest.FixtureRequest) -> str:
+    return url_of(request)
 
 
 async def test_no_job_is_lost_with_its_worker(url: str, tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from tests import programs
 from tests.chaos.watcher_process import read_log
 
 from lionagi_qe import errors, open_memory
@@ -101,15 +101,7 @@ class Watcher:
         log.touch()
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(PROGRAM),
-            self._url,
-            FLEET,
-            str(self._log),
-            stdout=PIPE,
-            stderr=DEVNULL,
-        )
+        self._process = await programs.start(PROGRAM, self._url, FLEET, self._log, stderr=DEVNULL)
         assert self._process.stdout is not None
         assert await self._process.stdout.readline() == b"watching\n"
 

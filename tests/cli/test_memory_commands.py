@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import programs
 
 from lionagi_qe import open_memory
 from lionagi_qe.coordination import WorkQueue
@@ -25,18 +23,8 @@ def url(tmp_path: Path) -> str:
 
 def aqe(*arguments: str, url: str | None = None, given: str = "") -> tuple[int, str, str]:
     """Call the command in a process of its own; return exit code, output and complaints."""
-    environment = {name: value for name, value in os.environ.items() if "LIONAGI" not in name}
-    if url is not None:
-        environment["LIONAGI_QE_MEMORY"] = url
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main", *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    env = {} if url is None else {"LIONAGI_QE_MEMORY": url}
+    return programs.call(*programs.AQE, *arguments, given=given, env=env)
 
 
 def test_entries_are_set_listed_shown_found_counted_and_removed(url: str) -> None:

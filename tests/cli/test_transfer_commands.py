@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,17 +14,7 @@ if TYPE_CHECKING:
 
 def aqe(*arguments: str, given: str = "") -> tuple[int, str, str]:
     """Call ``aqe memory`` in a process of its own; return exit code, output and complaints."""
-    environment = {name: value for name, value in os.environ.items() if "LIONAGI" not in name}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main", "memory", *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return programs.call(*programs.AQE, "memory", *arguments, given=given)
 
 
 @pytest.fixture

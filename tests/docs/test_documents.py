@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from tests import programs
 
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.settings import Settings, settings_of
@@ -42,15 +40,8 @@ PROGRAMS = [(name, text) for name, text in blocks("python") if "asyncio.run(" in
 
 @pytest.mark.parametrize(("name", "program"), PROGRAMS)
 def test_python_programs_run_as_they_are(name: str, program: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{name}: {done.stderr}"
+    done = programs.call("-W", "error", "-c", program, cwd=tmp_path)
+    assert done.code == 0, f"{name}: {done.complaints}"
 
 
 def test_the_readme_has_a_program_to_run() -> None:
@@ -75,20 +66,14 @@ def test_aqe_commands_and_options_that_documents_name_exist() -> None:
         for line in re.findall(r"^aqe ([^#\n]+)", text, re.MULTILINE):
             words = line.split()
             shown = help_of(*(word for word in words[:2] if re.fullmatch(r"[a-z]+", word)))
-            assert shown.returncode == 0, f"{name}: aqe {line}"
+            assert shown.code == 0, f"{name}: aqe {line}"
             for option in re.findall(r"--[a-z-]+", line):
-                assert option in shown.stdout, f"{name}: aqe {line}: {option}"
+                assert option in shown.output, f"{name}: aqe {line}: {option}"
 
 
 @functools.cache
-def help_of(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lionagi_qe.cli.main", *command, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
+def help_of(*command: str) -> programs.Done:
+    return programs.call(*programs.AQE, *command, "--help", env={"COLUMNS": "200"})
 
 
 def test_toml_in_documents_is_toml() -> None:

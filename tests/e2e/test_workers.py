@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.backends import on, url_of
 from tests.e2e.conftest import checksum, start_aqe, variables_of, write
 from tests.e2e.processes import starting
 from tests.e2e.shop_project import FILES
@@ -67,17 +68,9 @@ def workers(start: Start, url: str) -> Callable[[int], list[Process]]:
     return call
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgres_url", marks=pytest.mark.postgres),
-        pytest.param("redis_url", marks=pytest.mark.redis),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'channels.db'}"
-    return str(request.getfixturevalue(request.param))
+@pytest.fixture(params=on("sqlite", "postgresql", "redis"))
+def url(request: pytest.FixtureRequest) -> str:
+    return url_of(request)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from tests import programs
+from tests.backends import on, url_of
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import WorkQueue
@@ -21,6 +21,7 @@ from lionagi_qe.testing.conformance.base import erase, expire, until
 from lionagi_qe.testing.factories import QualityDataFactory
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Callable
 
     from conftest import PerformanceTracker
@@ -33,16 +34,12 @@ PROGRAMS = Path(__file__).with_name("agent_programs.py")
 
 async def start(role: str, url: str, argument: str = "") -> Process:
     """Start an agent in a process of its own."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", str(PROGRAMS), role, url, argument, stdout=PIPE, stderr=PIPE
-    )
+    return await programs.start("-W", "error", PROGRAMS, role, url, argument)
 
 
 async def outcome(process: Process) -> dict[str, Any]:
     """Wait until an agent is done and return what it found out."""
-    output, complaint = await process.communicate()
-    assert process.returncode == 0, complaint.decode()
-    return json.loads(output)
+    return json.loads(await programs.finish(process))
 
 
 async def play(role: str, url: str, argument: str = "") -> dict[str, Any]:
@@ -65,15 +62,10 @@ async def ready(memory: Memory, workers: int) -> None:
     await until(all_ready)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("postgres", marks=pytest.mark.postgres),
-        pytest.param("redis", marks=pytest.mark.redis),
-    ]
-)
+@pytest.fixture(params=on("postgresql", "redis"))
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of each server in turn."""
-    return request.getfixturevalue(f"{request.param}_url")
+    return url_of(request)
 
 
 @pytest_asyncio.fixture
@@ -240,12 +232,9 @@ class TestFleetCommander:
 
     @staticmethod
     async def _run(project: Path, url: str) -> dict[str, Any]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lionagi_qe.cli.main", "run", str(project)),
-            *("--memory", url, "--json", "--quiet"),
+        process = await programs.start(
+            *(*programs.AQE, "run", project, "--memory", url, "--json", "--quiet"),
             *("--agents", "test-executor,coverage-analyzer,quality-gate"),
-            stdout=PIPE,
-            stderr=PIPE,
         )
         output, _ = await process.communicate()
         text = output.decode()

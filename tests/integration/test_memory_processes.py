@@ -7,18 +7,20 @@ import json
 import os
 import signal
 import sqlite3
-import sys
-from asyncio.subprocess import PIPE, Process
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from tests import programs
+from tests.backends import on, url_of
+from tests.programs import finish
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence.server_support.migrations import Migration, load_migrations
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -69,29 +71,13 @@ asyncio.run(main(sys.argv[1]))
 
 
 async def start(code: str, *arguments: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-c", code, *arguments, stdout=PIPE, stderr=PIPE
-    )
+    return await programs.start("-W", "error", "-c", code, *arguments)
 
 
-async def finish(process: Process) -> None:
-    _, complaint = await process.communicate()
-    assert process.returncode == 0, complaint.decode()
-
-
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgres", marks=pytest.mark.postgres),
-        pytest.param("redis", marks=pytest.mark.redis),
-        pytest.param("redis_cluster", marks=pytest.mark.redis),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
+def url(request: pytest.FixtureRequest) -> str:
     """A memory on each backend in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'memory.db'}"
-    return request.getfixturevalue(f"{request.param}_url")
+    return url_of(request)
 
 
 async def test_updates_and_increments_of_eight_processes_all_count(url: str) -> None:

@@ -6,39 +6,24 @@ import asyncio
 import statistics
 import time
 import uuid
-from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from tests.backends import on, url_of
 
 from lionagi_qe import Memory, PostgresMemory, open_memory
 from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import until
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 LONG = 60.0
 PUTS = 30
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "sqlite",
-        pytest.param("postgres_url", marks=pytest.mark.postgres),
-        pytest.param("redis_url", marks=pytest.mark.redis),
-        pytest.param("redis_cluster_url", marks=pytest.mark.redis),
-    ]
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "memory":
-        return "memory://"
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'memory.db'}"
-    return str(request.getfixturevalue(request.param))
+@pytest.fixture(params=on("memory", "sqlite", "postgresql", "redis", "cluster"))
+def url(request: pytest.FixtureRequest) -> str:
+    return url_of(request)
 
 
 @pytest.fixture

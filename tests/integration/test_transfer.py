@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
 import random
-import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import programs
+from tests.backends import on_every_backend
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence.transfer import Tally, compare, copy
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.testing.conformance import Connect
 
 pytestmark = pytest.mark.integration
 
@@ -45,41 +43,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-class TestPrivateMemory(TransferConformance):
-    shared = False
-
-    @pytest.fixture
-    def connect(self) -> Connect:
-        return partial(open_memory, "memory://")
-
-
-class TestSqliteMemory(TransferConformance):
-    @pytest.fixture
-    def connect(self, tmp_path: Path) -> Connect:
-        return partial(open_memory, f"sqlite:///{tmp_path / 'memory.db'}")
-
-
-@pytest.mark.postgres
-class TestPostgresMemory(TransferConformance):
-    @pytest.fixture
-    def connect(self, postgres_url: str) -> Connect:
-        return partial(open_memory, postgres_url)
-
-
-@pytest.mark.redis
-class TestRedisMemory(TransferConformance):
-    @pytest.fixture
-    def connect(self, redis_url: str) -> Connect:
-        return partial(open_memory, redis_url)
-
-
-@pytest.mark.redis
-class TestRedisClusterMemory(TransferConformance):
-    ordered = False
-
-    @pytest.fixture
-    def connect(self, redis_cluster_url: str) -> Connect:
-        return partial(open_memory, redis_cluster_url)
+globals().update(on_every_backend(TransferConformance, {"cluster": {"ordered": False}}))
 
 
 async def fill(memory: Memory, count: int) -> None:
@@ -115,10 +79,9 @@ async def test_a_chain_of_copies_killed_twice_a_hop_and_resumed_verifies_equal(
         checkpoint = tmp_path / f"checkpoint-{hop}"
         seen: list[int] = []
         for kill_at in (count // 4, count // 2, None):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, source, target, fleet, str(checkpoint),
-                stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            process = await programs.start(
+                "-c", PROGRAM, source, target, fleet, checkpoint, stderr=None
+            )
             assert process.stdout is not None
             first_read = 0
             while line := await process.stdout.readline():

@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
-
 import pytest
+from tests.backends import on_every_backend
 
-from lionagi_qe import open_memory
 from lionagi_qe.testing.conformance.watch import WatchConformance
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lionagi_qe.testing.conformance import Connect
 
 pytestmark = pytest.mark.integration
 
 
-class TestPrivateMemory(WatchConformance):
-    shared = False
-
-    @pytest.fixture
-    def connect(self) -> Connect:
-        return partial(open_memory, "memory://")
-
-
-class TestSqliteMemory(WatchConformance):
-    @pytest.fixture
-    def connect(self, tmp_path: Path) -> Connect:
-        return partial(open_memory, f"sqlite:///{tmp_path / 'memory.db'}")
-
-
-@pytest.mark.postgres
-class TestPostgresMemory(WatchConformance):
-    @pytest.fixture
-    def connect(self, postgres_url: str) -> Connect:
-        return partial(open_memory, postgres_url)
-
-
-@pytest.mark.redis
-class TestRedisMemory(WatchConformance):
-    @pytest.fixture
-    def connect(self, redis_url: str) -> Connect:
-        return partial(open_memory, redis_url)
-
-
-@pytest.mark.redis
-class TestRedisClusterMemory(WatchConformance):
-    @pytest.fixture
-    def connect(self, redis_cluster_url: str) -> Connect:
-        return partial(open_memory, redis_cluster_url)
+globals().update(on_every_backend(WatchConformance))

@@ -10,6 +10,7 @@ import pytest_asyncio
 import tiktoken
 import tiktoken.registry
 from lionagi import Branch, iModel
+from tests.backends import on, url_of
 
 from lionagi_qe import open_memory
 from lionagi_qe.agents.base import Findings
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe import Memory
     from lionagi_qe.testing.openai_server import ChatServer
-
-BACKENDS = [
-    "sqlite",
-    pytest.param("postgres", marks=[pytest.mark.integration, pytest.mark.postgres]),
-    pytest.param("redis", marks=[pytest.mark.integration, pytest.mark.redis]),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +58,10 @@ async def sqlite_memory(sqlite_url: str) -> AsyncIterator[Memory]:
         yield memory
 
 
-@pytest_asyncio.fixture(params=BACKENDS)
-async def memory(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[Memory]:
+@pytest_asyncio.fixture(params=on("sqlite", "postgresql", "redis"))
+async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
     """An empty memory, on each backend in turn."""
-    url = sqlite_url
-    if request.param != "sqlite":
-        url = request.getfixturevalue(f"{request.param}_url")
-    async with open_memory(url, fleet=f"test-{uuid.uuid4().hex}") as opened:
+    async with open_memory(url_of(request), fleet=f"test-{uuid.uuid4().hex}") as opened:
         yield opened
         await erase(opened)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import warnings
-from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +19,7 @@ from langgraph.store.base import (
     SearchOp,
 )
 from langgraph.store.memory import InMemoryStore
+from tests import programs
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.integrations.langgraph import FleetStore
@@ -363,18 +362,15 @@ class TestFromUrl:
         self, store: FleetStore, sqlite_url: str
     ) -> None:
         await store.aput(("users", "ann"), "prefs", {"theme": "dark"})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
+        output = await programs.run(
             "-c",
             "import json, sys\n"
             "from lionagi_qe.integrations.langgraph import FleetStore\n"
             "with FleetStore(sys.argv[1]) as store:\n"
             "    print(json.dumps(store.get(('users', 'ann'), 'prefs').value))\n",
             sqlite_url,
-            stdout=PIPE,
         )
-        output, _ = await process.communicate()
-        assert (process.returncode, json.loads(output)) == (0, {"theme": "dark"})
+        assert json.loads(output) == {"theme": "dark"}
 
 
 async def test_a_sync_call_that_would_wait_for_itself_is_refused(sqlite_memory: Memory) -> None:

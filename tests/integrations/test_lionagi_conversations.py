@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lionagi import Session, iModel
+from tests import programs
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.integrations.lionagi import (
@@ -166,9 +165,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 async def test_what_a_killed_process_had_can_be_resumed(sqlite_url: str, model: iModel) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLD, sqlite_url, stdout=PIPE
-    )
+    process = await programs.start("-c", HOLD, sqlite_url, stderr=None)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"started\n"
     async with open_memory(sqlite_url) as memory:

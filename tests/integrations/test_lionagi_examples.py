@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
+from tests import programs
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "lionagi"
 # Whoever needs a network for them is told so.
@@ -18,17 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 async def run(name: str, *arguments: str) -> list[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(EXAMPLES / name),
-        *arguments,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=os.environ | NO_NETWORK,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output.decode().splitlines()
+    return (await programs.run(EXAMPLES / name, *arguments, env=NO_NETWORK)).splitlines()
 
 
 async def test_a_memory_is_shared_by_branches_and_runs(in_empty_directory: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,6 +11,7 @@ import pytest
 from lionagi import InMemoryStore, MemoryItem, MemoryQuery, MemoryStore, Session
 from lionagi.testing import TestBranch
 from pydantic import BaseModel
+from tests import programs
 
 from lionagi_qe import Memory, errors
 from lionagi_qe.integrations.lionagi import FleetMemoryStore
@@ -203,11 +202,7 @@ async def test_items_survive_the_process_that_stored_them(sqlite_url: str) -> No
     stored = item({"line_coverage": 81.5}, "kept", branch="b1")
     async with FleetMemoryStore(sqlite_url) as store:
         await store.store(stored)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", RESTARTED, sqlite_url, stdout=PIPE
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0
+    output = await programs.run("-c", RESTARTED, sqlite_url)
     assert json.loads(output) == [stored.to_dict(mode="json")]
 
 

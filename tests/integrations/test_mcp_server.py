@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from tests import programs
 
 from lionagi_qe.coordination import WorkQueue
 
@@ -165,9 +166,7 @@ async def test_calls_run_side_by_side(sqlite_url: str, sqlite_memory: Memory) ->
 
 
 async def run_aqe(*arguments: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
+    process = await programs.start(*arguments, stdin=PIPE)
     output, errors = await process.communicate(b"")
     return process.returncode, output.decode(), errors.decode()
 
@@ -179,9 +178,7 @@ async def test_it_ends_well_when_the_client_is_gone(sqlite_url: str, sqlite_memo
 
 async def test_ctrl_c_ends_it(sqlite_url: str, sqlite_memory: Memory) -> None:
     await sqlite_memory.store("aqe/x", 1)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *aqe_mcp(sqlite_url), stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
+    process = await programs.start(*aqe_mcp(sqlite_url), stdin=PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     params = {
