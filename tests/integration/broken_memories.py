@@ -202,11 +202,11 @@ def _never_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 def _unordered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls go to the backend as they come, with a pause that differs."""
 
-    async def write(self: Any, key: str, operation: Any, deadline: float) -> Any:
+    async def write(self: Any, key: str, encode: Any, deadline: float, *arguments: Any) -> Any:
         del key, deadline
         await self.open()
         await asyncio.sleep(random.uniform(0, 0.01))
-        (result,) = await self.backend.write([operation()], atomic=False)
+        (result,) = await self.backend.write([encode(*arguments)], atomic=False)
         if isinstance(result, Exception):
             raise result
         return result

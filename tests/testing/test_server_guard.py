@@ -33,9 +33,10 @@ for server in servers:
     {before}
 family = []
 for process in psutil.Process().children(recursive=True):
-    with contextlib.suppress(psutil.NoSuchProcess):  # zombies included
-        if process.name() != "sh":
-            family.append([process.pid, process.cwd()])
+    # One that is just ending is no more, or has no working directory any more.
+    with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+        if process.name() != "sh" and (folder := process.cwd()):
+            family.append([process.pid, folder])
 print(json.dumps(family), flush=True)
 {then}
 """

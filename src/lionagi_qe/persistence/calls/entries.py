@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from lionagi_qe.persistence.contract.leases import Fenced
-    from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.contract.operations import Fence, Operation
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 T = TypeVar("T")
@@ -74,11 +74,10 @@ class EntryCalls(Calls):
         expected = None if if_revision is None else check_revision(if_revision)
         held = None if fence is None else fence_of(fence)
 
-        def put() -> Put:
-            payload = encode(value, self._max_value_bytes)
-            return Put(key, payload, partition, ttl_ms, expected, False, held)  # noqa: FBT003 - faster
-
-        return await self._scheduler.write(key, put, self._scheduler.deadline(timeout))
+        limit, deadline = self._max_value_bytes, self._scheduler.deadline(timeout)
+        return await self._scheduler.write(
+            key, _put, deadline, key, value, limit, partition, ttl_ms, expected, held
+        )
 
     @overload
     async def retrieve(
@@ -219,7 +218,7 @@ class EntryCalls(Calls):
                 revision = 0 if record is None else record.revision
                 put = Put(key, payload, if_revision=revision, keep=True, fence=held)
                 try:
-                    await self._scheduler.write(key, lambda put=put: put, deadline)
+                    await self._scheduler.write(key, _as_it_is, deadline, put)
                 except RevisionConflictError:
                     pause = random.uniform(0, min(0.001 * 2**attempt, _LONGEST_RETRY_PAUSE))  # noqa: S311
                     if loop.time() + pause >= deadline:
@@ -230,6 +229,22 @@ class EntryCalls(Calls):
                     return value
         finally:
             lock.release()
+
+
+def _put(  # noqa: PLR0913, PLR0917 - all of a store, on the way of each
+    key: str,
+    value: object,
+    limit: int,
+    partition: str,
+    ttl_ms: int | None,
+    expected: int | None,
+    held: Fence | None,
+) -> Put:
+    return Put(key, encode(value, limit), partition, ttl_ms, expected, False, held)  # noqa: FBT003
+
+
+def _as_it_is(operation: Operation) -> Operation:
+    return operation
 
 
 async def _take_turn(lock: asyncio.Lock, key: str, deadline: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import get_running_loop
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults, job_key
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 T = TypeVar("T")
+_Arguments = TypeVarTuple("_Arguments")
 CLEAR_BATCH = 1_000
 
 
@@ -54,7 +55,9 @@ class Scheduler:
         self._lifecycle = Lifecycle(
             backend, fleet, migrate=migrate, timeout=timeout, cleanup_interval=cleanup_interval
         )
-        self._channels = Channels(backend, jobs=lambda: self.jobs)
+        channels = Channels(backend, jobs=lambda: self.jobs)
+        self._writes, self._jobs = channels.writes, channels.jobs
+        self._payloads, self._records = channels.payloads, channels.records
 
     def deadline(self, timeout: float | None) -> float:
         """Return when a call that begins now ends; None: after the memory's own timeout."""
@@ -69,64 +72,79 @@ class Scheduler:
         """Refuse new calls, let those under way end, close the backend."""
         await self._lifecycle.close()
 
-    # Calls of one key, batched
+    # Calls of one key, batched. Each is on the way of every call: what could be one method of them
+    # is written out.
 
-    def write(self, key: str, encode: Callable[[], Operation], deadline: float) -> Awaitable[Any]:
-        """Apply what ``encode`` returns, an operation on this key; it is called once admitted."""
-        batcher = self._admitted()
-        if batcher is None:
-            return self._write_later(key, encode, deadline)
-        return self._write_admitted(batcher, key, encode, deadline)
-
-    async def _write_later(self, key: str, encode: Callable[[], Operation], deadline: float) -> Any:  # noqa: ANN401
-        batcher = await self._admission(deadline)
-        return await self._write_admitted(batcher, key, encode, deadline)
-
-    def _write_admitted(
-        self, batcher: Batcher, key: str, encode: Callable[[], Operation], deadline: float
+    def write(
+        self,
+        key: str,
+        encode: Callable[[*_Arguments], Operation],
+        deadline: float,
+        *arguments: *_Arguments,
     ) -> Awaitable[Any]:
+        """Apply what ``encode(*arguments)`` returns, an operation on this key.
+
+        It is called once the call is admitted, so that no more values than those are encoded.
+        """
+        batcher = self._lifecycle.batcher
+        if batcher is None or batcher.loop is not get_running_loop() or not batcher.limiter.free:
+            return self._write_later(key, encode, deadline, *arguments)
+        batcher.limiter.free -= 1
         try:
-            operation = encode()
+            operation = encode(*arguments)
         except BaseException:
             batcher.limiter.release()
             raise
         size = len(operation.payload) if type(operation) is Put else 0
-        return batcher.submit(self._channels.writes, operation, key, deadline, size)
+        return batcher.submit(self._writes, operation, key, deadline, size)
+
+    async def _write_later(
+        self,
+        key: str,
+        encode: Callable[[*_Arguments], Operation],
+        deadline: float,
+        *arguments: *_Arguments,
+    ) -> Any:  # noqa: ANN401
+        batcher = await self._admission(deadline)
+        try:
+            operation = encode(*arguments)
+        except BaseException:
+            batcher.limiter.release()
+            raise
+        size = len(operation.payload) if type(operation) is Put else 0
+        return await batcher.submit(self._writes, operation, key, deadline, size)
 
     def read(self, key: str, deadline: float) -> Awaitable[bytes | str | None]:
         """Read one live value."""
-        return self._send(self._channels.payloads, key, key, deadline)
+        batcher = self._lifecycle.batcher
+        if batcher is None or batcher.loop is not get_running_loop() or not batcher.limiter.free:
+            return self._send_later(self._payloads, key, key, deadline)
+        batcher.limiter.free -= 1
+        return batcher.submit(self._payloads, key, key, deadline)
 
     def read_record(self, key: str, deadline: float) -> Awaitable[Record | None]:
         """Read one live entry."""
-        return self._send(self._channels.records, key, key, deadline)
+        return self._send(self._records, key, key, deadline)
 
     def write_job(self, operation: JobOperation, deadline: float) -> Awaitable[str]:
         """Apply one operation on a job."""
         size = len(operation.payload)
-        return self._send(self._channels.jobs, operation, job_key(operation), deadline, size)
+        return self._send(self._jobs, operation, job_key(operation), deadline, size)
 
     def _send(
         self, channel: Channel, item: object, key: str, deadline: float, size: int = 0
     ) -> Awaitable[Any]:
-        batcher = self._admitted()
-        if batcher is None:
+        batcher = self._lifecycle.batcher
+        if batcher is None or batcher.loop is not get_running_loop() or not batcher.limiter.free:
             return self._send_later(channel, item, key, deadline, size)
+        batcher.limiter.free -= 1
         return batcher.submit(channel, item, key, deadline, size)
 
     async def _send_later(
-        self, channel: Channel, item: object, key: str, deadline: float, size: int
+        self, channel: Channel, item: object, key: str, deadline: float, size: int = 0
     ) -> Any:  # noqa: ANN401
         batcher = await self._admission(deadline)
         return await batcher.submit(channel, item, key, deadline, size)
-
-    def _admitted(self) -> Batcher | None:
-        """Take a place for a call if the memory is open and one is free; None if not."""
-        batcher = self._lifecycle.batcher
-        if batcher is None or batcher.loop is not get_running_loop() or not batcher.limiter.free:
-            return None
-        batcher.limiter.free -= 1
-        return batcher
 
     async def _admission(self, deadline: float) -> Batcher:
         """Open the memory if need be, and take a place when it is our turn."""
@@ -143,25 +161,25 @@ class Scheduler:
         if not operations:
             return []
         keys = [operation.key for operation in operations]
-        return await self._send_atomic(self._channels.writes, operations, keys, deadline, size)
+        return await self._send_atomic(self._writes, operations, keys, deadline, size)
 
     async def write_jobs(self, operations: Sequence[JobOperation], deadline: float) -> list[Any]:
         """Apply operations on distinct jobs together; each comes to a result or an error."""
         keys = [job_key(operation) for operation in operations]
-        return await self._send_atomic(self._channels.jobs, operations, keys, deadline)
+        return await self._send_atomic(self._jobs, operations, keys, deadline)
 
     async def transact(
         self, step: TransactionOperations, size: int, deadline: float
     ) -> TransactionResults:
         """Apply operations on distinct entries and jobs, all or nothing."""
         keys = [operation.key for operation in step.operations] + [*map(job_key, step.jobs)]
-        return await self._send_atomic(self._channels.writes, step, keys, deadline, size)
+        return await self._send_atomic(self._writes, step, keys, deadline, size)
 
     async def read_batch(self, keys: Sequence[str], deadline: float) -> list[bytes | str | None]:
         """Read live values of distinct keys."""
         if not keys:
             return []
-        return await self._send_atomic(self._channels.payloads, keys, keys, deadline)
+        return await self._send_atomic(self._payloads, keys, keys, deadline)
 
     async def _send_atomic(
         self,
@@ -231,7 +249,6 @@ class Scheduler:
     @property
     def written(self) -> asyncio.Event:
         """Set when the next write through this scheduler has ended, however it did."""
-        writes = self._channels.writes
-        if writes.completed is None:
-            writes.completed = asyncio.Event()
-        return writes.completed
+        if self._writes.completed is None:
+            self._writes.completed = asyncio.Event()
+        return self._writes.completed
