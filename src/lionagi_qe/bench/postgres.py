@@ -13,6 +13,7 @@ from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.bench.memory import OurMemory
 from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, Saq, installed
 from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.hosts import Hosts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -113,7 +114,7 @@ class PostgresArena(Arena):
     async def enter(self) -> None:
         """Connect and make the schema."""
         try:
-            self._connection = await link.connect(self._dsn)
+            self._connection = await link.connect(Hosts(self._dsn))
             await self._connection.execute(f"CREATE SCHEMA {self.token}")
         except Exception as error:
             raise link.explain(error, link.address(self._dsn), sent=False) from error

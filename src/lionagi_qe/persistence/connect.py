@@ -24,6 +24,10 @@ SCHEMES = (
     "redis://host:6379/0",
     "rediss://host:6379/0",
     "redis+cluster://host:6379",
+    "redis+sentinel://host:26379,host:26379/mymaster/0",
+)
+_REDIS = frozenset(
+    f"{scheme}{kind}" for scheme in ("redis", "rediss") for kind in ("", "+cluster", "+sentinel")
 )
 
 
@@ -38,9 +42,10 @@ def open_memory(
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` (``?synchronous=normal``),
-            ``memory://`` (private), ``postgresql://`` (``?schema=``), ``redis://``, ``rediss://``
-            or ``redis+cluster://``. Without one, ``$LIONAGI_QE_MEMORY``, else a SQLite file
-            ``.lionagi-qe/memory.db`` in the working directory.
+            ``memory://`` (private), ``postgresql://`` (``?schema=``; several hosts of one
+            database as ``@a:5432,b:5432/``), ``redis://``, ``rediss://``, ``redis+cluster://`` or
+            ``redis+sentinel://a:26379,b:26379/mymaster/0``. Without one, ``$LIONAGI_QE_MEMORY``,
+            else a SQLite file ``.lionagi-qe/memory.db`` in the working directory.
         cache: the URL of a Redis that keeps copies of values in front of the memory; see
             ``hybrid``.
         max_stale: seconds by which a value that the cache gives may be behind the last write of
@@ -64,7 +69,7 @@ def open_memory(
         from lionagi_qe.persistence.postgres.memory import PostgresMemory
 
         return PostgresMemory(url, **settings)
-    if scheme in {"redis", "rediss", "redis+cluster", "rediss+cluster"}:
+    if scheme in _REDIS:
         from lionagi_qe.persistence.redis.memory import RedisMemory
 
         return RedisMemory.from_url(url, **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from operator import methodcaller
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -20,6 +20,9 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.server_support.pool import Pool
 from lionagi_qe.persistence.values.url import check_url
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.postgres.hosts import Hosts
 
 Connection = Any
 AsyncpgPool = Any
@@ -64,17 +67,16 @@ def address(dsn: str) -> str:
 
 
 async def connect(
-    dsn: str,
+    hosts: Hosts,
     *,
     prepared: int = 0,
     **settings: Any,  # noqa: ANN401 - the driver's own
 ) -> Connection:
-    """Open one connection that depends on nothing a transaction-mode pooler loses.
+    """Open a connection that depends on nothing a transaction-mode pooler loses.
 
     With ``prepared``, so many statements stay prepared across calls: not for a pooler.
     """
-    return await asyncpg.connect(
-        dsn,
+    return await hosts.connect(
         statement_cache_size=prepared,
         server_settings={"application_name": APPLICATION_NAME},
         **settings,
@@ -86,11 +88,11 @@ async def is_pooled(connection: Connection) -> bool:
     return connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()")
 
 
-def open_pool(dsn: str, *, size: int, pooled: bool) -> Pool[Connection]:
+def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
     """Return a pool of ours; behind a pooler nothing may be prepared across calls."""
 
     async def open_connection() -> Connection:
-        connection = await connect(dsn, prepared=0 if pooled else _PREPARED)
+        connection = await connect(hosts, prepared=0 if pooled else _PREPARED)
         # A pooler shares its sessions with others, so a setting would reach them, or be lost.
         if not pooled:
             try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.hosts import Hosts
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -46,7 +47,7 @@ class Listener:
             return True
 
     async def _open(self, dsn: str, channel: str) -> Any:  # noqa: ANN401 - the driver's own
-        connection = await link.connect(dsn)
+        connection = await link.connect(Hosts(dsn))
         try:
             connection.add_termination_listener(self._lost)
             await connection.add_listener(channel, self._notified)

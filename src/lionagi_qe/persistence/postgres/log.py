@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.errors import BackendUnavailableError, WatchTooOldError
 from lionagi_qe.persistence.contract.change_log import (
     KEPT_SECONDS,
     KINDS,
@@ -55,6 +55,7 @@ class PostgresLog:
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
         async with self._session.connection() as connection:
+            await self._check_primary(connection)
             snapshot, moment, forgotten = await connection.fetchrow(
                 self._session.sql["start_log"], self._session.fleet
             )
@@ -73,6 +74,17 @@ class PostgresLog:
         """Parse it."""
         if CopyPosition.parse(position) is None:
             Position.parse(position)
+        async with self._session.connection() as connection:
+            await self._check_primary(connection)
+
+    async def _check_primary(self, connection: Any) -> None:  # noqa: ANN401 - the driver's own
+        """Refuse a standby, whose snapshots don't list the transactions that ran on the primary."""
+        if await connection.fetchval("SELECT pg_is_in_recovery()"):
+            msg = (
+                f"{self._session.where}: is a standby, where changes can't be followed without "
+                "missing some; watch and copy the primary"
+            )
+            raise BackendUnavailableError(msg)
 
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True

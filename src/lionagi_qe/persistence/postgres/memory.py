@@ -26,7 +26,9 @@ class PostgresMemory(Memory):
 
     Args:
         dsn: ``postgresql://user:password@host:port/database``; ``?schema=`` and ``?pool_size=``
-            are ours, all other options the driver's (``sslmode``, ...).
+            are ours, all other options the driver's (``sslmode``, ...). Of several hosts
+            (``@a:5432,b:5432/``) the one that accepts changes is used, or what
+            ``target_session_attrs`` says; while it changes, calls wait as for a server that starts.
         pool: an asyncpg pool to use instead; it stays open when the memory is closed.
         schema: the database schema that holds the tables, ``lionagi_qe`` by default.
         pool_size: most connections opened, 10 by default.

@@ -8,6 +8,7 @@ import asyncpg
 
 from lionagi_qe.errors import AqeError, InvalidArgumentError
 from lionagi_qe.persistence.postgres import connection as link
+from lionagi_qe.persistence.postgres.hosts import Hosts
 from lionagi_qe.persistence.postgres.schema import enter
 from lionagi_qe.persistence.postgres.statements import Statements
 
@@ -46,6 +47,7 @@ class PostgresSession:
             )
             raise InvalidArgumentError(msg)
         self._dsn = dsn
+        self._hosts = Hosts(dsn)
         self._listen_dsn = listen_dsn
         self._given_pool = pool
         self._pool_size = pool_size
@@ -69,13 +71,13 @@ class PostgresSession:
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             return
         try:
-            connection = await link.connect(self._dsn)
+            connection = await link.connect(self._hosts)
             try:
                 self.is_pooled = await link.is_pooled(connection)
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             finally:
                 connection.terminate()
-            self._pool = link.open_pool(self._dsn, size=self._pool_size, pooled=self.is_pooled)
+            self._pool = link.open_pool(self._hosts, size=self._pool_size, pooled=self.is_pooled)
         except Exception as error:
             raise link.explain(error, self.where, sent=False) from error
 

@@ -107,21 +107,17 @@ async def run(
         return await link.command(route, "EVAL", script.text, 1, route, *arguments, mutates=mutates)
 
 
-def open_pool(settings: dict[str, Any], size: int) -> Pool[driver.Connection]:
-    """Return a pool of at most ``size`` connections to one server."""
+async def connect(settings: dict[str, Any]) -> driver.Connection:
+    """Open a connection with these settings of the driver's; raises what it raises."""
     settings = _settled(settings)
     kind: type[driver.Connection] = settings.pop("connection_class", driver.Connection)
-
-    async def connect() -> driver.Connection:
-        connection = _make(kind, **settings)
-        try:
-            await connection.connect()
-        except BaseException:
-            await drop(connection)
-            raise
-        return connection
-
-    return Pool(connect, is_closed=_is_closed, drop=drop, size=size)
+    connection = _make(kind, **settings)
+    try:
+        await connection.connect()
+    except BaseException:
+        await drop(connection)
+        raise
+    return connection
 
 
 def _settled(settings: dict[str, Any]) -> dict[str, Any]:
@@ -164,8 +160,11 @@ class ServerLink:
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
-        self._pool = open_pool(self._settings, self._size)
+        self._pool = Pool(self._connect, is_closed=_is_closed, drop=drop, size=self._size)
         await self.command("", "PING")
+
+    async def _connect(self) -> driver.Connection:
+        return await connect(self._settings)
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -207,7 +206,7 @@ class ServerLink:
 
     async def connect(self) -> driver.Connection:
         """Open a connection beside the pool."""
-        return await cast("Pool[driver.Connection]", self._pool).connect()
+        return await self._connect()
 
 
 class ClusterLink:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlunsplit
 
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.asyncio.connection import SSLConnection, parse_url
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.redis.backend import RedisBackend
 from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
+from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.url import check_url
 
@@ -30,6 +31,7 @@ class RedisMemory(Memory):
         host, port, db, username, password: where the server is and who asks.
         ssl: speak TLS.
         cluster: the server is a node of a Redis Cluster.
+        sentinels: whom to ask where the primary is, instead of ``host`` and ``port``.
         shards: over how many hash slots a new fleet is spread (1; on a cluster 16).
         colocate: let the first so many segments of a key (after ``aqe/``) choose the slot in a
             new fleet, so that keys which agree in them can change in one atomic step.
@@ -49,6 +51,7 @@ class RedisMemory(Memory):
         username: str | None = None,
         ssl: bool = False,
         cluster: bool = False,
+        sentinels: Sentinels | None = None,
         shards: int | None = None,
         colocate: int | None = None,
         pool_size: int = MAX_CONNECTIONS,
@@ -78,18 +81,26 @@ class RedisMemory(Memory):
             wanted["db"] = db
             if ssl:
                 wanted["connection_class"] = SSLConnection
-            if wanted.get("connection_class") is UnixDomainSocketConnection:
+            if sentinels is not None or "path" in wanted:
                 del wanted["host"], wanted["port"]
-            link = ServerLink(wanted, pool_size=pool_size)
+            if sentinels is not None:
+                link = SentinelLink(sentinels, wanted, pool_size=pool_size)
+            else:
+                link = ServerLink(wanted, pool_size=pool_size)
         super().__init__(RedisBackend(link, shards=shards, colocate=colocate), **settings)
 
     @classmethod
     def from_url(cls, url: str, **settings: Unpack[MemorySettings]) -> Self:
         """Make a memory from ``redis://``, ``rediss://``, ``redis+cluster://`` or ``unix://``.
 
+        ``redis+sentinel://user:password@a:26379,b:26379/mymaster/0`` asks Sentinels for the
+        primary; ``?sentinel_username=`` and ``?sentinel_password=`` are said to them alone.
         ``?shards=``, ``?colocate=`` and ``?pool_size=`` are ours, all other options redis-py's.
         """
         parts = check_url(url)
+        sentinels = None
+        if parts.scheme.endswith("+sentinel"):
+            sentinels, parts = sentinels_of(parts)
         options = parse_qsl(parts.query, keep_blank_values=True)
         ours = {name: value for name, value in options if name in _OWN_OPTIONS}
         rest = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
@@ -121,6 +132,7 @@ class RedisMemory(Memory):
             **named,
             ssl=ssl,
             cluster=flavour == "cluster",
+            sentinels=sentinels,
             connection=parsed,
             shards=shards,
             colocate=colocate,

@@ -25,6 +25,7 @@ from lionagi_qe.testing.servers.external import (
 )
 from lionagi_qe.testing.servers.postgres import PostgresServer
 from lionagi_qe.testing.servers.redis import RedisServer
+from lionagi_qe.testing.servers.replication import PostgresStandby, RedisSentinel, RedisSentinels
 from lionagi_qe.testing.servers.server import Server
 
 __all__ = [
@@ -35,8 +36,11 @@ __all__ = [
     "ExternalRedis",
     "PostgresBinaries",
     "PostgresServer",
+    "PostgresStandby",
     "RedisBinary",
     "RedisCluster",
+    "RedisSentinel",
+    "RedisSentinels",
     "RedisServer",
     "Server",
     "ServerNotFoundError",

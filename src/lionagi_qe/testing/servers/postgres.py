@@ -148,21 +148,7 @@ class PostgresServer(PostgresDatabases, Server):
         if user is not None:
             for path in (folder, password):
                 shutil.chown(path, user)
-        _initialise(
-            [
-                *prefix,
-                str(programs / "initdb"),
-                f"--pgdata={data}",
-                f"--username={USER}",
-                f"--pwfile={password}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",  # nobody needs this cluster after a power cut
-            ],
-            folder,
-            user,
-        )
+        _initialise([*prefix, *self._make_data(programs, data, password)], folder, user)
         command = [
             *prefix,
             str(programs / "postgres"),
@@ -174,6 +160,19 @@ class PostgresServer(PostgresDatabases, Server):
         ]
         # SIGINT rolls back and checkpoints; SIGQUIT leaves recovery to a next start.
         return LocalProcess(command, folder, gentle=signal.SIGINT, quick=signal.SIGQUIT, user=user)
+
+    def _make_data(self, programs: Path, data: Path, password: Path) -> list[str]:
+        """Return the command that makes the server's data."""
+        return [
+            str(programs / "initdb"),
+            f"--pgdata={data}",
+            f"--username={USER}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",  # nobody needs this cluster after a power cut
+        ]
 
     def _options(self) -> list[str]:
         return [f"--{name}={value}" for name, value in self._settings.items()]

@@ -1,0 +1,73 @@
+"""Which of several PostgreSQL servers to connect to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Connection = Any
+
+# Of a URL with several hosts: seconds after which the next one is asked.
+HOST_TIMEOUT = 3.0
+# What a host that can't be used right now answers, if it does.
+_NEXT = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+
+
+class Hosts:
+    """The servers of a URL, ``postgresql://user@a:5432,b:5432/database``, in that order.
+
+    Of several, one that accepts changes is looked for, unless the URL says otherwise by
+    ``target_session_attrs``. The one that was found last is asked first.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self.urls = urls_of(dsn)
+        self._begin = 0
+
+    async def connect(self, **settings: Any) -> Connection:  # noqa: ANN401 - the driver's own
+        """Open a connection to the first of the hosts that can be used.
+
+        Raises what the driver raises for the last host that was asked.
+        """
+        failed: Exception | None = None
+        for place in [*range(self._begin, len(self.urls)), *range(self._begin)]:
+            try:
+                connection = await self._connect(self.urls[place], settings)
+            except _NEXT as error:
+                failed = error
+            else:
+                self._begin = place
+                return connection
+        raise failed or OSError("the URL names no host")
+
+    async def _connect(self, url: str, settings: dict[str, Any]) -> Connection:
+        if len(self.urls) == 1:
+            # The call's own deadline is all that matters.
+            return await asyncpg.connect(url, **settings)
+        async with asyncio.timeout(HOST_TIMEOUT):
+            return await asyncpg.connect(url, **settings)
+
+
+def urls_of(dsn: str) -> Sequence[str]:
+    """Return a URL for each host of ``dsn``; of several, with the kind of session to look for."""
+    parts = urlsplit(dsn)
+    login, at, hosts = parts.netloc.rpartition("@")
+    names = hosts.split(",")
+    if len(names) == 1:
+        return (dsn,)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query = urlencode({"target_session_attrs": "read-write", **options})
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{name}", query=query)) for name in names]

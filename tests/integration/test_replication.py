@@ -1,0 +1,252 @@
+"""Memories on servers that follow each other: standbys, Sentinels, and one taking over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lionagi_qe import errors, open_memory
+from lionagi_qe.coordination import Lease, WorkQueue
+from lionagi_qe.testing.servers import (
+    PostgresServer,
+    PostgresStandby,
+    RedisSentinels,
+    available_redis_servers,
+)
+from lionagi_qe.testing.servers.ports import free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from lionagi_qe import Memory
+
+pytestmark = pytest.mark.integration
+
+KEYS = 20
+# Longer than any of these takes over.
+TIMEOUT = 30.0
+
+
+class Load:
+    """Programs that use a memory while its server changes: what they were told, and what failed."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.acknowledged: dict[str, int] = {}
+        self.unknown: dict[str, int] = {}
+        self.done: set[int] = set()
+        self.put = 0
+        self.lost_leases = 0
+        self.longest = 0.0
+        self._stopping = False
+
+    @contextlib.asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        working = asyncio.create_task(self._work())
+        tasks = [
+            *(asyncio.create_task(self._write(f"aqe/load/{at}")) for at in range(KEYS)),
+            asyncio.create_task(self._hold()),
+            asyncio.create_task(self._put()),
+        ]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            await asyncio.gather(*tasks)
+            async with asyncio.timeout(TIMEOUT):
+                while len(self.done) < self.put:
+                    assert not working.done(), "the worker ended"
+                    await asyncio.sleep(0.05)
+            working.cancel()
+            await asyncio.wait([working])
+
+    async def _write(self, key: str) -> None:
+        loop = asyncio.get_running_loop()
+        number = 0
+        while not self._stopping:
+            number += 1
+            began = loop.time()
+            try:
+                await self.memory.store(key, number)
+            except errors.OutcomeUnknownError:
+                self.unknown[key] = number
+            else:
+                self.acknowledged[key] = number
+            self.longest = max(self.longest, loop.time() - began)
+            await asyncio.sleep(0.01)
+
+    async def _hold(self) -> None:
+        while not self._stopping:
+            with contextlib.suppress(errors.LeaseLostError):
+                async with Lease(self.memory, "load", ttl=20):
+                    while not self._stopping:  # noqa: ASYNC110 - a test's turn
+                        await asyncio.sleep(0.05)
+                return
+            self.lost_leases += 1
+
+    async def _put(self) -> None:
+        queue = WorkQueue(self.memory, "load")
+        while not self._stopping:
+            try:
+                await queue.put(self.put)
+            except errors.OutcomeUnknownError:
+                continue
+            self.put += 1
+            await asyncio.sleep(0.02)
+
+    async def _work(self) -> None:
+        async def note(job: Any) -> None:
+            self.done.add(job.payload)
+
+        await WorkQueue(self.memory, "load").work(note, 2, lease_ttl=2, signals=())
+
+    async def goes_on(self) -> None:
+        """Wait until each key was stored again."""
+        before = dict(self.acknowledged)
+        async with asyncio.timeout(TIMEOUT):
+            for key, number in before.items():
+                while self.acknowledged[key] == number:  # noqa: ASYNC110 - a task's turn
+                    await asyncio.sleep(0.05)
+
+    async def check(self) -> None:
+        """Whatever was acknowledged is there, or what came after it with an unknown outcome."""
+        found = await self.memory.retrieve_many(self.acknowledged)
+        for key, number in self.acknowledged.items():
+            assert found[key] in {number, self.unknown.get(key)} or found[key] > number, key
+
+
+@pytest.mark.postgres
+class TestPostgres:
+    @pytest.fixture
+    def servers(self) -> Iterator[tuple[PostgresServer, PostgresStandby]]:
+        # Acknowledged is what the standby has written, too: it may take over at any moment.
+        settings = {"synchronous_standby_names": "standby", "synchronous_commit": "on"}
+        with PostgresServer() as primary, PostgresStandby(primary) as standby:
+            for name, value in settings.items():
+                primary.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            primary.execute("SELECT pg_reload_conf()")
+            yield primary, standby
+
+    @staticmethod
+    def both(primary: PostgresServer, standby: PostgresServer) -> str:
+        """Return the URL of both servers, the standby first."""
+        return primary.url.replace("@", f"@127.0.0.1:{standby.port},")
+
+    async def test_of_several_hosts_the_one_that_accepts_changes_is_used(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        async with open_memory(self.both(*servers)) as memory:
+            await memory.store("aqe/a", 1)
+            assert await memory.retrieve("aqe/a") == 1
+            assert str(servers[0].port) in (await memory.describe())["location"]
+
+    async def test_a_host_where_nobody_listens_is_passed_over(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        url = servers[0].url.replace("@", f"@127.0.0.1:{free_port()},")
+        async with open_memory(url, timeout=5) as memory:
+            await memory.store("aqe/a", 1)
+
+    async def test_where_no_host_accepts_changes_nothing_was_changed(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        async with open_memory(servers[0].url):
+            pass
+        standby = servers[1]
+        url = standby.url.replace("@", f"@127.0.0.1:{free_port()},")
+        memory = open_memory(url, timeout=2)
+        with pytest.raises(errors.BackendUnavailableError) as caught:
+            await memory.store("aqe/a", 1)
+        assert caught.value.outcome == "not_applied"
+        assert "127.0.0.1" in str(caught.value)
+        await memory.close()
+
+    async def test_a_standby_is_read_and_nothing_else(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        async with open_memory(primary.url) as memory:
+            await memory.store_many({f"aqe/k/{at}": at for at in range(5)})
+        wait_until(standby.follows, "the standby follows", timeout=20)
+        async with open_memory(standby.url, timeout=1) as memory:
+            assert await memory.retrieve("aqe/k/1") == 1
+            assert await memory.search("aqe/k/*", 2) == {"aqe/k/0": 0, "aqe/k/1": 1}
+            assert len(await memory.list_keys("aqe/")) == 5
+            assert (await memory.get_stats())["total_keys"] == 5
+            assert [entry.value async for entry in memory.scan("aqe/k/")] == [*range(5)]
+            assert (await memory.describe())["server"].startswith("PostgreSQL")
+            with pytest.raises(errors.BackendUnavailableError) as caught:
+                await memory.store("aqe/k/1", 2)
+            assert caught.value.outcome == "not_applied"
+            with pytest.raises(errors.BackendUnavailableError, match="is a standby"):
+                await memory.watch().open()
+
+    async def test_a_standby_takes_over_and_nothing_acknowledged_is_lost(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        async with open_memory(self.both(primary, standby), timeout=TIMEOUT) as memory:
+            load = Load(memory)
+            async with load():
+                await load.goes_on()
+                await asyncio.to_thread(primary.kill)
+                standby.promote()
+                await load.goes_on()
+            await load.check()
+            assert load.lost_leases == 0
+            assert load.longest < TIMEOUT
+
+
+@pytest.mark.redis
+class TestSentinel:
+    @pytest.fixture(params=[binary.flavour for binary in available_redis_servers()])
+    def servers(self, request: pytest.FixtureRequest) -> Iterator[RedisSentinels]:
+        settings = {"min-replicas-to-write": "1", "min-replicas-max-lag": "2"}
+        with RedisSentinels(
+            request.param, password="pri/mary", sentinel_password="sen@tinel", settings=settings
+        ) as servers:
+            yield servers
+
+    async def test_a_replica_takes_over(self, servers: RedisSentinels) -> None:
+        async with open_memory(servers.url, timeout=TIMEOUT) as memory:
+            load = Load(memory)
+            async with load():
+                await load.goes_on()
+                await asyncio.to_thread(servers.primary.kill)
+                await load.goes_on()
+            await load.check()
+            assert load.lost_leases == 0
+            assert load.longest < TIMEOUT
+            assert "mymaster" in (await memory.describe())["location"]
+
+    async def test_what_is_wrong_is_told(self, servers: RedisSentinels) -> None:
+        wrong: list[tuple[Callable[[str], str], type[errors.AqeError], str]] = [
+            (lambda url: url.replace("mymaster", "other"), errors.BackendUnavailableError, "other"),
+            (lambda url: url.replace("pri", "no"), errors.AccessDeniedError, "password"),
+            (lambda url: url.replace("=sen", "=no"), errors.AccessDeniedError, "password"),
+            (lambda url: url.replace("/mymaster/0", ""), errors.ConfigurationError, "name"),
+            (lambda url: f"{url}&sentinel_db=1", errors.ConfigurationError, "sentinel_db"),
+        ]
+        for change, kind, match in wrong:
+            with pytest.raises(kind, match=match) as caught:
+                async with open_memory(change(servers.url), timeout=3) as memory:
+                    await memory.store("aqe/a", 1)
+            assert "pri/mary" not in str(caught.value)
+            assert "sen@tinel" not in str(caught.value)
+
+    async def test_one_sentinel_is_enough(self, servers: RedisSentinels) -> None:
+        for sentinel in servers.sentinels[:2]:
+            sentinel.kill()
+        async with open_memory(servers.url, timeout=5) as memory:
+            await memory.store("aqe/a", 1)
+            assert await memory.retrieve("aqe/a") == 1
+
+
+async def test_an_address_of_sentinels_needs_no_port() -> None:
+    memory = open_memory("redis+sentinel://127.0.0.1/mymaster", timeout=1)
+    with pytest.raises(errors.BackendUnavailableError, match=r"127\.0\.0\.1:26379"):
+        await memory.open()
+    await memory.close()
