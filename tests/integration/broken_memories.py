@@ -14,12 +14,13 @@ import orjson
 import pytest
 from dict_backend import DictBackend, Fleet
 
-from lionagi_qe import AqeError, Memory, RevisionConflictError
+from lionagi_qe import AqeError, BackendTimeoutError, Memory, RevisionConflictError
 from lionagi_qe.persistence.calls.entries import EntryCalls
 from lionagi_qe.persistence.contract.operations import Delete, Put
 from lionagi_qe.persistence.contract.records import KeyPage, Page, Sweep
 from lionagi_qe.persistence.scheduling import batcher
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.values import codec, glob, keys
 from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
@@ -227,6 +228,16 @@ def _contagious(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batcher, "_results", _results_once)
 
 
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes when all places are taken is sent away."""
+
+    async def wait(self: Limiter, deadline: float) -> None:
+        del self, deadline
+        raise BackendTimeoutError("too many")
+
+    monkeypatch.setattr(Limiter, "wait", wait)
+
+
 async def _results_once(batch: Any, deadline: float) -> Any:
     del deadline
     try:
@@ -361,6 +372,10 @@ class TestUnorderedUnderConcurrency(_OnDict, ConcurrencyConformance):
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         _unordered(monkeypatch)
+
+
+class TestImpatientUnderConcurrency(_OnDict, ConcurrencyConformance):
+    patch = staticmethod(_impatient)
 
 
 class TestContagiousUnderConcurrency(_OnDict, ConcurrencyConformance):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -19,7 +21,6 @@ from lionagi_qe.testing.servers import available_redis_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lionagi_qe.coordination import Job
     from lionagi_qe.testing.faults import FaultProxy
@@ -74,6 +75,18 @@ def test_every_error_of_a_postgresql_failover_changed_nothing(state: str) -> Non
     assert type(error) is POSTGRES_ERRORS[state]
     assert isinstance(error, errors.BackendUnavailableError)
     assert error.outcome == "not_applied"
+
+
+def test_the_table_of_outages_tells_what_each_of_them_means() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "memory.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if "not_applied |" in line]
+    told = {
+        code: re.findall(r"`(\w+Error)`", seen)
+        for _, answers, seen, _ in rows
+        for code in re.findall(r"`(\w+)`", answers)
+    }
+    known = {answer.split()[0]: kind for answer, kind in REDIS_ANSWERS.items()} | POSTGRES_ERRORS
+    assert told == {code: [kind.__name__] for code, kind in known.items()}
 
 
 class TestRefusedForAWhile:

@@ -65,6 +65,16 @@ class StoreContract:
         assert second.value == {"x": 3}
         assert second.updated_at >= first.updated_at
 
+    async def test_a_crowd_of_puts_and_a_batch_above_the_limit_are_stored(
+        self, store: BaseStore
+    ) -> None:
+        await asyncio.gather(*(store.aput(DOCS, f"{at:05}", {"n": at}) for at in range(5_000)))
+        await store.abatch([PutOp(("more",), f"{at:05}", {"n": at}) for at in range(12_000)])
+        last = await asyncio.gather(store.aget(DOCS, "04999"), store.aget(("more",), "11999"))
+        assert [item and item.value for item in last] == [{"n": 4_999}, {"n": 11_999}]
+        await store.abatch([PutOp(("more",), f"{at:05}", None) for at in range(12_000)])
+        assert await store.asearch(("more",)) == []
+
     async def test_delete(self, store: BaseStore) -> None:
         await store.aput(DOCS, "a", {})
         await store.adelete(DOCS, "a")

@@ -197,11 +197,24 @@ async def test_a_batch_that_was_not_applied_is_sent_again_one_unknown_is_not(
 async def test_admission_is_bounded_and_ends_in_time(batcher: Batcher) -> None:
     for _ in range(10):
         await batcher.admit(soon())
-    with pytest.raises(BackendTimeoutError, match="10 calls"):
+    with pytest.raises(BackendTimeoutError, match="10 calls were under way and none ended"):
         await batcher.admit(soon(0.02))
     batcher.limiter.release()
     await batcher.admit(soon())
     assert not batcher.limiter.free
+
+
+async def test_who_waits_in_vain_while_others_are_answered_is_told_so(batcher: Batcher) -> None:
+    async def perform(items: list[Any]) -> Sequence[Any]:
+        await asyncio.sleep(0.01)
+        return items
+
+    writes = Channel(perform, mutates=True, max_batches=1, max_calls=1)
+    calls = [asyncio.create_task(call(batcher, writes, at, str(at), 0.2)) for at in range(200)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert answers[0] == 0
+    late = [answer for answer in answers if isinstance(answer, BackendTimeoutError)]
+    assert "the server answers, but not all in that time" in str(late[-1])
 
 
 async def test_places_go_to_those_in_line_in_their_order_and_past_those_who_left() -> None:

@@ -28,7 +28,7 @@ from lionagi_qe.persistence import Item as BatchItem
 from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -54,7 +54,8 @@ class FleetStore(BaseStore):
 
     Namespaces, filters with operators, TTLs in minutes that reads renew, and batches behave as
     LangGraph documents. A batch reads first and then applies its puts and deletes, the last for
-    each key; all its puts are one atomic step (per shard on Redis Cluster), and so are its deletes.
+    each key; all its puts are one atomic step (per shard on Redis Cluster), and so are its deletes;
+    of more than the memory's ``max_batch`` every so many are one.
     Search by meaning (``query``, ``index``) is refused: this store has no vectors.
 
     A store made from a URL serves any thread and event loop, sync and async, through a thread of
@@ -212,10 +213,25 @@ class FleetStore(BaseStore):
             for key, op in writes.items()
             if op.value is not None
         }
-        if puts:
-            await self._memory.store_many(puts, partition=PARTITION)
-        if gone := writes.keys() - puts.keys():
-            await self._memory.delete_many(gone)
+        if len(puts) == 1:
+            # Shares a request with whatever else is stored at this moment.
+            ((key, item),) = puts.items()
+            minutes = writes[key].ttl
+            ttl = None if minutes is None else minutes * _SECONDS_PER_MINUTE
+            await self._memory.store(key, item.value, ttl, PARTITION)
+        else:
+            for part in self._parts(list(puts)):
+                await self._memory.store_many({key: puts[key] for key in part}, partition=PARTITION)
+        gone = [key for key in writes if key not in puts]
+        if len(gone) == 1:
+            await self._memory.delete(gone[0])
+        else:
+            for part in self._parts(gone):
+                await self._memory.delete_many(part)
+
+    def _parts(self, keys: list[str]) -> Iterator[list[str]]:
+        most = self._memory.max_batch
+        return (keys[start : start + most] for start in range(0, len(keys), most))
 
     async def _get(self, op: GetOp) -> Item | None:
         entry = await self._memory.entry(self._key(op))

@@ -33,6 +33,11 @@ class Calls:
         self._max_batch = max_batch
 
     @property
+    def max_batch(self) -> int:
+        """Most items of one batch call."""
+        return self._max_batch
+
+    @property
     def timeout(self) -> float:
         """Seconds that a call may take unless it says otherwise."""
         return self._scheduler.timeout

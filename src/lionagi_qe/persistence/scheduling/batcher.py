@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 # Below this many waiting calls a second batch costs more than it overlaps.
 MIN_SHARED_BATCH = 16
 MAX_ADMITTED_CALLS = 4096
+# A server that answered in the last so many seconds is there.
+_PROGRESS = 1.0
 
 
 class Batcher:
@@ -61,6 +63,8 @@ class Batcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer = DeadlineTimer(self.loop, self._expire)
         self._idle: asyncio.Event | None = None
+        # When the last batch ended, in the loop's time.
+        self._ended_at = -math.inf
 
     async def admit(self, deadline: float) -> None:
         """Take a place of the limiter, which ``submit`` needs and gives back."""
@@ -289,6 +293,7 @@ class Batcher:
     def _finish(self, batch: Batch) -> None:
         channel = batch.channel
         batch.executing = False
+        self._ended_at = self.loop.time()
         channel.batches -= 1
         channel.calls -= len(batch.items)
         if channel.completed is not None:
@@ -348,6 +353,12 @@ class Batcher:
         return following
 
     def _too_many(self) -> BackendTimeoutError:
+        if self.loop.time() - self._ended_at < _PROGRESS:
+            return BackendTimeoutError(
+                f"{len(self.limiter.waiters)} calls waited while {self.limiter.limit} were under "
+                "way; the server answers, but not all in that time; nothing was sent for this one; "
+                "make fewer calls at once, or raise timeout"
+            )
         return BackendTimeoutError(
             f"{self.limiter.limit} calls were under way and none ended in time; nothing was "
             "sent; make fewer calls at once, or raise timeout"
