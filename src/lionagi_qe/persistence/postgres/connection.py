@@ -31,9 +31,21 @@ MAX_CONNECTIONS = 10
 _PREPARED = 100
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"
-# Statements lock the rows that they change and read them anew. Under a stricter default of the
-# role, database or URL, the server refuses one of two such statements instead (40001).
-_ISOLATION = "SET default_transaction_isolation = 'read committed'"
+# What our statements and functions rely on, whatever the server, the role, the database or the URL
+# says. Isolation: they lock the rows that they change and read them anew; under a stricter one the
+# server refuses one of two such statements instead (40001). Digits: less than 1 rounds sums.
+# Strings: functions are read under the setting of who calls them first.
+PINNED = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+}
+_PIN = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in PINNED.items()
+)
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
@@ -88,6 +100,23 @@ async def is_pooled(connection: Connection) -> bool:
     return connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()")
 
 
+async def check_settings(connection: Connection, where: str) -> None:
+    """Refuse connections that are not ours to pin, and whose settings would make calls fail.
+
+    Raises:
+        ConfigurationError: one of ``PINNED`` has another value.
+
+    """
+    for name, wanted in PINNED.items():
+        found = await connection.fetchval("SELECT current_setting($1)", name)
+        if found != wanted and not (name == "extra_float_digits" and int(found) > 0):
+            msg = (
+                f"{where}: {name} is {found!r} behind this pooler or pool, and has to be "
+                f"{wanted!r}; ALTER ROLE ... SET {name} = '{wanted}', or connect directly"
+            )
+            raise ConfigurationError(msg)
+
+
 def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
     """Return a pool of ours; behind a pooler nothing may be prepared across calls."""
 
@@ -96,7 +125,7 @@ def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
         # A pooler shares its sessions with others, so a setting would reach them, or be lost.
         if not pooled:
             try:
-                await connection.execute(_ISOLATION)
+                await connection.execute(_PIN)
             except BaseException:
                 connection.terminate()
                 raise

@@ -68,12 +68,15 @@ class PostgresSession:
         if self._given_pool is not None:
             self._pool = link.CallersPool(self._given_pool)
             async with self.connection() as connection:
+                await link.check_settings(connection, self.where)
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             return
         try:
             connection = await link.connect(self._hosts)
             try:
                 self.is_pooled = await link.is_pooled(connection)
+                if self.is_pooled:
+                    await link.check_settings(connection, self.where)
                 self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
             finally:
                 connection.terminate()

@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 10
-# The same answers from every version of server and driver.
-_PROTOCOL = 2
+# The same answers from every version of server and driver, whatever a URL says: bytes, by RESP2.
+_PINNED: dict[str, Any] = {
+    "protocol": 2,
+    "decode_responses": False,
+    "encoding": "utf-8",
+    "encoding_errors": "strict",
+}
 # Calls have deadlines of their own. The driver's would go through asyncio.wait_for, which on
 # Python 3.11 can swallow a cancellation.
 _NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
@@ -122,7 +127,7 @@ async def connect(settings: dict[str, Any]) -> driver.Connection:
 
 def _settled(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with what all our connections need."""
-    return _NO_TIMEOUTS | settings | {"retry": Retry(NoBackoff(), 0), "protocol": _PROTOCOL}
+    return _NO_TIMEOUTS | settings | _PINNED | {"retry": Retry(NoBackoff(), 0)}
 
 
 def _make(kind: Callable[..., T], **settings: Any) -> T:  # noqa: ANN401 - the driver's own

@@ -22,6 +22,28 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.memory import MemorySettings
 
 _OWN_OPTIONS = frozenset({"shards", "colocate", "pool_size"})
+# Those of redis-py that a text can say; others are objects, or settings of its pools.
+_DRIVERS_OPTIONS = frozenset(
+    {
+        "client_name",
+        "db",
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "health_check_interval",
+        "legacy_responses",
+        "lib_name",
+        "lib_version",
+        "password",
+        "protocol",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_read_size",
+        "socket_timeout",
+        "username",
+    }
+)
 
 
 class RedisMemory(Memory):
@@ -104,6 +126,15 @@ class RedisMemory(Memory):
         options = parse_qsl(parts.query, keep_blank_values=True)
         ours = {name: value for name, value in options if name in _OWN_OPTIONS}
         rest = urlencode([option for option in options if option[0] not in _OWN_OPTIONS])
+        unknown = [
+            name
+            for name, _ in options
+            if name not in _OWN_OPTIONS | _DRIVERS_OPTIONS and not name.startswith("ssl_")
+        ]
+        if unknown:
+            hint = "; say pool_size" if unknown[0] == "max_connections" else ""
+            msg = f"memory URL of Redis: unknown option {unknown[0]!r}{hint}"
+            raise ConfigurationError(msg)
         scheme, _, flavour = parts.scheme.partition("+")
         database = parts.path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():

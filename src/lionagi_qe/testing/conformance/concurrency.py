@@ -25,12 +25,6 @@ class ConcurrencyConformance(Conformance):
         assert await asyncio.gather(*map(memory.delete, keys)) == [True] * 300
         assert await memory.list_keys() == []
 
-    async def test_a_crowd_waits_its_turn(self, memory: Memory) -> None:
-        # More than are admitted at once, on a memory that nobody has opened yet.
-        keys = [f"aqe/crowd/{at:05}" for at in range(10_000)]
-        await asyncio.gather(*(memory.store(key, at) for at, key in enumerate(keys)))
-        assert await asyncio.gather(*map(memory.retrieve, keys)) == [*range(10_000)]
-
     async def test_calls_on_one_key_take_effect_in_the_order_of_the_calls(
         self, memory: Memory
     ) -> None:

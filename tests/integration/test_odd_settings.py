@@ -1,0 +1,112 @@
+"""Memories where servers, roles and URLs set what nobody here thought of."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from lionagi_qe import errors, open_memory
+from lionagi_qe.persistence import PostgresMemory
+from lionagi_qe.persistence.postgres.connection import PINNED
+from lionagi_qe.testing.conformance.entries import EntriesConformance
+from lionagi_qe.testing.conformance.expiry import ExpiryConformance
+from lionagi_qe.testing.conformance.numbers import NumbersConformance
+from lionagi_qe.testing.conformance.transactions import TransactionConformance
+from lionagi_qe.testing.conformance.values import ValuesConformance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lionagi_qe.testing.conformance import Connect
+
+pytestmark = pytest.mark.integration
+
+# What a role may have that is not our own; each changes what some statement means or does.
+ROLE = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "search_path": "nowhere",
+    "statement_timeout": "20s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "on",
+    "backslash_quote": "off",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "Asia/Kathmandu",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "row_security": "on",
+    "quote_all_identifiers": "on",
+    "client_encoding": "LATIN1",
+    "synchronous_commit": "off",
+    "lc_messages": "C",
+}
+# What a URL of Redis may say of how the driver reads answers.
+URL = "protocol=3&decode_responses=true&encoding=utf-16&encoding_errors=ignore&legacy_responses=1"
+
+
+@pytest.fixture(scope="module")
+def odd_postgres_url(postgres_server: Any) -> Iterator[str]:
+    """The URL of a database for a role with all of these settings."""
+    role = f"odd_{uuid.uuid4().hex[:12]}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'odd'")
+    try:
+        for name, value in ROLE.items():
+            postgres_server.execute(f"ALTER ROLE {role} SET {name} = '{value}'")
+        # Dropped before the role that owns what is in it.
+        with postgres_server.fresh_database() as url:
+            parts = urlsplit(url)
+            host = parts.netloc.rpartition("@")[2]
+            yield urlunsplit(parts._replace(netloc=f"{role}:odd@{host}"))
+    finally:
+        postgres_server.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.postgres
+class TestOddRole(
+    EntriesConformance, NumbersConformance, ExpiryConformance, TransactionConformance
+):
+    @pytest.fixture
+    def connect(self, odd_postgres_url: str) -> Connect:
+        return partial(open_memory, odd_postgres_url)
+
+
+@pytest.mark.redis
+class TestOddRedisUrl(ValuesConformance, TransactionConformance):
+    @pytest.fixture
+    def connect(self, redis_url: str) -> Connect:
+        return partial(open_memory, f"{redis_url}?{URL}")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", PINNED)
+async def test_a_callers_pool_with_a_setting_that_breaks_calls_is_refused(
+    postgres_url: str, name: str
+) -> None:
+    odd = {"default_transaction_isolation": "repeatable read", "extra_float_digits": "0"}
+    value = odd.get(name, "off" if PINNED[name] == "on" else "on")
+    async with asyncpg.create_pool(
+        postgres_url, min_size=1, max_size=1, server_settings={name: value}
+    ) as pool:
+        memory = PostgresMemory(pool=pool)
+        with pytest.raises(errors.ConfigurationError, match=rf"{name} is .* has to be") as caught:
+            await memory.open()
+        assert PINNED[name] in str(caught.value)
+        await memory.close()
+
+
+@pytest.mark.parametrize(
+    "option", ["max_connections=1", "parser_class=x", "single_connection_client=1", "colour=red"]
+)
+async def test_an_option_that_no_redis_url_can_say_is_refused(option: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=option.partition("=")[0]):
+        open_memory(f"redis://127.0.0.1:6379/0?{option}")
