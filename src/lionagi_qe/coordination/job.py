@@ -10,6 +10,7 @@ from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
@@ -87,6 +88,7 @@ class Job:
             StaleFenceError: ``fence`` isn't held any more; nothing was changed.
 
         """
+        transaction = check_transaction(transaction)
         payload = self._calls.encode(result)
         operation = self._operation("ack", payload, self._result_ttl_ms, fence)
         if transaction is None:

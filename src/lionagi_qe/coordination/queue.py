@@ -20,8 +20,9 @@ from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.memory import parts_of
+from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.codec import decode
-from lionagi_qe.persistence.values.entry import check_count, check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class WorkQueue:
 
         """
         held = fence_of(fence)
+        transaction = check_transaction(transaction)
         if transaction is None:
             job = self._put(NewJob(payload, priority, delay, dedupe), held)
             return await self._calls.write(job, timeout=timeout)
@@ -168,7 +170,7 @@ class WorkQueue:
         held = fence_of(fence)
         jobs = [
             self._put(payload if isinstance(payload, NewJob) else NewJob(payload), held)
-            for payload in payloads
+            for payload in check_list("payloads", payloads)
         ]
         return await self._calls.put_many(jobs, timeout=timeout)
 
@@ -340,7 +342,9 @@ class WorkQueue:
             JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
 
         """
-        return await self._results.wait(job_id, timeout)
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        return await self._results.wait(check_name("job id", job_id), timeout)
 
     async def stats(self) -> QueueCounts:
         """Count the jobs by state: ready, delayed, claimed, done (and kept), dead."""
@@ -350,7 +354,8 @@ class WorkQueue:
 
     async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
         """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
-        records = await self._calls.list_dead(self.name, after, check_count("limit", limit))
+        behind = "" if after == "" else check_name("job id", after)
+        records = await self._calls.list_dead(self.name, behind, check_count("limit", limit))
         return [
             DeadJob(
                 record.job_id,
@@ -376,7 +381,8 @@ class WorkQueue:
     ) -> int:
         changed = 0
         if job_ids is not None:
-            wanted = list(dict.fromkeys(job_ids))
+            ids = check_list("job_ids", job_ids)
+            wanted = list(dict.fromkeys(check_name("job id", job_id) for job_id in ids))
             for first in range(0, len(wanted), _PAGE):
                 changed += await change(self.name, wanted[first : first + _PAGE])
             return changed

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import RevisionConflictError, SessionEndedError
+from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError, SessionEndedError
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values.entry import check_seconds
@@ -46,7 +46,7 @@ class Session:
 
     def __init__(self, memory: Memory, name: str, *, ttl: float = DEFAULT_TTL) -> None:
         self._memory = memory
-        self.key = check_key(f"{PREFIX}{name}")
+        self.key = check_key(f"{PREFIX}{_text('session', name)}")
         self.ttl = check_seconds("ttl", ttl)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
 
@@ -80,7 +80,7 @@ class Session:
 
         Raises SessionEndedError if the session is over.
         """
-        name = check_key(f"{self.key}/{key}")
+        name = check_key(f"{self.key}/{_text('key', key)}")
         left = await self.remaining()
         if not left:
             raise SessionEndedError(_ended(self.key))
@@ -88,7 +88,7 @@ class Session:
 
     async def retrieve(self, key: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return a value of the session; ``default`` if there is none or it has ended."""
-        name = check_key(f"{self.key}/{key}")
+        name = check_key(f"{self.key}/{_text('key', key)}")
         found = await self._memory.retrieve_many([self.key, name])
         return found.get(name, default) if self.key in found else default
 
@@ -128,3 +128,10 @@ class Session:
 
 def _ended(key: str) -> str:
     return f"the session {key!r} has ended; start it anew"
+
+
+def _text(kind: str, text: object) -> str:
+    if isinstance(text, str) and text:
+        return text
+    msg = f"{kind} {text!r}: is a non-empty string"
+    raise InvalidArgumentError(msg)

@@ -161,3 +161,11 @@ class Transaction:
                 self._scheduler.jobs.notifier.notify(operation.queue)
         for applied in self._when_applied:
             applied()
+
+
+def check_transaction(transaction: object) -> Transaction | None:
+    """Return what a caller gave as a transaction, if it is one."""
+    if transaction is None or isinstance(transaction, Transaction):
+        return transaction
+    msg = f"transaction {transaction!r}: give what memory.transaction() returned"
+    raise InvalidArgumentError(msg)

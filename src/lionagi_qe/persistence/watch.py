@@ -15,7 +15,7 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
 )
 from lionagi_qe.persistence.values.codec import decode
-from lionagi_qe.persistence.values.entry import check_count, check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds
 from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Watch:
         self._scheduler = scheduler
         self._glob = compile_glob(pattern)
         self._since = since
-        self._values = values
+        self._values = check_flag("values", values)
         self._page_size = check_count("page_size", page_size, MAX_PAGE_SIZE)
         self._poll = check_seconds("poll", poll)
         self._timeout = timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
@@ -10,11 +11,11 @@ from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.contract.operations import Delete, Put
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import decode, encode
-from lionagi_qe.persistence.values.entry import INHERIT, Item, check_revision, check_ttl
+from lionagi_qe.persistence.values.entry import INHERIT, Item, check_list, check_revision, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
     from lionagi_qe.persistence.contract.leases import Fenced
@@ -39,6 +40,9 @@ class BatchCalls(Calls):
         stale ``fence``, and nothing is stored. One round trip. BatchTooLargeError above
         ``max_batch``.
         """
+        if not isinstance(items, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"items {items!r}: give a mapping of keys to values"
+            raise InvalidArgumentError(msg)
         self._check_batch(len(items))
         ttl_ms = check_ttl(ttl)
         naming.check_partition(partition)
@@ -115,10 +119,7 @@ class BatchCalls(Calls):
         )
 
     def _distinct(self, keys: Iterable[str]) -> list[str]:
-        if isinstance(keys, str):
-            msg = f"keys {keys!r}: give a list of keys, not one string"
-            raise InvalidArgumentError(msg)
-        wanted = list(dict.fromkeys(map(naming.check_key, keys)))
+        wanted = list(dict.fromkeys(map(naming.check_key, check_list("keys", keys))))
         self._check_batch(len(wanted))
         return wanted
 

@@ -8,7 +8,11 @@ import random
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lionagi_qe.errors import BackendTimeoutError, RevisionConflictError
+from lionagi_qe.errors import (
+    BackendTimeoutError,
+    InvalidArgumentError,
+    RevisionConflictError,
+)
 from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
@@ -199,6 +203,9 @@ class EntryCalls(Calls):
         two more for each time that it lost a race; RevisionConflictError when ``timeout`` ends.
         """
         naming.check_key(key)
+        if not callable(fn):
+            msg = f"fn {fn!r}: give a function that takes the value and returns the new one"
+            raise InvalidArgumentError(msg)
         held = fence_of(fence)
         deadline = self._scheduler.deadline(timeout)
         loop = asyncio.get_running_loop()

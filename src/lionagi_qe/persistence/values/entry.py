@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lionagi_qe.errors import InvalidArgumentError
 
@@ -79,6 +80,14 @@ def check_flag(name: str, flag: object) -> bool:
         msg = f"{name} {flag!r}: must be True or False"
         raise InvalidArgumentError(msg)
     return flag
+
+
+def check_list(name: str, items: object) -> list[Any]:
+    """Return the items of an argument that is to hold several; one text is none such."""
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        msg = f"{name} {items!r}: give several of them, as a list"
+        raise InvalidArgumentError(msg)
+    return list(cast("Iterable[Any]", items))
 
 
 def check_count(name: str, count: object, most: int | None = None) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lionagi_qe.errors import InvalidArgumentError
 
 MAX_PATTERN_CHARACTERS = 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ def compile_glob(pattern: object) -> Glob:
     """Compile ``pattern``, or raise InvalidArgumentError naming what is wrong and where."""
     if not isinstance(pattern, str):
         msg = f"pattern {pattern!r}: a pattern is a string, not {type(pattern).__name__}"
+        raise InvalidArgumentError(msg)
+    if _SURROGATE.search(pattern):
+        msg = f"pattern {pattern!r}: holds a lone surrogate, which no key does; remove it"
         raise InvalidArgumentError(msg)
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         msg = f"pattern of {len(pattern)} characters: the limit is {MAX_PATTERN_CHARACTERS}"

@@ -1,0 +1,209 @@
+"""Every argument of every public call, wrong: an error at the door, and nobody else's trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+from tests.backends import SHARED, on, url_of
+
+from lionagi_qe import Memory, errors, open_memory
+from lionagi_qe.coordination import Lease, Presence, Session, WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+pytestmark = pytest.mark.integration
+
+NOT_SECONDS = ["5", -1, math.nan, True, b"5", [5]]
+NOT_COUNTS = ["5", 0, -1, 1.5, True, b"5", None]
+NOT_NAMES = [5, "", b"name", "line\nbreak", "x" * 600, "a\x00b", "\ud800"]
+# parameter -> what it must not be; None where it may be left out.
+WRONG: dict[str, list[Any]] = {
+    "key": [*NOT_NAMES, None, "no/prefix", "aqe", "aqe/" + "ü" * 400],
+    "session_key": [5, None, b"key", "line\nbreak", "x" * 600, "a\x00b", "\ud800"],
+    "keys": ["aqe/a", 5, None, [5], ["no/prefix"], [None]],
+    "items": [None, 5, "aqe/a", {"no/prefix": 1}, {5: 1}, {"aqe/a": object()}],
+    "value": [object(), {1, 2}, math.nan, {5: 1}, "\ud800", b"bytes", [math.inf]],
+    "payload": [object(), {1, 2}, math.nan, {5: 1}, "\ud800", b"bytes"],
+    "payloads": [5, [object()], [math.inf]],
+    "result": [object(), math.nan],
+    "partition": NOT_NAMES,
+    "prefix": [5, b"aqe/", ["aqe/"]],
+    "pattern": [5, b"*", ["*"], "\ud800", "x" * 2000],
+    "since": [5, "", "garbage", "start ", "1:2:3", "\x00", "x" * 5000],
+    "ttl": [*NOT_SECONDS, 0, math.inf],
+    "timeout": [*NOT_SECONDS, 0, math.inf],
+    "poll": [*NOT_SECONDS, 0, math.inf, None],
+    "wait": NOT_SECONDS,
+    "lease_ttl": [*NOT_SECONDS, 0, math.inf, None],
+    "delay": ["5", -1, math.nan, True, b"5", math.inf],
+    "grace": ["5", -1, math.nan, True],
+    "limit": [value for value in NOT_COUNTS if value is not None],
+    "page_size": NOT_COUNTS,
+    "concurrency": NOT_COUNTS,
+    "priority": ["5", 1.5, True, None, 2**40],
+    "if_revision": ["5", -1, 1.5, True, 2**70],
+    "amount": ["5", None, math.nan, math.inf, 2**70, [1]],
+    "fence": [5, "leader", ("leader", 1)],
+    "dedupe": [5, "", b"d", "x" * 200, "line\nbreak", "a\x00b"],
+    "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
+    "job_ids": ["id", 5, [5], [None], ["\x00"], ["x" * 1000], ["\ud800"]],
+    "after": [5, None, b"id", "\x00", "\ud800"],
+    "values": ["yes", 1, None],
+    "name": NOT_NAMES,
+    "agent_id": NOT_NAMES,
+    "group": NOT_NAMES,
+    "holder": [5, "", b"h", "x" * 600, "line\nbreak"],
+    "max_attempts": NOT_COUNTS,
+    "result_ttl": [*NOT_SECONDS, 0, math.inf, None],
+    "fn": [5, None, "f"],
+    "transaction": [5, "tx"],
+    "steps": [5, [5]],
+}
+# What each call is given for its other parameters.
+RIGHT: dict[str, Any] = {
+    "key": "aqe/args/a",
+    "value": 1,
+    "keys": ["aqe/args/a"],
+    "items": {"aqe/args/a": 1},
+    "pattern": "aqe/args/*",
+    "partition": "args",
+    "ttl": 60,
+    "fn": lambda value: value,
+    "payload": 1,
+    "payloads": [1],
+    "job_id": "no-such-job",
+    "name": "name",
+    "agent_id": "agent",
+}
+# Of these, no value is wrong, or a wrong one can't be told from a right one.
+FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}
+SKIPPED_CALLS = {"open", "close", "transaction", "learn_many", "work", "consume", "stop"}
+
+
+async def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    found = function(**arguments)
+    if inspect.isawaitable(found):
+        return await found
+    if hasattr(found, "open"):  # A watch begins when it is opened.
+        await found.open()
+        return None
+    return [each async for each in found]
+
+
+def cases(kind: type[Any]) -> list[Any]:
+    """Return the name of each public call of a class, a parameter, and a value that is wrong."""
+    found: list[Any] = []
+    for name, function in inspect.getmembers(kind, inspect.isfunction):
+        if name.startswith("_") or name in SKIPPED_CALLS:
+            continue
+        for parameter in inspect.signature(function).parameters:
+            if parameter in FREE:
+                continue
+            # Keys of a session stand behind its own prefix, so that any text will do.
+            own = "session_key" if (kind, parameter) == (Session, "key") else parameter
+            for at, wrong in enumerate(WRONG[own]):
+                case = f"{kind.__name__}.{name}-{parameter}-{at}"
+                found.append(pytest.param(name, parameter, wrong, id=case))
+    return found
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=on(*SHARED))
+async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
+    async with open_memory(
+        url_of(request), fleet=f"args-{uuid.uuid4().hex[:12]}", cleanup_interval=None
+    ) as opened:
+        yield opened
+
+
+async def refused(memory: Memory, call: Callable[[], Awaitable[Any]], wrong: Any) -> None:
+    """Make a call beside one that is right; the first is refused, and changes nothing."""
+    before = await memory.search("aqe/args/*")
+    good = memory.store("aqe/beside", 1)
+    bad, stored = await asyncio.gather(call(), good, return_exceptions=True)
+    assert isinstance(bad, errors.AqeError), f"{wrong!r} came to {bad!r}"
+    assert not isinstance(bad, errors.BackendUnavailableError), bad
+    assert isinstance(stored, int), stored
+    assert str(bad).strip()
+    assert await memory.search("aqe/args/*") == before
+
+
+def given(function: Callable[..., Any], parameter: str, wrong: Any) -> dict[str, Any]:
+    needed = {
+        name: RIGHT[name]
+        for name, each in inspect.signature(function).parameters.items()
+        if each.default is inspect.Parameter.empty and name != "self"
+    }
+    return {**needed, parameter: wrong}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(Memory))
+async def test_of_the_memory(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+    function = getattr(memory, name)
+    await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(WorkQueue))
+async def test_of_a_queue(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+    queue = WorkQueue(memory, "arguments")
+    before = await queue.stats()
+    function = getattr(queue, name)
+    await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+    assert await queue.stats() == before
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(Session))
+async def test_of_a_session(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+    async with Session(memory, "arguments") as session:
+        function = getattr(session, name)
+        await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("wrong", WRONG["timeout"])
+async def test_of_a_lease(memory: Memory, wrong: Any) -> None:
+    lease = Lease(memory, "arguments")
+    await refused(memory, lambda: lease.acquire(wrong), wrong)
+    assert await lease.state() is None
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("name", "parameter", "wrong"),
+    [
+        ("ack", "result", object()),
+        ("ack", "fence", 5),
+        ("ack", "transaction", 5),
+        ("fail", "fence", "leader"),
+        *(("fail", "delay", wrong) for wrong in WRONG["delay"]),
+        *(("extend", "ttl", wrong) for wrong in WRONG["ttl"]),
+    ],
+)
+async def test_of_a_job(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+    queue = WorkQueue(memory, "jobs")
+    await queue.put(1)
+    (job,) = await queue.claim()
+    arguments = {"error": "it failed"} if name == "fail" else {}
+    call = getattr(job, name)
+    await refused(memory, lambda: call(**{**arguments, parameter: wrong}), wrong)
+    await job.ack()
+
+
+@pytest.mark.parametrize("kind", [Lease, Presence, Session, WorkQueue])
+def test_of_what_is_made_on_a_memory(kind: type[Any]) -> None:
+    memory = open_memory("memory://")
+    parameters = inspect.signature(kind).parameters
+    for parameter in parameters.keys() - FREE:
+        for wrong in WRONG[parameter]:
+            needed = {"agent_id": "agent"} if kind is Presence else {"name": "name"}
+            with pytest.raises(errors.AqeError, match=r"\w"):
+                kind(memory, **{**needed, parameter: wrong})
