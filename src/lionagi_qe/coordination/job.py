@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import check_delay
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
 from lionagi_qe.persistence.contract.leases import fence_of
@@ -130,6 +131,7 @@ class Job:
         """Give the job back as if it had not been claimed: for who must stop before it is done."""
         await self._end(self._operation("release", b"", 0, None))
 
+    @renamed(seconds="ttl")
     async def extend(self, ttl: float) -> None:
         """Let the lease end ``ttl`` seconds from now instead."""
         milliseconds = math.ceil(check_seconds("ttl", ttl) * 1000)

@@ -16,6 +16,7 @@ from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.undoing import or_undo
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
 from lionagi_qe.persistence.contract.leases import fence_of
@@ -188,6 +189,7 @@ class WorkQueue:
 
     # Working
 
+    @renamed(n="limit", lease="lease_ttl")
     async def claim(
         self,
         limit: int = 1,
@@ -253,6 +255,7 @@ class WorkQueue:
     async def _give_back(self, claim: Claim) -> None:
         await give_back(self._jobs_of(claim))
 
+    @renamed(lease="lease_ttl")
     async def consume(
         self,
         concurrency: int = 1,
@@ -295,6 +298,7 @@ class WorkQueue:
             self._consumers.discard(consumer)
             await jobs.aclose()
 
+    @renamed(lease="lease_ttl")
     async def work(
         self,
         handler: Callable[[Job], Awaitable[Any]],

@@ -12,6 +12,7 @@ from lionagi.session.branch import Branch
 from lionagi.session.session import Session
 
 from lionagi_qe.coordination import Lease
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import AqeError, InvalidArgumentError, RevisionConflictError
 from lionagi_qe.persistence.values.keys import check_key
 
@@ -67,6 +68,7 @@ class Conversations:
         lease_ttl: seconds after which a process that died loses its conversations.
     """
 
+    @renamed(lease="lease_ttl")
     def __init__(
         self, memory: Memory, *, prefix: str = PREFIX, lease_ttl: float = DEFAULT_LEASE_TTL
     ) -> None:

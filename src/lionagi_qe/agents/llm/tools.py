@@ -9,6 +9,7 @@ from lionagi.protocols.action.tool import Tool
 from lionagi_qe.agents.llm.fleet_actions import fleet_actions
 from lionagi_qe.agents.llm.memory_actions import area_of, memory_actions
 from lionagi_qe.agents.llm.work_actions import DEFAULT_LEASE_TTL, work_actions
+from lionagi_qe.deprecation import renamed
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.llm.action import Action
@@ -28,6 +29,7 @@ def memory_tools(memory: Memory, agent: str) -> list[Tool]:
     return [as_tool(action) for action in memory_actions(memory, area_of(agent))]
 
 
+@renamed(lease="lease_ttl")
 def fleet_tools(
     memory: Memory, *, queue: str | None = None, lease_ttl: float = DEFAULT_LEASE_TTL
 ) -> list[Tool]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.deprecation import renamed
 
 if TYPE_CHECKING:
     from lionagi_qe.coordination import Job
@@ -31,6 +32,7 @@ class Report(Arguments):
     )
 
 
+@renamed(lease="lease_ttl")
 def work_actions(
     memory: Memory, queue: str, *, lease_ttl: float = DEFAULT_LEASE_TTL
 ) -> list[Action[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.contract.records import PayloadPage, entry_of
 from lionagi_qe.persistence.values import keys as naming
@@ -105,6 +106,7 @@ class RangeCalls(Calls):
             lambda backend: backend.page_keys(keys, KEY_PAGE, partition), deadline
         )
 
+    @renamed(batch="page_size")
     async def scan(
         self,
         prefix: str | None = None,

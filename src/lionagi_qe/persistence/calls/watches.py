@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.persistence.calls.base import Calls
 from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.watch import DEFAULT_PAGE_SIZE, DEFAULT_POLL, Watch
@@ -10,6 +11,7 @@ from lionagi_qe.persistence.watch import DEFAULT_PAGE_SIZE, DEFAULT_POLL, Watch
 class WatchCalls(Calls):
     """Follow the changes of entries."""
 
+    @renamed(page="page_size")
     def watch(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
         pattern: str = "*",

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import (
     ArchiveError,
     ConfigurationError,
@@ -64,6 +65,7 @@ _MAX_LINES = DEFAULT_PAGE_SIZE
 _MAX_PART_BYTES = 16 * 1024 * 1024
 
 
+@renamed(batch="page_size")
 async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     source: Memory,
     path: File,
@@ -105,6 +107,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     return tally
 
 
+@renamed(batch="page_size")
 async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
     path: File,
     target: Memory,

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import (
     AqeError,
     ArchiveError,
@@ -71,6 +72,7 @@ class Part:
     position: str
 
 
+@renamed(batch="page_size")
 async def copy(  # noqa: PLR0913 - keyword-only settings with defaults
     source: Memory,
     target: Memory,
