@@ -128,6 +128,24 @@ def left_out(agents: Sequence[Agent]) -> list[str]:
     return [name for name in names() if name not in chosen]
 
 
+def check_distinct(agents: Sequence[Agent]) -> None:
+    """Raise InvalidArgumentError for an agent that states a metric of another one's name.
+
+    Ours count even where they take no part: histories and gates know metrics by name alone.
+    """
+    others = [agent for agent in agents if not is_ours(agent)]
+    if not others:
+        # All of ours are loaded for this, which takes a moment.
+        return
+    owners = {metric: name for name in _CLASSES for metric in _class_of(name).metrics}
+    for agent in others:
+        for metric in agent.metrics:
+            owner = owners.setdefault(metric, agent.name)
+            if owner != agent.name:
+                msg = f"agent {agent.name!r}: its metric {metric!r} is one of {owner}'s; rename it"
+                raise InvalidArgumentError(msg)
+
+
 def check_metrics(wanted: Iterable[str], agents: Sequence[Agent] = ()) -> None:
     """Raise InvalidArgumentError for a metric that no agent at all states, nor one of these."""
     asked = list(wanted)

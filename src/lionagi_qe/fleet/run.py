@@ -17,7 +17,7 @@ from lionagi_qe.fleet.commander import run_agents
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
-from lionagi_qe.fleet.registry import QUICK, agents_for, check_metrics, left_out
+from lionagi_qe.fleet.registry import QUICK, agents_for, check_distinct, check_metrics, left_out
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.start import start
@@ -259,7 +259,8 @@ async def _learned(
 
 
 def check(request: Request) -> None:
-    """Raise InvalidArgumentError for an agent, a required metric or a rule that is unknown."""
+    """Raise InvalidArgumentError for what is unknown or ambiguous: agents, metrics, rules."""
     agents = agents_for(request.agents)
+    check_distinct(agents)
     rules = parse_rules(request.settings.fail_on)
     check_metrics([*request.settings.required, *(rule.metric for rule in rules)], agents)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.agents.project.model_choice import ModelChoice
-from lionagi_qe.errors import ProjectError
+from lionagi_qe.errors import InvalidArgumentError, ProjectError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +115,7 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
 
     Raises:
         ProjectError: ``[tool.aqe]`` has an unknown option or a value of the wrong type.
+        InvalidArgumentError: ``given`` has.
 
     """
     where = project / "pyproject.toml"
@@ -138,7 +139,20 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
         except ValueError as error:
             raise ProjectError(f"{where}: [tool.aqe] {option} = {value!r}: {error}") from error
     chosen = {name: value for name, value in given.items() if value is not None}
-    return replace(Settings(**own), **chosen)
+    return replace(Settings(**own), **{name: _given(name, chosen[name]) for name in chosen})
+
+
+def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own type
+    if name == "model":
+        return value
+    check = _CHECKS.get(name.replace("_", "-"))
+    if check is None:
+        known = ", ".join(sorted(option.replace("-", "_") for option in _CHECKS))
+        raise InvalidArgumentError(f"setting {name!r}: unknown; known: {known}, model")
+    try:
+        return check(list(value) if isinstance(value, tuple) else value)
+    except ValueError as error:
+        raise InvalidArgumentError(f"setting {name} = {value!r}: {error}") from error
 
 
 def _name(value: object) -> str:
