@@ -133,7 +133,7 @@ def check_distinct(agents: Sequence[Agent]) -> None:
 
     Ours count even where they take no part: histories and gates know metrics by name alone.
     """
-    others = [agent for agent in agents if not is_ours(agent)]
+    others = [agent for agent in agents if not is_ours(agent.name)]
     if not others:
         # All of ours are loaded for this, which takes a moment.
         return
