@@ -85,7 +85,7 @@ def check_flag(name: str, flag: object) -> bool:
 def check_list(name: str, items: object) -> list[Any]:
     """Return the items of an argument that is to hold several; one text is none such."""
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-        msg = f"{name} {items!r}: give several of them, as a list"
+        msg = f"{name} {items!r}: give a list of {name}"
         raise InvalidArgumentError(msg)
     return list(cast("Iterable[Any]", items))
 
