@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests.backends import SHARED, on, url_of
+from tests.backends import on, url_of
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import Lease, Presence, Session, WorkQueue
@@ -114,7 +114,9 @@ def cases(kind: type[Any]) -> list[Any]:
     return found
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=on(*SHARED))
+@pytest_asyncio.fixture(
+    loop_scope="module", scope="module", params=on("sqlite", "postgresql", "redis")
+)
 async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
     async with open_memory(
         url_of(request), fleet=f"args-{uuid.uuid4().hex[:12]}", cleanup_interval=None

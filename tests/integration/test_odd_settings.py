@@ -13,7 +13,6 @@ import pytest
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence import PostgresMemory
 from lionagi_qe.persistence.postgres.connection import PINNED
-from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.numbers import NumbersConformance
 from lionagi_qe.testing.conformance.transactions import TransactionConformance
 from lionagi_qe.testing.conformance.values import ValuesConformance
@@ -71,7 +70,7 @@ def odd_postgres_url(postgres_server: Any) -> Iterator[str]:
 
 
 @pytest.mark.postgres
-class TestOddRole(NumbersConformance, ExpiryConformance, TransactionConformance):
+class TestOddRole(NumbersConformance, TransactionConformance):
     @pytest.fixture
     def connect(self, odd_postgres_url: str) -> Connect:
         return partial(open_memory, odd_postgres_url)

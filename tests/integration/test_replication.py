@@ -222,7 +222,9 @@ class TestSentinel:
             assert load.longest < TIMEOUT
             assert "mymaster" in (await memory.describe())["location"]
 
-    async def test_what_is_wrong_is_told(self, servers: RedisSentinels) -> None:
+    async def test_what_is_wrong_is_told_and_one_sentinel_is_enough(
+        self, servers: RedisSentinels
+    ) -> None:
         wrong: list[tuple[Callable[[str], str], type[errors.AqeError], str]] = [
             (lambda url: url.replace("mymaster", "other"), errors.BackendUnavailableError, "other"),
             (lambda url: url.replace("pri", "no"), errors.AccessDeniedError, "password"),
@@ -236,8 +238,6 @@ class TestSentinel:
                     await memory.store("aqe/a", 1)
             assert "pri/mary" not in str(caught.value)
             assert "sen@tinel" not in str(caught.value)
-
-    async def test_one_sentinel_is_enough(self, servers: RedisSentinels) -> None:
         for sentinel in servers.sentinels[:2]:
             sentinel.kill()
         async with open_memory(servers.url, timeout=5) as memory:
