@@ -31,11 +31,11 @@ async def trace(url: str) -> list[tuple[str, str]]:
         if event == "call" and path.is_relative_to(PACKAGE):
             name = str(path.relative_to(PACKAGE))
             # A coroutine that goes on is no new call.
-            if frame.f_lasti <= 0 or not frame.f_code.co_flags & 0x80 or (name, frame) not in seen:
+            if frame not in seen:
                 called.append((name, frame.f_code.co_qualname))
-                seen.add((name, frame))
+                seen.add(frame)
 
-    seen: set[tuple[str, FrameType]] = set()
+    seen: set[FrameType] = set()
     async with open_memory(url) as memory:
         await memory.store("aqe/traced", {"value": 1})
         sys.setprofile(note)

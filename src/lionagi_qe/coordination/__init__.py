@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lionagi_qe.coordination.backoff import Backoff, exponential
+from lionagi_qe.coordination.dead_letters import DeadJob
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
-from lionagi_qe.coordination.queue import DeadJob, NewJob, WorkQueue
+from lionagi_qe.coordination.queue import NewJob, WorkQueue
 from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.contract.jobs import QueueCounts
 

@@ -7,12 +7,12 @@ import math
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
+from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.undoing import or_undo
@@ -22,14 +22,15 @@ from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.transaction import check_transaction
-from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from datetime import timedelta
     from signal import Signals
 
+    from lionagi_qe.coordination.dead_letters import DeadJob
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.jobs import Claim
     from lionagi_qe.persistence.contract.leases import Fenced
@@ -41,7 +42,6 @@ MAX_PRIORITY = 2**31 - 1
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
 DEFAULT_RESULT_TTL = 3_600.0
-_PAGE = 500
 # Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
 # and then all the same: a message may be lost with a connection that nobody noticed was gone.
 _FIRST_POLL = 0.01
@@ -57,18 +57,6 @@ class NewJob:
     priority: int = 0
     delay: float | timedelta = 0
     dedupe: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadJob:
-    """A job that failed for good, with its last error."""
-
-    id: str
-    payload: Any
-    error: Any
-    attempts: int
-    priority: int
-    created_at: datetime
 
 
 class WorkQueue:
@@ -112,6 +100,7 @@ class WorkQueue:
         self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._consumers: set[Consumer] = set()
         self._results = Results(self._calls, self.name)
+        self._dead_letters = DeadLetters(self._calls, self.name)
 
     # Putting
 
@@ -358,44 +347,15 @@ class WorkQueue:
 
     async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
         """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
-        behind = "" if after == "" else check_name("job id", after)
-        records = await self._calls.list_dead(self.name, behind, check_count("limit", limit))
-        return [
-            DeadJob(
-                record.job_id,
-                decode(record.payload),
-                None if not record.outcome else decode(record.outcome),
-                record.attempts,
-                record.priority,
-                datetime.fromtimestamp(record.created_ms / 1000, UTC),
-            )
-            for record in records
-        ]
+        return await self._dead_letters.page(limit, after)
 
     async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
         """Give dead jobs (all, if None) all their attempts again; return how many."""
-        return await self._each_dead(self._calls.revive, job_ids)
+        return await self._dead_letters.change(self._calls.revive, job_ids)
 
     async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
         """Remove dead jobs (all, if None) for good; return how many."""
-        return await self._each_dead(self._calls.purge, job_ids)
-
-    async def _each_dead(
-        self, change: Callable[[str, list[str]], Awaitable[int]], job_ids: Iterable[str] | None
-    ) -> int:
-        changed = 0
-        if job_ids is not None:
-            ids = check_list("job_ids", job_ids)
-            wanted = list(dict.fromkeys(check_name("job id", job_id) for job_id in ids))
-            for first in range(0, len(wanted), _PAGE):
-                changed += await change(self.name, wanted[first : first + _PAGE])
-            return changed
-        after = ""
-        while page := await self._calls.list_dead(self.name, after, _PAGE):
-            # By id: one that dies again meanwhile isn't met again.
-            changed += await change(self.name, [record.job_id for record in page])
-            after = page[-1].job_id
-        return changed
+        return await self._dead_letters.change(self._calls.purge, job_ids)
 
 
 def _new_id() -> str:

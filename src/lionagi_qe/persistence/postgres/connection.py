@@ -78,12 +78,7 @@ def address(dsn: str) -> str:
     return f"PostgreSQL at {host}{parts.path}"
 
 
-async def connect(
-    hosts: Hosts,
-    *,
-    prepared: int = 0,
-    **settings: Any,  # noqa: ANN401 - the driver's own
-) -> Connection:
+async def connect(hosts: Hosts, *, prepared: int = 0) -> Connection:
     """Open a connection that depends on nothing a transaction-mode pooler loses.
 
     With ``prepared``, so many statements stay prepared across calls: not for a pooler.
@@ -91,7 +86,6 @@ async def connect(
     return await hosts.connect(
         statement_cache_size=prepared,
         server_settings={"application_name": APPLICATION_NAME},
-        **settings,
     )
 
 
@@ -107,8 +101,11 @@ async def check_settings(connection: Connection, where: str) -> None:
         ConfigurationError: one of ``PINNED`` has another value.
 
     """
-    for name, wanted in PINNED.items():
-        found = await connection.fetchval("SELECT current_setting($1)", name)
+    settings = await connection.fetch(
+        "SELECT name, current_setting(name) FROM unnest($1::text[]) AS name", [*PINNED]
+    )
+    for name, found in settings:
+        wanted = PINNED[name]
         if found != wanted and not (name == "extra_float_digits" and int(found) > 0):
             msg = (
                 f"{where}: {name} is {found!r} behind this pooler or pool, and has to be "

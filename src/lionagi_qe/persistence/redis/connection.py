@@ -116,7 +116,10 @@ async def connect(settings: dict[str, Any]) -> driver.Connection:
     """Open a connection with these settings of the driver's; raises what it raises."""
     settings = _settled(settings)
     kind: type[driver.Connection] = settings.pop("connection_class", driver.Connection)
-    connection = _make(kind, **settings)
+    return await _connected(_make(kind, **settings))
+
+
+async def _connected(connection: driver.Connection) -> driver.Connection:
     try:
         await connection.connect()
     except BaseException:
@@ -165,11 +168,8 @@ class ServerLink:
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
-        self._pool = Pool(self._connect, is_closed=_is_closed, drop=drop, size=self._size)
+        self._pool = Pool(self.connect, is_closed=_is_closed, drop=drop, size=self._size)
         await self.command("", "PING")
-
-    async def _connect(self) -> driver.Connection:
-        return await connect(self._settings)
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -210,8 +210,8 @@ class ServerLink:
                 await released
 
     async def connect(self) -> driver.Connection:
-        """Open a connection beside the pool."""
-        return await self._connect()
+        """Open a connection, for the pool or beside it."""
+        return await connect(self._settings)
 
 
 class ClusterLink:
@@ -272,13 +272,7 @@ class ClusterLink:
         """Open a connection to one of the nodes: what is published reaches all of them."""
         client = cast("RedisCluster", self._client)
         node = random.choice(client.get_primaries())  # noqa: S311 - any will do
-        connection = node.connection_class(**node.connection_kwargs)
-        try:
-            await connection.connect()
-        except BaseException:
-            await drop(connection)
-            raise
-        return connection
+        return await _connected(node.connection_class(**node.connection_kwargs))
 
 
 def _is_answer(reason: str, words: tuple[str, ...]) -> bool:

@@ -66,7 +66,8 @@ class SentinelLink(ServerLink):
         places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
         self.where = f"Redis {self._master!r} of the Sentinels at {places}"
 
-    async def _connect(self) -> driver.Connection:
+    async def connect(self) -> driver.Connection:
+        """Open a connection to what is the primary now."""
         host, port = await self._find()
         connection = await connect({**self._settings, "host": host, "port": port})
         try:

@@ -368,9 +368,7 @@ class Batcher:
 async def _results(batch: Batch, deadline: float) -> Sequence[Any]:
     try:
         try:
-            results = await (
-                batch.execute() if batch.atomic else batch.channel.execute(batch.items)
-            )
+            results = await batch.execute()
         except BackendUnavailableError as error:
             results = await retry_after(error, batch.execute, deadline)
         if type(results) is PartlyRefused:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from lionagi_qe.testing.servers.binaries import PostgresBinaries, choose_postgres, choose_redis
-from lionagi_qe.testing.servers.ports import HOST, ask, wait_until
+from lionagi_qe.testing.servers.ports import HOST, wait_until
 from lionagi_qe.testing.servers.postgres import PASSWORD, USER, PostgresServer
-from lionagi_qe.testing.servers.redis import RedisServer, execute
+from lionagi_qe.testing.servers.redis import RedisServer
 from lionagi_qe.testing.servers.runner import LocalProcess
-from lionagi_qe.testing.servers.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,13 +70,13 @@ class PostgresStandby(PostgresServer):
         return self.execute(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "True"
 
 
-class RedisSentinel(Server):
-    """One Sentinel.
+class RedisSentinel(RedisServer):
+    """One Sentinel, a server of its own; see RedisSentinels for the URL of what it watches.
 
     Args:
-        primary: the address that it begins to watch.
+        primary: the server that it begins to watch.
         flavour: see RedisServer.
-        password: what its clients must say.
+        password: what its clients must say, and other Sentinels.
         auth: the password of the servers that it watches.
         quorum: how many must agree that the primary is away.
 
@@ -92,31 +91,10 @@ class RedisSentinel(Server):
         auth: str | None = None,
         quorum: int = 2,
     ) -> None:
-        super().__init__()
+        super().__init__(flavour, password=password)
         self._primary = primary
-        self._flavour: Flavour | None = flavour
-        self._password = password
         self._auth = auth
         self._quorum = quorum
-
-    @property
-    def url(self) -> str:
-        """Its own URL, as of a server; see RedisSentinels for that of the master."""
-        login = "" if self._password is None else f":{quote(self._password, safe='')}@"
-        return f"redis://{login}{HOST}:{self.port}"
-
-    @property
-    def version(self) -> str:
-        """The version of the program."""
-        return choose_redis(self._flavour).version
-
-    def answers(self) -> bool:
-        """Whether it answers PING."""
-        return ask(self._port, b"PING\r\n").startswith((b"+PONG", b"-NOAUTH"))
-
-    def execute(self, *words: str) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Send one command; return its answer, unparsed."""
-        return execute(self.url, *words)
 
     def _prepare(self, port: int) -> Runner:
         folder = Path(tempfile.mkdtemp(prefix="lionagi-qe-sentinel-"))
@@ -131,7 +109,6 @@ class RedisSentinel(Server):
         if self._auth is not None:
             lines.append(f"sentinel auth-pass {MASTER} {self._auth}")
         if self._password is not None:
-            # Sentinels ask each other with it, too.
             lines.append(f"requirepass {self._password}")
         file = folder / "sentinel.conf"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
