@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_state_path
 
 from lionagi_qe.agents.flaky.quarantine import read_quarantine
-from lionagi_qe.agents.project.settings import project_name, read_pyproject, settings_of
+from lionagi_qe.agents.project.metadata import project_name
+from lionagi_qe.agents.project.settings import read_pyproject, settings_of
 from lionagi_qe.agents.static.baseline import read_baseline
 from lionagi_qe.errors import ProjectError
 from lionagi_qe.persistence.connect import URL_VARIABLE

@@ -84,6 +84,7 @@ def unpack_tree(content: bytes, target: Path) -> None:
 
 def _sorted(tree: Path) -> Iterator[Path]:
     for directory, directories, files in os.walk(tree):
-        directories.sort()
+        # The copy's repository borrows objects of the user's: on another machine there are none.
+        directories[:] = sorted(name for name in directories if name != ".git")
         here = tree / os.path.relpath(directory, tree)
         yield from (here / name for name in sorted([*files, *directories]))

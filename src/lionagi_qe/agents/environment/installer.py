@@ -1,7 +1,8 @@
-"""Puts packages into an environment, with uv where it is at hand and pip otherwise."""
+"""Puts packages into an environment, with uv, or with pip where there is no uv."""
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -11,10 +12,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
+from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.project.workspace import Workspace
@@ -40,12 +42,13 @@ _INSTALLER_VARIABLES = (
     "no_proxy",
 )
 _INSTALLER_PREFIXES = ("PIP_", "UV_")
-# A copy has no version control for these to read a version from.
+# For copies without a repository to read a version from.
 _PRETENDED_VERSIONS = (
     "PBR_VERSION",
     "PDM_BUILD_SCM_VERSION",
     "SETUPTOOLS_SCM_PRETEND_VERSION",
 )
+_UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
 
@@ -58,26 +61,29 @@ class Installer:
         name: "uv" or "pip".
         version: its own.
         program: the start of its command line.
+        settings: further words of each installation.
     """
 
     name: str
     version: str
     program: tuple[str, ...]
+    settings: tuple[str, ...] = ()
 
     @classmethod
     def find(cls) -> Installer:
-        """Return uv if it is on PATH, else the pip beside this interpreter.
+        """Return uv, the one on PATH or else our own, or the pip beside this interpreter.
 
         Raises:
             EnvironmentBuildError: there is neither.
 
         """
-        uv = shutil.which("uv")
+        uv = shutil.which("uv") or _own_uv()
+        pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
         if uv is not None:
-            return cls("uv", _version_of([uv, "--version"]), (uv,))
-        if find_spec("pip") is not None:
-            program = (sys.executable, "-m", "pip")
-            return cls("pip", _version_of([*program, "--version"]), program)
+            words = () if pip is None else as_uv_words(pip_settings(pip))
+            return cls("uv", _version_of([uv, "--version"]), (uv,), words)
+        if pip is not None:
+            return cls("pip", _version_of([*pip, "--version"]), pip)
         raise EnvironmentBuildError(
             "neither uv nor pip is at hand to install what the tests need; install uv, "
             f"or run {sys.executable} -m ensurepip"
@@ -90,7 +96,7 @@ class Installer:
         completed = await run(
             command,
             cwd=workspace.root,
-            env=_variables(),
+            env=_variables(workspace),
             log=workspace.artifacts / "venv.log",
             timeout=_INSTALL_TIMEOUT,
         )
@@ -112,7 +118,7 @@ class Installer:
         """
         if self.name == "uv":
             command = [*self.program, "pip", "install", "--python", str(python)]
-            command += ["--compile-bytecode"]
+            command += ["--compile-bytecode", "--quiet", *self.settings]
         else:
             command = [*self.program, "--python", str(python), "install", "--no-input"]
             command += ["--disable-pip-version-check", "--no-warn-script-location"]
@@ -121,7 +127,7 @@ class Installer:
         completed = await run(
             [*command, *arguments],
             cwd=workspace.source,
-            env=_variables(),
+            env=_variables(workspace),
             log=workspace.artifacts / "install.log",
             timeout=_INSTALL_TIMEOUT,
         )
@@ -129,13 +135,72 @@ class Installer:
         _check(completed, f"{self.name} could not install {wanted}", workspace)
 
 
-def _variables() -> dict[str, str]:
+def _own_uv() -> str | None:
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        # Not installed with us: there may be no uv for this machine.
+        return None
+
+
+def pip_settings(pip: Sequence[str]) -> dict[str, str]:
+    """Return what the user's files and variables tell pip: option -> value, as pip has read them.
+
+    Raises:
+        EnvironmentBuildError: pip doesn't run.
+
+    """
+    settings: dict[str, str] = {}
+    for line in _output_of([*pip, "config", "list"]).splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.rpartition(".")
+        if section in {"global", "install", ":env:"}:
+            settings[option] = ast.literal_eval(value)
+    return settings
+
+
+def as_uv_words(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return pip's settings of indexes and constraints as words of ``uv pip install``.
+
+    uv doesn't read them, and whoever sets an index for pip expects it to be used. What is set for
+    uv itself stays first.
+    """
+    words: list[str] = []
+    if not any(name in os.environ for name in _UV_INDEXES):
+        if url := settings.get("index-url"):
+            words += ["--default-index", url]
+        for url in settings.get("extra-index-url", "").split():
+            words += ["--index", url]
+        if settings.get("extra-index-url"):
+            # pip asks all indexes and takes the best version.
+            words += ["--index-strategy", "unsafe-best-match"]
+        if settings.get("no-index") in {"1", "true", "yes"}:
+            words += ["--no-index"]
+    for place in settings.get("find-links", "").split():
+        words += ["--find-links", place]
+    for file in settings.get("constraint", "").split():
+        words += ["--constraint", file]
+    return tuple(words)
+
+
+def _variables(workspace: Workspace) -> dict[str, str]:
     names = [name for name in os.environ if name.startswith(_INSTALLER_PREFIXES)]
     variables = allowed_environment([*_INSTALLER_VARIABLES, *names])
-    return {**dict.fromkeys(_PRETENDED_VERSIONS, "0.0.0"), **variables}
+    if "PIP_CERT" in variables:
+        variables.setdefault("SSL_CERT_FILE", variables["PIP_CERT"])
+    if (workspace.source / ".git").exists():
+        return variables
+    version = version_of(workspace.source) or version_of(workspace.project) or "0.0.0"
+    return {**dict.fromkeys(_PRETENDED_VERSIONS, version), **variables}
 
 
 def _version_of(command: Sequence[str]) -> str:
+    return _output_of(command).split()[1]
+
+
+def _output_of(command: Sequence[str]) -> str:
     try:
         answer = subprocess.run(  # noqa: S603 - the installer itself
             command,
@@ -149,7 +214,7 @@ def _version_of(command: Sequence[str]) -> str:
         raise EnvironmentBuildError(
             f"{command[0]} does not run: {error}; mend it or take it off PATH"
         ) from error
-    return answer.stdout.split()[1]
+    return answer.stdout
 
 
 def _check(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:

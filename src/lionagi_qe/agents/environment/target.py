@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
+from lionagi_qe.agents.environment.completion import additions_for, ask_what_is_absent, uses_of
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -33,6 +34,8 @@ from lionagi_qe.agents.environment.requirements import (
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.project.built_files import adopt_built_files, build_inputs, set_aside_sources
 from lionagi_qe.agents.project.layout import Layout, layout_of
+from lionagi_qe.agents.project.pytest_settings import pytest_settings
+from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "1"
+_RECIPE = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +202,12 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirem
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines]
     inputs = list(requirement_inputs(source, requirements))
+    parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
     if requirements.installable:
         parts.append(build_metadata(pyproject))
         inputs += build_inputs(source)
+        if reads_version(source):
+            parts.append(described(source) or "")
     for part in parts:
         digest.update(part.encode() + b"\0")
     for path in sorted(set(inputs)):
@@ -248,6 +254,7 @@ async def _build(
             set_aside_sources(directory, workspace.source)
         else:
             await installer.install(python, others, workspace)
+        notes += await _complete(installer, python, workspace, requirements)
         version = probe(python)["version"]
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
@@ -281,6 +288,23 @@ async def _install_project(
         await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]
     return []
+
+
+async def _complete(
+    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+) -> list[str]:
+    """Install what the tests use and the chosen declaration leaves out; return what was done."""
+    uses = uses_of(workspace.source, pytest_settings(workspace.source))
+    absent, installed = ask_what_is_absent(python, uses.modules)
+    notes: list[str] = []
+    for addition in additions_for(uses, absent, installed, requirements):
+        try:
+            await installer.install(python, [addition.line], workspace)
+        except EnvironmentBuildError as error:
+            notes.append(f"{addition.why}; not installed: {error}")
+        else:
+            notes.append(f"{addition.why}; installed")
+    return notes
 
 
 async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:

@@ -6,16 +6,15 @@ over processes where they can't be measured (xdist), hide tests (``-x``), or wai
 
 from __future__ import annotations
 
-import configparser
 import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.settings import read_pyproject, read_toml
+from lionagi_qe.agents.project.pytest_settings import pytest_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # Option -> whether its value may follow as a word of its own.
@@ -77,7 +76,7 @@ def addopts_of(project: Path) -> Addopts:
     kept: list[str] = []
     dropped: list[str] = []
     takes_value = False
-    for word in _addopts(project):
+    for word in _words(pytest_settings(project)):
         name = word.split("=", 1)[0]
         if takes_value and not word.startswith("-"):
             dropped.append(word)
@@ -97,34 +96,7 @@ def unknown_options(output: str) -> list[str]:
     return shlex.split(found[1]) if found else []
 
 
-def _addopts(project: Path) -> list[str]:
-    """Return ``addopts`` of the first file that configures pytest, in pytest's order."""
-    for name in ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"):
-        if (project / name).is_file():
-            if name.endswith(".toml"):
-                return _words(read_toml(project / name).get("pytest", {}))
-            return _words(_ini_section(project / name, "pytest") or {})
-    tool = read_pyproject(project).get("tool", {}).get("pytest", {})
-    if tool:
-        return _words(tool.get("ini_options", tool))
-    for name, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
-        options = _ini_section(project / name, section)
-        if options is not None:
-            return _words(options)
-    return []
-
-
-def _ini_section(path: Path, section: str) -> dict[str, str] | None:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        # pytest will complain of the same file, in its own words.
-        return None
-    return dict(parser[section]) if parser.has_section(section) else None
-
-
-def _words(options: dict[str, Any]) -> list[str]:
+def _words(options: Mapping[str, Any]) -> list[str]:
     value = options.get("addopts", [])
     if isinstance(value, str):
         return shlex.split(value)

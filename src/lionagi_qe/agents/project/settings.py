@@ -102,14 +102,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
-def project_name(project: Path, pyproject: dict[str, Any]) -> str:
-    """Return what the project calls itself, else its directory's name."""
-    table = pyproject.get("project", {})
-    if not isinstance(table, dict):
-        raise ProjectError(f"{project / 'pyproject.toml'}: project must be a table")
-    return str(table.get("name") or project.name or "project")
-
-
 def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any]) -> Settings:
     """Return the run's settings: ``given`` (by option name, None for not given) goes first.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.scratch import Scratch, delete
+from lionagi_qe.agents.project.version_control import commit_of, give_repository
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ IGNORED_DIRECTORIES = frozenset(
 )
 IGNORED_FILES = frozenset({".coverage", ".DS_Store"})
 IGNORED_SUFFIXES = (".pyc", ".pyo")
-_GIT_TIMEOUT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Workspace:
 
         def fill(pristine: Path) -> None:
             _copy_tree(project, pristine, project)
+            give_repository(project, pristine)
 
         return cls.filled(fill, name, project, commit_of(project))
 
@@ -228,33 +228,3 @@ def _copy_link(link: Path, target: Path, project: Path) -> None:
     elif end.is_file():
         shutil.copy2(end, target)
     # A link to a directory elsewhere (or to nothing) is left out: it may be of any size.
-
-
-def commit_of(project: Path) -> str | None:
-    """Return the commit that git has checked out, ``-dirty`` appended if files differ from it."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    # No lock files, no hooks of the repository: looking must not write or run anything.
-    command = [git, "-c", "core.fsmonitor=false", "-C", str(project)]
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-
-    def ask(*arguments: str) -> str | None:
-        try:
-            answer = subprocess.run(  # noqa: S603 - git itself, fixed arguments
-                [*command, *arguments],
-                env=env,
-                capture_output=True,
-                check=False,
-                timeout=_GIT_TIMEOUT,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired:
-            return None
-        return answer.stdout.decode("utf-8", "replace").strip() if answer.returncode == 0 else None
-
-    commit = ask("rev-parse", "--verify", "HEAD")
-    if not commit:
-        return None
-    changes = ask("status", "--porcelain", "--untracked-files=normal", "--", ".")
-    return f"{commit}-dirty" if changes else commit

@@ -1,0 +1,194 @@
+"""What tests use and an environment lacks: found in the sources, before anything runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from lionagi_qe.agents.environment.process import allowed_environment
+from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
+from lionagi_qe.agents.project.layout import is_test_file
+from lionagi_qe.errors import EnvironmentBuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from lionagi_qe.agents.environment.requirements import Requirements
+
+_ASK = """
+import importlib.metadata, importlib.util, json, re, sys
+modules = json.loads(sys.argv[1])
+def absent(name):
+    try:
+        return importlib.util.find_spec(name) is None
+    except (ImportError, ValueError):
+        return True
+names = {re.sub(r"[-_.]+", "-", d.metadata["Name"] or "").lower()
+         for d in importlib.metadata.distributions()}
+print(json.dumps([[each for each in modules if absent(each)], sorted(names)]))
+"""
+_ASK_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Uses:
+    """What test files use that a distribution may have to provide: name -> first place.
+
+    Attributes:
+        modules: imported whenever the file is.
+        fixtures: asked for by a test, and defined in no file of the project.
+        marks: of tests.
+        settings: of pytest, as far as plugins are known to read them.
+    """
+
+    modules: dict[str, str] = field(default_factory=dict[str, str])
+    fixtures: dict[str, str] = field(default_factory=dict[str, str])
+    marks: dict[str, str] = field(default_factory=dict[str, str])
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A requirement that the chosen declaration leaves out.
+
+    Attributes:
+        line: PEP 508.
+        why: for people: what uses it, and who says that this distribution provides it.
+    """
+
+    line: str
+    why: str
+
+
+def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
+    """Return what the test files below a directory use, without importing any.
+
+    Args:
+        source: the project's directory.
+        settings: of pytest, by name; a configparser has them in small letters.
+
+    """
+    named = {name.lower() for name in settings}
+    uses = Uses(settings={name: "pytest's settings" for name in SETTINGS if name.lower() in named})
+    own: set[str] = set()
+    defined: set[str] = set()
+    for path in sorted(source.rglob("*.py")):
+        name = path.relative_to(source).as_posix()
+        own |= {path.stem, *name.split("/")[:-1]}
+        if not is_test_file(name):
+            continue
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            # Nothing can be told of it; pytest will say what is wrong.
+            continue
+        _note(uses, tree, name)
+        defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for module in [*uses.modules]:
+        if module in own or module in sys.stdlib_module_names:
+            del uses.modules[module]
+    for fixture in defined & uses.fixtures.keys():
+        del uses.fixtures[fixture]
+    return uses
+
+
+def _note(uses: Uses, tree: ast.Module, name: str) -> None:
+    for node in tree.body:
+        # Those in ``try``, ``if`` and functions may be optional.
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                uses.modules.setdefault(alias.name.partition(".")[0], name)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            uses.modules.setdefault(node.module.partition(".")[0], name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.startswith("test"):
+                for argument in (*node.args.args, *node.args.kwonlyargs):
+                    uses.fixtures.setdefault(argument.arg, name)
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Attribute)
+            and node.value.attr == "mark"
+        ):
+            uses.marks.setdefault(node.attr, name)
+
+
+def additions_for(
+    uses: Uses, absent: Iterable[str], installed: Iterable[str], requirements: Requirements
+) -> Iterator[Addition]:
+    """Yield what to install on top, each distribution once.
+
+    Args:
+        uses: of the tests.
+        absent: those of the modules that the environment doesn't have.
+        installed: canonical names of its distributions.
+        requirements: whose other declarations are searched first.
+
+    """
+    added = set(installed)
+    declared = list(_declared(requirements))
+    wanted = [(module, uses.modules[module], MODULES.get(module)) for module in absent]
+    for kind, known in (("fixtures", FIXTURES), ("marks", MARKS), ("settings", SETTINGS)):
+        used: dict[str, str] = getattr(uses, kind)
+        wanted += [(name, used[name], known[name]) for name in used if name in known]
+    for name, place, distribution in wanted:
+        names = {canonicalize_name(each) for each in (name, distribution) if each}
+        line, origin = next(
+            ((line, origin) for canonical, line, origin in declared if canonical in names),
+            (distribution, None),
+        )
+        if line is None or names & added:
+            continue
+        added |= names
+        said = f"declared in {origin}" if origin else "declared nowhere, known to provide it"
+        yield Addition(line, f"{place} uses {name}: {line} ({said})")
+
+
+def _declared(requirements: Requirements) -> Iterator[tuple[str, str, str]]:
+    """Yield canonical name, line and origin of what the declarations not chosen list."""
+    for declaration in requirements.others:
+        lines = list(declaration.lines)
+        for file in declaration.files:
+            text = file.read_text(encoding="utf-8", errors="replace")
+            lines += [line.partition(" #")[0].strip() for line in text.splitlines()]
+        for line in lines:
+            try:
+                name = canonicalize_name(Requirement(line).name)
+            except InvalidRequirement:
+                # An option, a comment or an address.
+                continue
+            yield name, line, declaration.origin
+
+
+def ask_what_is_absent(python: Path, modules: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Ask an interpreter which modules it can't find, and which distributions it has.
+
+    Raises:
+        EnvironmentBuildError: it doesn't answer.
+
+    """
+    command = [str(python), "-I", "-c", _ASK, json.dumps(sorted(modules))]
+    try:
+        answer = subprocess.run(  # noqa: S603 - the environment's own interpreter
+            command,
+            capture_output=True,
+            check=True,
+            env=allowed_environment(),
+            timeout=_ASK_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        absent, installed = json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise EnvironmentBuildError(
+            f"{python}: does not tell which packages it has ({type(error).__name__}); "
+            "name an interpreter with --python"
+        ) from error
+    return absent, installed
