@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
 # how long whole runs take are left to make bench.
-WORKERS ?= 3
+WORKERS ?= 4
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -31,7 +31,9 @@ async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
     before = checksum(root)
     quarantine = tmp_path / "flaky.txt"
 
-    answer = aqe("flaky", root, "--memory", url, "--json", "--quarantine", quarantine)
+    answer = aqe(
+        *("flaky", root, "--memory", url, "--json", "--quarantine", quarantine, "--budget", "40s")
+    )
 
     assert checksum(root) == before
     found = {test["id"]: test for test in answer.document["flaky"]}
@@ -78,7 +80,7 @@ def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> No
             OPEN.append(True)
     """
     answer = aqe(
-        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "30s", "--json"
+        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "15s", "--json"
     )
 
     assert answer.document["not_idempotent"] == ["test_shop.py::test_opens_once"]

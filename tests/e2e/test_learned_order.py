@@ -126,7 +126,7 @@ SHOP = """
         return amount
 """
 EASY = {"shop.py": SHOP, "test_shop.py": MINDFUL.replace("shop.opened and ", "")}
-HUNT = ("--agents", "test-executor,coverage-analyzer,flaky-test-hunter", "--budget", "20s")
+HUNT = ("--agents", "test-executor,coverage-analyzer,flaky-test-hunter", "--budget", "14s")
 
 
 @pytest.fixture(scope="module")

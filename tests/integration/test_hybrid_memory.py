@@ -14,6 +14,9 @@ import redis.asyncio as driver
 from lionagi_qe import errors, open_memory
 from lionagi_qe.testing.conformance import MemoryConformance
 from lionagi_qe.testing.conformance.base import until
+from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
+from lionagi_qe.testing.conformance.entries import EntriesConformance
+from lionagi_qe.testing.conformance.machine import MachineConformance
 from lionagi_qe.testing.conformance.watch import WatchConformance
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ class TestRedisOverPostgres(MemoryConformance, WatchConformance):
         return partial(open_memory, postgres_url, cache=redis_url)
 
 
-class TestRedisOverSqlite(MemoryConformance):
+class TestRedisOverSqlite(EntriesConformance, ConcurrencyConformance, MachineConformance):
+    """What the store below decides is SQLite's own; the rest is the cache's, tried above."""
+
     @pytest.fixture
     def connect(self, tmp_path: Path, redis_url: str) -> Connect:
         url = f"sqlite:///{tmp_path / 'memory.db'}"

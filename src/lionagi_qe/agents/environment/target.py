@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
-from lionagi_qe.agents.environment.completion import additions_for, ask_what_is_absent, uses_of
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -294,6 +293,13 @@ async def _complete(
     installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
 ) -> list[str]:
     """Install what the tests use and the chosen declaration leaves out; return what was done."""
+    # Only where an environment is built.
+    from lionagi_qe.agents.environment.completion import (
+        additions_for,
+        ask_what_is_absent,
+        uses_of,
+    )
+
     uses = uses_of(workspace.source, pytest_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []

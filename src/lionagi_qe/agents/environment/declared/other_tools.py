@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lionagi_qe.agents.environment.declared.declaration import (
     Declaration,
     requirements_among,
@@ -43,6 +41,9 @@ def in_other_tools(project: Path) -> Iterator[Declaration]:
 
 
 def _conda_lines(text: str) -> tuple[str, ...]:
+    # Here, since few projects have such a file.
+    import yaml
+
     try:
         document: Any = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,0 +1,276 @@
+"""What tests need is found where projects of all kinds declare it."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lionagi_qe.agents.environment.completion import additions_for, uses_of
+from lionagi_qe.agents.environment.declared.declaration import Declaration
+from lionagi_qe.agents.environment.declared.poetry import specifier_of
+from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT = """
+    [build-system]
+    requires = ["hatchling"]
+    [project]
+    name = "shop"
+    version = "1"
+"""
+
+
+def found(tmp_path: Path, files: dict[str, str]) -> Requirements:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    text = (tmp_path / "pyproject.toml").read_text() if "pyproject.toml" in files else ""
+    return requirements_of(tmp_path, tomllib.loads(text))
+
+
+TAG = f"py{sys.version_info[0]}{sys.version_info[1]}"
+LINES = {
+    "poetry-group": (
+        {
+            "pyproject.toml": """
+                [tool.poetry]
+                name = "shop"
+                [tool.poetry.group.test.dependencies]
+                pytest-mock = "^3.1"
+                freezegun = {version = "*", python = ">=3.9"}
+                local = {path = "../local"}
+            """
+        },
+        ["pytest-mock>=3.1,<4", "freezegun ; python_version >= '3.9'"],
+        "[tool.poetry.group.test]",
+    ),
+    "poetry-before-groups": (
+        {"pyproject.toml": "[tool.poetry]\n[tool.poetry.dev-dependencies]\nmock = '~2.1'\n"},
+        ["mock>=2.1,<2.2"],
+        "[tool.poetry.dev-dependencies]",
+    ),
+    "pdm": (
+        {"pyproject.toml": PROJECT + "[tool.pdm.dev-dependencies]\ntest = ['mock>=2', '-e .']\n"},
+        ["mock>=2"],
+        "[tool.pdm.dev-dependencies] test",
+    ),
+    "uv": (
+        {"pyproject.toml": PROJECT + "[tool.uv]\ndev-dependencies = ['mock']\n"},
+        ["mock"],
+        "[tool.uv] dev-dependencies",
+    ),
+    "hatch-test": (
+        {
+            "pyproject.toml": PROJECT
+            + "[tool.hatch.envs.hatch-test]\nextra-dependencies = ['mock']\n"
+        },
+        ["mock", "pytest-mock", "pytest-rerunfailures"],
+        "[tool.hatch.envs.hatch-test]",
+    ),
+    "hatch.toml": (
+        {
+            "pyproject.toml": PROJECT,
+            "hatch.toml": "[envs.default]\ndependencies = ['mock']\n[envs.test]\n",
+        },
+        ["mock"],
+        "hatch.toml [envs.test]",
+    ),
+    "tests_require": (
+        {"setup.py": "from setuptools import setup\nsetup(name='shop', tests_require=['mock'])\n"},
+        ["mock"],
+        "setup.py tests_require",
+    ),
+    "tox.ini": (
+        {
+            "setup.py": "",
+            "tox.ini": f"""
+                [base]
+                deps =
+                    mock  # for all
+                [testenv]
+                deps =
+                    {{[base]deps}}
+                    {TAG}: six
+                    py27: unittest2
+                    -r{{toxinidir}}/more.in
+            """,
+            "more.in": "iniconfig\n",
+        },
+        ["mock", "six"],
+        "tox.ini [testenv]",
+    ),
+    "tox.toml": (
+        {"setup.py": "", "tox.toml": "[env_run_base]\ndeps = ['mock', '-r more.in']\n"},
+        ["mock"],
+        "tox.toml env_run_base",
+    ),
+    "tox-in-pyproject": (
+        {
+            "pyproject.toml": PROJECT
+            + "[dependency-groups]\nchecks = ['mock']\n"
+            + "[tool.tox.env_run_base]\ndependency_groups = ['checks']\n"
+        },
+        ["mock"],
+        "[tool.tox] env_run_base",
+    ),
+    "nox": (
+        {
+            "setup.py": "",
+            "noxfile.py": """
+                import nox
+                NEEDED = ["mock", "six"]
+
+                @nox.session
+                def lint(session):
+                    session.install("flake8")
+
+                @nox.session(python="3.11")
+                def tests(session):
+                    session.install(".", *NEEDED)
+                    session.run("pytest")
+            """,
+        },
+        ["mock", "six"],
+        "noxfile.py tests",
+    ),
+    "pipfile": (
+        {"Pipfile": "[packages]\nsix = '*'\n[dev-packages]\nmock = '==5.1.0'\n"},
+        ["mock==5.1.0"],
+        "Pipfile [dev-packages]",
+    ),
+    "conda": (
+        {
+            "setup.py": "",
+            "environment.yml": """
+                dependencies:
+                  - python=3.11
+                  - conda-forge::mock>=2
+                  - pip:
+                      - six==1.16.0
+            """,
+        },
+        ["mock", "six==1.16.0"],
+        "environment.yml",
+    ),
+    "ci": (
+        {
+            "setup.py": "",
+            ".github/workflows/ci.yml": "run: |\n  pip install build\n  pip install pytest mock\n",
+        },
+        ["pytest", "mock"],
+        ".github/workflows/ci.yml",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_lines_are_found_where_tools_keep_them(case: str, tmp_path: Path) -> None:
+    files, lines, origin = LINES[case]
+    requirements = found(tmp_path, files)
+    assert list(requirements.lines) == lines
+    assert requirements.origin == origin
+
+
+EXTRAS = {
+    "tox": {"tox.ini": "[testenv]\nextras =\n    checks\n"},
+    "tox-deps": {"tox.ini": "[testenv]\ndeps = .[checks]\n"},
+    "nox": {
+        "noxfile.py": "@nox.session\ndef test(session):\n    session.install('-e', '.[checks]')\n"
+    },
+    "ci": {".github/workflows/a.yml": "pip install -e '.[checks]'\n"},
+}
+
+
+@pytest.mark.parametrize("case", EXTRAS)
+def test_extras_that_tools_name_are_the_projects_own(case: str, tmp_path: Path) -> None:
+    pyproject = PROJECT + "[project.optional-dependencies]\nchecks = ['mock']\n"
+    requirements = found(tmp_path, {"pyproject.toml": pyproject, **EXTRAS[case]})
+    assert requirements.extras == ("checks",)
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("requirements/test.txt", True),
+        ("requirements/ci.in", True),
+        ("tests/requirements.txt", True),
+        ("test-requirements.txt", True),
+        ("requirements_dev.txt", True),
+        ("requirements/requirements-testing.pip", True),
+        ("requirements/docs.txt", False),
+        ("tests/words.txt", False),
+    ],
+)
+def test_files_are_known_by_their_names(name: str, chosen: bool, tmp_path: Path) -> None:
+    requirements = found(tmp_path, {"setup.py": "", name: "mock\n"})
+    assert requirements.files == ((tmp_path / name,) if chosen else ())
+
+
+def test_what_is_for_tests_goes_before_what_is_for_developers(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT + "[dependency-groups]\ndev = ['ruff']\n",
+        "tox.ini": "[testenv]\ndeps = mock\n",
+    }
+    requirements = found(tmp_path, files)
+    assert requirements.lines == ("mock",)
+    assert [each.origin for each in requirements.others] == ["group dev"]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "specifier"),
+    [
+        ("*", ""),
+        ("1.2", "==1.2"),
+        ("^1.2.3", ">=1.2.3,<2"),
+        ("^0.2.3", ">=0.2.3,<0.3"),
+        ("^0.0.3", ">=0.0.3,<0.0.4"),
+        ("~1.2", ">=1.2,<1.3"),
+        ("~1", ">=1,<2"),
+        (">=1,<2", ">=1,<2"),
+        (">= 1.2, != 1.5", ">=1.2,!=1.5"),
+        ("^1.0 || ^2.1", ">=2.1,<3"),
+        ("2.*", "==2.*"),
+    ],
+)
+def test_constraints_of_poetry_become_specifiers(constraint: str, specifier: str) -> None:
+    assert specifier_of(constraint) == specifier
+
+
+def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "helper.py").touch()
+    (tests / "test_a.py").write_text(
+        textwrap.dedent("""
+            import json
+            import pytest, helper, yaml, frob_nicate, stranger
+            try:
+                import optional
+            except ImportError:
+                pass
+
+            @pytest.mark.asyncio
+            async def test_a(mocker, own): pass
+
+            @pytest.fixture
+            def own(): pass
+        """)
+    )
+    uses = uses_of(tmp_path, {"asyncio_mode": "auto"})
+    assert set(uses.modules) == {"pytest", "yaml", "frob_nicate", "stranger"}
+    declared = Declaration("group all", "other", "table", lines=("Frob-Nicate>=2", "ruff"))
+    requirements = Requirements(installable=True, others=(declared,))
+    absent = ["yaml", "frob_nicate", "stranger"]
+
+    added = {each.line: each.why for each in additions_for(uses, absent, ["pytest"], requirements)}
+
+    assert list(added) == ["PyYAML", "Frob-Nicate>=2", "pytest-mock", "pytest-asyncio"]
+    assert "declared nowhere" in added["PyYAML"]
+    assert "declared in group all" in added["Frob-Nicate>=2"]
