@@ -41,10 +41,9 @@ def test_a_test_that_ends_the_process_is_named(examine: Examine, project: Write)
     assert answer.outcomes() == {
         "test_before": "passed",
         "test_crash": "interrupted",
-        "test_after": "not_run",
+        "test_after": "passed",
     }
     assert answer.value("tests_interrupted") == 1
-    assert "did not come to its end" in answer.reason("line_coverage")
     assert answer.exit_code == 1
 
 
@@ -202,12 +201,16 @@ def test_sys_exit_while_collecting_is_not_measured(examine: Examine, project: Wr
         ),
     ],
 )
-def test_a_missing_package_is_named_and_not_measured(
+def test_a_missing_package_is_named_and_the_gate_does_not_pass(
     examine: Examine, project: Write, files: dict[str, str]
 ) -> None:
     answer = examine(project({**files, "test_b.py": "def test_b(): pass\n"}))
 
-    assert "frobnicate" in answer.reason("tests_passed")
+    if "conftest.py" in files:
+        assert "frobnicate" in answer.reason("tests_passed"), "nothing could run"
+    else:
+        assert answer.value("tests_passed") == 1
+    assert "frobnicate" in answer.reason("gate")
     assert answer.exit_code == 4
 
 
@@ -389,3 +392,99 @@ def test_under_nohup_a_run_outlives_its_terminal(
         (tmp_path / "told").touch()
         process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+STANDS_STILL = """
+    import signal, threading, time
+    import shop
+
+    def test_before():
+        assert shop.price() == 1
+
+    def test_stands():
+        {stand}
+
+    def test_after():
+        assert shop.name() == "shop"
+"""
+SHOP = {"shop.py": "def price():\n    return 1\n\n\ndef name():\n    return 'shop'\n"}
+
+
+WAIT = "threading.Event().wait(600)"
+SWALLOW = f"""
+        while True:
+            try:
+                {WAIT}
+            except BaseException:
+                pass
+"""
+DEAF = f"signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG)); {WAIT}"
+
+
+@pytest.mark.parametrize("stand", [WAIT, SWALLOW, DEAF], ids=["waits", "swallows", "is deaf"])
+def test_a_test_that_stands_still_costs_itself_and_shows_where(
+    stand: str, examine: Examine, project: Write
+) -> None:
+    files = SHOP | {
+        "test_shop.py": STANDS_STILL.format(stand=stand),
+        "pyproject.toml": "[tool.aqe]\ntest-timeout = 1.5\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.outcomes() == {
+        "test_before": "passed",
+        "test_stands": "interrupted",
+        "test_after": "passed",
+    }
+    (stood,) = (test for test in answer.document["tests"] if test["outcome"] == "interrupted")
+    assert "took too long" in stood["message"]
+    if stand != DEAF:
+        assert "threading.py" in stood["message"]
+        assert "test_shop.py" in stood["message"]
+    if stand == WAIT:
+        assert answer.value("line_coverage") == 100.0
+    assert any("coverage is of what ran" in note for note in answer.document["notes"])
+    assert answer.exit_code == 1
+
+
+def test_tests_that_end_the_process_cost_themselves_alone(examine: Examine, project: Write) -> None:
+    tests = """
+        import os, signal
+        import shop
+
+        def test_before(): assert shop.price() == 1
+        def test_killed(): os.kill(os.getpid(), signal.SIGKILL)
+        def test_between(): assert shop.price() == 1
+        def test_segfault(): os.kill(os.getpid(), signal.SIGSEGV)
+        def test_after(): assert shop.name() == "shop"
+    """
+    answer = examine(project(SHOP | {"test_shop.py": tests}))
+
+    assert answer.outcomes() == {
+        "test_before": "passed",
+        "test_killed": "interrupted",
+        "test_between": "passed",
+        "test_segfault": "interrupted",
+        "test_after": "passed",
+    }
+    assert answer.value("line_coverage") == 75.0, "what the killed processes measured is lost"
+    assert answer.exit_code == 1
+
+
+def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
+    examine: Examine, project: Write
+) -> None:
+    files = SHOP | {
+        "test_shop.py": "import shop\ndef test_price(): assert shop.price() == 1\n",
+        "test_other.py": "import frobnicate\ndef test_other(): pass\n",
+        "test_optional.py": "import pytest\npytest.importorskip('nope')\ndef test_it(): pass\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.outcomes() == {"test_price": "passed"}
+    assert answer.value("tests_passed") == 1
+    assert answer.value("collection_errors") == 1
+    assert answer.value("line_coverage") == 75.0
+    assert "incomplete" in answer.reason("gate")
+    assert "frobnicate" in answer.reason("gate")
+    assert answer.exit_code == 4

@@ -22,9 +22,11 @@ class History:
         test_map: which tests run which lines, as last measured.
         learned: what was learned, JSON data by name; see ``fleet/learned_state.py``. Empty
             if nothing shall be decided by it.
+        slowest: seconds of the slowest test of the last run; None where that isn't known.
     """
 
     flaky: Mapping[str, Records] = field(default_factory=dict[str, Records])
     failing: frozenset[str] = frozenset()
     test_map: TestMap | None = None
     learned: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    slowest: float | None = None

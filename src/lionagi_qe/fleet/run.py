@@ -198,7 +198,8 @@ async def _run(
         request.python,
         lambda text: progress(Step("fleet", text)),
     )
-    learned, remarks = await _learned(policies, runs, agents, settings)
+    seconds = await runs.seconds() if settings.learn else {}
+    learned, remarks = await _learned(policies, seconds, agents, settings)
     wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
     history = await runs.history(wants_map=wants_map)
     examination = Examination(
@@ -207,7 +208,7 @@ async def _run(
         settings,
         {},
         progress,
-        replace(history, learned=learned),
+        replace(history, learned=learned, slowest=max(seconds.values(), default=None)),
         diff,
         wants_map,
     )
@@ -246,14 +247,17 @@ async def _run(
 
 
 async def _learned(
-    policies: LearnedState, runs: RunHistory, agents: Sequence[Agent], settings: Settings
+    policies: LearnedState,
+    seconds: Mapping[str, float],
+    agents: Sequence[Agent],
+    settings: Settings,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what was learned; nothing, and why, where it can't be read."""
     if not settings.learn:
         return {}, []
     try:
         names = [agent.name for agent in agents]
-        return await policies.of_agents(names, await runs.seconds()), []
+        return await policies.of_agents(names, seconds), []
     except LearningStateError as error:
         return {}, [f"nothing was decided by what was learned: {error}"]
 

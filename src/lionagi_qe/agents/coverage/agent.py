@@ -66,7 +66,7 @@ class CoverageAnalyzer(Agent):
             self.name,
             (*self._measure(source, totals, gaps), _of_changes(source, report, examination)),
             details={"files": _files(report), "gaps": gaps or []} | await _mapped(examination),
-            notes=tuple(ungraded),
+            notes=(*_incompleteness(tests), *ungraded),
         )
 
     def _measure(
@@ -98,8 +98,10 @@ async def _mapped(examination: Examination) -> dict[str, Any]:
     """Return, as details, which test ran which line; or why that is not known."""
     if not examination.wants_map:
         return {"no_map": "it was not asked for"}
-    tests = examination.findings["test-executor"].details["tests"]
-    found = await read_map(examination, [test["id"] for test in tests])
+    tests = examination.findings["test-executor"].details
+    if not tests["complete"] and not tests["missing"]:
+        return {"no_map": str(tests["incomplete"])}
+    found = await read_map(examination, [test["id"] for test in tests["tests"]])
     return {"no_map": found} if isinstance(found, str) else {"test_map": found}
 
 
@@ -135,12 +137,19 @@ def percent(covered: int, total: int) -> float | None:
     return None if total == 0 else (10_000 * covered // total) / 100
 
 
+def _incompleteness(tests: Findings | None) -> list[str]:
+    why = None if tests is None else tests.details["incomplete"]
+    return [] if why is None else [f"coverage is of what ran: {why}"]
+
+
 def _no_run(tests: Findings | None) -> str | None:
     if tests is None:
         return "the test run failed, so nothing was covered"
     collected = tests.metric("tests_collected")
     if collected is None or not collected.measured:
         return "the tests were not measured"
+    if tests.details["coverage"]["files"]:
+        return None
     if not tests.details["complete"]:
         return f"the test run did not come to its end (it {tests.details['ended']})"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.layout import TEST_FILES
+from lionagi_qe.agents.project.layout import TEST_FILES, django_migrations
 from lionagi_qe.agents.project.settings import read_pyproject, read_toml
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def write_rcfile(workspace: Workspace, environment: Environment, measured_in: st
     else:
         sources, beside = layout.roots[:1], layout.beside
     tests = [f"{workspace.source}/{pattern}" for pattern in TEST_FILES]
+    # Django writes them; who wants them measured names them in [tool.aqe] source.
+    tests += [f"{path}/*" for package in layout.packages for path in django_migrations(package)]
     omitted = [parser.get(section, "omit", fallback="") for section in ("run", "report")]
     run = parser["run"]
     run["branch"] = "true"

@@ -31,7 +31,12 @@ from lionagi_qe.agents.environment.requirements import (
     requirements_of,
 )
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
-from lionagi_qe.agents.project.built_files import adopt_built_files, build_inputs, set_aside_sources
+from lionagi_qe.agents.project.built_files import (
+    adopt_built_files,
+    build_inputs,
+    set_aside_sources,
+    shipped_names,
+)
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 from lionagi_qe.agents.project.version_control import described, reads_version
@@ -61,6 +66,7 @@ class Environment:
         origin: how it came to be, for people.
         changeable: it is ours, so that tools may write into it.
         notes: what a reader should know.
+        scope_origin: how it is known which code is the product's, for people.
     """
 
     python: Path
@@ -70,6 +76,7 @@ class Environment:
     origin: str
     changeable: bool
     notes: tuple[str, ...] = ()
+    scope_origin: str = "by the folders' names"
 
     def command(
         self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
@@ -108,7 +115,8 @@ class Environment:
         """Return this environment for the code in another workspace of the same project."""
         if self.changeable:
             adopt_built_files(self.python.parent.parent, workspace.source)
-        return replace(self, layout=layout_of(workspace.source))
+        layout = layout_of(workspace.source).only(self.layout.names)
+        return replace(self, layout=layout)
 
     async def with_tools(
         self, tools: Sequence[str], workspace: Workspace, tell: Callable[[str], None]
@@ -184,14 +192,18 @@ async def _cached(
         origin = f"cached, built with {built['installer']}"
     directory = Path(built["directory"])
     adopt_built_files(directory, workspace.source)
+    layout, shipped = layout_of(workspace.source), built["shipped"]
+    named = bool(pyproject.get("tool", {}).get("aqe", {}).get("source"))
+    scope = "[tool.aqe] source" if named else "what the build ships"
     return Environment(
         directory / "bin" / "python",
         built["version"],
-        layout_of(workspace.source),
+        layout if named else layout.only(shipped),
         tool_overlays=(),
         origin=f"{origin}; test requirements: {requirements.origin}",
         changeable=True,
         notes=tuple(built["notes"]),
+        scope_origin=scope if named or shipped else "by the folders' names",
     )
 
 
@@ -242,6 +254,7 @@ async def _build(
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
     notes: list[str] = []
+    shipped: list[str] = []
     try:
         python = await installer.create(directory, workspace)
         # Files on their own: pip can't mix hashed requirements with others.
@@ -250,6 +263,7 @@ async def _build(
         others = [*requirements.lines, *TOOLS]
         if requirements.installable:
             notes += await _install_project(installer, python, workspace, requirements, others)
+            shipped = shipped_names(directory, workspace.source)
             set_aside_sources(directory, workspace.source)
         else:
             await installer.install(python, others, workspace)
@@ -264,6 +278,7 @@ async def _build(
         "installer": f"{installer.name} {installer.version}",
         "seconds": time.monotonic() - started,
         "notes": notes,
+        "shipped": shipped,
     }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.base import Agent, Findings, Step
+from lionagi_qe.agents.base import LEAST_SECONDS, Agent, Findings
 from lionagi_qe.agents.coverage import contexts as test_map
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.settings import write_rcfile
+from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.pytest_session import (
     missing_packages,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lionagi_qe.agents.base import Examination, Progress
+    from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.pytest_session import Session
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.workspace import Workspace
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 # Of what the first run took: less is not worth starting the second one.
 _TIME_TO_CONFIRM = 1.2
+# Tests that end the process are few, or the project has one fault that all of them meet.
+_MOST_SESSIONS = 10
+_MOST_STACKS = 8000
 
 
 class TestExecutor(Agent):
@@ -76,6 +81,7 @@ class TestExecutor(Agent):
                 "uncollectable": recording.uncollectable,
                 "missing": missing,
                 "complete": recording.exit is not None and not missing,
+                "incomplete": _why_incomplete(session, missing),
                 "ended": session.completed.how,
                 "exit_code": session.completed.exit_code,
                 "plugins": list(recording.plugins),
@@ -112,8 +118,53 @@ def _test_seconds(session: Session, workspace: Workspace) -> float:
 
 
 async def _run(examination: Examination, record: str, order: TestOrder | None) -> Session:
+    """Run the tests; where one ends the process, go on with the others in another session."""
     workspace = examination.workspace
-    path = workspace.artifacts / record
+    timeout = examination.seconds(examination.settings.timeout)
+    ends = time.monotonic() + timeout
+    limit = test_limit(examination, timeout)
+    whole: Session | None = None
+    left: list[str] = []
+    for number in range(_MOST_SESSIONS):
+        path = workspace.artifacts / f"{number}-{record}"
+        session = await _session(examination, path, order, limit, timeout, left)
+        timeout = max(ends - time.monotonic(), LEAST_SECONDS)
+        if whole is not None:
+            session = replace(session, recording=whole.recording.continued(session.recording))
+            session = replace(session, command=whole.command)
+        whole, left = session, session.recording.not_run
+        crashed = session.recording.running is not None and session.recording.exit is None
+        too_late = session.completed.stopped is not None or time.monotonic() > ends
+        if not (crashed and left) or too_late:
+            break
+    assert whole is not None  # noqa: S101 - there is at least one session
+    ended = coverage_data.exit_code_before_report(workspace)
+    if whole.completed.stopped is None or ended is None:
+        return whole
+    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
+    return replace(whole, completed=replace(whole.completed, exit_code=ended, stopped=None))
+
+
+async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
+    examination: Examination,
+    path: Path,
+    order: TestOrder | None,
+    limit: float,
+    timeout: float,
+    only: list[str],
+) -> Session:
+    workspace = examination.workspace
+    stacks = path.with_suffix(".stacks")
+    variables = {
+        "AQE_STACKS": str(stacks),
+        **(test_map.VARIABLES if examination.wants_map else {}),
+        **({} if order is None else order.variables(workspace)),
+    }
+    if only:
+        listed = path.with_suffix(".only")
+        listed.write_text(json.dumps(only), encoding="utf-8", errors="surrogateescape")
+        variables["AQE_ONLY"] = str(listed)
+    follower = Follower(TestExecutor.name, path, examination.progress, limit)
     session = await run_pytest(
         examination,
         path,
@@ -123,18 +174,17 @@ async def _run(examination: Examination, record: str, order: TestOrder | None) -
             "--continue-on-collection-errors",
             *([] if order is None else order.arguments()),
         ],
-        variables={
-            **(test_map.VARIABLES if examination.wants_map else {}),
-            **({} if order is None else order.variables(workspace)),
-        },
-        timeout=examination.seconds(examination.settings.timeout),
-        watch=_Follower(path, examination.progress).look,
+        variables=variables,
+        timeout=timeout,
+        watch=follower.look,
     )
-    ended = coverage_data.exit_code_before_report(workspace)
-    if session.completed.stopped is None or ended is None:
-        return session
-    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
-    return replace(session, completed=replace(session.completed, exit_code=ended, stopped=None))
+    recording = session.recording
+    if recording.running is not None and recording.exit is None and stacks.exists():
+        stood = stacks.read_text(encoding="utf-8", errors="replace")[-_MOST_STACKS:]
+        if follower.has_killed:
+            stood = f"killed, as it took too long; it stood at:\n{stood or 'it heard no signal'}"
+        recording.tests[recording.running].message += workspace.shown(stood)
+    return session
 
 
 async def _confirmed(
@@ -177,34 +227,19 @@ def _order_details(
     return {"order": order.as_details(names, minding)}
 
 
-class _Follower:
-    """Reads the record as it grows, and tells how many tests have ended."""
-
-    def __init__(self, record: Path, progress: Progress) -> None:
-        self._record = record
-        self._progress = progress
-        self._offset = 0
-        self._done = 0
-        self._total: int | None = None
-
-    def look(self) -> None:
-        """Tell what is new."""
-        if not self._record.exists():
-            return
-        with self._record.open("rb") as file:
-            file.seek(self._offset)
-            news = file.read()
-        news = news[: news.rfind(b"\n") + 1]
-        self._offset += len(news)
-        done = self._done
-        for line in news.splitlines():
-            event = json.loads(line)
-            if event["event"] == "collected":
-                self._total = len(event["ids"])
-            done += event["event"] == "finish"
-        if news:
-            self._done = done
-            self._progress(Step(TestExecutor.name, "running tests", done, self._total))
+def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str | None:
+    """Return why the figures are not of all tests, if so."""
+    recording = session.recording
+    if missing:
+        where = [place for places in missing.values() for place in places]
+        return f"{len(where)} files or tests need what is not installed: {', '.join(missing)}"
+    if recording.uncollectable:
+        return f"{len(recording.uncollectable)} files could not be collected"
+    if recording.exit is None:
+        return f"the tests did not come to their end: pytest {session.completed.how}"
+    if interrupted := recording.outcomes()["interrupted"]:
+        return f"{interrupted} tests ended their process, or took too long and were ended"
+    return None
 
 
 def _notes(session: Session) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Recording:
         collected: whether collection came to its end.
         exit: pytest's exit status; None if the session did not end.
         internal_error: pytest's own failure.
+        overdue: test that was ended because it took too long -> where it stood.
     """
 
     pytest: str | None = None
@@ -78,6 +79,7 @@ class Recording:
     collected: bool = False
     exit: int | None = None
     internal_error: str | None = None
+    overdue: dict[str, str] = field(default_factory=dict[str, str])
     # Of the test that runs, before it began.
     _failed_subtests: int = 0
 
@@ -89,6 +91,25 @@ class Recording:
             recording._take(event)
         recording._conclude()
         return recording
+
+    @property
+    def not_run(self) -> list[str]:
+        """The tests that did not begin, in the order collected."""
+        return [name for name, test in self.tests.items() if test.outcome == "not_run"]
+
+    def continued(self, later: Recording) -> Recording:
+        """Return what this session and one that went on with the rest of its tests did together."""
+        tests = dict(self.tests)
+        tests |= {name: test for name, test in later.tests.items() if name in self.not_run}
+        return replace(
+            self,
+            tests=tests,
+            missing={**self.missing, **later.missing},
+            overdue={**self.overdue, **later.overdue},
+            running=later.running,
+            exit=later.exit,
+            internal_error=self.internal_error or later.internal_error,
+        )
 
     def outcomes(self) -> Counter[str]:
         """Return outcome -> how many tests."""
@@ -123,6 +144,8 @@ class Recording:
                 self.missing[event["id"]] = event["module"]
             case "internal_error":
                 self.internal_error = event["text"]
+            case "overdue":
+                self.overdue[event["id"]] = event["text"]
             case "end":
                 self.exit = event["exit"]
             case "start" | "report" | "finish":
@@ -139,8 +162,11 @@ class Recording:
                 self.deselected += event["count"]
             case "uncollectable":
                 self.uncollectable[event["id"]] = event["text"]
-            case _:
+            case "module_skipped":
                 self.skipped_modules += 1
+            case _:
+                # "listening" is for whoever follows the session.
+                pass
 
     def _take_test(self, event: dict[str, Any]) -> None:
         match event["event"]:
@@ -184,6 +210,12 @@ class Recording:
         for test in self.tests.values():
             if test.outcome == "passed" and test.subtests["failed"]:
                 test.outcome = "failed"
+        for name in self.overdue.keys() & self.tests.keys():
+            # Whatever the error that ended it was made into by what it met on its way.
+            test = self.tests[name]
+            test.outcome = "interrupted"
+            test.message = f"ended, as it took too long; it stood at:\n{self.overdue[name]}"
+            test.attempts[-1:] = ["interrupted"]
         if self.running is not None and self.exit is None:
             test = self.tests.setdefault(self.running, Test(self.running))
             test.outcome = "interrupted"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _USAGE_ERROR = 4
 _LAST_LINES = 3
+_NOT_TRIED = frozenset({"not_run", "unimportable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def _own_names(source: Path) -> set[str]:
 def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str | None:
     """Return why nothing can be said of the tests, if so."""
     recording, completed = session.recording, session.completed
-    if missing:
+    ran = any(test.outcome not in _NOT_TRIED for test in recording.tests.values())
+    if missing and not ran:
         packages = ", ".join(sorted(missing))
         place = next(iter(missing.values()))[0]
         return (

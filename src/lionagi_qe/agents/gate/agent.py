@@ -117,9 +117,13 @@ def _tests_pass(
         return Ruling(rule, "not measured", _reason(collected))
     failing = [test["id"] for test in tests.details["tests"] if test["outcome"] in BAD]
     excused = [test for test in failing if test in quarantined]
-    bad = [test for test in failing if test not in quarantined] + [*tests.details["uncollectable"]]
+    lacking = {place for places in tests.details["missing"].values() for place in places}
+    bad = [test for test in failing if test not in quarantined]
+    bad += [file for file in tests.details["uncollectable"] if file not in lacking]
     if bad:
         return Ruling(rule, "failed", f"{len(bad)} did not: {_named(bad)}")
+    if tests.details["missing"]:
+        return Ruling(rule, "not measured", f"incomplete: {tests.details['incomplete']}")
     exits = {0, _TESTS_FAILED} if excused else {0}
     if not tests.details["complete"] or tests.details["exit_code"] not in exits:
         return Ruling(rule, "failed", f"pytest {tests.details['ended']}")

@@ -7,8 +7,12 @@ and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pyt
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import signal
+import sys
+import traceback
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +22,14 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 8000
 
+# What the fleet sends to end a test that runs too long: the first one raises an error in it, the
+# second one has the interpreter write all stacks without the help of any Python code.
+_END_TEST = getattr(signal, "SIGRTMIN", 0) + 11 if hasattr(signal, "SIGRTMIN") else None
+_SHOW_STACKS = None if _END_TEST is None else _END_TEST + 1
+
 _record: IO[str] | None = None
+_stacks: IO[str] | None = None
+_running: list[str] = []
 _CONTEXTS = "AQE_CONTEXTS" in os.environ
 
 
@@ -26,6 +37,37 @@ def open_record(path: str) -> None:
     """Write events to ``path`` from now on; without this call the plugin is silent."""
     global _record  # noqa: PLW0603 - pytest imports the plugin by name, so the module is the state
     _record = open(path, "a", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115
+
+
+def _listen(path: str) -> None:
+    """Let the fleet end a test: see ``execution/follower.py``."""
+    global _stacks  # noqa: PLW0603 - as above
+    if _END_TEST is None or _SHOW_STACKS is None or _stacks is not None:
+        return
+    _stacks = open(path, "a", encoding="utf-8")  # noqa: PTH123, SIM115
+    try:
+        signal.signal(_END_TEST, _end_test)
+    except ValueError:
+        # Not in the main thread: then only the whole process can be ended.
+        return
+    faulthandler.register(_SHOW_STACKS, file=_stacks, all_threads=True)
+    _say("listening", pid=os.getpid())
+
+
+def _end_test(number: int, frame: object) -> None:
+    """Raise an error in the test that runs, whose stack tells where it stood."""
+    del number, frame
+    if not _running:
+        return
+    from _pytest.outcomes import Failed
+
+    stacks = [
+        "".join(traceback.format_stack(each)[-12:])
+        # There is no other way to them.
+        for each in sys._current_frames().values()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    ]
+    _say("overdue", id=_running[-1], text="\n".join(stacks)[-LONGEST_TEXT:])
+    raise Failed("it ran longer than a test may")
 
 
 def _say(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON data
@@ -67,6 +109,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     found = session.config.pluginmanager.list_plugin_distinfo()
     plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in found})
     _say("session", pytest=__version__, plugins=plugins)
+    if _record is not None and "AQE_STACKS" in os.environ:
+        _listen(os.environ["AQE_STACKS"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what has run before, where another session goes on with the rest."""
+    path = os.environ.get("AQE_ONLY")
+    if path:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+            wanted = set(json.load(file))
+        items[:] = [item for item in items if item.nodeid in wanted]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -102,6 +155,7 @@ def pytest_exception_interact(
 def pytest_runtest_logstart(nodeid: str) -> None:
     """Tell that a test begins."""
     _measure_as(nodeid)
+    _running.append(nodeid)
     _say("start", id=nodeid)
 
 
@@ -121,6 +175,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
     """Tell that a test has ended."""
+    _running.clear()
     _measure_as("")
     _say("finish", id=nodeid)
 
@@ -137,7 +192,11 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 def pytest_unconfigure() -> None:
     """Close the record, before warnings of open files can be errors."""
-    global _record  # noqa: PLW0603
+    global _record, _stacks  # noqa: PLW0603
+    if _stacks is not None and _SHOW_STACKS is not None:
+        faulthandler.unregister(_SHOW_STACKS)
+        _stacks.close()
+        _stacks = None
     if _record is not None:
         _record.close()
         _record = None

@@ -232,7 +232,7 @@ def _candidates(
     candidates: list[Candidate] = []
     uncovered = 0
     notes: list[str] = []
-    for path in product_files(source):
+    for path in product_files(source, examination.environment.layout.names):
         file = path.relative_to(source).as_posix()
         mapped = test_map.files.get(file)
         changed = frozenset[int]() if examination.diff is None else examination.diff.added(file)

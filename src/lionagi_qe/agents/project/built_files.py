@@ -32,6 +32,17 @@ def build_inputs(source: Path) -> Iterator[Path]:
             yield from (path for path in root.glob(pattern) if path.is_file())
 
 
+def shipped_names(environment: Path, source: Path) -> list[str]:
+    """Return the top-level names that the project's build has put into an environment."""
+    project = _installed_from(environment, source)
+    names = {
+        file.parts[0].removesuffix(".py")
+        for file in (() if project is None else project.files or ())
+        if file.suffix == ".py" and file.parts[0] != ".."
+    }
+    return sorted(names)
+
+
 def set_aside_sources(environment: Path, source: Path) -> None:
     """Take the installed project's modules out of an environment; keep what building made."""
     layout = layout_of(source)

@@ -7,16 +7,27 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.settings import read_pyproject
+from lionagi_qe.errors import ProjectError
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 # Directories and modules beside a package that hold no product code.
 _BESIDE = re.compile(
     r"(tests?|testing|test_.*|.*_tests?|unit_?tests|docs?|examples?|samples?|demos?|benchmarks?|"
-    r"perf|scripts|tools|tasks|ci|bin|build|dist|site|venv|env|setup|conftest|noxfile|fabfile|"
-    r"manage|versioneer)"
+    r"asv_bench|perf|profiling|fuzz(ing|er|ers)?|scripts|tools|tasks|ci|bin|build|dist|site|venv|"
+    r"env|conf|setup|conftest|noxfile|fabfile|manage|versioneer)"
 )
-TEST_FILES = ("**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.py", "**/conftest.py")
+TEST_FILES = (
+    "**/tests/**",
+    "**/test/**",
+    "**/test_*.py",
+    "**/*_test.py",
+    "**/tests.py",
+    "**/conftest.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,7 @@ class Layout:
     """Import roots and the code below them.
 
     Attributes:
-        roots: directories for the import path, the likelier first.
+        roots: directories for the import path, the likelier first; the last one is the top.
         packages: directories of packages to measure.
         modules: single-file modules to measure.
     """
@@ -46,6 +57,18 @@ class Layout:
             [package.name for package in self.packages] + [path.stem for path in self.modules]
         )
 
+    def only(self, names: Collection[str]) -> Layout:
+        """Return the layout without code of other names; all of it if none has one of these."""
+        packages = tuple(path for path in self.packages if path.name in names)
+        modules = tuple(path for path in self.modules if path.stem in names)
+        return Layout(self.roots, packages, modules) if packages or modules else self
+
+    @property
+    def scope(self) -> list[str]:
+        """The packages and modules, by their names within the project."""
+        top = self.roots[-1]
+        return [path.relative_to(top).as_posix() for path in sorted(self.packages + self.modules)]
+
 
 def is_test_file(file: str) -> bool:
     """Whether a file, by its name within the project with slashes, belongs to the tests."""
@@ -53,8 +76,26 @@ def is_test_file(file: str) -> bool:
     return any(fnmatch(inside, pattern.replace("**", "*")) for pattern in TEST_FILES)
 
 
+def django_migrations(package: Path) -> list[Path]:
+    """Return the directories of migrations of a package that is one of Django's apps."""
+    return [
+        path
+        for path in package.rglob("migrations")
+        if path.is_dir() and path.name == "migrations" and (path.parent / "models.py").is_file()
+    ]
+
+
 def layout_of(source: Path) -> Layout:
-    """Look at the tree: ``src/``, else the top directory, else one directory down."""
+    """Return what ``[tool.aqe] source`` names, else look at the tree.
+
+    There it is ``src/``, else the top directory, else one directory down.
+
+    Raises:
+        ProjectError: a path that ``source`` names is not in the project.
+
+    """
+    if named := _named(source):
+        return named
     below = [path for path in _directories(source) if not _BESIDE.fullmatch(path.name)]
     for root in (source / "src", source, *below):
         if not root.is_dir() or (root / "__init__.py").is_file():
@@ -71,6 +112,24 @@ def layout_of(source: Path) -> Layout:
             roots = (root,) if root == source else (root, source)
             return Layout(roots, packages, modules)
     return Layout((source,), (), ())
+
+
+def _named(source: Path) -> Layout | None:
+    """Return what the project names itself as its code, if it does."""
+    tool = read_pyproject(source).get("tool", {})
+    own = tool.get("aqe", {}) if isinstance(tool, dict) else {}
+    paths = [source / name for name in own.get("source", ())] if isinstance(own, dict) else []
+    if not paths:
+        return None
+    for path in paths:
+        if not path.exists() or not path.resolve().is_relative_to(source.resolve()):
+            raise ProjectError(
+                f"[tool.aqe] source: {path.relative_to(source)} is not in the project; "
+                "name directories and modules of it"
+            )
+    roots = dict.fromkeys([*(path.parent for path in paths), source])
+    packages = tuple(path for path in paths if path.is_dir())
+    return Layout(tuple(roots), packages, tuple(path for path in paths if path.is_file()))
 
 
 def _directories(path: Path) -> list[Path]:

@@ -34,12 +34,16 @@ class Settings:
         min_branch_coverage: lowest branch coverage that passes, in percent.
         required: metrics that must be measured.
         timeout: most seconds for the test run.
+        test_timeout: most seconds for one test; by default a third of the test run's the first
+            time, later ten times what the slowest one took, and at least 30.
         max_memory: most MiB of data of each process of the tests; by default three quarters of the
             machine's memory.
         pass_env: environment variables that the tests may see.
         max_complexity: highest cyclomatic complexity of a function that is no finding.
         baseline: file of the project that lists the fingerprints of known findings.
         fail_on: rules that fail the gate when they hold, for example ``secrets > 0``.
+        source: directories and modules that are the product's code; by default what the build
+            ships, or what the folders' names say.
         quarantine: file of the project that lists flaky tests, whose failures pass the gate.
         order: in which the tests run: "default" as pytest collects them, "learned" those first
             that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
@@ -54,12 +58,14 @@ class Settings:
     min_branch_coverage: float | None = None
     required: tuple[str, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
+    test_timeout: float | None = None
     max_memory: int | None = None
     pass_env: tuple[str, ...] = ()
     max_complexity: int = DEFAULT_COMPLEXITY
     baseline: str | None = None
     fail_on: tuple[str, ...] = ()
     quarantine: str | None = None
+    source: tuple[str, ...] = ()
     order: Order = "auto"
     learn: bool = True
     model: ModelChoice | None = None
@@ -72,7 +78,7 @@ class Settings:
     def of_data(cls, data: Mapping[str, Any]) -> Settings:
         """Return what ``as_data`` was called on, also after a journey as JSON."""
         own = dict(data)
-        for several in ("required", "pass_env", "fail_on"):
+        for several in ("required", "pass_env", "fail_on", "source"):
             own[several] = tuple(own[several])
         if own["model"] is not None:
             own["model"] = ModelChoice.of_data(own["model"])
@@ -204,12 +210,14 @@ _CHECKS: Mapping[str, Check] = {
     "min-branch-coverage": _percent,
     "required": _names,
     "timeout": _seconds,
+    "test-timeout": _seconds,
     "max-memory": _count,
     "pass-env": _names,
     "max-complexity": _count,
     "baseline": _name,
     "fail-on": _names,
     "quarantine": _name,
+    "source": _names,
     "order": _order,
     "learn": _flag,
 }

@@ -15,7 +15,7 @@ from lionagi_qe.agents.static import security
 from lionagi_qe.agents.static.baseline import marked, read_baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
@@ -51,7 +51,12 @@ class StaticAnalyzer(Agent):
         if settings.baseline is not None:
             known = read_baseline(pristine / settings.baseline)
         graded, dangers, secrets = await asyncio.gather(
-            asyncio.to_thread(_grade, pristine, examination.workspace.commit),
+            asyncio.to_thread(
+                _grade,
+                pristine,
+                examination.environment.layout.names,
+                examination.workspace.commit,
+            ),
             security.bandit(examination),
             security.detect_secrets(examination),
         )
@@ -89,11 +94,13 @@ class StaticAnalyzer(Agent):
         )
 
 
-def _grade(pristine: Path, commit: str | None) -> tuple[list[tuple[str, complexity.Graded]], Scan]:
+def _grade(
+    pristine: Path, names: Collection[str], commit: str | None
+) -> tuple[list[tuple[str, complexity.Graded]], Scan]:
     """Return the product's functions with their files, and which files radon could not read."""
     functions: list[tuple[str, complexity.Graded]] = []
     unread: list[tuple[str, str]] = []
-    for path in product_files(pristine):
+    for path in product_files(pristine, names):
         name = path.relative_to(pristine).as_posix()
         graded, problem = complexity.grade(path)
         functions += [(name, function) for function in graded]
@@ -104,9 +111,15 @@ def _grade(pristine: Path, commit: str | None) -> tuple[list[tuple[str, complexi
     return functions, security.Scan(source, reason=reason, unread=tuple(unread))
 
 
-def product_files(source: Path) -> Iterator[Path]:
-    """Yield the Python files of the product in a tree, its tests left out."""
-    layout = layout_of(source)
+def product_files(source: Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield the Python files of the product in a tree, its tests left out.
+
+    Args:
+        source: the tree.
+        names: of the top-level packages and modules that are the product's.
+
+    """
+    layout = layout_of(source).only(names)
     for top in layout.packages + layout.modules:
         for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
             if not is_test_file(path.relative_to(source).as_posix()):

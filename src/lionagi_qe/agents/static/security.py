@@ -51,7 +51,7 @@ class Scan:
 async def bandit(examination: Examination) -> Scan:
     """Scan the product's code, tests left out: these assert, and use throw-away passwords."""
     pristine = examination.workspace.pristine
-    layout = layout_of(pristine)
+    layout = layout_of(pristine).only(examination.environment.layout.names)
     targets = [path.relative_to(pristine).as_posix() for path in layout.packages + layout.modules]
     excluded = ",".join(f"*/{pattern.removeprefix('**/')}" for pattern in TEST_FILES)
     excluded = excluded.replace("/**", "/*")

@@ -78,6 +78,10 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     commit = f" at {outcome.commit}" if outcome.commit else ""
     yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
     yield f"Python {outcome.environment.version}  {escape(outcome.environment.origin)}"
+    if scope := outcome.environment.layout.scope:
+        more = "" if len(scope) <= _MOST_LISTED else f" and {len(scope) - _MOST_LISTED} more"
+        named = f"{', '.join(scope[:_MOST_LISTED])}{more}"
+        yield f"product code: {escape(named)}  ({escape(outcome.environment.scope_origin)})"
     yield ""
     yield from _tests(outcome)
     yield from _coverage(outcome)

@@ -30,6 +30,8 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "environment": {
             "python": outcome.environment.version,
             "origin": outcome.environment.origin,
+            "scope": outcome.environment.layout.scope,
+            "scope_origin": outcome.environment.scope_origin,
         },
         "metrics": [
             {"agent": findings.agent, **asdict(metric)}

@@ -1,0 +1,115 @@
+"""Reads what a session tells while it runs: shows progress, and ends a test that takes too long."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.base import Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination, Progress
+
+_FIRST_SHARE = 1 / 3
+_TIMES_THE_SLOWEST = 10
+_LEAST_SECONDS = 30.0
+# An error in the test comes first, since all else can go on then.
+_GRACE_SECONDS = 3.0
+
+
+def test_limit(examination: Examination, timeout: float) -> float:
+    """Return the most seconds that one test may take; see ``Settings.test_timeout``.
+
+    Args:
+        examination: of the project.
+        timeout: of the whole test run, in seconds.
+
+    """
+    own, slowest = examination.settings.test_timeout, examination.history.slowest
+    if own is not None:
+        return own
+    if slowest is None:
+        return timeout * _FIRST_SHARE
+    return max(_TIMES_THE_SLOWEST * slowest, _LEAST_SECONDS)
+
+
+class Follower:
+    """Follows one session of pytest by the record that its plugin writes.
+
+    A test that runs longer than it may gets an error raised in it by a signal; if it still runs
+    after that, the process is made to show its stacks and is killed.
+
+    Args:
+        agent: in whose name progress is told.
+        record: what the plugin writes.
+        progress: is told how many tests have ended.
+        limit: most seconds of one test.
+
+    """
+
+    def __init__(self, agent: str, record: Path, progress: Progress, limit: float) -> None:
+        self._agent = agent
+        self._record = record
+        self._progress = progress
+        self._limit = limit
+        self._offset = 0
+        self._done = 0
+        self._total: int | None = None
+        self._process: int | None = None
+        self._began: float | None = None
+        self._signalled: float | None = None
+        self._shown = False
+
+    @property
+    def has_killed(self) -> bool:
+        """Whether the last test had to be killed together with the session's process."""
+        return self._shown
+
+    def look(self) -> None:
+        """Read what is new, tell it, and see to a test that is overdue."""
+        if self._record.exists():
+            self._read()
+        if self._process is not None and self._began is not None:
+            self._mind(self._process, time.monotonic(), self._began)
+
+    def _read(self) -> None:
+        with self._record.open("rb") as file:
+            file.seek(self._offset)
+            news = file.read()
+        news = news[: news.rfind(b"\n") + 1]
+        self._offset += len(news)
+        for line in news.splitlines():
+            event = json.loads(line)
+            match event["event"]:
+                case "listening":
+                    self._process = event["pid"]
+                case "collected":
+                    self._total = len(event["ids"])
+                case "start":
+                    self._began, self._signalled = time.monotonic(), None
+                    self._shown = False
+                case "finish":
+                    self._done += 1
+                    self._began = None
+                case _:
+                    pass
+        if news:
+            self._progress(Step(self._agent, "running tests", self._done, self._total))
+
+    def _mind(self, process: int, now: float, began: float) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if self._signalled is None:
+                if now - began > self._limit:
+                    self._signalled = now
+                    os.kill(process, signal.SIGRTMIN + 11)
+            elif now - self._signalled > _GRACE_SECONDS:
+                # The stacks are written before the next look.
+                last = signal.SIGKILL if self._shown else signal.SIGRTMIN + 12
+                os.kill(process, last)
+                self._shown = True
