@@ -247,8 +247,13 @@ class FlakyTestHunter(DivisibleAgent):
         self, hunt: _Hunt, source: Source, verdicts: Mapping[str, Verdict], spoilt: list[str]
     ) -> Iterator[Metric]:
         runs = _runs(hunt)
-        # What is skipped in every session tells nothing of the others.
-        stable = [run["runs"] for name, run in runs.items() if name not in verdicts and run["runs"]]
+        # What is skipped in every session tells nothing of the others; runs with one seed are one
+        # draw, as far as anybody can tell of a test that never failed.
+        stable = [
+            len(draws)
+            for name, trials in hunt.trials.items()
+            if name not in verdicts and (draws := trials.clusters("randomness"))
+        ]
         yield source.measured("flaky_tests", len(verdicts), "tests")
         yield source.measured("not_idempotent_tests", len(spoilt), "tests")
         yield source.measured("flaky_sessions", hunt.sessions, "sessions")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lionagi_qe.agents.execution.outcomes import BAD
-from lionagi_qe.agents.proportion import wilson
+from lionagi_qe.agents.proportion import Share, clustered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +23,19 @@ Cause = Literal["randomness", "leak", "order", "time"]
 _COUNTED = BAD | {"passed", "xfailed", "xpassed"}
 _LEAST_SESSIONS = 2
 # Of the causes that are shown to hold, the first one is named first.
+# Cause: kinds of sessions that tell its rate, and what of the conditions they vary.
+_VARIED: dict[Cause, tuple[frozenset[Kind], str]] = {
+    "leak": (frozenset({"again"}), "seed"),
+    "time": (frozenset({"clock"}), "moment"),
+    "order": (frozenset({"order"}), "order"),
+    "randomness": (frozenset({"same", "seeds", "repeated"}), "seed"),
+}
+_DRAWS: dict[Cause, str] = {
+    "leak": "second sessions",
+    "time": "times",
+    "order": "orders",
+    "randomness": "random seeds",
+}
 _CAUSES: dict[Kind, Cause] = {
     "again": "leak",
     "clock": "time",
@@ -128,12 +141,48 @@ class Trials:
     def verdict(self) -> Verdict | None:
         """Return what is wrong with the test; None if its outcome never changed."""
         counted = [bad for _, attempts in self.counted() for bad in attempts]
-        failures = sum(counted)
-        if failures in {0, len(counted)}:
+        if sum(counted) in {0, len(counted)}:
             return None
-        low, high = wilson(failures, len(counted))
         causes, confirmed, evidence = self._causes()
-        return Verdict(len(counted), failures, low, high, causes, confirmed, evidence)
+        clusters = self.clusters(causes[0])
+        return Verdict(
+            sum(trials for _, trials in clusters),
+            sum(bad for bad, _ in clusters),
+            clustered(clusters),
+            len(clusters),
+            causes,
+            confirmed,
+            evidence,
+        )
+
+    def clusters(self, cause: Cause) -> list[tuple[int, int]]:
+        """Return the runs that tell how often a cause makes the test fail, alike ones together.
+
+        Failures and runs, for each setting of what the cause varies: runs with one seed, in one
+        order or at one time may all be one and the same draw.
+        """
+        kinds, varied = _VARIED[cause]
+        found: dict[Any, list[bool]] = {}
+        for conditions, attempts in self.counted():
+            if conditions.kind not in kinds:
+                continue
+            for number, bad in enumerate(attempts):
+                seed = conditions.seed + (number if conditions.vary else 0)
+                setting = seed if varied == "seed" else getattr(conditions, varied)
+                found.setdefault(setting, []).append(bad)
+        return [(sum(each), len(each)) for each in found.values()]
+
+    def failing_seed(self) -> int | None:
+        """Return a random seed with which the test failed, if it did with one of several."""
+        return next(
+            (
+                conditions.seed + number
+                for conditions, attempts in self._of("seeds")
+                for number, bad in enumerate(attempts)
+                if bad
+            ),
+            None,
+        )
 
     def _of(self, kind: Kind) -> list[tuple[Conditions, tuple[bool, ...]]]:
         return [each for each in self.sessions if each[0].kind == kind]
@@ -144,7 +193,11 @@ class Trials:
     def _causes(self) -> tuple[list[Cause], bool, str]:
         """Return causes, the likeliest first, whether they were seen twice, and the evidence."""
         if not self._stable("same"):
-            return ["randomness"], True, "its outcome varies while nothing is changed"
+            return (
+                ["randomness"],
+                True,
+                f"its outcome varies while nothing is changed{self._seeded()}",
+            )
         usual = self.usually_bad
         counted = list(self.counted())
         changed = {
@@ -160,14 +213,20 @@ class Trials:
         refuted = {conditions for conditions, sessions in changed.items() if len(set(sessions)) > 1}
         if refuted and not settled:
             first = min(refuted, key=str)
-            return ["randomness"], True, f"its outcome varies under the same conditions ({first})"
+            same = f"its outcome varies under the same conditions ({first})"
+            return ["randomness"], True, same
         relevant = settled or set(changed)
         kinds = {conditions.kind for conditions in relevant}
         causes: list[Cause] = [cause for kind, cause in _CAUSES.items() if kind in kinds]
         how = "passes" if usual else "fails"
         shown = sorted(str(each) for each in relevant if _CAUSES.get(each.kind) == causes[0])
         more = f" and {len(shown) - 1} others" if len(shown) > 1 else ""
-        return causes, bool(settled), f"{how} with {shown[0]}{more}"
+        by_seed = "" if causes[0] != "randomness" else self._seeded()
+        return causes, bool(settled), f"{how} with {shown[0]}{more}{by_seed}"
+
+    def _seeded(self) -> str:
+        seed = self.failing_seed()
+        return "" if seed is None else f"; failed with random seed {seed}"
 
 
 def packed(trials: Mapping[str, Trials]) -> dict[str, Any]:
@@ -199,10 +258,10 @@ class Verdict:
     """A flaky test.
 
     Attributes:
-        runs: that were counted, over all conditions.
+        runs: that tell how often the first cause makes it fail.
         failures: of these.
-        low: lower end of the 95 % interval of the share of failures.
-        high: its upper end.
+        rate: the share of failures, estimated by design: alike runs count as what they are worth.
+        draws: how many settings were tried of what the first cause varies.
         causes: suspected, the likeliest first.
         confirmed: the same conditions were seen to bring it about, or not to, more than once.
         evidence: a phrase.
@@ -210,8 +269,8 @@ class Verdict:
 
     runs: int
     failures: int
-    low: float
-    high: float
+    rate: Share
+    draws: int
     causes: Sequence[Cause]
     confirmed: bool
     evidence: str
@@ -221,8 +280,11 @@ class Verdict:
         return {
             "runs": self.runs,
             "failures": self.failures,
-            "low": round(self.low, 4),
-            "high": round(self.high, 4),
+            "rate": round(self.rate.share, 4),
+            "low": round(self.rate.low, 4),
+            "high": round(self.rate.high, 4),
+            "draws": self.draws,
+            "varied": _DRAWS[self.causes[0]],
             "cause": self.causes[0],
             "causes": list(self.causes),
             "confirmed": self.confirmed,

@@ -65,8 +65,9 @@ def flaky(outcome: Outcome) -> Iterator[str]:
         interval = f"{100 * test['low']:.1f} to {100 * test['high']:.1f} %"
         sure = "" if test["confirmed"] else ", seen once"
         yield (
-            f"             {escape(test['evidence'])}{sure}; failed {test['failures']} of "
-            f"{test['runs']} runs ({interval})"
+            f"             {escape(test['evidence'])}{sure}; fails in {100 * test['rate']:.1f} % "
+            f"({interval}) of {test['varied']}: {test['draws']} tried, {test['failures']} of "
+            f"{test['runs']} runs failed"
         )
         if test["past"]:
             past = test["past"]
@@ -79,8 +80,8 @@ def flaky(outcome: Outcome) -> Iterator[str]:
     sessions, limit = outcome.metric("flaky_sessions"), outcome.metric("flaky_rate_limit")
     if sessions is not None and sessions.measured and limit is not None and limit.measured:
         yield (
-            f"  {sessions.value} sessions; a test not named here fails in at most "
-            f"{limit.value:g} % of runs like these, by 95 % confidence"
+            f"  {sessions.value} sessions; a test not named here fails with at most "
+            f"{limit.value:g} % of random seeds, by 95 % confidence"
         )
 
 
