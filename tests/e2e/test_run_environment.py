@@ -128,14 +128,15 @@ def test_a_named_interpreter_is_used_and_left_as_it_is(examine: Examine, python:
     assert checksum(python.parent.parent) == before
 
 
-def test_a_named_interpreter_without_a_package_is_not_measured(
+def test_a_named_interpreter_without_a_package_does_not_pass(
     examine: Examine, project: Write, python: Path
 ) -> None:
     answer = examine(project(USES_INICONFIG), "--python", python)
 
-    # pytest brings iniconfig along; freezegun is nowhere.
-    assert "freezegun" in answer.reason("tests_passed")
-    assert answer.exit_code == 4
+    # pytest brings iniconfig along; freezegun is nowhere, and neither is the project's script.
+    assert list(answer.document["uncollectable"]) == ["tests/test_group.py"]
+    assert any("freezegun" in note for note in answer.document["notes"])
+    assert answer.exit_code == 1
 
 
 def test_a_machine_without_git_examines_all_the_same(

@@ -52,8 +52,8 @@ def clustered(clusters: Sequence[tuple[int, int]]) -> Share:
 
     Trials of one cluster are worth fewer than they are, by the design effect (Kish, Survey
     Sampling, 1965) of the intracluster correlation, which the analysis of variance estimates
-    (Ridout, Demetrio and Firth, Biometrics 55, 1999). Where nothing tells how alike they are, they count as
-    one trial a cluster.
+    (Ridout, Demetrio and Firth, Biometrics 55, 1999). Where nothing tells how alike they are, they
+    count as one trial a cluster.
 
     Args:
         clusters: of each how many trials count, and how many there were.

@@ -21,12 +21,14 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.cli.several import check_is_one, places, run_each
 from lionagi_qe.fleet.registry import QUICK, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lionagi_qe.agents.project.model_choice import ModelChoice
+    from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.run import Outcome
 
 
@@ -130,6 +132,12 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     is_flag=True,
     help="Go on with the last run of the project that was interrupted or killed, with its options.",
 )
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Examine each project in PATH, with one summary: for repositories that hold several.",
+)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 def run(  # noqa: PLR0913 - a command's options
     path: Path,
@@ -144,6 +152,7 @@ def run(  # noqa: PLR0913 - a command's options
     junit: Path | None,
     write_baseline: Path | None,
     resume: bool,
+    every: bool,
     as_document: bool,
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
@@ -151,8 +160,9 @@ def run(  # noqa: PLR0913 - a command's options
     """Examine the project in the directory PATH.
 
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
-    the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, timeout,
-    pass-env, max-memory, max-complexity, baseline, quarantine, project, order, learn.
+    the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
+    timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
+    order, learn.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
@@ -163,16 +173,29 @@ def run(  # noqa: PLR0913 - a command's options
         _check_resumable(decided)
     if model is not None:
         check_model(model)
-    request = request_of(
-        path,
-        agents=_agents(agents, budget),
-        python=python,
-        memory_url=memory_url,
-        budget=budget,
-        base=base,
-        given=given | {"model": model},
-        resume=resume,
-    )
+
+    def asked_of(place: Path) -> Request:
+        return request_of(
+            place,
+            agents=_agents(agents, budget),
+            python=python,
+            memory_url=memory_url,
+            budget=budget,
+            base=base,
+            given=given | {"model": model},
+            resume=resume,
+        )
+
+    if every:
+        _check_for_all(resume, reports, junit, write_baseline)
+        return run_each(
+            path,
+            lambda place: carry_out(asked_of(place), quiet=quiet),
+            as_document=as_document,
+            found=places(path),
+        )
+    check_is_one(path)
+    request = asked_of(path)
     files = _files(reports, junit)
     if write_baseline is not None:
         check_writable("--write-baseline", write_baseline)
@@ -183,6 +206,12 @@ def run(  # noqa: PLR0913 - a command's options
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
     return tell(outcome, code, as_document=as_document)
+
+
+def _check_for_all(*of_one_run: object) -> None:
+    """Raise UsageError for options that are about one run."""
+    if any(of_one_run):
+        raise click.UsageError("--all goes with no file to write and no run to resume")
 
 
 def _check_resumable(decided: dict[str, Any]) -> None:

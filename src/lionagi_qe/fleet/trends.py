@@ -98,6 +98,7 @@ def _with_tests(findings: Findings, outcomes: list[dict[str, str]]) -> Findings:
     bad = sum(counts.get(f"tests_{each}", 0) for each in ("failed", "errors", "interrupted"))
     details = {
         "tests": outcomes,
+        "missing": {},
         "uncollectable": {f"{broken} test files can't be collected": ""} if broken else {},
         "complete": left == 0,
         "ended": f"left {left} tests out",

@@ -1,0 +1,73 @@
+"""A directory of several projects: they are listed, and run one by one when asked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.conftest import TESTS_AND_COVERAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Aqe = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+
+def files_of(name: str, answer: str) -> dict[str, str]:
+    place = f"packages/{name}"
+    return {
+        f"{place}/pyproject.toml": f'[project]\nname = "shop-{name}"\nversion = "1"\n',
+        f"{place}/src/shop_{name}/__init__.py": "def who(now):\n    return 'me' if now else None\n",
+        f"{place}/tests/test_it.py": f"""
+            from shop_{name} import who
+
+            def test_who():
+                assert who(1) == {answer!r}
+        """,
+    }
+
+
+@pytest.fixture
+def repository(project: Write) -> Path:
+    return project(
+        {"README.md": "two projects", **files_of("alpha", "me"), **files_of("beta", "you")}
+    )
+
+
+def test_projects_are_listed_where_there_is_none_at_the_top(aqe: Aqe, repository: Path) -> None:
+    answer = aqe("run", repository)
+    assert answer.exit_code == 2
+    assert "holds 2: packages/alpha, packages/beta" in answer.err
+    assert "--all" in answer.err
+
+
+def test_all_are_run_with_one_summary_and_the_gravest_code(aqe: Aqe, repository: Path) -> None:
+    answer = aqe("run", repository, "--all", "--agents", TESTS_AND_COVERAGE, "-q")
+    assert answer.exit_code == 1
+    summary = answer.out.strip().splitlines()[-3:]
+    assert summary[0] == "2 projects"
+    assert "packages/alpha: 1 passed, 0 failed, 100.00 % of lines, gate passed" in summary[1]
+    assert "packages/beta: 0 passed, 1 failed" in summary[2]
+    told = aqe("run", repository, "--all", "--agents", TESTS_AND_COVERAGE, "--json")
+    document = json.loads(told.out)
+    assert [each["project"] for each in document["projects"]] == ["shop-alpha", "shop-beta"]
+    assert document["exit_code"] == told.exit_code == 1
+
+
+def test_a_directory_without_a_project_is_told_so(aqe: Aqe, project: Write) -> None:
+    answer = aqe("run", project({"README.md": "nothing"}), "--all")
+    assert answer.exit_code == 2
+    assert "there is no project in it" in answer.err
+
+
+def test_files_of_one_run_can_not_hold_all(aqe: Aqe, repository: Path) -> None:
+    answer = aqe("run", repository, "--all", "--junit", repository.parent / "junit.xml")
+    assert answer.exit_code == 2
+    assert "--all goes with no file" in answer.err
