@@ -158,3 +158,108 @@ def test_a_machine_without_git_examines_all_the_same(
     assert refused.exit_code == 2
     assert "git" in refused.err
     assert len(refused.err.strip().splitlines()[-1]) < 200
+
+
+def test_processes_with_a_path_of_their_own_find_the_project(
+    examine: Examine, project: Write
+) -> None:
+    """As werkzeug's tests start servers: without it they wait for them for ever."""
+    files = {
+        "src/shop/__init__.py": "def price():\n    return 1\n",
+        "tests/test_shop.py": """
+            import os, subprocess, sys
+
+            def test_path(tmp_path):
+                env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+                subprocess.run([sys.executable, "-c", "import shop"], env=env, check=True)
+
+            def test_isolated():
+                subprocess.run([sys.executable, "-I", "-c", "import shop"], check=True)
+        """,
+        "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n',
+    }
+    assert examine(project(files)).value("tests_passed") == 2
+
+
+def test_the_copy_has_a_repository_and_the_version_that_it_tells(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "src/shop/__init__.py": "from shop._version import version\n",
+        ".gitignore": "_version.py\n",
+        "tests/test_shop.py": """
+            import subprocess
+            from importlib.metadata import version
+            import shop
+
+            def run(*words):
+                return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+            def test_version():
+                assert shop.version == version("shop") == "1.2.3"
+
+            def test_git():
+                assert "first" in run("git", "log", "-1")
+                assert run("git", "diff", "HEAD", "--stat") == ""
+
+            def test_nothing_reaches_the_users_repository():
+                assert run("git", "remote") == ""
+        """,
+        "pyproject.toml": """
+            [build-system]
+            requires = ["setuptools>=61", "setuptools-scm"]
+            build-backend = "setuptools.build_meta"
+
+            [project]
+            name = "shop"
+            dynamic = ["version"]
+
+            [tool.setuptools_scm]
+            version_file = "src/shop/_version.py"
+        """,
+    }
+    root = project(files)
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"], ["tag", "v1.2.3"]):
+        subprocess.run(["git", *identity, *words], cwd=root, check=True)
+    before = checksum(root)
+
+    answer = examine(root)
+
+    assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
+    assert checksum(root) == before
+
+
+def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(
+    examine: Examine, project: Write
+) -> None:
+    module = "def f():\n    return 1\n"
+    files = {
+        "shop/__init__.py": module,
+        "shop/models.py": module,
+        "shop/tests.py": module,
+        "shop/migrations/__init__.py": module,
+        "fuzz/run.py": module,
+        "extra/__init__.py": module,
+        "test_shop.py": "import shop\ndef test_f(): assert shop.f() == 1\n",
+        "pyproject.toml": """
+            [project]
+            name = "shop"
+            version = "1"
+
+            [tool.setuptools]
+            packages = ["shop", "shop.migrations"]
+        """,
+    }
+    root = project(files)
+    answer = examine(root)
+    assert answer.document["environment"]["scope"] == ["shop"]
+    assert answer.document["environment"]["scope_origin"] == "what the build ships"
+    assert [each["file"] for each in answer.document["files"]] == [
+        "shop/__init__.py",
+        "shop/models.py",
+    ]
+    (root / "pyproject.toml").write_text('[tool.aqe]\nsource = ["extra"]\n')
+    chosen = examine(root)
+    assert chosen.document["environment"]["scope"] == ["extra"]
+    assert "extra/__init__.py" not in answer.document["environment"]["scope"]

@@ -51,7 +51,13 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "2"
+_RECIPE = "4"
+# Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
+_ROOTS = "AQE_ROOTS"
+_PTH = (
+    f'import os, sys; roots = os.environ.get("{_ROOTS}", "").split(os.pathsep); '
+    "sys.path += filter(None, roots)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Environment:
             "HOME": str(workspace.home),
             "PATH": os.pathsep.join([directory, variables.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(map(str, self.layout.roots)),
+            _ROOTS: os.pathsep.join(map(str, self.layout.roots)),
             "TMPDIR": str(workspace.temporary),
         }
         if not self.changeable:
@@ -267,6 +274,8 @@ async def _build(
             set_aside_sources(directory, workspace.source)
         else:
             await installer.install(python, others, workspace)
+        for site in directory.glob("lib/python*/site-packages"):
+            (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
         notes += await _complete(installer, python, workspace, requirements)
         version = probe(python)["version"]
     except BaseException:
