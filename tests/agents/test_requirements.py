@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lionagi_qe.agents.environment.completion import additions_for, uses_of
+from lionagi_qe.agents.environment.completion import additions_for, extras_to_try, uses_of
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.poetry import specifier_of
 from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
@@ -268,6 +268,13 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
     declared = Declaration("group all", "other", "table", lines=("Frob-Nicate>=2", "ruff"))
     requirements = Requirements(installable=True, others=(declared,))
     absent = ["yaml", "frob_nicate", "stranger"]
+    optional = [
+        Declaration(f"extra {name}", "other", "table", extras=(name,)) for name in ("http", "docs")
+    ]
+    with_extras = Requirements(installable=True, others=(declared, *optional))
+    extras, needed = extras_to_try(uses, absent, with_extras)
+    assert (extras, needed) == (["http"], "stranger (tests/test_a.py)")
+    assert extras_to_try(uses, absent[:2], with_extras) == ([], "")
 
     added = {each.line: each.why for each in additions_for(uses, absent, ["pytest"], requirements)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ names = {re.sub(r"[-_.]+", "-", d.metadata["Name"] or "").lower()
 print(json.dumps([[each for each in modules if absent(each)], sorted(names)]))
 """
 _ASK_SECONDS = 60
+_COLLECTED = re.compile(r"test_.*\.py|.*_test\.py|tests\.py|conftest\.py")
+_NO_USE_TO_TESTS = re.compile(r"doc|lint|format|typing|mypy|type|release|publish|build|bench")
 
 
 @dataclass(slots=True)
@@ -90,7 +93,9 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         except (OSError, SyntaxError, ValueError, RecursionError):
             # Nothing can be told of it; pytest will say what is wrong.
             continue
-        _note(uses, tree, name)
+        if _COLLECTED.fullmatch(path.name):
+            # Other files below tests may be programs that no test imports.
+            _note(uses, tree, name)
         defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for module in [*uses.modules]:
         if module in own or module in sys.stdlib_module_names:
@@ -135,12 +140,13 @@ def additions_for(
     """
     added = set(installed)
     declared = list(_declared(requirements))
-    wanted = [(module, uses.modules[module], MODULES.get(module)) for module in absent]
+    # What is used, where, the name that a declaration may have for it, and the well-known one.
+    wanted = [(module, uses.modules[module], module, MODULES.get(module)) for module in absent]
     for kind, known in (("fixtures", FIXTURES), ("marks", MARKS), ("settings", SETTINGS)):
         used: dict[str, str] = getattr(uses, kind)
-        wanted += [(name, used[name], known[name]) for name in used if name in known]
-    for name, place, distribution in wanted:
-        names = {canonicalize_name(each) for each in (name, distribution) if each}
+        wanted += [(name, used[name], known[name], known[name]) for name in used if name in known]
+    for name, place, own, distribution in wanted:
+        names = {canonicalize_name(each) for each in (own, distribution) if each}
         line, origin = next(
             ((line, origin) for canonical, line, origin in declared if canonical in names),
             (distribution, None),
@@ -150,6 +156,31 @@ def additions_for(
         added |= names
         said = f"declared in {origin}" if origin else "declared nowhere, known to provide it"
         yield Addition(line, f"{place} uses {name}: {line} ({said})")
+
+
+def extras_to_try(
+    uses: Uses, absent: Iterable[str], requirements: Requirements
+) -> tuple[list[str], str]:
+    """Return the project's own extras that may bring what tests use, and what that is.
+
+    None if each absent module has a declaration or a well-known name: a module that has neither
+    mostly comes with what an extra requires.
+    """
+    declared = {canonical for canonical, _, _ in _declared(requirements)}
+    unknown = [
+        module
+        for module in absent
+        if module not in MODULES and canonicalize_name(module) not in declared
+    ]
+    if not unknown:
+        return [], ""
+    extras = [
+        extra
+        for declaration in requirements.others
+        for extra in declaration.extras
+        if declaration.purpose == "other" and not _NO_USE_TO_TESTS.search(extra)
+    ]
+    return extras, ", ".join(f"{module} ({uses.modules[module]})" for module in unknown)
 
 
 def _declared(requirements: Requirements) -> Iterator[tuple[str, str, str]]:

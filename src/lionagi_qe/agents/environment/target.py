@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "4"
+_RECIPE = "5"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -321,12 +321,23 @@ async def _complete(
     from lionagi_qe.agents.environment.completion import (
         additions_for,
         ask_what_is_absent,
+        extras_to_try,
         uses_of,
     )
 
     uses = uses_of(workspace.source, pytest_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
+    extras, needed = extras_to_try(uses, absent, requirements)
+    if extras and requirements.installable:
+        try:
+            await installer.install(python, [f".[{','.join(extras)}]"], workspace)
+        except EnvironmentBuildError as error:
+            notes.append(f"tests import {needed}; the project's extras were not installed: {error}")
+        else:
+            set_aside_sources(python.parent.parent, workspace.source)
+            notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
+        absent, installed = ask_what_is_absent(python, uses.modules)
     for addition in additions_for(uses, absent, installed, requirements):
         try:
             await installer.install(python, [addition.line], workspace)

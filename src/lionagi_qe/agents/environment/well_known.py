@@ -77,6 +77,7 @@ FIXTURES = {
 }
 # Marks that tests do not run without; others are often of the project's own making.
 MARKS = {
+    "anyio": "anyio",
     "asyncio": "pytest-asyncio",
     "django_db": "pytest-django",
     "trio": "pytest-trio",
