@@ -247,10 +247,15 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "helper.py").touch()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("import lazy_one\n")
+    (tmp_path / "shop" / "draw.py").write_text("import json, rail_road\n")
+    (tmp_path / "shop" / "unused.py").write_text("import other_thing\n")
     (tests / "test_a.py").write_text(
         textwrap.dedent("""
             import json
             import pytest, helper, yaml, frob_nicate, stranger
+            from shop import draw
             try:
                 import optional
             except ImportError:
@@ -264,7 +269,8 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
         """)
     )
     uses = uses_of(tmp_path, {"asyncio_mode": "auto"})
-    assert set(uses.modules) == {"pytest", "yaml", "frob_nicate", "stranger"}
+    own = {"lazy_one", "rail_road"}
+    assert set(uses.modules) == {"pytest", "yaml", "frob_nicate", "stranger"} | own
     declared = Declaration("group all", "other", "table", lines=("Frob-Nicate>=2", "ruff"))
     requirements = Requirements(installable=True, others=(declared,))
     absent = ["yaml", "frob_nicate", "stranger"]

@@ -488,3 +488,26 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
     assert "incomplete" in answer.reason("gate")
     assert "frobnicate" in answer.reason("gate")
     assert answer.exit_code == 4
+
+
+def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) -> None:
+    tests = """
+        import time
+        import shop
+
+        def test_before(): assert shop.price() == 1
+        def test_slow(): time.sleep(600)
+        def test_after(): assert shop.name() == "shop"
+    """
+    settings = "[tool.aqe]\ntest-timeout = 500\n"
+    root = project(SHOP | {"test_shop.py": tests, "pyproject.toml": settings})
+    answer = examine(root, "--timeout", 6)
+
+    assert answer.outcomes() == {
+        "test_before": "passed",
+        "test_slow": "interrupted",
+        "test_after": "not_run",
+    }
+    assert answer.value("line_coverage") == 75.0
+    assert any("1 tests not begun" in note for note in answer.document["notes"])
+    assert answer.value("gate") == "failed"

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
-from lionagi_qe.agents.project.layout import is_test_file
+from lionagi_qe.agents.project.layout import is_test_file, layout_of
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -82,21 +82,25 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     named = {name.lower() for name in settings}
     uses = Uses(settings={name: "pytest's settings" for name in SETTINGS if name.lower() in named})
     own: set[str] = set()
+    named: set[str] = set()
     defined: set[str] = set()
     for path in sorted(source.rglob("*.py")):
         name = path.relative_to(source).as_posix()
         own |= {path.stem, *name.split("/")[:-1]}
         if not is_test_file(name):
             continue
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (OSError, SyntaxError, ValueError, RecursionError):
-            # Nothing can be told of it; pytest will say what is wrong.
+        tree = _parsed(path)
+        if tree is None:
             continue
         if _COLLECTED.fullmatch(path.name):
             # Other files below tests may be programs that no test imports.
             _note(uses, tree, name)
+            named |= _modules_named(tree)
         defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for path in _files_of(source, named):
+        # What an optional part of the project needs is needed by the tests of that part.
+        for module in _imported(_parsed(path) or ast.Module([], [])):
+            uses.modules.setdefault(module, path.relative_to(source).as_posix())
     for module in [*uses.modules]:
         if module in own or module in sys.stdlib_module_names:
             del uses.modules[module]
@@ -105,14 +109,48 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     return uses
 
 
-def _note(uses: Uses, tree: ast.Module, name: str) -> None:
+def _parsed(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        # Nothing can be told of it; pytest will say what is wrong.
+        return None
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Yield the top-level names of modules that are imported whenever the file is."""
     for node in tree.body:
         # Those in ``try``, ``if`` and functions may be optional.
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                uses.modules.setdefault(alias.name.partition(".")[0], name)
+            yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            uses.modules.setdefault(node.module.partition(".")[0], name)
+            yield node.module.partition(".")[0]
+
+
+def _modules_named(tree: ast.Module) -> set[str]:
+    """Return all that may be modules in the imports of a file."""
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def _files_of(source: Path, modules: Iterable[str]) -> Iterator[Path]:
+    """Yield the project's own files among modules."""
+    for root in layout_of(source).roots:
+        for module in sorted(modules):
+            place = root / module.replace(".", "/")
+            yield from (
+                path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()
+            )
+
+
+def _note(uses: Uses, tree: ast.Module, name: str) -> None:
+    for module in _imported(tree):
+        uses.modules.setdefault(module, name)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             if node.name.startswith("test"):

@@ -80,9 +80,9 @@ class TestExecutor(Agent):
                 "tests": recording.as_details(),
                 "uncollectable": recording.uncollectable,
                 "missing": missing,
-                "complete": recording.exit is not None and not missing,
+                "complete": recording.exit is not None and not (missing or recording.stopped),
                 "incomplete": _why_incomplete(session, missing),
-                "ended": session.completed.how,
+                "ended": _how(session),
                 "exit_code": session.completed.exit_code,
                 "plugins": list(recording.plugins),
                 "output": examination.workspace.shown(session.completed.output),
@@ -164,7 +164,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         listed = path.with_suffix(".only")
         listed.write_text(json.dumps(only), encoding="utf-8", errors="surrogateescape")
         variables["AQE_ONLY"] = str(listed)
-    follower = Follower(TestExecutor.name, path, examination.progress, limit)
+    follower = Follower(TestExecutor.name, path, examination.progress, limit, timeout)
     session = await run_pytest(
         examination,
         path,
@@ -235,11 +235,18 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
         return f"{len(where)} files or tests need what is not installed: {', '.join(missing)}"
     if recording.uncollectable:
         return f"{len(recording.uncollectable)} files could not be collected"
-    if recording.exit is None:
-        return f"the tests did not come to their end: pytest {session.completed.how}"
+    if recording.exit is None or recording.stopped:
+        return f"the tests did not come to their end: pytest {_how(session)}"
     if interrupted := recording.outcomes()["interrupted"]:
         return f"{interrupted} tests ended their process, or took too long and were ended"
     return None
+
+
+def _how(session: Session) -> str:
+    if session.recording.stopped and session.completed.stopped is None:
+        left = len(session.recording.not_run)
+        return f"was stopped: the time was up, with {left} tests not begun"
+    return session.completed.how
 
 
 def _notes(session: Session) -> list[str]:

@@ -21,6 +21,8 @@ _TIMES_THE_SLOWEST = 10
 _LEAST_SECONDS = 30.0
 # An error in the test comes first, since all else can go on then.
 _GRACE_SECONDS = 3.0
+# For what ends with a session: teardown of its fixtures, coverage's data and report.
+_ENDING_SECONDS = 10.0
 
 
 def test_limit(examination: Examination, timeout: float) -> float:
@@ -50,10 +52,13 @@ class Follower:
         record: what the plugin writes.
         progress: is told how many tests have ended.
         limit: most seconds of one test.
+        timeout: seconds after which the session is killed; a little before, it is asked to end.
 
     """
 
-    def __init__(self, agent: str, record: Path, progress: Progress, limit: float) -> None:
+    def __init__(
+        self, agent: str, record: Path, progress: Progress, limit: float, timeout: float
+    ) -> None:
         self._agent = agent
         self._record = record
         self._progress = progress
@@ -65,6 +70,8 @@ class Follower:
         self._began: float | None = None
         self._signalled: float | None = None
         self._shown = False
+        self._asked_at = time.monotonic() + timeout - min(_ENDING_SECONDS, timeout / 4)
+        self._asked = False
 
     @property
     def has_killed(self) -> bool:
@@ -75,8 +82,15 @@ class Follower:
         """Read what is new, tell it, and see to a test that is overdue."""
         if self._record.exists():
             self._read()
-        if self._process is not None and self._began is not None:
-            self._mind(self._process, time.monotonic(), self._began)
+        now = time.monotonic()
+        if self._process is None:
+            return
+        if now > self._asked_at and not self._asked:
+            self._asked = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, signal.SIGRTMIN + 13)
+        elif self._began is not None:
+            self._mind(self._process, now, self._began)
 
     def _read(self) -> None:
         with self._record.open("rb") as file:

@@ -65,6 +65,7 @@ class Recording:
         collected: whether collection came to its end.
         exit: pytest's exit status; None if the session did not end.
         internal_error: pytest's own failure.
+        stopped: it was asked to end before all tests had run.
         overdue: test that was ended because it took too long -> where it stood.
     """
 
@@ -80,6 +81,7 @@ class Recording:
     exit: int | None = None
     internal_error: str | None = None
     overdue: dict[str, str] = field(default_factory=dict[str, str])
+    stopped: bool = False
     # Of the test that runs, before it began.
     _failed_subtests: int = 0
 
@@ -109,6 +111,7 @@ class Recording:
             running=later.running,
             exit=later.exit,
             internal_error=self.internal_error or later.internal_error,
+            stopped=later.stopped,
         )
 
     def outcomes(self) -> Counter[str]:
@@ -146,6 +149,8 @@ class Recording:
                 self.internal_error = event["text"]
             case "overdue":
                 self.overdue[event["id"]] = event["text"]
+            case "stopped":
+                self.stopped = True
             case "end":
                 self.exit = event["exit"]
             case "start" | "report" | "finish":

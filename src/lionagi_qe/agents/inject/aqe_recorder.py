@@ -26,10 +26,13 @@ LONGEST_TEXT = 8000
 # second one has the interpreter write all stacks without the help of any Python code.
 _END_TEST = getattr(signal, "SIGRTMIN", 0) + 11 if hasattr(signal, "SIGRTMIN") else None
 _SHOW_STACKS = None if _END_TEST is None else _END_TEST + 1
+# The third one ends the session in good order, so that what was measured is kept.
+_END_SESSION = None if _END_TEST is None else _END_TEST + 2
 
 _record: IO[str] | None = None
 _stacks: IO[str] | None = None
 _running: list[str] = []
+_session: list[pytest.Session] = []
 _CONTEXTS = "AQE_CONTEXTS" in os.environ
 
 
@@ -42,16 +45,25 @@ def open_record(path: str) -> None:
 def _listen(path: str) -> None:
     """Let the fleet end a test: see ``execution/follower.py``."""
     global _stacks  # noqa: PLW0603 - as above
-    if _END_TEST is None or _SHOW_STACKS is None or _stacks is not None:
+    if _END_TEST is None or _SHOW_STACKS is None or _END_SESSION is None or _stacks is not None:
         return
     _stacks = open(path, "a", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
         signal.signal(_END_TEST, _end_test)
+        signal.signal(_END_SESSION, _end_session)
     except ValueError:
         # Not in the main thread: then only the whole process can be ended.
         return
     faulthandler.register(_SHOW_STACKS, file=_stacks, all_threads=True)
     _say("listening", pid=os.getpid())
+
+
+def _end_session(number: int, frame: object) -> None:
+    """Let no further test begin, and end the one that runs."""
+    _say("stopped")
+    if _session:
+        _session[0].shouldstop = "the time is up"
+    _end_test(number, frame)
 
 
 def _end_test(number: int, frame: object) -> None:
@@ -109,6 +121,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     found = session.config.pluginmanager.list_plugin_distinfo()
     plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in found})
     _say("session", pytest=__version__, plugins=plugins)
+    _session[:] = [session]
     if _record is not None and "AQE_STACKS" in os.environ:
         _listen(os.environ["AQE_STACKS"])
 
