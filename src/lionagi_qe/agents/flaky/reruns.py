@@ -221,8 +221,11 @@ class Trials:
         how = "passes" if usual else "fails"
         shown = sorted(str(each) for each in relevant if _CAUSES.get(each.kind) == causes[0])
         more = f" and {len(shown) - 1} others" if len(shown) > 1 else ""
-        by_seed = "" if causes[0] != "randomness" else self._seeded()
-        return causes, bool(settled), f"{how} with {shown[0]}{more}{by_seed}"
+        if causes[0] == "randomness":
+            # Which outcome is the usual one is chance as well.
+            how = f"its outcome changes with the random seed{self._seeded()}"
+            return causes, bool(settled), how
+        return causes, bool(settled), f"{how} with {shown[0]}{more}"
 
     def _seeded(self) -> str:
         seed = self.failing_seed()
