@@ -263,3 +263,35 @@ def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(
     chosen = examine(root)
     assert chosen.document["environment"]["scope"] == ["extra"]
     assert "extra/__init__.py" not in answer.document["environment"]["scope"]
+
+
+def test_a_hook_of_git_whose_variables_name_the_repository_changes_nothing_in_it(
+    examine: Examine, project: Write
+) -> None:
+    root = project({"test_a.py": "def test_a(): pass\n"})
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["commit", "-qm", "first"],
+        ["remote", "add", "origin", "https://example.org/shop.git"],
+    ):
+        subprocess.run(["git", *identity, *words], cwd=root, check=True)
+    (root / "staged.txt").write_text("staged")
+    subprocess.run(["git", "add", "staged.txt"], cwd=root, check=True)
+    before = checksum(root)
+    hook = {"GIT_DIR": str(root / ".git"), "GIT_INDEX_FILE": str(root / ".git" / "index")}
+
+    answer = examine(root, env=hook)
+
+    assert answer.value("tests_passed") == 1
+    assert checksum(root) == before
+
+
+def test_a_module_that_a_new_test_imports_is_looked_for(examine: Examine, project: Write) -> None:
+    root = project({"test_a.py": "def test_a(): pass\n", "docs-requirements.txt": "iniconfig\n"})
+    examine(root)
+    (root / "test_b.py").write_text("import freezegun\n\ndef test_b(): assert freezegun\n")
+    answer = examine(root)
+    assert answer.value("tests_passed") == 2
+    assert any("freezegun" in note for note in answer.document["notes"])

@@ -37,6 +37,7 @@ from lionagi_qe.agents.project.built_files import (
     set_aside_sources,
     shipped_names,
 )
+from lionagi_qe.agents.project.imports import test_imports
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 from lionagi_qe.agents.project.version_control import described, reads_version
@@ -218,7 +219,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirem
     """Name an environment after everything that decides what is in it."""
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
-    parts += [*requirements.extras, *requirements.lines]
+    parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
     inputs = list(requirement_inputs(source, requirements))
     parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
     if requirements.installable:

@@ -207,6 +207,7 @@ async def _confirmed(
         return session, [], ["no time was left to see the new failures in pytest's own order, too"]
     # What the first run left must not matter, nor count as covered.
     examination.workspace.renew()
+    examination.environment.within(examination.workspace)
     coverage_data.forget(examination.workspace)
     again = await _run(examination, "confirmed.jsonl", None)
     if again.recording.exit is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import layout_of
@@ -10,6 +12,8 @@ from lionagi_qe.agents.project.layout import layout_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+_IMPORT = re.compile(r"^(?:import|from) +(\w+)", re.MULTILINE)
 
 
 class ImportGraph:
@@ -95,3 +99,16 @@ def _names(node: ast.AST, package: list[str]) -> Iterator[str]:
 def tests_in(files: frozenset[str], tests: Mapping[str, str] | frozenset[str]) -> frozenset[str]:
     """Return the tests, by node id, that are written in one of the files."""
     return frozenset(test for test in tests if test.split("::")[0] in files)
+
+
+def test_imports(source: Path) -> list[str]:
+    """Return which modules of others the test files import at their left margin, sorted."""
+    names: set[str] = set()
+    for pattern in ("test_*.py", "*_test.py", "tests.py", "conftest.py"):
+        for path in source.rglob(pattern):
+            if path.is_file():
+                text = path.read_text(encoding="utf-8", errors="replace")
+                names.update(_IMPORT.findall(text))
+    own = {part for path in source.rglob("*.py") for part in path.relative_to(source).parts}
+    own = {part.removesuffix(".py") for part in own} | {"pytest"}
+    return sorted(names - own - sys.stdlib_module_names)

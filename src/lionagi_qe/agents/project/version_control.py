@@ -30,7 +30,9 @@ def _ask(project: Path, *arguments: str) -> str | None:
         return None
     # No lock files, no hooks of the repository: looking must not write or run anything.
     command = [git, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    # git's hooks set variables that name the user's repository whatever the directory is.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    env = {**inherited, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         answer = subprocess.run(  # noqa: S603 - git itself; arguments are ours
             [*command, "-C", str(project), *arguments],
