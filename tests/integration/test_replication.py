@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
+from tests.programs import AQE, call
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.coordination import Lease, WorkQueue
+from lionagi_qe.persistence.transfer import copy
+from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.servers import (
     PostgresServer,
     PostgresStandby,
@@ -19,9 +24,10 @@ from lionagi_qe.testing.servers import (
 from lionagi_qe.testing.servers.ports import free_port, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from lionagi_qe import Memory
+    from lionagi_qe.persistence.watch import Watch
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +50,7 @@ class Load:
         self._stopping = False
 
     @contextlib.asynccontextmanager
-    async def __call__(self) -> AsyncIterator[None]:
+    async def __call__(self) -> AsyncGenerator[None]:
         working = asyncio.create_task(self._work())
         tasks = [
             *(asyncio.create_task(self._write(f"aqe/load/{at}")) for at in range(KEYS)),
@@ -181,8 +187,76 @@ class TestPostgres:
             with pytest.raises(errors.BackendUnavailableError) as caught:
                 await memory.store("aqe/k/1", 2)
             assert caught.value.outcome == "not_applied"
-            with pytest.raises(errors.BackendUnavailableError, match="is a standby"):
-                await memory.watch().open()
+        told = await asyncio.to_thread(call, *AQE, "doctor", standby.url, "--json")
+        assert told.code == 0, told.complaints
+        facts = json.loads(told.output)
+        assert facts["role"] == "standby"
+        assert facts["last_replayed_seconds"] >= 0
+        assert "store_ms" not in facts
+        assert "standby" in (await asyncio.to_thread(call, *AQE, "doctor", standby.url)).output
+
+    async def test_changes_are_followed_on_a_standby_and_each_is_told_once(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        async with open_memory(primary.url) as memory:
+            await memory.store("aqe/k/before", 0)
+            wait_until(standby.follows, "the standby follows", timeout=20)
+            async with (
+                open_memory(standby.url) as reader,
+                reader.watch("aqe/k/*", page_size=3) as watch,
+                _older_transaction(primary.url) as older,
+            ):
+                await memory.store_many({f"aqe/k/{at}": at for at in range(10)})
+                await memory.store("aqe/k/3", "again")
+                await memory.delete("aqe/k/4")
+                # Of a transaction that began before, and is seen after all of these.
+                await older()
+                await memory.store("aqe/k/last", 1)
+                told = await _until_key(watch, "aqe/k/last")
+                assert {key: kind for kind, key in told} == {
+                    **{f"aqe/k/{at}": "stored" for at in range(10) if at != 4},
+                    "aqe/k/4": "deleted",
+                    "aqe/k/last": "stored",
+                }
+                assert len(set(told)) == len(told)
+                assert ("stored", "aqe/k/before") not in told
+                cursor = watch.cursor
+            # What was told on the primary goes on here, also if it is yet to arrive.
+            standby.execute("SELECT pg_wal_replay_pause()::text")
+            async with memory.watch("aqe/k/*", since=cursor) as watch:
+                await memory.store("aqe/k/gone-by", 1)
+                assert (await anext(watch)).key == "aqe/k/gone-by"
+                ahead = watch.cursor
+            async with (
+                open_memory(standby.url) as reader,
+                reader.watch("aqe/k/*", since=ahead) as watch,
+            ):
+                waiting = asyncio.create_task(anext(watch))
+                await memory.store("aqe/k/next", 1)
+                assert await reader.retrieve("aqe/k/gone-by") is None
+                standby.execute("SELECT pg_wal_replay_resume()::text")
+                assert (await waiting).key == "aqe/k/next"
+            with pytest.raises(errors.BackendUnavailableError, match="copy the primary"):
+                async with open_memory(standby.url) as reader, open_memory("memory://") as target:
+                    await copy(reader, target)
+
+    async def test_a_standby_is_preferred_while_there_is_one(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        async with open_memory(primary.url) as memory:
+            await memory.store("aqe/a", 1)
+        wait_until(standby.follows, "the standby follows", timeout=20)
+        hosts = primary.url.replace("@", f"@127.0.0.1:{primary.port},").replace(
+            f",127.0.0.1:{primary.port}", f",127.0.0.1:{standby.port}"
+        )
+        async with open_memory(f"{hosts}?target_session_attrs=prefer-standby") as memory:
+            assert await memory.retrieve("aqe/a") == 1
+            assert str(standby.port) in (await memory.describe())["location"]
+            await asyncio.to_thread(standby.stop)
+            await until(lambda: _reads(memory, "aqe/a", 1))
+            assert str(primary.port) in (await memory.describe())["location"]
 
     async def test_a_standby_takes_over_and_nothing_acknowledged_is_lost(
         self, servers: tuple[PostgresServer, PostgresStandby]
@@ -198,6 +272,37 @@ class TestPostgres:
             await load.check()
             assert load.lost_leases == 0
             assert load.longest < TIMEOUT
+
+
+async def _until_key(watch: Watch, last: str) -> list[tuple[str, str]]:
+    told: list[tuple[str, str]] = []
+    async with asyncio.timeout(TIMEOUT):
+        async for change in watch:
+            told.append((change.kind, change.key))
+            if change.key == last:
+                break
+    return told
+
+
+@contextlib.asynccontextmanager
+async def _older_transaction(url: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """Yield what ends a transaction that has a number by now, and changes nothing of ours."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("BEGIN; CREATE TABLE older (number integer)")
+
+        async def end() -> None:
+            await connection.execute("COMMIT")
+
+        yield end
+    finally:
+        await connection.close()
+
+
+async def _reads(memory: Memory, key: str, value: object) -> bool:
+    with contextlib.suppress(errors.BackendUnavailableError):
+        return await memory.retrieve(key, timeout=5) == value
+    return False
 
 
 @pytest.mark.redis

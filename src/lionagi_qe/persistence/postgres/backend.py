@@ -324,6 +324,7 @@ class PostgresBackend:
         return {
             "server": f"PostgreSQL {server['version']}",
             "location": self.session.where,
+            **_role(server),
             "schema": self.session.sql.schema.strip('"'),
             "schema_version": max(versions),
             "migrations": shown_migrations(__package__ or "", versions),
@@ -337,6 +338,14 @@ class PostgresBackend:
             ),
             "atomic_batches": self.capabilities.atomic_batches,
         }
+
+
+def _role(server: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of the driver's
+    """Tell whether it is a standby, and then the age of the last change that reached it."""
+    if server["role"] == "primary":
+        return {"role": "primary"}
+    seconds = server["last_replayed_seconds"]
+    return {"role": "standby", "last_replayed_seconds": seconds and round(seconds, 1)}
 
 
 def _are_plain_puts(operations: Sequence[Operation], if_revision: int | None = None) -> bool:

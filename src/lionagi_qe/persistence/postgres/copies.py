@@ -83,7 +83,7 @@ class PostgresCopies:
         _check(place, head["snapshot"], known=head["known"])
         here, more = str(place), False
         records: list[LogRecord] = []
-        for _, _, _, _, further, _, _, kind, *row in rows:
+        for _, _, _, _, _, further, _, _, kind, *row in rows:
             if further is None:
                 break
             more = further

@@ -15,6 +15,7 @@ Connection = Any
 
 # Of a URL with several hosts: seconds after which the next one is asked.
 HOST_TIMEOUT = 3.0
+_PREFERS_STANDBY = "target_session_attrs=prefer-standby"
 # What a host that can't be used right now answers, if it does.
 _NEXT = (
     OSError,
@@ -30,11 +31,13 @@ class Hosts:
     """The servers of a URL, ``postgresql://user@a:5432,b:5432/database``, in that order.
 
     Of several, one that accepts changes is looked for, unless the URL says otherwise by
-    ``target_session_attrs``. The one that was found last is asked first.
+    ``target_session_attrs``. The one that was found last is asked first. With ``prefer-standby``
+    another kind of server is taken only where none of them is a standby that can be used.
     """
 
     def __init__(self, dsn: str) -> None:
         self.urls = urls_of(dsn)
+        self._preferred = [_standby_only(url) for url in self.urls if _PREFERS_STANDBY in url]
         self._begin = 0
 
     async def connect(self, **settings: Any) -> Connection:  # noqa: ANN401 - the driver's own
@@ -43,14 +46,16 @@ class Hosts:
         Raises what the driver raises for the last host that was asked.
         """
         failed: Exception | None = None
-        for place in [*range(self._begin, len(self.urls)), *range(self._begin)]:
-            try:
-                connection = await self._connect(self.urls[place], settings)
-            except _NEXT as error:
-                failed = error
-            else:
-                self._begin = place
-                return connection
+        places = [*range(self._begin, len(self.urls)), *range(self._begin)]
+        for urls in filter(None, (self._preferred, self.urls)):
+            for place in places:
+                try:
+                    connection = await self._connect(urls[place], settings)
+                except _NEXT as error:
+                    failed = error
+                else:
+                    self._begin = place
+                    return connection
         raise failed or OSError("the URL names no host")
 
     async def _connect(self, url: str, settings: dict[str, Any]) -> Connection:
@@ -59,6 +64,10 @@ class Hosts:
             return await asyncpg.connect(url, **settings)
         async with asyncio.timeout(HOST_TIMEOUT):
             return await asyncpg.connect(url, **settings)
+
+
+def _standby_only(url: str) -> str:
+    return url.replace(_PREFERS_STANDBY, "target_session_attrs=standby")
 
 
 def urls_of(dsn: str) -> Sequence[str]:

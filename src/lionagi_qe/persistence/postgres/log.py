@@ -8,6 +8,7 @@ Each statement that changes entries adds a row with their keys to a log, and a r
 see ``page_of_changes`` in the schema. The log is kept for as long as deletions are. For a position
 from before it, and for one that has seen nothing, a round goes through all entries in key order.
 A copy's rounds come in the order of revisions: what is more than a page is arranged first.
+On a standby a round ends before the oldest transaction that runs on the primary.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ class PostgresLog:
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
         async with self._session.connection() as connection:
-            await self._check_primary(connection)
+            standby = await _is_standby(connection)
+            if standby and not removals:
+                raise self._no_copy()
             snapshot, moment, forgotten = await connection.fetchrow(
-                self._session.sql["start_log"], self._session.fleet
+                self._session.sql["start_log_on_standby" if standby else "start_log"],
+                self._session.fleet,
             )
         known = forgotten if removals else MAX_REVISION
         position = Position("1:1:" if oldest else snapshot, moment, known)
@@ -74,17 +78,17 @@ class PostgresLog:
         """Parse it."""
         if CopyPosition.parse(position) is None:
             Position.parse(position)
+            return
         async with self._session.connection() as connection:
-            await self._check_primary(connection)
+            if await _is_standby(connection):
+                raise self._no_copy()
 
-    async def _check_primary(self, connection: Any) -> None:  # noqa: ANN401 - the driver's own
-        """Refuse a standby, whose snapshots don't list the transactions that ran on the primary."""
-        if await connection.fetchval("SELECT pg_is_in_recovery()"):
-            msg = (
-                f"{self._session.where}: is a standby, where changes can't be followed without "
-                "missing some; watch and copy the primary"
-            )
-            raise BackendUnavailableError(msg)
+    def _no_copy(self) -> BackendUnavailableError:
+        msg = (
+            f"{self._session.where}: is a standby, which can't note where a copy is; "
+            "copy the primary"
+        )
+        return BackendUnavailableError(msg)
 
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
@@ -129,8 +133,11 @@ class PostgresLog:
                 values,
             )
         head = rows[0]
+        if head["standby"] and at.is_ahead_of(head["snapshot"]):
+            # Of the primary, or another standby: it will arrive here.
+            return LogPage([], str(at), more=False), False
         _check_age(at, head["snapshot"], head["moment"], head["forgotten"])
-        return _page(at, rows, values=values), head["due"]
+        return _page(at, rows, values=values), head["due"] and not head["standby"]
 
     async def _read_copy(
         self, place: CopyPosition, prefix: str, limit: int, *, values: bool
@@ -162,12 +169,16 @@ class PostgresLog:
         return await self._copies.forget(None, limit) or pruned == most
 
 
+async def _is_standby(connection: Any) -> bool:  # noqa: ANN401 - the driver's own
+    return await connection.fetchval("SELECT pg_is_in_recovery()")
+
+
 def _page(at: Position, rows: Sequence[Any], *, values: bool) -> LogPage:
     snapshot, moment = rows[0]["snapshot"], rows[0]["moment"]
     under_way = replace(at, target=at.target or snapshot)
     records: list[LogRecord] = []
     position, more = "", False
-    for _, _, _, _, further, by_key, change, kind, *row in rows:
+    for _, _, _, _, _, further, by_key, change, kind, *row in rows:
         if further is None:
             break
         more = further

@@ -9,6 +9,16 @@ from lionagi_qe.persistence.postgres.fragments import (
 )
 
 _XMAX = "pg_snapshot_xmax(pg_current_snapshot())"
+_STANDBY = "pg_is_in_recovery()"
+# A standby's snapshot doesn't list the transactions that ran on the primary. All before the oldest
+# of them have ended, and what later ones changed is left for a round that finds them so too.
+_OLDEST = "pg_snapshot_xmin(pg_current_snapshot())::text"
+_STANDBY_SNAPSHOT = f"{_OLDEST} || ':' || {_OLDEST} || ':'"
+_SNAPSHOT = f"CASE WHEN {_STANDBY} THEN {_STANDBY_SNAPSHOT} ELSE pg_current_snapshot()::text END"
+# Of when a standby's data is: it may be behind.
+_NOW = f"""CASE WHEN {_STANDBY}
+    THEN coalesce(pg_last_xact_replay_timestamp(), to_timestamp(0)) ELSE now() END"""
+_MOMENT = f"(extract(epoch FROM {_NOW}) * 1000)::bigint"
 _EXPIRED = "expires_at <= now()"
 _UNDER_WAY = "fleet = $1 AND gone_arranged IS NULL"
 
@@ -20,8 +30,7 @@ def _told(found: str, further: str) -> str:
     keys with prefix $8 and the last place come back. Values up to a size, if $9 wants them.
     """
     return f"""
-SELECT pg_current_snapshot()::text AS snapshot,
-    (extract(epoch FROM now()) * 1000)::bigint AS moment,
+SELECT {_SNAPSHOT} AS snapshot, {_MOMENT} AS moment, {_STANDBY} AS standby,
     (SELECT forgotten::text::bigint FROM {{schema}}.fleets WHERE id = $1) AS forgotten,
     {further}, page.*
 FROM (SELECT) AS always LEFT JOIN (
@@ -66,12 +75,17 @@ SELECT pg_current_snapshot()::text, (extract(epoch FROM now()) * 1000)::bigint,
         (SELECT forgotten FROM mended), (SELECT forgotten FROM {{schema}}.fleets WHERE id = $1)
     )::text::bigint
 """,
+    # The same on a standby.
+    "start_log_on_standby": f"""
+SELECT {_SNAPSHOT}, {_MOMENT}, forgotten::text::bigint FROM {{schema}}.fleets WHERE id = $1
+""",
     "clock": "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     # Changes that snapshot $2 did not see but (if given) snapshot $3 did, behind the place that
     # $4 to $6 tell.
     "log": _told(
-        "page_of_changes($1, $2::text::pg_snapshot, $3::text::pg_snapshot, $4::text::xid8, "
-        "$5, $6, $7)",
+        f"""page_of_changes($1, $2::text::pg_snapshot,
+            coalesce($3::text, CASE WHEN {_STANDBY} THEN {_STANDBY_SNAPSHOT} END)::pg_snapshot,
+            $4::text::xid8, $5, $6, $7)""",
         f"EXISTS (SELECT FROM {{schema}}.entries WHERE fleet + 0 = $1 AND {_EXPIRED}) AS due",
     ),
     "prune_log": "SELECT {schema}.prune_changes($1, $2)",

@@ -315,6 +315,9 @@ SELECT current_setting('server_version') AS version,
     current_setting('fsync') AS fsync,
     current_setting('full_page_writes') AS full_page_writes,
     current_setting('server_encoding') AS encoding,
+    CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END AS role,
+    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
+        AS last_replayed_seconds,
     pg_total_relation_size('{schema}.entries') AS table_bytes
 """,
 }

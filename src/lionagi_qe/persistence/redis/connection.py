@@ -275,6 +275,9 @@ class ClusterLink:
         return await _connected(node.connection_class(**node.connection_kwargs))
 
 
+_HINT_REPLICA = "; it is a replica: name the primary, or the Sentinels by redis+sentinel://"
+
+
 def _is_answer(reason: str, words: tuple[str, ...]) -> bool:
     """Whether an answer begins with one of the words, also that of a command in a script."""
     found = _IN_SCRIPT.match(reason)
@@ -303,7 +306,12 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
                 "a TTL expire, or raise maxmemory"
             )
         if _is_answer(reason, _LATER) or isinstance(error, _NOT_NOW):
-            return BackendUnavailableError(f"{where}: {reason}; nothing was changed")
+            hint = (
+                _HINT_REPLICA
+                if _is_answer(reason, ("READONLY",)) or isinstance(error, exceptions.ReadOnlyError)
+                else ""
+            )
+            return BackendUnavailableError(f"{where}: {reason}; nothing was changed{hint}")
         if "DB index is out of range" in reason:
             return ConfigurationError(f"{where}: {reason}; name a database that it has")
         return AqeError(f"{where}: {reason}; nothing was changed")
