@@ -177,7 +177,7 @@ class TestPostgres:
         async with open_memory(primary.url) as memory:
             await memory.store_many({f"aqe/k/{at}": at for at in range(5)})
         wait_until(standby.follows, "the standby follows", timeout=20)
-        async with open_memory(standby.url, timeout=1) as memory:
+        async with open_memory(standby.url) as memory:
             assert await memory.retrieve("aqe/k/1") == 1
             assert await memory.search("aqe/k/*", 2) == {"aqe/k/0": 0, "aqe/k/1": 1}
             assert len(await memory.list_keys("aqe/")) == 5
@@ -185,7 +185,7 @@ class TestPostgres:
             assert [entry.value async for entry in memory.scan("aqe/k/")] == [*range(5)]
             assert (await memory.describe())["server"].startswith("PostgreSQL")
             with pytest.raises(errors.BackendUnavailableError) as caught:
-                await memory.store("aqe/k/1", 2)
+                await memory.store("aqe/k/1", 2, timeout=3)
             assert caught.value.outcome == "not_applied"
         told = await asyncio.to_thread(call, *AQE, "doctor", standby.url, "--json")
         assert told.code == 0, told.complaints
