@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -55,12 +57,36 @@ class Answer:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of environments for all workers, as users have one."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all of xdist's workers have in common."""
     base = tmp_path_factory.getbasetemp()
-    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
+    """One cache of environments for all workers, as users have one."""
+    path = shared / "cache"
     path.mkdir(exist_ok=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a folder that the first worker to ask has filled; the others wait for it."""
+
+    def call(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, making = shared / name, shared / f"{name}-making"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(making, ignore_errors=True)
+                making.mkdir()
+                fill(making)
+                making.rename(folder)
+        return folder
+
+    return call
 
 
 @pytest.fixture

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.conftest import STOREFRONT, start_aqe, variables_of
+from tests.e2e.conftest import (
+    STOREFRONT,
+    TESTS_AND_COVERAGE,
+    Answer,
+    start_aqe,
+    variables_of,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from tests.e2e.conftest import Answer
 
     Aqe = Callable[..., Answer]
     Examine = Callable[..., Answer]
@@ -61,21 +66,27 @@ class Quiet:
 
 
 @pytest.fixture(scope="module")
-def quiet(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Quiet:
+def quiet(cache: Path, made_once: Callable[..., Path]) -> Quiet:
     """All quiet runs but the last, which each backend has for itself."""
-    folder = tmp_path_factory.mktemp("quiet")
-    shop = folder / "storefront"
-    shutil.copytree(STOREFRONT, shop, ignore=shutil.ignore_patterns("__pycache__"))
-    settings = shop / "pyproject.toml"
-    # A name of its own: servers are shared with other tests.
-    settings.write_text(f'{settings.read_text()}project = "quiet-{uuid.uuid4().hex[:12]}"\n')
-    memory = folder / "channels.db"
-    arguments = ("run", shop, "--json", "--memory", f"sqlite:///{memory}")
+
+    def fill(folder: Path) -> None:
+        shop = folder / "storefront"
+        shutil.copytree(STOREFRONT, shop, ignore=shutil.ignore_patterns("__pycache__"))
+        settings = shop / "pyproject.toml"
+        # A name of its own: servers are shared with other tests.
+        settings.write_text(f'{settings.read_text()}project = "quiet-{uuid.uuid4().hex[:12]}"\n')
+        url = f"sqlite:///{folder}/channels.db"
+        arguments = ("run", shop, "--json", "--memory", url, "--agents", "test-executor")
+        for number in range(QUIET_RUNS - 1):
+            answer = start_aqe(arguments, folder, variables_of(cache, folder))
+            (folder / f"{number}.json").write_text(answer.out)
+
+    folder = made_once("quiet", fill)
     answers = [
-        start_aqe((*arguments, "--agents", "test-executor"), folder, variables_of(cache, folder))
-        for _ in range(QUIET_RUNS - 1)
+        Answer(0, (folder / f"{number}.json").read_text(), "", folder)
+        for number in range(QUIET_RUNS - 1)
     ]
-    return Quiet(shop, memory, answers)
+    return Quiet(folder / "storefront", folder / "channels.db", answers)
 
 
 @pytest.mark.slow
@@ -129,23 +140,25 @@ EASY = {"shop.py": SHOP, "test_shop.py": MINDFUL.replace("shop.opened and ", "")
 HUNT = ("--agents", "test-executor,coverage-analyzer,flaky-test-hunter", "--budget", "14s")
 
 
-@pytest.fixture(scope="module")
-def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the memory is kept of a project that was hunted in; made by the first who asks."""
-    return tmp_path_factory.mktemp("hunted") / "channels.db"
-
-
 @pytest.fixture
-def memory(hunted: Path, examine: Examine, project: Write, tmp_path: Path) -> str:
+def memory(cache: Path, made_once: Callable[..., Path], tmp_path: Path) -> str:
     """A copy of a memory that knows that no test of EASY minds its order, and what they run."""
-    if not hunted.exists():
-        shop = project(EASY)
-        before = examine(shop, "--memory", f"sqlite:///{hunted}")
+
+    def fill(folder: Path) -> None:
+        shop, url = write(folder / "shop", EASY), f"sqlite:///{folder}/hunted.db"
+        usual = ("--agents", TESTS_AND_COVERAGE)
+        before, _, _ = (
+            start_aqe(
+                ("run", shop, "--json", "--memory", url, *options),
+                folder,
+                variables_of(cache, folder),
+            )
+            for options in (usual, HUNT, usual)
+        )
         assert before.document["order"]["ran"] == "given"
         assert "no hunt for flaky tests" in before.document["order"]["why"]
-        examine(shop, *HUNT, "--memory", f"sqlite:///{hunted}")
-        examine(shop, "--memory", f"sqlite:///{hunted}")
-    shutil.copy(hunted, tmp_path / "own.db")
+
+    shutil.copy(made_once("hunted", fill) / "hunted.db", tmp_path / "own.db")
     return f"sqlite:///{tmp_path}/own.db"
 
 

@@ -92,17 +92,21 @@ def mutants_in(document: Mapping[str, Any]) -> dict[str, Any]:
     return figures | {"survivors": sorted(each["diff"] for each in document["survivors"])}
 
 
-@pytest.fixture(scope="module")
-def alone(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
+@pytest.fixture
+def alone(cache: Path, made_once: Callable[..., Path]) -> Mapping[str, Any]:
     """What one process finds, whatever the memory."""
-    folder = tmp_path_factory.mktemp("alone")
-    root = write(folder / "shop", FILES)
-    return start_aqe(("mutate", root, "--json"), folder, variables_of(cache, folder))
+
+    def fill(folder: Path) -> None:
+        root = write(folder / "shop", FILES)
+        answer = start_aqe(("mutate", root, "--json"), folder, variables_of(cache, folder))
+        (folder / "found.json").write_text(answer.out)
+
+    return json.loads((made_once("alone", fill) / "found.json").read_text())
 
 
 def test_workers_find_what_one_process_finds_though_one_is_killed(
     *,
-    alone: Answer,
+    alone: Mapping[str, Any],
     start: Start,
     workers: Callable[[int], list[Process]],
     url: str,
@@ -118,7 +122,7 @@ def test_workers_find_what_one_process_finds_though_one_is_killed(
     victim.kill()
 
     assert run.ends() == 0, run.said
-    assert mutants_in(json.loads(run.out)) == mutants_in(alone.document)
+    assert mutants_in(json.loads(run.out)) == mutants_in(alone)
     assert checksum(root) == before
     redone = [each for each in found[1:] if "(attempt 2)" in each.said]
     assert redone, "nobody took over what the killed worker had"
@@ -227,10 +231,9 @@ def untimed(document: Mapping[str, Any]) -> Any:
 
 @pytest.mark.redis
 def test_workers_on_a_redis_cluster_find_what_one_process_finds(
-    aqe: Aqe, start: Start, redis_cluster_url: str, project: Write, name: str
+    alone: Mapping[str, Any], start: Start, redis_cluster_url: str, project: Write, name: str
 ) -> None:
     root = project(named(FILES, name))
-    alone = aqe("mutate", root, "--json")
     found = [start("worker", redis_cluster_url) for _ in range(2)]
     for each in found:
         each.until("waiting for tasks")
@@ -238,7 +241,7 @@ def test_workers_on_a_redis_cluster_find_what_one_process_finds(
     run = start("mutate", root, "--memory", redis_cluster_url, "--json")
 
     assert run.ends() == 0, run.said
-    assert mutants_in(json.loads(run.out)) == mutants_in(alone.document)
+    assert mutants_in(json.loads(run.out)) == mutants_in(alone)
     for part in ("1of2", "2of2"):
         assert any(f"mutation-tester.{part} ended" in each.said for each in found)
 

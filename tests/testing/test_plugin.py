@@ -82,9 +82,15 @@ def test_on_a_server_of_somebody_else_each_worker_has_a_database_and_nothing_is_
         assert after == before
 
 
-def test_own_servers_can_be_killed_and_are_gone_after_the_test(pytester: pytest.Pytester) -> None:
+def test_servers_of_a_test_are_killed_cut_off_and_gone_after_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
+        import asyncio
+        import pytest, redis
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
         servers = []
 
         def test_kill(own_redis, own_postgres):
@@ -97,19 +103,6 @@ def test_own_servers_can_be_killed_and_are_gone_after_the_test(pytester: pytest.
 
         def test_gone():
             assert not any(server.running() for server in servers)
-        """
-    )
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
-
-
-def test_a_fault_proxy_stands_between_a_client_and_a_server(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
-        import asyncio
-        import pytest, redis
-        from redis.asyncio import Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
 
         async def test_faults(redis_url, fault_proxy):
             async with fault_proxy(redis_url) as proxy:
@@ -124,24 +117,17 @@ def test_a_fault_proxy_stands_between_a_client_and_a_server(pytester: pytest.Pyt
                 proxy.pass_through()
                 assert await client.ping()
                 await client.aclose()
+
+        def test_cluster(redis_cluster_url, redis_cluster):
+            assert redis_cluster_url.startswith("redis+cluster://")
+            assert len(redis_cluster.nodes) == 3
         """
     )
     pytester.makeini(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\n"
         "filterwarnings = error\n"
     )
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
-
-
-def test_a_cluster_fixture_gives_a_url(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
-        def test_cluster(redis_cluster_url, redis_cluster):
-            assert redis_cluster_url.startswith("redis+cluster://")
-            assert len(redis_cluster.nodes) == 3
-        """
-    )
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
 
 
 def test_a_missing_server_is_an_error_and_no_skip(

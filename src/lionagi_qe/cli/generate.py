@@ -18,8 +18,9 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from lionagi_qe.agents.project.model_choice import ModelChoice
-    from lionagi_qe.fleet.run import Outcome
 
 
 @click.command
@@ -68,13 +69,14 @@ def generate(  # noqa: PLR0913 - a command's options
     measured = metric is not None and metric.measured
     code = tell(outcome, Exit.PASSED if measured else Exit.NOT_MEASURED, as_document=as_document)
     if into is not None and measured:
-        _write(outcome, into)
+        write_tests(outcome.detail("test-generator", "tests"), into)
     return code
 
 
-def _write(outcome: Outcome, into: Path) -> None:
+def write_tests(tests: Iterable[Mapping[str, Any]], into: Path) -> None:
+    """Write each test's ``source`` to a file of its ``name``; one that is there stays as it is."""
     into.mkdir(parents=True, exist_ok=True)
-    for test in outcome.detail("test-generator", "tests"):
+    for test in tests:
         file = into / test["name"]
         try:
             with file.open("x", encoding="utf-8") as out:

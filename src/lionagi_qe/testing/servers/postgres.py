@@ -8,14 +8,13 @@ import shutil
 import signal
 import struct
 import subprocess
-import tempfile
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from lionagi_qe.testing.servers.binaries import PostgresBinaries, choose_postgres
+from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.errors import ServerStartError
 from lionagi_qe.testing.servers.ports import HOST, ask
 from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_works
@@ -23,6 +22,7 @@ from lionagi_qe.testing.servers.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+    from pathlib import Path
 
     from lionagi_qe.testing.servers.runner import Runner
 
@@ -121,7 +121,7 @@ class PostgresServer(PostgresDatabases, Server):
         binaries = self._binaries
         if not isinstance(binaries, PostgresBinaries):
             binaries = choose_postgres(binaries)
-        folder = Path(tempfile.mkdtemp(prefix="lionagi-qe-postgres-"))
+        folder = new_data_folder("postgres")
         try:
             return self._process(port, binaries.folder, folder)
         except BaseException:

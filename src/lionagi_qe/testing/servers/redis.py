@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from lionagi_qe.testing.servers.binaries import Flavour, choose_redis
+from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.ports import HOST, ask
 from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_works
 from lionagi_qe.testing.servers.server import Server
@@ -76,7 +75,7 @@ class RedisServer(Server):
         if self._flavour == "docker" or (self._flavour is None and docker_works()):
             return self._container(port)
         program = choose_redis(self._flavour).path
-        folder = Path(tempfile.mkdtemp(prefix="lionagi-qe-redis-"))
+        folder = new_data_folder("redis")
         where = {"port": str(port), "bind": HOST, "dir": str(folder)}
         return LocalProcess([str(program), *_arguments({**where, **self._settings})], folder)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from lionagi_qe.testing.servers.binaries import PostgresBinaries, choose_postgres, choose_redis
+from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.ports import HOST, wait_until
 from lionagi_qe.testing.servers.postgres import PASSWORD, USER, PostgresServer
 from lionagi_qe.testing.servers.redis import RedisServer
@@ -16,6 +15,7 @@ from lionagi_qe.testing.servers.runner import LocalProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from lionagi_qe.testing.servers.binaries import Flavour
@@ -97,7 +97,7 @@ class RedisSentinel(RedisServer):
         self._quorum = quorum
 
     def _prepare(self, port: int) -> Runner:
-        folder = Path(tempfile.mkdtemp(prefix="lionagi-qe-sentinel-"))
+        folder = new_data_folder("sentinel")
         lines = [
             f"port {port}",
             f"bind {HOST}",
