@@ -294,14 +294,14 @@ def test_tests_that_hang_or_end_the_process_keep_no_others_from_judging(
 @pytest.mark.slow
 def test_what_a_session_sets_up_is_no_endless_loop(aqe: Aqe, project: Write) -> None:
     """Each process sets it up anew; only the first test of a session was seen to take that long."""
-    code = "def first():\n    pass\n\ndef other(x):\n    return x + 5\n"
+    code = "def first():\n    pass\n\ndef other(x):\n    return not x\n"
     conftest = """
         import time
         import pytest
 
         @pytest.fixture(scope="session", autouse=True)
         def costly():
-            until = time.process_time() + 3.3
+            until = time.process_time() + 2.5
             while time.process_time() < until:
                 pass
     """
@@ -312,7 +312,7 @@ def test_what_a_session_sets_up_is_no_endless_loop(aqe: Aqe, project: Write) -> 
             shop.first()
 
         def test_other():
-            assert shop.other(1) == 6
+            assert shop.other(1) is False
     """
     files = {"shop.py": code, "test_shop.py": tests, "conftest.py": conftest}
 
