@@ -16,6 +16,7 @@ from lionagi_qe.coordination import Lease, WorkQueue
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.postgres.connection import explain as explain_postgres
 from lionagi_qe.persistence.redis.connection import explain as explain_redis
+from lionagi_qe.persistence.transfer import Policy, Tally, copy
 from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.servers import available_redis_servers
 
@@ -251,6 +252,34 @@ class TestOutages:
             proxy.pass_through()
             stats = await queue.stats()
             assert (stats.done if call == "ack" else stats.ready) == 1
+
+    @pytest.mark.parametrize("policy", ["skip", "fail"])
+    async def test_a_copy_counts_what_it_stored_though_the_answer_was_lost(
+        self, proxy: FaultProxy, server_url: str, policy: Policy
+    ) -> None:
+        fleet = f"copied-{policy}"
+        async with (
+            open_memory("memory://") as source,
+            open_memory(proxy.url, fleet=fleet, timeout=20) as target,
+            open_memory(server_url, fleet=fleet) as direct,
+        ):
+            await source.store_many({f"aqe/k/{at}": at for at in range(20)})
+
+            def lose_answers(tally: Tally) -> None:
+                if tally.read == 10:
+                    proxy.blackhole("to_client")
+
+            async def all_there() -> bool:
+                return len(await direct.list_keys("aqe/k/")) == 20
+
+            copying = asyncio.create_task(
+                copy(source, target, on_conflict=policy, page_size=10, progress=lose_answers)
+            )
+            await until(all_there)
+            proxy.reset()
+            proxy.pass_through()
+            tally = await copying
+            assert (tally.stored, tally.skipped) == (20, 0)
 
 
 class TestFull:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import InvalidArgumentError, ValueTooLargeError
+from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError, ValueTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ class BulkCalls(Calls):
         )
 
     async def write(self, puts: Sequence[Put]) -> list[Result]:
-        """Store entries in order, each for itself; a RevisionConflictError is a result."""
+        """Store entries in order, each for itself; a RevisionConflictError is a result.
+
+        It is none where the answer of the first sending was lost and the entry is as it was to be.
+        """
         for put in puts:
             if len(put.payload) > self._max_value_bytes:
                 msg = (
@@ -84,7 +87,26 @@ class BulkCalls(Calls):
         if len({put.key for put in puts}) < len(puts):
             msg = "a page of entries has a key twice"
             raise InvalidArgumentError(msg)
-        backend = self._scheduler.backend
-        return await self._scheduler.perform(
-            lambda: backend.write(puts, atomic=False), self._scheduler.deadline(None), repeat=True
-        )
+        backend, sent = self._scheduler.backend, 0
+
+        async def send() -> list[Result]:
+            nonlocal sent
+            sent += 1
+            return await backend.write(puts, atomic=False)
+
+        results = await self._scheduler.perform(send, self._scheduler.deadline(None), repeat=True)
+        return results if sent == 1 else await self._settled(puts, results)
+
+    async def _settled(self, puts: Sequence[Put], results: list[Result]) -> list[Result]:
+        """Return the results of what was sent twice: who conflicts with itself was stored."""
+        refused = [at for at, each in enumerate(results) if isinstance(each, RevisionConflictError)]
+        held = await self.find([puts[at].key for at in refused])
+        for at, theirs in zip(refused, held, strict=True):
+            if theirs is not None and _is_as_sent(puts[at], theirs):
+                results[at] = theirs.revision
+        return results
+
+
+def _is_as_sent(put: Put, held: Record) -> bool:
+    payload = held.payload.encode() if isinstance(held.payload, str) else held.payload
+    return payload == put.payload and held.partition == put.partition
