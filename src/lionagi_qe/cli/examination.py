@@ -21,6 +21,7 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lionagi_qe.agents.base import Agent
     from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.run import Outcome
 
@@ -146,7 +147,7 @@ def order_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def request_of(  # noqa: PLR0913 - what a run is asked for
     path: Path,
     *,
-    agents: Sequence[str],
+    agents: Sequence[str | Agent],
     python: Path | None,
     memory_url: str | None,
     budget: float | None = None,

@@ -10,19 +10,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
-from lionagi_qe.agents.execution.pytest_session import (
-    missing_packages,
-    run_pytest,
-    why_not_measured,
-)
+from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not_measured
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.flaky.clock_samples import moments
 from lionagi_qe.agents.flaky.rerun_budget import POLICY, RerunChoice
 from lionagi_qe.agents.flaky.reruns import Conditions, Trials, Verdict, add_packed, packed
+from lionagi_qe.agents.flaky.session import add_clock, run_under
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project.test_locations import line_of
 from lionagi_qe.agents.proportion import wilson
-from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.learning.choices import Made
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.project.workspace import Workspace
 
 _DEFAULT_SECONDS = 60.0
-_CLOCK = "time-machine>=2.16"
 _REPETITIONS = 4
 _MOST_ATTEMPTS = 20
 # A session of many attempts should take about this long, so that it stays one of many.
@@ -178,20 +173,10 @@ class FlakyTestHunter(DivisibleAgent):
         examination = hunt.examination
         started = time.monotonic()
         usual = max(hunt.seconds.values(), default=examination.settings.timeout)
-        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
         # A test that hangs under some conditions must not take all the time there is.
         limit = _SLACK_SECONDS + _MANY_TIMES * usual
         timeout = examination.seconds(limit)
-        session = await run_pytest(
-            own,
-            fork.artifacts / f"{conditions.kind}.jsonl",
-            arguments=[
-                *("-p", "aqe_conditions", "-p", "no:randomly", "-p", "no:random_order"),
-                *("-p", "no:cacheprovider", "--continue-on-collection-errors"),
-            ],
-            variables=conditions.variables(),
-            timeout=timeout,
-        )
+        session = await run_under(examination, fork, conditions, timeout)
         hunt.sessions += 1
         hunt.ended[conditions.kind] += session.recording.exit is not None
         taken = time.monotonic() - started
@@ -297,19 +282,11 @@ def _runs(hunt: _Hunt) -> dict[str, dict[str, int]]:
 
 async def _add_clock(hunt: _Hunt) -> bool:
     """Add the tool that sets the clock to the environment; return whether it can be had."""
-    examination = hunt.examination
-
-    def tell(text: str) -> None:
-        examination.progress(Step(FlakyTestHunter.name, text))
-
-    try:
-        environment = await examination.environment.with_tools(
-            [_CLOCK], examination.workspace, tell
-        )
-    except EnvironmentBuildError as error:
-        hunt.notes.append(f"tests that depend on the time were not looked for: {error}")
+    found = await add_clock(hunt.examination, FlakyTestHunter.name)
+    if isinstance(found, str):
+        hunt.notes.append(f"tests that depend on the time were not looked for: {found}")
         return False
-    hunt.examination = replace(examination, environment=environment)
+    hunt.examination = found
     return True
 
 

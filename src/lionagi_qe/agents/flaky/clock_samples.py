@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _LEAP = 4
 
@@ -30,3 +30,13 @@ def moments(now: datetime) -> list[tuple[str, float]]:
         weekday.replace(hour=6, minute=13, second=5),
     )
     return [(f"{moment:%a %Y-%m-%d %H:%M:%S}", moment.timestamp()) for moment in chosen]
+
+
+def parse_moment(text: str) -> float:
+    """Return the seconds since 1970 of an ISO 8601 time; without a zone it is this machine's."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def shown_moment(seconds: float) -> str:
+    """Return a time as ``parse_moment`` reads it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

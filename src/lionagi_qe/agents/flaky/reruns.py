@@ -7,11 +7,13 @@ with it depends on it; a change that comes again under the same conditions is no
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.flaky.clock_samples import shown_moment
 from lionagi_qe.agents.proportion import Share, clustered
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ Cause = Literal["randomness", "leak", "order", "time"]
 
 _COUNTED = BAD | {"passed", "xfailed", "xpassed"}
 _LEAST_SESSIONS = 2
+# In how many cases repeating may fail to show what it is for.
+_MISSED = 0.05
+_MOST_TIMES = 200
 # Of the causes that are shown to hold, the first one is named first.
 # Cause: kinds of sessions that tell its rate, and what of the conditions they vary.
 _VARIED: dict[Cause, tuple[frozenset[Kind], str]] = {
@@ -66,14 +71,34 @@ class Conditions:
     clock: float | None = None
     moment: str = ""
 
-    def variables(self) -> dict[str, str]:
-        """Return the environment that brings the conditions about."""
+    def variables(self, test: str | None = None) -> dict[str, str]:
+        """Return the environment that brings the conditions about, for one test if named."""
         wanted = {name: getattr(self, name) for name in ("order", "seed", "vary", "attempts")}
+        # Only an order is of several tests.
+        only = None if test is None else {"test": test, "alone": self.kind != "order"}
         return {
-            "AQE_CONDITIONS": json.dumps(wanted | {"clock": self.clock}),
+            "AQE_CONDITIONS": json.dumps(wanted | {"clock": self.clock, "only": only}),
             # Sets of strings are ordered by it.
             "PYTHONHASHSEED": str(self.seed % 2**32),
         }
+
+    def following(self, number: int) -> Conditions:
+        """Return the conditions of a session that is to tell more than this one does."""
+        return replace(self, seed=self.seed + number) if self.kind == "seeds" else self
+
+    def options(self) -> list[str]:
+        """Return the options of ``aqe repeat`` that stand for them."""
+        match self.kind:
+            case "again":
+                return ["--again"]
+            case "order":
+                return ["--order", str(self.order)]
+            case "clock" if self.clock is not None:
+                return ["--at", shown_moment(self.clock)]
+            case "seeds":
+                return ["--seed", str(self.seed)]
+            case _:
+                return []
 
     def __str__(self) -> str:
         match self.kind:
@@ -86,7 +111,9 @@ class Conditions:
             case "clock":
                 return f"clock at {self.moment}"
             case "seeds":
-                return f"random seeds {self.seed} to {self.seed + self.attempts - 1}"
+                last = self.seed + self.attempts - 1
+                several = f"random seeds {self.seed} to {last}"
+                return several if self.attempts > 1 else f"random seed {self.seed}"
             case _:
                 return f"{self.attempts} attempts in one process"
 
@@ -143,7 +170,7 @@ class Trials:
         counted = [bad for _, attempts in self.counted() for bad in attempts]
         if sum(counted) in {0, len(counted)}:
             return None
-        causes, confirmed, evidence = self._causes()
+        causes, confirmed, evidence, shown = self._causes()
         clusters = self.clusters(causes[0])
         return Verdict(
             sum(trials for _, trials in clusters),
@@ -153,6 +180,8 @@ class Trials:
             causes,
             confirmed,
             evidence,
+            shown,
+            "pass" if self.usually_bad and causes[0] != "randomness" else "fail",
         )
 
     def clusters(self, cause: Cause) -> list[tuple[int, int]]:
@@ -172,11 +201,11 @@ class Trials:
                 found.setdefault(setting, []).append(bad)
         return [(sum(each), len(each)) for each in found.values()]
 
-    def failing_seed(self) -> int | None:
-        """Return a random seed with which the test failed, if it did with one of several."""
+    def failing_seed(self) -> Conditions | None:
+        """Return the conditions with one random seed with which the test failed, if it did so."""
         return next(
             (
-                conditions.seed + number
+                Conditions("seeds", seed=conditions.seed + number)
                 for conditions, attempts in self._of("seeds")
                 for number, bad in enumerate(attempts)
                 if bad
@@ -190,14 +219,15 @@ class Trials:
     def _stable(self, kind: Kind) -> bool:
         return len({bad for _, attempts in self._of(kind) for bad in attempts}) <= 1
 
-    def _causes(self) -> tuple[list[Cause], bool, str]:
-        """Return causes, the likeliest first, whether they were seen twice, and the evidence."""
+    def _causes(self) -> tuple[list[Cause], bool, str, Conditions]:
+        """Return causes, the likeliest first, whether they were seen twice, and the evidence.
+
+        Last the conditions that are likely to show it again.
+        """
+        same = Conditions("same")
         if not self._stable("same"):
-            return (
-                ["randomness"],
-                True,
-                f"its outcome varies while nothing is changed{self._seeded()}",
-            )
+            evidence = f"its outcome varies while nothing is changed{self._seeded()}"
+            return ["randomness"], True, evidence, self.failing_seed() or same
         usual = self.usually_bad
         counted = list(self.counted())
         changed = {
@@ -213,23 +243,23 @@ class Trials:
         refuted = {conditions for conditions, sessions in changed.items() if len(set(sessions)) > 1}
         if refuted and not settled:
             first = min(refuted, key=str)
-            same = f"its outcome varies under the same conditions ({first})"
-            return ["randomness"], True, same
+            evidence = f"its outcome varies under the same conditions ({first})"
+            return ["randomness"], True, evidence, self.failing_seed() or same
         relevant = settled or set(changed)
         kinds = {conditions.kind for conditions in relevant}
         causes: list[Cause] = [cause for kind, cause in _CAUSES.items() if kind in kinds]
         how = "passes" if usual else "fails"
-        shown = sorted(str(each) for each in relevant if _CAUSES.get(each.kind) == causes[0])
+        shown = sorted((each for each in relevant if _CAUSES.get(each.kind) == causes[0]), key=str)
         more = f" and {len(shown) - 1} others" if len(shown) > 1 else ""
         if causes[0] == "randomness":
             # Which outcome is the usual one is chance as well.
             how = f"its outcome changes with the random seed{self._seeded()}"
-            return causes, bool(settled), how
-        return causes, bool(settled), f"{how} with {shown[0]}{more}"
+            return causes, bool(settled), how, self.failing_seed() or same
+        return causes, bool(settled), f"{how} with {shown[0]}{more}", shown[0]
 
     def _seeded(self) -> str:
-        seed = self.failing_seed()
-        return "" if seed is None else f"; failed with random seed {seed}"
+        failing = self.failing_seed()
+        return "" if failing is None else f"; failed with random seed {failing.seed}"
 
 
 def packed(trials: Mapping[str, Trials]) -> dict[str, Any]:
@@ -268,6 +298,8 @@ class Verdict:
         causes: suspected, the likeliest first.
         confirmed: the same conditions were seen to bring it about, or not to, more than once.
         evidence: a phrase.
+        shown_by: conditions that are likely to make it do what it does not usually do.
+        shown: what that is.
     """
 
     runs: int
@@ -277,6 +309,19 @@ class Verdict:
     causes: Sequence[Cause]
     confirmed: bool
     evidence: str
+    shown_by: Conditions
+    shown: Literal["pass", "fail"]
+
+    def repeat(self) -> list[str]:
+        """Return the options of ``aqe repeat`` that are likely to show it again.
+
+        Where nothing is known that brings it about, as many runs as show it in 19 of 20 cases.
+        """
+        options = self.shown_by.options()
+        if options or not 0 < self.rate.share < 1:
+            return options
+        times = math.ceil(math.log(_MISSED) / math.log(1 - self.rate.share))
+        return ["--times", str(min(times, _MOST_TIMES))]
 
     def as_details(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -292,6 +337,8 @@ class Verdict:
             "causes": list(self.causes),
             "confirmed": self.confirmed,
             "evidence": self.evidence,
+            "repeat": self.repeat(),
+            "repeat_shows": self.shown,
         }
 
 

@@ -5,7 +5,8 @@ The variable AQE_CONDITIONS holds a JSON object:
 ``seed``: of the generators of random numbers, set anew before each test;
 ``vary``: whether each further attempt of a test gets a seed of its own;
 ``attempts``: how often each test runs, one attempt after the other, in this process;
-``clock``: the time at which the session seems to begin, in seconds since 1970, or null.
+``clock``: the time at which the session seems to begin, in seconds since 1970, or null;
+``only``: null, or an object: ``test`` is the one to run, ``alone`` or after those before it.
 
 Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
 and imports nothing of the fleet. PYTEST_DONT_REWRITE: it is imported before pytest is.
@@ -61,6 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in names:
             shuffled.shuffle(files[name])
         items[:] = [item for name in names for item in files[name]]
+    if CONDITIONS["only"] is not None:
+        _leave_out_all_but(items, **CONDITIONS["only"])
+
+
+def _leave_out_all_but(items: list[pytest.Item], test: str, *, alone: bool) -> None:
+    last = next((at for at, item in enumerate(items) if item.nodeid == test), -1)
+    del items[last + 1 :]
+    if alone:
+        del items[:-1]
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:

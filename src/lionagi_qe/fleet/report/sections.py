@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -11,7 +13,7 @@ from lionagi_qe.fleet.registry import is_ours
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lionagi_qe.fleet.run import Outcome
 
@@ -69,6 +71,7 @@ def flaky(outcome: Outcome) -> Iterator[str]:
             f"({interval}) of {test['varied']}: {test['draws']} tried, {test['failures']} of "
             f"{test['runs']} runs failed"
         )
+        yield f"             to see it {test['repeat_shows']}: {escape(repeating(outcome, test))}"
         if test["past"]:
             past = test["past"]
             yield (
@@ -83,6 +86,13 @@ def flaky(outcome: Outcome) -> Iterator[str]:
             f"  {sessions.value} sessions; a test not named here fails with at most "
             f"{limit.value:g} % of random seeds, by 95 % confidence"
         )
+
+
+def repeating(outcome: Outcome, test: Mapping[str, Any]) -> str:
+    """Return the command that is likely to make a flaky test fail again."""
+    path = os.path.relpath(outcome.path)
+    shown = str(outcome.path) if path.startswith("..") else path
+    return shlex.join(["aqe", "repeat", shown, test["id"], *test["repeat"]])
 
 
 def mutation(outcome: Outcome) -> Iterator[str]:

@@ -87,15 +87,15 @@ class BulkCalls(Calls):
         if len({put.key for put in puts}) < len(puts):
             msg = "a page of entries has a key twice"
             raise InvalidArgumentError(msg)
-        backend, sent = self._scheduler.backend, 0
+        backend = self._scheduler.backend
+        sent: list[int] = []
 
         async def send() -> list[Result]:
-            nonlocal sent
-            sent += 1
+            sent.append(len(puts))
             return await backend.write(puts, atomic=False)
 
         results = await self._scheduler.perform(send, self._scheduler.deadline(None), repeat=True)
-        return results if sent == 1 else await self._settled(puts, results)
+        return results if len(sent) == 1 else await self._settled(puts, results)
 
     async def _settled(self, puts: Sequence[Put], results: list[Result]) -> list[Result]:
         """Return the results of what was sent twice: who conflicts with itself was stored."""
