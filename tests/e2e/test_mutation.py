@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.conftest import checksum
@@ -43,6 +43,17 @@ def test_what_survives_is_shown_as_a_diff(aqe: Aqe, project: Write) -> None:
     assert answer.exit_code == 1
 
 
+def test_the_score_is_told_with_what_it_is_of(aqe: Aqe, project: Write) -> None:
+    code = "def price(n):\n    return n * 2\n\ndef other(n):\n    return n * 3\n"
+    tests = "import shop\n\ndef test_price(): assert shop.price(1) == 2\n"
+    said = aqe("mutate", project({"shop.py": code, "test_shop.py": tests})).out
+
+    assert "100.00 % noticed of 3 mutants in code that tests run (95 % interval " in said, said
+    assert (
+        "3 mutants in code that no test runs are not in it; with them it is about 50.00 %" in said
+    )
+
+
 @pytest.mark.slow
 def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
     aqe: Aqe, project: Write
@@ -75,11 +86,11 @@ def test_tests_that_take_longer_than_there_is_time_judge_some_mutants(
     names = [f"f{number}" for number in range(16)]
     code = "".join(f"def {name}(n):\n    return n + 1\n\n" for name in names)
     tests = "import shop, time\n\n" + "".join(
-        f"def test_{name}():\n    time.sleep(0.5)\n    assert shop.{name}(1) == 2\n\n"
+        f"def test_{name}():\n    time.sleep(1)\n    assert shop.{name}(1) == 2\n\n"
         for name in names
     )
     answer = aqe(
-        "mutate", project({"shop.py": code, "test_shop.py": tests}), "--budget", "22s", "--json"
+        "mutate", project({"shop.py": code, "test_shop.py": tests}), "--budget", "44s", "--json"
     )
 
     assert 0 < answer.value("mutants_tried") < answer.value("mutants")
@@ -229,7 +240,7 @@ def test_offsets_hold_in_texts_with_other_line_ends() -> None:
     } | {mutant.apply(text)[-19:] for mutant in mutants_of("f.py", text)}
 
 
-def survivors_of(answer: Answer) -> list[dict[str, str]]:
+def survivors_of(answer: Answer) -> list[dict[str, Any]]:
     return answer.document["survivors"]
 
 
@@ -255,7 +266,11 @@ def test_a_test_that_minds_its_order_kills_no_mutant(aqe: Aqe, project: Write) -
         files = {"shop.py": code, "test_shop.py": ORDER.format(claim=claim)}
         answer = aqe("mutate", project(files), "--json")
         killed[claim] = answer.value("mutants_killed")
-        assert ("1 tests that fail" in " ".join(answer.document["notes"])) == (claim != "pass")
+        silent = "test_shop.py::test_2_needs_the_first"
+        minds = claim != "pass"
+        assert any(note.startswith(f"{silent}: ") for note in answer.document["notes"]) == minds
+        for each in survivors_of(answer):
+            assert each["judged_nothing"] == ([silent] if minds else [])
     assert killed["assert STATE"] == killed["pass"] > 0
 
 
@@ -288,7 +303,8 @@ def test_tests_that_hang_or_end_the_process_keep_no_others_from_judging(
     answer = aqe("mutate", project({"shop.py": code, "test_shop.py": tests}), "--json")
 
     assert answer.value("mutants_tried") == answer.value("mutants_killed") > 0
-    assert "2 tests that fail on the unchanged code" in " ".join(answer.document["notes"])
+    told = next(note for note in answer.document["notes"] if "2 tests that fail on" in note)
+    assert "test_shop.py::test_a_ends, test_shop.py::test_b_hangs" in told
 
 
 @pytest.mark.slow

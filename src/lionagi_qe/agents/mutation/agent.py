@@ -20,7 +20,7 @@ from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.static.agent import product_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _TOOL = "aqe mutate"
 _DEFAULT_SECONDS = 60.0
 _CONTEXT_LINES = 2
+_MOST_NAMED = 3
 _NOTICED = ("killed", "timed out")
 
 
@@ -131,11 +132,14 @@ class MutationTester(DivisibleAgent):
             for number, outcome in sorted(trials.outcomes.items())
             if outcome == "survived"
         ]
-        found = [_finding(each, source) for each in survivors]
+        found = [_finding(each, source, trials.excluded) for each in survivors]
         if trials.excluded:
             notes.append(
-                f"{len(trials.excluded)} tests that fail on the unchanged code, when run a second "
-                "time or in another order, judged no mutant"
+                f"{_named(trials.excluded)}: on the unchanged code, when run a second time or in "
+                "another order, it fails, so it judged no mutant"
+                if len(trials.excluded) == 1
+                else f"{len(trials.excluded)} tests that fail on the unchanged code, when run a "
+                f"second time or in another order, judged no mutant: {_named(trials.excluded)}"
             )
         unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
         if unreached:
@@ -143,7 +147,7 @@ class MutationTester(DivisibleAgent):
                 f"{unreached} mutants could not be put in place: their functions exist only while "
                 "tests run"
             )
-        told = [_survivor(pristine, each) for each in survivors]
+        told = [_survivor(pristine, each, trials.excluded) for each in survivors]
         return Findings(
             self.name,
             (
@@ -152,6 +156,8 @@ class MutationTester(DivisibleAgent):
             ),
             details={
                 "survivors": told,
+                "scored": len(_scored(trials, choice)),
+                "judged_nothing": sorted(trials.excluded),
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
                 "tools": [
                     {"tool": source.tool, "version": source.version}
@@ -171,9 +177,8 @@ class MutationTester(DivisibleAgent):
     ) -> Iterator[Metric]:
         counts = Counter(trials.outcomes.values())
         tried = sum(counts[outcome] for outcome in _NOTICED) + counts["survived"]
-        sample = Counter(trials.outcomes[number] for number in choice.sample(trials.outcomes))
-        noticed = sum(sample[outcome] for outcome in _NOTICED)
-        sampled = noticed + sample["survived"]
+        scored = _scored(trials, choice)
+        noticed, sampled = sum(outcome in _NOTICED for outcome in scored), len(scored)
         low, high = wilson(noticed, sampled)
         scores = {"": noticed / sampled if sampled else 0.0, "_low": low, "_high": high}
         for suffix, share in scores.items():
@@ -192,6 +197,19 @@ class MutationTester(DivisibleAgent):
         }
         for name, value in values.items():
             yield source.measured(name, value, "mutants")
+
+
+def _scored(trials: Trials, choice: MutantChoice) -> list[str]:
+    """Return the outcomes that the score is made of: those in the even sample that tell."""
+    outcomes = (trials.outcomes[number] for number in choice.sample(trials.outcomes))
+    return [outcome for outcome in outcomes if outcome in _NOTICED or outcome == "survived"]
+
+
+def _named(tests: Iterable[str]) -> str:
+    """Return the first of these tests, and how many more there are."""
+    listed = sorted(tests)
+    more = len(listed) - _MOST_NAMED
+    return ", ".join(listed[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _notes(choice: MutantChoice, trials: Trials) -> list[str]:
@@ -259,7 +277,7 @@ def _text(path: Path) -> str:
         return file.read()
 
 
-def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
+def _survivor(pristine: Path, candidate: Candidate, excluded: Collection[str]) -> dict[str, Any]:
     mutant = candidate.mutant
     text = _text(pristine / mutant.file)
     diff = unified_diff(
@@ -278,12 +296,15 @@ def _survivor(pristine: Path, candidate: Candidate) -> dict[str, Any]:
         "operator": mutant.operator,
         "changed": candidate.changed,
         "tests": len(candidate.tests),
+        "judged_nothing": sorted(set(candidate.tests) & set(excluded)),
         "diff": "\n".join(diff),
     }
 
 
-def _finding(candidate: Candidate, source: Source) -> Finding:
+def _finding(candidate: Candidate, source: Source, excluded: Collection[str]) -> Finding:
     mutant = candidate.mutant
+    silent = set(candidate.tests) & set(excluded)
+    aside = f"; {_named(silent)} judged nothing, as it does not always pass" if silent else ""
     return Finding(
         source.tool,
         str(source.version),
@@ -291,7 +312,7 @@ def _finding(candidate: Candidate, source: Source) -> Finding:
         f"surviving mutant: {mutant.operator}",
         "note",
         f"{mutant.function}: {len(candidate.tests)} tests run this line, and none notices that "
-        f"it reads {' '.join(mutant.replacement.split())!r} here",
+        f"it reads {' '.join(mutant.replacement.split())!r} here{aside}",
         mutant.file,
         mutant.line,
     )

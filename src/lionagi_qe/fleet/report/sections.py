@@ -106,10 +106,12 @@ def mutation(outcome: Outcome) -> Iterator[str]:
     if score is None or not score.measured or low is None or high is None:
         yield f"{'mutation':<9} {not_measured(score)}"
         return
+    scored = outcome.detail("mutation-tester", "scored")
     yield (
-        f"{'mutation':<9} {score.value:.2f} % noticed (95 % interval {low.value:.1f} to "
-        f"{high.value:.1f} %)  {source(score)}"
+        f"{'mutation':<9} {score.value:.2f} % noticed of {scored} mutants in code that tests run "
+        f"(95 % interval {low.value:.1f} to {high.value:.1f} %)  {source(score)}"
     )
+    yield from _uncovered_mutants(outcome, score.value)
     counts = {
         name: metric.value
         for name in ("mutants", "tried", "killed", "timed_out", "survived", "uncovered")
@@ -125,10 +127,24 @@ def mutation(outcome: Outcome) -> Iterator[str]:
             f"  [yellow]survived[/] {escape(each['file'])}:{each['line']} "
             f"{escape(each['function'])} ({each['operator']}, {each['tests']} tests run it{aside})"
         )
+        if each["judged_nothing"]:
+            silent = ", ".join(each["judged_nothing"][:_MOST_LISTED])
+            yield f"    judged nothing, as it does not always pass: {escape(silent)}"
         # The first two lines name the file.
         yield from (f"    {_coloured(line)}" for line in each["diff"].splitlines()[2:])
     if len(survivors) > _MOST_LISTED:
         yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
+
+
+def _uncovered_mutants(outcome: Outcome, score: float) -> Iterator[str]:
+    mutants, uncovered = outcome.metric("mutants"), outcome.metric("mutants_uncovered")
+    if mutants is None or uncovered is None or not uncovered.value:
+        return
+    share = (mutants.value - uncovered.value) / mutants.value
+    yield (
+        f"  {uncovered.value} mutants in code that no test runs are not in it; with them it is "
+        f"about {score * share:.2f} %"
+    )
 
 
 def generated(outcome: Outcome) -> Iterator[str]:
