@@ -25,7 +25,12 @@ from lionagi_qe.testing.servers.external import (
 )
 from lionagi_qe.testing.servers.postgres import PostgresServer
 from lionagi_qe.testing.servers.redis import RedisServer
-from lionagi_qe.testing.servers.replication import PostgresStandby, RedisSentinel, RedisSentinels
+from lionagi_qe.testing.servers.replication import (
+    PostgresPair,
+    PostgresStandby,
+    RedisSentinel,
+    RedisSentinels,
+)
 from lionagi_qe.testing.servers.server import Server
 
 __all__ = [
@@ -35,6 +40,7 @@ __all__ = [
     "ExternalPostgres",
     "ExternalRedis",
     "PostgresBinaries",
+    "PostgresPair",
     "PostgresServer",
     "PostgresStandby",
     "RedisBinary",

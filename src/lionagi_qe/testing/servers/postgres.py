@@ -73,6 +73,7 @@ class PostgresServer(PostgresDatabases, Server):
         binaries: the folder of ``initdb`` and ``postgres``, or one of
             ``available_postgres_servers()``; Docker is not asked then.
         settings: settings of the server, e.g. ``{"max_connections": "5"}``.
+        rewindable: it keeps what ``follow`` needs; by this machine's programs.
 
     """
 
@@ -81,11 +82,15 @@ class PostgresServer(PostgresDatabases, Server):
         binaries: PostgresBinaries | Path | None = None,
         *,
         settings: Mapping[str, str] | None = None,
+        rewindable: bool = False,
     ) -> None:
         super().__init__()
         self._binaries = binaries
         self._settings = {"max_connections": str(MAX_CONNECTIONS), **(settings or {})}
+        self._rewindable = rewindable
         self._killed = False
+        self._programs: Path | None = None
+        self._folder: Path | None = None
 
     @property
     def url(self) -> str:
@@ -105,6 +110,33 @@ class PostgresServer(PostgresDatabases, Server):
         """Start it; after ``kill`` it recovers from its log first."""
         super().start()
         self._killed = False
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Start it as a standby of ``primary``, which took over from it; it must not be running.
+
+        What it wrote and the other never got is taken back (pg_rewind); so it, or the server that
+        it is a copy of, was made ``rewindable``.
+
+        Raises:
+            ServerStartError: that failed; the message quotes the program.
+
+        """
+        if self._programs is None or self._folder is None:
+            msg = "only a PostgreSQL server of this machine's programs can follow another"
+            raise ServerStartError(msg)
+        # pg_rewind reads from the control file on which timeline the other is.
+        primary.execute("CHECKPOINT")
+        prefix, user = _not_as_root()
+        command = [
+            *prefix,
+            str(self._programs / "pg_rewind"),
+            f"--target-pgdata={self._folder / 'data'}",
+            f"--source-server={standby_source(primary)} dbname=postgres",
+            "--write-recovery-conf",
+            "--no-sync",
+        ]
+        _initialise(command, self._folder, user)
+        self.start()
 
     def close(self) -> None:
         """End it and remove its data."""
@@ -141,6 +173,7 @@ class PostgresServer(PostgresDatabases, Server):
         )
 
     def _process(self, port: int, programs: Path, folder: Path) -> Runner:
+        self._programs, self._folder = programs, folder
         prefix, user = _not_as_root()
         data = folder / "data"
         password = folder / "password"
@@ -149,6 +182,10 @@ class PostgresServer(PostgresDatabases, Server):
             for path in (folder, password):
                 shutil.chown(path, user)
         _initialise([*prefix, *self._make_data(programs, data, password)], folder, user)
+        if self._rewindable:
+            with (data / "postgresql.conf").open("a") as file:
+                # There, as pg_rewind starts a server that doesn't know our options.
+                file.write("wal_log_hints = on\nwal_keep_size = 1GB\n")
         command = [
             *prefix,
             str(programs / "postgres"),
@@ -176,6 +213,12 @@ class PostgresServer(PostgresDatabases, Server):
 
     def _options(self) -> list[str]:
         return [f"--{name}={value}" for name, value in self._settings.items()]
+
+
+def standby_source(primary: PostgresServer) -> str:
+    """Return how a standby connects to its primary; its name there is ``standby``."""
+    login = f"user={USER} password={PASSWORD}"
+    return f"host={HOST} port={primary.port} {login} application_name=standby"
 
 
 def _initialise(command: list[str], folder: Path, user: str | None) -> None:
