@@ -55,14 +55,16 @@ async def repeat_until_known(action: Callable[[], Awaitable[_T]], deadline: floa
     For a change that comes to the same when it is done twice. Once an answer was lost, a refusal
     of the repeat tells nothing of what was sent first: the outcome stays unknown.
     """
-    lost = False
+    lost, pause = False, _FIRST_PAUSE
     while True:
         try:
             return await action()
         except OutcomeUnknownError:
             lost = True
-            if asyncio.get_running_loop().time() >= deadline:
+            if asyncio.get_running_loop().time() + pause >= deadline:
                 raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
         except AqeError as error:
             if not lost:
                 raise
