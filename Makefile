@@ -16,6 +16,9 @@ ARGS ?=
 WORKERS ?= 4
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
+# How often make drill switches each system over, and where it writes what it measured.
+SWITCHES ?= 5
+DRILL_OUT ?= build/drill.md
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: none of them should compile what the last one did.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval drill schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +94,10 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves
 	@$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m lionagi_qe.bench.learn_eval build/learn-eval
+
+drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
+	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \
+		$(BIN)/python -m pytest -s -q --no-header --durations=0 tests/chaos/test_failover_drill.py $(ARGS)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

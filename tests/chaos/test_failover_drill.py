@@ -124,18 +124,23 @@ CASES = [
         "PostgreSQL, several hosts in the URL",
         "synchronous_standby_names, synchronous_commit on",
         postgres_hosts,
+        is_short=True,
     ),
     Case(
         "PostgreSQL behind one address",
         "synchronous_standby_names, synchronous_commit on",
         postgres_address,
-        is_short=True,
     ),
     Case(
         "Redis, 2 replicas, 3 Sentinels",
         f"{_MIN}; wait_replicas=1; planned: changes refused first",
         sentinels("?wait_replicas=1", lasting=True),
         is_short=True,
+    ),
+    Case(
+        "Redis, 2 replicas, 3 Sentinels",
+        f"{_MIN}; wait_replicas=2; planned: SENTINEL FAILOVER alone",
+        sentinels("?wait_replicas=2", lasting=False),
     ),
     Case(
         "Redis, 2 replicas, 3 Sentinels",
@@ -173,7 +178,11 @@ def rows() -> Iterator[list[str]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, id=case.name) for case in CASES if case.is_short or SWITCHES],
+    [
+        pytest.param(case, id=f"{case.name}: {case.settings}")
+        for case in CASES
+        if case.is_short or SWITCHES
+    ],
 )
 async def test_nothing_acknowledged_is_lost_and_every_call_is_answered(
     case: Case, rows: list[str]

@@ -23,6 +23,7 @@ from lionagi_qe.testing.servers.external import (
     find_redis,
     find_redis_cluster,
 )
+from lionagi_qe.testing.servers.pgbouncer import PgBouncer
 from lionagi_qe.testing.servers.postgres import PostgresServer
 from lionagi_qe.testing.servers.redis import RedisServer
 from lionagi_qe.testing.servers.replication import (
@@ -39,6 +40,7 @@ __all__ = [
     "REDIS_VARIABLE",
     "ExternalPostgres",
     "ExternalRedis",
+    "PgBouncer",
     "PostgresBinaries",
     "PostgresPair",
     "PostgresServer",

@@ -31,7 +31,7 @@ USER = "aqe"
 PASSWORD = "aqe"  # noqa: S105 - of a throw-away server on loopback
 MAX_CONNECTIONS = 200
 _STARTUP = b"user\0" + USER.encode() + b"\0\0"
-_STARTUP_PACKET = struct.pack("!ii", 8 + len(_STARTUP), 3 << 16) + _STARTUP
+STARTUP_PACKET = struct.pack("!ii", 8 + len(_STARTUP), 3 << 16) + _STARTUP
 
 
 class PostgresDatabases(ABC):
@@ -99,7 +99,7 @@ class PostgresServer(PostgresDatabases, Server):
 
     def answers(self) -> bool:
         """Whether it asks a client for its password; while it recovers it refuses clients."""
-        return ask(self._port, _STARTUP_PACKET).startswith(b"R")
+        return ask(self._port, STARTUP_PACKET).startswith(b"R")
 
     def kill(self) -> None:
         """End all its processes at once (SIGKILL)."""
@@ -126,7 +126,7 @@ class PostgresServer(PostgresDatabases, Server):
             raise ServerStartError(msg)
         # pg_rewind reads from the control file on which timeline the other is.
         primary.execute("CHECKPOINT")
-        prefix, user = _not_as_root()
+        prefix, user = not_as_root()
         command = [
             *prefix,
             str(self._programs / "pg_rewind"),
@@ -174,7 +174,7 @@ class PostgresServer(PostgresDatabases, Server):
 
     def _process(self, port: int, programs: Path, folder: Path) -> Runner:
         self._programs, self._folder = programs, folder
-        prefix, user = _not_as_root()
+        prefix, user = not_as_root()
         data = folder / "data"
         password = folder / "password"
         password.write_text(PASSWORD)
@@ -245,7 +245,7 @@ def _initialise(command: list[str], folder: Path, user: str | None) -> None:
 
 
 @functools.cache
-def _not_as_root() -> tuple[list[str], str | None]:
+def not_as_root() -> tuple[list[str], str | None]:
     """Return what to put before a command, and as which user to run it, so that it isn't root."""
     if os.geteuid() != 0:
         return [], None
