@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval drill schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval drill poolers schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +98,11 @@ learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is wort
 drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
 	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \
 		$(BIN)/python -m pytest -s -q --no-header --durations=0 tests/chaos/test_failover_drill.py $(ARGS)
+
+poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer, which has to be installed
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \
+		|| { echo "No pgbouncer found; on Debian: apt-get install pgbouncer; on macOS: brew install pgbouncer"; exit 1; }
+	AQE_POOLERS=1 $(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist worksteal tests/poolers $(ARGS)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

@@ -46,6 +46,8 @@ PINNED = {
 _PIN = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in PINNED.items()
 )
+# What PgBouncer says of a transaction where it gives each statement a connection of its own.
+_STATEMENT_MODE = "not allowed in statement pooling mode"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
@@ -99,11 +101,13 @@ async def check_settings(connection: Connection, where: str) -> None:
 
     Raises:
         ConfigurationError: one of ``PINNED`` has another value.
+        asyncpg's own: a pooler takes no transactions; see ``explain``.
 
     """
-    settings = await connection.fetch(
-        "SELECT name, current_setting(name) FROM unnest($1::text[]) AS name", [*PINNED]
-    )
+    async with connection.transaction():
+        settings = await connection.fetch(
+            "SELECT name, current_setting(name) FROM unnest($1::text[]) AS name", [*PINNED]
+        )
     for name, found in settings:
         wanted = PINNED[name]
         if found != wanted and not (name == "extra_float_digits" and int(found) > 0):
@@ -174,6 +178,10 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
     if isinstance(error, asyncpg.ClientConfigurationError) or _UNKNOWN_OPTION in reason:
         return ConfigurationError(f"{where}: {reason}; mend the URL")
+    if _STATEMENT_MODE in reason:
+        return ConfigurationError(
+            f"{where}: the pooler takes no transactions; set pool_mode = transaction (or session)"
+        )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
