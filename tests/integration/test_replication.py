@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.testing.faults import FaultProxy
 from lionagi_qe.testing.servers import (
     PostgresServer,
@@ -130,6 +131,47 @@ class TestPostgres:
             await asyncio.to_thread(standby.start)
             await storing
             assert await memory.retrieve("aqe/a") == 3
+
+    async def test_a_commit_whose_wait_for_the_standby_is_ended_is_unknown(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        async with open_memory(primary.url, timeout=20) as memory:
+            calls = (
+                lambda: memory.store("aqe/a", 1),
+                lambda: memory.store_many({"aqe/b": 1, "aqe/c": 2}),
+                lambda: memory.increment("aqe/n"),
+            )
+            standby.kill()
+            for call in calls:
+                calling = asyncio.ensure_future(call())
+                await asyncio.to_thread(
+                    wait_until,
+                    lambda: primary.execute(f"SELECT count(*) {waiting}") == "1",
+                    "the commit waits",
+                    timeout=20,
+                )
+                primary.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+                with pytest.raises(errors.OutcomeUnknownError, match="standby"):
+                    await calling
+            # Applied where it was sent.
+            assert await memory.retrieve("aqe/a") == 1
+            # What is safe to repeat is repeated, finds all done, and waits for that.
+            queue = WorkQueue(memory, "waits")
+            putting = asyncio.ensure_future(queue.put(1))
+            for _ in range(2):
+                await asyncio.to_thread(
+                    wait_until,
+                    lambda: primary.execute(f"SELECT count(*) {waiting}") == "1",
+                    "the commit waits",
+                    timeout=20,
+                )
+                primary.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+            assert not putting.done()
+            await asyncio.to_thread(standby.start)
+            await putting
+            assert (await queue.stats()).ready == 1
 
 
 @pytest.mark.redis

@@ -84,10 +84,28 @@ async def test_a_primary_that_becomes_a_replica_meanwhile_leaves_it_unknown(pair
             with pytest.raises(errors.OutcomeUnknownError, match="wait_replicas=1"):
                 await storing
             with pytest.raises(errors.BackendUnavailableError) as caught:
-                await memory.store("aqe/a", 3, timeout=0.5)
+                await memory.store("aqe/a", 3, timeout=3)
             assert caught.value.outcome == "not_applied"
         finally:
             replica.resume()
+
+
+async def test_what_finds_all_done_waits_for_what_it_found(pair: Pair) -> None:
+    primary, replica = pair
+    async with (
+        open_memory(primary.url) as others,
+        open_memory(f"{primary.url}?wait_replicas=1", timeout=20) as memory,
+    ):
+        queue = WorkQueue(memory, "waits")
+        await queue.put(0)
+        replica.pause()
+        try:
+            theirs = await WorkQueue(others, "waits").put(1, dedupe="one")
+            with pytest.raises(errors.OutcomeUnknownError):
+                await queue.put(1, dedupe="one", timeout=0.5)
+        finally:
+            replica.resume()
+        assert await queue.put(1, dedupe="one") == theirs
 
 
 async def test_a_change_that_is_refused_waits_for_no_replica(pair: Pair) -> None:

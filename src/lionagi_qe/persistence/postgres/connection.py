@@ -61,6 +61,10 @@ _NOT_NOW = (
     asyncpg.DeadlockDetectedError,
 )
 # The last is what the driver says of a connection that the server left in the middle of a call.
+# Connections that were warned since their last call. A statement of ours gives no warning but one:
+# the wait for a standby was ended from outside, and the commit is here alone.
+WARNED: set[Connection] = set()
+_WARNING = "01000"
 LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -123,6 +127,7 @@ def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
 
     async def open_connection() -> Connection:
         connection = await connect(hosts, prepared=0 if pooled else _PREPARED)
+        connection.add_log_listener(_note_warning)
         # A pooler shares its sessions with others, so a setting would reach them, or be lost.
         if not pooled:
             try:
@@ -133,9 +138,23 @@ def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
         return connection
 
     async def drop(connection: Connection) -> None:
+        WARNED.discard(connection)
         connection.terminate()
 
     return Pool(open_connection, is_closed=methodcaller("is_closed"), drop=drop, size=size)
+
+
+def _note_warning(connection: Connection, message: Any) -> None:  # noqa: ANN401 - the driver's own
+    if message.sqlstate == _WARNING and message.severity_en == "WARNING":
+        WARNED.add(connection)
+
+
+def unconfirmed(where: str) -> OutcomeUnknownError:
+    """Return the error of a commit that did not wait for the standby that it had to wait for."""
+    return OutcomeUnknownError(
+        f"{where}: the change was applied, but its wait for a standby was ended from outside; if "
+        "the standby takes over, it may be lost; read the entry to find out"
+    )
 
 
 class CallersPool:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import redis.asyncio as driver
 
 
+_SCRIPTS = frozenset({"EVAL", "EVALSHA"})
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """How many replicas must have a change.
@@ -50,24 +53,33 @@ async def exchange(
 ) -> tuple[Any, int | Exception]:
     """Send a change and WAIT in one go; return the answer, and what WAIT came to.
 
+    WAIT waits for what its own connection wrote. A script that finds all done, as the repeat of one
+    whose answer was lost does, writes nothing, though what it found may be here alone; so a change
+    of nothing is sent along, and all before it is waited for.
+
     Where the change is refused, the connection is closed and the error raised: there is nothing to
     wait for, and WAIT might do so for long.
     """
-    head = _pack("ASKING") if asking else b""
-    await connection.send_packed_command([head + _pack(*words) + wait.packed])
+    before = [_pack("ASKING")] if asking else []
+    # Of a script the fourth word is the shard's counter, a key that it may always write.
+    mark = [*before, _pack("INCRBY", words[3], 0)] if words[0] in _SCRIPTS else []
+    await connection.send_packed_command([b"".join([*before, _pack(*words), *mark, wait.packed])])
     try:
-        if asking:
+        for _ in before:
             await connection.read_response()
         answer = await connection.read_response()
     except exceptions.ResponseError:
         await connection.disconnect(nowait=True)
         raise
-    try:
-        told: Any = await connection.read_response()
-    except exceptions.ResponseError as error:
+    told: Any = None
+    for _ in (*mark, wait):
+        try:
+            told = await connection.read_response()
+        except exceptions.ResponseError as error:
+            told = error
+    if isinstance(told, Exception):
         # The server is a primary no more: another is to be looked for.
         await connection.disconnect(nowait=True)
-        told = error
     return answer, told
 
 

@@ -49,16 +49,25 @@ async def retry_after(
             error = again
 
 
-async def repeat_until_known(action: Callable[[], Awaitable[_T]], deadline: float) -> _T:
+async def repeat_until_known(
+    action: Callable[[], Awaitable[_T]],
+    deadline: float,
+    confirm: Callable[[], Awaitable[None]] | None = None,
+) -> _T:
     """Await ``action``, again when its answer was lost, until ``deadline``.
 
     For a change that comes to the same when it is done twice. Once an answer was lost, a refusal
-    of the repeat tells nothing of what was sent first: the outcome stays unknown.
+    of the repeat tells nothing of what was sent first: the outcome stays unknown. A repeat that
+    finds all done writes nothing that replicas could be waited for; ``confirm`` waits for what was
+    written first.
     """
     lost, pause = False, _FIRST_PAUSE
     while True:
         try:
-            return await action()
+            result = await action()
+            if lost and confirm is not None:
+                await confirm()
+            return result
         except OutcomeUnknownError:
             lost = True
             if asyncio.get_running_loop().time() + pause >= deadline:
