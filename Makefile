@@ -18,6 +18,9 @@ WORKERS ?= 4
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
+# How often make drill switches each system over, and where it writes what it measured.
+SWITCHES ?= 5
+DRILL_OUT ?= build/drill.md
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: none of them should compile what the last one did.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval drill poolers schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +96,15 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves
 	@$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m lionagi_qe.bench.learn_eval build/learn-eval
+
+drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
+	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \
+		$(BIN)/python -m pytest -s -q --no-header --durations=0 tests/chaos/test_failover_drill.py $(ARGS)
+
+poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer, which has to be installed
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \
+		|| { echo "No pgbouncer found; on Debian: apt-get install pgbouncer; on macOS: brew install pgbouncer"; exit 1; }
+	AQE_POOLERS=1 $(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist worksteal tests/poolers $(ARGS)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

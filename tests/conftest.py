@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TESTS = Path(__file__).parent
+# These need a program that no wheel brings: make poolers runs them.
+collect_ignore = [] if os.environ.get("AQE_POOLERS") else ["poolers"]
 MARKERS = (
     "integration: needs a real server or runs several parts together",
     "postgres: needs PostgreSQL",

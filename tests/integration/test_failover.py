@@ -154,6 +154,42 @@ class TestRefusedForAWhile:
             await admin.close()
 
 
+@pytest.mark.parametrize("flavour", REDIS)
+@pytest.mark.parametrize("how", ["a replica now", "without replicas"])
+async def test_who_is_no_primary_any_more_is_left_for_who_is_at_the_address_now(
+    own_redis: Callable[..., RedisServer], flavour: str, how: str
+) -> None:
+    server = own_redis(flavour, appendfsync=None)
+
+    def refuse(now: bool) -> None:
+        if how == "without replicas":
+            server.execute("CONFIG", "SET", "min-replicas-to-write", "1" if now else "0")
+        else:
+            server.execute("REPLICAOF", *(("127.0.0.1", "1") if now else ("NO", "ONE")))
+
+    def connections() -> set[str]:
+        return {line.split()[0] for line in str(server.execute("CLIENT", "LIST")).splitlines()}
+
+    async with open_memory(server.url) as memory:
+        await memory.store("aqe/a", 1)
+        before = connections()
+        refuse(True)
+        with pytest.raises(errors.BackendUnavailableError):
+            await memory.store("aqe/a", 2, timeout=0.3)
+        refuse(False)
+        await memory.store("aqe/a", 3)
+        assert before.isdisjoint(connections())
+
+
+def test_a_pooler_of_statements_is_named_as_what_has_to_be_changed() -> None:
+    raised = asyncpg.ProtocolViolationError(
+        "transaction blocks not allowed in statement pooling mode"
+    )
+    error = explain_postgres(raised, "PostgreSQL", sent=False)
+    assert isinstance(error, errors.ConfigurationError)
+    assert "pool_mode = transaction" in str(error)
+
+
 def _wait_for_link(server: RedisServer) -> None:
     import time
 

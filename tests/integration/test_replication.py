@@ -1,20 +1,24 @@
-"""Memories on servers that follow each other: standbys, Sentinels, and one taking over."""
+"""Memories on servers that follow each other: standbys and Sentinels.
+
+One that takes over from another under load: tests/chaos/test_failover_drill.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 from tests.programs import AQE, call
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.coordination import Lease, WorkQueue
+from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.persistence.transfer import copy
 from lionagi_qe.testing.conformance.base import until
+from lionagi_qe.testing.faults import FaultProxy
 from lionagi_qe.testing.servers import (
     PostgresServer,
     PostgresStandby,
@@ -31,97 +35,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-KEYS = 20
 # Longer than any of these takes over.
 TIMEOUT = 30.0
-
-
-class Load:
-    """Programs that use a memory while its server changes: what they were told, and what failed."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        self.acknowledged: dict[str, int] = {}
-        self.unknown: dict[str, int] = {}
-        self.done: set[int] = set()
-        self.put = 0
-        self.lost_leases = 0
-        self.longest = 0.0
-        self._stopping = False
-
-    @contextlib.asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[None]:
-        working = asyncio.create_task(self._work())
-        tasks = [
-            *(asyncio.create_task(self._write(f"aqe/load/{at}")) for at in range(KEYS)),
-            asyncio.create_task(self._hold()),
-            asyncio.create_task(self._put()),
-        ]
-        try:
-            yield
-        finally:
-            self._stopping = True
-            await asyncio.gather(*tasks)
-            async with asyncio.timeout(TIMEOUT):
-                while len(self.done) < self.put:
-                    assert not working.done(), "the worker ended"
-                    await asyncio.sleep(0.05)
-            working.cancel()
-            await asyncio.wait([working])
-
-    async def _write(self, key: str) -> None:
-        loop = asyncio.get_running_loop()
-        number = 0
-        while not self._stopping:
-            number += 1
-            began = loop.time()
-            try:
-                await self.memory.store(key, number)
-            except errors.OutcomeUnknownError:
-                self.unknown[key] = number
-            else:
-                self.acknowledged[key] = number
-            self.longest = max(self.longest, loop.time() - began)
-            await asyncio.sleep(0.01)
-
-    async def _hold(self) -> None:
-        while not self._stopping:
-            with contextlib.suppress(errors.LeaseLostError):
-                async with Lease(self.memory, "load", ttl=20):
-                    while not self._stopping:  # noqa: ASYNC110 - a test's turn
-                        await asyncio.sleep(0.05)
-                return
-            self.lost_leases += 1
-
-    async def _put(self) -> None:
-        queue = WorkQueue(self.memory, "load")
-        while not self._stopping:
-            try:
-                await queue.put(self.put)
-            except errors.OutcomeUnknownError:
-                continue
-            self.put += 1
-            await asyncio.sleep(0.02)
-
-    async def _work(self) -> None:
-        async def note(job: Any) -> None:
-            self.done.add(job.payload)
-
-        await WorkQueue(self.memory, "load").work(note, 2, lease_ttl=2, signals=())
-
-    async def goes_on(self) -> None:
-        """Wait until each key was stored again."""
-        before = dict(self.acknowledged)
-        async with asyncio.timeout(TIMEOUT):
-            for key, number in before.items():
-                while self.acknowledged[key] == number:  # noqa: ASYNC110 - a task's turn
-                    await asyncio.sleep(0.05)
-
-    async def check(self) -> None:
-        """Whatever was acknowledged is there, or what came after it with an unknown outcome."""
-        found = await self.memory.retrieve_many(self.acknowledged)
-        for key, number in self.acknowledged.items():
-            assert found[key] in {number, self.unknown.get(key)} or found[key] > number, key
 
 
 @pytest.mark.postgres
@@ -258,20 +173,85 @@ class TestPostgres:
             await until(lambda: _reads(memory, "aqe/a", 1))
             assert str(primary.port) in (await memory.describe())["location"]
 
-    async def test_a_standby_takes_over_and_nothing_acknowledged_is_lost(
+    async def test_an_address_may_lead_to_the_standby_before_it_takes_over(
         self, servers: tuple[PostgresServer, PostgresStandby]
     ) -> None:
         primary, standby = servers
-        async with open_memory(self.both(primary, standby), timeout=TIMEOUT) as memory:
-            load = Load(memory)
-            async with load():
-                await load.goes_on()
-                await asyncio.to_thread(primary.kill)
-                standby.promote()
-                await load.goes_on()
-            await load.check()
-            assert load.lost_leases == 0
-            assert load.longest < TIMEOUT
+        async with (
+            FaultProxy.for_url(primary.url) as proxy,
+            open_memory(proxy.url, timeout=20) as memory,
+        ):
+            await memory.store("aqe/a", 1)
+            wait_until(standby.follows, "the standby follows", timeout=20)
+            proxy.forward_to(standby.port)
+            # Until the connections are known to be lost: what one carries is unknown.
+            assert await memory.retrieve("aqe/a") == 1
+            with pytest.raises(errors.BackendUnavailableError) as caught:
+                await memory.store("aqe/a", 2, timeout=0.5)
+            assert caught.value.outcome == "not_applied"
+            assert await memory.retrieve("aqe/a") == 1
+            storing = asyncio.create_task(memory.store("aqe/a", 3))
+            await asyncio.to_thread(standby.promote)
+            await storing
+            assert await memory.retrieve("aqe/a") == 3
+
+    async def test_a_change_that_no_standby_has_is_unknown_and_works_again_with_one(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        async with open_memory(primary.url, timeout=20) as memory:
+            await memory.store("aqe/a", 1)
+            standby.kill()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            with pytest.raises(errors.OutcomeUnknownError):
+                await memory.store("aqe/a", 2, timeout=0.5)
+            assert loop.time() - began < 1.5
+            storing = asyncio.create_task(memory.store("aqe/a", 3))
+            await asyncio.to_thread(standby.start)
+            await storing
+            assert await memory.retrieve("aqe/a") == 3
+
+    async def test_a_commit_whose_wait_for_the_standby_is_ended_is_unknown(
+        self, servers: tuple[PostgresServer, PostgresStandby]
+    ) -> None:
+        primary, standby = servers
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        async with open_memory(primary.url, timeout=20) as memory:
+            calls = (
+                lambda: memory.store("aqe/a", 1),
+                lambda: memory.store_many({"aqe/b": 1, "aqe/c": 2}),
+                lambda: memory.increment("aqe/n"),
+            )
+            standby.kill()
+            for call in calls:
+                calling = asyncio.ensure_future(call())
+                await asyncio.to_thread(
+                    wait_until,
+                    lambda: primary.execute(f"SELECT count(*) {waiting}") == "1",
+                    "the commit waits",
+                    timeout=20,
+                )
+                primary.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+                with pytest.raises(errors.OutcomeUnknownError, match="standby"):
+                    await calling
+            # Applied where it was sent.
+            assert await memory.retrieve("aqe/a") == 1
+            # What is safe to repeat is repeated, finds all done, and waits for that.
+            queue = WorkQueue(memory, "waits")
+            putting = asyncio.ensure_future(queue.put(1))
+            for _ in range(2):
+                await asyncio.to_thread(
+                    wait_until,
+                    lambda: primary.execute(f"SELECT count(*) {waiting}") == "1",
+                    "the commit waits",
+                    timeout=20,
+                )
+                primary.execute(f"SELECT pg_cancel_backend(pid) {waiting}")
+            assert not putting.done()
+            await asyncio.to_thread(standby.start)
+            await putting
+            assert (await queue.stats()).ready == 1
 
 
 async def _until_key(watch: Watch, last: str) -> list[tuple[str, str]]:
@@ -314,18 +294,6 @@ class TestSentinel:
             request.param, password="pri/mary", sentinel_password="sen@tinel", settings=settings
         ) as servers:
             yield servers
-
-    async def test_a_replica_takes_over(self, servers: RedisSentinels) -> None:
-        async with open_memory(servers.url, timeout=TIMEOUT) as memory:
-            load = Load(memory)
-            async with load():
-                await load.goes_on()
-                await asyncio.to_thread(servers.primary.kill)
-                await load.goes_on()
-            await load.check()
-            assert load.lost_leases == 0
-            assert load.longest < TIMEOUT
-            assert "mymaster" in (await memory.describe())["location"]
 
     async def test_what_is_wrong_is_told_and_one_sentinel_is_enough(
         self, servers: RedisSentinels

@@ -193,6 +193,23 @@ async def test_a_dead_server_shows_as_a_lost_connection(echo: Echo) -> None:
             await ask(read, write, b"anyone?\n")
 
 
+async def test_an_address_that_moves_resets_connections_and_leads_to_the_other(
+    echo: Echo,
+) -> None:
+    other = Echo()
+    server = await asyncio.start_server(other.serve, "127.0.0.1", 0)
+    async with server, FaultProxy("127.0.0.1", echo.port) as proxy:
+        async with connected(proxy.port) as (read, write):
+            assert await ask(read, write, b"one\n") == b"one\n"
+            proxy.forward_to(server.sockets[0].getsockname()[1])
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(read.read(), PATIENCE)
+        async with connected(proxy.port) as (read, write):
+            assert await ask(read, write, b"two\n") == b"two\n"
+        assert (echo.received[0], other.received) == (b"one\n", [b"two\n"])
+        await until(lambda: proxy.connections == 0)
+
+
 async def test_leaving_closes_every_connection_and_the_port(echo: Echo) -> None:
     async with FaultProxy("127.0.0.1", echo.port) as proxy:
         held = [await asyncio.open_connection("127.0.0.1", proxy.port) for _ in range(20)]

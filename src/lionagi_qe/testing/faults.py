@@ -53,8 +53,8 @@ class FaultProxy:
     """Forwards TCP connections from a port of its own to a server, until told otherwise.
 
     ``latency``, ``blackhole``, ``reset``, ``refuse`` and ``cut_after`` each replace the fault
-    before it, and ``pass_through`` ends it; each acts on live connections too. Use it in
-    ``async with``; leaving closes everything.
+    before it, and ``pass_through`` ends it; each acts on live connections too. ``forward_to`` has
+    another server take the first one's place. Use it in ``async with``; leaving closes everything.
 
     Args:
         upstream_host: the server's host, by IPv4.
@@ -148,6 +148,19 @@ class FaultProxy:
         """Reset all connections and listen no more: whoever connects is refused."""
         self._faults = _Faults()
         self._stop_listening()
+        self._reset_all()
+
+    def forward_to(self, port: int, host: str | None = None) -> None:
+        """Forward to another server from now on, as an address that moves to it does.
+
+        All connections are reset; the fault that is on, if any, stays.
+
+        Args:
+            port: the server's port.
+            host: its host; None: that of the server before.
+
+        """
+        self._upstream = (host or self._upstream[0], port)
         self._reset_all()
 
     def cut_after(self, count: int, direction: Direction = "to_client") -> None:

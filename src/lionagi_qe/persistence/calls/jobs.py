@@ -48,7 +48,9 @@ class JobCalls(Calls):
         deadline = self._scheduler.deadline(timeout)
         scheduler = self._scheduler
         result = await repeat_until_known(
-            lambda: scheduler.write_job(operation, deadline), deadline
+            lambda: scheduler.write_job(operation, deadline),
+            deadline,
+            lambda: self._confirm(operation.queue, deadline),
         )
         if not isinstance(operation, EndJob) or operation.ending in _RINGING:
             self.notifier.notify(operation.queue)
@@ -74,9 +76,13 @@ class JobCalls(Calls):
                     raise result
             return results
 
-        job_ids = await repeat_until_known(put, deadline)
-        self.notifier.notify(puts[0].queue)
+        queue = puts[0].queue
+        job_ids = await repeat_until_known(put, deadline, lambda: self._confirm(queue, deadline))
+        self.notifier.notify(queue)
         return job_ids
+
+    async def _confirm(self, queue: str, deadline: float) -> None:
+        await self._scheduler.perform(lambda: self._scheduler.jobs.confirm(queue), deadline)
 
     async def claim(
         self, queue: str, count: int, lease_ms: int, *, timeout: float | None = None

@@ -184,6 +184,13 @@ class JobBackend(Protocol):
         """Return the names of all queues that jobs were ever put into, sorted."""
         ...
 
+    async def confirm(self, queue: str) -> None:
+        """Return once what was written to the queue before is as safe as an acknowledged change.
+
+        Asked after a repeat of a change whose answer was lost: it may have found all done.
+        """
+        ...
+
 
 def job_key(operation: JobOperation) -> str:
     """Return the name under which operations on a job keep their order; no entry's key."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.errors import BackendUnavailableError, RevisionConflictError
 from lionagi_qe.persistence.contract.backend import Capabilities
 from lionagi_qe.persistence.contract.operations import Operation, Put, Result
 from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
+from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
@@ -31,7 +32,7 @@ from lionagi_qe.persistence.postgres.session import PostgresSession
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from lionagi_qe.persistence.postgres import connection as link
     from lionagi_qe.persistence.values.keys import KeyRange
@@ -167,9 +168,18 @@ class PostgresBackend:
 
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Bury in keyset order what was stored up to the newest revision at the start."""
+        deleted = 0
+        try:
+            async for count in self._clear(partition, batch):
+                deleted += count
+        except BackendUnavailableError as error:
+            raise partly_applied(error) if deleted else error from error.__cause__
+        return deleted
+
+    async def _clear(self, partition: str, batch: int) -> AsyncGenerator[int]:
         async with self.session.connection() as connection:
             newest = await connection.fetchval(self.session.sql["newest"])
-        deleted, after, missed, more = 0, "", False, True
+        after, missed, more = "", False, True
         while more:
             parameters = (self.session.fleet, partition, after, newest, batch)
             async with (
@@ -181,12 +191,11 @@ class PostgresBackend:
                 live, seen, buried, last = await connection.fetchrow(
                     self.session.sql["clear"], *parameters
                 )
-            deleted += live
+            yield live
             # What a touch changed while the statement waited for its row, it locked but didn't see.
             missed = buried < seen
             after = after if missed else last
             more = missed or seen == batch
-        return deleted
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets the time of the last sweep in this interval sweeps."""

@@ -46,6 +46,8 @@ PINNED = {
 _PIN = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in PINNED.items()
 )
+# What PgBouncer says of a transaction where it gives each statement a connection of its own.
+_STATEMENT_MODE = "not allowed in statement pooling mode"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
 # What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
@@ -58,6 +60,10 @@ _NOT_NOW = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
 )
+# Connections that were warned since their last call. A statement of ours gives no warning but one:
+# the wait for a standby was ended from outside, and the commit is here alone.
+WARNED: set[Connection] = set()
+_WARNING = "01000"
 # The last is what the driver says of a connection that the server left in the middle of a call.
 LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -99,11 +105,13 @@ async def check_settings(connection: Connection, where: str) -> None:
 
     Raises:
         ConfigurationError: one of ``PINNED`` has another value.
+        asyncpg's own: a pooler takes no transactions; see ``explain``.
 
     """
-    settings = await connection.fetch(
-        "SELECT name, current_setting(name) FROM unnest($1::text[]) AS name", [*PINNED]
-    )
+    async with connection.transaction():
+        settings = await connection.fetch(
+            "SELECT name, current_setting(name) FROM unnest($1::text[]) AS name", [*PINNED]
+        )
     for name, found in settings:
         wanted = PINNED[name]
         if found != wanted and not (name == "extra_float_digits" and int(found) > 0):
@@ -119,6 +127,7 @@ def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
 
     async def open_connection() -> Connection:
         connection = await connect(hosts, prepared=0 if pooled else _PREPARED)
+        connection.add_log_listener(_note_warning)
         # A pooler shares its sessions with others, so a setting would reach them, or be lost.
         if not pooled:
             try:
@@ -129,9 +138,23 @@ def open_pool(hosts: Hosts, *, size: int, pooled: bool) -> Pool[Connection]:
         return connection
 
     async def drop(connection: Connection) -> None:
+        WARNED.discard(connection)
         connection.terminate()
 
     return Pool(open_connection, is_closed=methodcaller("is_closed"), drop=drop, size=size)
+
+
+def _note_warning(connection: Connection, message: Any) -> None:  # noqa: ANN401 - the driver's own
+    if message.sqlstate == _WARNING and message.severity_en == "WARNING":
+        WARNED.add(connection)
+
+
+def unconfirmed(where: str) -> OutcomeUnknownError:
+    """Return the error of a commit that did not wait for the standby that it had to wait for."""
+    return OutcomeUnknownError(
+        f"{where}: the change was applied, but its wait for a standby was ended from outside; if "
+        "the standby takes over, it may be lost; read the entry to find out"
+    )
 
 
 class CallersPool:
@@ -174,6 +197,10 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
     if isinstance(error, asyncpg.ClientConfigurationError) or _UNKNOWN_OPTION in reason:
         return ConfigurationError(f"{where}: {reason}; mend the URL")
+    if _STATEMENT_MODE in reason:
+        return ConfigurationError(
+            f"{where}: the pooler takes no transactions; set pool_mode = transaction (or session)"
+        )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):

@@ -127,6 +127,11 @@ class PostgresJobs:
         (row,) = await self._fetch("count_jobs", queue, EXACT_COUNT_LIMIT)
         return QueueCounts(*row, exact=max(row) < EXACT_COUNT_LIMIT)
 
+    async def confirm(self, queue: str) -> None:  # noqa: ARG002 - of all queues
+        """Commit a message that nobody reads: whatever was committed before is waited for, too."""
+        async with self._session.connection(mutates=True) as connection:
+            await connection.execute("SELECT pg_logical_emit_message(true, 'lionagi-qe', '')")
+
     async def queues(self) -> list[str]:
         """Read the names."""
         return [row[0] for row in await self._fetch("queues")]

@@ -126,8 +126,13 @@ class LeasedConnection:
         ):
             # A session that may only read stays so; another server may be writable at this address.
             connection.terminate()
+        warned = connection in link.WARNED
+        if warned:
+            link.WARNED.discard(connection)
         released = self._pool.release(connection)
         if released is not None:
             await released
+        if warned and error is None and self._mutates:
+            raise link.unconfirmed(self._where)
         if reported or isinstance(error, link.LOST):
             raise link.explain(error, self._where, sent=self._mutates) from error

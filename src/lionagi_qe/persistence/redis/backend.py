@@ -7,10 +7,11 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import AqeError, BackendFullError
+from lionagi_qe.errors import AqeError, BackendFullError, BackendUnavailableError
 from lionagi_qe.persistence.contract.backend import Capabilities
 from lionagi_qe.persistence.contract.operations import Delete, Operation, Result
 from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
+from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.log import RedisLog
@@ -138,19 +139,23 @@ class RedisBackend:
     async def clear_partition(self, partition: str, batch: int) -> int:
         """Bury in keyset order what was stored up to each shard's revision at the start."""
 
-        async def clear(shard: int) -> int:
+        async def clear(shard: int) -> None:
             counter = f"{self.session.shards.prefixes[shard]}:n"
             newest = await self.session.link.command(counter, "GET", counter) or b"0"
-            deleted, bound = 0, "-"
+            bound = "-"
             while bound:
                 count, last = await self.session.run(
                     scripts.CLEAR, shard, partition, bound, newest, batch, mutates=True
                 )
-                deleted += count
+                deleted[shard] += count
                 bound = "(" + last.decode() if last else ""
-            return deleted
 
-        return sum(await self.session.on_all(clear))
+        deleted = [0] * self.session.shards.count
+        try:
+            await self.session.on_all(clear)
+        except BackendUnavailableError as error:
+            raise partly_applied(error) if any(deleted) else error from error.__cause__
+        return sum(deleted)
 
     async def claim_sweep(self, interval_ms: int) -> bool:
         """Whoever first sets a key that lasts for the interval sweeps."""

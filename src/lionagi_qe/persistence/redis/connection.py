@@ -25,6 +25,7 @@ from lionagi_qe.errors import (
     ConfigurationError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.redis.replicas import Wait, exchange
 from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 10
+# How often a call follows a cluster's word that a slot is elsewhere.
+_REDIRECTIONS = 5
 # The same answers from every version of server and driver, whatever a URL says: bytes, by RESP2.
 _PINNED: dict[str, Any] = {
     "protocol": 2,
@@ -59,6 +62,8 @@ _NOT_NOW = (
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
+# ... by the driver's classes.
+_MOVED_ON = (exceptions.MasterDownError, exceptions.ReadOnlyError)
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
 _LATER = (
     "BUSY",
@@ -70,6 +75,9 @@ _LATER = (
     "READONLY",
     "TRYAGAIN",
 )
+# Of those, what a server says that is a primary no more, or is left by its replicas since another
+# took over: where that one can be found is asked anew.
+_ELSEWHERE = ("MASTERDOWN", "NOREPLICAS", "READONLY")
 # Before Redis 7, what a command answers within a script is told at the end of the script's error.
 _IN_SCRIPT = re.compile(r"(?:ERR )?Error running script .*?: -?(?=[A-Z]{3,} )")
 
@@ -157,11 +165,20 @@ def _is_closed(connection: driver.Connection) -> bool:
 
 
 class ServerLink:
-    """A pool of connections to one server."""
+    """A pool of connections to one server.
 
-    def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
+    Args:
+        settings: of the driver's connections.
+        pool_size: most connections.
+        wait: how many replicas must have a change before it counts as made; None: it isn't asked.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
+    ) -> None:
         self._settings = settings
         self._size = pool_size
+        self._wait = wait
         self._pool: Pool[driver.Connection] | None = None
         host = settings.get("host", "localhost")
         self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
@@ -186,17 +203,18 @@ class ServerLink:
             connection = await pool.acquire()
         except FAILURES as error:
             raise explain(error, self.where, sent=False) from error
+        wait = self._wait if mutates else None
         try:
             # What the driver's own send_command does in Python costs more than all else of a call.
-            await connection.send_packed_command([pack_command(words)])
-            return await connection.read_response()
+            if wait is None:
+                await connection.send_packed_command([pack_command(words)])
+                return await connection.read_response()
+            answer, told = await exchange(connection, words, wait)
         except exceptions.NoScriptError:
             raise
-        except exceptions.ReadOnlyError as error:
-            # What was the primary is none any more: another may answer at this address.
-            await drop(connection)
-            raise explain(error, self.where, sent=False) from error
         except exceptions.ResponseError as error:
+            if _is_answer(str(error), _ELSEWHERE) or isinstance(error, _MOVED_ON):
+                await drop(connection)
             raise explain(error, self.where, sent=False) from error
         except FAILURES as error:
             await drop(connection)
@@ -208,6 +226,8 @@ class ServerLink:
             released = pool.release(connection)
             if released is not None:
                 await released
+        wait.check(told, self.where)
+        return answer
 
     async def connect(self) -> driver.Connection:
         """Open a connection, for the pool or beside it."""
@@ -215,10 +235,22 @@ class ServerLink:
 
 
 class ClusterLink:
-    """A client of a Redis Cluster, which knows which node serves which key."""
+    """A client of a Redis Cluster, which knows which node serves which key.
 
-    def __init__(self, settings: dict[str, Any], *, pool_size: int) -> None:
+    Args:
+        settings: of the driver's client.
+        pool_size: a fourth of the most connections to a node.
+        wait: as for ServerLink; of each shard.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
+    ) -> None:
         self._settings = settings
+        self._wait = wait
+        # The driver can't say two things on one connection, so these are ours.
+        self._pools: dict[tuple[str, int], Pool[driver.Connection]] = {}
+        self._is_lost = False
         # The driver refuses a call beyond a node's connections; ours wait for their turn.
         self._limiter = Limiter(pool_size * 4)
         self._client: RedisCluster | None = None
@@ -241,6 +273,9 @@ class ClusterLink:
     async def close(self) -> None:
         """Close the connections to all nodes."""
         client, self._client = self._client, None
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.close()
         if client is not None:
             await client.aclose()
             # Which does nothing after an error, when the driver is to ask for the nodes anew.
@@ -258,8 +293,12 @@ class ClusterLink:
         else:
             await self._limiter.wait(math.inf)
         try:
+            if mutates and self._wait is not None:
+                return await self._confirmed(client, self._wait, route, words)
             return await client.execute_command(*words, **options)
         except exceptions.NoScriptError:
+            raise
+        except AqeError:
             raise
         except FAILURES as error:
             # A connection that could not be made carried nothing.
@@ -267,6 +306,75 @@ class ClusterLink:
             raise explain(error, self.where, sent=sent) from error
         finally:
             self._limiter.release()
+
+    async def _confirmed(
+        self, client: RedisCluster, wait: Wait, route: str, words: tuple[Any, ...]
+    ) -> Any:  # noqa: ANN401
+        """Send a change and WAIT on one connection to the node that serves ``route``."""
+        if self._is_lost:
+            await self._look_for(client, route)
+        node: Any = client.get_node_from_key(route)
+        place, asking = (str(node.host), int(node.port)), False
+        for _ in range(_REDIRECTIONS):
+            try:
+                return await self._exchange(client, place, wait, words, asking=asking)
+            except exceptions.AskError as error:
+                # MOVED is one of them: it is elsewhere for good.
+                self._is_lost = self._is_lost or isinstance(error, exceptions.MovedError)
+                asking = not isinstance(error, exceptions.MovedError)
+                place = (error.host, error.port)
+        msg = f"{self.where}: was sent from node to node; nothing was changed"
+        raise BackendUnavailableError(msg)
+
+    async def _look_for(self, client: RedisCluster, route: str) -> None:
+        """Have the driver find out who serves ``route`` now, by its own means."""
+        try:
+            await client.execute_command("EXISTS", route)
+        except FAILURES as error:
+            raise explain(error, self.where, sent=False) from error
+        self._is_lost = False
+
+    async def _exchange(
+        self,
+        client: RedisCluster,
+        place: tuple[str, int],
+        wait: Wait,
+        words: tuple[Any, ...],
+        *,
+        asking: bool,
+    ) -> Any:  # noqa: ANN401
+        pool = self._pools.get(place)
+        if pool is None:
+
+            async def open_connection() -> driver.Connection:
+                kind, settings = self._kind_of(client)
+                return await _connected(kind(**{**settings, "host": place[0], "port": place[1]}))
+
+            pool = Pool(open_connection, is_closed=_is_closed, drop=drop, size=self._limiter.limit)
+            self._pools[place] = pool
+        try:
+            connection = await pool.acquire()
+        except FAILURES as error:
+            self._is_lost = True
+            raise explain(error, self.where, sent=False) from error
+        try:
+            answer, told = await exchange(connection, words, wait, asking=asking)
+        except BaseException as error:
+            self._is_lost = self._is_lost or not isinstance(error, exceptions.ResponseError)
+            await drop(connection)
+            raise
+        finally:
+            released = pool.release(connection)
+            if released is not None:
+                await released
+        wait.check(told, self.where)
+        return answer
+
+    @staticmethod
+    def _kind_of(client: RedisCluster) -> tuple[Any, dict[str, Any]]:
+        """Return what connections to nodes are made of."""
+        node = next(iter(client.get_nodes()))
+        return node.connection_class, node.connection_kwargs
 
     async def connect(self) -> driver.Connection:
         """Open a connection to one of the nodes: what is published reaches all of them."""

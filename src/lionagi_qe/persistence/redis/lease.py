@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.contract.leases import Tenure
+from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.redis import scripts
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class RedisLeases:
         return await self._session.run(scripts.LEASE, home, action, name, *arguments, mutates=True)
 
     async def _copy(self, fence: Fence | Tenure, name: str, holder: str, ends: int) -> bool:
-        """Tell all other shards; False if one knows a later token."""
+        """Tell all other shards; False if one knows a later token.
+
+        What one of them refuses is an unknown outcome: the home shard has changed the lease.
+        """
         home = self._session.shards.of(name)
         others = [shard for shard in range(self._session.shards.count) if shard != home]
         words = ("copy", name, fence.token, holder, ends)
@@ -40,7 +44,7 @@ class RedisLeases:
         )
         for answer in answers:
             if isinstance(answer, BaseException):
-                raise answer
+                raise partly_applied(answer)
         return all(answers)
 
     async def acquire(self, name: str, holder: str, ttl_ms: int) -> Tenure:

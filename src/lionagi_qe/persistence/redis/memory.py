@@ -11,6 +11,7 @@ from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.redis.backend import RedisBackend
 from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
+from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.memory import MemorySettings
 
-_OWN_OPTIONS = frozenset({"shards", "colocate", "pool_size"})
+_OWN_OPTIONS = frozenset({"shards", "colocate", "pool_size", "wait_replicas"})
 # Those of redis-py that a text can say; others are objects, or settings of its pools.
 _DRIVERS_OPTIONS = frozenset(
     {
@@ -59,6 +60,9 @@ class RedisMemory(Memory):
             new fleet, so that keys which agree in them can change in one atomic step.
         pool_size: most connections to a server; of a cluster's, where each call goes to several
             slots, four times as many.
+        wait_replicas: let a change count as made once so many replicas have it, too (of a cluster,
+            of each shard). While there are fewer, changes wait until their time is up, and their
+            outcome is unknown then.
         connection: further settings of redis-py's connections, by name.
         settings: see Memory.
     """
@@ -77,6 +81,7 @@ class RedisMemory(Memory):
         shards: int | None = None,
         colocate: int | None = None,
         pool_size: int = MAX_CONNECTIONS,
+        wait_replicas: int | None = None,
         connection: dict[str, Any] | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
@@ -85,6 +90,9 @@ class RedisMemory(Memory):
         if colocate is not None:
             check_count("colocate", colocate)
         check_count("pool_size", pool_size)
+        wait = None
+        if wait_replicas is not None:
+            wait = Wait(check_count("wait_replicas", wait_replicas))
         wanted: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -97,7 +105,7 @@ class RedisMemory(Memory):
                 msg = f"db={db}: Redis Cluster has only database 0"
                 raise ConfigurationError(msg)
             link: ClusterLink | ServerLink = ClusterLink(
-                {**wanted, "ssl": ssl}, pool_size=pool_size
+                {**wanted, "ssl": ssl}, pool_size=pool_size, wait=wait
             )
         else:
             wanted["db"] = db
@@ -106,9 +114,9 @@ class RedisMemory(Memory):
             if sentinels is not None or "path" in wanted:
                 del wanted["host"], wanted["port"]
             if sentinels is not None:
-                link = SentinelLink(sentinels, wanted, pool_size=pool_size)
+                link = SentinelLink(sentinels, wanted, pool_size=pool_size, wait=wait)
             else:
-                link = ServerLink(wanted, pool_size=pool_size)
+                link = ServerLink(wanted, pool_size=pool_size, wait=wait)
         super().__init__(RedisBackend(link, shards=shards, colocate=colocate), **settings)
 
     @classmethod
@@ -117,7 +125,8 @@ class RedisMemory(Memory):
 
         ``redis+sentinel://user:password@a:26379,b:26379/mymaster/0`` asks Sentinels for the
         primary; ``?sentinel_username=`` and ``?sentinel_password=`` are said to them alone.
-        ``?shards=``, ``?colocate=`` and ``?pool_size=`` are ours, all other options redis-py's.
+        ``?shards=``, ``?colocate=``, ``?pool_size=`` and ``?wait_replicas=`` are ours, all other
+        options redis-py's.
         """
         parts = check_url(url)
         sentinels = None
@@ -145,9 +154,7 @@ class RedisMemory(Memory):
             parsed: dict[str, Any] = dict(
                 parse_url(urlunsplit((scheme, parts.netloc, parts.path, rest, "")))
             )
-            pool_size = int(ours.get("pool_size", MAX_CONNECTIONS))
-            shards = int(ours["shards"]) if "shards" in ours else None
-            colocate = int(ours["colocate"]) if "colocate" in ours else None
+            numbers = {name: int(value) for name, value in ours.items()}
         except ValueError as error:
             msg = f"memory URL of Redis can't be read: {error}"
             raise ConfigurationError(msg) from error
@@ -165,8 +172,9 @@ class RedisMemory(Memory):
             cluster=flavour == "cluster",
             sentinels=sentinels,
             connection=parsed,
-            shards=shards,
-            colocate=colocate,
-            pool_size=pool_size,
+            shards=numbers.get("shards"),
+            colocate=numbers.get("colocate"),
+            pool_size=numbers.get("pool_size", MAX_CONNECTIONS),
+            wait_replicas=numbers.get("wait_replicas"),
             **settings,
         )

@@ -19,7 +19,12 @@ from lionagi_qe.persistence.contract.operations import (
     Result,
 )
 from lionagi_qe.persistence.contract.records import Record
-from lionagi_qe.persistence.contract.refused import PartlyRefused, is_worth_retrying
+from lionagi_qe.persistence.contract.refused import (
+    PartlyRefused,
+    changed_nothing,
+    is_worth_retrying,
+    partly_applied,
+)
 from lionagi_qe.persistence.server_support.rejections import refusal_of
 
 if TYPE_CHECKING:
@@ -58,7 +63,8 @@ async def scatter(
     """Send each shard its operations; return the results in the operations' order.
 
     With ``share_errors`` the failure of one of several shards is the result of its operations,
-    else it is raised; all shards end before that.
+    else it is raised, as an unknown outcome if others may have applied theirs; all shards end
+    before that.
     """
     groups: dict[int, list[int]] = {}
     for at, operation in enumerate(operations):
@@ -70,8 +76,10 @@ async def scatter(
     results: list[Any] = [None] * len(operations)
     for places, answer in zip(groups.values(), answers, strict=True):
         if isinstance(answer, BaseException):
-            if len(groups) == 1 or not (share_errors and isinstance(answer, AqeError)):
+            if len(groups) == 1:
                 raise answer
+            if not (share_errors and isinstance(answer, AqeError)):
+                raise answer if all(map(changed_nothing, answers)) else partly_applied(answer)
             kind = PartlyRefused if is_worth_retrying(answer) else list
             answer = kind([answer] * len(places))  # noqa: PLW2901 - each its copy
         if isinstance(answer, PartlyRefused):

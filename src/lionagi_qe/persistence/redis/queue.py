@@ -178,6 +178,9 @@ class RedisJobs:
         )
         return QueueCounts(*counts, exact=True)
 
+    async def confirm(self, queue: str) -> None:
+        """The repeat itself has waited for all that was written before it, see ``exchange``."""
+
     async def queues(self) -> list[str]:
         """Read the names from all shards."""
 

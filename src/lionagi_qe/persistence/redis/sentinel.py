@@ -17,6 +17,8 @@ from lionagi_qe.persistence.redis.connection import FAILURES, ServerLink, connec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.redis.replicas import Wait
+
 # Seconds after which the next Sentinel is asked.
 SENTINEL_TIMEOUT = 2.0
 _PORT = 26379
@@ -44,17 +46,25 @@ class Sentinels:
 class SentinelLink(ServerLink):
     """A pool of connections to the primary that the Sentinels name, asked for each connection.
 
-    After a failover the connections to the old primary end, or answer READONLY and are dropped;
-    new ones go where the Sentinels say.
+    After a failover the connections to the old primary end, or answer that it is a replica now or
+    has lost its replicas, and are dropped; new ones go where the Sentinels say.
 
     Args:
         sentinels: whom to ask.
         settings: settings of connections to the primary, without host and port.
         pool_size: most connections to it.
+        wait: see ServerLink.
     """
 
-    def __init__(self, sentinels: Sentinels, settings: dict[str, Any], *, pool_size: int) -> None:
-        super().__init__(settings, pool_size=pool_size)
+    def __init__(
+        self,
+        sentinels: Sentinels,
+        settings: dict[str, Any],
+        *,
+        pool_size: int,
+        wait: Wait | None = None,
+    ) -> None:
+        super().__init__(settings, pool_size=pool_size, wait=wait)
         self._sentinels = [*sentinels.addresses]
         self._master = sentinels.master
         self._asking: dict[str, Any] = {

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
+from lionagi_qe.errors import BackendUnavailableError
 from lionagi_qe.persistence.contract.backend import Capabilities
 from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
+from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
@@ -109,9 +111,12 @@ class SqliteBackend:
             return sum(live for _, live in rows), rows[-1][0] if len(rows) == batch else None
 
         deleted = 0
-        while bound["after"] is not None:
-            count, bound["after"] = await self.session.transact(step)
-            deleted += count
+        try:
+            while bound["after"] is not None:
+                count, bound["after"] = await self.session.transact(step)
+                deleted += count
+        except BackendUnavailableError as error:
+            raise partly_applied(error) if deleted else error from error.__cause__
         return deleted
 
     async def claim_sweep(self, interval_ms: int) -> bool:

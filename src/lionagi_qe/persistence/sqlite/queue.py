@@ -211,6 +211,9 @@ class SqliteJobs:
 
         return await self._session.read(read)
 
+    async def confirm(self, queue: str) -> None:
+        """What can be read is on the disk as ``synchronous`` says."""
+
     async def queues(self) -> list[str]:
         """Read the names."""
 

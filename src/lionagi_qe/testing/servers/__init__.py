@@ -23,9 +23,15 @@ from lionagi_qe.testing.servers.external import (
     find_redis,
     find_redis_cluster,
 )
+from lionagi_qe.testing.servers.pgbouncer import PgBouncer
 from lionagi_qe.testing.servers.postgres import PostgresServer
 from lionagi_qe.testing.servers.redis import RedisServer
-from lionagi_qe.testing.servers.replication import PostgresStandby, RedisSentinel, RedisSentinels
+from lionagi_qe.testing.servers.replication import (
+    PostgresPair,
+    PostgresStandby,
+    RedisSentinel,
+    RedisSentinels,
+)
 from lionagi_qe.testing.servers.server import Server
 
 __all__ = [
@@ -34,7 +40,9 @@ __all__ = [
     "REDIS_VARIABLE",
     "ExternalPostgres",
     "ExternalRedis",
+    "PgBouncer",
     "PostgresBinaries",
+    "PostgresPair",
     "PostgresServer",
     "PostgresStandby",
     "RedisBinary",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lionagi_qe.testing.servers.ports import HOST, free_port, wait_until
@@ -10,7 +11,7 @@ from lionagi_qe.testing.servers.redis import IMAGE, RedisServer
 from lionagi_qe.testing.servers.runner import Container, docker_works
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from lionagi_qe.testing.servers.binaries import Flavour
@@ -28,11 +29,17 @@ class ClusterNode(RedisServer):
         flavour: see RedisServer.
         port: the port to take; None picks a free one.
         network: the container whose network the node joins, under Docker.
+        settings: see RedisServer.
 
     """
 
     def __init__(
-        self, flavour: Flavour | None = None, *, port: int | None = None, network: str | None = None
+        self,
+        flavour: Flavour | None = None,
+        *,
+        port: int | None = None,
+        network: str | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             flavour,
@@ -41,6 +48,7 @@ class ClusterNode(RedisServer):
                 "cluster-enabled": "yes",
                 "cluster-announce-ip": HOST,
                 "cluster-node-timeout": str(_NODE_TIMEOUT_MS),
+                **(settings or {}),
             },
         )
         self._wanted = port
@@ -56,6 +64,20 @@ class ClusterNode(RedisServer):
             and told["cluster_known_nodes"] == str(nodes)
         )
 
+    @property
+    def node_id(self) -> str:
+        """By what the other nodes know it."""
+        return str(self.execute("CLUSTER", "MYID"))
+
+    def is_primary(self) -> bool:
+        """Whether it is no replica, by its own word."""
+        return self.execute("ROLE")[0] == "master"
+
+    def follows(self) -> bool:
+        """Whether it is a replica that has its primary's data."""
+        role = self.execute("ROLE")
+        return role[0] == "slave" and role[3] == "connected"
+
     def _choose_port(self) -> int:
         return self._wanted or free_port()
 
@@ -64,7 +86,7 @@ class ClusterNode(RedisServer):
 
 
 class RedisCluster:
-    """Three Redis servers in cluster mode that share all 16,384 slots; no replicas.
+    """Three Redis servers in cluster mode that share all 16,384 slots, with replicas if wanted.
 
     ``start``, ``stop``, ``kill``, ``pause`` and the rest mean all nodes; ``nodes`` has each.
     Under Docker the nodes share the network of one container, so that the addresses by which they
@@ -72,11 +94,23 @@ class RedisCluster:
 
     Args:
         flavour: see RedisServer.
+        replicas: how many each of the three has.
+        settings: of all nodes, see RedisServer.
 
     """
 
-    def __init__(self, flavour: Flavour | None = None) -> None:
+    def __init__(
+        self,
+        flavour: Flavour | None = None,
+        *,
+        replicas: int = 0,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._flavour: Flavour | None = flavour
+        self._count = NODES * (1 + replicas)
+        # A lost link to a primary is noticed and made anew within seconds.
+        linked = {"repl-diskless-sync-delay": "0", "repl-timeout": "5"} if replicas else {}
+        self._settings = {**linked, **(settings or {})}
         self._network: Container | None = None
         self.nodes: list[ClusterNode] = []
 
@@ -119,11 +153,7 @@ class RedisCluster:
             except BaseException:
                 self.close()
                 raise
-        wait_until(
-            lambda: all(node.agrees(NODES) for node in self.nodes),
-            "the nodes of the Redis Cluster agree that all slots are served",
-            timeout=_AGREE,
-        )
+        self._await_agreement()
 
     def stop(self) -> None:
         """End all nodes in good order."""
@@ -154,6 +184,44 @@ class RedisCluster:
             self._network.close()
             self._network = None
 
+    def primaries(self) -> list[ClusterNode]:
+        """Return the nodes that run and are no replicas."""
+        return [node for node in self.nodes if node.running() and node.is_primary()]
+
+    def switch_over(self) -> None:
+        """Have each replica take over from its primary in good order (CLUSTER FAILOVER)."""
+        before = self.primaries()
+        for replica in [node for node in self.nodes if node not in before]:
+            replica.execute("CLUSTER", "FAILOVER")
+            wait_until(replica.is_primary, "a replica has taken over", timeout=_AGREE)
+            self._await_agreement()
+        wait_until(
+            lambda: all(node.follows() for node in before),
+            "the former primaries follow",
+            timeout=_AGREE,
+        )
+
+    def fail_over(self, primary: ClusterNode) -> None:
+        """Kill a primary, and wait until a replica has taken over by itself."""
+        primary.kill()
+        wait_until(
+            lambda: len(self.primaries()) == NODES, "a replica has taken over", timeout=_AGREE
+        )
+        self._await_agreement()
+
+    def bring_back(self, node: ClusterNode) -> None:
+        """Start a node that was killed, and wait until it follows who took over from it."""
+        node.start()
+        wait_until(node.follows, "the node that was away follows", timeout=_AGREE)
+        self._await_agreement()
+
+    def _await_agreement(self) -> None:
+        wait_until(
+            lambda: all(node.agrees(self._count) for node in self.nodes if node.running()),
+            "the nodes of the Redis Cluster agree that all slots are served",
+            timeout=_AGREE,
+        )
+
     def _each(self, act: Callable[[ClusterNode], None]) -> None:
         for node in self.nodes:
             act(node)
@@ -162,17 +230,20 @@ class RedisCluster:
         flavour = self._flavour
         in_docker = flavour == "docker" or (flavour is None and docker_works())
         if not in_docker:
-            self.nodes = [ClusterNode(flavour) for _ in range(NODES)]
+            self.nodes = [ClusterNode(flavour, settings=self._settings) for _ in range(self._count)]
             return
-        ports = [free_port() for _ in range(NODES)]
+        ports = [free_port() for _ in range(self._count)]
         published = [f"--publish={HOST}:{port}:{port}" for port in ports]
         self._network = Container(IMAGE, ["sleep", "infinity"], options=published)
         self._network.start()
         name = self._network.name
-        self.nodes = [ClusterNode("docker", port=port, network=name) for port in ports]
+        self.nodes = [
+            ClusterNode("docker", port=port, network=name, settings=self._settings)
+            for port in ports
+        ]
 
     def _meet(self) -> None:
-        for number, node in enumerate(self.nodes):
+        for number, node in enumerate(self.nodes[:NODES]):
             first, last = number * SLOTS // NODES, (number + 1) * SLOTS // NODES
             # Redis 6.2 doesn't know CLUSTER ADDSLOTSRANGE.
             node.execute("CLUSTER", "ADDSLOTS", *map(str, range(first, last)))
@@ -180,3 +251,26 @@ class RedisCluster:
         # Gossip would spread the news, but takes seconds.
         for node, other in itertools.combinations(self.nodes, 2):
             node.execute("CLUSTER", "MEET", HOST, str(other.port))
+        for number, replica in enumerate(self.nodes[NODES:]):
+            primary = self.nodes[number % NODES].node_id
+            wait_until(
+                partial(_replicates, replica, primary),
+                "a replica knows its primary",
+                timeout=_AGREE,
+            )
+        wait_until(
+            lambda: all(node.follows() for node in self.nodes[NODES:]),
+            "the replicas follow",
+            timeout=_AGREE,
+        )
+
+
+def _replicates(replica: ClusterNode, primary: str) -> bool:
+    """Have it follow a primary; False as long as it doesn't know the other yet."""
+    from redis import exceptions
+
+    try:
+        replica.execute("CLUSTER", "REPLICATE", primary)
+    except exceptions.ResponseError:
+        return False
+    return True

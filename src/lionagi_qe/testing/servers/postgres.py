@@ -31,7 +31,7 @@ USER = "aqe"
 PASSWORD = "aqe"  # noqa: S105 - of a throw-away server on loopback
 MAX_CONNECTIONS = 200
 _STARTUP = b"user\0" + USER.encode() + b"\0\0"
-_STARTUP_PACKET = struct.pack("!ii", 8 + len(_STARTUP), 3 << 16) + _STARTUP
+STARTUP_PACKET = struct.pack("!ii", 8 + len(_STARTUP), 3 << 16) + _STARTUP
 
 
 class PostgresDatabases(ABC):
@@ -73,6 +73,7 @@ class PostgresServer(PostgresDatabases, Server):
         binaries: the folder of ``initdb`` and ``postgres``, or one of
             ``available_postgres_servers()``; Docker is not asked then.
         settings: settings of the server, e.g. ``{"max_connections": "5"}``.
+        rewindable: it keeps what ``follow`` needs; by this machine's programs.
 
     """
 
@@ -81,11 +82,15 @@ class PostgresServer(PostgresDatabases, Server):
         binaries: PostgresBinaries | Path | None = None,
         *,
         settings: Mapping[str, str] | None = None,
+        rewindable: bool = False,
     ) -> None:
         super().__init__()
         self._binaries = binaries
         self._settings = {"max_connections": str(MAX_CONNECTIONS), **(settings or {})}
+        self._rewindable = rewindable
         self._killed = False
+        self._programs: Path | None = None
+        self._folder: Path | None = None
 
     @property
     def url(self) -> str:
@@ -94,7 +99,7 @@ class PostgresServer(PostgresDatabases, Server):
 
     def answers(self) -> bool:
         """Whether it asks a client for its password; while it recovers it refuses clients."""
-        return ask(self._port, _STARTUP_PACKET).startswith(b"R")
+        return ask(self._port, STARTUP_PACKET).startswith(b"R")
 
     def kill(self) -> None:
         """End all its processes at once (SIGKILL)."""
@@ -105,6 +110,33 @@ class PostgresServer(PostgresDatabases, Server):
         """Start it; after ``kill`` it recovers from its log first."""
         super().start()
         self._killed = False
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Start it as a standby of ``primary``, which took over from it; it must not be running.
+
+        What it wrote and the other never got is taken back (pg_rewind); so it, or the server that
+        it is a copy of, was made ``rewindable``.
+
+        Raises:
+            ServerStartError: that failed; the message quotes the program.
+
+        """
+        if self._programs is None or self._folder is None:
+            msg = "only a PostgreSQL server of this machine's programs can follow another"
+            raise ServerStartError(msg)
+        # pg_rewind reads from the control file on which timeline the other is.
+        primary.execute("CHECKPOINT")
+        prefix, user = not_as_root()
+        command = [
+            *prefix,
+            str(self._programs / "pg_rewind"),
+            f"--target-pgdata={self._folder / 'data'}",
+            f"--source-server={standby_source(primary)} dbname=postgres",
+            "--write-recovery-conf",
+            "--no-sync",
+        ]
+        _initialise(command, self._folder, user)
+        self.start()
 
     def close(self) -> None:
         """End it and remove its data."""
@@ -141,7 +173,8 @@ class PostgresServer(PostgresDatabases, Server):
         )
 
     def _process(self, port: int, programs: Path, folder: Path) -> Runner:
-        prefix, user = _not_as_root()
+        self._programs, self._folder = programs, folder
+        prefix, user = not_as_root()
         data = folder / "data"
         password = folder / "password"
         password.write_text(PASSWORD)
@@ -149,6 +182,10 @@ class PostgresServer(PostgresDatabases, Server):
             for path in (folder, password):
                 shutil.chown(path, user)
         _initialise([*prefix, *self._make_data(programs, data, password)], folder, user)
+        if self._rewindable:
+            with (data / "postgresql.conf").open("a") as file:
+                # There, as pg_rewind starts a server that doesn't know our options.
+                file.write("wal_log_hints = on\nwal_keep_size = 1GB\n")
         command = [
             *prefix,
             str(programs / "postgres"),
@@ -178,6 +215,12 @@ class PostgresServer(PostgresDatabases, Server):
         return [f"--{name}={value}" for name, value in self._settings.items()]
 
 
+def standby_source(primary: PostgresServer) -> str:
+    """Return how a standby connects to its primary; its name there is ``standby``."""
+    login = f"user={USER} password={PASSWORD}"
+    return f"host={HOST} port={primary.port} {login} application_name=standby"
+
+
 def _initialise(command: list[str], folder: Path, user: str | None) -> None:
     try:
         subprocess.run(  # noqa: S603 - a program found by us
@@ -202,7 +245,7 @@ def _initialise(command: list[str], folder: Path, user: str | None) -> None:
 
 
 @functools.cache
-def _not_as_root() -> tuple[list[str], str | None]:
+def not_as_root() -> tuple[list[str], str | None]:
     """Return what to put before a command, and as which user to run it, so that it isn't root."""
     if os.geteuid() != 0:
         return [], None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from lionagi_qe.testing.servers.binaries import PostgresBinaries, choose_postgres, choose_redis
 from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.ports import HOST, wait_until
-from lionagi_qe.testing.servers.postgres import PASSWORD, USER, PostgresServer
+from lionagi_qe.testing.servers.postgres import PostgresServer, standby_source
 from lionagi_qe.testing.servers.redis import RedisServer
 from lionagi_qe.testing.servers.runner import LocalProcess
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SENTINELS = 3
 REPLICAS = 2
 MASTER = "mymaster"
+# What is acknowledged outlives the primary: the standby, whose name is ``standby``, has it.
+SYNCHRONOUS = {"synchronous_standby_names": "standby", "synchronous_commit": "on"}
 _DOWN_AFTER_MS = 500
 _FAILOVER_SECONDS = 60.0
 
@@ -50,11 +52,10 @@ class PostgresStandby(PostgresServer):
 
     def _make_data(self, programs: Path, data: Path, password: Path) -> list[str]:
         del password
-        source = f"host={HOST} port={self._primary.port} user={USER} password={PASSWORD}"
         return [
             str(programs / "pg_basebackup"),
             f"--pgdata={data}",
-            f"--dbname={source} application_name=standby",
+            f"--dbname={standby_source(self._primary)}",
             "--write-recovery-conf",
             "--checkpoint=fast",
             "--no-sync",
@@ -68,6 +69,87 @@ class PostgresStandby(PostgresServer):
         """Whether it has replayed all that the primary has written."""
         position = self._primary.execute("SELECT pg_current_wal_lsn()::text")
         return self.execute(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "True"
+
+
+class PostgresPair:
+    """A primary and a synchronous standby that change places; by this machine's programs.
+
+    A commit is acknowledged once the standby has written it, and waits while there is none. Each
+    keeps its port for good.
+
+    Args:
+        binaries: see PostgresServer.
+        settings: further settings of both.
+
+    """
+
+    def __init__(
+        self, binaries: PostgresBinaries | None = None, *, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._binaries = binaries or choose_postgres(None)
+        # A standby that finds nobody asks again soon.
+        own = {**SYNCHRONOUS, "wal_retrieve_retry_interval": "200ms"}
+        self._settings = {**own, **(settings or {})}
+        self._stack = ExitStack()
+        self._servers: list[PostgresServer] = []
+
+    @property
+    def primary(self) -> PostgresServer:
+        """The one that accepts changes."""
+        return self._servers[0]
+
+    @property
+    def standby(self) -> PostgresServer:
+        """The one that follows; after ``take_over`` it is down until ``follow``."""
+        return self._servers[1]
+
+    @property
+    def url(self) -> str:
+        """The URL of both, in an order that stays."""
+        ports = sorted(server.port for server in self._servers)
+        hosts = ",".join(f"{HOST}:{port}" for port in ports)
+        return self.primary.url.replace(f"{HOST}:{self.primary.port}", hosts)
+
+    def __enter__(self) -> Self:
+        try:
+            primary = PostgresServer(self._binaries, settings=self._settings, rewindable=True)
+            self._servers.append(self._stack.enter_context(primary))
+            standby = PostgresStandby(primary, self._binaries, settings=self._settings)
+            self._servers.append(self._stack.enter_context(standby))
+            self._attached()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def take_over(self, *, crash: bool = False) -> None:
+        """End the primary in good order, or by SIGKILL, and promote the standby."""
+        if crash:
+            self.primary.kill()
+        else:
+            self.primary.stop()
+        self.standby.execute("SELECT pg_promote(true, 60)")
+        self._servers.reverse()
+
+    def follow(self) -> None:
+        """Bring the former primary back as the standby, and wait until it is synchronous."""
+        self.standby.follow(self.primary)
+        self._attached()
+
+    def _attached(self) -> None:
+        wait_until(
+            lambda: self.primary.execute("SELECT sync_state FROM pg_stat_replication") == "sync",
+            "the standby is synchronous",
+            timeout=_FAILOVER_SECONDS,
+        )
 
 
 class RedisSentinel(RedisServer):
@@ -212,12 +294,72 @@ class RedisSentinels:
         return next(server for server in self.servers if server.port == int(port))
 
     def switch_over(self) -> None:
-        """Have a replica take over from a healthy primary, and wait until all follow it."""
+        """Have a replica take over from a healthy primary, and wait until all follow it.
+
+        Sentinels promote a replica first and tell the primary afterwards, which until then goes on
+        acknowledging changes that are lost; so it is made to refuse them before.
+        """
+        wait_until(self._settled, "all follow the primary", timeout=_FAILOVER_SECONDS)
         before = self.primary
-        wait_until(self._agree, "the Sentinels see all servers", timeout=_FAILOVER_SECONDS)
+        name = "min-replicas-to-write"
+        _, usual = before.execute("CONFIG", "GET", name)
+        before.execute("CONFIG", "SET", name, str(REPLICAS + 1))
+        try:
+            position = int(_offsets(before)["master_repl_offset"])
+            wait_until(
+                lambda: all(
+                    int(_offsets(server).get("slave_repl_offset", 0)) >= position
+                    for server in self.servers
+                    if server is not before
+                ),
+                "the replicas have all that the primary wrote",
+                timeout=_FAILOVER_SECONDS,
+            )
+            self._fail_over(before)
+        finally:
+            before.execute("CONFIG", "SET", name, usual)
+
+    def switch_over_at_once(self) -> None:
+        """Have the Sentinels do it without more ado; what is acknowledged meanwhile is lost."""
+        wait_until(self._settled, "all follow the primary", timeout=_FAILOVER_SECONDS)
+        self._fail_over(self.primary)
+
+    def _fail_over(self, before: RedisServer) -> None:
         self.sentinels[0].execute("SENTINEL", "FAILOVER", MASTER)
+        self.await_takeover(before)
+        wait_until(self._settled, "all follow the server that took over", timeout=_FAILOVER_SECONDS)
+
+    def await_takeover(self, before: RedisServer) -> None:
+        """Wait until another than ``before`` is the primary, as it says itself."""
         wait_until(
-            lambda: self.primary is not before and self._agree(),
+            lambda: self.primary is not before and _offsets(self.primary).get("role") == "master",
             "a replica has taken over",
             timeout=_FAILOVER_SECONDS,
         )
+
+    def bring_back(self, server: RedisServer) -> None:
+        """Start a server that was killed, and wait until it follows the primary."""
+        server.start()
+        wait_until(self._settled, "the server that was away follows", timeout=_FAILOVER_SECONDS)
+
+    def _settled(self) -> bool:
+        """Whether the Sentinels see all servers, and those follow the primary."""
+        if not self._agree():
+            return False
+        primary = self.primary
+        told = [_offsets(server) for server in self.servers if server is not primary]
+        return _offsets(primary).get("role") == "master" and all(
+            state.get("master_port") == str(primary.port)
+            and state.get("master_link_status") == "up"
+            for state in told
+        )
+
+
+def _offsets(server: RedisServer) -> dict[str, str]:
+    from redis import exceptions
+
+    try:
+        lines = str(server.execute("INFO", "replication")).splitlines()
+    except exceptions.ConnectionError:
+        return {}
+    return dict(line.split(":", 1) for line in lines if ":" in line)
