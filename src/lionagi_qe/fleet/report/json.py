@@ -58,6 +58,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,
+        "defects": outcome.defects,
         "exit_code": exit_code,
     }
 
