@@ -38,6 +38,9 @@ class Package:
     known: str = ""
     git: bool = False
 
+    def __str__(self) -> str:
+        return self.label
+
     @property
     def label(self) -> str:
         """Name and version."""

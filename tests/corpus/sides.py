@@ -21,7 +21,10 @@ AGENTS = "test-executor,coverage-analyzer,quality-gate"
 # Of aqe's exit codes those with which it prints a report: passed, gate failed, not measured.
 _REPORTING = {0, 1, 4}
 # What is no product code, by its place and name.
-_TESTS = ("*/tests/*", "*/test/*", "*/test_*.py", "*/*_test.py", "*/tests.py", "*/conftest.py")
+_TESTS = (
+    *("**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.py"),
+    *("**/tests.py", "**/conftest.py"),
+)
 _COUNTS = {
     "lines": "num_statements",
     "lines_covered": "covered_lines",
@@ -127,7 +130,7 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     command = [str(python), "-m", "coverage", *words, *_arguments(report)]
     done = _call(command, project, env, scratch / "plain.log", limit)
     figures = Figures(seconds=time.monotonic() - began)
-    if not outcomes.exists():
+    if done.code is None or not outcomes.exists():
         figures.problem = done.problem
         return figures
     told = json.loads(outcomes.read_text(encoding="utf-8"))
@@ -143,9 +146,9 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
         return figures
     measured = json.loads(target.read_text(encoding="utf-8"))
     target.unlink()
-    figures.totals = {name: measured["totals"][key] for name, key in _COUNTS.items()}
+    figures.totals = {name: measured["totals"].get(key, 0) for name, key in _COUNTS.items()}
     figures.files = {
-        name: {count: file["summary"][key] for count, key in _COUNTS.items()}
+        name: {count: file["summary"].get(key, 0) for count, key in _COUNTS.items()}
         for name, file in measured["files"].items()
     }
     figures.total = time.monotonic() - began
@@ -261,14 +264,14 @@ def _call(command: list[str], cwd: Path, env: dict[str, str], log: Path, limit: 
         try:
             output, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            # Its own children are in other groups, which it ends itself.
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=10)
-            _end_group(process.pid)
-            process.communicate()
             return _Done(None, "", f"it took longer than {limit:g} s")
-    _end_group(process.pid)
+        finally:
+            if process.poll() is None:
+                # Its own children are in other groups, which it ends itself.
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=10)
+            _end_group(process.pid)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = " / ".join(line.strip() for line in said[-3:])[-600:]
     return _Done(process.returncode, output or "", f"exit code {process.returncode}: {last}")
