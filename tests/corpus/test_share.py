@@ -78,3 +78,10 @@ def test_the_page_counts_what_is_right() -> None:
     assert "- right: 0, 0 % (0 equal, 0 vary by themselves)" in page
     assert "| 1,200 | 1,200 failed | 3 of 4 |" in page
     assert "**shop 1**, differs: `test_a (failed, passed)`" in page
+
+
+def test_names_that_follow_the_order_of_a_set_vary() -> None:
+    runs = [Figures({f"test_shop.py::test_a[{name}]": "passed"}) for name in "xyz"]
+    assert judge(runs[0], runs[1:]).kind == VARIES
+    failed = Figures({"test_shop.py::test_a[x]": "failed"})
+    assert judge(failed, runs[1:]).kind == DIFFERS

@@ -63,11 +63,30 @@ def judge(ours: Figures, theirs: Sequence[Figures]) -> Verdict:
     if not found:
         return Verdict(EQUAL)
     unsteady = {what for each in others for what in differences(first, each)}
-    # A test that varies may run other lines.
-    left = {what: how for what, how in found.items() if what not in unsteady}
+    # Names that follow the order of a set are others in each run.
+    renamed = {_function(what) for what in unsteady} & _same_tallies(ours, first)
+    left = {
+        what: how
+        for what, how in found.items()
+        if what not in unsteady and not ("absent" in how and _function(what) in renamed)
+    }
     if others and not left:
         return Verdict(VARIES, in_words(found))
     return Verdict(DIFFERS, in_words(left or found))
+
+
+def _function(test: str) -> str:
+    return test.partition("[")[0]
+
+
+def _same_tallies(ours: Figures, theirs: Figures) -> set[str]:
+    """Return the test functions of which both have as many tests of each outcome."""
+    mine, other = (
+        Counter((_function(test), outcome) for test, outcome in each.outcomes.items())
+        for each in (ours, theirs)
+    )
+    unequal = {function for function, _ in (mine - other) + (other - mine)}
+    return {_function(test) for test in ours.outcomes} - unequal
 
 
 def in_words(found: dict[str, str]) -> tuple[str, ...]:

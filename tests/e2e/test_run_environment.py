@@ -295,3 +295,30 @@ def test_a_module_that_a_new_test_imports_is_looked_for(examine: Examine, projec
     answer = examine(root)
     assert answer.value("tests_passed") == 2
     assert any("freezegun" in note for note in answer.document["notes"])
+
+
+def test_a_project_that_cant_be_built_has_what_its_extras_need(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "backend.py": "raise ImportError('no compiler')\n",
+        "test_shop.py": "import sniffio\nimport shop\ndef test_f(): assert shop.f() == 1\n",
+        "pyproject.toml": """
+            [build-system]
+            requires = []
+            build-backend = "backend"
+            backend-path = ["."]
+
+            [project]
+            name = "shop"
+            version = "1"
+
+            [project.optional-dependencies]
+            test = ["sniffio"]
+        """,
+    }
+    answer = examine(project(files))
+
+    assert answer.value("tests_passed") == 1
+    assert any("project itself was not installed" in note for note in answer.document["notes"])

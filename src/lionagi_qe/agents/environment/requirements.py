@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lionagi_qe.agents.environment.declared.declaration import (
     Declaration,
     ini_of,
-    requirements_among,
     table,
-    texts,
 )
 from lionagi_qe.agents.environment.declared.nox import in_nox
 from lionagi_qe.agents.environment.declared.other_tools import in_other_tools
-from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
+from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.declared.requirement_files import (
     mentioned,
     requirement_files,
@@ -54,7 +52,8 @@ class Requirements:
         lines: requirements (PEP 508).
         files: requirement files.
         origin: where the test requirements were found, for people.
-        dependencies: what the project itself needs, for when it can't be built.
+        dependencies: what the project itself needs, its extras too, for when it can't be built;
+            None if that can't be read.
         others: places that declare requirements too, and were not chosen.
     """
 
@@ -63,7 +62,7 @@ class Requirements:
     lines: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     origin: str = "none declared"
-    dependencies: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] | None = ()
     others: tuple[Declaration, ...] = ()
 
 
@@ -76,20 +75,21 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
     """
     installable = _is_installable(project, pyproject)
     runtime = () if installable else runtime_file(project)
-    dependencies = _dependencies(pyproject)
     found = list(_declarations(project, pyproject))
     chosen = _chosen(found)
     others = tuple(each for each in found if each not in chosen)
     known = set(extras_of(project, pyproject))
+    # An environment of a tool may name an extra that the project no longer has.
+    extras = _once(extra for each in chosen for extra in each.extras if extra in known)
+    dependencies = own_requirements(project, pyproject, extras)
     origin = ", ".join(each.origin for each in chosen)
     return Requirements(
         installable,
-        # An environment of a tool may name an extra that the project no longer has.
-        tuple(_once(extra for each in chosen for extra in each.extras if extra in known)),
+        tuple(extras),
         tuple(
             _once(
                 [line for each in chosen for line in each.lines]
-                + list(() if installable or runtime else dependencies)
+                + list(() if installable or runtime else dependencies or ())
             )
         ),
         (*runtime, *_once(file for each in chosen for file in each.files)),
@@ -136,12 +136,6 @@ def _is_installable(project: Path, pyproject: dict[str, Any]) -> bool:
         or "build-system" in pyproject
         or ini_of(project / "setup.cfg").has_option("metadata", "name")
     )
-
-
-def _dependencies(pyproject: dict[str, Any]) -> tuple[str, ...]:
-    declared = texts(table(pyproject, "project").get("dependencies"))
-    poetry = poetry_requirements(table(pyproject, "tool", "poetry", "dependencies"))
-    return requirements_among(declared) or poetry
 
 
 def build_metadata(pyproject: dict[str, Any]) -> str:

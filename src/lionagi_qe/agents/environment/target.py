@@ -301,13 +301,14 @@ async def _install_project(
 ) -> list[str]:
     """Install the project with what it needs, for its metadata, scripts and built files.
 
-    A project that can't be built (an application, say) still gets its dependencies.
+    A project that can't be built (an application, say, or for want of a compiler) still gets what
+    it and its extras need.
     """
     extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
     try:
         await installer.install(python, [f".{extras}", *others], workspace)
     except EnvironmentBuildError as error:
-        if requirements.extras:
+        if requirements.dependencies is None:
             raise
         await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]
