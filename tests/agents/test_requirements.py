@@ -287,3 +287,20 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
     assert list(added) == ["PyYAML", "Frob-Nicate>=2", "pytest-mock", "pytest-asyncio"]
     assert "declared nowhere" in added["PyYAML"]
     assert "declared in group all" in added["Frob-Nicate>=2"]
+
+
+def test_a_module_within_a_package_hides_no_distribution_of_its_name(tmp_path: Path) -> None:
+    for name, text in {
+        "shop/__init__.py": "",
+        "shop/yaml.py": "",
+        "shop/data/attrs/__init__.py": "",
+        "tests/helper.py": "",
+        "tests/deep/again.py": "",
+        "tests/pack/__init__.py": "",
+        "tests/pack/inner.py": "",
+        "tests/test_a.py": "import yaml, attrs, helper, again, pack, inner, deep, shop, tests\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert set(uses_of(tmp_path, {}).modules) == {"yaml", "inner"}

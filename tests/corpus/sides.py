@@ -45,6 +45,7 @@ class Figures:
         seconds: that the tests took.
         total: that all of it took.
         problem: why there are no figures, or None.
+        uncovered: why there are none of lines and branches, or None.
     """
 
     outcomes: dict[str, str] = field(default_factory=dict[str, str])
@@ -54,6 +55,7 @@ class Figures:
     seconds: float = 0.0
     total: float = 0.0
     problem: str | None = None
+    uncovered: str | None = None
 
 
 def of_fleet(
@@ -79,12 +81,8 @@ def of_fleet(
         return figures, {}
     report = json.loads(done.output)
     metrics = {metric["name"]: metric for metric in report["metrics"]}
-    unmeasured = [
-        f"{name}: {metrics[name]['reason']}"
-        for name in ("tests_collected", "line_coverage")
-        if not metrics[name]["measured"]
-    ]
-    figures.problem = "; ".join(dict.fromkeys(unmeasured)) or None
+    figures.problem = metrics["tests_collected"]["reason"]
+    figures.uncovered = metrics["line_coverage"]["reason"]
     figures.outcomes = {test["id"]: test["outcome"] for test in report["tests"]}
     figures.uncollectable = sorted(report["uncollectable"])
     figures.totals = {name: metrics[name]["value"] or 0 for name in _COUNTS}
@@ -141,8 +139,9 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     for step in (["combine", "-q"], ["json", "-q", "-i", "-o", str(target)]):
         command = [str(python), "-m", "coverage", step[0], f"--rcfile={rcfile}", *step[1:]]
         done = _call(command, project, env, scratch / "coverage.log", limit)
-    if not target.exists():
-        figures.problem = f"coverage: {done.problem}"
+    figures.total = time.monotonic() - began
+    if not scope or not target.exists():
+        figures.uncovered = done.problem
         return figures
     measured = json.loads(target.read_text(encoding="utf-8"))
     target.unlink()
@@ -151,7 +150,6 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
         name: {count: file["summary"].get(key, 0) for count, key in _COUNTS.items()}
         for name, file in measured["files"].items()
     }
-    figures.total = time.monotonic() - began
     return figures
 
 

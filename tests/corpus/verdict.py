@@ -39,7 +39,7 @@ def differences(ours: Figures, theirs: Figures) -> dict[str, str]:
             found[test] = f"{pair[0]}, {pair[1]}"
     for file in sorted({*ours.uncollectable} ^ {*theirs.uncollectable}):
         found[f"collection of {file}"] = "one of both"
-    for file in sorted({*ours.files, *theirs.files}):
+    for file in sorted({*ours.files, *theirs.files}) if ours.uncovered is None else ():
         pair = ours.files.get(file), theirs.files.get(file)
         if pair[0] != pair[1]:
             mine, other = pair[0] or {}, pair[1] or {}
@@ -59,6 +59,9 @@ def judge(ours: Figures, theirs: Sequence[Figures]) -> Verdict:
         return Verdict(NO_TESTS if same else NO_FIGURES, (ours.problem,))
     if first.problem is not None:
         return Verdict(NO_TESTS, (f"plain pytest: {first.problem}",))
+    covered = any(file["lines_covered"] for file in first.files.values())
+    if ours.uncovered is not None and covered:
+        return Verdict(NO_FIGURES, (ours.uncovered,))
     found = differences(ours, first)
     if not found:
         return Verdict(EQUAL)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
-from lionagi_qe.agents.project.layout import is_test_file, layout_of
+from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -81,12 +81,10 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     """
     named = {name.lower() for name in settings}
     uses = Uses(settings={name: "pytest's settings" for name in SETTINGS if name.lower() in named})
-    own: set[str] = set()
     named: set[str] = set()
     defined: set[str] = set()
     for path in sorted(source.rglob("*.py")):
         name = path.relative_to(source).as_posix()
-        own |= {path.stem, *name.split("/")[:-1]}
         if not is_test_file(name):
             continue
         tree = _parsed(path)
@@ -101,6 +99,7 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         # What an optional part of the project needs is needed by the tests of that part.
         for module in _imported(_parsed(path) or ast.Module([], [])):
             uses.modules.setdefault(module, path.relative_to(source).as_posix())
+    own = own_modules(source)
     for module in [*uses.modules]:
         if module in own or module in sys.stdlib_module_names:
             del uses.modules[module]

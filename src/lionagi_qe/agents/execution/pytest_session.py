@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.execution.outcomes import Recording
 from lionagi_qe.agents.execution.pytest_options import Addopts, addopts_of, unknown_options
+from lionagi_qe.agents.project.layout import own_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,7 @@ def missing_packages(examination: Examination, recording: Recording) -> dict[str
 
     A missing module of the project itself is a defect, and stays one.
     """
-    own = examination.environment.layout.names | _own_names(examination.workspace.source)
+    own = examination.environment.layout.names | own_modules(examination.workspace.source)
     missing: dict[str, list[str]] = {}
     where = dict(recording.missing)
     where |= {test.id: test.missing for test in recording.tests.values() if test.missing}
@@ -121,13 +122,6 @@ def missing_packages(examination: Examination, recording: Recording) -> dict[str
         if test is not None:
             test.outcome = "unimportable"
     return missing
-
-
-def _own_names(source: Path) -> set[str]:
-    """Return the names that modules of the tests themselves may have."""
-    return {path.stem for path in source.rglob("*.py")} | {
-        path.name for path in source.rglob("*") if path.is_dir()
-    }
 
 
 def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str | None:
