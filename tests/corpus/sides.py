@@ -25,6 +25,9 @@ _TESTS = (
     *("**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.py"),
     *("**/tests.py", "**/conftest.py"),
 )
+# Of this machine's variables those that everybody has: what is set on it alone, certificates say,
+# fails tests.
+_USERS = ("LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "TZ")
 _COUNTS = {
     "lines": "num_statements",
     "lines_covered": "covered_lines",
@@ -110,7 +113,7 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     scope = [project / name for name in report["environment"]["scope"]]
     roots = list(dict.fromkeys([*(path.parent for path in scope), project]))
     _add_built_files(python.parent.parent / "built", roots[0])
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env = {name: value for name, value in os.environ.items() if name.startswith(_USERS)}
     home = scratch / "home"
     home.mkdir(exist_ok=True)
     outcomes = scratch / "outcomes.json"
