@@ -269,7 +269,7 @@ def _call(command: list[str], cwd: Path, env: dict[str, str], log: Path, limit: 
         finally:
             if process.poll() is None:
                 # Its own children are in other groups, which it ends itself.
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.communicate(timeout=10)
             _end_group(process.pid)
