@@ -31,6 +31,7 @@ from lionagi_qe.agents.environment.requirements import (
     requirements_of,
 )
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
+from lionagi_qe.agents.environment.tool_pins import workable
 from lionagi_qe.agents.project.built_files import (
     adopt_built_files,
     build_inputs,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "6"
+_RECIPE = "7"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -261,7 +262,7 @@ async def _build(
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
-    notes: list[str] = []
+    requirements, notes = workable(requirements, TOOLS)
     shipped: list[str] = []
     try:
         python = await installer.create(directory, workspace)
