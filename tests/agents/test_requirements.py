@@ -304,3 +304,26 @@ def test_a_module_within_a_package_hides_no_distribution_of_its_name(tmp_path: P
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert set(uses_of(tmp_path, {}).modules) == {"yaml", "inner"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "modules"),
+    [
+        ({"addopts": "--doctest-modules -ra"}, {"yaml", "attr"}),
+        ({"addopts": ["--doctest-modules"], "testpaths": ["./shop"]}, {"yaml"}),
+        ({"addopts": "--doctest-modules", "testpaths": "tests"}, set[str]()),
+        ({"addopts": "-ra"}, set[str]()),
+        ({}, set[str]()),
+    ],
+)
+def test_modules_whose_doctests_are_collected_are_imported(
+    tmp_path: Path, settings: dict[str, object], modules: set[str]
+) -> None:
+    (tmp_path / "shop").mkdir()
+    for name, text in {
+        "setup.py": "import frobnicate\n",
+        "shop/__init__.py": "import yaml, shop\n",
+        "run.py": "import attr\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert set(uses_of(tmp_path, settings).modules) == modules

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lionagi_qe.agents.environment.declared.declaration import texts
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
@@ -99,6 +100,7 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         # What an optional part of the project needs is needed by the tests of that part.
         for module in _imported(_parsed(path) or ast.Module([], [])):
             uses.modules.setdefault(module, path.relative_to(source).as_posix())
+    _note_doctests(uses, source, settings)
     own = own_modules(source)
     for module in [*uses.modules]:
         if module in own or module in sys.stdlib_module_names:
@@ -106,6 +108,23 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     for fixture in defined & uses.fixtures.keys():
         del uses.fixtures[fixture]
     return uses
+
+
+def _note_doctests(uses: Uses, source: Path, settings: Mapping[str, object]) -> None:
+    """Note what modules import that are no tests, and that pytest searches for doctests."""
+
+    def words_of(name: str) -> list[str]:
+        value = settings.get(name) or ()
+        return value.split() if isinstance(value, str) else texts(value)
+
+    if "--doctest-modules" not in words_of("addopts"):
+        return
+    for place in words_of("testpaths") or ["."]:
+        for path in sorted((source / place).rglob("*.py")):
+            name = path.relative_to(source).as_posix()
+            if not is_test_file(name) and name != "setup.py":
+                for module in _imported(_parsed(path) or ast.Module([], [])):
+                    uses.modules.setdefault(module, name)
 
 
 def _parsed(path: Path) -> ast.Module | None:
