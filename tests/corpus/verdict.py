@@ -22,7 +22,7 @@ class Verdict:
 
     Attributes:
         kind: one of the constants above. "varies": aqe's figures differ from pytest's no more than
-            pytest's differ from one run to the next.
+            pytest's, or aqe's, differ from one run to the next.
         differences: between aqe and pytest, in words.
     """
 
@@ -76,6 +76,13 @@ def judge(ours: Figures, theirs: Sequence[Figures]) -> Verdict:
     if others and not left:
         return Verdict(VARIES, in_words(found))
     return Verdict(DIFFERS, in_words(left or found))
+
+
+def of_two(first: Verdict, second: Verdict) -> Verdict:
+    """Return the verdict on two runs of aqe, the first of which differs from plain pytest."""
+    if second.kind in {EQUAL, VARIES}:
+        return Verdict(VARIES, (*first.differences, "a second run of aqe is equal"))
+    return first
 
 
 def _function(test: str) -> str:
