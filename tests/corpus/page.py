@@ -26,9 +26,10 @@ home directory of their own and none of this machine's variables but language, p
 
 `make corpus` does it again, `make corpus ONLY="anyio click"` some of it; the list with the reason
 for each is [packages.toml](../tests/corpus/packages.toml). "equal": all of it is. "varies": no more
-than plain pytest differs from itself in up to three runs, or a second run of aqe is equal. "no figures": pytest has some, aqe none.
-"nothing to compare": neither has. Seconds are of the tests alone, measured; the last column is all
-of the first `aqe run`, the making of the environment included.
+than plain pytest differs from itself in up to three runs, or a second run of aqe is equal. "no
+figures": pytest has some, aqe none. "nothing to compare": neither has. Seconds are of the tests
+alone, measured; the last column is all of the first `aqe run`, the making of the environment
+included.
 """
 
 
