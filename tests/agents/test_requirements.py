@@ -327,3 +327,18 @@ def test_modules_whose_doctests_are_collected_are_imported(
     }.items():
         (tmp_path / name).write_text(text)
     assert set(uses_of(tmp_path, settings).modules) == modules
+
+
+def test_what_an_extra_needs_is_installed_without_the_other_extras(tmp_path: Path) -> None:
+    extras = """
+        [project.optional-dependencies]
+        test = ["mock"]
+        words = ["inflect>=7"]
+        style = ["ruff"]
+    """
+    requirements = found(tmp_path, {"pyproject.toml": PROJECT + extras})
+    (tmp_path / "test_a.py").write_text("import inflect\n")
+    uses = uses_of(tmp_path, {})
+    assert extras_to_try(uses, ["inflect"], requirements) == ([], "")
+    (addition,) = additions_for(uses, ["inflect"], [], requirements)
+    assert (addition.line, "extra words" in addition.why) == ("inflect>=7", True)

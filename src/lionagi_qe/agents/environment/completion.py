@@ -39,7 +39,9 @@ print(json.dumps([[each for each in modules if absent(each)], sorted(names)]))
 """
 _ASK_SECONDS = 60
 _COLLECTED = re.compile(r"test_.*\.py|.*_test\.py|tests\.py|conftest\.py")
-_NO_USE_TO_TESTS = re.compile(r"doc|lint|format|typing|mypy|type|release|publish|build|bench")
+_NO_USE_TO_TESTS = re.compile(
+    r"doc|lint|format|typing|mypy|type|release|publish|build|bench|check|cover|enabler"
+)
 
 
 @dataclass(slots=True)
@@ -122,6 +124,9 @@ def _note_doctests(uses: Uses, source: Path, settings: Mapping[str, object]) -> 
     for place in words_of("testpaths") or ["."]:
         for path in sorted((source / place).rglob("*.py")):
             name = path.relative_to(source).as_posix()
+            # pytest leaves those directories out; building has put copies there.
+            if {"build", "dist"} & set(name.split("/")):
+                continue
             if not is_test_file(name) and name != "setup.py":
                 for module in _imported(_parsed(path) or ast.Module([], [])):
                     uses.modules.setdefault(module, name)
@@ -242,7 +247,7 @@ def extras_to_try(
 def _declared(requirements: Requirements) -> Iterator[tuple[str, str, str]]:
     """Yield canonical name, line and origin of what the declarations not chosen list."""
     for declaration in requirements.others:
-        lines = list(declaration.lines)
+        lines = [*declaration.lines, *declaration.behind]
         for file in declaration.files:
             text = file.read_text(encoding="utf-8", errors="replace")
             lines += [line.partition(" #")[0].strip() for line in text.splitlines()]
