@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from tests.corpus.verdict import DIFFERS, NO_FIGURES, differences, judge, of_two
 
 # Plain pytest is run again where figures differ, to see how much it differs from itself.
 _MOST_RUNS = 3
+_LONGEST_CAUSE = 160
 
 
 @dataclass(slots=True)
@@ -109,14 +111,34 @@ def _fill(result: Result, ours: Figures, report: dict[str, Any]) -> None:
         result.python, result.origin = environment["python"], environment["origin"]
         result.scope, result.notes = environment["scope"], report["notes"]
         result.bad = {
-            test["id"]: f"{test['outcome']}: {test['message'].strip()[-300:]}"
+            test["id"]: f"{test['outcome']}: {_cause(test['message'])}"
             for test in report["tests"]
             if test["outcome"] in {"failed", "error", "interrupted", "unimportable"}
         }
         result.bad |= {
-            file: f"not collected: {text.strip()[-300:]}"
-            for file, text in report["uncollectable"].items()
+            file: f"not collected: {_cause(text)}" for file, text in report["uncollectable"].items()
         }
+
+
+def _cause(message: str) -> str:
+    """Return the line of pytest's message that names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    told = [line[1:].strip() for line in lines if line.startswith("E  ")]
+    named = [line for line in told if re.match(r"[\w.]+(Error|Exception|Warning|Failed)\b", line)]
+    return ([*(named or told or lines), "it said nothing"])[0][:_LONGEST_CAUSE]
+
+
+def _shown(data: Any, places: dict[str, str]) -> Any:
+    """Return JSON data without this machine's paths."""
+    if isinstance(data, dict):
+        return {_shown(key, places): _shown(value, places) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_shown(value, places) for value in data]
+    if isinstance(data, str):
+        for path, name in places.items():
+            data = data.replace(path, name)
+        return re.sub(rf"{re.escape(tempfile.gettempdir())}/\S*/", "$SCRATCH/", data)
+    return data
 
 
 def _say(text: str) -> None:
@@ -154,7 +176,8 @@ def main() -> int:
         began = time.monotonic()
         result = examine(package, cache, max(package.limit, options.limit_seconds))
         # Others may write results beside us.
-        results = _read(target) | {package.label: asdict(result)}
+        places = {str(cache): "$CACHE", sys.base_prefix: "$PYTHON"}
+        results = _read(target) | {package.label: _shown(asdict(result), places)}
         unfinished = target.with_suffix(".tmp")
         unfinished.write_text(
             json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8"

@@ -116,11 +116,14 @@ def _failures(rows: Sequence[tuple[Package, Mapping[str, Any]]]) -> Iterator[str
     if not failing:
         return
     yield "## Tests that fail, on both sides unless said above\n"
+    yield "What a source distribution or the machine lacks is said first, where it was looked into.\n"
     for package, result in failing:
-        named = [f"`{_plain(test)}`" for test in list(result["bad"])[:3]]
-        more = f" and {len(result['bad']) - 3} more" if len(result["bad"]) > len(named) else ""
-        known = package.known or "not looked into"
-        yield f"- **{package.label}**: {', '.join(named)}{more}. {known}"
+        named = [
+            f"`{_plain(test)}` ({_plain(why)})" for test, why in list(result["bad"].items())[:2]
+        ]
+        more = f" and {len(result['bad']) - 2} more" if len(result["bad"]) > len(named) else ""
+        known = f" {package.known}" if package.known else ""
+        yield f"- **{package.label}**:{known} {', '.join(named)}{more}"
 
 
 def _plain(text: str) -> str:
