@@ -116,7 +116,7 @@ def _failures(rows: Sequence[tuple[Package, Mapping[str, Any]]]) -> Iterator[str
     if not failing:
         return
     yield "## Tests that fail, on both sides unless said above\n"
-    yield "What a source distribution or the machine lacks is said first, where it was looked into.\n"
+    yield "What an sdist or the machine lacks is said first, where it was looked into.\n"
     for package, result in failing:
         named = [
             f"`{_plain(test)}` ({_plain(why)})" for test, why in list(result["bad"].items())[:2]
