@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -86,7 +87,7 @@ def of_fleet(
     metrics = {metric["name"]: metric for metric in report["metrics"]}
     figures.problem = metrics["tests_collected"]["reason"]
     figures.uncovered = metrics["line_coverage"]["reason"]
-    figures.outcomes = {test["id"]: test["outcome"] for test in report["tests"]}
+    figures.outcomes = {_at_home(test["id"], project): test["outcome"] for test in report["tests"]}
     figures.uncollectable = sorted(report["uncollectable"])
     figures.totals = {name: metrics[name]["value"] or 0 for name in _COUNTS}
     figures.files = {
@@ -136,7 +137,9 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
         return figures
     told = json.loads(outcomes.read_text(encoding="utf-8"))
     outcomes.unlink()
-    figures.outcomes = {test: _outcome(told["tests"].get(test, [])) for test in told["collected"]}
+    figures.outcomes = {
+        _at_home(test, project): _outcome(told["tests"].get(test, [])) for test in told["collected"]
+    }
     figures.uncollectable = sorted(told["uncollectable"])
     target = scratch / "coverage.json"
     for step in (["combine", "-q"], ["json", "-q", "-i", "-o", str(target)]):
@@ -154,6 +157,11 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
         for name, file in measured["files"].items()
     }
     return figures
+
+
+def _at_home(test: str, project: Path) -> str:
+    """Return a test's id without the place of the copy, where a parameter names a path in it."""
+    return re.sub(rf"/[^\[\]]*?/{re.escape(project.name)}(?=/)", ".", test)
 
 
 def _arguments(report: dict[str, Any]) -> list[str]:
