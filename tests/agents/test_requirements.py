@@ -342,3 +342,24 @@ def test_what_an_extra_needs_is_installed_without_the_other_extras(tmp_path: Pat
     assert extras_to_try(uses, ["inflect"], requirements) == ([], "")
     (addition,) = additions_for(uses, ["inflect"], [], requirements)
     assert (addition.line, "extra words" in addition.why) == ("inflect>=7", True)
+
+
+@pytest.mark.parametrize(
+    ("tox", "extras"),
+    [
+        ('dependency_groups = ["test"]\nextras = ["http"]\n', ("http",)),
+        ('dependency_groups = ["test"]\n', ()),
+        ('deps = ["something"]\nextras = ["http"]\n', ()),
+    ],
+)
+def test_what_tox_adds_to_the_group_of_tests_is_installed(
+    tmp_path: Path, tox: str, extras: tuple[str, ...]
+) -> None:
+    text = textwrap.dedent(PROJECT) + (
+        '[project.optional-dependencies]\nhttp = ["httpx"]\n'
+        '[dependency-groups]\ntest = ["mock>=2"]\n'
+        f"[tool.tox.env_run_base]\n{tox}"
+    )
+    requirements = found(tmp_path, {"pyproject.toml": text})
+    assert (requirements.extras, requirements.lines) == (extras, ("mock>=2",))
+    assert ("tox" in requirements.origin) == bool(extras)

@@ -112,6 +112,24 @@ def _declarations(project: Path, pyproject: dict[str, Any]) -> Iterator[Declarat
 
 
 def _chosen(found: Sequence[Declaration]) -> list[Declaration]:
+    """Return the first that say something, and what tox or nox install on top of them."""
+    chosen = _first(found)
+    tools = [each for each in found if (each.purpose, each.kind) == ("test", "tool")]
+    return [*chosen, *[each for each in tools if _adds_to(each, chosen)][:1]]
+
+
+def _adds_to(tool: Declaration, chosen: Sequence[Declaration]) -> bool:
+    """Whether what a tool installs is one of the chosen tables and more."""
+    return any(
+        table.kind == "table"
+        and set(table.extras) <= set(tool.extras)
+        and set(table.lines) <= set(tool.lines)
+        and (table.extras, table.lines) != (tool.extras, tool.lines)
+        for table in chosen
+    )
+
+
+def _first(found: Sequence[Declaration]) -> list[Declaration]:
     """Return the first that say something; of tables all of one purpose, else the first one."""
     for purpose in ("test", "development"):
         for kind in ("table", "file", "tool", "mention"):

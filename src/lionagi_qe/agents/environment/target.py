@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "8"
+_RECIPE = "9"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
