@@ -25,10 +25,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: none of them should compile what the last one did.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
+CORPUS_OUT ?= build/corpus
+# Which packages make corpus compares, done or not: make corpus ONLY="anyio click"
+ONLY ?=
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench learn-eval drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus learn-eval drill poolers schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +96,10 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 \
 		tests/benchmarks tests/chaos/test_kill_under_load.py tests/integration/test_transfer.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
+
+# Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
+corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
+	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves

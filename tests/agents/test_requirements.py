@@ -287,3 +287,79 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
     assert list(added) == ["PyYAML", "Frob-Nicate>=2", "pytest-mock", "pytest-asyncio"]
     assert "declared nowhere" in added["PyYAML"]
     assert "declared in group all" in added["Frob-Nicate>=2"]
+
+
+def test_a_module_within_a_package_hides_no_distribution_of_its_name(tmp_path: Path) -> None:
+    for name, text in {
+        "shop/__init__.py": "",
+        "shop/yaml.py": "",
+        "shop/data/attrs/__init__.py": "",
+        "tests/helper.py": "",
+        "tests/deep/again.py": "",
+        "tests/pack/__init__.py": "",
+        "tests/pack/inner.py": "",
+        "tests/test_a.py": "import yaml, attrs, helper, again, pack, inner, deep, shop, tests\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert set(uses_of(tmp_path, {}).modules) == {"yaml", "inner"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "modules"),
+    [
+        ({"addopts": "--doctest-modules -ra"}, {"yaml", "attr"}),
+        ({"addopts": ["--doctest-modules"], "testpaths": ["./shop"]}, {"yaml"}),
+        ({"addopts": "--doctest-modules", "testpaths": "tests"}, set[str]()),
+        ({"addopts": "-ra"}, set[str]()),
+        ({}, set[str]()),
+    ],
+)
+def test_modules_whose_doctests_are_collected_are_imported(
+    tmp_path: Path, settings: dict[str, object], modules: set[str]
+) -> None:
+    (tmp_path / "shop").mkdir()
+    for name, text in {
+        "setup.py": "import frobnicate\n",
+        "shop/__init__.py": "import yaml, shop\n",
+        "run.py": "import attr\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert set(uses_of(tmp_path, settings).modules) == modules
+
+
+def test_what_an_extra_needs_is_installed_without_the_other_extras(tmp_path: Path) -> None:
+    extras = """
+        [project.optional-dependencies]
+        test = ["mock"]
+        words = ["inflect>=7"]
+        style = ["ruff"]
+    """
+    requirements = found(tmp_path, {"pyproject.toml": PROJECT + extras})
+    (tmp_path / "test_a.py").write_text("import inflect\n")
+    uses = uses_of(tmp_path, {})
+    assert extras_to_try(uses, ["inflect"], requirements) == ([], "")
+    (addition,) = additions_for(uses, ["inflect"], [], requirements)
+    assert (addition.line, "extra words" in addition.why) == ("inflect>=7", True)
+
+
+@pytest.mark.parametrize(
+    ("tox", "extras"),
+    [
+        ('dependency_groups = ["test"]\nextras = ["http"]\n', ("http",)),
+        ('dependency_groups = ["test"]\n', ()),
+        ('deps = ["something"]\nextras = ["http"]\n', ()),
+    ],
+)
+def test_what_tox_adds_to_the_group_of_tests_is_installed(
+    tmp_path: Path, tox: str, extras: tuple[str, ...]
+) -> None:
+    text = textwrap.dedent(PROJECT) + (
+        '[project.optional-dependencies]\nhttp = ["httpx"]\n'
+        '[dependency-groups]\ntest = ["mock>=2"]\n'
+        f"[tool.tox.env_run_base]\n{tox}"
+    )
+    requirements = found(tmp_path, {"pyproject.toml": text})
+    assert (requirements.extras, requirements.lines) == (extras, ("mock>=2",))
+    assert ("tox" in requirements.origin) == bool(extras)

@@ -238,3 +238,25 @@ def test_names_of_tests_may_hold_anything(examine: Examine, project: Write) -> N
     assert again.value("tests_passed") == 6
     comparison = again.document["comparison"]
     assert comparison["added"] == comparison["lost"] == []
+
+
+def test_files_called_tests_are_collected_where_there_are_no_others(
+    examine: Examine, project: Write
+) -> None:
+    shop = "def price():\n    return 1\n"
+    tests = """
+        import unittest
+        from shop import price
+
+        class PriceTest(unittest.TestCase):
+            def test_price(self):
+                self.assertEqual(price(), 1)
+    """
+    files = {"shop/__init__.py": shop, "shop/tests.py": tests}
+    answer = examine(project(files))
+    assert answer.outcomes() == {"test_price": "passed"}
+    assert answer.value("line_coverage") == 100.0
+    assert "python_files=" in answer.figure("tests_collected")["command"]
+
+    own = examine(project(files | {"pytest.ini": "[pytest]\npython_files = check_*.py\n"}))
+    assert "collected no tests" in own.reason("tests_collected")

@@ -295,3 +295,80 @@ def test_a_module_that_a_new_test_imports_is_looked_for(examine: Examine, projec
     answer = examine(root)
     assert answer.value("tests_passed") == 2
     assert any("freezegun" in note for note in answer.document["notes"])
+
+
+def test_a_project_that_cant_be_built_has_what_its_extras_need(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "backend.py": "raise ImportError('no compiler')\n",
+        "test_shop.py": "import sniffio\nimport shop\ndef test_f(): assert shop.f() == 1\n",
+        "pyproject.toml": """
+            [build-system]
+            requires = []
+            build-backend = "backend"
+            backend-path = ["."]
+
+            [project]
+            name = "shop"
+            version = "1"
+
+            [project.optional-dependencies]
+            test = ["sniffio"]
+        """,
+    }
+    answer = examine(project(files))
+
+    assert answer.value("tests_passed") == 1
+    assert any("project itself was not installed" in note for note in answer.document["notes"])
+
+
+LOCK = """
+version = 1
+requires-python = ">=3.11"
+
+[[package]]
+name = "shop"
+version = "1"
+source = { virtual = "." }
+dependencies = [{ name = "sniffio" }]
+
+[package.metadata]
+requires-dist = [{ name = "sniffio" }]
+
+[[package]]
+name = "sniffio"
+version = "1.3.0"
+source = { registry = "https://pypi.org/simple" }
+"""
+
+
+def test_versions_are_those_of_uv_lock_unless_they_cant_be_had(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "test_shop.py": """
+            from importlib.metadata import version
+            import shop
+
+            def test_f(): assert shop.f() == 1
+            def test_version(): assert version("sniffio") == "1.3.0"
+        """,
+        "pyproject.toml": """
+            [project]
+            name = "shop"
+            version = "1"
+            requires-python = ">=3.11"
+            dependencies = ["sniffio"]
+        """,
+        "uv.lock": LOCK,
+    }
+    locked = examine(project(files))
+    assert set(locked.outcomes().values()) == {"passed"}
+    assert "versions of uv.lock" in locked.document["environment"]["origin"]
+
+    gone = examine(project(files | {"uv.lock": LOCK.replace("1.3.0", "1.0.77")}))
+    assert gone.outcomes() == {"test_f": "passed", "test_version": "failed"}
+    assert any("uv.lock were not used" in note for note in gone.document["notes"])

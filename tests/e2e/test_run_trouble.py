@@ -511,3 +511,48 @@ def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) 
     assert answer.value("line_coverage") == 75.0
     assert any("1 tests not begun" in note for note in answer.document["notes"])
     assert answer.value("gate") == "failed"
+
+
+RADON = {
+    "__init__.py": "__version__ = '6'\n",
+    "complexity.py": "def cc_visit(text):\n    raise ZeroDivisionError('ours')\n",
+    "visitors.py": "class Class: pass\nclass Function: pass\n",
+}
+
+
+def test_a_defect_of_ours_is_infrastructure_and_tells_what_to_report(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    # A library that breaks its word stands for what we did not think of.
+    package = tmp_path / "library" / "radon"
+    package.mkdir(parents=True)
+    for name, text in RADON.items():
+        (package / name).write_text(text)
+    shop = "def price(kind):\n    if kind:\n        return 1\n    return 2\n"
+    tests = "import shop\n\ndef test_price():\n    assert shop.price(1) == 1\n"
+    answer = examine(
+        project({"shop.py": shop, "test_shop.py": tests}), env={"PYTHONPATH": str(package.parent)}
+    )
+
+    assert answer.exit_code == 3
+    assert answer.document["exit_code"] == 3
+    assert answer.value("tests_passed") == 1
+    assert "ZeroDivisionError: ours (a defect of aqe)" in answer.reason("line_coverage")
+    assert "ZeroDivisionError" in answer.document["defects"]["coverage-analyzer"]
+    assert "please report it" in answer.err
+    assert "in cc_visit" in answer.err
+
+
+def test_a_library_that_cant_be_imported_is_no_failed_gate(
+    aqe: Callable[..., Answer], project: Write, tmp_path: Path
+) -> None:
+    package = tmp_path / "library" / "radon"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('built for another machine')\n")
+    answer = aqe(
+        "run", project({"test_shop.py": ""}), "--json", env={"PYTHONPATH": str(package.parent)}
+    )
+
+    assert (answer.exit_code, answer.out) == (3, "")
+    assert "ImportError: built for another machine" in answer.err
+    assert "please report it" in answer.err

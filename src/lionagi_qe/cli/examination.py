@@ -198,7 +198,12 @@ def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
 
 
 def complain_if_unkept(outcome: Outcome, code: Exit) -> Exit:
-    """Print an error if the results are not kept; return the exit code."""
+    """Print an error if the results are not kept, or an agent had a defect; return the code."""
+    if outcome.defects:
+        # Only then, since it is imported for that alone.
+        from lionagi_qe.cli.defect import tell_defects
+
+        code = tell_defects(outcome)
     if outcome.unkept is None:
         return code
     click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
@@ -207,7 +212,7 @@ def complain_if_unkept(outcome: Outcome, code: Exit) -> Exit:
 
 def exit_code_of_run(outcome: Outcome) -> Exit:
     """Return what a run tells the shell: infrastructure, gate, or a figure that is missing."""
-    if outcome.unkept is not None:
+    if outcome.unkept is not None or outcome.defects:
         return Exit.INFRASTRUCTURE
     gate = outcome.metric("gate")
     if gate is None:

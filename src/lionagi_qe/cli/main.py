@@ -75,8 +75,9 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Quality-engineering agents for Python projects, with one shared memory.
 
-    Exit codes: 0 passed, 1 gate failed, 2 usage, 3 infrastructure (memory, environment),
-    4 a required metric was not measured, 130 interrupted, 141 output that nobody read.
+    Exit codes: 0 passed, 1 gate failed, 2 usage, 3 infrastructure (memory, environment) or a
+    defect of aqe, 4 a required metric was not measured, 130 interrupted, 141 output that nobody
+    read.
     """
 
 
@@ -97,10 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         # click exits with 1, which would be a failed gate, where nobody reads our output any more.
         return Exit.NOT_READ if error.code == 1 else int(error.code or 0)
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - all of it
         code = exit_code_of(error)
         if code is None:
-            raise
+            # Only then, since it is imported for that alone.
+            from lionagi_qe.cli.defect import tell_defect
+
+            return tell_defect(error)
         mention(f"aqe: {explain(error)}")
         return code
     return result if isinstance(result, int) else Exit.PASSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Agent, Examination, Findings
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.errors import AqeError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # How much longer than its deadline an agent may take to wind up before it is cancelled.
 _GRACE_SECONDS = 5.0
+# The detail of findings that holds the trace of a defect.
+DEFECT = "defect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +137,21 @@ async def _run(start: Start, examination: Examination, dispatch: Dispatch) -> Ca
     except TimeoutError:
         findings = failed(agent, f"{agent.name} did not end in its time", commit)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
-        findings = failed(agent, reason_of(agent, examination, error), commit)
+        findings = failed_by(error, agent, examination)
     return Carried(findings, time.monotonic() - started)
 
 
-def reason_of(agent: Agent, examination: Examination, error: Exception) -> str:
-    """Return why an agent has no figures, when it ended by an error."""
+def failed_by(error: Exception, agent: Agent, examination: Examination) -> Findings:
+    """Return that an agent ended by an error; of a defect of ours, where it stood, as a detail."""
     said = examination.workspace.shown(str(error))
-    return f"{agent.name} failed: {type(error).__name__}: {said}"
+    reason = f"{agent.name} failed: {type(error).__name__}: {said}"
+    ours = type(agent).__module__.partition(".")[0] == __name__.partition(".")[0]
+    # What we raise for people, and what the machine refuses, is no defect.
+    if not ours or isinstance(error, AqeError | OSError):
+        return failed(agent, reason, examination.workspace.commit)
+    trace = examination.workspace.shown("".join(traceback.format_exception(error)))
+    findings = failed(agent, f"{reason} (a defect of aqe)", examination.workspace.commit)
+    return replace(findings, details={DEFECT: trace})
 
 
 def failed(agent: Agent, reason: str, commit: str | None) -> Findings:

@@ -13,7 +13,7 @@ from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.diff import diff_of
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
-from lionagi_qe.fleet.commander import run_agents
+from lionagi_qe.fleet.commander import DEFECT, run_agents
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
@@ -82,6 +82,15 @@ class Outcome:
         """Return a detail of an agent's findings; [] if it has none."""
         findings = self.findings.get(agent)
         return [] if findings is None else findings.details.get(name, [])
+
+    @property
+    def defects(self) -> dict[str, str]:
+        """Agent -> the trace of a defect of ours, by which it ended."""
+        return {
+            name: findings.details[DEFECT]
+            for name, findings in self.findings.items()
+            if DEFECT in findings.details
+        }
 
     @property
     def notes(self) -> list[str]:

@@ -16,7 +16,7 @@ from lionagi_qe.errors import BackendUnavailableError
 from lionagi_qe.fleet import channels, serialization, source_archive
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
-from lionagi_qe.fleet.commander import Carried, failed, reason_of
+from lionagi_qe.fleet.commander import Carried, failed_by
 from lionagi_qe.fleet.registry import agent_of
 from lionagi_qe.fleet.task import Task
 from lionagi_qe.persistence.memory import parts_of
@@ -155,8 +155,7 @@ async def _findings(agent: Agent, examination: Examination) -> Findings:
             return await agent.examine_share(examination)
         return await agent.examine(examination)
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
-        reason = reason_of(agent, examination, error)
-        return failed(agent, reason, examination.workspace.commit)
+        return failed_by(error, agent, examination)
 
 
 async def _until_shut(checkpoint: Checkpoint) -> None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TOOL = "coverage.py"
 MOST_GAPS = 200
 _TIMEOUT = 300.0
+_NO_CODE = (
+    "the project has no Python code to measure (an extension module is none); if it has, name it "
+    "in [tool.aqe] source"
+)
 
 
 class CoverageAnalyzer(Agent):
@@ -50,6 +54,8 @@ class CoverageAnalyzer(Agent):
         reason = _no_run(tests)
         if reason is not None:
             return self.unmeasured(Source(TOOL, None, None, commit), reason)
+        if not examination.environment.layout.scope:
+            return self.unmeasured(Source(TOOL, None, None, commit), _NO_CODE)
         coverage_data.put_in_place(examination, tests)
         report, problem = await _report(examination)
         if report is None:

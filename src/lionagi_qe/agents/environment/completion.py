@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lionagi_qe.agents.environment.declared.declaration import texts
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
-from lionagi_qe.agents.project.layout import is_test_file, layout_of
+from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ print(json.dumps([[each for each in modules if absent(each)], sorted(names)]))
 """
 _ASK_SECONDS = 60
 _COLLECTED = re.compile(r"test_.*\.py|.*_test\.py|tests\.py|conftest\.py")
-_NO_USE_TO_TESTS = re.compile(r"doc|lint|format|typing|mypy|type|release|publish|build|bench")
+_NO_USE_TO_TESTS = re.compile(
+    r"doc|lint|format|typing|mypy|type|release|publish|build|bench|check|cover|enabler"
+)
 
 
 @dataclass(slots=True)
@@ -81,12 +84,10 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     """
     named = {name.lower() for name in settings}
     uses = Uses(settings={name: "pytest's settings" for name in SETTINGS if name.lower() in named})
-    own: set[str] = set()
     named: set[str] = set()
     defined: set[str] = set()
     for path in sorted(source.rglob("*.py")):
         name = path.relative_to(source).as_posix()
-        own |= {path.stem, *name.split("/")[:-1]}
         if not is_test_file(name):
             continue
         tree = _parsed(path)
@@ -101,12 +102,34 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         # What an optional part of the project needs is needed by the tests of that part.
         for module in _imported(_parsed(path) or ast.Module([], [])):
             uses.modules.setdefault(module, path.relative_to(source).as_posix())
+    _note_doctests(uses, source, settings)
+    own = own_modules(source)
     for module in [*uses.modules]:
         if module in own or module in sys.stdlib_module_names:
             del uses.modules[module]
     for fixture in defined & uses.fixtures.keys():
         del uses.fixtures[fixture]
     return uses
+
+
+def _note_doctests(uses: Uses, source: Path, settings: Mapping[str, object]) -> None:
+    """Note what modules import that are no tests, and that pytest searches for doctests."""
+
+    def words_of(name: str) -> list[str]:
+        value = settings.get(name) or ()
+        return value.split() if isinstance(value, str) else texts(value)
+
+    if "--doctest-modules" not in words_of("addopts"):
+        return
+    for place in words_of("testpaths") or ["."]:
+        for path in sorted((source / place).rglob("*.py")):
+            name = path.relative_to(source).as_posix()
+            # pytest leaves those directories out; building has put copies there.
+            if {"build", "dist"} & set(name.split("/")):
+                continue
+            if not is_test_file(name) and name != "setup.py":
+                for module in _imported(_parsed(path) or ast.Module([], [])):
+                    uses.modules.setdefault(module, name)
 
 
 def _parsed(path: Path) -> ast.Module | None:
@@ -224,7 +247,7 @@ def extras_to_try(
 def _declared(requirements: Requirements) -> Iterator[tuple[str, str, str]]:
     """Yield canonical name, line and origin of what the declarations not chosen list."""
     for declaration in requirements.others:
-        lines = list(declaration.lines)
+        lines = [*declaration.lines, *declaration.behind]
         for file in declaration.files:
             text = file.read_text(encoding="utf-8", errors="replace")
             lines += [line.partition(" #")[0].strip() for line in text.splitlines()]

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ _PRETENDED_VERSIONS = (
     "SETUPTOOLS_SCM_PRETEND_VERSION",
 )
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
+LOCK_FILE = "uv.lock"
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
 
@@ -102,6 +103,30 @@ class Installer:
         )
         _check(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
+
+    async def locked(self, workspace: Workspace) -> Installer:
+        """Return this installer held to the versions of the project's ``uv.lock``.
+
+        Itself where there is no such file, uv can't read it, or is not at hand.
+        """
+        if self.name != "uv" or not (workspace.source / LOCK_FILE).is_file():
+            return self
+        versions = workspace.artifacts / "locked.txt"
+        words = ["export", "--quiet", "--frozen", "--all-groups", "--all-extras", "--no-hashes"]
+        words += ["--no-emit-workspace", "--no-annotate", "--no-header", "-o", str(versions)]
+        completed = await run(
+            [*self.program, *words],
+            cwd=workspace.source,
+            env=_variables(workspace),
+            log=workspace.artifacts / "lock.log",
+            timeout=_VERSION_TIMEOUT,
+        )
+        if completed.exit_code != 0:
+            return self
+        lines = versions.read_text(encoding="utf-8").splitlines(keepends=True)
+        # What is locked to an address or a directory is no constraint.
+        versions.write_text("".join(line for line in lines if "==" in line.partition(";")[0]))
+        return replace(self, settings=(*self.settings, "--constraint", str(versions)))
 
     async def install(
         self,

@@ -18,7 +18,8 @@ found = {}
 for name in ("pytest", "coverage"):
     try:
         found[name] = getattr(importlib.import_module(name), "__version__", "unknown")
-    except ImportError:
+    except Exception:
+        # Also of a tool whose own requirement is the project, half of which is set aside.
         found[name] = None
 print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "tools": found,
                   "tag": "%s-%d%d" % ((sys.implementation.name,) + sys.version_info[:2])}))

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lionagi_qe.agents.environment.declared.declaration import (
     Declaration,
     ini_of,
-    requirements_among,
     table,
-    texts,
 )
 from lionagi_qe.agents.environment.declared.nox import in_nox
 from lionagi_qe.agents.environment.declared.other_tools import in_other_tools
-from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
+from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.declared.requirement_files import (
     mentioned,
     requirement_files,
@@ -54,7 +52,8 @@ class Requirements:
         lines: requirements (PEP 508).
         files: requirement files.
         origin: where the test requirements were found, for people.
-        dependencies: what the project itself needs, for when it can't be built.
+        dependencies: what the project itself needs, its extras too, for when it can't be built;
+            None if that can't be read.
         others: places that declare requirements too, and were not chosen.
     """
 
@@ -63,7 +62,7 @@ class Requirements:
     lines: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     origin: str = "none declared"
-    dependencies: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] | None = ()
     others: tuple[Declaration, ...] = ()
 
 
@@ -76,20 +75,21 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
     """
     installable = _is_installable(project, pyproject)
     runtime = () if installable else runtime_file(project)
-    dependencies = _dependencies(pyproject)
     found = list(_declarations(project, pyproject))
     chosen = _chosen(found)
     others = tuple(each for each in found if each not in chosen)
     known = set(extras_of(project, pyproject))
+    # An environment of a tool may name an extra that the project no longer has.
+    extras = _once(extra for each in chosen for extra in each.extras if extra in known)
+    dependencies = own_requirements(project, pyproject, extras)
     origin = ", ".join(each.origin for each in chosen)
     return Requirements(
         installable,
-        # An environment of a tool may name an extra that the project no longer has.
-        tuple(_once(extra for each in chosen for extra in each.extras if extra in known)),
+        tuple(extras),
         tuple(
             _once(
                 [line for each in chosen for line in each.lines]
-                + list(() if installable or runtime else dependencies)
+                + list(() if installable or runtime else dependencies or ())
             )
         ),
         (*runtime, *_once(file for each in chosen for file in each.files)),
@@ -112,6 +112,24 @@ def _declarations(project: Path, pyproject: dict[str, Any]) -> Iterator[Declarat
 
 
 def _chosen(found: Sequence[Declaration]) -> list[Declaration]:
+    """Return the first that say something, and what tox or nox install on top of them."""
+    chosen = _first(found)
+    tools = [each for each in found if (each.purpose, each.kind) == ("test", "tool")]
+    return [*chosen, *[each for each in tools if _adds_to(each, chosen)][:1]]
+
+
+def _adds_to(tool: Declaration, chosen: Sequence[Declaration]) -> bool:
+    """Whether what a tool installs is one of the chosen tables and more."""
+    return any(
+        table.kind == "table"
+        and set(table.extras) <= set(tool.extras)
+        and set(table.lines) <= set(tool.lines)
+        and (table.extras, table.lines) != (tool.extras, tool.lines)
+        for table in chosen
+    )
+
+
+def _first(found: Sequence[Declaration]) -> list[Declaration]:
     """Return the first that say something; of tables all of one purpose, else the first one."""
     for purpose in ("test", "development"):
         for kind in ("table", "file", "tool", "mention"):
@@ -136,12 +154,6 @@ def _is_installable(project: Path, pyproject: dict[str, Any]) -> bool:
         or "build-system" in pyproject
         or ini_of(project / "setup.cfg").has_option("metadata", "name")
     )
-
-
-def _dependencies(pyproject: dict[str, Any]) -> tuple[str, ...]:
-    declared = texts(table(pyproject, "project").get("dependencies"))
-    poetry = poetry_requirements(table(pyproject, "tool", "poetry", "dependencies"))
-    return requirements_among(declared) or poetry
 
 
 def build_metadata(pyproject: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
-from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.installer import LOCK_FILE, Installer
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.requirements import (
@@ -31,6 +31,7 @@ from lionagi_qe.agents.environment.requirements import (
     requirements_of,
 )
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
+from lionagi_qe.agents.environment.tool_pins import workable
 from lionagi_qe.agents.project.built_files import (
     adopt_built_files,
     build_inputs,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "6"
+_RECIPE = "9"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -201,6 +202,7 @@ async def _cached(
     directory = Path(built["directory"])
     adopt_built_files(directory, workspace.source)
     layout, shipped = layout_of(workspace.source), built["shipped"]
+    held = f", versions of {LOCK_FILE}" if built["locked"] else ""
     named = bool(pyproject.get("tool", {}).get("aqe", {}).get("source"))
     scope = "[tool.aqe] source" if named else "what the build ships"
     return Environment(
@@ -208,7 +210,7 @@ async def _cached(
         built["version"],
         layout if named else layout.only(shipped),
         tool_overlays=(),
-        origin=f"{origin}; test requirements: {requirements.origin}",
+        origin=f"{origin}; test requirements: {requirements.origin}{held}",
         changeable=True,
         notes=tuple(built["notes"]),
         scope_origin=scope if named or shipped else "by the folders' names",
@@ -220,7 +222,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirem
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
-    inputs = list(requirement_inputs(source, requirements))
+    inputs = [*requirement_inputs(source, requirements), *source.glob(LOCK_FILE)]
     parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
     if requirements.installable:
         parts.append(build_metadata(pyproject))
@@ -261,23 +263,23 @@ async def _build(
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
-    notes: list[str] = []
-    shipped: list[str] = []
+    requirements, notes = workable(requirements, TOOLS)
     try:
         python = await installer.create(directory, workspace)
-        # Files on their own: pip can't mix hashed requirements with others.
-        for file in requirements.files:
-            await installer.install(python, ["-r", str(file)], workspace)
-        others = [*requirements.lines, *TOOLS]
-        if requirements.installable:
-            notes += await _install_project(installer, python, workspace, requirements, others)
-            shipped = shipped_names(directory, workspace.source)
-            set_aside_sources(directory, workspace.source)
-        else:
-            await installer.install(python, others, workspace)
+        locked = await installer.locked(workspace)
+        try:
+            notes += await _fill(locked, python, workspace, requirements)
+        except EnvironmentBuildError as error:
+            if locked is installer:
+                raise
+            notes.append(f"the versions of {LOCK_FILE} were not used: {error}")
+            locked = installer
+            notes += await _fill(installer, python, workspace, requirements)
+        shipped = shipped_names(directory, workspace.source)
+        set_aside_sources(directory, workspace.source)
         for site in directory.glob("lib/python*/site-packages"):
             (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
-        notes += await _complete(installer, python, workspace, requirements)
+        notes += await _complete(locked, python, workspace, requirements)
         version = probe(python)["version"]
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
@@ -286,10 +288,25 @@ async def _build(
         "directory": str(directory),
         "version": version,
         "installer": f"{installer.name} {installer.version}",
+        "locked": locked is not installer,
         "seconds": time.monotonic() - started,
         "notes": notes,
         "shipped": shipped,
     }
+
+
+async def _fill(
+    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+) -> list[str]:
+    """Install what is declared, and the project; return what a reader should know."""
+    # Files on their own: pip can't mix hashed requirements with others.
+    for file in requirements.files:
+        await installer.install(python, ["-r", str(file)], workspace)
+    others = [*requirements.lines, *TOOLS]
+    if requirements.installable:
+        return await _install_project(installer, python, workspace, requirements, others)
+    await installer.install(python, others, workspace)
+    return []
 
 
 async def _install_project(
@@ -301,13 +318,14 @@ async def _install_project(
 ) -> list[str]:
     """Install the project with what it needs, for its metadata, scripts and built files.
 
-    A project that can't be built (an application, say) still gets its dependencies.
+    A project that can't be built (an application, say, or for want of a compiler) still gets what
+    it and its extras need.
     """
     extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
     try:
         await installer.install(python, [f".{extras}", *others], workspace)
     except EnvironmentBuildError as error:
-        if requirements.extras:
+        if requirements.dependencies is None:
             raise
         await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]

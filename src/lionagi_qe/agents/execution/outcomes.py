@@ -86,10 +86,16 @@ class Recording:
     _failed_subtests: int = 0
 
     @classmethod
-    def read(cls, path: Path) -> Recording:
-        """Read the events of a session; a last line that is cut short is left out."""
+    def read(cls, path: Path, begins: int = 0) -> Recording:
+        """Read the events of a session; a last line that is cut short is left out.
+
+        Args:
+            path: of the record.
+            begins: the byte at which the session's events do, where another one's precede.
+
+        """
         recording = cls()
-        for event in _events(path):
+        for event in _events(path, begins):
             recording._take(event)
         recording._conclude()
         return recording
@@ -239,11 +245,12 @@ def _outcome_of(event: dict[str, Any]) -> str | None:
     return None
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
+def _events(path: Path, begins: int) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     # Node ids may hold lone surrogates (file names), which no other place accepts.
     with path.open(encoding="utf-8", errors="replace") as lines:
+        lines.seek(begins)
         for line in lines:
             if line.endswith("\n"):
                 yield _speakable(json.loads(line))

@@ -96,6 +96,16 @@ def unknown_options(output: str) -> list[str]:
     return shlex.split(found[1]) if found else []
 
 
+def names_of_test_files(project: Path) -> list[str]:
+    """Return what tells pytest of files called ``tests.py``; nothing if there are none.
+
+    Nor where the project says itself what its test files are called.
+    """
+    if "python_files" in pytest_settings(project) or not any(project.rglob("tests.py")):
+        return []
+    return ["-o", "python_files=test_*.py *_test.py tests.py"]
+
+
 def _words(options: Mapping[str, Any]) -> list[str]:
     value = options.get("addopts", [])
     if isinstance(value, str):

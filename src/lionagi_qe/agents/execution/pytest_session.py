@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.execution.outcomes import Recording
-from lionagi_qe.agents.execution.pytest_options import Addopts, addopts_of, unknown_options
+from lionagi_qe.agents.execution.pytest_options import (
+    Addopts,
+    addopts_of,
+    names_of_test_files,
+    unknown_options,
+)
+from lionagi_qe.agents.project.layout import own_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.environment.process import Completed
 
 _USAGE_ERROR = 4
+_NO_TESTS = 5
 _LAST_LINES = 3
 _NOT_TRIED = frozenset({"not_run", "unimportable"})
 
@@ -51,7 +58,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     variables: Mapping[str, str] | None = None,
     watch: Callable[[], None] | None = None,
 ) -> Session:
-    """Run pytest; once more without options that no plugin here knows.
+    """Run pytest; once more without options that no plugin here knows, or with files it missed.
 
     Args:
         examination: whose workspace and environment are used.
@@ -68,10 +75,11 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
 
     most = examination.settings.max_memory
 
-    async def once(addopts: Addopts) -> Session:
+    async def once(addopts: Addopts, *naming: str) -> Session:
         workspace, environment = examination.workspace, examination.environment
-        _forget(record)
-        words = ["-p", "aqe_recorder", *arguments, *addopts.arguments]
+        # Who follows the record has read what is there.
+        begins = _size(record)
+        words = ["-p", "aqe_recorder", *arguments, *addopts.arguments, *naming]
         completed = await process.run(
             environment.command(
                 "pytest",
@@ -90,12 +98,17 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         )
         measured = [] if rcfile is None else ["coverage", "run", "--branch", "-m"]
         shown = shlex.join(["python", "-m", *measured, "pytest", *words])
-        return Session(completed, Recording.read(record), shown, addopts)
+        return Session(completed, Recording.read(record, begins), shown, addopts)
 
+    _forget(record)
     session = await once(addopts)
     unknown = unknown_options(session.completed.output)
     if session.completed.exit_code == _USAGE_ERROR and unknown and session.recording.pytest is None:
         session = await once(addopts.without(unknown))
+    if session.completed.exit_code == _NO_TESTS and not session.recording.deselected:
+        # As unittest and Django call them; pytest has to be told.
+        naming = names_of_test_files(examination.workspace.source)
+        session = await once(session.addopts, *naming) if naming else session
     return session
 
 
@@ -103,12 +116,16 @@ def _forget(record: Path) -> None:
     record.unlink(missing_ok=True)
 
 
+def _size(record: Path) -> int:
+    return record.stat().st_size if record.exists() else 0
+
+
 def missing_packages(examination: Examination, recording: Recording) -> dict[str, list[str]]:
     """Return package -> files or tests that can't be imported without it.
 
     A missing module of the project itself is a defect, and stays one.
     """
-    own = examination.environment.layout.names | _own_names(examination.workspace.source)
+    own = examination.environment.layout.names | own_modules(examination.workspace.source)
     missing: dict[str, list[str]] = {}
     where = dict(recording.missing)
     where |= {test.id: test.missing for test in recording.tests.values() if test.missing}
@@ -121,13 +138,6 @@ def missing_packages(examination: Examination, recording: Recording) -> dict[str
         if test is not None:
             test.outcome = "unimportable"
     return missing
-
-
-def _own_names(source: Path) -> set[str]:
-    """Return the names that modules of the tests themselves may have."""
-    return {path.stem for path in source.rglob("*.py")} | {
-        path.name for path in source.rglob("*") if path.is_dir()
-    }
 
 
 def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str | None:

@@ -19,6 +19,7 @@ def main() -> int:
     from coverage.exceptions import CoverageException
 
     rcfile, out = sys.argv[1:]
+    import_module("aqe_coverage_settings").adopt(rcfile)
     coverage = Coverage(config_file=rcfile)
     try:
         coverage.combine(strict=True)

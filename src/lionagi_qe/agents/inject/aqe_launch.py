@@ -31,6 +31,7 @@ def main() -> int | None:
 def _measured(rcfile: str, report: str, arguments: list[str]) -> int | None:
     from coverage.cmdline import main as coverage
 
+    import_module("aqe_coverage_settings").adopt(rcfile)
     place, process = os.getcwd(), os.getpid()  # noqa: PTH109
     contexts = "AQE_CONTEXTS" in os.environ
     code = coverage(["run", "--rcfile=" + rcfile, *arguments])

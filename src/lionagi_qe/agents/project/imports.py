@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.project.layout import layout_of
+from lionagi_qe.agents.project.layout import layout_of, own_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,6 +109,4 @@ def test_imports(source: Path) -> list[str]:
             if path.is_file():
                 text = path.read_text(encoding="utf-8", errors="replace")
                 names.update(_IMPORT.findall(text))
-    own = {part for path in source.rglob("*.py") for part in path.relative_to(source).parts}
-    own = {part.removesuffix(".py") for part in own} | {"pytest"}
-    return sorted(names - own - sys.stdlib_module_names)
+    return sorted(names - own_modules(source) - {"pytest"} - sys.stdlib_module_names)

@@ -11,7 +11,7 @@ from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 # Directories and modules beside a package that hold no product code.
@@ -112,6 +112,26 @@ def layout_of(source: Path) -> Layout:
             roots = (root,) if root == source else (root, source)
             return Layout(roots, packages, modules)
     return Layout((source,), (), ())
+
+
+def own_modules(source: Path) -> set[str]:
+    """Return the top-level names under which files of the project, tests too, may be imported.
+
+    That is what lies in an import root or in any directory with Python files that is no package: a
+    module within a package may have the name of somebody else's distribution.
+    """
+    names = {path.name for root in layout_of(source).roots for path in _directories(root)}
+    for path in source.rglob("*.py"):
+        top = path if path.name != "__init__.py" else path.parent
+        while top.parent != source and (top.parent / "__init__.py").is_file():
+            top = top.parent
+        names |= {top.stem, *_namespaces(top, source)}
+    return names
+
+
+def _namespaces(top: Path, source: Path) -> Iterator[str]:
+    """Yield the directories without ``__init__.py`` around what a test may import by them."""
+    yield from (path.name for path in top.parents if path.is_relative_to(source) and path != source)
 
 
 def _named(source: Path) -> Layout | None:

@@ -29,6 +29,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "memory": outcome.memory,
         "environment": {
             "python": outcome.environment.version,
+            "interpreter": str(outcome.environment.python),
             "origin": outcome.environment.origin,
             "scope": outcome.environment.layout.scope,
             "scope_origin": outcome.environment.scope_origin,
@@ -57,6 +58,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "gate": outcome.detail("quality-gate", "rulings"),
         "comparison": None if comparison is None else asdict(comparison),
         "notes": outcome.notes,
+        "defects": outcome.defects,
         "exit_code": exit_code,
     }
 

@@ -35,6 +35,7 @@ class Declaration:
         extras: of the project.
         lines: requirements (PEP 508).
         files: requirement files.
+        behind: what the extras need, as far as that can be read; it is installed with them.
     """
 
     origin: str
@@ -43,6 +44,7 @@ class Declaration:
     extras: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    behind: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -15,6 +15,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
     table,
     texts,
 )
+from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
 from lionagi_qe.agents.project.metadata import setup_arguments
 from lionagi_qe.agents.project.settings import read_toml
@@ -54,8 +55,16 @@ def in_tables(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]
         ProjectError: a dependency group is not valid.
 
     """
+    plain = own_requirements(project, pyproject) or ()
     for extra in extras_of(project, pyproject):
-        yield Declaration(f"extra {extra}", purpose_of(extra), "table", extras=(extra,))
+        needs = own_requirements(project, pyproject, [extra]) or ()
+        yield Declaration(
+            f"extra {extra}",
+            purpose_of(extra),
+            "table",
+            extras=(extra,),
+            behind=tuple(line for line in needs if line not in plain),
+        )
     if required := setup_arguments(project).get("tests_require"):
         lines = [required] if isinstance(required, str) else texts(list(required))
         yield Declaration("setup.py tests_require", "test", "table", lines=tuple(lines))

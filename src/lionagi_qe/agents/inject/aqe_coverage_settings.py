@@ -1,0 +1,86 @@
+"""Adds the project's own settings of coverage.py to ours, as coverage.py itself reads them.
+
+Runs in the project's directory, in the target's interpreter, before anything is measured: the
+coverage.py there knows which file goes first, and what each of its settings means. Old syntax, the
+standard library alone, as in ``aqe_launch``.
+"""
+
+from __future__ import annotations
+
+import configparser
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+# What it is in our file -> what it is in coverage.py's configuration, where the project may add to
+# ours. Where it keeps data, how paths stand in that data (ours are absolute), which code is
+# measured and what it fails under is not asked.
+_ADDED = {
+    ("run", "omit"): ("run_omit", "report_omit"),
+    ("run", "concurrency"): ("concurrency",),
+    ("run", "plugins"): ("plugins",),
+    ("report", "exclude_lines"): ("exclude_list",),
+    ("report", "partial_branches"): ("partial_list",),
+}
+# Named after the module that they need.
+_THREADS = frozenset({"thread", "multiprocessing"})
+_DONE = "aqe"
+
+
+def adopt(rcfile: str) -> None:
+    """Rewrite our configuration with what the project's own adds; once, however often called."""
+    from coverage import Coverage
+    from coverage.exceptions import CoverageException
+
+    ours = configparser.RawConfigParser()
+    ours.read(rcfile, encoding="utf-8")
+    if ours.has_section(_DONE):
+        return
+    ours.add_section(_DONE)
+    try:
+        own: Any = Coverage().config
+    except CoverageException as error:
+        sys.stderr.write(f"the project's settings of coverage.py are left out: {error}\n")
+    else:
+        _add(ours, own)
+    with open(rcfile, "w", encoding="utf-8") as file:  # noqa: PTH123
+        ours.write(file)
+
+
+def _add(ours: configparser.RawConfigParser, own: Any) -> None:  # noqa: ANN401 - private to it
+    for (section, option), names in _ADDED.items():
+        values = [value for name in names for value in getattr(own, name, None) or ()]
+        if option in {"concurrency", "plugins"}:
+            values = [value for value in values if _is_there(value)]
+        if not values:
+            continue
+        if not ours.has_section(section):
+            ours.add_section(section)
+        before = ours.get(section, option, fallback="").strip().splitlines()
+        ours.set(section, option, "\n" + "\n".join([*before, *map(_written, values)]))
+    for plugin, options in getattr(own, "plugin_options", {}).items():
+        if options and not ours.has_section(plugin):
+            ours.read_dict({plugin: _texts(options)})
+
+
+def _is_there(name: str) -> bool:
+    """Whether a plugin, or the library of a kind of concurrency, can be imported here."""
+    if name in _THREADS:
+        return True
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _written(value: str) -> str:
+    # As coverage.py has them, variables are filled in; a line that begins so would be a comment.
+    text = value.replace("$", "$$")
+    return f"(?:){text}" if text.startswith(("#", ";")) else text
+
+
+def _texts(options: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in options.items()
+    }
