@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,10 +74,14 @@ async def test_every_figure_of_every_agent_names_its_source(
     markdown = (tmp_path / "r.md").read_text()
     for metric in document["metrics"]:
         shown = f"{metric['tool']} {metric['version']}" if metric["measured"] else metric["reason"]
-        row = next(
-            row for row in markdown.splitlines() if row.startswith(f"| {escaped(metric['name'])} |")
-        )
-        assert escaped(shown)[:40] in row
+        name = re.escape(escaped(metric["name"]))
+        row = re.compile(rf"^(\| |- (0|not measured): (.*, )?){name}( \||,| \(|: )")
+        told = [line for line in markdown.splitlines() if row.match(line)]
+        assert len(told) == 1, (metric["name"], told)
+        assert escaped(shown)[:40] in told[0]
+    assert markdown.count("not measured: ") == len(
+        {metric["reason"] for metric in document["metrics"] if not metric["measured"]}
+    ), "each reason is told once"
 
 
 @pytest.mark.parametrize("field", ["tool", "version", "command", "at", "value"])
@@ -112,7 +117,13 @@ def test_past_runs_are_judged_and_shown(aqe: Aqe, examine: Aqe, project: Write) 
     assert failed.exit_code == 1
     assert json.loads(failed.out)["gate"]["value"] == "failed"
     shown = aqe("history", root, "line_coverage")
-    assert shown.out.splitlines()[0].startswith("line_coverage  █▁  75 %  [coverage.py ")
+    assert shown.out.splitlines()[0].startswith("line_coverage  █▁  100 -> 75 %  [coverage.py ")
+    whole = aqe("history", root).out.splitlines()
+    assert whole[0] == "changed by the last run:"
+    as_before = whole.index("as before:")
+    assert any(line.startswith("line_coverage ") for line in whole[1:as_before])
+    assert any(line.startswith("tests_passed ") for line in whole[as_before:])
+    assert any(line.startswith("0 in all runs: ") and "tests_failed" in line for line in whole)
     gates = aqe("history", root, "gate").out.splitlines()
     assert gates[0].startswith("gate  ▄▄  passed  [aqe ")
     png = root.parent / "history.png"

@@ -50,8 +50,9 @@ def history(  # noqa: PLR0913 - a command's options
 ) -> int:
     """Show how METRICS of the project in the directory PATH went; all that were kept by default.
 
-    Each line has the figure's course, its last value, and what measured that. A dot stands for a
-    run in which it was not measured.
+    Each line has the figure's course, its last value, and what measured that; those that the last
+    run changed come first. A dot stands for a run in which it was not measured. Figures that were
+    always 0 are named in one line, and a reason is told once.
     """
     check_metrics(metrics)
     if png is not None:
@@ -114,20 +115,49 @@ def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Poin
 
 
 def _print(series: dict[str, list[Point]], *, large: bool) -> None:
-    width = max(map(len, series))
+    if large:
+        _print_lines(series, large=True)
+        return
+    zeros = [name for name, found in series.items() if {point.value for point in found} == {0}]
+    moved = {name: found for name, found in series.items() if _has_moved(found)}
+    others = {name: found for name, found in series.items() if name not in {*zeros, *moved}}
+    for title, group in (("changed by the last run", moved), ("as before", others)):
+        if group and moved:
+            click.echo(f"{title}:")
+        _print_lines(group, large=False)
+    if zeros:
+        click.echo(f"0 in all runs: {', '.join(zeros)}")
+
+
+def _has_moved(found: list[Point]) -> bool:
+    return len(found) > 1 and found[-1].metric.value != found[-2].metric.value
+
+
+def _print_lines(series: dict[str, list[Point]], *, large: bool) -> None:
+    width = max(map(len, series), default=0)
+    unmeasured: dict[str, list[str]] = {}
     for name, found in series.items():
         last = found[-1].metric
-        said = _said(found[-1])
+        if found[-1].value is None and not large:
+            unmeasured.setdefault(str(last.reason), []).append(name)
+            continue
         source = f"[{last.tool} {last.version}]" if last.measured else ""
         line = sparkline([point.value for point in found])
-        click.echo(f"{name:<{width}}  {line}  {said}  {source}".rstrip())
+        click.echo(f"{name:<{width}}  {line}  {_said(found)}  {source}".rstrip())
         if large:
             for row in chart(found, last.unit):
                 click.echo(row)
+    for reason, names in unmeasured.items():
+        click.echo(f"not measured by the last run: {', '.join(names)}: {reason}")
 
 
-def _said(point: Point) -> str:
+def _said(found: list[Point]) -> str:
+    point = found[-1]
     metric = point.metric
     if point.value is None:
         return f"not measured: {metric.reason}"
-    return str(metric.value) if isinstance(metric.value, str) else f"{point.value:g} {metric.unit}"
+    if isinstance(metric.value, str):
+        return metric.value
+    before = found[-2].value if _has_moved(found) else None
+    was = "" if before is None or before == point.value else f"{before:g} -> "
+    return f"{was}{point.value:g} {metric.unit}"

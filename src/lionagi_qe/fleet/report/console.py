@@ -10,6 +10,7 @@ from rich.table import Table
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.fleet.report import sections
+from lionagi_qe.fleet.report.changes import changes
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
@@ -212,29 +212,8 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
         yield "[dim]no earlier run to compare with[/]"
         return
     yield f"[bold]since run {comparison.previous}[/]"
-    changes = list(_changes(comparison))
-    yield from changes or ["  nothing changed"]
-
-
-def _changes(comparison: Comparison) -> Iterator[str]:
-    for label, tests in (
-        ("newly failing", comparison.newly_failing),
-        ("fixed", comparison.fixed),
-        ("added", comparison.added),
-        ("lost", comparison.lost),
-    ):
-        if tests:
-            named = ", ".join(escape(test) for test in tests[:_MOST_LISTED])
-            more = ", ..." if len(tests) > _MOST_LISTED else ""
-            yield f"  {label:<14}{len(tests)}: {named}{more}"
-    for test in comparison.slower[:_MOST_LISTED]:
-        yield (
-            f"  {'slower':<14}{escape(test.id)}: {test.seconds:.2f} s, "
-            f"usually {test.usual:.2f} s (median of {test.runs} runs)"
-        )
-    for name, (before, now) in comparison.figures.items():
-        if before != now:
-            yield f"  {name.replace('_', ' '):<14} {before:.2f} % -> {now:.2f} %"
+    told = [f"  {label:<14} {escape(how)}" for label, how in changes(comparison)]
+    yield from told or ["  nothing changed"]
 
 
 def _gate(outcome: Outcome) -> Iterator[str]:

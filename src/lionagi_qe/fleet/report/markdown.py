@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.fleet.report.changes import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,11 @@ _SIGNS = {"passed": "✅", "failed": "❌", "not measured": "⚠️"}
 
 
 def as_markdown(outcome: Outcome) -> str:
-    """Return the document: the gate, every figure with its source, failures and findings."""
+    """Return the document: the gate, what changed, failures, findings, and where figures are from.
+
+    Figures of zero and those that were not measured are named in a line each: for each tool, and
+    for each reason.
+    """
     return "\n".join(_lines(outcome)) + "\n"
 
 
@@ -40,15 +45,41 @@ def _lines(outcome: Outcome) -> Iterator[str]:
             sign = _SIGNS[ruling["verdict"]]
             verdict = f"{sign} {ruling['verdict']}"
             yield f"| {_text(ruling['rule'])} | {verdict} | {_text(ruling['detail'])} |"
+    yield from _since(outcome)
     yield from _failures(outcome)
     yield from _findings(outcome)
-    yield from ("", "| figure | value | measured by |", "|---|---:|---|")
-    for findings in outcome.findings.values():
-        for metric in findings.metrics:
-            yield f"| {_text(metric.name)} | {_value(metric)} | {_source(metric)} |"
+    yield from _figures(outcome)
     if outcome.notes:
         yield ""
         yield from (f"- {_text(note)}" for note in outcome.notes)
+
+
+def _since(outcome: Outcome) -> Iterator[str]:
+    if outcome.comparison is None or "test-executor" not in outcome.findings:
+        return
+    told = [f"{label} {_text(how)}" for label, how in changes(outcome.comparison)]
+    previous = _code(outcome.comparison.previous)
+    yield from _listed(f"Since run {previous}", told or ["nothing changed"])
+
+
+def _figures(outcome: Outcome) -> Iterator[str]:
+    zeros: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
+    rows: list[str] = []
+    for findings in outcome.findings.values():
+        for metric in findings.metrics:
+            name, source = _text(metric.name), _source(metric)
+            if not metric.measured:
+                reasons.setdefault(source, []).append(name)
+            elif _size(metric) == 0:
+                zeros.setdefault(source, []).append(name)
+            else:
+                rows.append(f"| {name} | {_value(metric)} | {source} |")
+    yield from ("", "### Figures", "")
+    if rows:
+        yield from ("| figure | value | measured by |", "|---|---:|---|", *rows, "")
+    yield from (f"- 0: {', '.join(names)} ({source})" for source, names in zeros.items())
+    yield from (f"- not measured: {', '.join(names)}: {why}" for why, names in reasons.items())
 
 
 def _failures(outcome: Outcome) -> Iterator[str]:
@@ -81,10 +112,12 @@ def _listed(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _value(metric: Metric) -> str:
-    if not metric.measured:
-        return "not measured"
-    value: Any = len(metric.value) if isinstance(metric.value, list) else metric.value
-    return _text(f"{value} {metric.unit}")
+    return _text(f"{_size(metric)} {metric.unit}")
+
+
+def _size(metric: Metric) -> Any:  # noqa: ANN401 - JSON data
+    """Return the value; of a list, how many there are."""
+    return len(metric.value) if isinstance(metric.value, list) else metric.value
 
 
 def _source(metric: Metric) -> str:
