@@ -29,6 +29,8 @@ GRACE = 1.0
 # Until the slowest switch-over has ended.
 PATIENCE = 90.0
 _PAUSE = 0.02
+# In the end, for jobs and changes that are still to come; what has not by then is lost.
+_CATCH_UP = 20.0
 _BATCH = 4
 _FENCED = "aqe/drill/fenced"
 ONCE = "aqe/drill/once/"
@@ -74,6 +76,7 @@ class Load:
         self.longest_silence = 0.0
         self._told = 0.0
         self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
         self._queue = WorkQueue(memory, "drill")
 
     @contextlib.asynccontextmanager
@@ -94,13 +97,14 @@ class Load:
             self._hold(),
         ]
         tasks = [asyncio.create_task(part) for part in parts]
+        self._tasks = [*tasks, *lasting]
         try:
             yield
             self._stopping = True
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*tasks)
                 await self._until(lambda: self.jobs.acknowledged.keys() <= self.done, lasting)
-                await self._until(lambda: self.once.acknowledged.keys() <= self.seen, lasting, 10)
+                await self._until(lambda: self.once.acknowledged.keys() <= self.seen, lasting)
         finally:
             for task in (*tasks, *lasting):
                 task.cancel()
@@ -108,29 +112,34 @@ class Load:
 
     async def goes_on(self) -> None:
         """Wait until changes of all kinds are acknowledged again."""
-        counts = (
-            lambda: len(self.once.acknowledged),
-            lambda: len(self.batches.acknowledged),
-            lambda: len(self.jobs.acknowledged),
-            lambda: len(self.done),
-            lambda: len(self.tokens),
-            lambda: self.counted.acknowledged,
-            lambda: len(self.chain),
-            lambda: len(self.seen),
-        )
-        before = [count() for count in counts]
-        async with asyncio.timeout(PATIENCE):
-            for count, was in zip(counts, before, strict=True):
-                while count() <= was + 2:  # noqa: ASYNC110 - other tasks' turns
-                    await asyncio.sleep(0.02)
+        before = self._counts()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + PATIENCE
+        while stuck := [
+            what for what, count in self._counts().items() if count <= before[what] + 2
+        ]:
+            for task in self._tasks:
+                assert not task.done(), f"ended: {task}"
+            assert loop.time() < ends, f"goes on no more: {stuck}"
+            await asyncio.sleep(0.02)
+
+    def _counts(self) -> dict[str, int]:
+        return {
+            "stores": len(self.once.acknowledged),
+            "batches": len(self.batches.acknowledged),
+            "puts": len(self.jobs.acknowledged),
+            "jobs done": len(self.done),
+            "changes under a lease": len(self.tokens),
+            "increments": self.counted.acknowledged,
+            "links": len(self.chain),
+            "changes seen": len(self.seen),
+        }
 
     @staticmethod
-    async def _until(
-        condition: Callable[[], bool], lasting: list[asyncio.Task[None]], patience: float = PATIENCE
-    ) -> None:
+    async def _until(condition: Callable[[], bool], lasting: list[asyncio.Task[None]]) -> None:
         """Wait until it holds, or for so long; a worker or watcher that ended is an error."""
         loop = asyncio.get_running_loop()
-        ends = loop.time() + patience
+        ends = loop.time() + _CATCH_UP
         while not condition() and loop.time() < ends:
             for task in lasting:
                 assert not task.done(), f"ended: {task}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,8 @@ SLOTS = 16_384
 NODES = 3
 _NODE_TIMEOUT_MS = 2_000
 _AGREE = 60.0
+# A replica that is asked to take over gives up after 5 s, and is asked again.
+_MANUAL_SECONDS = 6.0
 
 
 class ClusterNode(RedisServer):
@@ -192,8 +195,19 @@ class RedisCluster:
         """Have each replica take over from its primary in good order (CLUSTER FAILOVER)."""
         before = self.primaries()
         for replica in [node for node in self.nodes if node not in before]:
-            replica.execute("CLUSTER", "FAILOVER")
-            wait_until(replica.is_primary, "a replica has taken over", timeout=_AGREE)
+            wait_until(replica.follows, "the replica follows", timeout=_AGREE)
+            asked = float("-inf")
+
+            def took_over(replica: ClusterNode = replica) -> bool:
+                nonlocal asked
+                if replica.is_primary():
+                    return True
+                if time.monotonic() - asked > _MANUAL_SECONDS:
+                    replica.execute("CLUSTER", "FAILOVER")
+                    asked = time.monotonic()
+                return False
+
+            wait_until(took_over, "a replica has taken over", timeout=_AGREE)
             self._await_agreement()
         wait_until(
             lambda: all(node.follows() for node in before),
