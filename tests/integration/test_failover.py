@@ -14,8 +14,8 @@ from redis import exceptions
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import Lease, WorkQueue
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.postgres.connection import explain as explain_postgres
-from lionagi_qe.persistence.redis.connection import explain as explain_redis
+from lionagi_qe.persistence.postgres.server_errors import explain as explain_postgres
+from lionagi_qe.persistence.redis.server_errors import explain as explain_redis
 from lionagi_qe.persistence.transfer import Policy, Tally, copy
 from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.servers import available_redis_servers

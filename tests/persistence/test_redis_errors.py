@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions
 
 from lionagi_qe import errors
-from lionagi_qe.persistence.redis.connection import explain
+from lionagi_qe.persistence.redis.server_errors import explain
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from lionagi_qe.bench.memory import OurMemory
 from lionagi_qe.bench.peers import KeyValuePostgres, LangGraph, Saq, installed
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.hosts import Hosts
+from lionagi_qe.persistence.postgres.server_errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -117,7 +118,7 @@ class PostgresArena(Arena):
             self._connection = await link.connect(Hosts(self._dsn))
             await self._connection.execute(f"CREATE SCHEMA {self.token}")
         except Exception as error:
-            raise link.explain(error, link.address(self._dsn), sent=False) from error
+            raise explain(error, link.address(self._dsn), sent=False) from error
 
     async def leave(self) -> None:
         """Drop the schema."""

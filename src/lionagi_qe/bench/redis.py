@@ -13,7 +13,7 @@ from lionagi_qe.bench.arena import Arena
 from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.bench.memory import OurMemory
 from lionagi_qe.bench.peers import KeyValueRedis, Saq, installed
-from lionagi_qe.persistence.redis.connection import explain
+from lionagi_qe.persistence.redis.server_errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: the pool, what its errors mean, and giving up cleanly."""
+"""Connections to PostgreSQL: the pool, and giving up cleanly."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from lionagi_qe.errors import (
-    AccessDeniedError,
-    AqeError,
-    BackendFullError,
-    BackendUnavailableError,
-    ConfigurationError,
-    OutcomeUnknownError,
-    SchemaMissingError,
-)
+from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.persistence.postgres.server_errors import LOST
 from lionagi_qe.persistence.server_support.pool import Pool
 from lionagi_qe.persistence.values.url import check_url
 
@@ -29,8 +22,6 @@ AsyncpgPool = Any
 
 MAX_CONNECTIONS = 10
 _PREPARED = 100
-# What the server says of an option of the URL that the driver passes on.
-_UNKNOWN_OPTION = "unrecognized configuration parameter"
 # What our statements and functions rely on, whatever the server, the role, the database or the URL
 # says. Isolation: they lock the rows that they change and read them anew; under a stricter one the
 # server refuses one of two such statements instead (40001). Digits: less than 1 rounds sums.
@@ -46,26 +37,12 @@ PINNED = {
 _PIN = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in PINNED.items()
 )
-# What PgBouncer says of a transaction where it gives each statement a connection of its own.
-_STATEMENT_MODE = "not allowed in statement pooling mode"
 DEFAULT_SCHEMA = "lionagi_qe"
 APPLICATION_NAME = "lionagi-qe"
-# What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
-# failover, lacks connections, memory or disk, or another change came between.
-_NOT_NOW = (
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-)
 # Connections that were warned since their last call. A statement of ours gives no warning but one:
 # the wait for a standby was ended from outside, and the commit is here alone.
 WARNED: set[Connection] = set()
 _WARNING = "01000"
-# The last is what the driver says of a connection that the server left in the middle of a call.
-LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
@@ -149,14 +126,6 @@ def _note_warning(connection: Connection, message: Any) -> None:  # noqa: ANN401
         WARNED.add(connection)
 
 
-def unconfirmed(where: str) -> OutcomeUnknownError:
-    """Return the error of a commit that did not wait for the standby that it had to wait for."""
-    return OutcomeUnknownError(
-        f"{where}: the change was applied, but its wait for a standby was ended from outside; if "
-        "the standby takes over, it may be lost; read the entry to find out"
-    )
-
-
 class CallersPool:
     """An asyncpg pool of the caller's, which it opened and will close."""
 
@@ -177,45 +146,3 @@ class CallersPool:
 
 
 Pools = Pool[Connection] | CallersPool
-
-
-def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
-    """Return the package's error for one of the driver's.
-
-    ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
-    server itself reports an error, the statement was rolled back and changed nothing.
-    """
-    if isinstance(error, AqeError):
-        return error
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    if isinstance(
-        error,
-        asyncpg.InvalidPasswordError
-        | asyncpg.InvalidAuthorizationSpecificationError
-        | asyncpg.InsufficientPrivilegeError,
-    ):
-        return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
-    if isinstance(error, asyncpg.ClientConfigurationError) or _UNKNOWN_OPTION in reason:
-        return ConfigurationError(f"{where}: {reason}; mend the URL")
-    if _STATEMENT_MODE in reason:
-        return ConfigurationError(
-            f"{where}: the pooler takes no transactions; set pool_mode = transaction (or session)"
-        )
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
-        return ConfigurationError(f"{where}: {reason}; create the database or name another")
-    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
-        return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
-    lost = isinstance(error, (*LOST, asyncpg.PostgresConnectionError))
-    if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
-        return OutcomeUnknownError(
-            f"{where}: the connection was lost ({reason}) before the answer came; the change may "
-            "or may not have been applied; read the entry to find out",
-        )
-    if isinstance(error, asyncpg.DiskFullError | asyncpg.OutOfMemoryError):
-        return BackendFullError(
-            f"{where}: {reason}; nothing was changed; make room on its machine, or clear "
-            "a partition"
-        )
-    if lost or isinstance(error, _NOT_NOW):
-        return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
-    return AqeError(f"{where}: {reason}; nothing was changed")

@@ -10,6 +10,7 @@ from lionagi_qe.errors import AqeError, InvalidArgumentError
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.hosts import Hosts
 from lionagi_qe.persistence.postgres.schema import enter
+from lionagi_qe.persistence.postgres.server_errors import LOST, explain, unconfirmed
 from lionagi_qe.persistence.postgres.statements import Statements
 
 _LONGEST_SCHEMA_NAME = 63
@@ -82,7 +83,7 @@ class PostgresSession:
                 connection.terminate()
             self._pool = link.open_pool(self._hosts, size=self._pool_size, pooled=self.is_pooled)
         except Exception as error:
-            raise link.explain(error, self.where, sent=False) from error
+            raise explain(error, self.where, sent=False) from error
 
     async def close(self) -> None:
         """Close our own pool; a given one is its owner's."""
@@ -115,7 +116,7 @@ class LeasedConnection:
         try:
             self._connection = await self._pool.acquire()
         except Exception as error:
-            raise link.explain(error, self._where, sent=False) from error
+            raise explain(error, self._where, sent=False) from error
         return self._connection
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -133,6 +134,6 @@ class LeasedConnection:
         if released is not None:
             await released
         if warned and error is None and self._mutates:
-            raise link.unconfirmed(self._where)
-        if reported or isinstance(error, link.LOST):
-            raise link.explain(error, self._where, sent=self._mutates) from error
+            raise unconfirmed(self._where)
+        if reported or isinstance(error, LOST):
+            raise explain(error, self._where, sent=self._mutates) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.redis.connection import FAILURES
+from lionagi_qe.persistence.redis.server_errors import FAILURES
 
 if TYPE_CHECKING:
     import redis.asyncio as driver

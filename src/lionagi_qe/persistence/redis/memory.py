@@ -10,7 +10,8 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.redis.backend import RedisBackend
-from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ClusterLink, ServerLink
+from lionagi_qe.persistence.redis.cluster import ClusterLink
+from lionagi_qe.persistence.redis.connection import MAX_CONNECTIONS, ServerLink
 from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of

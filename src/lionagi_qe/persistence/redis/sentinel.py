@@ -12,7 +12,8 @@ from redis import exceptions
 from redis.asyncio.connection import SSLConnection
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.redis.connection import FAILURES, ServerLink, connect, drop
+from lionagi_qe.persistence.redis.connection import ServerLink, connect, drop
+from lionagi_qe.persistence.redis.server_errors import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

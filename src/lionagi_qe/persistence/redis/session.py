@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.redis.connection import ClusterLink, run
+from lionagi_qe.persistence.redis.cluster import ClusterLink
+from lionagi_qe.persistence.redis.connection import run
 from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, Layout, Shards, enter
 
 if TYPE_CHECKING:

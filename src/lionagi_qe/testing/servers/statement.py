@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 
-from lionagi_qe.persistence.postgres.connection import address, explain
+from lionagi_qe.persistence.postgres.connection import address
+from lionagi_qe.persistence.postgres.server_errors import explain
 
 _TIMEOUT = 30
 

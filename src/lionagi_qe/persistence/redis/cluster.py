@@ -1,0 +1,180 @@
+"""Connections to a Redis Cluster."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+from redis import exceptions
+from redis.asyncio.cluster import RedisCluster
+
+from lionagi_qe.errors import AqeError, BackendUnavailableError
+from lionagi_qe.persistence.redis.connection import (
+    connected,
+    drop,
+    is_closed,
+    make,
+    settled,
+)
+from lionagi_qe.persistence.redis.replicas import exchange
+from lionagi_qe.persistence.redis.server_errors import FAILURES, explain
+from lionagi_qe.persistence.server_support.limiter import Limiter
+from lionagi_qe.persistence.server_support.pool import Pool
+
+if TYPE_CHECKING:
+    import redis.asyncio as driver
+
+    from lionagi_qe.persistence.redis.replicas import Wait
+
+# How often a call follows a cluster's word that a slot is elsewhere.
+_REDIRECTIONS = 5
+
+
+class ClusterLink:
+    """A client of a Redis Cluster, which knows which node serves which key.
+
+    Args:
+        settings: of the driver's client.
+        pool_size: a fourth of the most connections to a node.
+        wait: as for ServerLink; of each shard.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
+    ) -> None:
+        self._settings = settings
+        self._wait = wait
+        # The driver can't say two things on one connection, so these are ours.
+        self._pools: dict[tuple[str, int], Pool[driver.Connection]] = {}
+        self._is_lost = False
+        # The driver refuses a call beyond a node's connections; ours wait for their turn.
+        self._limiter = Limiter(pool_size * 4)
+        self._client: RedisCluster | None = None
+        host = settings.get("host", "localhost")
+        self.where = f"Redis Cluster at {host}:{settings.get('port', 6379)}"
+
+    async def open(self) -> None:
+        """Find the nodes."""
+        ours = {
+            # One more for the driver, when it asks which node serves what.
+            "max_connections": self._limiter.limit + 1,
+            "require_full_coverage": True,
+        }
+        self._client = make(RedisCluster, **(settled(self._settings) | ours))
+        try:
+            await self._client.initialize()
+        except FAILURES as error:
+            raise explain(error, self.where, sent=False) from error
+
+    async def close(self) -> None:
+        """Close the connections to all nodes."""
+        client, self._client = self._client, None
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.close()
+        if client is not None:
+            await client.aclose()
+            # Which does nothing after an error, when the driver is to ask for the nodes anew.
+            await client.nodes_manager.aclose()
+            await client.nodes_manager.aclose("startup_nodes")
+
+    async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401
+        """Send one command to the node that serves ``route``."""
+        client = cast("RedisCluster", self._client)
+        options: dict[str, Any] = {}
+        if words[0] in {"INFO", "CONFIG"}:
+            options["target_nodes"] = client.get_node_from_key(route)
+        if self._limiter.free:
+            self._limiter.free -= 1
+        else:
+            await self._limiter.wait(math.inf)
+        try:
+            if mutates and self._wait is not None:
+                return await self._confirmed(client, self._wait, route, words)
+            return await client.execute_command(*words, **options)
+        except exceptions.NoScriptError:
+            raise
+        except AqeError:
+            raise
+        except FAILURES as error:
+            # A connection that could not be made carried nothing.
+            sent = mutates and " connecting to " not in str(error)
+            raise explain(error, self.where, sent=sent) from error
+        finally:
+            self._limiter.release()
+
+    async def _confirmed(
+        self, client: RedisCluster, wait: Wait, route: str, words: tuple[Any, ...]
+    ) -> Any:  # noqa: ANN401
+        """Send a change and WAIT on one connection to the node that serves ``route``."""
+        if self._is_lost:
+            await self._look_for(client, route)
+        node: Any = client.get_node_from_key(route)
+        place, asking = (str(node.host), int(node.port)), False
+        for _ in range(_REDIRECTIONS):
+            try:
+                return await self._exchange(client, place, wait, words, asking=asking)
+            except exceptions.AskError as error:
+                # MOVED is one of them: it is elsewhere for good.
+                self._is_lost = self._is_lost or isinstance(error, exceptions.MovedError)
+                asking = not isinstance(error, exceptions.MovedError)
+                place = (error.host, error.port)
+        msg = f"{self.where}: was sent from node to node; nothing was changed"
+        raise BackendUnavailableError(msg)
+
+    async def _look_for(self, client: RedisCluster, route: str) -> None:
+        """Have the driver find out who serves ``route`` now, by its own means."""
+        try:
+            await client.execute_command("EXISTS", route)
+        except FAILURES as error:
+            raise explain(error, self.where, sent=False) from error
+        self._is_lost = False
+
+    async def _exchange(
+        self,
+        client: RedisCluster,
+        place: tuple[str, int],
+        wait: Wait,
+        words: tuple[Any, ...],
+        *,
+        asking: bool,
+    ) -> Any:  # noqa: ANN401
+        pool = self._pools.get(place)
+        if pool is None:
+
+            async def open_connection() -> driver.Connection:
+                kind, settings = self._kind_of(client)
+                return await connected(kind(**{**settings, "host": place[0], "port": place[1]}))
+
+            pool = Pool(open_connection, is_closed=is_closed, drop=drop, size=self._limiter.limit)
+            self._pools[place] = pool
+        try:
+            connection = await pool.acquire()
+        except FAILURES as error:
+            self._is_lost = True
+            raise explain(error, self.where, sent=False) from error
+        try:
+            answer, told = await exchange(connection, words, wait, asking=asking)
+        except BaseException as error:
+            self._is_lost = self._is_lost or not isinstance(error, exceptions.ResponseError)
+            await drop(connection)
+            raise
+        finally:
+            released = pool.release(connection)
+            if released is not None:
+                await released
+        wait.check(told, self.where)
+        return answer
+
+    @staticmethod
+    def _kind_of(client: RedisCluster) -> tuple[Any, dict[str, Any]]:
+        """Return what connections to nodes are made of."""
+        node = next(iter(client.get_nodes()))
+        return node.connection_class, node.connection_kwargs
+
+    async def connect(self) -> driver.Connection:
+        """Open a connection to one of the nodes: what is published reaches all of them."""
+        client = cast("RedisCluster", self._client)
+        node = random.choice(client.get_primaries())  # noqa: S311 - any will do
+        return await connected(node.connection_class(**node.connection_kwargs))
