@@ -372,3 +372,19 @@ def test_versions_are_those_of_uv_lock_unless_they_cant_be_had(
     gone = examine(project(files | {"uv.lock": LOCK.replace("1.3.0", "1.0.77")}))
     assert gone.outcomes() == {"test_f": "passed", "test_version": "failed"}
     assert any("uv.lock were not used" in note for note in gone.document["notes"])
+
+
+def test_a_compiled_list_whose_versions_are_gone_is_replaced_by_its_source(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "test_shop.py": "import sniffio\nimport shop\ndef test_f(): assert shop.f() == 1\n",
+        "test-requirements.txt": "sniffio==0.0.77\n",
+        "test-requirements.in": "sniffio\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.value("tests_passed") == 1
+    (note,) = [each for each in answer.document["notes"] if "instead of" in each]
+    assert "sniffio==0.0.77" in note

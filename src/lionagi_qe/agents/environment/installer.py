@@ -257,6 +257,8 @@ def _check(completed: Completed, problem: str, workspace: Workspace | None = Non
 def _complaint(output: str) -> str:
     """Pick the line of an installer's output that tells what went wrong."""
     lines = [line.strip(" \u2502\u00d7\u2570\u2500\u25b6\u251c") for line in output.splitlines()]
-    telling = [line for line in lines if line.lower().startswith(("error:", "because", "failed"))]
+    telling = [
+        line for line in lines if line.lower().startswith(("error:", "because", "cause:", "failed"))
+    ]
     said = telling or [line for line in lines if line]
     return said[-1][:500] if said else ""

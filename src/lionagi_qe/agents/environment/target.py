@@ -299,13 +299,30 @@ async def _fill(
     installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
 ) -> list[str]:
     """Install what is declared, and the project; return what a reader should know."""
+    notes: list[str] = []
     # Files on their own: pip can't mix hashed requirements with others.
     for file in requirements.files:
-        await installer.install(python, ["-r", str(file)], workspace)
+        notes += await _install_file(installer, python, workspace, file)
     others = [*requirements.lines, *TOOLS]
     if requirements.installable:
-        return await _install_project(installer, python, workspace, requirements, others)
-    await installer.install(python, others, workspace)
+        notes += await _install_project(installer, python, workspace, requirements, others)
+    else:
+        await installer.install(python, others, workspace)
+    return notes
+
+
+async def _install_file(
+    installer: Installer, python: Path, workspace: Workspace, file: Path
+) -> list[str]:
+    """Install a requirement file, or what it was compiled from, where its versions are gone."""
+    origin = file.with_suffix(".in")
+    try:
+        await installer.install(python, ["-r", str(file)], workspace)
+    except EnvironmentBuildError as error:
+        if file == origin or not origin.is_file():
+            raise
+        await installer.install(python, ["-r", str(origin)], workspace)
+        return [f"{origin.name} was installed instead of {file.name}: {error}"]
     return []
 
 
