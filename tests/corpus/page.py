@@ -43,8 +43,9 @@ rows above of these are from after that, those of others may be from before:
 - trio: no environment, since a version in its compiled list of requirements is no longer to be had
 - flask: 432 tests that fail with the newest pytest, since `uv.lock` was not read
 - anyio: a third of its tests skipped, since its tox installs an extra that its group doesn't name;
-  since then aqe tells 3,261 of 3,594 as passed (sockets over IPv6 fail on this machine), but the
-  comparison takes ten minutes a run and had not ended: it has no row
+  since then the outcomes of its 3,594 tests are those of pytest (sockets over IPv6 fail on this
+  machine) but for one of Ctrl-C, which the comparison had been started without; lines were not
+  compared, as a run takes ten minutes, so it has no row
 - jaraco.text, referencing: a file not collected, since a module of the project had the name of what
   it imports, or since only its doctests are tests
 - ujson: "No data to report", where there is no Python code to measure
