@@ -160,8 +160,10 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="write the page anew, compare nothing")
     options = parser.parse_args()
     corpus = packages()
-    # What runs is ended then, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What runs is ended then, too; and tests of Ctrl-C don't inherit that it is ignored, as it is
+    # for what a shell starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     if unknown := {*options.only} - {package.name for package in corpus}:
         parser.error(f"not in packages.toml: {', '.join(sorted(unknown))}")
     cache = user_cache_path("aqe-corpus", appauthor=False)
