@@ -28,6 +28,7 @@ from lionagi_qe.persistence.sqlite import queue as sqlite_queue
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
+from lionagi_qe.testing.conformance import queue_workers, watch
 from lionagi_qe.testing.conformance.base import Conformance
 from lionagi_qe.testing.conformance.lease import LeaseConformance
 from lionagi_qe.testing.conformance.presence import PresenceConformance
@@ -137,10 +138,16 @@ def _halves(patch: pytest.MonkeyPatch) -> None:
 
 
 def _fragile(patch: pytest.MonkeyPatch) -> None:
-    """What a handler raises ends its worker."""
+    """What a handler raises ends its worker, or leaves the job claimed."""
 
     async def do(job: Any, handler: Any) -> None:
-        await job.ack(await handler(job))
+        try:
+            result = await handler(job)
+        except Exception:
+            raise
+        except BaseException:  # noqa: BLE001 - the defect
+            return
+        await job.ack(result)
 
     patch.setattr(consumer, "_do", do)
 
@@ -285,6 +292,9 @@ class _Broken(Conformance):
     @pytest.fixture
     def connect(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
         type(self).defect(monkeypatch)
+        # What never comes need not be waited for so long.
+        monkeypatch.setattr(watch, "SECONDS_TO_WAIT", 1.0)
+        monkeypatch.setattr(queue_workers, "LONG", 1.0)
         return lambda **settings: open_memory(f"sqlite:///{tmp_path}/a.db", **settings)
 
 
