@@ -46,7 +46,8 @@ def test_every_broken_rule_turns_the_suite_red(tmp_path: Path, defects: str, lea
     failed: dict[str, int] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = case.attrib["classname"].rsplit(".", 1)[-1]
-        failed.setdefault(name, 0)
-        failed[name] += case.find("failure") is not None
+        test = f"{name}.{case.attrib['name'].partition('[')[0]}"
+        failed.setdefault(test, 0)
+        failed[test] += case.find("failure") is not None
     assert len(failed) >= least
-    assert [name for name, count in failed.items() if not count] == []
+    assert [test for test, count in failed.items() if not count] == []

@@ -125,7 +125,7 @@ class ConcurrencyConformance(Conformance):
         await memory.store_many(dict.fromkeys(keys, "end"))
         assert await other.retrieve_many(keys) == dict.fromkeys(keys, "end")
 
-    async def test_a_batch_waits_for_a_store_of_its_key_that_waits_for_a_flight(
+    async def test_a_batch_waits_for_a_store_of_its_key_that_waits_for_another_batch(
         self, memory: Memory
     ) -> None:
         flying = memory.store("aqe/elsewhere", 0)
