@@ -128,9 +128,9 @@ class ConcurrencyConformance(Conformance):
     async def test_a_batch_waits_for_a_store_of_its_key_that_waits_for_another_batch(
         self, memory: Memory
     ) -> None:
-        flying = memory.store("aqe/elsewhere", 0)
+        first = memory.store("aqe/elsewhere", 0)
         batch = memory.store_many({"aqe/a": 2, "aqe/b": 2})
-        await asyncio.gather(flying, memory.store("aqe/a", 1), batch, memory.store("aqe/b", 3))
+        await asyncio.gather(first, memory.store("aqe/a", 1), batch, memory.store("aqe/b", 3))
         assert await memory.search("aqe/?") == {"aqe/a": 2, "aqe/b": 3}
 
     async def test_a_batch_is_seen_whole_or_not_at_all(self, memory: Memory, other: Memory) -> None:
