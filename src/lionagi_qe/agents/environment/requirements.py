@@ -19,14 +19,14 @@ from lionagi_qe.agents.environment.declared.declaration import (
     table,
 )
 from lionagi_qe.agents.environment.declared.nox import in_nox
-from lionagi_qe.agents.environment.declared.other_tools import in_other_tools
 from lionagi_qe.agents.environment.declared.own import own_requirements
+from lionagi_qe.agents.environment.declared.pipfile_and_conda import in_pipfile_and_conda
+from lionagi_qe.agents.environment.declared.pyproject_tables import extras_of, in_tables
 from lionagi_qe.agents.environment.declared.requirement_files import (
     mentioned,
     requirement_files,
     runtime_file,
 )
-from lionagi_qe.agents.environment.declared.tables import extras_of, in_tables
 from lionagi_qe.agents.environment.declared.tox import in_tox
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _declarations(project: Path, pyproject: dict[str, Any]) -> Iterator[Declarat
         requirement_files(project),
         in_tox(project, pyproject),
         in_nox(project, pyproject),
-        in_other_tools(project),
+        in_pipfile_and_conda(project),
         mentioned(project),
     ):
         yield from (each for each in declarations if not each.is_empty)

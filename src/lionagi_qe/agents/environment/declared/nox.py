@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
-from lionagi_qe.agents.environment.declared.tables import group_lines
+from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
     table,
     texts,
 )
-from lionagi_qe.agents.environment.declared.tables import group_lines
+from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.project.settings import read_toml
 
 if TYPE_CHECKING:

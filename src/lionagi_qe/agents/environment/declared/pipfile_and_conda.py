@@ -22,7 +22,7 @@ _CONDA_FILES = ("environment.yml", "environment.yaml", "environment-dev.yml", "c
 _NO_DISTRIBUTIONS = frozenset({"python", "pip", "conda", "mamba", "compilers", "nodejs", "make"})
 
 
-def in_other_tools(project: Path) -> Iterator[Declaration]:
+def in_pipfile_and_conda(project: Path) -> Iterator[Declaration]:
     """Yield what ``Pipfile`` and conda's ``environment.yml`` list.
 
     Raises:
