@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow]
 
-KEYS = 10_000
+KEYS = 4_000
 WRITERS = 8
 KILLS = 6
 FLEET = "watched"

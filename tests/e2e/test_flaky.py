@@ -33,7 +33,7 @@ async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
     quarantine = tmp_path / "flaky.txt"
 
     answer = aqe(
-        *("flaky", root, "--memory", url, "--json", "--quarantine", quarantine, "--budget", "40s")
+        *("flaky", root, "--memory", url, "--json", "--quarantine", quarantine, "--budget", "30s")
     )
 
     assert checksum(root) == before

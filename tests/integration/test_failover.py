@@ -78,6 +78,25 @@ def test_every_error_of_a_postgresql_failover_changed_nothing(state: str) -> Non
     assert error.outcome == "not_applied"
 
 
+@pytest.mark.parametrize(
+    ("severity", "state", "sent", "outcome"),
+    [
+        # A full disk: the server crashes while it logs a change, or can't open a session.
+        ("PANIC", "53100", True, "unknown"),
+        ("PANIC", "53100", False, "not_applied"),
+        ("FATAL", "XX000", False, "not_applied"),
+        ("FATAL", "57P01", True, "not_applied"),
+    ],
+)
+def test_an_error_that_ends_the_server_or_the_session_is_an_outage(
+    severity: str, state: str, sent: bool, outcome: str
+) -> None:
+    fields = {"C": state, "M": "told by the server", "S": severity, "V": severity}
+    error = explain_postgres(asyncpg.PostgresError.new(fields), "PostgreSQL", sent=sent)
+    assert isinstance(error, errors.BackendUnavailableError)
+    assert error.outcome == outcome
+
+
 def test_the_table_of_outages_tells_what_each_of_them_means() -> None:
     text = (Path(__file__).parents[2] / "docs" / "memory.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1:-1] for line in text.splitlines() if "not_applied |" in line]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 PROCESSES = 8
-CALLS = 500
+CALLS = 200
 
 COUNT = """
 import asyncio, sys

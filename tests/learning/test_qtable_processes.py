@@ -13,7 +13,7 @@ from lionagi_qe.learning.step import RateSchedule
 from lionagi_qe.persistence.contract.operations import Learn, Learned
 
 PROCESSES = 8
-UPDATES = 1_000
+UPDATES = 400
 RATE = RateSchedule(initial=0.001, power=0, floor=0)
 
 

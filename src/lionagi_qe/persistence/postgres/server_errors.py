@@ -40,6 +40,15 @@ def unconfirmed(where: str) -> OutcomeUnknownError:
     )
 
 
+def _ends_all(error: Exception) -> bool:
+    """Whether the server crashes by it, or ends or can't open a session for a reason of its own.
+
+    A crash, as on a disk that is full, may come while a change is being committed.
+    """
+    severity = getattr(error, "severity_en", None)
+    return severity == "PANIC" or (severity == "FATAL" and not isinstance(error, _NOT_NOW))
+
+
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
     """Return the package's error for one of the driver's.
 
@@ -66,7 +75,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
         return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
-    lost = isinstance(error, (*LOST, asyncpg.PostgresConnectionError))
+    lost = isinstance(error, (*LOST, asyncpg.PostgresConnectionError)) or _ends_all(error)
     if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
         return OutcomeUnknownError(
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "
@@ -74,8 +83,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         )
     if isinstance(error, asyncpg.DiskFullError | asyncpg.OutOfMemoryError):
         return BackendFullError(
-            f"{where}: {reason}; nothing was changed; make room on its machine, or clear "
-            "a partition"
+            f"{where}: {reason}; nothing was changed; make room on its machine, which removals "
+            "need a little of, too"
         )
     if lost or isinstance(error, _NOT_NOW):
         return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+
 T = TypeVar("T")
 MEMORY = ":memory:"
 

@@ -152,7 +152,8 @@ def explain(error: Exception, path: str) -> Exception:
         )
     elif isinstance(error, apsw.FullError):
         ours = BackendFullError(
-            f"{path}: {reason}; nothing was changed; make room on its disk, or clear a partition"
+            f"{path}: {reason}; nothing was changed; make room on its disk, which removals need a "
+            "little of, too"
         )
     else:
         ours = BackendUnavailableError(f"{path}: SQLite reports {reason}; nothing was changed")

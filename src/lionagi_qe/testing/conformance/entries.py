@@ -165,14 +165,14 @@ class EntriesConformance(Conformance):
         assert await memory.list_keys() == ["aqe/zzz"]
 
     @pytest.mark.parametrize("call", _CALLS)
-    @pytest.mark.parametrize("key", INVALID_KEYS, ids=lambda key: ascii(key)[:24])
     async def test_a_key_that_breaks_a_rule_is_refused_by_every_call(
-        self, memory: Memory, call: str, key: object
+        self, memory: Memory, call: str
     ) -> None:
-        with pytest.raises(InvalidKeyError) as caught:
-            await _CALLS[call](memory, key)
-        assert isinstance(caught.value, ValueError)
-        assert repr(key)[:12].rstrip("'") in str(caught.value)
+        for key in INVALID_KEYS:
+            with pytest.raises(InvalidKeyError) as caught:
+                await _CALLS[call](memory, key)
+            assert isinstance(caught.value, ValueError)
+            assert repr(key)[:12].rstrip("'") in str(caught.value)
         assert await memory.list_keys() == []
 
     async def test_keys_that_differ_only_by_case_or_form_are_different(
