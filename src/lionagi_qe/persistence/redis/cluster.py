@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +18,7 @@ from lionagi_qe.persistence.redis.connection import (
     make,
     settled,
 )
-from lionagi_qe.persistence.redis.replicas import exchange
+from lionagi_qe.persistence.redis.replicas import ask, exchange
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain
 from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
@@ -48,6 +49,7 @@ class ClusterLink:
         # The driver can't say two things on one connection, so these are ours.
         self._pools: dict[tuple[str, int], Pool[driver.Connection]] = {}
         self._is_lost = False
+        self._looking = asyncio.Lock()
         # The driver refuses a call beyond a node's connections; ours wait for their turn.
         self._limiter = Limiter(pool_size * 4)
         self._client: RedisCluster | None = None
@@ -90,8 +92,11 @@ class ClusterLink:
         else:
             await self._limiter.wait(math.inf)
         try:
-            if mutates and self._wait is not None:
-                return await self._confirmed(client, self._wait, route, words)
+            if self._wait is not None and not options:
+                # Reads, too: the driver closes all its connections where one call fails, those of
+                # other calls as well, each of which fails then, and has it do so again.
+                wait = self._wait if mutates else None
+                return await self._routed(client, wait, route, words)
             return await client.execute_command(*words, **options)
         except exceptions.NoScriptError:
             raise
@@ -104,10 +109,10 @@ class ClusterLink:
         finally:
             self._limiter.release()
 
-    async def _confirmed(
-        self, client: RedisCluster, wait: Wait, route: str, words: tuple[Any, ...]
+    async def _routed(
+        self, client: RedisCluster, wait: Wait | None, route: str, words: tuple[Any, ...]
     ) -> Any:  # noqa: ANN401
-        """Send a change and WAIT on one connection to the node that serves ``route``."""
+        """Send a command, and WAIT for a change, on one connection to who serves ``route``."""
         if self._is_lost:
             await self._look_for(client, route)
         node: Any = client.get_node_from_key(route)
@@ -124,18 +129,21 @@ class ClusterLink:
         raise BackendUnavailableError(msg)
 
     async def _look_for(self, client: RedisCluster, route: str) -> None:
-        """Have the driver find out who serves ``route`` now, by its own means."""
-        try:
-            await client.execute_command("EXISTS", route)
-        except FAILURES as error:
-            raise explain(error, self.where, sent=False) from error
-        self._is_lost = False
+        """Have the driver find out, by its own means and once for all, who serves ``route`` now."""
+        async with self._looking:
+            if not self._is_lost:
+                return
+            try:
+                await client.execute_command("EXISTS", route)
+            except FAILURES as error:
+                raise explain(error, self.where, sent=False) from error
+            self._is_lost = False
 
     async def _exchange(
         self,
         client: RedisCluster,
         place: tuple[str, int],
-        wait: Wait,
+        wait: Wait | None,
         words: tuple[Any, ...],
         *,
         asking: bool,
@@ -154,8 +162,12 @@ class ClusterLink:
         except FAILURES as error:
             self._is_lost = True
             raise explain(error, self.where, sent=False) from error
+        told: Any = None
         try:
-            answer, told = await exchange(connection, words, wait, asking=asking)
+            if wait is None:
+                answer = await ask(connection, words, asking=asking)
+            else:
+                answer, told = await exchange(connection, words, wait, asking=asking)
         except BaseException as error:
             self._is_lost = self._is_lost or not isinstance(error, exceptions.ResponseError)
             await drop(connection)
@@ -164,7 +176,8 @@ class ClusterLink:
             released = pool.release(connection)
             if released is not None:
                 await released
-        wait.check(told, self.where)
+        if wait is not None:
+            wait.check(told, self.where)
         return answer
 
     @staticmethod

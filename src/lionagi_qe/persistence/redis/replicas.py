@@ -83,5 +83,14 @@ async def exchange(
     return answer, told
 
 
+async def ask(connection: driver.Connection, words: tuple[Any, ...], *, asking: bool) -> Any:  # noqa: ANN401
+    """Send a command that changes nothing, and return its answer."""
+    before = [_pack("ASKING")] if asking else []
+    await connection.send_packed_command([b"".join([*before, _pack(*words)])])
+    for _ in before:
+        await connection.read_response()
+    return await connection.read_response()
+
+
 def _pack(*words: Any) -> bytes:  # noqa: ANN401 - what the driver can send
     return pack_command(words)
