@@ -16,6 +16,8 @@ from tests.programs import AQE, call
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.persistence.contract.notifier import Notifier
+from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.transfer import copy
 from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.faults import FaultProxy
@@ -84,6 +86,10 @@ class TestPostgres:
         assert caught.value.outcome == "not_applied"
         assert "127.0.0.1" in str(caught.value)
         await memory.close()
+        # Workers listen for jobs there, and look for them until they can.
+        listener = Listener(Notifier())
+        assert not await listener.listen(url, "aqe_jobs_1")
+        await listener.close()
 
     async def test_a_standby_is_read_and_nothing_else(
         self, servers: tuple[PostgresServer, PostgresStandby]

@@ -10,6 +10,7 @@ import asyncpg
 
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.hosts import Hosts
+from lionagi_qe.persistence.postgres.server_errors import LOST
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -41,7 +42,7 @@ class Listener:
             self._retry_at = loop.time() + _PAUSE
             try:
                 self._connection = await self._open(dsn, channel)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except (asyncpg.PostgresError, *LOST):
                 # Then we poll; the calls that poll tell what is wrong with the server.
                 return False
             return True
