@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
@@ -28,6 +29,33 @@ MASTER = "mymaster"
 SYNCHRONOUS = {"synchronous_standby_names": "standby", "synchronous_commit": "on"}
 _DOWN_AFTER_MS = 500
 _FAILOVER_SECONDS = 60.0
+
+
+class _Group(ABC):
+    """Servers that start together and end together, by ``with``."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start them within the stack, and wait until they follow each other."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
 
 
 class PostgresStandby(PostgresServer):
@@ -71,7 +99,7 @@ class PostgresStandby(PostgresServer):
         return self.execute(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "True"
 
 
-class PostgresPair:
+class PostgresPair(_Group):
     """A primary and a synchronous standby that change places; by this machine's programs.
 
     A commit is acknowledged once the standby has written it, and waits while there is none. Each
@@ -90,7 +118,7 @@ class PostgresPair:
         # A standby that finds nobody asks again soon.
         own = {**SYNCHRONOUS, "wal_retrieve_retry_interval": "200ms"}
         self._settings = {**own, **(settings or {})}
-        self._stack = ExitStack()
+        super().__init__()
         self._servers: list[PostgresServer] = []
 
     @property
@@ -110,25 +138,12 @@ class PostgresPair:
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
         return self.primary.url.replace(f"{HOST}:{self.primary.port}", hosts)
 
-    def __enter__(self) -> Self:
-        try:
-            primary = PostgresServer(self._binaries, settings=self._settings, rewindable=True)
-            self._servers.append(self._stack.enter_context(primary))
-            standby = PostgresStandby(primary, self._binaries, settings=self._settings)
-            self._servers.append(self._stack.enter_context(standby))
-            self._attached()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    def _start(self) -> None:
+        primary = PostgresServer(self._binaries, settings=self._settings, rewindable=True)
+        self._servers.append(self._stack.enter_context(primary))
+        standby = PostgresStandby(primary, self._binaries, settings=self._settings)
+        self._servers.append(self._stack.enter_context(standby))
+        self._attached()
 
     def take_over(self, *, crash: bool = False) -> None:
         """End the primary in good order, or by SIGKILL, and promote the standby."""
@@ -198,7 +213,7 @@ class RedisSentinel(RedisServer):
         return LocalProcess([str(program), str(file), "--sentinel"], folder)
 
 
-class RedisSentinels:
+class RedisSentinels(_Group):
     """A Redis primary with two replicas, watched by three Sentinels; by this machine's programs.
 
     Args:
@@ -228,7 +243,7 @@ class RedisSentinels:
         }
         self.servers: list[RedisServer] = []
         self.sentinels: list[RedisSentinel] = []
-        self._stack = ExitStack()
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -241,22 +256,6 @@ class RedisSentinels:
             else f"?sentinel_password={self._sentinel_password}"
         )
         return f"redis+sentinel://{login}{hosts}/{MASTER}/0{options}"
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     def _start(self) -> None:
         primary = self._server()
