@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
+from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import LOCK_FILE, Installer
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -268,13 +269,13 @@ async def _build(
         python = await installer.create(directory, workspace)
         locked = await installer.locked(workspace)
         try:
-            notes += await _fill(locked, python, workspace, requirements)
+            notes += await install_declared(locked, python, workspace, requirements, TOOLS)
         except EnvironmentBuildError as error:
             if locked is installer:
                 raise
             notes.append(f"the versions of {LOCK_FILE} were not used: {error}")
             locked = installer
-            notes += await _fill(installer, python, workspace, requirements)
+            notes += await install_declared(installer, python, workspace, requirements, TOOLS)
         shipped = shipped_names(directory, workspace.source)
         set_aside_sources(directory, workspace.source)
         for site in directory.glob("lib/python*/site-packages"):
@@ -293,60 +294,6 @@ async def _build(
         "notes": notes,
         "shipped": shipped,
     }
-
-
-async def _fill(
-    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
-) -> list[str]:
-    """Install what is declared, and the project; return what a reader should know."""
-    notes: list[str] = []
-    # Files on their own: pip can't mix hashed requirements with others.
-    for file in requirements.files:
-        notes += await _install_file(installer, python, workspace, file)
-    others = [*requirements.lines, *TOOLS]
-    if requirements.installable:
-        notes += await _install_project(installer, python, workspace, requirements, others)
-    else:
-        await installer.install(python, others, workspace)
-    return notes
-
-
-async def _install_file(
-    installer: Installer, python: Path, workspace: Workspace, file: Path
-) -> list[str]:
-    """Install a requirement file, or what it was compiled from, where its versions are gone."""
-    origin = file.with_suffix(".in")
-    try:
-        await installer.install(python, ["-r", str(file)], workspace)
-    except EnvironmentBuildError as error:
-        if file == origin or not origin.is_file():
-            raise
-        await installer.install(python, ["-r", str(origin)], workspace)
-        return [f"{origin.name} was installed instead of {file.name}: {error}"]
-    return []
-
-
-async def _install_project(
-    installer: Installer,
-    python: Path,
-    workspace: Workspace,
-    requirements: Requirements,
-    others: list[str],
-) -> list[str]:
-    """Install the project with what it needs, for its metadata, scripts and built files.
-
-    A project that can't be built (an application, say, or for want of a compiler) still gets what
-    it and its extras need.
-    """
-    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
-    try:
-        await installer.install(python, [f".{extras}", *others], workspace)
-    except EnvironmentBuildError as error:
-        if requirements.dependencies is None:
-            raise
-        await installer.install(python, [*requirements.dependencies, *others], workspace)
-        return [f"the project itself was not installed, its tests run from the sources: {error}"]
-    return []
 
 
 async def _complete(

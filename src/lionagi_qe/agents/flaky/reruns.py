@@ -83,7 +83,7 @@ class Conditions:
         }
 
     def following(self, number: int) -> Conditions:
-        """Return the conditions of a session that is to tell more than this one does."""
+        """Return those of the ``number``-th session after this one: with the next seeds, if any."""
         return replace(self, seed=self.seed + number) if self.kind == "seeds" else self
 
     def options(self) -> list[str]:

@@ -1,0 +1,78 @@
+"""What goes into an environment: what a project declares, and the project itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lionagi_qe.errors import EnvironmentBuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lionagi_qe.agents.environment.installer import Installer
+    from lionagi_qe.agents.environment.requirements import Requirements
+    from lionagi_qe.agents.project.workspace import Workspace
+
+
+async def install_declared(
+    installer: Installer,
+    python: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    tools: Iterable[str],
+) -> list[str]:
+    """Install what is declared, our tools, and the project; return what a reader should know.
+
+    Raises:
+        EnvironmentBuildError: the installer can't, by any of the ways that there are.
+
+    """
+    notes: list[str] = []
+    # Files on their own: pip can't mix hashed requirements with others.
+    for file in requirements.files:
+        notes += await _install_file(installer, python, workspace, file)
+    others = [*requirements.lines, *tools]
+    if requirements.installable:
+        notes += await _install_project(installer, python, workspace, requirements, others)
+    else:
+        await installer.install(python, others, workspace)
+    return notes
+
+
+async def _install_file(
+    installer: Installer, python: Path, workspace: Workspace, file: Path
+) -> list[str]:
+    """Install a requirement file, or what it was compiled from, where its versions are gone."""
+    origin = file.with_suffix(".in")
+    try:
+        await installer.install(python, ["-r", str(file)], workspace)
+    except EnvironmentBuildError as error:
+        if file == origin or not origin.is_file():
+            raise
+        await installer.install(python, ["-r", str(origin)], workspace)
+        return [f"{origin.name} was installed instead of {file.name}: {error}"]
+    return []
+
+
+async def _install_project(
+    installer: Installer,
+    python: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    others: list[str],
+) -> list[str]:
+    """Install the project with what it needs, for its metadata, scripts and built files.
+
+    A project that can't be built (an application, say, or for want of a compiler) still gets what
+    it and its extras need.
+    """
+    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
+    try:
+        await installer.install(python, [f".{extras}", *others], workspace)
+    except EnvironmentBuildError as error:
+        if requirements.dependencies is None:
+            raise
+        await installer.install(python, [*requirements.dependencies, *others], workspace)
+        return [f"the project itself was not installed, its tests run from the sources: {error}"]
+    return []
