@@ -57,8 +57,8 @@ demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is
 
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
-	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not benchmark"
-	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

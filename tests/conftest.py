@@ -39,6 +39,9 @@ BY_FOLDER = {
     "benchmark": "benchmarks",
 }
 
+# What takes longest goes first, so that no worker is left alone with it at the end of a run.
+LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "integrations", "corpus", "integration")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # A shell that starts us in the background has us ignore Ctrl-C, and so the commands that we
@@ -53,7 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _rank(item.path))
     for item in items:
         if isinstance(item, pytest.Function):
             for marker in _implied_markers(item):
@@ -61,6 +65,11 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             if "benchmark" in item.keywords and "benchmarks" not in item.path.parts:
                 # Where make test would not look for it.
                 raise pytest.UsageError(f"{item.nodeid}: benchmarks belong into tests/benchmarks")
+
+
+def _rank(file: Path) -> int:
+    folder = file.relative_to(TESTS).parts[0] if file.is_relative_to(TESTS) else ""
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def _implied_markers(test: pytest.Function) -> Iterable[str]:

@@ -70,6 +70,8 @@ def workers(start: Start, url: str) -> Callable[[int], list[Process]]:
 
 @pytest.fixture(params=on("sqlite", "postgresql", "redis"))
 def url(request: pytest.FixtureRequest) -> str:
+    """Each server's workers survive a kill; further accidents are those of queue and presence,
+    which the conformance suite tries on all of them."""
     return url_of(request)
 
 
@@ -128,6 +130,7 @@ def test_workers_find_what_one_process_finds_though_one_is_killed(
     assert redone, "nobody took over what the killed worker had"
 
 
+@pytest.mark.parametrize("url", on("postgresql"), indirect=True)
 async def test_an_interrupt_withdraws_the_work_and_a_resumed_run_goes_on_here(
     start: Start, workers: Callable[[int], list[Process]], url: str, project: Write, name: str
 ) -> None:
@@ -162,6 +165,7 @@ async def test_a_worker_that_is_stopped_before_it_begins_does_not() -> None:
             await worker.work()
 
 
+@pytest.mark.parametrize("url", on("redis"), indirect=True)
 def test_without_the_last_worker_the_run_goes_on_here(
     start: Start, workers: Callable[[int], list[Process]], url: str, project: Write, name: str
 ) -> None:
