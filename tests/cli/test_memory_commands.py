@@ -147,7 +147,7 @@ def test_the_doctor_makes_no_memory_in_whatever_directory_it_is_called(
     monkeypatch.chdir(tmp_path)
     code, output, complaint = aqe("doctor")
     assert (code, output) == (3, "")
-    assert "memory.db: there is no such file" in complaint
+    assert "there is no memory of the project in" in complaint
     assert list(tmp_path.iterdir()) == []
     assert aqe("doctor", url="sqlite:///.lionagi-qe/memory.db")[0] == 0, "it was asked for"
     assert aqe("doctor")[0] == 0

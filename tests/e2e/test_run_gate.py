@@ -102,7 +102,7 @@ def test_a_wrong_configuration_is_one_clear_line(
     [
         (["no-such-directory"], "no such directory"),
         ([sys.executable], "is no directory"),
-        ([], "Missing argument 'PATH'"),
+        ([], "there is no project in the working directory"),
         ([".", "--frob"], "No such option"),
         ([".", "--min-coverage", "high"], "not a valid float"),
         ([".", "--python", "no-such-python"], "no such file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,6 @@ from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lionagi_qe.agents.base import Progress
     from lionagi_qe.agents.project.model_choice import ModelChoice
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command
+@click.argument("path", type=click.Path(path_type=Path))
 @project_options
 @click.argument("question")
 @budget_option("180s")

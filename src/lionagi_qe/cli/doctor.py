@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +12,11 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.errors import AqeError
-from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-_SQLITE = "sqlite:///"
 _EVICTS_NOTHING = "noeviction"
 _TRIALS = 5
 
@@ -38,9 +34,7 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> i
     """
     choice = MemoryChoice.of(url, fleet)
     # Nobody wants a new one in whatever directory this is called from.
-    named = bool(url or os.environ.get(URL_VARIABLE))
-    there = named or Path(DEFAULT_URL.removeprefix(_SQLITE)).exists()
-    migrate = there and not no_migrate
+    migrate = not (choice.is_missing or no_migrate)
     findings = asyncio.run(_examine(choice, migrate=migrate))
     if as_json:
         show_json(findings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
 from lionagi_qe.agents.project.settings import Order
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
@@ -58,11 +59,29 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add PATH, a project's directory: the working directory where it is left out."""
+
+    def chosen(_: click.Context, __: click.Parameter, path: Path | None) -> Path:
+        if path is not None:
+            return path
+        here = Path()
+        if is_project(here) or has_tests_of_its_own(here) or projects_below(here):
+            return here
+        raise click.UsageError(
+            f"{here.absolute()}: there is no project in the working directory; name a project's "
+            "directory"
+        )
+
+    return click.argument("path", type=click.Path(path_type=Path), required=False, callback=chosen)(
+        command
+    )
+
+
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add PATH, --python, --memory, --timeout and --quiet."""
+    """Add --python, --memory, --timeout and --quiet."""
     for option in reversed(
         (
-            click.argument("path", type=click.Path(path_type=Path)),
             click.option(
                 "--python",
                 type=click.Path(path_type=Path),

@@ -13,6 +13,7 @@ from lionagi_qe.cli.examination import (
     carry_out,
     check_writable,
     learn_option,
+    path_argument,
     project_options,
     request_of,
     tell,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command
+@path_argument
 @project_options
 @budget_option("60s")
 @learn_option

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,7 @@ from lionagi_qe.agents.flaky.quarantine import read_quarantine
 from lionagi_qe.agents.gate.agent import judge
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.cli.examination import memory_option, request_of
+from lionagi_qe.cli.examination import memory_option, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.errors import MemoryMissingError
@@ -26,12 +25,14 @@ from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lionagi_qe.agents.base import Findings
     from lionagi_qe.fleet.request import Request
 
 
 @click.command
-@click.argument("path", type=click.Path(path_type=Path))
+@path_argument
 @memory_option
 @click.option("--run", "run_id", metavar="ID", help="Which run; the last one by default.")
 @click.option("--min-coverage", type=click.FloatRange(0, 100), metavar="PERCENT")

@@ -10,6 +10,7 @@ import click
 from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,
+    path_argument,
     project_options,
     request_of,
     tell,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command
+@path_argument
 @project_options
 @budget_option("120s")
 @model_options

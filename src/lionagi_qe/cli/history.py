@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lionagi_qe.cli.ending import mention
-from lionagi_qe.cli.examination import check_writable, memory_option, request_of
+from lionagi_qe.cli.examination import check_writable, memory_option, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.errors import MemoryMissingError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("path", type=click.Path(path_type=Path))
+@path_argument
 @click.argument("metrics", nargs=-1)
 @memory_option
 @click.option(

@@ -11,36 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.cli.examination import request_of
+from lionagi_qe.cli.options import MemoryChoice, memory_options
 from lionagi_qe.fleet.learned_state import learning_name
 from lionagi_qe.learning import evaluation
 from lionagi_qe.learning.choices import KINDS, Choices, chosen
 from lionagi_qe.learning.history import read_history
 from lionagi_qe.learning.ordering import TestOrdering, projects
 from lionagi_qe.learning.qtable import QTable, agents
-from lionagi_qe.persistence.connect import URL_VARIABLE, open_memory
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lionagi_qe.learning.evaluation import Evaluation
     from lionagi_qe.learning.shadow import Report
     from lionagi_qe.learning.statistics import Interval
 
     # A report, who decides, and why that was switched last.
     _Told = tuple[Report, str, str | None]
-
-
-def _memory_options(command: Callable[..., None]) -> Callable[..., None]:
-    command = click.option(
-        "--fleet", default=DEFAULT_FLEET, show_default=True, help="Whose memory it is."
-    )(command)
-    return click.option(
-        "--memory",
-        "memory_url",
-        metavar="URL",
-        help=f"Where the memory is; ${URL_VARIABLE} by default.",
-    )(command)
 
 
 @click.group()
@@ -119,27 +104,29 @@ def _print_evaluation(history: Path, results: dict[str, Evaluation]) -> None:
 # What is in the memory
 
 
-def _project(name: str | None, memory_url: str | None) -> tuple[str | None, str | None]:
-    """Return a project's name and the URL of its memory, where its directory may be named."""
+def _project(name: str | None, choice: MemoryChoice) -> tuple[str | None, MemoryChoice]:
+    """Return a project's name and its memory, where its directory may be named."""
     if name is None or not Path(name).is_dir():
-        return name, memory_url
-    request = request_of(Path(name), agents=[], python=None, memory_url=memory_url)
-    return learning_name(request.project), request.memory_url
+        return name, choice
+    request = request_of(Path(name), agents=[], python=None, memory_url=choice.url)
+    if choice.origin is not None:
+        choice = MemoryChoice.of(None, choice.fleet, Path(name))
+    return learning_name(request.project), choice
 
 
 @learn.command()
 @click.argument("project", required=False)
-@_memory_options
+@memory_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def report(project: str | None, *, memory_url: str | None, fleet: str, as_json: bool) -> None:
+def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
     """Show learned, heuristic, random and optimal decisions side by side.
 
     PROJECT is the directory or the name of one that was examined; all in the memory by default.
     """
-    project, memory_url = _project(project, memory_url)
+    project, choice = _project(project, choice)
 
     async def reports() -> dict[str, _Told]:
-        async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
+        async with choice.look() as memory:
             orders = [project] if project else await projects(memory)
             every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
             subjects: dict[str, TestOrdering | Choices] = {
@@ -195,16 +182,16 @@ def _print_report(name: str, summary: Report, acting: str, reason: str | None) -
 
 @learn.command()
 @click.argument("agent", required=False)
-@_memory_options
-def show(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
+@memory_options
+def show(agent: str | None, *, choice: MemoryChoice) -> None:
     """Show the Q-values and visit counts of AGENT, or of all agents and bandits.
 
     The directory of a project stands for all in its memory.
     """
     if agent is not None and Path(agent).is_dir():
-        _, memory_url = _project(agent, memory_url)
+        _, choice = _project(agent, choice)
         agent = None
-    for name, states in asyncio.run(_export(memory_url, fleet, agent)).items():
+    for name, states in asyncio.run(_export(choice, agent)).items():
         click.echo(name)
         for state, actions in states["states"].items():
             click.echo(f"  {state}")
@@ -215,14 +202,14 @@ def show(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
 
 @learn.command()
 @click.argument("agent", required=False)
-@_memory_options
-def export(agent: str | None, *, memory_url: str | None, fleet: str) -> None:
+@memory_options
+def export(agent: str | None, *, choice: MemoryChoice) -> None:
     """Print the Q-tables of AGENT, or of all agents and bandits, as one JSON document."""
-    click.echo(json.dumps(asyncio.run(_export(memory_url, fleet, agent)), indent=2))
+    click.echo(json.dumps(asyncio.run(_export(choice, agent)), indent=2))
 
 
-async def _export(memory_url: str | None, fleet: str, agent: str | None) -> dict[str, Any]:
-    async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
+async def _export(choice: MemoryChoice, agent: str | None) -> dict[str, Any]:
+    async with choice.look() as memory:
         known = await agents(memory)
         if agent is not None and agent not in known:
             raise click.UsageError(
@@ -234,8 +221,8 @@ async def _export(memory_url: str | None, fleet: str, agent: str | None) -> dict
 
 @learn.command("import")
 @click.argument("file", type=click.File(encoding="utf-8"))
-@_memory_options
-def import_(file: Any, *, memory_url: str | None, fleet: str) -> None:  # noqa: ANN401 - a text file
+@memory_options
+def import_(file: Any, *, choice: MemoryChoice) -> None:  # noqa: ANN401 - a text file
     """Store the Q-tables that ``aqe learn export`` wrote to FILE (- for standard input)."""
     try:
         tables = json.load(file)
@@ -245,7 +232,7 @@ def import_(file: Any, *, memory_url: str | None, fleet: str) -> None:  # noqa: 
         raise click.UsageError(f"{file.name}: is no export; it holds no object at its top")
 
     async def restore() -> int:
-        async with open_memory(memory_url, fleet=fleet) as memory:
+        async with choice.open() as memory:
             return sum(
                 [await QTable(memory, name).restore(table) for name, table in tables.items()]
             )
@@ -256,13 +243,13 @@ def import_(file: Any, *, memory_url: str | None, fleet: str) -> None:  # noqa: 
 @learn.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_memory_options
-def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
+@memory_options
+def reset(name: str, *, yes: bool, choice: MemoryChoice) -> None:
     """Forget what was learned under NAME: an agent's Q-table, or a project's order and choices.
 
     A project may also be named by its directory.
     """
-    found, memory_url = _project(name, memory_url)
+    found, choice = _project(name, choice)
     name = found or name
     if not yes:
         try:
@@ -274,7 +261,7 @@ def reset(name: str, *, yes: bool, memory_url: str | None, fleet: str) -> None:
             raise
 
     async def forget() -> int:
-        async with open_memory(memory_url, fleet=fleet, migrate=False) as memory:
+        async with choice.look() as memory:
             table = await QTable(memory, name).reset()
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()

@@ -11,6 +11,7 @@ from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,
     learn_option,
+    path_argument,
     project_options,
     request_of,
     tell,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command
+@path_argument
 @project_options
 @budget_option("120s")
 @base_option

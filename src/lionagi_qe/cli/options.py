@@ -7,10 +7,12 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.values.url import redact
@@ -20,21 +22,65 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Memory
 
+_SQLITE = "sqlite:///"
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryChoice:
-    """Which memory a command is about."""
+    """Which memory a command is about.
+
+    Attributes:
+        url: its URL.
+        fleet: whose part of it.
+        origin: what it is, where the caller named none: told, so that nobody has to guess.
+        is_missing: it is a project's own that nothing has made yet.
+    """
 
     url: str
     fleet: str
+    origin: str | None = None
+    is_missing: bool = False
 
     @classmethod
-    def of(cls, url: str | None, fleet: str) -> MemoryChoice:
-        """Choose by URL, else by the environment, else the default file."""
-        return cls(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL, fleet)
+    def of(cls, url: str | None, fleet: str, project: Path | None = None) -> MemoryChoice:
+        """Choose by URL, else by the environment, else the memory of a project.
+
+        Args:
+            url: as the caller named it.
+            fleet: whose part of it.
+            project: a directory; without one the environment goes before the working directory.
+
+        Raises:
+            ProjectError: the project's settings are not valid.
+
+        """
+        named = url or (os.environ.get(URL_VARIABLE) if project is None else None)
+        if named:
+            return cls(named, fleet)
+        # What it imports takes as long as a short command.
+        from lionagi_qe.fleet.project_memory import memory_around
+
+        found = memory_around(project or Path.cwd())
+        own = Path(DEFAULT_URL.removeprefix(_SQLITE))
+        if project is None and not found.file.exists() and own.exists():
+            return cls(DEFAULT_URL, fleet, "made by a program in this directory")
+        origin = f"of the project in {found.project}"
+        return cls(found.url, fleet, origin, is_missing=not found.file.exists())
 
     def open(self, **settings: Any) -> Memory:  # noqa: ANN401 - Memory's settings
-        """Return the memory, to be used in ``async with``."""
+        """Return the memory, to be used in ``async with``; name it on stderr unless the caller did.
+
+        Raises:
+            MemoryMissingError: it is a project's own that is not there, and may not be made.
+
+        """
+        if self.is_missing and settings.get("migrate") is False:
+            raise MemoryMissingError(
+                f"there is no memory {self.origin} yet: aqe run makes one; or name "
+                "another by its URL"
+            )
+        if self.origin is not None:
+            click.echo(f"memory: {self.shown} ({self.origin})", err=True)
         return open_memory(self.url, fleet=self.fleet, cleanup_interval=None, **settings)
 
     def look(self) -> Memory:
@@ -48,18 +94,34 @@ class MemoryChoice:
 
 
 def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --memory and --fleet; the command gets them as one MemoryChoice called ``choice``."""
+    """Add --memory, --project and --fleet: one MemoryChoice called ``choice`` for the command."""
 
     @click.option(
         "--memory",
         "url",
         metavar="URL",
-        help=f"Whose memory: a URL; ${URL_VARIABLE}, else {DEFAULT_URL}, by default.",
+        help=f"Whose memory: a URL; by default ${URL_VARIABLE}, else that of the project.",
+    )
+    @click.option(
+        "--project",
+        "directory",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="PATH",
+        help="The memory of the project in this directory; by default the one around the working "
+        "directory.",
     )
     @click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
     @wraps(command)
-    def with_choice(*arguments: Any, url: str | None, fleet: str, **options: Any) -> Any:  # noqa: ANN401
-        return command(*arguments, choice=MemoryChoice.of(url, fleet), **options)
+    def with_choice(
+        *arguments: Any,  # noqa: ANN401 - the command's own
+        url: str | None,
+        directory: Path | None,
+        fleet: str,
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        if url and directory:
+            raise click.UsageError("--memory and --project each name a memory; give one of them")
+        return command(*arguments, choice=MemoryChoice.of(url, fleet, directory), **options)
 
     return with_choice
 

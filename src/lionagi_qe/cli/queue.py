@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.coordination import DeadJob, QueueCounts, WorkQueue
@@ -139,6 +140,10 @@ def _with_queue(
 ) -> Any:  # noqa: ANN401 - what the action returns
     async def act() -> Any:  # noqa: ANN401
         async with choice.look() as memory:
+            known = await parts_of(memory).jobs.queues()
+            if name not in known:
+                there = f"there are: {', '.join(known)}" if known else "there is none"
+                mention(f"aqe: no queue {name!r} has jobs; {there}")
             return await action(WorkQueue(memory, name))
 
     return asyncio.run(act())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,14 +21,13 @@ from lionagi_qe.cli.examination import (
 from lionagi_qe.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_TIMES = 10_000
 
 
 @click.command
+@click.argument("path", type=click.Path(path_type=Path))
 @project_options
 @click.argument("test")
 @click.option(

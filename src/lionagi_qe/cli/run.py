@@ -16,6 +16,7 @@ from lionagi_qe.cli.examination import (
     exit_code_of_run,
     learn_option,
     order_option,
+    path_argument,
     project_options,
     request_of,
     tell,
@@ -73,6 +74,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 
 
 @click.command
+@path_argument
 @project_options
 @budget_option(None)
 @base_option

@@ -12,6 +12,7 @@ from lionagi_qe.cli.examination import (
     complain_if_unkept,
     learn_option,
     order_option,
+    path_argument,
     project_options,
     request_of,
     tell,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command
+@path_argument
 @project_options
 @base_option
 @learn_option

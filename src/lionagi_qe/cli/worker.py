@@ -28,6 +28,8 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 def worker(url: str | None, fleet: str, *, name: str | None, quiet: bool) -> int:
     """Take tasks of all runs that keep their results in the memory at URL, until Ctrl-C.
 
+    Without URL it is the memory that aqe run uses here.
+
     Start as many as there are processors, on any machines. A run gives its agents' work to the
     workers that it finds; it ships the project's files through the memory, and each worker
     builds its own environment. Whoever can write to the memory can run code here: workers trust

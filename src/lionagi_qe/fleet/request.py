@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from platformdirs import user_state_path
 
 from lionagi_qe.agents.flaky.quarantine import read_quarantine
 from lionagi_qe.agents.project.metadata import project_name
 from lionagi_qe.agents.project.settings import read_pyproject, settings_of
 from lionagi_qe.agents.static.baseline import read_baseline
 from lionagi_qe.errors import ProjectError
+from lionagi_qe.fleet.project_memory import default_memory
 from lionagi_qe.persistence.connect import URL_VARIABLE
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
@@ -115,15 +112,6 @@ def request_for(  # noqa: PLR0913 - keyword-only settings with defaults
         resume,
         fleet,
     )
-
-
-def default_memory(project: Path, name: str) -> str:
-    """Return the URL of the project's own memory, in the user's state directory."""
-    key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
-    directory = user_state_path("aqe", appauthor=False) / "projects"
-    directory.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{directory / f'{readable}-{key}.db'}"
 
 
 def with_readable_lists(request: Request, writes: Path | None = None) -> Request:

@@ -138,7 +138,7 @@ class Dispatcher:
         def tell(text: str) -> None:
             examination.progress(Step(agent.name, text))
 
-        tell(f"waiting for a worker{'' if parts == 1 else f's; {parts} parts'}")
+        tell("waiting for a worker" if parts == 1 else f"waiting for workers; {parts} parts")
         shares = await asyncio.gather(*(part(Share(number, parts)) for number in range(parts)))
         seconds = max(share.seconds for share in shares)
         if parts == 1 or not isinstance(agent, DivisibleAgent):
