@@ -49,6 +49,11 @@ PROJECTS = (
 # aimed at: times the seconds by hand where these are many, else seconds more
 MOST_TIMES, MANY_SECONDS, MOST_MORE = 1.15, 5.0, 1.0
 
+_COLUMNS = (
+    *("project", "tests", "rounds", "load", "hand s", "aqe s", "times", "more s", "reached"),
+    *("hand CPU s", "aqe CPU s", "times", "more s", "reached by CPU"),
+)
+
 INTRODUCTION = """# How long `aqe run` takes
 
 `aqe run` beside `coverage run -m pytest` by hand, with branches, the same settings and the same
@@ -258,11 +263,7 @@ def written(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _table(results: Mapping[str, Mapping[str, Any]], state: str, *, first: bool) -> list[str]:
-    lines = [
-        "| project | tests | rounds | load | hand s | aqe s | times | more s | reached "
-         "| hand CPU s | aqe CPU s | times | more s | reached, CPU |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|---|",
-    ]
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" + "|--:" * (len(_COLUMNS) - 1) + "|"]
     for label, result in results.items():
         pairs = [Pair(Taken(*each["fleet"]), Taken(*each["hand"])) for each in result[state]]
         cells = [label, f"{result['tests']:,}", str(len(pairs)), f"{result['load']:.1f}"]
