@@ -27,13 +27,15 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
 CORPUS_OUT ?= build/corpus
-# Which packages make corpus compares, done or not: make corpus ONLY="anyio click"
+# Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"
 ONLY ?=
+# Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
+SPEED_OUT ?= build/speed
 
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus learn-eval drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval drill poolers schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -100,6 +102,10 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
+
+# Half an hour or more where nothing else runs; packages as make corpus keeps them.
+speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")
+	$(BIN)/python -m tests.benchmarks.speed $(SPEED_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves

@@ -74,10 +74,8 @@ def of_fleet(
         limit: most seconds.
 
     """
-    command = [sys.executable, "-m", "lionagi_qe.cli.main", "run", str(project), "--json"]
-    command += ["--agents", AGENTS, "--memory", f"sqlite:///{scratch}/memory.db"]
+    command, env = fleet_command(project, scratch, cache)
     began = time.monotonic()
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     done = _call(command, project, env, scratch / "aqe.log", limit)
     figures = Figures(total=time.monotonic() - began)
     if done.code not in _REPORTING:
@@ -97,6 +95,13 @@ def of_fleet(
     return figures, report
 
 
+def fleet_command(project: Path, scratch: Path, cache: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command of ``aqe run`` and its environment; see ``of_fleet``."""
+    command = [sys.executable, "-m", "lionagi_qe.cli.main", "run", str(project), "--json"]
+    command += ["--agents", AGENTS, "--memory", f"sqlite:///{scratch}/memory.db"]
+    return command, {**os.environ, "XDG_CACHE_HOME": str(cache)}
+
+
 def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float) -> Figures:
     """Return the figures of ``coverage run -m pytest`` in the environment that aqe made.
 
@@ -112,24 +117,15 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     """
     python = Path(report["environment"]["interpreter"])
     scope = [project / name for name in report["environment"]["scope"]]
-    roots = list(dict.fromkeys([*(path.parent for path in scope), project]))
-    _add_built_files(python.parent.parent / "built", roots[0])
-    env = {name: value for name, value in os.environ.items() if name.startswith(_USERS)}
-    home = scratch / "home"
-    home.mkdir(exist_ok=True)
     outcomes = scratch / "outcomes.json"
+    command, env, rcfile = plain_command(project, report, scratch, python)
+    at = command.index("pytest") + 1
+    command[at:at] = ["-p", "corpus_outcomes"]
     env |= {
-        "HOME": str(home),
-        "VIRTUAL_ENV": str(python.parent.parent),
-        "PATH": f"{python.parent}{os.pathsep}{env['PATH']}",
-        "PYTHONPATH": os.pathsep.join(map(str, [*roots, INSIDE])),
-        "AQE_ROOTS": os.pathsep.join(map(str, roots)),
+        "PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(INSIDE)]),
         "CORPUS_OUTCOMES": str(outcomes),
     }
-    rcfile = _rcfile(project, python, scope, scratch, env)
-    words = ["run", f"--rcfile={rcfile}", "-m", "pytest", "-p", "corpus_outcomes"]
     began = time.monotonic()
-    command = [str(python), "-m", "coverage", *words, *_arguments(report)]
     done = _call(command, project, env, scratch / "plain.log", limit)
     figures = Figures(seconds=time.monotonic() - began)
     if done.code is None or not outcomes.exists():
@@ -157,6 +153,36 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
         for name, file in measured["files"].items()
     }
     return figures
+
+
+def plain_command(
+    project: Path, report: dict[str, Any], scratch: Path, python: Path
+) -> tuple[list[str], dict[str, str], Path]:
+    """Return the command of ``coverage run -m pytest``, its environment and its configuration.
+
+    Args:
+        project: the tree to run in; it gets what its build made.
+        report: of aqe.
+        scratch: a directory for coverage.py's files.
+        python: the interpreter, in an environment of its own.
+
+    """
+    scope = [project / name for name in report["environment"]["scope"]]
+    roots = list(dict.fromkeys([*(path.parent for path in scope), project]))
+    _add_built_files(python.parent.parent / "built", roots[0])
+    env = {name: value for name, value in os.environ.items() if name.startswith(_USERS)}
+    home = scratch / "home"
+    home.mkdir(exist_ok=True)
+    env |= {
+        "HOME": str(home),
+        "VIRTUAL_ENV": str(python.parent.parent),
+        "PATH": f"{python.parent}{os.pathsep}{env['PATH']}",
+        "PYTHONPATH": os.pathsep.join(map(str, roots)),
+        "AQE_ROOTS": os.pathsep.join(map(str, roots)),
+    }
+    rcfile = _rcfile(project, python, scope, scratch, env)
+    words = ["run", f"--rcfile={rcfile}", "-m", "pytest", *_arguments(report)]
+    return [str(python), "-m", "coverage", *words], env, rcfile
 
 
 def _at_home(test: str, project: Path) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
 
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.contexts import read_map
+from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
@@ -50,7 +52,8 @@ class CoverageAnalyzer(Agent):
         """Combine and read the data of the test run."""
         examination.progress(Step(self.name, "reading coverage"))
         tests = examination.findings.get("test-executor")
-        commit = examination.workspace.commit
+        workspace = examination.workspace
+        commit = workspace.commit
         reason = _no_run(tests)
         if reason is not None:
             return self.unmeasured(Source(TOOL, None, None, commit), reason)
@@ -67,7 +70,10 @@ class CoverageAnalyzer(Agent):
             file["executed_lines"] for file in report["files"].values()
         ):
             return self.unmeasured(source, _nothing_ran(examination))
-        gaps, ungraded = _gaps(report, examination.workspace.source)
+        kept = coverage_data.kept_path(workspace, examination.environment, "complexities")
+        known = KnownComplexities(kept)
+        gaps, ungraded = _gaps(report, workspace.source, known)
+        known.keep()
         return Findings(
             self.name,
             (*self._measure(source, totals, gaps), _of_changes(source, report, examination)),
@@ -171,7 +177,7 @@ async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]
     workspace, environment = examination.workspace, examination.environment
     target = coverage_data.report_path(workspace)
     if coverage_data.reported(workspace):
-        return json.loads(target.read_text(encoding="utf-8")), ""
+        return _kept(examination, target), ""
     completed = await process.run(
         environment.command("aqe_coverage", str(workspace.artifacts / "coveragerc"), str(target)),
         cwd=workspace.source,
@@ -182,7 +188,12 @@ async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]
     if completed.exit_code != 0:
         said = workspace.shown(completed.output).strip().splitlines()
         return None, f"coverage combine and json {completed.how}: {said[-1] if said else ''}"
-    return json.loads(target.read_text(encoding="utf-8")), ""
+    return _kept(examination, target), ""
+
+
+def _kept(examination: Examination, report: Path) -> dict[str, Any]:
+    coverage_data.keep_report(examination.workspace, examination.environment)
+    return orjson.loads(report.read_bytes())
 
 
 def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -198,7 +209,9 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _gaps(report: dict[str, Any], source: Path) -> tuple[list[dict[str, Any]] | None, list[str]]:
+def _gaps(
+    report: dict[str, Any], source: Path, complexities: KnownComplexities
+) -> tuple[list[dict[str, Any]] | None, list[str]]:
     """Return the functions with missed lines or branches, ranked, and files without complexity.
 
     The rank is missed lines times cyclomatic complexity: what is both long and tangled comes first.
@@ -215,7 +228,7 @@ def _gaps(report: dict[str, Any], source: Path) -> tuple[list[dict[str, Any]] | 
         }
         if not missed:
             continue
-        known, problem = complexity.complexities(source / name)
+        known, problem = complexities.of(source / name)
         if problem is not None:
             ungraded.append(f"complexity of {_posix(name)} not measured: {problem}")
         gaps += [

@@ -7,8 +7,14 @@ coverage.py need not be started once more for it. Whether that was all of it, ``
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
 import json
+import shutil
+import uuid
 from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_cache_path
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
 
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination, Findings
+    from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.workspace import Workspace
 
 
@@ -36,6 +43,34 @@ def report_path(workspace: Workspace) -> Path:
 def contexts_path(workspace: Workspace) -> Path:
     """Return where it writes which test ran which line, if asked for; see ``aqe_contexts``."""
     return _beside_report(workspace, "contexts")
+
+
+def bring_earlier_report(workspace: Workspace, environment: Environment) -> None:
+    """Lay the report of the last run where the next one is written, which then takes less time."""
+    kept = kept_path(workspace, environment, "report")
+    with contextlib.suppress(OSError):
+        shutil.copy(kept, _beside_report(workspace, "earlier"))
+
+
+def keep_report(workspace: Workspace, environment: Environment) -> None:
+    """Keep a report for the next run, in the cache directory; see ``inject/aqe_report``."""
+    kept = kept_path(workspace, environment, "report")
+    unfinished = kept.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    # Where there is no room, or no right to write, the next report takes as long as this one.
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy(report_path(workspace), unfinished)
+            unfinished.replace(kept)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path:
+    """Return where something of a project's runs in an environment is kept for the next one."""
+    of_whom = f"{workspace.project}\0{environment.python}".encode(errors="surrogateescape")
+    name = hashlib.sha256(of_whom).hexdigest()[:32]
+    return user_cache_path("aqe", appauthor=False) / "coverage" / f"{name}.{kind}.json"
 
 
 def reported(workspace: Workspace) -> bool:

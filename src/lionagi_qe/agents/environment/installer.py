@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
@@ -17,7 +19,6 @@ from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lionagi_qe.agents.project.workspace import Workspace
 
@@ -50,6 +51,7 @@ _PRETENDED_VERSIONS = (
 )
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
 LOCK_FILE = "uv.lock"
+_PIP_FILES = ("pip.conf", "pip/pip.conf")
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
 
@@ -81,14 +83,27 @@ class Installer:
         uv = shutil.which("uv") or _own_uv()
         pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
         if uv is not None:
-            words = () if pip is None else as_uv_words(pip_settings(pip))
-            return cls("uv", _version_of([uv, "--version"]), (uv,), words)
+            return cls("uv", _version_of([uv, "--version"]), (uv,))
         if pip is not None:
             return cls("pip", _version_of([*pip, "--version"]), pip)
         raise EnvironmentBuildError(
             "neither uv nor pip is at hand to install what the tests need; install uv, "
             f"or run {sys.executable} -m ensurepip"
         )
+
+    async def configured(self) -> Installer:
+        """Return this installer with what the user has set for pip, which uv doesn't read.
+
+        Costs a start of pip where anything is set for it.
+
+        Raises:
+            EnvironmentBuildError: pip doesn't run.
+
+        """
+        if self.name != "uv" or find_spec("pip") is None or not _is_pip_configured():
+            return self
+        found = await asyncio.to_thread(pip_settings, (sys.executable, "-m", "pip"))
+        return replace(self, settings=as_uv_words(found))
 
     async def create(self, directory: Path, workspace: Workspace) -> Path:
         """Create a virtual environment of this interpreter; return its own interpreter."""
@@ -143,12 +158,17 @@ class Installer:
         """
         if self.name == "uv":
             command = [*self.program, "pip", "install", "--python", str(python)]
-            command += ["--compile-bytecode", "--quiet", *self.settings]
+            command += ["--quiet", *self.settings]
         else:
             command = [*self.program, "--python", str(python), "install", "--no-input"]
             command += ["--disable-pip-version-check", "--no-warn-script-location"]
         if target is not None:
             command += ["--target", str(target)]
+            # The user's own interpreter is not let write beside what it imports.
+            command += ["--compile-bytecode"] if self.name == "uv" else []
+        elif self.name == "pip":
+            # The tests compile what they import, which is mostly little of it.
+            command += ["--no-compile"]
         completed = await run(
             [*command, *arguments],
             cwd=workspace.source,
@@ -168,6 +188,18 @@ def _own_uv() -> str | None:
     except (ImportError, FileNotFoundError):
         # Not installed with us: there may be no uv for this machine.
         return None
+
+
+def _is_pip_configured() -> bool:
+    """Whether there is anything that pip would read its settings from."""
+    if any(name.startswith("PIP_") for name in os.environ):
+        return True
+    home = Path.home()
+    folders = [Path(each) for each in os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)]
+    folders += [Path("/etc"), Path("/etc/xdg/pip"), Path("/Library/Application Support/pip")]
+    folders += [Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config"), home / ".pip"]
+    folders += [home / "Library/Application Support", Path(sys.prefix)]
+    return any((folder / place).exists() for folder in folders for place in _PIP_FILES)
 
 
 def pip_settings(pip: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ user's own is used as it is, and the tools come from a cached directory behind i
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -266,7 +267,12 @@ async def _build(
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
     try:
-        python = await installer.create(directory, workspace)
+        creating = asyncio.create_task(installer.create(directory, workspace))
+        try:
+            installer = await installer.configured()
+        finally:
+            await asyncio.wait([creating])
+        python = creating.result()
         locked = await installer.locked(workspace)
         try:
             notes += await install_declared(locked, python, workspace, requirements, TOOLS)
@@ -281,13 +287,13 @@ async def _build(
         for site in directory.glob("lib/python*/site-packages"):
             (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
         notes += await _complete(locked, python, workspace, requirements)
-        version = probe(python)["version"]
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
     return {
         "directory": str(directory),
-        "version": version,
+        # That of the interpreter that it was created with.
+        "version": ".".join(map(str, sys.version_info[:3])),
         "installer": f"{installer.name} {installer.version}",
         "locked": locked is not installer,
         "seconds": time.monotonic() - started,

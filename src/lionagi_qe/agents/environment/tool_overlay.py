@@ -49,7 +49,7 @@ async def tool_overlay_of(
         return target
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = cache / uuid.uuid4().hex
-    installer = Installer.find()
+    installer = await Installer.find().configured()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
     try:
         await installer.install(python, tools, workspace, target=unfinished)

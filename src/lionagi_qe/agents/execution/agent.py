@@ -155,6 +155,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
 ) -> Session:
     workspace = examination.workspace
     stacks = path.with_suffix(".stacks")
+    coverage_data.bring_earlier_report(workspace, examination.environment)
     variables = {
         "AQE_STACKS": str(stacks),
         **(test_map.VARIABLES if examination.wants_map else {}),

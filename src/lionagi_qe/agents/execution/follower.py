@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Step
+from lionagi_qe.agents.execution.outcomes import read_event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ class Follower:
         news = news[: news.rfind(b"\n") + 1]
         self._offset += len(news)
         for line in news.splitlines():
-            event = json.loads(line)
+            event = read_event(line)
             match event["event"]:
                 case "listening":
                     self._process = event["pid"]

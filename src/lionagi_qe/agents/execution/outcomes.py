@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -159,7 +161,7 @@ class Recording:
                 self.stopped = True
             case "end":
                 self.exit = event["exit"]
-            case "start" | "report" | "finish":
+            case "start" | "report" | "passed" | "finish":
                 self._take_test(event)
             case _:
                 self._take_collection(event)
@@ -186,7 +188,10 @@ class Recording:
                 self._failed_subtests = self._subtests_failed(event["id"])
             case "report":
                 self._take_report(self.tests.setdefault(event["id"], Test(event["id"])), event)
+            case "passed":
+                self._take_passed(event["id"], event["phases"])
             case _:
+                self._take_passed(event["id"], event["passed"])
                 self.running = None
                 self._take_attempt(event["id"])
 
@@ -197,6 +202,12 @@ class Recording:
         test = self.tests.setdefault(name, Test(name))
         failed = self._subtests_failed(name) > self._failed_subtests
         test.attempts.append("failed" if test.outcome == "passed" and failed else test.outcome)
+
+    def _take_passed(self, name: str, phases: list[tuple[str, float]]) -> None:
+        test = self.tests.setdefault(name, Test(name))
+        for when, seconds in phases:
+            said = {"when": when, "outcome": "passed", "seconds": seconds}
+            self._take_report(test, said | {"xfail": False, "subtest": None, "text": ""})
 
     def _take_report(self, test: Test, event: dict[str, Any]) -> None:
         if event["subtest"] is not None:
@@ -245,15 +256,23 @@ def _outcome_of(event: dict[str, Any]) -> str | None:
     return None
 
 
+def read_event(line: bytes) -> dict[str, Any]:
+    """Return an event from its line in a record."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # Node ids may hold lone surrogates (file names), which no other place accepts.
+        return _speakable(json.loads(line))
+
+
 def _events(path: Path, begins: int) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
-    # Node ids may hold lone surrogates (file names), which no other place accepts.
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with path.open("rb") as lines:
         lines.seek(begins)
         for line in lines:
-            if line.endswith("\n"):
-                yield _speakable(json.loads(line))
+            if line.endswith(b"\n"):
+                yield read_event(line)
 
 
 def _speakable(data: Any) -> Any:  # noqa: ANN401 - JSON data

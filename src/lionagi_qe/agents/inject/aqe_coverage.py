@@ -1,11 +1,13 @@
 """Combines coverage.py's data and writes its JSON report: two commands in one start of Python.
 
 ``aqe_coverage RCFILE OUT``: as ``coverage combine`` and ``coverage json -i``. Runs in the target's
-interpreter, beside the coverage.py that wrote the data.
+interpreter, beside the coverage.py that wrote the data. OUT.earlier may be a report of an earlier
+run; see ``aqe_report``.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -24,7 +26,7 @@ def main() -> int:
     try:
         coverage.combine(strict=True)
         coverage.save()
-        coverage.json_report(outfile=out, ignore_errors=True)
+        import_module("aqe_report").write(coverage, out, out + ".earlier")
     except CoverageException as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -41,16 +43,23 @@ def conclude(rcfile: str, out: str, *, contexts: bool) -> None:
     from coverage import Coverage, CoverageData
 
     began = time.monotonic()
+    # What the tests leave is kept by the project's modules; to look through it again and again
+    # takes longer than the report.
+    gc.freeze()
     data_file = Path(str(Coverage(config_file=rcfile).get_option("run:data_file")))
     paths = sorted(data_file.parent.glob(data_file.name + ".*"))
     parts = {path.name: _state(path) for path in paths}
-    own = out + ".data"
-    coverage = Coverage(config_file=rcfile, data_file=own)
-    coverage.combine(data_paths=[str(path) for path in paths], strict=True, keep=True)
-    coverage.save()
-    coverage.json_report(outfile=out, ignore_errors=True)
+    one = len(paths) == 1
+    combined = str(paths[0]) if one else out + ".data"
+    coverage = Coverage(config_file=rcfile, data_file=combined)
+    if one:
+        coverage.load()
+    else:
+        coverage.combine(data_paths=[str(path) for path in paths], strict=True, keep=True)
+        coverage.save()
+    import_module("aqe_report").write(coverage, out, out + ".earlier")
     if contexts:
-        data = CoverageData(basename=own)
+        data = CoverageData(basename=combined)
         data.read()
         import_module("aqe_contexts").write(data, out + ".contexts")
     done = json.dumps({"parts": parts, "seconds": time.monotonic() - began})

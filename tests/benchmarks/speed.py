@@ -1,0 +1,337 @@
+"""Times ``aqe run`` beside ``coverage run -m pytest`` by hand on other people's projects.
+
+    python -m tests.benchmarks.speed FOLDER [--only NAME ...] [--rounds N] [--first-rounds N]
+
+Warm: aqe's environment is there, and both sides have run before in it. First: aqe has no
+environment yet; by hand it is ``uv venv``, ``uv pip install`` of the project with what its tests
+need, and the tests. uv's own cache is filled for both. Rounds go by turns. FOLDER gets
+``speed.json``, written after each project, and ``speed.md``. Costs some minutes a project, and the
+network the first time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_cache_path
+from tests.corpus.sdist import Package, fetch, packages, unpack
+from tests.corpus.sides import fleet_command, plain_command
+
+from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.requirements import requirements_of
+from lionagi_qe.agents.environment.target import TOOLS
+from lionagi_qe.agents.project.settings import read_pyproject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+# Few and many tests, short and long ones, little and much code; each installs from what it
+# declares alone, so that the same can be done by hand.
+PROJECTS = (
+    *("itsdangerous", "tinydb", "wsproto", "marko", "rfc3986", "pdm-backend"),
+    *("tomlkit", "jinja2", "h2", "click"),
+)
+# aimed at: times the seconds by hand where these are many, else seconds more
+MOST_TIMES, MANY_SECONDS, MOST_MORE = 1.15, 5.0, 1.0
+
+_COLUMNS = (
+    *("project", "tests", "rounds", "load", "hand s", "aqe s", "times", "more s", "reached"),
+    *("hand CPU s", "aqe CPU s", "times", "more s", "reached by CPU"),
+)
+
+INTRODUCTION = """# How long `aqe run` takes
+
+`aqe run` beside `coverage run -m pytest` by hand, with branches, the same settings and the same
+interpreter, on source distributions of the [corpus](corpus.md). Its agents are those that count
+the tests, read the coverage and judge (`--agents test-executor,coverage-analyzer,quality-gate`):
+copying the project, the report of coverage.py and keeping all results are part of its time, while
+by hand nothing is reported. "warm": the environment is there, and both have run before. "first":
+there is none; by hand it is `uv venv`, `uv pip install -e` of the project with what its tests need,
+and the tests; uv has the packages in its cache for both.
+
+The rounds go by turns; seconds are medians, and what is compared is the median of the rounds' own
+ratios (or differences). Aimed at: 1.15 times the seconds by hand where these are at least 5, else
+1.0 s more, and 1.15 times for first runs. Other work on the machine makes everything longer, so the
+seconds of the processors are told beside those of the clock. `make speed SPEED_OUT=docs` writes the
+page anew.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Seconds by the clock, and of the processors."""
+
+    clock: float
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One round: what each side took."""
+
+    fleet: Taken
+    hand: Taken
+
+
+# Its words, and its environment.
+Command = tuple[list[str], dict[str, str]]
+
+
+def timed(commands: Sequence[Command], cwd: Path) -> tuple[Taken, int, str]:
+    """Run commands, each in its environment; return what all took, and what the last one said.
+
+    Raises:
+        RuntimeError: one but the last one failed.
+
+    """
+    code, said = 0, ""
+    began, before = time.monotonic(), _busy()
+    for number, (command, env) in enumerate(commands, start=1):
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        code, said = done.returncode, done.stdout
+        if code != 0 and number < len(commands):
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr[-600:]}")
+    return Taken(time.monotonic() - began, _busy() - before), code, said
+
+
+def _busy() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Race:
+    """Both sides of one project.
+
+    Args:
+        package: of the corpus.
+        cache: where archives and environments are kept.
+        scratch: an empty directory.
+    """
+
+    def __init__(self, package: Package, cache: Path, scratch: Path) -> None:
+        self._package = package
+        self._cache = cache
+        self._scratch = scratch
+        self._archive = fetch(package, cache / "sdists")
+        self.report: dict[str, Any] = {}
+
+    def warm(self, rounds: int) -> list[Pair]:
+        """Run both sides once, then by turns; aqe's environments are those of the cache."""
+        examined = unpack(self._archive, self._package, self._scratch / "examined")
+        plain = unpack(self._archive, self._package, self._scratch / "plain")
+        self._fleet(examined, self._cache)
+        python = Path(self.report["environment"]["interpreter"])
+        command, env, _ = plain_command(plain, self.report, self._scratch, python)
+
+        def by_hand() -> Taken:
+            return self._hand([(command, env)], plain)
+
+        self._fleet(examined, self._cache)
+        by_hand()
+        return _by_turns(lambda: self._fleet(examined, self._cache), by_hand, rounds)
+
+    def first(self, rounds: int) -> list[Pair]:
+        """Make environments anew in each round, from uv's filled cache."""
+
+        def fleet() -> Taken:
+            project = unpack(self._archive, self._package, self._scratch / "examined")
+            shutil.rmtree(self._scratch / "cache", ignore_errors=True)
+            (self._scratch / "memory.db").unlink(missing_ok=True)
+            return self._fleet(project, self._scratch / "cache")
+
+        def by_hand() -> Taken:
+            project = unpack(self._archive, self._package, self._scratch / "plain")
+            shutil.rmtree(self._scratch / "venv", ignore_errors=True)
+            python = self._scratch / "venv" / "bin" / "python"
+            # coverage.py is asked for the project's own settings by an interpreter that has it.
+            known = Path(self.report["environment"]["interpreter"])
+            command, env, _ = plain_command(project, self.report, self._scratch, known)
+            env |= {"PATH": f"{python.parent}{os.pathsep}{env['PATH']}"}
+            making = _installation(project, self._scratch / "venv")
+            return self._hand([*making, ([str(python), *command[1:]], env)], project)
+
+        fleet()
+        by_hand()
+        return _by_turns(fleet, by_hand, rounds)
+
+    def _fleet(self, project: Path, cache: Path) -> Taken:
+        command, env = fleet_command(project, self._scratch, cache)
+        # As installed, compiled modules are kept.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        taken, _, said = timed([(command, env)], self._scratch)
+        self.report = json.loads(said)
+        return taken
+
+    def _hand(self, commands: Sequence[Command], project: Path) -> Taken:
+        for file in self._scratch.glob("coverage.data*"):
+            file.unlink()
+        taken, code, said = timed(commands, project)
+        if code not in {0, 1}:
+            raise RuntimeError(f"{self._package}: pytest by hand: exit code {code}: {said[-600:]}")
+        return taken
+
+
+def _by_turns(fleet: Callable[[], Taken], hand: Callable[[], Taken], rounds: int) -> list[Pair]:
+    pairs: list[Pair] = []
+    for number in range(rounds):
+        if number % 2:
+            taken = fleet()
+            pairs.append(Pair(taken, hand()))
+        else:
+            taken = hand()
+            pairs.append(Pair(fleet(), taken))
+    return pairs
+
+
+def _installation(project: Path, venv: Path) -> list[Command]:
+    """Return the commands that make an environment, as a person would who knows what is needed."""
+    requirements = requirements_of(project, read_pyproject(project))
+    installer = asyncio.run(Installer.find().configured())
+    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
+    files = [word for file in requirements.files for word in ("-r", str(file))]
+    own = ["-e", f".{extras}"] if requirements.installable else []
+    install = [*installer.program, "pip", "install", "--quiet", *installer.settings]
+    install += ["--python", str(venv / "bin" / "python"), *files, *own, *requirements.lines, *TOOLS]
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    env = dict(os.environ)
+    if "PIP_CERT" in env:
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
+    create = [*installer.program, "venv", "--quiet", "--python", base, str(venv)]
+    return [(create, env), (install, env)]
+
+
+def summary(pairs: Sequence[Pair], kind: str) -> dict[str, float]:
+    """Return medians of the rounds: seconds of each side, the ratio, and the difference.
+
+    Args:
+        pairs: the rounds.
+        kind: "clock" or "busy".
+
+    """
+    both = [(getattr(pair.fleet, kind), getattr(pair.hand, kind)) for pair in pairs]
+    return {
+        "fleet": median(ours for ours, _ in both),
+        "hand": median(theirs for _, theirs in both),
+        "times": median(ours / theirs for ours, theirs in both),
+        "more": median(ours - theirs for ours, theirs in both),
+    }
+
+
+def reached(found: Mapping[str, float], *, first: bool) -> bool:
+    """Whether what is aimed at was reached."""
+    if first or found["hand"] >= MANY_SECONDS:
+        return found["times"] <= MOST_TIMES
+    return found["more"] <= MOST_MORE
+
+
+def written(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page in Markdown; ``results`` are JSON data by the packages' labels."""
+    dates = sorted(result["date"][:10] for result in results.values()) or ["never"]
+    machine = f"{os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
+    lines = [
+        INTRODUCTION,
+        f"On {dates[-1]}, on a machine with {machine}, shared with other work:",
+    ]
+    for state, first in (("warm", False), ("first", True)):
+        rows = {label: result for label, result in results.items() if result[state]}
+        if rows:
+            lines += ["", f"## {state.capitalize()}", "", *_table(rows, state, first=first)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(results: Mapping[str, Mapping[str, Any]], state: str, *, first: bool) -> list[str]:
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" + "|--:" * (len(_COLUMNS) - 1) + "|"]
+    for label, result in results.items():
+        pairs = [Pair(Taken(*each["fleet"]), Taken(*each["hand"])) for each in result[state]]
+        cells = [label, f"{result['tests']:,}", str(len(pairs)), f"{result['load']:.1f}"]
+        for kind in ("clock", "busy"):
+            found = summary(pairs, kind)
+            cells += [f"{found['hand']:.1f}", f"{found['fleet']:.1f}", f"{found['times']:.2f}"]
+            cells += [f"{found['more']:+.1f}", "yes" if reached(found, first=first) else "no"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def race(package: Package, cache: Path, rounds: int, first_rounds: int) -> dict[str, Any]:
+    """Return the rounds of one project as JSON data."""
+    with tempfile.TemporaryDirectory(prefix="speed-") as folder:
+        both = Race(package, cache, Path(folder))
+        warm = both.warm(rounds)
+        first = both.first(first_rounds) if first_rounds else []
+        tests = next(
+            metric["value"]
+            for metric in both.report["metrics"]
+            if metric["name"] == "tests_collected"
+        )
+    return {
+        "tests": tests,
+        "load": os.getloadavg()[0],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "warm": [_as_data(pair) for pair in warm],
+        "first": [_as_data(pair) for pair in first],
+    }
+
+
+def _as_data(pair: Pair) -> dict[str, list[float]]:
+    return {
+        side: [round(seconds, 3) for seconds in taken.values()]
+        for side, taken in asdict(pair).items()
+    }
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path, help="where speed.json and speed.md go")
+    parser.add_argument("--only", nargs="*", default=PROJECTS, help="names of packages")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--first-rounds", type=int, default=3)
+    parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
+    options = parser.parse_args()
+    corpus = {package.name: package for package in packages()}
+    if unknown := {*options.only} - corpus.keys():
+        parser.error(f"not in packages.toml: {', '.join(sorted(unknown))}")
+    cache = user_cache_path("aqe-corpus", appauthor=False)
+    # Of both sides, wherever aqe's own cache is.
+    os.environ.setdefault("UV_CACHE_DIR", str(cache / "uv"))
+    options.folder.mkdir(parents=True, exist_ok=True)
+    target: Path = options.folder / "speed.json"
+    results = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    for name in () if options.page else options.only:
+        package = corpus[name]
+        results[package.label] = race(package, cache, options.rounds, options.first_rounds)
+        target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        _say("\n".join(written({package.label: results[package.label]}).splitlines()[-7:]))
+    (options.folder / "speed.md").write_text(written(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
