@@ -27,7 +27,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
 CORPUS_OUT ?= build/corpus
-# Which packages make corpus compares, done or not: make corpus ONLY="anyio click"
+# Which packages make corpus compares, done or not: make corpus ONLY="anyio click"; LIST=FILE names
+# another list than tests/corpus/packages.toml.
 ONLY ?=
 
 # What make test-one runs: a path, perhaps with -k "words".
@@ -99,7 +100,7 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
-	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
+	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY)) $(if $(LIST),--list $(LIST))
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves

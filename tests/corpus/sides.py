@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.project.settings import read_pyproject
+
 # What is imported or run by the interpreter of the package's tests.
 INSIDE = Path(__file__).parent / "inside"
 AGENTS = "test-executor,coverage-analyzer,quality-gate"
@@ -101,7 +104,8 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     """Return the figures of ``coverage run -m pytest`` in the environment that aqe made.
 
     The code is that of the project's own tree, with what its build made. Scope, and options of the
-    project that don't hold, are those that the report tells.
+    project that don't hold, are those that the report tells. Variables that the project sets for
+    its tests are set as aqe reads them.
 
     Args:
         project: a tree that nothing has run in.
@@ -118,11 +122,14 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     home = scratch / "home"
     home.mkdir(exist_ok=True)
     outcomes = scratch / "outcomes.json"
+    declared = variables_of(project, read_pyproject(project))
+    paths = [*map(str, roots), *declared.import_path_at(project), str(INSIDE)]
+    env |= declared.at(project, home, scratch, python)
     env |= {
         "HOME": str(home),
         "VIRTUAL_ENV": str(python.parent.parent),
         "PATH": f"{python.parent}{os.pathsep}{env['PATH']}",
-        "PYTHONPATH": os.pathsep.join(map(str, [*roots, INSIDE])),
+        "PYTHONPATH": os.pathsep.join(paths),
         "AQE_ROOTS": os.pathsep.join(map(str, roots)),
         "CORPUS_OUTCOMES": str(outcomes),
     }
