@@ -324,6 +324,26 @@ def test_a_project_that_cant_be_built_has_what_its_extras_need(
     assert any("project itself was not installed" in note for note in answer.document["notes"])
 
 
+def test_a_build_and_tests_that_import_pkg_resources_have_it(
+    examine: Examine, project: Write
+) -> None:
+    """Newer versions of setuptools have none."""
+    setup = "import pkg_resources\nfrom setuptools import setup\n"
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "setup.py": f"{setup}setup(name='shop', version='1.2.3', py_modules=['shop'])\n",
+        "test_shop.py": """
+            import pkg_resources, shop
+
+            def test_f(): assert shop.f() == 1
+            def test_version(): assert pkg_resources.get_distribution("shop").version == "1.2.3"
+        """,
+    }
+    answer = examine(project(files))
+    assert set(answer.outcomes().values()) == {"passed"}
+    assert not any("not installed" in note for note in answer.document["notes"])
+
+
 LOCK = """
 version = 1
 requires-python = ">=3.11"

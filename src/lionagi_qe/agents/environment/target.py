@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "9"
+_RECIPE = "10"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -273,7 +273,7 @@ async def _build(
     cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
-    installer = Installer.find()
+    installer = Installer.find().for_build_of(workspace)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
