@@ -27,7 +27,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
 CORPUS_OUT ?= build/corpus
-# Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"
+# Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"; for the
+# former LIST=FILE names another list than tests/corpus/packages.toml.
 ONLY ?=
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
@@ -101,7 +102,7 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
-	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
+	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY)) $(if $(LIST),--list $(LIST))
 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")

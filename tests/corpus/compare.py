@@ -1,6 +1,6 @@
 """Examines other people's packages and holds aqe's figures against plain pytest's.
 
-    python -m tests.corpus.compare FOLDER [--only NAME ...] [--again] [--limit-seconds S]
+    python -m tests.corpus.compare FOLDER [--only NAME ...] [--list FILE] [--limit-seconds S]
 
 FOLDER gets ``corpus.json``, a result a package, written after each, so that a run that was broken
 off goes on where it was; and ``corpus.md``, the table. Costs up to an hour or two, some GB of
@@ -24,7 +24,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 from tests.corpus import page
-from tests.corpus.sdist import Package, digest, fetch, packages, unpack
+from tests.corpus.sdist import PACKAGES, Package, digest, fetch, packages, unpack
 from tests.corpus.sides import Figures, of_fleet, of_pytest
 from tests.corpus.verdict import DIFFERS, NO_FIGURES, differences, judge, of_two, tally
 
@@ -158,14 +158,15 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="also those that have a result")
     parser.add_argument("--limit-seconds", type=float, default=300.0, help="of each run")
     parser.add_argument("--page", action="store_true", help="write the page anew, compare nothing")
+    parser.add_argument("--list", type=Path, default=PACKAGES, help="another packages.toml")
     options = parser.parse_args()
-    corpus = packages()
+    corpus = packages(options.list)
     # What runs is ended then, too; and tests of Ctrl-C don't inherit that it is ignored, as it is
     # for what a shell starts in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     if unknown := {*options.only} - {package.name for package in corpus}:
-        parser.error(f"not in packages.toml: {', '.join(sorted(unknown))}")
+        parser.error(f"not in {options.list.name}: {', '.join(sorted(unknown))}")
     cache = user_cache_path("aqe-corpus", appauthor=False)
     options.folder.mkdir(parents=True, exist_ok=True)
     target: Path = options.folder / "corpus.json"

@@ -21,8 +21,9 @@ What `aqe run` says of source distributions from PyPI, chosen for their differen
 tests there are and how each ended, and lines and branches, file by file. aqe runs first, with an
 empty memory and nothing told to it. pytest's side knows nothing of aqe's recorder: it takes
 pytest's own categories and coverage.py's own reading of the project's settings; only which code is
-measured, and which of the project's pytest options hold, is taken from aqe's report. Both see a
-home directory of their own and none of this machine's variables but language, paths and time zone.
+measured, which of the project's pytest options hold, and what tox, nox or hatch set for its tests,
+is taken from aqe. Both see a home directory of their own and none of this machine's variables but
+language, paths and time zone.
 
 `make corpus` does it again, `make corpus ONLY="anyio click"` some of it; the list with the reason
 for each is [packages.toml](../tests/corpus/packages.toml). "equal": all of it is. "varies": no more

@@ -21,7 +21,7 @@ class Package:
     """One line of ``packages.toml``.
 
     Attributes:
-        name: of the distribution.
+        name: of the distribution; behind a slash, of the directory in it that holds the project.
         version: of it.
         purpose: what it is in the corpus for.
         share: it belongs to the share that the ordinary suite runs.
@@ -40,6 +40,11 @@ class Package:
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def distribution(self) -> str:
+        """The name on PyPI."""
+        return self.name.partition("/")[0]
 
     @property
     def label(self) -> str:
@@ -63,14 +68,14 @@ def fetch(package: Package, cache: Path) -> Path:
         subprocess.CalledProcessError: pip could not; its output is in ``stderr``.
 
     """
-    folder = cache / f"{package.name}-{package.version}"
+    folder = cache / f"{package.distribution}-{package.version}"
     if not folder.is_dir():
         unfinished = folder.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--no-binary", package.name, "--dest", str(unfinished)]
+        command += ["--no-binary", package.distribution, "--dest", str(unfinished)]
         subprocess.run(
-            [*command, f"{package.name}=={package.version}"],
+            [*command, f"{package.distribution}=={package.version}"],
             check=True,
             capture_output=True,
             text=True,
@@ -92,7 +97,7 @@ def unpack(archive: Path, package: Package, place: Path) -> Path:
     (project,) = (path for path in place.iterdir() if path.is_dir())
     if package.git:
         _commit(project, package.version)
-    return project
+    return project / package.name.partition("/")[2]
 
 
 def _commit(project: Path, version: str) -> None:

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.project.settings import read_pyproject
+
 # What is imported or run by the interpreter of the package's tests.
 INSIDE = Path(__file__).parent / "inside"
 AGENTS = "test-executor,coverage-analyzer,quality-gate"
@@ -106,7 +109,8 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     """Return the figures of ``coverage run -m pytest`` in the environment that aqe made.
 
     The code is that of the project's own tree, with what its build made. Scope, and options of the
-    project that don't hold, are those that the report tells.
+    project that don't hold, are those that the report tells. Variables that the project sets for
+    its tests are set as aqe reads them.
 
     Args:
         project: a tree that nothing has run in.
@@ -173,11 +177,14 @@ def plain_command(
     env = {name: value for name, value in os.environ.items() if name.startswith(_USERS)}
     home = scratch / "home"
     home.mkdir(exist_ok=True)
+    declared = variables_of(project, read_pyproject(project))
+    paths = [*map(str, roots), *declared.import_path_at(project)]
+    env |= declared.at(project, home, scratch, python)
     env |= {
         "HOME": str(home),
         "VIRTUAL_ENV": str(python.parent.parent),
         "PATH": f"{python.parent}{os.pathsep}{env['PATH']}",
-        "PYTHONPATH": os.pathsep.join(map(str, roots)),
+        "PYTHONPATH": os.pathsep.join(paths),
         "AQE_ROOTS": os.pathsep.join(map(str, roots)),
     }
     rcfile = _rcfile(project, python, scope, scratch, env)

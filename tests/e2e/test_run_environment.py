@@ -324,6 +324,26 @@ def test_a_project_that_cant_be_built_has_what_its_extras_need(
     assert any("project itself was not installed" in note for note in answer.document["notes"])
 
 
+def test_a_build_and_tests_that_import_pkg_resources_have_it(
+    examine: Examine, project: Write
+) -> None:
+    """Newer versions of setuptools have none."""
+    setup = "import pkg_resources\nfrom setuptools import setup\n"
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "setup.py": f"{setup}setup(name='shop', version='1.2.3', py_modules=['shop'])\n",
+        "test_shop.py": """
+            import pkg_resources, shop
+
+            def test_f(): assert shop.f() == 1
+            def test_version(): assert pkg_resources.get_distribution("shop").version == "1.2.3"
+        """,
+    }
+    answer = examine(project(files))
+    assert set(answer.outcomes().values()) == {"passed"}
+    assert not any("not installed" in note for note in answer.document["notes"])
+
+
 LOCK = """
 version = 1
 requires-python = ">=3.11"
@@ -388,3 +408,40 @@ def test_a_compiled_list_whose_versions_are_gone_is_replaced_by_its_source(
     assert answer.value("tests_passed") == 1
     (note,) = [each for each in answer.document["notes"] if "instead of" in each]
     assert "sniffio==0.0.77" in note
+
+
+def test_variables_that_tox_sets_are_set_and_told(examine: Examine, project: Write) -> None:
+    files = {
+        "shop.py": "import os\n\ndef mode():\n    return os.environ['SHOP_MODE']\n",
+        "tests/test_shop.py": """
+            import os, sys
+            import shop, shop_data
+
+            def test_mode():
+                assert shop.mode() == "test"
+
+            def test_data():
+                assert open(os.environ["SHOP_DATA"]).read() == "x"
+
+            def test_path_and_home_are_ours():
+                assert os.environ["PATH"].startswith(os.path.dirname(sys.executable))
+        """,
+        "tests/data.txt": "x",
+        "more/shop_data.py": "",
+        "tox.ini": """
+            [testenv]
+            commands = pytest
+            setenv =
+                SHOP_MODE = test
+                SHOP_DATA = {toxinidir}/tests/data.txt
+                PATH = {envdir}/bin
+                PYTHONPATH = {toxinidir}/more
+                PYTEST_ADDOPTS = -n 2 -p no:doctest
+        """,
+    }
+    answer = examine(project(files))
+    assert answer.value("tests_passed") == 3
+    notes = "\n".join(answer.document["notes"])
+    assert "variables of tox.ini [testenv] set for the tests: SHOP_MODE, SHOP_DATA" in notes
+    assert "not set for the tests: PATH (aqe sets that itself)" in notes
+    assert "left out of the measured run: -n 2" in notes

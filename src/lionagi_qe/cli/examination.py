@@ -93,7 +93,7 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--timeout",
                 type=_Seconds(),
                 metavar="SECONDS",
-                help="Most seconds for the test run (600 by default).",
+                help="Most seconds for the test run (3600 by default).",
             ),
             click.option("--quiet", "-q", is_flag=True, help="Show no progress."),
         )

@@ -23,6 +23,8 @@ from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.coordination import Job
@@ -101,7 +103,7 @@ class Worker:
 
     async def _examine(self, task: Task) -> Carried:
         content = serialization.unpacked((await self._blobs.get(task.content)).decode())
-        copy = await self._copy_of(task)
+        copy = await self._copy_of(task, content["settings"]["pass_env"])
         agent = agent_of(task.agent)
         started = time.monotonic()
         with copy.workspace.fork(task.name) as fork:
@@ -112,9 +114,10 @@ class Worker:
             findings = await _findings(agent, examination)
         return Carried(findings, time.monotonic() - started)
 
-    async def _copy_of(self, task: Task) -> _Copy:
+    async def _copy_of(self, task: Task, pass_env: Sequence[str]) -> _Copy:
         """Return the project's files and its environment; those of the last task if the same."""
-        if self._copy is not None and self._copy.tree == task.tree:
+        key = task.tree, tuple(pass_env)
+        if self._copy is not None and self._copy.key == key:
             return self._copy
         self._drop()
         content = await self._blobs.get(task.tree)
@@ -126,12 +129,12 @@ class Worker:
         workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)
         try:
             environment = await target.prepare(
-                workspace, read_pyproject(workspace.source), None, self._tell
+                workspace, read_pyproject(workspace.source), None, self._tell, pass_env
             )
         except BaseException:
             workspace.remove()
             raise
-        self._copy = _Copy(task.tree, workspace, environment)
+        self._copy = _Copy(key, workspace, environment)
         return self._copy
 
     def _drop(self) -> None:
@@ -142,9 +145,15 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A project as it was shipped, by the name of its blob, and its tests' environment."""
+    """A project as it was shipped, and its tests' environment.
 
-    tree: str
+    Attributes:
+        key: the name of the project's blob, and of the variables that are passed on.
+        workspace: with its files.
+        environment: of its tests.
+    """
+
+    key: tuple[str, tuple[str, ...]]
     workspace: Workspace
     environment: Environment
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,8 @@ _PRETENDED_VERSIONS = (
 )
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
 LOCK_FILE = "uv.lock"
+# Newer ones have no pkg_resources any more, which builds of earlier years import.
+_LAST_WITH_PKG_RESOURCES = "setuptools<81"
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
@@ -142,6 +145,20 @@ class Installer:
         # What is locked to an address or a directory is no constraint.
         versions.write_text("".join(line for line in lines if "==" in line.partition(";")[0]))
         return replace(self, settings=(*self.settings, "--constraint", str(versions)))
+
+    def for_build_of(self, workspace: Workspace) -> Installer:
+        """Return this installer with a setuptools for builds that the project's setup.py is for.
+
+        Itself where that imports nothing that setuptools has no more, or uv is not at hand.
+        """
+        setup = workspace.source / "setup.py"
+        if self.name != "uv" or not setup.is_file():
+            return self
+        if not re.search(r"\bpkg_resources\b", setup.read_text(encoding="utf-8", errors="replace")):
+            return self
+        versions = workspace.artifacts / "build.txt"
+        versions.write_text(f"{_LAST_WITH_PKG_RESOURCES}\n")
+        return replace(self, settings=(*self.settings, "--build-constraints", str(versions)))
 
     async def install(
         self,

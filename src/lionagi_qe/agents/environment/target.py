@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from lionagi_qe.agents.environment.requirements import (
 )
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.environment.tool_pins import workable
+from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
 from lionagi_qe.agents.project.built_files import (
     adopt_built_files,
     build_inputs,
@@ -42,7 +43,7 @@ from lionagi_qe.agents.project.built_files import (
 )
 from lionagi_qe.agents.project.imports import test_imports
 from lionagi_qe.agents.project.layout import Layout, layout_of
-from lionagi_qe.agents.project.pytest_settings import pytest_settings
+from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "9"
+_RECIPE = "10"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -77,6 +78,7 @@ class Environment:
         changeable: it is ours, so that tools may write into it.
         notes: what a reader should know.
         scope_origin: how it is known which code is the product's, for people.
+        declared: the variables that the project sets for its tests.
     """
 
     python: Path
@@ -87,6 +89,7 @@ class Environment:
     changeable: bool
     notes: tuple[str, ...] = ()
     scope_origin: str = "by the folders' names"
+    declared: DeclaredVariables = field(default_factory=DeclaredVariables)
 
     def command(
         self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
@@ -109,10 +112,14 @@ class Environment:
         """Return all that the project's code sees of the environment; see ``process``."""
         variables = allowed_environment(extra)
         directory = str(self.python.parent)
+        roots = [*map(str, self.layout.roots), *self.declared.import_path_at(workspace.source)]
+        variables |= self.declared.at(
+            workspace.source, workspace.home, workspace.temporary, self.python
+        )
         variables |= {
             "HOME": str(workspace.home),
             "PATH": os.pathsep.join([directory, variables.get("PATH", os.defpath)]),
-            "PYTHONPATH": os.pathsep.join(map(str, self.layout.roots)),
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots)),
             _ROOTS: os.pathsep.join(map(str, self.layout.roots)),
             "TMPDIR": str(workspace.temporary),
         }
@@ -143,6 +150,7 @@ async def prepare(
     pyproject: dict[str, Any],
     python: Path | None,
     tell: Callable[[str], None],
+    pass_env: Iterable[str] = (),
 ) -> Environment:
     """Return the environment for a project's tests; the first time it takes what installing takes.
 
@@ -151,17 +159,22 @@ async def prepare(
         pyproject: its metadata.
         python: the user's own interpreter, or None to use a cached environment.
         tell: called before anything that takes long.
+        pass_env: names of variables that the user lets the tests see.
 
     Raises:
         EnvironmentBuildError: it could not be built.
         ProjectError: the interpreter doesn't run, or the metadata are not valid.
 
     """
+    declared = variables_of(workspace.source, pyproject, pass_env)
     if python is not None:
-        return await _given(workspace, python, tell)
-    requirements = requirements_of(workspace.source, pyproject)
-    _check_python(workspace, pyproject)
-    return await _cached(workspace, pyproject, requirements, tell)
+        environment = await _given(workspace, python, tell)
+    else:
+        requirements = requirements_of(workspace.source, pyproject)
+        _check_python(workspace, pyproject)
+        environment = await _cached(workspace, pyproject, requirements, tell)
+    notes = (*environment.notes, *declared.notes)
+    return replace(environment, declared=declared, notes=notes)
 
 
 def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
@@ -261,7 +274,7 @@ async def _build(
     cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
-    installer = Installer.find()
+    installer = Installer.find().for_build_of(workspace)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
@@ -314,7 +327,10 @@ async def _complete(
         uses_of,
     )
 
-    uses = uses_of(workspace.source, pytest_settings(workspace.source))
+    settings = pytest_settings(workspace.source)
+    if has_pytest_env_table(workspace.source):
+        settings = {**settings, "env": True}
+    uses = uses_of(workspace.source, settings)
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
     extras, needed = extras_to_try(uses, absent, requirements)

@@ -35,6 +35,7 @@ MODULES = {
     "pandas": "pandas",
     "parameterized": "parameterized",
     "pexpect": "pexpect",
+    "pkg_resources": "setuptools<81",
     "pretend": "pretend",
     "psutil": "psutil",
     "pydantic": "pydantic",

@@ -180,11 +180,14 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         watch=follower.look,
     )
     recording = session.recording
-    if recording.running is not None and recording.exit is None and stacks.exists():
+    if recording.exit is None and stacks.exists():
         stood = stacks.read_text(encoding="utf-8", errors="replace")[-_MOST_STACKS:]
         if follower.has_killed:
             stood = f"killed, as it took too long; it stood at:\n{stood or 'it heard no signal'}"
-        recording.tests[recording.running].message += workspace.shown(stood)
+        if recording.running is not None:
+            recording.tests[recording.running].message += workspace.shown(stood)
+        elif follower.has_killed and not recording.collected:
+            recording.internal_error = workspace.shown(stood)
     return session
 
 

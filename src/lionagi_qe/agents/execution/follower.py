@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination, Progress
 
 _FIRST_SHARE = 1 / 3
+_FIRST_SECONDS = 200.0
+# No test runs meanwhile that could be ended, and most suites are collected in seconds.
+_COLLECTION_SECONDS = 600.0
 _TIMES_THE_SLOWEST = 10
 _LEAST_SECONDS = 30.0
 # An error in the test comes first, since all else can go on then.
@@ -37,7 +40,7 @@ def test_limit(examination: Examination, timeout: float) -> float:
     if own is not None:
         return own
     if slowest is None:
-        return timeout * _FIRST_SHARE
+        return min(timeout * _FIRST_SHARE, _FIRST_SECONDS)
     return max(_TIMES_THE_SLOWEST * slowest, _LEAST_SECONDS)
 
 
@@ -45,7 +48,8 @@ class Follower:
     """Follows one session of pytest by the record that its plugin writes.
 
     A test that runs longer than it may gets an error raised in it by a signal; if it still runs
-    after that, the process is made to show its stacks and is killed.
+    after that, the process is made to show its stacks and is killed, as it is where the
+    tests are not collected in time.
 
     Args:
         agent: in whose name progress is told.
@@ -53,16 +57,24 @@ class Follower:
         progress: is told how many tests have ended.
         limit: most seconds of one test.
         timeout: seconds after which the session is killed; a little before, it is asked to end.
+        collection: most seconds until the tests are collected.
 
     """
 
-    def __init__(
-        self, agent: str, record: Path, progress: Progress, limit: float, timeout: float
+    def __init__(  # noqa: PLR0913, PLR0917 - that is what there is to know
+        self,
+        agent: str,
+        record: Path,
+        progress: Progress,
+        limit: float,
+        timeout: float,
+        collection: float = _COLLECTION_SECONDS,
     ) -> None:
         self._agent = agent
         self._record = record
         self._progress = progress
         self._limit = limit
+        self._collection = collection
         self._offset = 0
         self._done = 0
         self._total: int | None = None
@@ -90,7 +102,8 @@ class Follower:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGRTMIN + 13)
         elif self._began is not None:
-            self._mind(self._process, now, self._began)
+            limit = self._collection if self._total is None else self._limit
+            self._mind(self._process, now, self._began, limit)
 
     def _read(self) -> None:
         with self._record.open("rb") as file:
@@ -103,8 +116,10 @@ class Follower:
             match event["event"]:
                 case "listening":
                     self._process = event["pid"]
+                    self._began = time.monotonic()
                 case "collected":
                     self._total = len(event["ids"])
+                    self._began = None
                 case "start":
                     self._began, self._signalled = time.monotonic(), None
                     self._shown = False
@@ -116,10 +131,10 @@ class Follower:
         if news:
             self._progress(Step(self._agent, "running tests", self._done, self._total))
 
-    def _mind(self, process: int, now: float, began: float) -> None:
+    def _mind(self, process: int, now: float, began: float, limit: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             if self._signalled is None:
-                if now - began > self._limit:
+                if now - began > limit:
                     self._signalled = now
                     os.kill(process, signal.SIGRTMIN + 11)
             elif now - self._signalled > _GRACE_SECONDS:

@@ -53,30 +53,43 @@ _UNKNOWN = re.compile(r"error: unrecognized arguments: (.+)")
 
 @dataclass(frozen=True, slots=True)
 class Addopts:
-    """The project's ``addopts``, sorted into what holds and what is left out."""
+    """The project's ``addopts``, sorted into what holds and what is left out.
+
+    Attributes:
+        kept: options that hold.
+        dropped: those that are left out.
+        added: some of them are not in pytest's own settings.
+    """
 
     kept: tuple[str, ...]
     dropped: tuple[str, ...]
+    added: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """What to tell pytest; nothing where the project's own words hold."""
-        return ["-o", f"addopts={shlex.join(self.kept)}"] if self.dropped else []
+        differ = self.dropped or self.added
+        return ["-o", f"addopts={shlex.join(self.kept)}"] if differ else []
 
     def without(self, unknown: Sequence[str]) -> Addopts:
         """Return the options without those that pytest does not know here."""
         kept = tuple(option for option in self.kept if option not in unknown)
-        return Addopts(
-            kept, (*self.dropped, *(option for option in self.kept if option in unknown))
-        )
+        dropped = (*self.dropped, *(option for option in self.kept if option in unknown))
+        return Addopts(kept, dropped, self.added)
 
 
-def addopts_of(project: Path) -> Addopts:
-    """Read and sort the ``addopts`` of the project in this directory."""
+def addopts_of(project: Path, more: Sequence[str] = ()) -> Addopts:
+    """Read and sort the ``addopts`` of the project in this directory.
+
+    Args:
+        project: the directory.
+        more: options that the project gives pytest elsewhere.
+
+    """
     kept: list[str] = []
     dropped: list[str] = []
     takes_value = False
-    for word in _words(pytest_settings(project)):
+    for word in [*_words(pytest_settings(project)), *more]:
         name = word.split("=", 1)[0]
         if takes_value and not word.startswith("-"):
             dropped.append(word)
@@ -87,7 +100,7 @@ def addopts_of(project: Path) -> Addopts:
         else:
             kept.append(word)
             takes_value = False
-    return Addopts(tuple(kept), tuple(dropped))
+    return Addopts(tuple(kept), tuple(dropped), added=bool(more))
 
 
 def unknown_options(output: str) -> list[str]:

@@ -71,7 +71,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         watch: called about ten times a second meanwhile.
 
     """
-    addopts = addopts_of(examination.workspace.source)
+    addopts = addopts_of(examination.workspace.source, examination.environment.declared.options)
 
     most = examination.settings.max_memory
 

@@ -42,7 +42,18 @@ _CONTEXTS = "AQE_CONTEXTS" in os.environ
 def open_record(path: str) -> None:
     """Write events to ``path`` from now on; without this call the plugin is silent."""
     global _record  # noqa: PLW0603 - pytest imports the plugin by name, so the module is the state
-    _record = open(path, "ab", buffering=0)  # noqa: PTH123, SIM115
+    _record = os.fdopen(_opened(path), "wb", buffering=0)
+
+
+def _opened(path: str) -> int:
+    """Open a file to write behind what it holds.
+
+    Not in append mode, which few programs use: tests that look at the files of their own process
+    would take another way through the code for it.
+    """
+    number = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    os.lseek(number, 0, os.SEEK_END)
+    return number
 
 
 def _listen(path: str) -> None:
@@ -50,7 +61,7 @@ def _listen(path: str) -> None:
     global _stacks  # noqa: PLW0603 - as above
     if _END_TEST is None or _SHOW_STACKS is None or _END_SESSION is None or _stacks is not None:
         return
-    _stacks = open(path, "a", encoding="utf-8")  # noqa: PTH123, SIM115
+    _stacks = os.fdopen(_opened(path), "w", encoding="utf-8")
     try:
         signal.signal(_END_TEST, _end_test)
         signal.signal(_END_SESSION, _end_session)

@@ -28,6 +28,15 @@ def pytest_settings(project: Path) -> dict[str, Any]:
     return {}
 
 
+def has_pytest_env_table(project: Path) -> bool:
+    """Whether the project sets variables in a table that pytest-env reads, and pytest does not."""
+    if "pytest_env" in read_pyproject(project).get("tool", {}):
+        return True
+    return any(
+        "pytest_env" in read_toml(project / name) for name in ("pytest.toml", ".pytest.toml")
+    )
+
+
 def _ini_section(path: Path, section: str) -> dict[str, str] | None:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:

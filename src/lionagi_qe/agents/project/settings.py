@@ -14,7 +14,8 @@ from lionagi_qe.errors import InvalidArgumentError, ProjectError
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEFAULT_TIMEOUT = 600.0
+# Long, since a suite that is cut gives no figures of the whole; what stands still is ended before.
+DEFAULT_TIMEOUT = 3600.0
 # Above it a function has more paths than a reader keeps in mind, or a suite tests.
 DEFAULT_COMPLEXITY = 15
 
@@ -34,8 +35,8 @@ class Settings:
         min_branch_coverage: lowest branch coverage that passes, in percent.
         required: metrics that must be measured.
         timeout: most seconds for the test run.
-        test_timeout: most seconds for one test; by default a third of the test run's the first
-            time, later ten times what the slowest one took, and at least 30.
+        test_timeout: most seconds for one test; by default 200 the first time, or a third of the
+            test run's if that is less, later ten times what the slowest one took, and at least 30.
         max_memory: most MiB of data of each process of the tests; by default three quarters of the
             machine's memory.
         pass_env: environment variables that the tests may see.

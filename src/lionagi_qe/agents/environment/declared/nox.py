@@ -1,4 +1,4 @@
-"""What nox installs, as far as ``noxfile.py`` can be read without running it."""
+"""What nox installs and sets, as far as ``noxfile.py`` can be read without running it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
+from lionagi_qe.agents.environment.declared.variables import VariableDeclaration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,80 @@ _TESTING = re.compile(r"(^|_)(unit_?)?(test|tests|testing|pytest)(_|$)|^unit$")
 
 def in_nox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
     """Yield what the sessions install whose names say that they test."""
+    for node, constants in _sessions(project):
+        words, groups = _installed(node, constants)
+        found = InstallWords.of(project, words)
+        if known := [group for group in groups if group in pyproject.get("dependency-groups", {})]:
+            found.lines += group_lines(project, pyproject, *known)
+        yield found.as_declaration(f"noxfile.py {node.name}", "test", "tool")
+
+
+def set_by_nox(project: Path) -> Iterator[VariableDeclaration]:
+    """Yield what those sessions set for all that they run, or for pytest."""
+    for node, constants in _sessions(project):
+        values: dict[str, str | None] = {}
+        for each in ast.walk(node):
+            match each:
+                case ast.Assign(
+                    targets=[
+                        ast.Subscript(value=ast.Attribute(attr="env"), slice=ast.Constant(name))
+                    ],
+                    value=value,
+                ):
+                    values[str(name)] = _text(value, constants)
+                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="env"), attr="update")):
+                    values |= _texts_of_call(each, constants)
+                case ast.Call(func=ast.Attribute(attr="run")) if _runs_tests(each):
+                    for keyword in each.keywords:
+                        if keyword.arg == "env":
+                            values |= _texts_of(keyword.value, constants)
+                case _:
+                    continue
+        yield VariableDeclaration(f"noxfile.py {node.name}", "test", values)
+
+
+def _runs_tests(call: ast.Call) -> bool:
+    words = [ast.unparse(each) for each in call.args]
+    return any(re.search(r"\b(pytest|unittest|coverage)\b", word) for word in words)
+
+
+def _texts_of_call(call: ast.Call, constants: dict[str, Any]) -> dict[str, str | None]:
+    found = {
+        keyword.arg: _text(keyword.value, constants) for keyword in call.keywords if keyword.arg
+    }
+    for each in call.args:
+        found |= _texts_of(each, constants)
+    return found
+
+
+def _texts_of(node: ast.expr, constants: dict[str, Any]) -> dict[str, str | None]:
+    """Return the entries of a dictionary whose names are written out."""
+    if isinstance(node, ast.Name):
+        value = constants.get(node.id)
+        return (
+            {str(name): str(text) for name, text in value.items()}
+            if isinstance(value, dict)
+            else {}
+        )
+    if not isinstance(node, ast.Dict):
+        return {}
+    return {
+        str(key.value): _text(value, constants)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant)
+    }
+
+
+def _text(node: ast.expr, constants: dict[str, Any]) -> str | None:
+    """Return the text that an expression is, None if it is computed."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(node, ast.Name):
+        value = constants.get(node.id)
+    return value if isinstance(value, str) else None
+
+
+def _sessions(project: Path) -> Iterator[tuple[ast.FunctionDef, dict[str, Any]]]:
+    """Yield the sessions whose names say that they test, and the module's constants."""
     try:
         tree = ast.parse((project / "noxfile.py").read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -29,13 +104,8 @@ def in_nox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef) or not _TESTING.search(node.name):
             continue
-        if not any("session" in ast.unparse(each) for each in node.decorator_list):
-            continue
-        words, groups = _installed(node, constants)
-        found = InstallWords.of(project, words)
-        if known := [group for group in groups if group in pyproject.get("dependency-groups", {})]:
-            found.lines += group_lines(project, pyproject, *known)
-        yield found.as_declaration(f"noxfile.py {node.name}", "test", "tool")
+        if any("session" in ast.unparse(each) for each in node.decorator_list):
+            yield node, constants
 
 
 def _constants(tree: ast.Module) -> dict[str, Any]:

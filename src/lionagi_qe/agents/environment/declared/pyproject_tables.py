@@ -17,6 +17,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
 )
 from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
+from lionagi_qe.agents.environment.declared.variables import HOME, SOURCE, VariableDeclaration
 from lionagi_qe.agents.project.metadata import setup_arguments
 from lionagi_qe.agents.project.settings import read_toml
 from lionagi_qe.errors import ProjectError
@@ -120,10 +121,32 @@ def _poetry(pyproject: dict[str, Any]) -> Iterator[Declaration]:
     yield Declaration("[tool.poetry.dev-dependencies]", "development", "table", lines=lines)
 
 
+def set_by_hatch(project: Path, pyproject: dict[str, Any]) -> Iterator[VariableDeclaration]:
+    """Yield the variables of hatch's environments (``env-vars``).
+
+    Raises:
+        ProjectError: ``hatch.toml`` can't be read.
+
+    """
+    unknown = frozenset({"matrix", "args", "env_name", "env_type", "verbosity"})
+    known = {"root": SOURCE, "home": HOME}
+    for envs, where in _hatch_tables(project, pyproject):
+        for name in envs:
+            values = {
+                variable: value if isinstance(value, str) else None
+                for variable, value in table(_inherited(envs, name), "env-vars").items()
+            }
+            purpose = _purpose_of_env(name)
+            yield VariableDeclaration(f"{where}{name}]", purpose, values, known, unknown)
+
+
+def _hatch_tables(project: Path, pyproject: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    yield table(read_toml(project / "hatch.toml"), "envs"), "hatch.toml [envs."
+    yield table(pyproject, "tool", "hatch", "envs"), "[tool.hatch.envs."
+
+
 def _hatch(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
-    in_pyproject = table(pyproject, "tool", "hatch", "envs")
-    in_file = table(read_toml(project / "hatch.toml"), "envs")
-    for envs, where in ((in_file, "hatch.toml [envs."), (in_pyproject, "[tool.hatch.envs.")):
+    for envs, where in _hatch_tables(project, pyproject):
         for name in envs:
             env = _inherited(envs, name)
             groups = texts(env.get("dependency-groups"))

@@ -1,0 +1,113 @@
+"""tox's INI files: which sections run the tests, and an option's lines in one of them."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import sys
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.environment.declared.declaration import ini_of, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TESTING = re.compile(r"\b(pytest|py\.test|unittest|trial|nose2?|runtests|manage\.py test)\b")
+_FACTOR = re.compile(r"([!\w.,{}-]+)\s*:\s+(.*)")
+_REFERENCE = re.compile(r"\{\[([^\]]+)\](\w+)\}")
+_COMMENT = re.compile(r"(?:^|\s+)(?<!\\)#.*")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_PLAIN = "testenv"
+_DEEPEST = 8
+
+
+def ini_files(
+    project: Path, pyproject: dict[str, Any]
+) -> Iterator[tuple[configparser.ConfigParser, str, str]]:
+    """Yield what each INI text for tox says, its name for people, and what its sections begin with.
+
+    Raises:
+        ProjectError: a file can't be read.
+
+    """
+    yield ini_of(project / "tox.ini"), "tox.ini", ""
+    yield ini_of(project / "setup.cfg"), "setup.cfg", "tox:"
+    legacy = table(pyproject, "tool", "tox").get("legacy_tox_ini")
+    yield _ini_of_text(legacy), "[tool.tox] legacy_tox_ini", ""
+
+
+def _ini_of_text(text: object) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    if isinstance(text, str):
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            # tox will say so in its own words; the other places may say enough.
+            return configparser.ConfigParser()
+    return parser
+
+
+def testing_sections(parser: configparser.ConfigParser, prefix: str) -> list[str]:
+    """Return the sections of environments that run the tests, the plain one first."""
+    plain = f"{prefix}{_PLAIN}"
+    named = [
+        section
+        for section in parser.sections()
+        if section.startswith(f"{plain}:") and TESTING.search(parser[section].get("commands", ""))
+    ]
+    return ([plain] if parser.has_section(plain) else []) + named
+
+
+def section_of_this_python(parser: configparser.ConfigParser, prefix: str) -> str | None:
+    """Return the section that ``tox -e py311``, say, is set by; None if none runs tests."""
+    sections = testing_sections(parser, prefix)
+    plain = f"{prefix}{_PLAIN}"
+    tag = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    for section in sections:
+        if tag in _names_of(section.removeprefix(plain).removeprefix(":")):
+            return section
+    named = [section for section in sections if section != plain]
+    if plain in sections and (not named or TESTING.search(parser[plain].get("commands", ""))):
+        return plain
+    return named[0] if named else None
+
+
+def _names_of(generative: str) -> list[str]:
+    """Return the names that one with alternatives in braces stands for."""
+    parts = _BRACES.split(generative)
+    alternatives = [part.split(",") if at % 2 else [part] for at, part in enumerate(parts)]
+    return ["".join(each).strip() for each in product(*alternatives)]
+
+
+def lines_of(
+    parser: configparser.ConfigParser, section: str, option: str, depth: int = _DEEPEST
+) -> list[str]:
+    """Return an option's lines that hold for this Python, references to other sections resolved."""
+    if depth == 0 or not parser.has_option(section, option):
+        return []
+    lines: list[str] = []
+    for raw in parser[section][option].replace("\\\n", "").splitlines():
+        line = _COMMENT.sub("", raw).strip()
+        if match := _FACTOR.fullmatch(line):
+            line = match[2] if _holds(match[1]) else ""
+        if reference := _REFERENCE.fullmatch(line):
+            lines += lines_of(parser, reference[1], reference[2], depth - 1)
+        elif line:
+            lines.append(
+                _REFERENCE.sub(
+                    lambda match: "\n".join(lines_of(parser, match[1], match[2], depth - 1)), line
+                )
+            )
+    return lines
+
+
+def _holds(condition: str) -> bool:
+    """Whether a condition of factors (``py310,py311-!lint``) holds for a plain run."""
+    own = {f"py{sys.version_info[0]}{sys.version_info[1]}", f"py{sys.version_info[0]}", "py"}
+    own |= {"{}.{}".format(*sys.version_info[:2]), "test", "tests"}
+    return any(
+        all((part.lstrip("!") in own) != part.startswith("!") for part in alternative.split("-"))
+        for alternative in re.sub(r"[{}]", "", condition).split(",")
+    )

@@ -1,0 +1,42 @@
+"""What stands still is ended, and shows where it stood."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.execution.follower import Follower
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STANDS = """
+import faulthandler, signal, sys, time
+signal.signal(signal.SIGRTMIN + 11, lambda *_: None)
+faulthandler.register(signal.SIGRTMIN + 12, file=open(sys.argv[1], "w"))
+print("ready", flush=True)
+def collects():
+    time.sleep(600)
+collects()
+"""
+
+
+def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Path) -> None:
+    record, stacks = tmp_path / "record.jsonl", tmp_path / "stacks.txt"
+    command = [sys.executable, "-c", STANDS, str(stacks)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+        follower = Follower("tests", record, lambda _: None, 600, 600, collection=0.0)
+        while process.poll() is None:
+            follower.look()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+    assert process.returncode == -signal.SIGKILL
+    assert follower.has_killed
+    assert "in collects" in stacks.read_text()
