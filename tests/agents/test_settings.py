@@ -33,6 +33,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "baseline": "known.json",
         "fail-on": ["secrets > 0"],
         "quarantine": "flaky.txt",
+        "locked": True,
         "order": "learned",
         "learn": False,
     }

@@ -394,6 +394,43 @@ def test_versions_are_those_of_uv_lock_unless_they_cant_be_had(
     assert any("uv.lock were not used" in note for note in gone.document["notes"])
 
 
+def test_the_versions_of_a_lock_file_are_insisted_on_or_left_aside_as_asked(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "shop.py": "def f():\n    return 1\n",
+        "test_shop.py": """
+            from importlib.metadata import version
+            import shop
+
+            def test_f(): assert shop.f() == 1
+            def test_version(): assert version("sniffio") == "1.3.0"
+        """,
+        "pyproject.toml": """
+            [tool.poetry]
+            name = "shop"
+            [tool.poetry.group.test.dependencies]
+            sniffio = "^1.2"
+        """,
+        "poetry.lock": """
+            [[package]]
+            name = "sniffio"
+            version = "1.3.0"
+        """,
+    }
+    locked = examine(project(files), "--locked")
+    assert set(locked.outcomes().values()) == {"passed"}
+    assert "versions of poetry.lock" in locked.document["environment"]["origin"]
+    newest = examine(project(files), "--no-locked")
+    assert newest.outcomes()["test_version"] == "failed"
+    root = project({**files, "poetry.lock": files["poetry.lock"].replace("1.3.0", "1.0.77")})
+    assert "sniffio" in examine(root, "--locked", "--json").err
+    (root / "poetry.lock").unlink()
+    without = examine(root, "--locked")
+    assert without.exit_code == 3
+    assert "the project has no lock file" in without.err
+
+
 def test_a_compiled_list_whose_versions_are_gone_is_replaced_by_its_source(
     examine: Examine, project: Write
 ) -> None:

@@ -79,7 +79,7 @@ def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --python, --memory, --timeout and --quiet."""
+    """Add --python, --memory, --locked, --timeout and --quiet."""
     for option in reversed(
         (
             click.option(
@@ -89,6 +89,12 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="The project's own interpreter; its environment is used and left as it is.",
             ),
             memory_option,
+            click.option(
+                "--locked/--no-locked",
+                default=None,
+                help="Insist on the versions of the project's lock file, or leave them aside; by "
+                "default they are kept to where they can be had.",
+            ),
             click.option(
                 "--timeout",
                 type=_Seconds(),

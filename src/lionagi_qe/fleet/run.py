@@ -206,7 +206,7 @@ async def _run(
         request.pyproject,
         request.python,
         lambda text: progress(Step("fleet", text)),
-        settings.pass_env,
+        settings,
     )
     seconds = await runs.seconds() if settings.learn else {}
     learned, remarks = await _learned(policies, seconds, agents, settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import DivisibleAgent, Step
 from lionagi_qe.agents.environment import target
-from lionagi_qe.agents.project.settings import read_pyproject
+from lionagi_qe.agents.project.settings import Settings, read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
 from lionagi_qe.fleet import channels, serialization, source_archive
@@ -23,8 +23,6 @@ from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.coordination import Job
@@ -103,7 +101,7 @@ class Worker:
 
     async def _examine(self, task: Task) -> Carried:
         content = serialization.unpacked((await self._blobs.get(task.content)).decode())
-        copy = await self._copy_of(task, content["settings"]["pass_env"])
+        copy = await self._copy_of(task, Settings.of_data(content["settings"]))
         agent = agent_of(task.agent)
         started = time.monotonic()
         with copy.workspace.fork(task.name) as fork:
@@ -114,9 +112,9 @@ class Worker:
             findings = await _findings(agent, examination)
         return Carried(findings, time.monotonic() - started)
 
-    async def _copy_of(self, task: Task, pass_env: Sequence[str]) -> _Copy:
+    async def _copy_of(self, task: Task, settings: Settings) -> _Copy:
         """Return the project's files and its environment; those of the last task if the same."""
-        key = task.tree, tuple(pass_env)
+        key = task.tree, settings.pass_env, settings.locked
         if self._copy is not None and self._copy.key == key:
             return self._copy
         self._drop()
@@ -129,7 +127,7 @@ class Worker:
         workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)
         try:
             environment = await target.prepare(
-                workspace, read_pyproject(workspace.source), None, self._tell, pass_env
+                workspace, read_pyproject(workspace.source), None, self._tell, settings
             )
         except BaseException:
             workspace.remove()
@@ -148,12 +146,12 @@ class _Copy:
     """A project as it was shipped, and its tests' environment.
 
     Attributes:
-        key: the name of the project's blob, and of the variables that are passed on.
+        key: the name of the project's blob, and what else decides its environment.
         workspace: with its files.
         environment: of its tests.
     """
 
-    key: tuple[str, tuple[str, ...]]
+    key: tuple[str, tuple[str, ...], bool | None]
     workspace: Workspace
     environment: Environment
 

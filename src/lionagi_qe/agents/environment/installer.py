@@ -51,7 +51,6 @@ _PRETENDED_VERSIONS = (
     "SETUPTOOLS_SCM_PRETEND_VERSION",
 )
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
-LOCK_FILE = "uv.lock"
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
@@ -106,7 +105,7 @@ class Installer:
         if self.name != "uv" or find_spec("pip") is None or not _is_pip_configured():
             return self
         found = await asyncio.to_thread(pip_settings, (sys.executable, "-m", "pip"))
-        return replace(self, settings=as_uv_words(found))
+        return replace(self, settings=(*self.settings, *as_uv_words(found)))
 
     async def create(self, directory: Path, workspace: Workspace) -> Path:
         """Create a virtual environment of this interpreter; return its own interpreter."""
@@ -122,16 +121,10 @@ class Installer:
         _check(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
 
-    async def locked(self, workspace: Workspace) -> Installer:
-        """Return this installer held to the versions of the project's ``uv.lock``.
-
-        Itself where there is no such file, uv can't read it, or is not at hand.
-        """
-        if self.name != "uv" or not (workspace.source / LOCK_FILE).is_file():
-            return self
-        versions = workspace.artifacts / "locked.txt"
+    async def export(self, workspace: Workspace, target: Path) -> bool:
+        """Write the versions of the project's ``uv.lock`` as requirements; False if uv can't."""
         words = ["export", "--quiet", "--frozen", "--all-groups", "--all-extras", "--no-hashes"]
-        words += ["--no-emit-workspace", "--no-annotate", "--no-header", "-o", str(versions)]
+        words += ["--no-emit-workspace", "--no-annotate", "--no-header", "-o", str(target)]
         completed = await run(
             [*self.program, *words],
             cwd=workspace.source,
@@ -139,12 +132,11 @@ class Installer:
             log=workspace.artifacts / "lock.log",
             timeout=_VERSION_TIMEOUT,
         )
-        if completed.exit_code != 0:
-            return self
-        lines = versions.read_text(encoding="utf-8").splitlines(keepends=True)
-        # What is locked to an address or a directory is no constraint.
-        versions.write_text("".join(line for line in lines if "==" in line.partition(";")[0]))
-        return replace(self, settings=(*self.settings, "--constraint", str(versions)))
+        return completed.exit_code == 0
+
+    def held_to(self, constraints: Path) -> Installer:
+        """Return this installer with a file of versions that it keeps to."""
+        return replace(self, settings=(*self.settings, "--constraint", str(constraints)))
 
     def for_build_of(self, workspace: Workspace) -> Installer:
         """Return this installer with a setuptools for builds that the project's setup.py is for.
@@ -178,7 +170,7 @@ class Installer:
             command += ["--quiet", *self.settings]
         else:
             command = [*self.program, "--python", str(python), "install", "--no-input"]
-            command += ["--disable-pip-version-check", "--no-warn-script-location"]
+            command += ["--disable-pip-version-check", "--no-warn-script-location", *self.settings]
         if target is not None:
             command += ["--target", str(target)]
             # The user's own interpreter is not let write beside what it imports.

@@ -23,8 +23,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from platformdirs import user_cache_path
 
 from lionagi_qe.agents.environment.installation import install_declared
-from lionagi_qe.agents.environment.installer import LOCK_FILE, Installer
+from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.interpreter import probe
+from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.requirements import (
     Requirements,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.agents.project.workspace import Workspace
 
 TOOLS = ("pytest>=7", "coverage>=7.6")
@@ -150,7 +152,7 @@ async def prepare(
     pyproject: dict[str, Any],
     python: Path | None,
     tell: Callable[[str], None],
-    pass_env: Iterable[str] = (),
+    settings: Settings,
 ) -> Environment:
     """Return the environment for a project's tests; the first time it takes what installing takes.
 
@@ -159,20 +161,24 @@ async def prepare(
         pyproject: its metadata.
         python: the user's own interpreter, or None to use a cached environment.
         tell: called before anything that takes long.
-        pass_env: names of variables that the user lets the tests see.
+        settings: of the run; which variables the tests may see, and whose versions hold.
 
     Raises:
         EnvironmentBuildError: it could not be built.
         ProjectError: the interpreter doesn't run, or the metadata are not valid.
 
     """
-    declared = variables_of(workspace.source, pyproject, pass_env)
+    declared = variables_of(workspace.source, pyproject, settings.pass_env)
     if python is not None:
+        if settings.locked:
+            raise ProjectError("locked: an interpreter of the user's own has the versions it has")
         environment = await _given(workspace, python, tell)
     else:
         requirements = requirements_of(workspace.source, pyproject)
         _check_python(workspace, pyproject)
-        environment = await _cached(workspace, pyproject, requirements, tell)
+        environment = await _cached(
+            workspace, pyproject, requirements, tell, locked=settings.locked
+        )
     notes = (*environment.notes, *declared.notes)
     return replace(environment, declared=declared, notes=notes)
 
@@ -201,14 +207,17 @@ async def _cached(
     pyproject: dict[str, Any],
     requirements: Requirements,
     tell: Callable[[str], None],
+    *,
+    locked: bool | None,
 ) -> Environment:
     """Find the environment in the cache, or build it there."""
     cache = user_cache_path("aqe", appauthor=False) / "environments"
-    pointer = cache / f"{_fingerprint(workspace.source, pyproject, requirements)}.json"
+    name = _fingerprint(workspace.source, pyproject, requirements, locked=locked)
+    pointer = cache / f"{name}.json"
     built = _read_pointer(pointer)
     if built is None:
         cache.mkdir(parents=True, exist_ok=True)
-        built = await _build(cache, workspace, requirements, tell)
+        built = await _build(cache, workspace, requirements, tell, locked=locked)
         _publish(pointer, built)
         origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
     else:
@@ -217,7 +226,7 @@ async def _cached(
     directory = Path(built["directory"])
     adopt_built_files(directory, workspace.source)
     layout, shipped = layout_of(workspace.source), built["shipped"]
-    held = f", versions of {LOCK_FILE}" if built["locked"] else ""
+    held = f", versions of {built['locked']}" if built["locked"] else ""
     named = bool(pyproject.get("tool", {}).get("aqe", {}).get("source"))
     scope = "[tool.aqe] source" if named else "what the build ships"
     return Environment(
@@ -232,12 +241,18 @@ async def _cached(
     )
 
 
-def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirements) -> str:
+def _fingerprint(
+    source: Path, pyproject: dict[str, Any], requirements: Requirements, *, locked: bool | None
+) -> str:
     """Name an environment after everything that decides what is in it."""
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
-    inputs = [*requirement_inputs(source, requirements), *source.glob(LOCK_FILE)]
+    parts.append(f"locked={locked}")
+    inputs = [*requirement_inputs(source, requirements)]
+    lock = lock_file_of(source)
+    if lock is not None:
+        inputs.append(lock)
     parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
     if requirements.installable:
         parts.append(build_metadata(pyproject))
@@ -271,7 +286,12 @@ def _publish(pointer: Path, built: dict[str, Any]) -> None:
 
 
 async def _build(
-    cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
+    cache: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    tell: Callable[[str], None],
+    *,
+    locked: bool | None,
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
     installer = Installer.find().for_build_of(workspace)
@@ -286,20 +306,20 @@ async def _build(
         finally:
             await asyncio.wait([creating])
         python = creating.result()
-        locked = await installer.locked(workspace)
+        held, lock = await held_to_lock(installer, workspace, wanted=locked)
         try:
-            notes += await install_declared(locked, python, workspace, requirements, TOOLS)
+            notes += await install_declared(held, python, workspace, requirements, TOOLS)
         except EnvironmentBuildError as error:
-            if locked is installer:
+            if locked or lock is None:
                 raise
-            notes.append(f"the versions of {LOCK_FILE} were not used: {error}")
-            locked = installer
+            notes.append(f"the versions of {lock} were not used: {error}")
+            held, lock = installer, None
             notes += await install_declared(installer, python, workspace, requirements, TOOLS)
         shipped = shipped_names(directory, workspace.source)
         set_aside_sources(directory, workspace.source)
         for site in directory.glob("lib/python*/site-packages"):
             (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
-        notes += await _complete(locked, python, workspace, requirements)
+        notes += await _complete(held, python, workspace, requirements)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -308,7 +328,7 @@ async def _build(
         # That of the interpreter that it was created with.
         "version": ".".join(map(str, sys.version_info[:3])),
         "installer": f"{installer.name} {installer.version}",
-        "locked": locked is not installer,
+        "locked": lock,
         "seconds": time.monotonic() - started,
         "notes": notes,
         "shipped": shipped,

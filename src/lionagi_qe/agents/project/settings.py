@@ -49,6 +49,8 @@ class Settings:
         order: in which the tests run: "default" as pytest collects them, "learned" those first
             that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
             that no test minds its order.
+        locked: True to insist on the versions of the project's lock file, False to leave them
+            aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
         model: which language model may be asked. The user names it, never the project: it is asked
             with the user's key, at the user's cost, and is shown the code.
@@ -68,6 +70,7 @@ class Settings:
     quarantine: str | None = None
     source: tuple[str, ...] = ()
     order: Order = "auto"
+    locked: bool | None = None
     learn: bool = True
     model: ModelChoice | None = None
 
@@ -220,5 +223,6 @@ _CHECKS: Mapping[str, Check] = {
     "quarantine": _name,
     "source": _names,
     "order": _order,
+    "locked": _flag,
     "learn": _flag,
 }
