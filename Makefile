@@ -52,11 +52,9 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group servers
 	@touch $(STAMP)
 
-# 1 is a failed gate and 4 a metric that is missing: the report says which.
-demo: $(STAMP) ## Run the fleet on a small project; ends well once the report is printed
+demo: $(STAMP) ## Run the fleet on a small project
 	@$(BIN)/aqe --version
-	@$(BIN)/aqe run examples/storefront; code=$$?; echo "aqe exit code: $$code"; \
-	case $$code in 0|1|4) ;; *) exit $$code;; esac
+	@$(BIN)/aqe run examples/storefront
 
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)

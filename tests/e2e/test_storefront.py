@@ -23,7 +23,9 @@ def test_the_storefront_passes_but_for_its_flaky_test(examine_once: Callable[...
     assert answer.value("tests_collected") == 61
     bad = [test["id"] for test in answer.document["tests"] if test["outcome"] != "passed"]
     assert bad in ([], [FLAKY])
-    assert answer.exit_code == (1 if bad else 0)
+    # It is in quarantine, so that a demonstration ends the same way each time.
+    assert answer.exit_code == 0
+    assert answer.value("gate") == "passed"
 
 
 def test_its_one_coverage_gap_is_found(examine_once: Callable[..., Answer]) -> None:
