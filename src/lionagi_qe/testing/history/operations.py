@@ -16,7 +16,7 @@ Outcome = Literal["ok", "fail", "info"]
 NEVER = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
     """A call of a memory, or an observation, which takes no time.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,18 +96,27 @@ def by_key(history: History, promises: Promises) -> list[KeyHistory]:
     for operation in history.operations:
         for step in _steps(operation):
             key = of(step.key)
-            if operation.outcome != "fail" or step.what == "conflict":
-                key.steps.append(step)
-                if step.ttl:
-                    key.steps.append(_expiry(step, promises))
-            else:
-                key.refused.append(step)
+            if operation.outcome == "fail":
+                key.refused.append(replace(step, what=_asked(step)))
+                if step.what == "conflict":
+                    key.steps.append(step)
+                continue
+            key.steps.append(step)
+            if step.ttl:
+                key.steps.append(_expiry(step, promises))
     if promises.max_stale:
         for key in found.values():
             key.steps[:] = _widened(key.steps, promises.max_stale)
     for key in found.values():
         key.steps.sort(key=lambda step: step.invoked)
     return list(found.values())
+
+
+def _asked(step: EntryStep) -> What:
+    """Return what a change was to do, whatever it came to."""
+    if step.what != "conflict":
+        return step.what
+    return "delete" if step.operation.function == "delete" else "put"
 
 
 def _expiry(step: EntryStep, promises: Promises) -> EntryStep:
@@ -129,7 +139,7 @@ def _widened(steps: Iterable[EntryStep], max_stale: float) -> Iterator[EntryStep
             yield replace(step, invoked=sooner)
         else:
             if step.is_change and step.required:
-                own[process] = max(own[process], step.ended)
+                own[process] = max(own[process], math.nextafter(step.ended, math.inf))
             yield step
 
 
@@ -180,7 +190,8 @@ def _change(
         # Of one change of a call; of the others it is only known that they weren't made.
         if operation.result["key"] == key:
             actual = operation.result["actual"]
-            return replace(step, what="conflict", required=True, told=actual, ttl=0)
+            value = canonical(arguments.get("value"))
+            return replace(step, what="conflict", required=True, value=value, told=actual, ttl=0)
         return step
     if operation.outcome == "ok" and told is None and isinstance(operation.result, dict):
         told = operation.result.get(key)
