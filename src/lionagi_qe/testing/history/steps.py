@@ -147,7 +147,8 @@ def _steps(operation: Operation) -> Iterator[EntryStep]:
     arguments = operation.arguments
     match operation.function:
         case "store" | "delete" | "increment" | "touch":
-            yield _change(operation, operation.function, arguments, operation.result)
+            told = operation.result if operation.outcome == "ok" else None
+            yield _change(operation, operation.function, arguments, told)
         case "retrieve" | "entry" if operation.outcome == "ok":
             yield _read(operation, arguments["key"], operation.result)
         case "retrieve_many" if operation.outcome == "ok":

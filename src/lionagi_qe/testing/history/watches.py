@@ -67,9 +67,9 @@ class _Watch:
     def contents(self) -> Iterator[Violation]:
         for key, events in self._told.items():
             history = self._by_key.get(key)
-            if history is None:
-                yield self._violation(Kind.WATCH_INVENTED, f"nobody changed {key!r}", events[0])
-                continue
+            if history is None or not any(step.what != "read" for step in history.steps):
+                if history is None or not history.refused:
+                    continue  # Changed by what isn't recorded, as members of a group.
             for event in events:
                 yield from self._content(event, history)
 
