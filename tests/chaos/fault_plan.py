@@ -103,7 +103,8 @@ class Plan:
         lines = [
             f"seed {self.seed} on {self.backend}: {self.seconds:g} s, "
             f"{len(self.clocks)} clients, clocks off by {list(self.clocks)} s",
-            "loads: " + ", ".join(f"{count} {name}" for name, count in self.weights.items() if count),
+            "loads: "
+            + ", ".join(f"{count} {name}" for name, count in self.weights.items() if count),
             *map(str, self.faults),
         ]
         return "\n".join(lines)

@@ -358,7 +358,9 @@ async def note_what_is_left(recorder: Recorder) -> None:
     """Record tasks, threads and connections that outlived the memory."""
     # What was closed goes in the loop's next turns.
     for _ in range(50):
-        tasks = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        tasks = [
+            task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()
+        ]
         connections = [
             f"{each.laddr} to {each.raddr}" for each in psutil.Process().net_connections("tcp")
         ]

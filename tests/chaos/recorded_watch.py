@@ -93,6 +93,18 @@ def _cursor(watch: Watch) -> str | None:
     return watch.cursor
 
 
+async def obey(following: Following) -> None:
+    """Wait until all has been seen that was asked for, or for so long."""
+    async for line in commands():
+        following.want(json.loads(line))
+        break
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await following.complete.wait()
+    except TimeoutError:
+        print("the watch has not told all that it should", file=sys.stderr)
+
+
 async def main(watcher: Watcher) -> None:
     with Recorder(Path(watcher.file), watcher.process) as recorder:
         watch_stalls(recorder)
@@ -101,19 +113,17 @@ async def main(watcher: Watcher) -> None:
         )
         following = Following(memory, recorder, watcher.since)
         task = asyncio.create_task(following.follow())
+        obeying = asyncio.create_task(obey(following))
         try:
-            async for line in commands():
-                following.want(json.loads(line))
-                break
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await following.complete.wait()
-            except TimeoutError:
-                print("the watch has not told all that it should", file=sys.stderr)
+            # A watch that ends by an error is one of its own.
+            await asyncio.wait({task, obeying}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
             recorder.note("watch_end", {"watch": WATCH})
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            obeying.cancel()
+            await asyncio.gather(task, obeying, return_exceptions=True)
             await memory.close()
         await note_what_is_left(recorder)
 

@@ -157,9 +157,7 @@ class Run:
 
     def _members(self, known_as: str) -> set[tuple[str, str]]:
         history = read_history(self._folder.glob(f"{known_as}.jsonl"))
-        return {
-            (each.arguments["group"], each.arguments["agent"]) for each in history.of("join")
-        }
+        return {(each.arguments["group"], each.arguments["agent"]) for each in history.of("join")}
 
     # Faults
 

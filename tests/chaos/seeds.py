@@ -112,9 +112,7 @@ async def run_seeds(backend: str, plans: list[Plan], out: Path) -> list[Result]:
     return results
 
 
-def _tell(
-    result: Result, judgement: Judgement, plan: Plan, at: int, count: int, out: Path
-) -> None:
+def _tell(result: Result, judgement: Judgement, plan: Plan, at: int, count: int, out: Path) -> None:
     calls = ", ".join(f"{number} {outcome}" for outcome, number in sorted(result.calls.items()))
     verdict = "FAILED" if result.failed else "ok"
     print(

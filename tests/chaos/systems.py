@@ -127,7 +127,7 @@ def _postgres_faults(server: PostgresServer) -> dict[str, Any]:
         taken: list[asyncpg.Connection[Any]] = []
         with contextlib.suppress(asyncpg.PostgresError, OSError):
             while True:
-                taken.append(await asyncpg.connect(server.url, timeout=5))  # noqa: PERF401
+                taken.append(await asyncpg.connect(server.url, timeout=5))
 
         async def give_back() -> None:
             for connection in taken:
@@ -156,9 +156,7 @@ async def _postgres() -> AsyncGenerator[System]:
     with PostgresServer(settings={"max_connections": "60"}) as server:
         async with FaultProxy.for_url(server.url) as proxy:
             target = Target([server], [proxy], _postgres_faults(server))
-            yield System(
-                proxy.url, server.url, {"server": target}, f"PostgreSQL {server.version}"
-            )
+            yield System(proxy.url, server.url, {"server": target}, f"PostgreSQL {server.version}")
 
 
 # Redis
