@@ -100,14 +100,12 @@ class Plan:
         return cls(seed, backend, seconds, clocks, weights, tuple(faults))
 
     def __str__(self) -> str:
-        lines = [
+        loads = ", ".join(f"{count} {name}" for name, count in self.weights.items() if count)
+        head = (
             f"seed {self.seed} on {self.backend}: {self.seconds:g} s, "
-            f"{len(self.clocks)} clients, clocks off by {list(self.clocks)} s",
-            "loads: "
-            + ", ".join(f"{count} {name}" for name, count in self.weights.items() if count),
-            *map(str, self.faults),
-        ]
-        return "\n".join(lines)
+            f"{len(self.clocks)} clients, clocks off by {list(self.clocks)} s"
+        )
+        return "\n".join([head, f"loads: {loads}", *map(str, self.faults)])
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -95,7 +95,7 @@ class Run:
 
     async def _await_ready(self) -> None:
         async with asyncio.timeout(_START):
-            while not self._ready():
+            while not self._ready():  # noqa: ASYNC110 - files tell nobody
                 await asyncio.sleep(0.02)
 
     def _ready(self) -> bool:

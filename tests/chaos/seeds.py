@@ -103,8 +103,9 @@ async def run_seeds(backend: str, plans: list[Plan], out: Path) -> list[Result]:
             results.append(result)
             with (out / "results.jsonl").open("a") as file:
                 file.write(json.dumps(asdict(result)) + "\n")
-            _tell(result, judgement, plan, at, len(plans), out)
+            print(f"{at}/{len(plans)} {_line(result)}", flush=True)
             if result.failed:
+                _complain(result, judgement, plan, out)
                 await stack.aclose()
                 stack, system = AsyncExitStack(), None
     finally:
@@ -112,23 +113,23 @@ async def run_seeds(backend: str, plans: list[Plan], out: Path) -> list[Result]:
     return results
 
 
-def _tell(result: Result, judgement: Judgement, plan: Plan, at: int, count: int, out: Path) -> None:
+def _line(result: Result) -> str:
     calls = ", ".join(f"{number} {outcome}" for outcome, number in sorted(result.calls.items()))
-    verdict = "FAILED" if result.failed else "ok"
-    print(
-        f"{at}/{count} {result.backend} seed {result.seed}: {verdict}, {calls}, {result.keys} keys"
-        f"{f', {result.undecided} undecided' if result.undecided else ''}, {result.took} s",
-        flush=True,
+    undecided = f", {result.undecided} undecided" if result.undecided else ""
+    return (
+        f"{result.backend} seed {result.seed}: {'FAILED' if result.failed else 'ok'}, {calls}, "
+        f"{result.keys} keys{undecided}, {result.took} s"
     )
-    if result.failed:
-        print(plan)
-        found = [*result.complaints, *map(str, judgement.violations)]
-        print(*found[:_SHOWN], sep="\n")
-        if len(found) > _SHOWN:
-            print(f"and {len(found) - _SHOWN} more")
-        folder = out / f"{plan.backend}-{plan.seed}"
-        print(f"the history: {folder}; to judge it again: make chaos JUDGE={folder}")
-        print(f"to run it again: make chaos BACKEND={plan.backend} SEEDS={plan.seed}", flush=True)
+
+
+def _complain(result: Result, judgement: Judgement, plan: Plan, out: Path) -> None:
+    found = [*result.complaints, *map(str, judgement.violations)]
+    print(plan, *found[:_SHOWN], sep="\n")
+    if len(found) > _SHOWN:
+        print(f"and {len(found) - _SHOWN} more")
+    folder = out / f"{plan.backend}-{plan.seed}"
+    print(f"the history: {folder}; to judge it again: make chaos JUDGE={folder}")
+    print(f"to run it again: make chaos BACKEND={plan.backend} SEEDS={plan.seed}", flush=True)
 
 
 def _summary(results: list[Result]) -> None:

@@ -57,7 +57,8 @@ class FaultProxy:
 
     ``latency``, ``drip``, ``blackhole``, ``reset``, ``refuse`` and ``cut_after`` each replace the
     fault before it, and ``pass_through`` ends it; each acts on live connections too. ``half_open``
-    leaves live connections hanging, ``forward_to`` has another server take the first one's place. Use it in ``async with``; leaving closes everything.
+    leaves live connections hanging, ``forward_to`` has another server take the first one's place.
+    Use it in ``async with``; leaving closes everything.
 
     Args:
         upstream_host: the server's host, by IPv4.

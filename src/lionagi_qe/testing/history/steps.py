@@ -80,6 +80,11 @@ class KeyHistory:
     steps: list[EntryStep]
     refused: list[EntryStep]
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a recorded call was to change it."""
+        return bool(self.refused) or any(step.what != "read" for step in self.steps)
+
 
 def canonical(value: object) -> str | None:
     """Return a value as text that is equal for equal values; None for no entry."""

@@ -67,11 +67,10 @@ class _Watch:
     def contents(self) -> Iterator[Violation]:
         for key, events in self._told.items():
             history = self._by_key.get(key)
-            if history is None or not any(step.what != "read" for step in history.steps):
-                if history is None or not history.refused:
-                    continue  # Changed by what isn't recorded, as members of a group.
-            for event in events:
-                yield from self._content(event, history)
+            # Else it is changed by what isn't recorded, as members of a group are.
+            if history is not None and history.has_changes:
+                for event in events:
+                    yield from self._content(event, history)
 
     def _content(self, event: Operation, history: KeyHistory) -> Iterator[Violation]:
         began = [step for step in history.steps if step.invoked <= event.invoked]
