@@ -333,9 +333,12 @@ class Load:
             await self._call("leave", member, self._leave(presence), timeout=3 * TIMEOUT)
 
     async def _leave(self, presence: Presence) -> None:
-        """Leave, and make sure: where the server is away, a member is let to expire instead."""
+        """Leave, and make sure: where the server is away, a member is let to expire instead.
+
+        A beat whose answer was lost may still be on its way, and show the member for a TTL more.
+        """
         await presence.__aexit__(None, None, None)
-        if await self._memory.entry(presence.key) is not None:
+        if presence._revision is None or await self._memory.entry(presence.key) is not None:
             raise errors.OutcomeUnknownError(presence.key)
 
 
