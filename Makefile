@@ -25,6 +25,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: none of them should compile what the last one did.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What make chaos runs: seeds as 1-20 or 3,7 on backends as redis or sqlite,cluster; all of them is
+# BACKEND=all. What failed is kept in CHAOS_OUT; JUDGE=... judges the history in such a folder again.
+SEEDS ?= 1-5
+BACKEND ?= sqlite,postgresql,redis,cluster,hybrid
+CHAOS_SECONDS ?= 6
+CHAOS_OUT ?= build/chaos
+JUDGE ?=
+
 # Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
 CORPUS_OUT ?= build/corpus
 # Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"; for the
@@ -36,7 +44,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -110,6 +118,17 @@ speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves
 	@$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m lionagi_qe.bench.learn_eval build/learn-eval
+
+chaos: $(STAMP) ## Run seeds of faults under load, and judge what clients recorded (SEEDS=1-20 BACKEND=redis)
+ifeq ($(strip $(JUDGE)),)
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m tests.chaos.seeds \
+		--backend $(BACKEND) --seeds $(SEEDS) --seconds $(CHAOS_SECONDS) --out $(CHAOS_OUT)
+else
+	$(BIN)/python -m tests.chaos.seeds --judge $(JUDGE)
+endif
+
+chaos-page: $(STAMP) ## Write docs/chaos.md anew from the results in CHAOS_OUT
+	$(BIN)/python -m tests.chaos.page $(CHAOS_OUT)/results.jsonl docs/chaos.md
 
 drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
 	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \

@@ -150,6 +150,32 @@ async def test_reset_ends_live_and_new_connections(echo: Echo) -> None:
             assert await ask(read, write, b"back\n") == b"back\n"
 
 
+async def test_a_half_open_connection_hangs_and_new_ones_are_served(echo: Echo) -> None:
+    async with FaultProxy("127.0.0.1", echo.port) as proxy, connected(proxy.port) as (read, write):
+        assert await ask(read, write, b"one\n") == b"one\n"
+        proxy.half_open()
+        await until(lambda: echo.open == 0)
+        write.write(b"two\n")
+        async with connected(proxy.port) as (new_read, new_write):
+            assert await ask(new_read, new_write, b"three\n") == b"three\n"
+        assert not read.at_eof()
+        assert echo.received == [b"one\n", b"three\n"]
+        write.transport.abort()
+        await until(lambda: proxy.connections == 0)
+
+
+async def test_dripping_delivers_all_in_order_a_few_bytes_at_a_time(echo: Echo) -> None:
+    async with FaultProxy("127.0.0.1", echo.port) as proxy, connected(proxy.port) as (read, write):
+        proxy.drip(1_000)
+        begin = time.monotonic()
+        line = b"x" * 99 + b"\n"
+        assert await ask(read, write, line) == line
+        # 0.1 s each way.
+        assert time.monotonic() - begin > 0.15
+        proxy.pass_through()
+        assert await ask(read, write, b"y" * 50_000 + b"\n") == b"y" * 50_000 + b"\n"
+
+
 async def test_refuse_closes_the_port_and_the_next_mode_opens_the_same_one(echo: Echo) -> None:
     async with FaultProxy("127.0.0.1", echo.port) as proxy:
         port = proxy.port

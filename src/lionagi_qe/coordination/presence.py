@@ -70,7 +70,8 @@ class Presence:
             print([member.agent_id for member in await presence.alive()])
 
     It beats at a third of ``ttl``, unseen by watchers; while the server can't be reached it tries
-    again. An agent that comes back under the same id (after a crash, say) takes the place over:
+    again. Who leaves is gone at once, unless the answer to its last beat was lost: that may still
+    be applied, and show it for up to ``ttl`` more. An agent that comes back under the same id (after a crash, say) takes the place over:
     ``replaced`` is set on the former one, and it beats no more.
 
     Args:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Direction = Literal["to_server", "to_client"]
 _CHUNK = 65_536
 _CHUNKS_HELD = 64
+_DRIP_SECONDS = 0.02
 _DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -27,6 +28,7 @@ class _Faults:
     """What is done to bytes and connections."""
 
     latency: float = 0.0
+    rate: float | None = None
     swallowed: frozenset[Direction] = frozenset()
     bytes_left: dict[Direction, int] = field(default_factory=dict["Direction", int])
     resets: bool = False
@@ -47,14 +49,16 @@ class _Direction:
         default_factory=lambda: asyncio.Queue(_CHUNKS_HELD)
     )
     has_hole: bool = False
+    abandoned: bool = False
 
 
 class FaultProxy:
     """Forwards TCP connections from a port of its own to a server, until told otherwise.
 
-    ``latency``, ``blackhole``, ``reset``, ``refuse`` and ``cut_after`` each replace the fault
-    before it, and ``pass_through`` ends it; each acts on live connections too. ``forward_to`` has
-    another server take the first one's place. Use it in ``async with``; leaving closes everything.
+    ``latency``, ``drip``, ``blackhole``, ``reset``, ``refuse`` and ``cut_after`` each replace the
+    fault before it, and ``pass_through`` ends it; each acts on live connections too. ``half_open``
+    leaves live connections hanging, ``forward_to`` has another server take the first one's place.
+    Use it in ``async with``; leaving closes everything.
 
     Args:
         upstream_host: the server's host, by IPv4.
@@ -135,6 +139,10 @@ class FaultProxy:
         """Deliver what comes from now on ``seconds`` later, in each direction, in order."""
         self._become(_Faults(latency=seconds))
 
+    def drip(self, bytes_per_second: float) -> None:
+        """Deliver no more than so many bytes a second, a few at a time, in each direction."""
+        self._become(_Faults(rate=bytes_per_second))
+
     def blackhole(self, *directions: Direction) -> None:
         """Deliver nothing in these directions (none named: both); go on accepting everything."""
         self._become(_Faults(swallowed=frozenset(directions or ("to_server", "to_client"))))
@@ -143,6 +151,20 @@ class FaultProxy:
         """Reset (RST) all connections, and each new one as soon as it is accepted."""
         self._become(_Faults(resets=True))
         self._reset_all()
+
+    def half_open(self) -> None:
+        """End all connections for the server alone: their clients hear nothing, and no end of it.
+
+        As after a power cut of the server's machine, or where a firewall forgot the connections.
+        New ones are served; the fault that is on, if any, stays.
+        """
+        for directions in self._directions.values():
+            for way in directions:
+                way.abandoned = True
+                if way.direction == "to_server":
+                    # Not connected yet, or gone by itself.
+                    with contextlib.suppress(OSError):
+                        way.target.shutdown(socket.SHUT_RDWR)
 
     def refuse(self) -> None:
         """Reset all connections and listen no more: whoever connects is refused."""
@@ -243,7 +265,13 @@ class FaultProxy:
         data = b"?"
         while data:
             data = await loop.sock_recv(way.source, _CHUNK)
-            if way.direction in self._faults.swallowed:
+            if way.abandoned:
+                if way.direction == "to_client":
+                    return
+                if not data:
+                    # Nobody is there to be told that the client has closed.
+                    raise _CutError
+            elif way.direction in self._faults.swallowed:
                 way.has_hole = True
             else:
                 await way.held.put((loop.time() + self._faults.latency, data))
@@ -253,6 +281,8 @@ class FaultProxy:
         while True:
             due, data = await way.held.get()
             await asyncio.sleep(max(0.0, due - loop.time()))
+            if way.abandoned:
+                continue
             if not data:
                 # The sender has closed its side; what comes the other way goes on.
                 with contextlib.suppress(OSError):
@@ -260,11 +290,25 @@ class FaultProxy:
                 return
             left = self._faults.bytes_left
             allowed = left.get(way.direction, len(data))
-            await loop.sock_sendall(way.target, data[:allowed])
+            try:
+                await self._send(way, data[:allowed])
+            except OSError:
+                if way.abandoned:
+                    continue
+                raise
             if way.direction in left:
                 left[way.direction] = max(0, allowed - len(data))
                 if allowed <= len(data):
                     raise _CutError
+
+    async def _send(self, way: _Direction, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        while (rate := self._faults.rate) is not None and data:
+            count = max(1, int(rate * _DRIP_SECONDS))
+            await loop.sock_sendall(way.target, data[:count])
+            data = data[count:]
+            await asyncio.sleep(count / rate)
+        await loop.sock_sendall(way.target, data)
 
 
 def _close(end: socket.socket, *, reset: bool) -> None:

@@ -19,7 +19,7 @@ from lionagi_qe.persistence.redis.connection import (
     settled,
 )
 from lionagi_qe.persistence.redis.replicas import ask, exchange
-from lionagi_qe.persistence.redis.server_errors import FAILURES, explain
+from lionagi_qe.persistence.redis.server_errors import FAILURES, explain, is_elsewhere
 from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
 
@@ -48,8 +48,8 @@ class ClusterLink:
         self._wait = wait
         # The driver can't say two things on one connection, so these are ours.
         self._pools: dict[tuple[str, int], Pool[driver.Connection]] = {}
-        self._is_lost = False
-        self._looking = asyncio.Lock()
+        # Nodes that may serve no more what they did; who asks next finds out, one at a time.
+        self._lost: dict[tuple[str, int], asyncio.Lock] = {}
         # The driver refuses a call beyond a node's connections; ours wait for their turn.
         self._limiter = Limiter(pool_size * 4)
         self._client: RedisCluster | None = None
@@ -92,12 +92,13 @@ class ClusterLink:
         else:
             await self._limiter.wait(math.inf)
         try:
-            if self._wait is not None and not options:
-                # Reads, too: the driver closes all its connections where one call fails, those of
-                # other calls as well, each of which fails then, and has it do so again.
-                wait = self._wait if mutates else None
-                return await self._routed(client, wait, route, words)
-            return await client.execute_command(*words, **options)
+            if options:
+                return await client.execute_command(*words, **options)
+            # Not by the driver's own connections: it closes all of them where one call fails, those
+            # of other calls as well, each of which fails then, and has it do so again. A watch that
+            # reads all shards at once would never get through.
+            wait = self._wait if mutates else None
+            return await self._routed(client, wait, route, words)
         except exceptions.NoScriptError:
             raise
         except AqeError:
@@ -113,31 +114,43 @@ class ClusterLink:
         self, client: RedisCluster, wait: Wait | None, route: str, words: tuple[Any, ...]
     ) -> Any:  # noqa: ANN401
         """Send a command, and WAIT for a change, on one connection to who serves ``route``."""
-        if self._is_lost:
-            await self._look_for(client, route)
-        node: Any = client.get_node_from_key(route)
-        place, asking = (str(node.host), int(node.port)), False
+        place, asking = self._place_of(client, route), False
+        if place in self._lost:
+            await self._look_for(client, route, place)
+            place = self._place_of(client, route)
         for _ in range(_REDIRECTIONS):
             try:
                 return await self._exchange(client, place, wait, words, asking=asking)
             except exceptions.AskError as error:
                 # MOVED is one of them: it is elsewhere for good.
-                self._is_lost = self._is_lost or isinstance(error, exceptions.MovedError)
                 asking = not isinstance(error, exceptions.MovedError)
+                if not asking:
+                    self._lose(place)
                 place = (error.host, error.port)
         msg = f"{self.where}: was sent from node to node; nothing was changed"
         raise BackendUnavailableError(msg)
 
-    async def _look_for(self, client: RedisCluster, route: str) -> None:
-        """Have the driver find out, by its own means and once for all, who serves ``route`` now."""
-        async with self._looking:
-            if not self._is_lost:
+    @staticmethod
+    def _place_of(client: RedisCluster, route: str) -> tuple[str, int]:
+        node: Any = client.get_node_from_key(route)
+        return str(node.host), int(node.port)
+
+    def _lose(self, place: tuple[str, int]) -> None:
+        self._lost.setdefault(place, asyncio.Lock())
+
+    async def _look_for(self, client: RedisCluster, route: str, place: tuple[str, int]) -> None:
+        """Have the driver find out, by its own means and once for all, who serves ``route`` now.
+
+        Who asks other nodes doesn't wait for it: this one may be silent.
+        """
+        async with self._lost[place]:
+            if place not in self._lost:
                 return
             try:
                 await client.execute_command("EXISTS", route)
             except FAILURES as error:
                 raise explain(error, self.where, sent=False) from error
-            self._is_lost = False
+            self._lost.pop(place, None)
 
     async def _exchange(
         self,
@@ -160,7 +173,7 @@ class ClusterLink:
         try:
             connection = await pool.acquire()
         except FAILURES as error:
-            self._is_lost = True
+            self._lose(place)
             raise explain(error, self.where, sent=False) from error
         told: Any = None
         try:
@@ -168,8 +181,14 @@ class ClusterLink:
                 answer = await ask(connection, words, asking=asking)
             else:
                 answer, told = await exchange(connection, words, wait, asking=asking)
-        except BaseException as error:
-            self._is_lost = self._is_lost or not isinstance(error, exceptions.ResponseError)
+        except exceptions.ResponseError as error:
+            # It was answered whole, so that the connection is as good as before.
+            if is_elsewhere(error):
+                self._lose(place)
+                await drop(connection)
+            raise
+        except BaseException:
+            self._lose(place)
             await drop(connection)
             raise
         finally:

@@ -1,0 +1,93 @@
+"""The results of seeds as a page: ``python -m tests.chaos.page RESULTS PAGE``.
+
+``RESULTS`` is the ``results.jsonl`` that runs of ``tests.chaos.seeds`` add to; of each backend the
+last result of each seed counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.fault_plan import BACKENDS, FAULTS
+from tests.chaos.seeds import Result
+
+from lionagi_qe.testing.history import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TEXT = Path(__file__).with_name("page.md")
+
+
+def written(results: Iterable[Result]) -> str:
+    """Return the page in Markdown."""
+    latest = {(result.backend, result.seed): result for result in results}
+    rows = [
+        row
+        for backend in BACKENDS
+        if (own := [result for result in latest.values() if result.backend == backend])
+        for row in [_row(backend, own)]
+    ]
+    head = (
+        "backend | servers | date | seeds | red | calls | unknown | refused | faults | keys | "
+        "undecided keys | seconds of load"
+    )
+    table = [f"| {head} |", "|---" * (head.count("|") + 1) + "|", *rows]
+    faults = [
+        f"- **{backend}**: " + "; ".join(f"{at}: " + ", ".join(kinds) for at, kinds in some.items())
+        for backend, some in FAULTS.items()
+    ]
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    )
+    return TEXT.read_text(encoding="utf-8").format(
+        table="\n".join(table),
+        faults="\n".join(faults),
+        kinds=", ".join(str(kind) for kind in Kind),
+        machine=machine,
+    )
+
+
+def _row(backend: str, results: list[Result]) -> str:
+    calls = Counter[str]()
+    for result in results:
+        calls.update(result.calls)
+    dates = sorted({result.date for result in results})
+    figures: list[Any] = [
+        backend,
+        ", ".join(sorted({result.versions for result in results})),
+        dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+        _ranges(sorted(result.seed for result in results)),
+        ", ".join(str(result.seed) for result in results if result.failed) or "none",
+        calls.total(),
+        calls["info"],
+        calls["fail"],
+        sum(sum(result.faults.values()) for result in results),
+        sum(result.keys for result in results),
+        sum(result.undecided for result in results),
+        f"{sum(result.seconds for result in results):g}",
+    ]
+    return "| " + " | ".join(map(str, figures)) + " |"
+
+
+def _ranges(seeds: list[int]) -> str:
+    """Return numbers as 1-5, 7."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+if __name__ == "__main__":
+    source, page = map(Path, sys.argv[1:])
+    lines = source.read_text(encoding="utf-8").splitlines()
+    page.write_text(written(Result(**json.loads(line)) for line in lines), encoding="utf-8")

@@ -1,0 +1,344 @@
+"""One run: clients load a memory while a plan's faults happen; then all is read and judged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from asyncio.subprocess import PIPE
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.recorded_load import QUEUE, TIMEOUT, Client
+from tests.chaos.recorded_watch import Watcher
+
+from lionagi_qe import Memory, open_memory
+from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.coordination.presence import PREFIX
+from lionagi_qe.testing.history import Judgement, Promises, Recorder, judge, read_history
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Mapping
+
+    from tests.chaos.fault_plan import Fault, Plan
+    from tests.chaos.systems import System
+
+REPOSITORY = Path(__file__).parents[2]
+# Until the jobs that are left are done, whose leases have to end first; and until a client ends.
+_START, _DRAIN, _END = 60.0, 30.0, 45.0
+# In all shards of a cluster, behind all other changes.
+_LAST = [f"aqe/{name}/end" for name in "abcdefghijklmnopqrstuvwxyz"]
+
+
+@dataclass
+class _Child:
+    """A client process, and the ones that took its place."""
+
+    name: str
+    module: str
+    process: Process
+    incarnation: int = 1
+
+    @property
+    def known_as(self) -> str:
+        return f"{self.name}.{self.incarnation}"
+
+
+class Run:
+    """A run of a plan on a system; its history goes to a folder."""
+
+    def __init__(self, plan: Plan, system: System, folder: Path) -> None:
+        self._plan = plan
+        self._system = system
+        self._folder = folder
+        self._fleet = f"chaos-{uuid.uuid4().hex[:12]}"
+        self._began = time.monotonic()
+        self._recorder = Recorder(folder / "main.jsonl", "main")
+        self._children: list[_Child] = []
+        self.complaints: list[str] = []
+
+    async def __call__(self) -> None:
+        with self._recorder:
+            # Made before its clients come, who would all make the schema at once.
+            async with self._memory() as memory:
+                await memory.store("aqe/begin", 0)
+            try:
+                await self._start()
+                await self._load()
+                await self._settle()
+            finally:
+                for child in self._children:
+                    _signal(child.process, signal.SIGKILL)
+                await asyncio.gather(*(child.process.wait() for child in self._children))
+
+    def _memory(self) -> Memory:
+        return open_memory(
+            self._system.direct, fleet=self._fleet, timeout=20, cleanup_interval=None
+        )
+
+    # Processes
+
+    async def _start(self) -> None:
+        # First, so that it has to tell all that they do.
+        self._children = [await self._watcher(1, None)]
+        await self._await_ready()
+        names = [f"c{at}" for at in range(len(self._plan.clocks))]
+        self._children += await asyncio.gather(*(self._client(name, 1) for name in names))
+        await self._await_ready()
+
+    async def _await_ready(self) -> None:
+        async with asyncio.timeout(_START):
+            while not self._ready():  # noqa: ASYNC110 - files tell nobody
+                await asyncio.sleep(0.02)
+
+    def _ready(self) -> bool:
+        """Whether all clients record, and the watch has begun."""
+        files = [self._folder / f"{child.known_as}.jsonl" for child in self._children]
+        return all(map(Path.exists, files)) and _last_cursor(files[:1]) is not None
+
+    async def _client(self, name: str, incarnation: int) -> _Child:
+        known_as = f"{name}.{incarnation}"
+        client = Client(
+            self._system.url,
+            self._system.cache,
+            self._fleet,
+            known_as,
+            str(self._folder / f"{known_as}.jsonl"),
+            f"{self._plan.seed} {known_as}",
+            self._began,
+            self._plan.weights,
+        )
+        clock = self._plan.clocks[int(name[1:])]
+        process = await self._spawn("tests.chaos.recorded_load", client, clock)
+        return _Child(name, "tests.chaos.recorded_load", process, incarnation)
+
+    async def _watcher(self, incarnation: int, since: str | None) -> _Child:
+        known_as = f"w.{incarnation}"
+        watcher = Watcher(
+            self._system.url, self._fleet, known_as, str(self._folder / f"{known_as}.jsonl"), since
+        )
+        process = await self._spawn("tests.chaos.recorded_watch", watcher, 0)
+        return _Child("w", "tests.chaos.recorded_watch", process, incarnation)
+
+    async def _spawn(self, module: str, configuration: Any, clock: int) -> Process:
+        with (self._folder / f"{configuration.process}.err").open("wb") as errors:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                json.dumps(asdict(configuration)),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=errors,
+                cwd=REPOSITORY,
+                env={**os.environ, **_clock(clock)},
+            )
+
+    async def _replace(self, child: _Child) -> None:
+        """Kill a process and start one in its place."""
+        _signal(child.process, signal.SIGKILL)
+        if (code := await child.process.wait()) != -signal.SIGKILL:
+            self._complain(child, code)
+        for group, agent in self._members(child.known_as):
+            self._recorder.note("gone", {"group": group, "agent": agent})
+        at = self._children.index(child)
+        if child.name == "w":
+            since = _last_cursor(sorted(self._folder.glob("w.*.jsonl")))
+            self._children[at] = await self._watcher(child.incarnation + 1, since)
+        else:
+            self._children[at] = await self._client(child.name, child.incarnation + 1)
+
+    def _members(self, known_as: str) -> set[tuple[str, str]]:
+        history = read_history(self._folder.glob(f"{known_as}.jsonl"))
+        return {(each.arguments["group"], each.arguments["agent"]) for each in history.of("join")}
+
+    # Faults
+
+    async def _load(self) -> None:
+        self._began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for target in {fault.target for fault in self._plan.faults}:
+                faults = [fault for fault in self._plan.faults if fault.target == target]
+                group.create_task(self._inflict(faults))
+            await asyncio.sleep(self._plan.seconds)
+
+    async def _inflict(self, faults: list[Fault]) -> None:
+        for fault in faults:
+            await asyncio.sleep(max(0.0, self._began + fault.begins - time.monotonic()))
+            told = {"kind": fault.kind, "target": fault.target, "choice": fault.choice}
+            if fault.target == "clients":
+                doing = self._disturb_client(fault)
+            else:
+                doing = self._system.targets[fault.target].inflict(fault)
+            answer = await self._recorder.call("fault", told, doing)
+            if answer.error is not None:
+                raise answer.error
+
+    async def _disturb_client(self, fault: Fault) -> None:
+        is_watcher = fault.kind.endswith("watcher")
+        children = [child for child in self._children if (child.name == "w") == is_watcher]
+        child = children[fault.choice % len(children)]
+        if fault.kind.startswith("kill"):
+            await self._replace(child)
+            return
+        _signal(child.process, signal.SIGSTOP)
+        await asyncio.sleep(fault.lasts)
+        _signal(child.process, signal.SIGCONT)
+
+    # The end
+
+    async def _settle(self) -> None:
+        await self._tell("settle")
+        await self._await_settled()
+        async with self._memory() as memory:
+            await self._drain(WorkQueue(memory, QUEUE))
+            await self._tell("end")
+            await self._await_end([child for child in self._children if child.name != "w"])
+            revisions = await self._read_all(memory)
+            revisions.update(await self._store_last(memory))
+        watcher = next(child for child in self._children if child.name == "w")
+        told = _told(sorted(self._folder.glob("w.*.jsonl")))
+        missing = {key: number for key, number in revisions.items() if told.get(key, 0) < number}
+        await _say(watcher.process, json.dumps(missing))
+        await self._await_end([watcher])
+
+    async def _tell(self, command: str) -> None:
+        for child in self._children:
+            if child.name != "w":
+                await _say(child.process, command)
+
+    async def _await_settled(self) -> None:
+        """Wait until all clients do nothing but jobs any more."""
+        for child in self._children:
+            if child.name != "w":
+                assert child.process.stdout is not None
+                async with asyncio.timeout(_END):
+                    await child.process.stdout.readline()
+
+    async def _drain(self, queue: WorkQueue) -> None:
+        ends = time.monotonic() + _DRAIN
+        counts = await queue.stats()
+        while counts.ready + counts.delayed + counts.claimed and time.monotonic() < ends:
+            await asyncio.sleep(0.05)
+            counts = await queue.stats()
+        dead = [job.payload["job"] for job in await queue.dead(1000)]
+        self._recorder.note("drained", {"queue": QUEUE}, {"dead": dead})
+
+    async def _await_end(self, children: list[_Child]) -> None:
+        for child in children:
+            try:
+                async with asyncio.timeout(_END):
+                    code = await child.process.wait()
+            except TimeoutError:
+                self._recorder.note("closed", {"processes": [child.known_as]})
+                continue
+            if code:
+                self._complain(child, code)
+
+    def _complain(self, child: _Child, code: int) -> None:
+        said = (self._folder / f"{child.known_as}.err").read_text(errors="replace")
+        self.complaints.append(f"{child.known_as} ended with {code}: {said[-3000:]}")
+
+    async def _read_all(self, memory: Memory) -> dict[str, int]:
+        """Read all entries that anybody touched; return their revisions."""
+        history = read_history(self._folder.glob("*.jsonl"))
+        keys = {
+            key
+            for each in history.operations
+            for key in (
+                each.arguments.get("key"),
+                *each.arguments.get("items", ()),
+                *(change["key"] for change in each.arguments.get("changes", ())),
+            )
+            if key and not key.startswith(PREFIX)
+        }
+        answers = await asyncio.gather(
+            *(
+                self._recorder.call("entry", {"key": key}, memory.entry(key), tell=_entry)
+                for key in sorted(keys)
+            )
+        )
+        entries = [answer.returned for answer in answers if answer.returned is not None]
+        return {entry.key: entry.revision for entry in entries}
+
+    async def _store_last(self, memory: Memory) -> dict[str, int]:
+        answers = await asyncio.gather(
+            *(
+                self._recorder.call("store", {"key": key, "value": 0}, memory.store(key, 0))
+                for key in _LAST
+            )
+        )
+        return {key: answer.returned for key, answer in zip(_LAST, answers, strict=True)}
+
+    def judge(self) -> Judgement:
+        """Judge what was recorded."""
+        return judge_folder(self._folder, self._system.max_stale)
+
+
+def judge_folder(folder: Path, max_stale: float) -> Judgement:
+    """Judge a history that was kept."""
+    return judge(read_history(folder.glob("*.jsonl")), Promises(max_stale=max_stale))
+
+
+def _entry(entry: Any) -> Any:
+    return entry and {"value": entry.value, "revision": entry.revision}
+
+
+async def _say(process: Process, line: str) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(f"{line}\n".encode())
+        await process.stdin.drain()
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _last_cursor(paths: list[Path]) -> str | None:
+    """Return where the watchers that were killed had got to."""
+    events = sorted(
+        (each for each in read_history(paths).of("watch", "change", "watch_gap")),
+        key=lambda each: each.invoked,
+    )
+    for event in reversed(events):
+        if event.function == "watch_gap":
+            return "start"
+        if event.outcome == "ok" and event.result is not None:
+            return str(event.result)
+    return None
+
+
+def _told(paths: list[Path]) -> dict[str, int]:
+    """Return the newest revision of each key that the watchers have told so far."""
+    told: dict[str, int] = {}
+    for change in read_history(paths).of("change"):
+        key, revision = change.arguments["key"], change.arguments["revision"]
+        told[key] = max(told.get(key, 0), revision)
+    return told
+
+
+def _clock(offset: int) -> Mapping[str, str]:
+    """Return the environment of a process whose clock is off; monotonic clocks are right."""
+    if not offset:
+        return {}
+    import libfaketime
+
+    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"{offset:+d}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+__all__ = ["TIMEOUT", "Run", "judge_folder"]
