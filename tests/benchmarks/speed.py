@@ -330,6 +330,7 @@ def main() -> None:
         package = corpus[name]
         results[package.label] = race(package, cache, options.rounds, options.first_rounds)
         target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (options.folder / "speed.md").write_text(written(results), encoding="utf-8")
         _say("\n".join(written({package.label: results[package.label]}).splitlines()[-7:]))
     (options.folder / "speed.md").write_text(written(results), encoding="utf-8")
 
