@@ -128,7 +128,11 @@ class Recording:
 
     def subtests(self) -> Counter[str]:
         """Return outcome -> how many subtests."""
-        return sum((test.subtests for test in self.tests.values()), Counter[str]())
+        found = Counter[str]()
+        for test in self.tests.values():
+            if test.subtests:
+                found.update(test.subtests)
+        return found
 
     def as_details(self) -> list[dict[str, Any]]:
         """Return the tests as JSON data."""
@@ -206,8 +210,9 @@ class Recording:
     def _take_passed(self, name: str, phases: list[tuple[str, float]]) -> None:
         test = self.tests.setdefault(name, Test(name))
         for when, seconds in phases:
-            said = {"when": when, "outcome": "passed", "seconds": seconds}
-            self._take_report(test, said | {"xfail": False, "subtest": None, "text": ""})
+            _begin_phase(test, when, seconds)
+            if when == "call" and test.outcome not in BAD:
+                test.outcome = "passed"
 
     def _take_report(self, test: Test, event: dict[str, Any]) -> None:
         if event["subtest"] is not None:
@@ -218,10 +223,7 @@ class Recording:
         if event["outcome"] == "rerun":
             # pytest-rerunfailures hides a failure and tries again.
             test.attempts.append("failed")
-        if event["when"] == "setup":
-            # A plugin may run a test again; its last attempt counts.
-            test.outcome, test.seconds, test.message = "not_run", 0.0, ""
-        test.seconds += event["seconds"]
+        _begin_phase(test, event["when"], event["seconds"])
         outcome = _outcome_of(event)
         if outcome is not None and test.outcome not in BAD:
             test.outcome = outcome
@@ -242,6 +244,13 @@ class Recording:
             test = self.tests.setdefault(self.running, Test(self.running))
             test.outcome = "interrupted"
             test.attempts.append("interrupted")
+
+
+def _begin_phase(test: Test, when: str, seconds: float) -> None:
+    if when == "setup":
+        # A plugin may run a test again; its last attempt counts.
+        test.outcome, test.seconds, test.message = "not_run", 0.0, ""
+    test.seconds += seconds
 
 
 def _outcome_of(event: dict[str, Any]) -> str | None:

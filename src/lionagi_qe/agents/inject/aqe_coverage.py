@@ -43,9 +43,9 @@ def conclude(rcfile: str, out: str, *, contexts: bool) -> None:
     from coverage import Coverage, CoverageData
 
     began = time.monotonic()
-    # What the tests leave is kept by the project's modules; to look through it again and again
-    # takes longer than the report.
-    gc.freeze()
+    if hasattr(gc, "freeze"):
+        # To look through what the tests left again and again takes longer than the report.
+        gc.freeze()
     data_file = Path(str(Coverage(config_file=rcfile).get_option("run:data_file")))
     paths = sorted(data_file.parent.glob(data_file.name + ".*"))
     parts = {path.name: _state(path) for path in paths}
