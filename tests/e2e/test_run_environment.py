@@ -344,6 +344,49 @@ def test_a_build_and_tests_that_import_pkg_resources_have_it(
     assert not any("not installed" in note for note in answer.document["notes"])
 
 
+def test_a_django_project_that_tells_pytest_nothing_runs_as_django_runs_it(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "requirements.txt": "Django",
+        "manage.py": """
+            import os, sys
+
+            if __name__ == "__main__":
+                os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_shop.settings")
+                from django.core.management import execute_from_command_line
+                execute_from_command_line(sys.argv)
+        """,
+        "site_of_shop/__init__.py": "",
+        "site_of_shop/settings.py": """
+            SECRET_KEY = "x"
+            INSTALLED_APPS = ["shop"]
+            DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+        """,
+        "shop/__init__.py": "",
+        "shop/models.py": """
+            from django.db import models
+
+            class Item(models.Model):
+                id = models.AutoField(primary_key=True)
+                name = models.CharField(max_length=100)
+        """,
+        "shop/tests.py": """
+            from django.test import TestCase
+            from shop.models import Item
+
+            class ItemTest(TestCase):
+                def test_it_is_stored(self):
+                    Item.objects.create(name="pen")
+                    self.assertEqual(Item.objects.count(), 1)
+        """,
+        "more/tests/test_more.py": "def test_more(): pass\n",
+    }
+    answer = examine(project(files))
+    assert answer.outcomes() == {"test_it_is_stored": "passed", "test_more": "passed"}
+    assert any("DJANGO_SETTINGS_MODULE: pytest-django" in note for note in answer.document["notes"])
+
+
 LOCK = """
 version = 1
 requires-python = ">=3.11"

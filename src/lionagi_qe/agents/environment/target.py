@@ -34,6 +34,7 @@ from lionagi_qe.agents.environment.requirements import (
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.environment.tool_pins import workable
 from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
+from lionagi_qe.agents.environment.well_known import SETTINGS
 from lionagi_qe.agents.project.built_files import (
     adopt_built_files,
     build_inputs,
@@ -43,6 +44,7 @@ from lionagi_qe.agents.project.built_files import (
 from lionagi_qe.agents.project.imports import test_imports
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
+from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
@@ -236,6 +238,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirem
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
+    parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements), *source.glob(LOCK_FILE)]
     parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
     if requirements.installable:
@@ -321,10 +324,7 @@ async def _complete(
         uses_of,
     )
 
-    settings = pytest_settings(workspace.source)
-    if has_pytest_env_table(workspace.source):
-        settings = {**settings, "env": True}
-    uses = uses_of(workspace.source, settings)
+    uses = uses_of(workspace.source, _read_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
     extras, needed = extras_to_try(uses, absent, requirements)
@@ -345,6 +345,14 @@ async def _complete(
         else:
             notes.append(f"{addition.why}; installed")
     return notes
+
+
+def _read_settings(source: Path) -> dict[str, Any]:
+    """Return pytest's settings, and what its plugins read that are not among them."""
+    declared = variables_of(source, read_pyproject(source))
+    settings = dict.fromkeys(name for name, _ in declared.values if name in SETTINGS)
+    settings |= {"env": None} if has_pytest_env_table(source) else {}
+    return settings | pytest_settings(source)
 
 
 async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:
