@@ -224,10 +224,10 @@ def test_the_copy_has_a_repository_and_the_version_that_it_tells(
         subprocess.run(["git", *identity, *words], cwd=root, check=True)
     before = checksum(root)
 
-    answer = examine(root)
-
-    assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
-    assert checksum(root) == before
+    for _ in ("where it is built", "from the cache"):
+        answer = examine(root)
+        assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
+        assert checksum(root) == before
 
 
 def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(
@@ -322,6 +322,28 @@ def test_a_project_that_cant_be_built_has_what_its_extras_need(
 
     assert answer.value("tests_passed") == 1
     assert any("project itself was not installed" in note for note in answer.document["notes"])
+
+
+def test_a_build_that_writes_into_the_sources_changes_no_figure(
+    examine: Examine, project: Write
+) -> None:
+    root = project(
+        {
+            "shop/__init__.py": "from shop.version import VERSION\n",
+            "shop/version.py": "VERSION = '0'\n",
+            "setup.py": """
+                from setuptools import setup
+                with open("shop/version.py", "w") as file:
+                    file.write("VERSION = '0'\\nA = 1\\nB = 2\\n")
+                setup(name="shop", version="0", packages=["shop"])
+            """,
+            "test_shop.py": "import shop\n\ndef test_version(): assert shop.VERSION == '0'\n",
+        }
+    )
+    first, later = examine(root), examine(root)
+    assert "built with" in first.document["environment"]["origin"]
+    assert "cached" in later.document["environment"]["origin"]
+    assert first.value("lines") == later.value("lines") == 2
 
 
 def test_a_build_and_tests_that_import_pkg_resources_have_it(

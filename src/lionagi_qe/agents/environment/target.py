@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "10"
+_RECIPE = "11"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -211,6 +211,8 @@ async def _cached(
         cache.mkdir(parents=True, exist_ok=True)
         built = await _build(cache, workspace, requirements, tell)
         _publish(pointer, built)
+        # Builds write into the sources, version files say; later runs don't meet that either.
+        workspace.renew()
         origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
     else:
         pointer.touch()
@@ -293,7 +295,7 @@ async def _build(
             locked = installer
             notes += await install_declared(installer, python, workspace, requirements, TOOLS)
         shipped = shipped_names(directory, workspace.source)
-        set_aside_sources(directory, workspace.source)
+        set_aside_sources(directory, workspace.source, workspace.pristine)
         for site in directory.glob("lib/python*/site-packages"):
             (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
         notes += await _complete(locked, python, workspace, requirements)
@@ -334,7 +336,7 @@ async def _complete(
         except EnvironmentBuildError as error:
             notes.append(f"tests import {needed}; the project's extras were not installed: {error}")
         else:
-            set_aside_sources(python.parent.parent, workspace.source)
+            set_aside_sources(python.parent.parent, workspace.source, workspace.pristine)
             notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
         absent, installed = ask_what_is_absent(python, uses.modules)
     for addition in additions_for(uses, absent, installed, requirements):
