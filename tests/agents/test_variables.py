@@ -19,7 +19,9 @@ TAG = f"py{sys.version_info[0]}{sys.version_info[1]}"
 
 def declared(tmp_path: Path, files: dict[str, str], *pass_env: str) -> DeclaredVariables:
     for name, text in files.items():
-        (tmp_path / name).write_text(textwrap.dedent(text))
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
     text = (tmp_path / "pyproject.toml").read_text() if "pyproject.toml" in files else ""
     return variables_of(tmp_path, tomllib.loads(text), pass_env)
 
@@ -165,6 +167,25 @@ READ = {
         },
         {"B": "/copy/b"},
     ),
+    "django-manage": (
+        {
+            "manage.py": """
+                import os
+                def main():
+                    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+            """,
+            "shop/settings.py": "",
+        },
+        {"DJANGO_SETTINGS_MODULE": "shop.settings"},
+    ),
+    "django-runtests-beside-tox": (
+        tox("setenv = A=1\n")
+        | {
+            "runtests.py": "os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'\n",
+            "tests/settings/__init__.py": "",
+        },
+        {"A": "1", "DJANGO_SETTINGS_MODULE": "tests.settings"},
+    ),
     "hatch-default": ({"hatch.toml": "[envs.default.env-vars]\nA = '1'\n"}, {"A": "1"}),
 }
 
@@ -246,3 +267,30 @@ def test_a_computed_value_of_nox_is_said(tmp_path: Path) -> None:
         },
     )
     assert found.refused == (("A", "computed"),)
+
+
+MANAGE = {
+    "site/manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+    "site/shop/settings.py": "",
+}
+
+
+def test_a_program_of_django_in_a_directory_finds_what_lies_beside_it(tmp_path: Path) -> None:
+    found = declared(tmp_path, MANAGE)
+    assert seen(found, tmp_path) == {"DJANGO_SETTINGS_MODULE": "shop.settings"}
+    assert found.import_path_at(tmp_path) == [f"{tmp_path}/site"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = shop.other\n"},
+        {"pytest.ini": "[pytest]\naddopts = --ds=shop.other\n"},
+        {"tests/conftest.py": "def pytest_configure():\n    settings.configure()\n"},
+        {"site/manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'gone.settings')\n"},
+    ],
+)
+def test_settings_that_pytest_is_told_of_or_that_are_not_there_are_left(
+    tmp_path: Path, more: dict[str, str]
+) -> None:
+    assert declared(tmp_path, MANAGE | more) == DeclaredVariables()

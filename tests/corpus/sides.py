@@ -278,8 +278,8 @@ def _beside(root: Path, scope: list[Path]) -> list[str]:
 
 def _table(name: str, options: dict[str, Any]) -> str:
     """Return a table of TOML; coverage.py fills in variables, so a dollar sign is doubled."""
-    lines = [f"{option} = {json.dumps(value)}" for option, value in options.items()]
-    return "\n".join([f"[tool.coverage.{name}]", *lines, ""]).replace("$", "$$")
+    lines = [f"{json.dumps(option)} = {json.dumps(value)}" for option, value in options.items()]
+    return "\n".join([f"[tool.coverage.{json.dumps(name)}]", *lines, ""]).replace("$", "$$")
 
 
 @dataclass(frozen=True, slots=True)

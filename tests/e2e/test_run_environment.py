@@ -224,10 +224,10 @@ def test_the_copy_has_a_repository_and_the_version_that_it_tells(
         subprocess.run(["git", *identity, *words], cwd=root, check=True)
     before = checksum(root)
 
-    answer = examine(root)
-
-    assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
-    assert checksum(root) == before
+    for _ in ("where it is built", "from the cache"):
+        answer = examine(root)
+        assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
+        assert checksum(root) == before
 
 
 def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(
@@ -324,6 +324,28 @@ def test_a_project_that_cant_be_built_has_what_its_extras_need(
     assert any("project itself was not installed" in note for note in answer.document["notes"])
 
 
+def test_a_build_that_writes_into_the_sources_changes_no_figure(
+    examine: Examine, project: Write
+) -> None:
+    root = project(
+        {
+            "shop/__init__.py": "from shop.version import VERSION\n",
+            "shop/version.py": "VERSION = '0'\n",
+            "setup.py": """
+                from setuptools import setup
+                with open("shop/version.py", "w") as file:
+                    file.write("VERSION = '0'\\nA = 1\\nB = 2\\n")
+                setup(name="shop", version="0", packages=["shop"])
+            """,
+            "test_shop.py": "import shop\n\ndef test_version(): assert shop.VERSION == '0'\n",
+        }
+    )
+    first, later = examine(root), examine(root)
+    assert "built with" in first.document["environment"]["origin"]
+    assert "cached" in later.document["environment"]["origin"]
+    assert first.value("lines") == later.value("lines") == 2
+
+
 def test_a_build_and_tests_that_import_pkg_resources_have_it(
     examine: Examine, project: Write
 ) -> None:
@@ -342,6 +364,49 @@ def test_a_build_and_tests_that_import_pkg_resources_have_it(
     answer = examine(project(files))
     assert set(answer.outcomes().values()) == {"passed"}
     assert not any("not installed" in note for note in answer.document["notes"])
+
+
+def test_a_django_project_that_tells_pytest_nothing_runs_as_django_runs_it(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "requirements.txt": "Django",
+        "manage.py": """
+            import os, sys
+
+            if __name__ == "__main__":
+                os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_shop.settings")
+                from django.core.management import execute_from_command_line
+                execute_from_command_line(sys.argv)
+        """,
+        "site_of_shop/__init__.py": "",
+        "site_of_shop/settings.py": """
+            SECRET_KEY = "x"
+            INSTALLED_APPS = ["shop"]
+            DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+        """,
+        "shop/__init__.py": "",
+        "shop/models.py": """
+            from django.db import models
+
+            class Item(models.Model):
+                id = models.AutoField(primary_key=True)
+                name = models.CharField(max_length=100)
+        """,
+        "shop/tests.py": """
+            from django.test import TestCase
+            from shop.models import Item
+
+            class ItemTest(TestCase):
+                def test_it_is_stored(self):
+                    Item.objects.create(name="pen")
+                    self.assertEqual(Item.objects.count(), 1)
+        """,
+        "more/tests/test_more.py": "def test_more(): pass\n",
+    }
+    answer = examine(project(files))
+    assert answer.outcomes() == {"test_it_is_stored": "passed", "test_more": "passed"}
+    assert any("DJANGO_SETTINGS_MODULE: pytest-django" in note for note in answer.document["notes"])
 
 
 LOCK = """

@@ -83,7 +83,9 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
 
     """
     named = {name.lower() for name in settings}
-    uses = Uses(settings={name: "pytest's settings" for name in SETTINGS if name.lower() in named})
+    uses = Uses(
+        settings={name: "what pytest is told" for name in SETTINGS if name.lower() in named}
+    )
     named: set[str] = set()
     defined: set[str] = set()
     for path in sorted(source.rglob("*.py")):

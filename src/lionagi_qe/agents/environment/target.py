@@ -36,6 +36,7 @@ from lionagi_qe.agents.environment.requirements import (
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.environment.tool_pins import workable
 from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
+from lionagi_qe.agents.environment.well_known import SETTINGS
 from lionagi_qe.agents.project.built_files import (
     adopt_built_files,
     build_inputs,
@@ -45,6 +46,7 @@ from lionagi_qe.agents.project.built_files import (
 from lionagi_qe.agents.project.imports import test_imports
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
+from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 TOOLS = ("pytest>=7", "coverage>=7.6")
 INJECTED = Path(__file__).parents[1] / "inject"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "10"
+_RECIPE = "11"
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 _ROOTS = "AQE_ROOTS"
 _PTH = (
@@ -219,6 +221,8 @@ async def _cached(
         cache.mkdir(parents=True, exist_ok=True)
         built = await _build(cache, workspace, requirements, tell, locked=locked)
         _publish(pointer, built)
+        # Builds write into the sources, version files say; later runs don't meet that either.
+        workspace.renew()
         origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
     else:
         pointer.touch()
@@ -249,6 +253,7 @@ def _fingerprint(
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
     parts.append(f"locked={locked}")
+    parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements)]
     lock = lock_file_of(source)
     if lock is not None:
@@ -316,7 +321,7 @@ async def _build(
             held, lock = installer, None
             notes += await install_declared(installer, python, workspace, requirements, TOOLS)
         shipped = shipped_names(directory, workspace.source)
-        set_aside_sources(directory, workspace.source)
+        set_aside_sources(directory, workspace.source, workspace.pristine)
         for site in directory.glob("lib/python*/site-packages"):
             (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
         notes += await _complete(held, python, workspace, requirements)
@@ -347,10 +352,7 @@ async def _complete(
         uses_of,
     )
 
-    settings = pytest_settings(workspace.source)
-    if has_pytest_env_table(workspace.source):
-        settings = {**settings, "env": True}
-    uses = uses_of(workspace.source, settings)
+    uses = uses_of(workspace.source, _read_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
     extras, needed = extras_to_try(uses, absent, requirements)
@@ -360,7 +362,7 @@ async def _complete(
         except EnvironmentBuildError as error:
             notes.append(f"tests import {needed}; the project's extras were not installed: {error}")
         else:
-            set_aside_sources(python.parent.parent, workspace.source)
+            set_aside_sources(python.parent.parent, workspace.source, workspace.pristine)
             notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
         absent, installed = ask_what_is_absent(python, uses.modules)
     for addition in additions_for(uses, absent, installed, requirements):
@@ -371,6 +373,14 @@ async def _complete(
         else:
             notes.append(f"{addition.why}; installed")
     return notes
+
+
+def _read_settings(source: Path) -> dict[str, Any]:
+    """Return pytest's settings, and what its plugins read that are not among them."""
+    declared = variables_of(source, read_pyproject(source))
+    settings = dict.fromkeys(name for name, _ in declared.values if name in SETTINGS)
+    settings |= {"env": None} if has_pytest_env_table(source) else {}
+    return settings | pytest_settings(source)
 
 
 async def _given(workspace: Workspace, python: Path, tell: Callable[[str], None]) -> Environment:

@@ -1,6 +1,7 @@
 """The variables that a project sets for its tests, and what of them holds for a measured run.
 
 The first place that sets some for tests: hatch's environments, tox, nox; then hatch's default one.
+With them the settings that Django's own way to run the tests takes, where pytest isn't told of any.
 What pytest-env sets it sets itself.
 """
 
@@ -12,6 +13,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.environment.declared import django
 from lionagi_qe.agents.environment.declared.nox import set_by_nox
 from lionagi_qe.agents.environment.declared.pyproject_tables import set_by_hatch
 from lionagi_qe.agents.environment.declared.substitution import UnresolvedError, substituted
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.environment.declared.variables import VariableDeclaration
 
+_PURPOSES = ("test", "development")
 _OWN = frozenset(
     {"PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME"}
     | {"PYTHONSAFEPATH", "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "PYTHONSTARTUP"}
@@ -63,6 +66,21 @@ class DeclaredVariables:
         """Return those directories in one copy of the project that are there."""
         placed = [_placed(each, {SOURCE: source}) for each in self.import_path]
         return [path for path in placed if os.path.isdir(path)]  # noqa: PTH112 - a text as it is set
+
+    @property
+    def has_django_settings(self) -> bool:
+        """Whether the tests are those of a Django project that doesn't tell pytest so."""
+        return any(name == django.SETTINGS for name, _ in self.values)
+
+    def and_those(self, other: DeclaredVariables) -> DeclaredVariables:
+        """Return both together."""
+        return DeclaredVariables(
+            " and ".join(filter(None, (self.origin, other.origin))),
+            (*self.values, *other.values),
+            (*self.import_path, *other.import_path),
+            (*self.options, *other.options),
+            (*self.refused, *other.refused),
+        )
 
     @property
     def notes(self) -> list[str]:
@@ -109,11 +127,13 @@ def variables_of(
         for each in places
         if each.values
     ]
-    for purpose in ("test", "development"):
-        for each in declared:
-            if each.purpose == purpose:
-                return _resolved(each, allowed_environment(pass_env), pass_env)
-    return DeclaredVariables()
+    chosen = [each for purpose in _PURPOSES for each in declared if each.purpose == purpose][:1]
+    if not any(django.SETTINGS in each.values for each in chosen):
+        chosen += [*django.set_for_django(project)][:1]
+    found = DeclaredVariables()
+    for each in chosen:
+        found = found.and_those(_resolved(each, allowed_environment(pass_env), pass_env))
+    return found
 
 
 def _resolved(

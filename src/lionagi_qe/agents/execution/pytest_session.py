@@ -101,14 +101,16 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         return Session(completed, Recording.read(record, begins), shown, addopts)
 
     _forget(record)
-    session = await once(addopts)
+    naming = names_of_test_files(examination.workspace.source)
+    # Django's own way collects them together with the others.
+    given = naming if examination.environment.declared.has_django_settings else []
+    session = await once(addopts, *given)
     unknown = unknown_options(session.completed.output)
     if session.completed.exit_code == _USAGE_ERROR and unknown and session.recording.pytest is None:
-        session = await once(addopts.without(unknown))
+        session = await once(addopts.without(unknown), *given)
     if session.completed.exit_code == _NO_TESTS and not session.recording.deselected:
         # As unittest and Django call them; pytest has to be told.
-        naming = names_of_test_files(examination.workspace.source)
-        session = await once(session.addopts, *naming) if naming else session
+        session = await once(session.addopts, *naming) if naming and not given else session
     return session
 
 

@@ -43,9 +43,17 @@ def shipped_names(environment: Path, source: Path) -> list[str]:
     return sorted(names)
 
 
-def set_aside_sources(environment: Path, source: Path) -> None:
-    """Take the installed project's modules out of an environment; keep what building made."""
+def set_aside_sources(environment: Path, source: Path, pristine: Path) -> None:
+    """Take the installed project's modules out of an environment; keep what building made.
+
+    Args:
+        environment: that the project was installed into.
+        source: what it was built from, where building may have left files as well.
+        pristine: the same as it was before.
+
+    """
     layout = layout_of(source)
+    own = pristine / layout.roots[0].relative_to(source)
     project = _installed_from(environment, source)
     if project is None:
         return
@@ -54,7 +62,7 @@ def set_aside_sources(environment: Path, source: Path) -> None:
         installed = Path(str(file.locate()))
         if name not in layout.names or not installed.is_file():
             continue
-        if not (layout.roots[0] / file).exists() and installed.suffix != ".pyc":
+        if not (own / file).exists() and installed.suffix != ".pyc":
             kept = environment / _ASIDE / file
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(installed, kept)

@@ -1,0 +1,71 @@
+"""Which settings Django's own way to run the tests takes: ``manage.py``, ``runtests.py``."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.environment.declared.variables import SOURCE, VariableDeclaration
+from lionagi_qe.agents.project.pytest_settings import pytest_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTINGS = "DJANGO_SETTINGS_MODULE"
+_PROGRAMS = ("runtests.py", "manage.py", "*/runtests.py", "*/manage.py")
+_NO_PLACES_OF_TESTS = frozenset({"demo", "demos", "docs", "example", "examples", "sample"})
+
+
+def set_for_django(project: Path) -> Iterator[VariableDeclaration]:
+    """Yield the settings that each such program names, if they are there.
+
+    None where the project tells them to pytest itself.
+    """
+    if _are_told(project):
+        return
+    for pattern in _PROGRAMS:
+        for path in sorted(project.glob(pattern)):
+            name = _settings_in(path)
+            if name is None or path.parent.name in _NO_PLACES_OF_TESTS:
+                continue
+            places = [root / name.replace(".", "/") for root in (path.parent, project)]
+            if not any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
+                continue
+            values = {SETTINGS: name}
+            if path.parent != project:
+                values["PYTHONPATH"] = f"{SOURCE}/{path.parent.relative_to(project).as_posix()}"
+            origin = path.relative_to(project).as_posix()
+            yield VariableDeclaration(origin, "test", values)
+
+
+def _are_told(project: Path) -> bool:
+    settings = pytest_settings(project)
+    if SETTINGS in settings or SETTINGS.lower() in settings or "--ds" in str(settings):
+        return True
+    files = [*project.glob("conftest.py"), *project.glob("*/conftest.py")]
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files)
+    return any(SETTINGS in text or "settings.configure" in text for text in texts)
+
+
+def _settings_in(path: Path) -> str | None:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        # What can't be read names no settings; pytest says what it lacks.
+        return None
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="setdefault"),
+                args=[ast.Constant(value=name), ast.Constant(value=str(settings))],
+            ) if name == SETTINGS:
+                return settings
+            case ast.Assign(
+                targets=[ast.Subscript(slice=ast.Constant(value=name))],
+                value=ast.Constant(value=str(settings)),
+            ) if name == SETTINGS:
+                return settings
+            case _:
+                continue
+    return None
