@@ -5,8 +5,8 @@
 Warm: aqe's environment is there, and both sides have run before in it. First: aqe has no
 environment yet; by hand it is ``uv venv``, ``uv pip install`` of the project with what its tests
 need, and the tests. uv's own cache is filled for both. Rounds go by turns. FOLDER gets
-``speed.json``, written after each project, and ``speed.md``. Costs some minutes a project, and the
-network the first time.
+``speed.json`` and ``speed.md`` after each project; rows of others stay. Costs some minutes a
+project, and the network the first time.
 """
 
 from __future__ import annotations
