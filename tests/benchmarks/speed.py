@@ -66,9 +66,11 @@ and the tests; uv has the packages in its cache for both.
 
 The rounds go by turns; seconds are medians, and what is compared is the median of the rounds' own
 ratios (or differences). Aimed at: 1.15 times the seconds by hand where these are at least 5, else
-1.0 s more, and 1.15 times for first runs. Other work on the machine makes everything longer, so the
-seconds of the processors are told beside those of the clock. `make speed SPEED_OUT=docs` writes the
-page anew.
+1.0 s more, and 1.15 times for first runs. "load" is how many programs wanted a core on average
+while a project was measured: where it is above the number of cores, the clock tells more of the
+others than of either side, and only the seconds of the processors say something, though they grow,
+too. `make speed SPEED_OUT=docs` writes the page anew, `make speed SPEED_OUT=docs ONLY="marko"` one
+row.
 """
 
 
