@@ -5,8 +5,8 @@
 Warm: aqe's environment is there, and both sides have run before in it. First: aqe has no
 environment yet; by hand it is ``uv venv``, ``uv pip install`` of the project with what its tests
 need, and the tests. uv's own cache is filled for both. Rounds go by turns. FOLDER gets
-``speed.json``, written after each project, and ``speed.md``. Costs some minutes a project, and the
-network the first time.
+``speed.json`` and ``speed.md`` after each project; rows of others stay. Costs some minutes a
+project, and the network the first time.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ and the tests; uv has the packages in its cache for both.
 
 The rounds go by turns; seconds are medians, and what is compared is the median of the rounds' own
 ratios (or differences). Aimed at: 1.15 times the seconds by hand where these are at least 5, else
-1.0 s more, and 1.15 times for first runs. Other work on the machine makes everything longer, so the
-seconds of the processors are told beside those of the clock. `make speed SPEED_OUT=docs` writes the
-page anew.
+1.0 s more, and 1.15 times for first runs. "load" is how many programs wanted a core on average
+while a project was measured: where it is above the number of cores, the clock tells more of the
+others than of either side, and only the seconds of the processors say something, though they grow,
+too. `make speed SPEED_OUT=docs` writes the page anew, `make speed SPEED_OUT=docs ONLY="marko"` one
+row.
 """
 
 
