@@ -34,7 +34,7 @@ PRESENCE_TTL = 1.5
 # Keys are used for so many seconds, so that each has a short history.
 _GENERATION = 1.5
 _LONGEST_PAUSE = 0.08
-_STALL = 0.15
+_STALL, _WAITED = 0.15, 0.05
 _TICK = 0.02
 # In one shard of a cluster: the queue is called as its entries begin.
 QUEUE = "x/0"
@@ -343,15 +343,24 @@ class Load:
 
 
 def watch_stalls(recorder: Recorder) -> None:
-    """Record when this process did not run at all: stopped, or others had the processors."""
+    """Record when this process did not run: stopped, or ready while others had the processors."""
+    schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+
+    def waited() -> float:
+        """Return for how many seconds the loop's thread was kept from running, so far."""
+        return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
     def watch() -> None:
-        before = time.monotonic()
+        before, noted = time.monotonic(), waited()
         while True:
             time.sleep(_TICK)
-            now = time.monotonic()
+            now, total = time.monotonic(), waited()
             if now - before > _STALL:
                 recorder.note("stall", {"since": before, "until": now})
+                noted = total
+            elif total - noted > _WAITED:
+                recorder.note("stall", {"since": now - (total - noted), "until": now})
+                noted = total
             before = now
 
     threading.Thread(target=watch, name="stalls", daemon=True).start()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.chaos.fault_plan import Fault, Plan
     from tests.chaos.systems import System
 
+    from lionagi_qe.testing.history import History
+
 REPOSITORY = Path(__file__).parents[2]
 # Until the jobs that are left are done, whose leases have to end first; and until a client ends.
 _START, _DRAIN, _END = 60.0, 30.0, 45.0
@@ -247,7 +249,7 @@ class Run:
         self.complaints.append(f"{child.known_as} ended with {code}: {said[-3000:]}")
 
     async def _read_all(self, memory: Memory) -> dict[str, int]:
-        """Read all entries that anybody touched; return their revisions."""
+        """Read all entries that anybody touched; return the revisions that a watch has to tell."""
         history = read_history(self._folder.glob("*.jsonl"))
         keys = {
             key
@@ -265,8 +267,11 @@ class Run:
                 for key in sorted(keys)
             )
         )
-        entries = [answer.returned for answer in answers if answer.returned is not None]
-        return {entry.key: entry.revision for entry in entries}
+        revisions = _stored(history)
+        for answer in answers:
+            if answer.returned is not None:
+                revisions[answer.returned.key] = answer.returned.revision
+        return revisions
 
     async def _store_last(self, memory: Memory) -> dict[str, int]:
         answers = await asyncio.gather(
@@ -315,6 +320,18 @@ def _last_cursor(paths: list[Path]) -> str | None:
         if event.outcome == "ok" and event.result is not None:
             return str(event.result)
     return None
+
+
+def _stored(history: History) -> dict[str, int]:
+    """Return the newest revision of each key that a call was told."""
+    stored: dict[str, int] = {}
+    for call in history.of("store", "store_many", "transaction"):
+        if call.outcome == "ok":
+            single = {call.arguments.get("key"): call.result}
+            told = single if call.function == "store" else call.result
+            for key, revision in told.items():
+                stored[key] = max(stored.get(key, 0), revision)
+    return stored
 
 
 def _told(paths: list[Path]) -> dict[str, int]:

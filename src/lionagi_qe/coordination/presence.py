@@ -71,8 +71,9 @@ class Presence:
 
     It beats at a third of ``ttl``, unseen by watchers; while the server can't be reached it tries
     again. Who leaves is gone at once, unless the answer to its last beat was lost: that may still
-    be applied, and show it for up to ``ttl`` more. An agent that comes back under the same id (after a crash, say) takes the place over:
-    ``replaced`` is set on the former one, and it beats no more.
+    be applied, and show it for up to ``ttl`` more. An agent that comes back under the same id
+    (after a crash, say) takes the place over: ``replaced`` is set on the former one, and it beats
+    no more.
 
     Args:
         memory: all members use the same fleet.
