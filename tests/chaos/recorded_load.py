@@ -7,6 +7,7 @@ Run as ``python -m tests.chaos.recorded_load CONFIGURATION`` (JSON, see ``Client
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -24,7 +25,7 @@ from lionagi_qe.coordination import Job, Lease, Presence, WorkQueue
 from lionagi_qe.testing.history import Answer, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
 TIMEOUT = 1.5
 TTL = 1.2
@@ -342,9 +343,11 @@ class Load:
             raise errors.OutcomeUnknownError(presence.key)
 
 
-def watch_stalls(recorder: Recorder) -> None:
+@contextlib.contextmanager
+def watch_stalls(recorder: Recorder) -> Iterator[None]:
     """Record when this process did not run: stopped, or ready while others had the processors."""
     schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    over = threading.Event()
 
     def waited() -> float:
         """Return for how many seconds the loop's thread was kept from running, so far."""
@@ -352,8 +355,7 @@ def watch_stalls(recorder: Recorder) -> None:
 
     def watch() -> None:
         before, noted = time.monotonic(), waited()
-        while True:
-            time.sleep(_TICK)
+        while not over.wait(_TICK):
             now, total = time.monotonic(), waited()
             if now - before > _STALL:
                 recorder.note("stall", {"since": before, "until": now})
@@ -363,7 +365,13 @@ def watch_stalls(recorder: Recorder) -> None:
                 noted = total
             before = now
 
-    threading.Thread(target=watch, name="stalls", daemon=True).start()
+    thread = threading.Thread(target=watch, name="stalls")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 async def note_what_is_left(recorder: Recorder) -> None:
@@ -413,8 +421,7 @@ async def obey(load: Load) -> None:
 
 
 async def main(client: Client) -> None:
-    with Recorder(Path(client.file), client.process) as recorder:
-        watch_stalls(recorder)
+    with Recorder(Path(client.file), client.process) as recorder, watch_stalls(recorder):
         memory = open_memory(
             client.url, cache=client.cache, fleet=client.fleet, timeout=TIMEOUT, cleanup_interval=1
         )

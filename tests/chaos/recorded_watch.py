@@ -106,8 +106,7 @@ async def obey(following: Following) -> None:
 
 
 async def main(watcher: Watcher) -> None:
-    with Recorder(Path(watcher.file), watcher.process) as recorder:
-        watch_stalls(recorder)
+    with Recorder(Path(watcher.file), watcher.process) as recorder, watch_stalls(recorder):
         memory = open_memory(
             watcher.url, fleet=watcher.fleet, timeout=TIMEOUT, cleanup_interval=None
         )
