@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WATCH = "all"
 PREFIX = "aqe/"
 # Changes of all shards, behind all others: what has not come by then is missed.
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
