@@ -46,12 +46,16 @@ def written(results: Iterable[Result]) -> str:
     machine = (
         f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     )
-    return TEXT.read_text(encoding="utf-8").format(
-        table="\n".join(table),
-        faults="\n".join(faults),
-        kinds=", ".join(str(kind) for kind in Kind),
-        machine=machine,
-    )
+    parts = {
+        "{table}": "\n".join(table),
+        "{faults}": "\n".join(faults),
+        "{kinds}": ", ".join(str(kind) for kind in Kind),
+        "{machine}": machine,
+    }
+    text = TEXT.read_text(encoding="utf-8")
+    for mark, part in parts.items():
+        text = text.replace(mark, part)
+    return text
 
 
 def _row(backend: str, results: list[Result]) -> str:

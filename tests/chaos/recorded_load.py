@@ -7,6 +7,7 @@ Run as ``python -m tests.chaos.recorded_load CONFIGURATION`` (JSON, see ``Client
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -24,7 +25,7 @@ from lionagi_qe.coordination import Job, Lease, Presence, WorkQueue
 from lionagi_qe.testing.history import Answer, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
 TIMEOUT = 1.5
 TTL = 1.2
@@ -34,7 +35,7 @@ PRESENCE_TTL = 1.5
 # Keys are used for so many seconds, so that each has a short history.
 _GENERATION = 1.5
 _LONGEST_PAUSE = 0.08
-_STALL = 0.15
+_STALL, _WAITED = 0.15, 0.05
 _TICK = 0.02
 # In one shard of a cluster: the queue is called as its entries begin.
 QUEUE = "x/0"
@@ -342,19 +343,35 @@ class Load:
             raise errors.OutcomeUnknownError(presence.key)
 
 
-def watch_stalls(recorder: Recorder) -> None:
-    """Record when this process did not run at all: stopped, or others had the processors."""
+@contextlib.contextmanager
+def watch_stalls(recorder: Recorder) -> Iterator[None]:
+    """Record when this process did not run: stopped, or ready while others had the processors."""
+    schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    over = threading.Event()
+
+    def waited() -> float:
+        """Return for how many seconds the loop's thread was kept from running, so far."""
+        return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
     def watch() -> None:
-        before = time.monotonic()
-        while True:
-            time.sleep(_TICK)
-            now = time.monotonic()
+        before, noted = time.monotonic(), waited()
+        while not over.wait(_TICK):
+            now, total = time.monotonic(), waited()
             if now - before > _STALL:
                 recorder.note("stall", {"since": before, "until": now})
+                noted = total
+            elif total - noted > _WAITED:
+                recorder.note("stall", {"since": now - (total - noted), "until": now})
+                noted = total
             before = now
 
-    threading.Thread(target=watch, name="stalls", daemon=True).start()
+    thread = threading.Thread(target=watch, name="stalls")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 async def note_what_is_left(recorder: Recorder) -> None:
@@ -404,8 +421,7 @@ async def obey(load: Load) -> None:
 
 
 async def main(client: Client) -> None:
-    with Recorder(Path(client.file), client.process) as recorder:
-        watch_stalls(recorder)
+    with Recorder(Path(client.file), client.process) as recorder, watch_stalls(recorder):
         memory = open_memory(
             client.url, cache=client.cache, fleet=client.fleet, timeout=TIMEOUT, cleanup_interval=1
         )

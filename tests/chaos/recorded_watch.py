@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WATCH = "all"
 PREFIX = "aqe/"
 # Changes of all shards, behind all others: what has not come by then is missed.
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ async def obey(following: Following) -> None:
 
 
 async def main(watcher: Watcher) -> None:
-    with Recorder(Path(watcher.file), watcher.process) as recorder:
-        watch_stalls(recorder)
+    with Recorder(Path(watcher.file), watcher.process) as recorder, watch_stalls(recorder):
         memory = open_memory(
             watcher.url, fleet=watcher.fleet, timeout=TIMEOUT, cleanup_interval=None
         )

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from tests.chaos.fault_plan import Fault, Plan
     from tests.chaos.systems import System
 
+    from lionagi_qe.testing.history import History
+
 REPOSITORY = Path(__file__).parents[2]
 # Until the jobs that are left are done, whose leases have to end first; and until a client ends.
-_START, _DRAIN, _END = 60.0, 30.0, 45.0
+_START, _DRAIN, _END = 120.0, 60.0, 90.0
 # In all shards of a cluster, behind all other changes.
 _LAST = [f"aqe/{name}/end" for name in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -94,14 +96,20 @@ class Run:
         await self._await_ready()
 
     async def _await_ready(self) -> None:
+        """Wait until all processes record, and the watch has begun."""
         async with asyncio.timeout(_START):
-            while not self._ready():  # noqa: ASYNC110 - files tell nobody
-                await asyncio.sleep(0.02)
+            for child in self._children:
+                await self._await_file(child)
+            watcher = self._children[0]
+            while _last_cursor([self._file_of(watcher)]) is None:  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.05)
 
-    def _ready(self) -> bool:
-        """Whether all clients record, and the watch has begun."""
-        files = [self._folder / f"{child.known_as}.jsonl" for child in self._children]
-        return all(map(Path.exists, files)) and _last_cursor(files[:1]) is not None
+    async def _await_file(self, child: _Child) -> None:
+        while not self._file_of(child).exists():  # noqa: ASYNC110 - files tell nobody
+            await asyncio.sleep(0.02)
+
+    def _file_of(self, child: _Child) -> Path:
+        return self._folder / f"{child.known_as}.jsonl"
 
     async def _client(self, name: str, incarnation: int) -> _Child:
         known_as = f"{name}.{incarnation}"
@@ -146,14 +154,17 @@ class Run:
         _signal(child.process, signal.SIGKILL)
         if (code := await child.process.wait()) != -signal.SIGKILL:
             self._complain(child, code)
-        for group, agent in self._members(child.known_as):
-            self._recorder.note("gone", {"group": group, "agent": agent})
         at = self._children.index(child)
         if child.name == "w":
             since = _last_cursor(sorted(self._folder.glob("w.*.jsonl")))
             self._children[at] = await self._watcher(child.incarnation + 1, since)
         else:
             self._children[at] = await self._client(child.name, child.incarnation + 1)
+            # What it had sent has arrived by the time at which another is up.
+            async with asyncio.timeout(_START):
+                await self._await_file(self._children[at])
+        for group, agent in self._members(child.known_as):
+            self._recorder.note("gone", {"group": group, "agent": agent})
 
     def _members(self, known_as: str) -> set[tuple[str, str]]:
         history = read_history(self._folder.glob(f"{known_as}.jsonl"))
@@ -247,7 +258,7 @@ class Run:
         self.complaints.append(f"{child.known_as} ended with {code}: {said[-3000:]}")
 
     async def _read_all(self, memory: Memory) -> dict[str, int]:
-        """Read all entries that anybody touched; return their revisions."""
+        """Read all entries that anybody touched; return the revisions that a watch has to tell."""
         history = read_history(self._folder.glob("*.jsonl"))
         keys = {
             key
@@ -265,8 +276,11 @@ class Run:
                 for key in sorted(keys)
             )
         )
-        entries = [answer.returned for answer in answers if answer.returned is not None]
-        return {entry.key: entry.revision for entry in entries}
+        revisions = _stored(history)
+        for answer in answers:
+            if answer.returned is not None:
+                revisions[answer.returned.key] = answer.returned.revision
+        return revisions
 
     async def _store_last(self, memory: Memory) -> dict[str, int]:
         answers = await asyncio.gather(
@@ -315,6 +329,18 @@ def _last_cursor(paths: list[Path]) -> str | None:
         if event.outcome == "ok" and event.result is not None:
             return str(event.result)
     return None
+
+
+def _stored(history: History) -> dict[str, int]:
+    """Return the newest revision of each key that a call was told."""
+    stored: dict[str, int] = {}
+    for call in history.of("store", "store_many", "transaction"):
+        if call.outcome == "ok":
+            single = {call.arguments.get("key"): call.result}
+            told = single if call.function == "store" else call.result
+            for key, revision in told.items():
+                stored[key] = max(stored.get(key, 0), revision)
+    return stored
 
 
 def _told(paths: list[Path]) -> dict[str, int]:

@@ -33,7 +33,10 @@ class DirectCalls:
             if isinstance(error, AqeError):
                 raise
             if mutates:
-                msg = "the call did not end in time; part of its batches may have been applied"
+                msg = (
+                    "no answer from the server in time: what was asked for may or may not have "
+                    "been done, in part where it takes several requests; look to find out"
+                )
                 raise OutcomeUnknownError(msg) from error
             msg = "the call did not end in time; raise timeout, or ask for less"
             raise BackendTimeoutError(msg) from error
