@@ -16,6 +16,7 @@ from lionagi_qe.cli.examination import (
 )
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +78,7 @@ def write_tests(tests: Iterable[Mapping[str, Any]], into: Path) -> None:
     """Write each test's ``source`` to a file of its ``name``; one that is there stays as it is."""
     into.mkdir(parents=True, exist_ok=True)
     for test in tests:
-        file = into / test["name"]
+        file = into / check_name(test["name"])
         try:
             with file.open("x", encoding="utf-8") as out:
                 out.write(test["source"])

@@ -17,6 +17,7 @@ from lionagi_qe.agents.project.metadata import project_name
 from lionagi_qe.agents.project.settings import read_pyproject, settings_of
 from lionagi_qe.agents.static.baseline import read_baseline
 from lionagi_qe.errors import ProjectError
+from lionagi_qe.files import make_directories, own_directory
 from lionagi_qe.persistence.connect import URL_VARIABLE
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
@@ -121,8 +122,8 @@ def default_memory(project: Path, name: str) -> str:
     """Return the URL of the project's own memory, in the user's state directory."""
     key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
-    directory = user_state_path("aqe", appauthor=False) / "projects"
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = own_directory(user_state_path("aqe", appauthor=False)) / "projects"
+    make_directories(directory)
     return f"sqlite:///{directory / f'{readable}-{key}.db'}"
 
 

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
+from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,5 +96,5 @@ def put_in_place(examination: Examination, tests: Findings | None) -> None:
     if not carried or carried["source"] == str(workspace.source):
         return
     for name, content in carried["files"].items():
-        (workspace.artifacts / name).write_bytes(base64.b64decode(content))
+        (workspace.artifacts / check_name(name)).write_bytes(base64.b64decode(content))
     write_rcfile(workspace, examination.environment, carried["source"])

@@ -44,6 +44,7 @@ from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
+from lionagi_qe.files import make_directories, own_directory, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -189,13 +190,13 @@ async def _cached(
     tell: Callable[[str], None],
 ) -> Environment:
     """Find the environment in the cache, or build it there."""
-    cache = user_cache_path("aqe", appauthor=False) / "environments"
+    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "environments"
     pointer = cache / f"{_fingerprint(workspace.source, pyproject, requirements)}.json"
     built = _read_pointer(pointer)
     if built is None:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_directories(cache)
         built = await _build(cache, workspace, requirements, tell)
-        _publish(pointer, built)
+        write_text(pointer, json.dumps(built))
         origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
     else:
         pointer.touch()
@@ -247,13 +248,6 @@ def _read_pointer(pointer: Path) -> dict[str, Any] | None:
         # Half a file of a machine that went down: build anew and replace it.
         return None
     return built if Path(built["directory"]).exists() else None
-
-
-def _publish(pointer: Path, built: dict[str, Any]) -> None:
-    """Make an environment known, in one step: others see all of it or nothing."""
-    unfinished = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    unfinished.write_text(json.dumps(built), encoding="utf-8")
-    unfinished.replace(pointer)
 
 
 async def _build(

@@ -28,6 +28,7 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     InvalidKeyError,
 )
+from lionagi_qe.files import replacing
 from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -77,9 +78,10 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
 ) -> Tally:
     """Write the live entries that match to ``path``, in the order of their changes.
 
-    The file appears when it is whole: a killed export leaves ``path`` as it was (and a file with
-    ``.part`` behind its name). An open binary file may be given instead, and is left open. Costs
-    what ``transfer.copy`` costs to read.
+    The file appears when it is whole, and only its owner may read it: a killed export leaves
+    ``path`` as it was (and a file ``.NAME.*.part`` beside it). A link of that name is replaced, not
+    followed. An open binary file may be given instead, and is left open. Costs what
+    ``transfer.copy`` costs to read.
     """
     glob = compile_glob(pattern)
     check_count("page_size", page_size, MAX_BATCH)
@@ -269,20 +271,14 @@ def _writing(path: File) -> Generator[IO[bytes]]:
     if not isinstance(path, str | os.PathLike):
         yield path
         return
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        with ExitStack() as stack:
-            file: Any = stack.enter_context(unfinished.open("wb"))
-            if path.suffix == ".gz":
-                file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
-            elif path.suffix == ".zst":
-                file = stack.enter_context(_zstandard(str(path)).open(file, "wb"))
-            yield file
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    suffix = Path(path).suffix
+    with replacing(path) as whole, ExitStack() as stack:
+        file: Any = whole
+        if suffix == ".gz":
+            file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
+        elif suffix == ".zst":
+            file = stack.enter_context(_zstandard(str(path)).open(file, "wb", closefd=False))
+        yield file
 
 
 @contextmanager

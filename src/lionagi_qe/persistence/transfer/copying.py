@@ -23,6 +23,7 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     TransferConflictError,
 )
+from lionagi_qe.files import write_text
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -188,10 +189,8 @@ class Checkpoint:
 
     def save(self, position: str, tally: Tally) -> None:
         """Replace the file."""
-        new = self.path.with_name(f"{self.path.name}.new")
         saved = {"what": self.what, "position": position, "tally": asdict(tally)}
-        new.write_text(json.dumps(saved), encoding="utf-8")
-        new.replace(self.path)
+        write_text(self.path, json.dumps(saved))
 
     def remove(self) -> None:
         """Remove the file: the transfer is done."""
