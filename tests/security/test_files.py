@@ -235,7 +235,7 @@ ELSEWHERE = {
     "bench/learn_eval.py": "what make learn-eval publishes",
     "cli/generate.py": "tests for the user's tree, O_EXCL, for whom the umask lets",
     "cli/main.py": "/dev/null",
-    "fleet/source_archive.py": "the examined copy",
+    "fleet/source_extraction.py": "the examined copy",
     "persistence/transfer/archive.py": "compression around a file of lionagi_qe.files",
 }
 _METHODS = {"write_text", "write_bytes", "mkdir", "rename", "symlink_to", "touch", "extractall"}

@@ -139,6 +139,16 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
 @_on_conflict
 @_dry_run
 @_checkpoint
+@click.option(
+    "--max-entries", type=click.IntRange(min=1), help="Refuse a file once it has more entries."
+)
+@click.option(
+    "--max-expansion",
+    type=click.IntRange(min=1),
+    default=transfer.Limits().expansion,
+    show_default=True,
+    help="Refuse a file of more than 64 MiB of text that is so many times its compressed size.",
+)
 @memory_options
 def import_(  # noqa: PLR0913, PLR0917 - a command's options
     path: str,
@@ -146,13 +156,17 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     partition: str | None,
     on_conflict: transfer.Policy,
     checkpoint: str | None,
+    max_entries: int | None,
+    max_expansion: int,
     choice: MemoryChoice,
     *,
     dry_run: bool,
 ) -> None:
     """Store the entries of an exported file; those whose time is over are left out.
 
-    With - they come from standard input, which is read to its end first.
+    What a file from elsewhere may take is bounded, and errors say in which line and byte it is
+    wrong, and what was stored before; --dry-run looks through all of it. With - the entries come
+    from standard input, which is read to its end first.
     """
     if path == _PIPE and checkpoint is not None:
         raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
@@ -169,6 +183,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
                     dry_run=dry_run,
                     checkpoint=checkpoint,
                     progress=lambda tally: advance(tally.read),
+                    limits=transfer.Limits(expansion=max_expansion, entries=max_entries),
                 )
 
     with _readable(path) as file:
