@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class MemoryChoice:
     """Which memory a command is about."""
 
-    url: str
+    url: str = field(repr=False)
     fleet: str
 
     @classmethod

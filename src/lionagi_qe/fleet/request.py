@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Request:
     settings: Settings
     agents: Sequence[str | Agent]
     python: Path | None
-    memory: str | Memory
+    memory: str | Memory = field(repr=False)
     budget: float | None = None
     base: str | None = None
     resume: bool = False

@@ -13,6 +13,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     SchemaMissingError,
 )
+from lionagi_qe.persistence.values.url import redact_text
 
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"
@@ -57,7 +58,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
     """
     if isinstance(error, AqeError):
         return error
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
     if isinstance(
         error,
         asyncpg.InvalidPasswordError

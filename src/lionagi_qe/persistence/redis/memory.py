@@ -16,7 +16,7 @@ from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
-from lionagi_qe.persistence.values.url import check_url
+from lionagi_qe.persistence.values.url import check_url, redact_text, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -143,7 +143,7 @@ class RedisMemory(Memory):
         ]
         if unknown:
             hint = "; say pool_size" if unknown[0] == "max_connections" else ""
-            msg = f"memory URL of Redis: unknown option {unknown[0]!r}{hint}"
+            msg = f"memory URL of Redis: {unknown_option(unknown[0], options)}{hint}"
             raise ConfigurationError(msg)
         scheme, _, flavour = parts.scheme.partition("+")
         database = parts.path.strip("/")
@@ -157,8 +157,8 @@ class RedisMemory(Memory):
             )
             numbers = {name: int(value) for name, value in ours.items()}
         except ValueError as error:
-            msg = f"memory URL of Redis can't be read: {error}"
-            raise ConfigurationError(msg) from error
+            msg = f"memory URL of Redis can't be read: {redact_text(str(error))}"
+            raise ConfigurationError(msg) from None
         named = {
             name: parsed.pop(name)
             for name in ("host", "port", "db", "password", "username")

@@ -14,6 +14,7 @@ from redis.asyncio.connection import SSLConnection
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.redis.connection import ServerLink, connect, drop
 from lionagi_qe.persistence.redis.server_errors import FAILURES
+from lionagi_qe.persistence.values.url import unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +143,7 @@ def sentinels_of(parts: SplitResult) -> tuple[Sentinels, SplitResult]:
     options = parse_qsl(parts.query, keep_blank_values=True)
     asking = {name: value for name, value in options if name.startswith("sentinel_")}
     if unknown := asking.keys() - {"sentinel_username", "sentinel_password"}:
-        msg = f"memory URL of Sentinels: unknown option {min(unknown)!r}"
+        msg = f"memory URL of Sentinels: {unknown_option(min(unknown), options)}"
         raise ConfigurationError(msg)
     rest = urlencode([option for option in options if option[0] not in asking])
     scheme = parts.scheme.partition("+")[0]
