@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlunsplit
 
@@ -46,6 +47,9 @@ _DRIVERS_OPTIONS = frozenset(
         "username",
     }
 )
+
+
+_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
 class RedisMemory(Memory):
@@ -145,6 +149,9 @@ class RedisMemory(Memory):
             hint = "; say pool_size" if unknown[0] == "max_connections" else ""
             msg = f"memory URL of Redis: {unknown_option(unknown[0], options)}{hint}"
             raise ConfigurationError(msg)
+        for name, value in options:
+            if name in _FILES and not Path(value).is_file():
+                raise ConfigurationError(f"memory URL of Redis: {name}: there is no file {value}")
         scheme, _, flavour = parts.scheme.partition("+")
         database = parts.path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():

@@ -74,7 +74,9 @@ class SentinelLink(ServerLink):
             "password": sentinels.password,
         }
         if sentinels.ssl:
-            self._asking["connection_class"] = SSLConnection
+            # They are trusted by the same authority, and ask for the same certificate.
+            asked = {name: value for name, value in settings.items() if name.startswith("ssl_")}
+            self._asking |= {"connection_class": SSLConnection, **asked}
         places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
         self.where = f"Redis {self._master!r} of the Sentinels at {places}"
 
