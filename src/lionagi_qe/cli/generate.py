@@ -16,6 +16,7 @@ from lionagi_qe.cli.examination import (
 )
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.cli.output import say
 from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
@@ -83,6 +84,6 @@ def write_tests(tests: Iterable[Mapping[str, Any]], into: Path) -> None:
             with file.open("x", encoding="utf-8") as out:
                 out.write(test["source"])
         except FileExistsError:
-            click.echo(f"kept as it is: {file} exists already", err=True)
+            say(f"kept as it is: {file} exists already", err=True)
         else:
-            click.echo(f"written: {file}", err=True)
+            say(f"written: {file}", err=True)

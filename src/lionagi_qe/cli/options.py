@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from lionagi_qe.cli.output import say
 from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.values.url import redact
@@ -87,4 +88,4 @@ def standard_output() -> BinaryIO:
 
 def show_json(value: object) -> None:
     """Write a value as JSON on standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    say(json.dumps(value, ensure_ascii=False, indent=2))

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import changes
 from lionagi_qe.fleet.report.figures import not_measured, source
@@ -71,7 +72,7 @@ def write(outcome: Outcome, console: Console) -> None:
 
 def _print(console: Console, lines: Iterable[str]) -> None:
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(visible(line), soft_wrap=True, highlight=False)
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
@@ -169,8 +170,8 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
             str(gap["lines"]),
             str(gap["missed_branches"]),
             _complexity(gap),
-            escape(gap["function"]),
-            escape(_place(gap)),
+            escape(visible(gap["function"])),
+            escape(visible(_place(gap))),
         )
     return table
 
