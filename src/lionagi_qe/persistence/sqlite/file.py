@@ -47,8 +47,13 @@ def close_file(path: str) -> None:
 
     One that is open to its group alone is meant to be: it stays so.
     """
-    real = os.path.realpath(path)
-    if os.stat(real).st_mode & _ANYBODY == 0:  # noqa: PTH116 - the link is resolved
+    real = pathlib.Path(os.path.realpath(path))
+    try:
+        mode = real.stat().st_mode
+    except OSError:
+        # Removed meanwhile: what SQLite says of it is told.
+        return
+    if mode & _ANYBODY == 0:
         return
     closed = [close_to_others(f"{real}{end}") for end in _BESIDE]
     if closed[0] is not None:
