@@ -95,3 +95,11 @@ def test_the_fleet_s_page_names_every_agent_metric_and_setting_and_no_other() ->
     assert table.keys() == options
     given = settings_of(ROOT, {"tool": {"aqe": table}}, {})
     check_metrics([*given.required, *(rule.metric for rule in parse_rules(given.fail_on))])
+
+
+def test_tests_that_the_security_page_names_exist() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    assert named
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

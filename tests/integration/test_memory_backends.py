@@ -104,7 +104,7 @@ class TestChoosing:
         [
             ("postgresql://u:secret@h/db", "postgresql://u:***@h/db"),
             ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
-            ("postgresql://h/db?password=secret&x=1", "postgresql://h/db?password=***&x=1"),
+            ("postgresql://h/db?password=secret&port=1", "postgresql://h/db?password=***&port=1"),
             ("redis://h/0", "redis://h/0"),
             ("sqlite:///a.db", "sqlite:///a.db"),
         ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.peers import installed
 from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +130,8 @@ def _figure(width: float, height: float) -> Any:  # noqa: ANN401 - matplotlib's 
 
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib's Figure
     try:
-        figure.savefig(path, dpi=_DPI)
+        figure.savefig(drawn := io.BytesIO(), dpi=_DPI, format=path.suffix[1:] or "png")
+        write_bytes(path, drawn.getvalue(), "shared")
     except (OSError, ValueError) as error:
         # An unknown suffix is a ValueError.
         msg = f"{path}: the chart can't be written ({error})"

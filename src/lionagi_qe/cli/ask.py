@@ -12,6 +12,7 @@ from lionagi_qe.cli.examination import budget_option, project_options, request_o
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
 from lionagi_qe.cli.options import show_json
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.persistence import open_memory
 
@@ -64,7 +65,7 @@ def ask(  # noqa: PLR0913 - a command's options
         show_json(_document(question, model, answered))
     else:
         for line in _lines(model, answered):
-            click.echo(line)
+            say(line)
     return Exit.PASSED if answered.supported else Exit.NOT_MEASURED
 
 

@@ -20,6 +20,7 @@ from lionagi_qe.bench.sweep import SWEEPS, run_sweep
 from lionagi_qe.bench.workload import ENTRIES, GROUP, Workload
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.progress import showing
+from lionagi_qe.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -100,7 +101,7 @@ def bench(  # noqa: PLR0913 - a command's options
         if chart_file is not None:
             draw_sweep(report, chart_file)
     if json_file is not None:
-        json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+        write_text(json_file, json.dumps(report.as_json(), indent=2) + "\n", "shared")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
+from lionagi_qe.cli.output import say
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
@@ -102,13 +103,11 @@ def _advice(facts: dict[str, Any]) -> list[str]:
 
 
 def _write(choice: MemoryChoice, findings: dict[str, Any]) -> None:
-    click.echo(f"{choice.shown}, fleet {choice.fleet}")
+    say(f"{choice.shown}, fleet {choice.fleet}")
     advice = findings.pop("advice")
     width = max(map(len, findings))
     for name, value in findings.items():
-        click.echo(f"  {name:<{width}}  {value}")
+        say(f"  {name:<{width}}  {value}")
     for sentence in advice:
-        click.echo(f"! {sentence}")
-    click.echo(
-        "fit for reading and watching: a standby" if _is_standby(findings) else "fit for use"
-    )
+        say(f"! {sentence}")
+    say("fit for reading and watching: a standby" if _is_standby(findings) else "fit for use")

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from lionagi_qe.display import visible
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -36,7 +38,7 @@ async def _until_told(work: Coroutine[Any, Any, _T]) -> _T:
 def mention(text: str) -> None:
     """Write a line on standard error, if somebody reads it."""
     unheard = Unheard(sys.stderr)
-    unheard.write(f"{text}\n")
+    unheard.write(f"{visible(text)}\n")
     unheard.flush()
 
 

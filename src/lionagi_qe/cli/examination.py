@@ -13,6 +13,7 @@ from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project,
 from lionagi_qe.agents.project.settings import Order
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import showing
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run import run
@@ -212,7 +213,7 @@ def tell(outcome: Outcome, code: Exit, *, as_document: bool) -> Exit:
     if as_document:
         from lionagi_qe.fleet.report.json import as_json
 
-        click.echo(as_json(outcome, code))
+        say(as_json(outcome, code))
     else:
         from rich.console import Console
 
@@ -231,7 +232,7 @@ def complain_if_unkept(outcome: Outcome, code: Exit) -> Exit:
         code = tell_defects(outcome)
     if outcome.unkept is None:
         return code
-    click.echo(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
+    say(f"aqe: results not kept: {explain(outcome.unkept)}", err=True)
     return Exit.INFRASTRUCTURE
 
 

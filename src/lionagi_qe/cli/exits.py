@@ -61,4 +61,4 @@ def explain(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
+    return " ".join("; ".join([text, *getattr(error, "__notes__", ())]).split())

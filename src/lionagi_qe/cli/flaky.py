@@ -19,6 +19,7 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.files import write_text
 
 if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
@@ -68,7 +69,7 @@ def flaky(  # noqa: PLR0913 - a command's options
     if quarantine is not None and code in {Exit.PASSED, Exit.GATE_FAILED}:
         tests = outcome.detail("flaky-test-hunter", "flaky")
         text = as_quarantine({test["id"]: f"{test['cause']}: {test['evidence']}" for test in tests})
-        quarantine.write_text(text, encoding="utf-8")
+        write_text(quarantine, text, "shared")
     return tell(outcome, code, as_document=as_document)
 
 

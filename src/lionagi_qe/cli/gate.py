@@ -20,7 +20,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import check_metrics
-from lionagi_qe.fleet.report.console import STYLES
+from lionagi_qe.fleet.report.console import STYLES, show
 from lionagi_qe.fleet.trends import findings_of, latest_run, runs_of
 from lionagi_qe.persistence import open_memory
 
@@ -108,7 +108,7 @@ def _print(run: str, verdict: Findings) -> None:
     for ruling in verdict.details["rulings"]:
         says = escape(f"{ruling['rule']}: {ruling['detail']}")
         line = f"  [{STYLES[ruling['verdict']]}]{ruling['verdict']:<13}[/]{says}"
-        console.print(line, soft_wrap=True, highlight=False)
+        show(console, line)
     metric = verdict.metrics[0]
     said = metric.value if metric.measured else "not measured"
     console.print(f"[bold]gate[/]      [{STYLES[said]}]{said}[/]  (run {run})", highlight=False)

@@ -17,6 +17,8 @@ from lionagi_qe.cli.examination import (
 )
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.cli.output import say
+from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,11 +81,11 @@ def write_tests(tests: Iterable[Mapping[str, Any]], into: Path) -> None:
     """Write each test's ``source`` to a file of its ``name``; one that is there stays as it is."""
     into.mkdir(parents=True, exist_ok=True)
     for test in tests:
-        file = into / test["name"]
+        file = into / check_name(test["name"])
         try:
             with file.open("x", encoding="utf-8") as out:
                 out.write(test["source"])
         except FileExistsError:
-            click.echo(f"kept as it is: {file} exists already", err=True)
+            say(f"kept as it is: {file} exists already", err=True)
         else:
-            click.echo(f"written: {file}", err=True)
+            say(f"written: {file}", err=True)

@@ -13,6 +13,7 @@ from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.examination import check_writable, memory_option, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
+from lionagi_qe.cli.output import say
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import all_agents, check_metrics
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
@@ -123,10 +124,10 @@ def _print(series: dict[str, list[Point]], *, large: bool) -> None:
     others = {name: found for name, found in series.items() if name not in {*zeros, *moved}}
     for title, group in (("changed by the last run", moved), ("as before", others)):
         if group and moved:
-            click.echo(f"{title}:")
+            say(f"{title}:")
         _print_lines(group, large=False)
     if zeros:
-        click.echo(f"0 in all runs: {', '.join(zeros)}")
+        say(f"0 in all runs: {', '.join(zeros)}")
 
 
 def _has_moved(found: list[Point]) -> bool:
@@ -143,12 +144,12 @@ def _print_lines(series: dict[str, list[Point]], *, large: bool) -> None:
             continue
         source = f"[{last.tool} {last.version}]" if last.measured else ""
         line = sparkline([point.value for point in found])
-        click.echo(f"{name:<{width}}  {line}  {_said(found)}  {source}".rstrip())
+        say(f"{name:<{width}}  {line}  {_said(found)}  {source}".rstrip())
         if large:
             for row in chart(found, last.unit):
-                click.echo(row)
+                say(row)
     for reason, names in unmeasured.items():
-        click.echo(f"not measured by the last run: {', '.join(names)}: {reason}")
+        say(f"not measured by the last run: {', '.join(names)}: {reason}")
 
 
 def _said(found: list[Point]) -> str:

@@ -12,6 +12,7 @@ import click
 
 from lionagi_qe.cli.examination import request_of
 from lionagi_qe.cli.options import MemoryChoice, memory_options
+from lionagi_qe.cli.output import say
 from lionagi_qe.fleet.learned_state import learning_name
 from lionagi_qe.learning import evaluation
 from lionagi_qe.learning.choices import KINDS, Choices, chosen
@@ -84,21 +85,21 @@ def evaluate(history: Path, *, budget: float, seeds: int, observe_all: bool, as_
             if name != "learned"
         },
     }
-    click.echo(json.dumps(document, indent=2))
+    say(json.dumps(document, indent=2))
 
 
 def _print_evaluation(history: Path, results: dict[str, Evaluation]) -> None:
     learned = results["learned"]
-    click.echo(
+    say(
         f"{history.name}: {len(learned.napfd)} failing cycles, budget {learned.budget:.0%};"
         " mean NAPFD [95 % interval]"
     )
     for name, result in results.items():
-        click.echo(f"  {name:15}{_shown(result.interval)}")
+        say(f"  {name:15}{_shown(result.interval)}")
     for name in ("recent-failure", "random"):
         gain = evaluation.difference(learned, results[name])
         remark = "  no difference" if gain.low <= 0 <= gain.high else ""
-        click.echo(f"learned - {name:15}{_shown(gain, sign='+')}{remark}")
+        say(f"learned - {name:15}{_shown(gain, sign='+')}{remark}")
 
 
 # What is in the memory
@@ -144,10 +145,10 @@ def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
 
     found = asyncio.run(reports())
     if as_json:
-        click.echo(json.dumps({name: _report_document(*each) for name, each in found.items()}))
+        say(json.dumps({name: _report_document(*each) for name, each in found.items()}))
         return
     if not any(summary.decisions for summary, _, _ in found.values()):
-        click.echo("nothing was decided yet by what was learned")
+        say("nothing was decided yet by what was learned")
     for name, each in found.items():
         if each[0].decisions:
             _print_report(name, *each)
@@ -169,15 +170,15 @@ def _print_report(name: str, summary: Report, acting: str, reason: str | None) -
     of_choices = name.partition(" of ")[0] in KINDS
     counted = "that can be compared" if of_choices else "with failures to find"
     noun = "runs" if of_choices else "decisions"
-    click.echo(f"{name}: {summary.decisions} {noun}, {summary.scored} {counted}")
+    say(f"{name}: {summary.decisions} {noun}, {summary.scored} {counted}")
     for order, interval in summary.orders.items():
-        click.echo(f"  {order:15}{_shown(interval)}")
+        say(f"  {order:15}{_shown(interval)}")
     if summary.gain is not None:
-        click.echo(f"  learned - heuristic {_shown(summary.gain, sign='+')}")
+        say(f"  learned - heuristic {_shown(summary.gain, sign='+')}")
     what = "choice prevails" if of_choices else "order is run"
-    click.echo(f"  learned against heuristic: {summary.verdict}; the {acting} {what}")
+    say(f"  learned against heuristic: {summary.verdict}; the {acting} {what}")
     if reason is not None:
-        click.echo(f"  last switch: {reason}")
+        say(f"  last switch: {reason}")
 
 
 @learn.command()
@@ -192,12 +193,12 @@ def show(agent: str | None, *, choice: MemoryChoice) -> None:
         _, choice = _project(agent, choice)
         agent = None
     for name, states in asyncio.run(_export(choice, agent)).items():
-        click.echo(name)
+        say(name)
         for state, actions in states["states"].items():
-            click.echo(f"  {state}")
+            say(f"  {state}")
             best_first = sorted(actions.items(), key=lambda item: -item[1]["q"])
             for action, value in best_first:
-                click.echo(f"    {action:30} {value['q']:10.4f} {value['visits']:8} visits")
+                say(f"    {action:30} {value['q']:10.4f} {value['visits']:8} visits")
 
 
 @learn.command()
@@ -205,7 +206,7 @@ def show(agent: str | None, *, choice: MemoryChoice) -> None:
 @memory_options
 def export(agent: str | None, *, choice: MemoryChoice) -> None:
     """Print the Q-tables of AGENT, or of all agents and bandits, as one JSON document."""
-    click.echo(json.dumps(asyncio.run(_export(choice, agent)), indent=2))
+    say(json.dumps(asyncio.run(_export(choice, agent)), indent=2))
 
 
 async def _export(choice: MemoryChoice, agent: str | None) -> dict[str, Any]:
@@ -237,7 +238,7 @@ def import_(file: Any, *, choice: MemoryChoice) -> None:  # noqa: ANN401 - a tex
                 [await QTable(memory, name).restore(table) for name, table in tables.items()]
             )
 
-    click.echo(f"{asyncio.run(restore())} values stored")
+    say(f"{asyncio.run(restore())} values stored")
 
 
 @learn.command()
@@ -266,7 +267,7 @@ def reset(name: str, *, yes: bool, choice: MemoryChoice) -> None:
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()
 
-    click.echo(f"{asyncio.run(forget())} entries deleted")
+    say(f"{asyncio.run(forget())} entries deleted")
 
 
 def _interval(interval: Interval) -> dict[str, float]:

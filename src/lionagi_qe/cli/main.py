@@ -14,6 +14,7 @@ import click
 from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
+from lionagi_qe.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="aqe", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say(error.format_message(), err=True)
         return Exit.USAGE
     except SystemExit as error:
         # click exits with 1, which would be a failed gate, where nobody reads our output any more.

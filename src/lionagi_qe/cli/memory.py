@@ -16,6 +16,7 @@ from lionagi_qe.cli.options import (
     show_json,
     standard_input,
 )
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
 from lionagi_qe.persistence.values.codec import encode
@@ -55,7 +56,7 @@ async def _ls(
     async with choice.look() as opened:
         if not (is_long or as_json):
             for key in await opened.list_keys(prefix, partition):
-                click.echo(key)
+                say(key)
             return
         rows: list[dict[str, Any]] = []
         async for entry in opened.scan(prefix, partition=partition):
@@ -63,7 +64,7 @@ async def _ls(
                 rows.append(_facts(entry))
             else:
                 expiry = f"{entry.expires_at:%Y-%m-%d %H:%M:%S}" if entry.expires_at else "-"
-                click.echo(f"{entry.revision:>8}  {entry.partition:<12}  {expiry:<19}  {entry.key}")
+                say(f"{entry.revision:>8}  {entry.partition:<12}  {expiry:<19}  {entry.key}")
         if as_json:
             show_json(rows)
 
@@ -90,7 +91,7 @@ def get(key: str, choice: MemoryChoice, *, as_json: bool) -> int:
     """
     entry = asyncio.run(_get(key, choice))
     if entry is None:
-        click.echo(f"aqe: {key}: no such entry in {choice.shown}", err=True)
+        say(f"aqe: {key}: no such entry in {choice.shown}", err=True)
         return _NOT_SO
     show_json({**_facts(entry), "value": entry.value} if as_json else entry.value)
     return Exit.PASSED
@@ -138,9 +139,9 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
     try:
         revision = asyncio.run(store())
     except (RevisionConflictError, MemoryMissingError) as conflict:
-        click.echo(f"aqe: {conflict}", err=True)
+        say(f"aqe: {conflict}", err=True)
         return _NOT_SO
-    click.echo(f"{key}: revision {revision}")
+    say(f"{key}: revision {revision}")
     return Exit.PASSED
 
 
@@ -170,7 +171,7 @@ def rm(keys: tuple[str, ...], choice: MemoryChoice) -> int:
             return await opened.delete_many(keys)
 
     removed = asyncio.run(remove())
-    click.echo(f"removed {removed} of {len(set(keys))}")
+    say(f"removed {removed} of {len(set(keys))}")
     return Exit.PASSED if removed == len(set(keys)) else _NOT_SO
 
 
@@ -194,7 +195,7 @@ def search(
         show_json(found)
         return
     for key, value in found.items():
-        click.echo(f"{key}\t{json.dumps(value, ensure_ascii=False)}")
+        say(f"{key}\t{json.dumps(value, ensure_ascii=False)}")
 
 
 @memory.command()
@@ -212,14 +213,14 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
         show_json(counted)
         return
     about = "" if counted["exact"] else " (estimated)"
-    click.echo(f"{choice.shown}, fleet {counted['fleet']}")
-    click.echo(f"keys     {counted['total_keys']:,}{about}")
-    click.echo(f"expired  {counted['total_expired']:,}, not cleaned up yet")
-    click.echo(f"bytes    {counted['size_bytes']:,}{about}")
+    say(f"{choice.shown}, fleet {counted['fleet']}")
+    say(f"keys     {counted['total_keys']:,}{about}")
+    say(f"expired  {counted['total_expired']:,}, not cleaned up yet")
+    say(f"bytes    {counted['size_bytes']:,}{about}")
     for name, held in counted["partitions"].items():
-        click.echo(f"  {name}: {held:,}")
+        say(f"  {name}: {held:,}")
     for name, figure in counted["server"].items():
-        click.echo(f"server   {name} = {figure}")
+        say(f"server   {name} = {figure}")
 
 
 @memory.command()
@@ -232,7 +233,7 @@ def clear(partition: str, choice: MemoryChoice) -> None:
         async with choice.look() as opened:
             return await opened.clear_partition(partition)
 
-    click.echo(f"removed {asyncio.run(remove()):,}")
+    say(f"removed {asyncio.run(remove()):,}")
 
 
 for command in COMMANDS:

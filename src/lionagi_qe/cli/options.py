@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from lionagi_qe.cli.output import say
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence.connect import DEFAULT_URL, URL_VARIABLE, open_memory
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
@@ -36,7 +37,7 @@ class MemoryChoice:
         is_missing: it is a project's own that nothing has made yet.
     """
 
-    url: str
+    url: str = field(repr=False)
     fleet: str
     origin: str | None = None
     is_missing: bool = False
@@ -80,7 +81,7 @@ class MemoryChoice:
                 "another by its URL"
             )
         if self.origin is not None:
-            click.echo(f"memory: {self.shown} ({self.origin})", err=True)
+            say(f"memory: {self.shown} ({self.origin})", err=True)
         return open_memory(self.url, fleet=self.fleet, cleanup_interval=None, **settings)
 
     def look(self) -> Memory:
@@ -149,4 +150,4 @@ def standard_output() -> BinaryIO:
 
 def show_json(value: object) -> None:
     """Write a value as JSON on standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    say(json.dumps(value, ensure_ascii=False, indent=2))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from lionagi_qe.cli.ending import Unheard
+from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +28,7 @@ def showing(*, quiet: bool) -> Generator[Progress]:
     console = stderr_console()
     if console.is_terminal:
         with console.status("starting") as status:
-            yield lambda step: status.update(escape(_line(step)))
+            yield lambda step: status.update(escape(visible(_line(step))))
     else:
         yield _Lines(console)
 
@@ -57,7 +58,7 @@ class _Lines:
         self._last = ""
 
     def __call__(self, step: Step) -> None:
-        line = f"{step.agent}: {step.text}"
+        line = visible(f"{step.agent}: {step.text}")
         if line != self._last:
             from rich.markup import escape
 

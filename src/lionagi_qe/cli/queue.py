@@ -12,6 +12,7 @@ import click
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
+from lionagi_qe.cli.output import say
 from lionagi_qe.coordination import DeadJob, QueueCounts, WorkQueue
 from lionagi_qe.persistence.memory import parts_of
 
@@ -49,7 +50,7 @@ def ls(choice: MemoryChoice, *, as_json: bool) -> None:
         return
     for name, found in counts.items():
         figures = "  ".join(f"{getattr(found, state):>8,} {state}" for state in _STATES)
-        click.echo(f"{figures}{_about(found)}  {name}")
+        say(f"{figures}{_about(found)}  {name}")
 
 
 async def count_queues(memory: Memory) -> dict[str, QueueCounts]:
@@ -74,7 +75,7 @@ def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
         show_json(dataclasses.asdict(found))
         return
     for state in _STATES:
-        click.echo(f"{state:<8} {getattr(found, state):,}{_about(found)}")
+        say(f"{state:<8} {getattr(found, state):,}{_about(found)}")
 
 
 @queue.command()
@@ -94,7 +95,7 @@ def dead(name: str, limit: int, after: str, choice: MemoryChoice, *, as_json: bo
     for job in jobs:
         payload = json.dumps(job.payload, ensure_ascii=False)
         error = " ".join(str(job.error).split())
-        click.echo(f"{job.id}\t{job.attempts}\t{error}\t{payload}")
+        say(f"{job.id}\t{job.attempts}\t{error}\t{payload}")
 
 
 @queue.command()
@@ -129,9 +130,9 @@ def _wanted(job_ids: tuple[str, ...], *, all_of_them: bool) -> list[str] | None:
 
 def _report(what: str, changed: int, wanted: list[str] | None) -> int:
     if wanted is None:
-        click.echo(f"{what}: {changed:,}")
+        say(f"{what}: {changed:,}")
         return Exit.PASSED
-    click.echo(f"{what}: {changed:,} of {len(wanted):,}")
+    say(f"{what}: {changed:,} of {len(wanted):,}")
     return Exit.PASSED if changed == len(wanted) else _MISSING
 
 

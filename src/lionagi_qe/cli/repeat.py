@@ -19,6 +19,7 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.output import say
 
 if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
@@ -113,10 +114,10 @@ def _exit_code(outcome: Outcome) -> Exit:
 def _write(outcome: Outcome, test: str, conditions: Conditions) -> None:
     failures = outcome.metric("repeated_failures")
     if failures is None or not failures.measured:
-        click.echo(f"not repeated: {None if failures is None else failures.reason}")
+        say(f"not repeated: {None if failures is None else failures.reason}")
         return
     outcomes = outcome.detail(TestRepeater.name, "outcomes")
     counted = ", ".join(f"{count} {name}" for name, count in Counter(outcomes).most_common())
     if message := outcome.detail(TestRepeater.name, "message"):
-        click.echo(message.rstrip() + "\n")
-    click.echo(f"{test}: {counted} ({conditions})")
+        say(message.rstrip() + "\n")
+    say(f"{test}: {counted} ({conditions})")

@@ -23,6 +23,7 @@ from lionagi_qe.cli.examination import (
 )
 from lionagi_qe.cli.model_options import check_model, model_options
 from lionagi_qe.cli.several import check_is_one, places, run_each
+from lionagi_qe.files import write_bytes, write_text
 from lionagi_qe.fleet.registry import QUICK, names
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def run(  # noqa: PLR0913 - a command's options
     outcome = carry_out(request, quiet=quiet, writes=write_baseline)
     code = exit_code_of_run(outcome)
     for form, file in files:
-        file.write_bytes(_FORMS[form](outcome, code))
+        write_bytes(file, _FORMS[form](outcome, code), "shared")
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
     return tell(outcome, code, as_document=as_document)
@@ -257,4 +258,4 @@ def _write_baseline(outcome: Outcome, file: Path) -> None:
     if found is None or metric is None or not metric.measured:
         reason = "static-analyzer did not run" if metric is None else metric.reason
         raise click.ClickException(f"--write-baseline {file}: nothing written: {reason}")
-    file.write_text(as_baseline(of_details(found.details)), encoding="utf-8")
+    write_text(file, as_baseline(of_details(found.details)), "shared")

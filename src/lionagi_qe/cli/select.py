@@ -18,6 +18,7 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.output import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,24 +69,24 @@ def select(  # noqa: PLR0913 - a command's options
     else:
         # Nothing on stdout: what reads it expects tests.
         reason = "the selector gave no answer" if metric is None else metric.reason
-        click.echo(f"aqe: not known which tests are needed: {reason}", err=True)
+        say(f"aqe: not known which tests are needed: {reason}", err=True)
     return complain_if_unkept(outcome, code)
 
 
 def _print(outcome: Outcome, *, why: bool) -> None:
     selected = outcome.detail("regression-selector", "selected")
     for test in selected:
-        click.echo(f"{test['id']}  # {test['why']}" if why else test["id"])
+        say(f"{test['id']}  # {test['why']}" if why else test["id"])
     for file in outcome.detail("regression-selector", "new_files"):
-        click.echo(f"{file}  # it is new" if why else file)
+        say(f"{file}  # it is new" if why else file)
     mapped = outcome.metric("tests_mapped")
     known = "" if mapped is None else f" of {mapped.value}"
     base = outcome.detail("regression-selector", "base")
-    click.echo(f"{len(selected)}{known} tests are needed since {base}", err=True)
+    say(f"{len(selected)}{known} tests are needed since {base}", err=True)
     for each in outcome.detail("regression-selector", "unknown"):
-        click.echo(f"not known: {each['file']}: {each['why']}", err=True)
+        say(f"not known: {each['file']}: {each['why']}", err=True)
     for each in outcome.detail("regression-selector", "unreached"):
         lines = ", ".join(map(str, each["lines"])) or "some that were taken away"
-        click.echo(f"no test runs {each['file']}, changed lines {lines}", err=True)
+        say(f"no test runs {each['file']}, changed lines {lines}", err=True)
     for limit in outcome.detail("regression-selector", "limits"):
-        click.echo(f"not known: {limit}", err=True)
+        say(f"not known: {limit}", err=True)

@@ -10,6 +10,7 @@ import click
 from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
 from lionagi_qe.cli.examination import directory, exit_code_of_run, tell
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
+from lionagi_qe.cli.output import say
 from lionagi_qe.errors import AqeError
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ def run_each(
                 documents.append(_document(outcome, code))
             else:
                 code = tell(outcome, code, as_document=False)
-                click.echo()
+                say()
             lines.append(f"{name}: {_summary(outcome)}")
         codes.append(code)
     worst = min(codes, key=_GRAVITY.index)
     if as_document:
-        click.echo(json.dumps({"projects": documents, "exit_code": worst}, indent=2))
+        say(json.dumps({"projects": documents, "exit_code": worst}, indent=2))
     else:
-        click.echo("\n".join([f"{len(found)} projects", *(f"  {line}" for line in lines)]))
+        say("\n".join([f"{len(found)} projects", *(f"  {line}" for line in lines)]))
     return worst
 
 

@@ -21,6 +21,7 @@ from lionagi_qe.cli.options import (
     standard_input,
     standard_output,
 )
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import stderr_console
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
@@ -128,8 +129,8 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     with _written(path) as file:
         tally = run_until_told(run(file))
     told = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
-    say = mention if path == _PIPE else click.echo
-    say(f"{path}: {told}")
+    tell = mention if path == _PIPE else say
+    tell(f"{path}: {told}")
 
 
 @click.command("import")
@@ -139,6 +140,16 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
 @_on_conflict
 @_dry_run
 @_checkpoint
+@click.option(
+    "--max-entries", type=click.IntRange(min=1), help="Refuse a file once it has more entries."
+)
+@click.option(
+    "--max-expansion",
+    type=click.IntRange(min=1),
+    default=transfer.Limits().expansion,
+    show_default=True,
+    help="Refuse a file of more than 64 MiB of text that is so many times its compressed size.",
+)
 @memory_options
 def import_(  # noqa: PLR0913, PLR0917 - a command's options
     path: str,
@@ -146,13 +157,17 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     partition: str | None,
     on_conflict: transfer.Policy,
     checkpoint: str | None,
+    max_entries: int | None,
+    max_expansion: int,
     choice: MemoryChoice,
     *,
     dry_run: bool,
 ) -> None:
     """Store the entries of an exported file; those whose time is over are left out.
 
-    With - they come from standard input, which is read to its end first.
+    What a file from elsewhere may take is bounded, and errors say in which line and byte it is
+    wrong, and what was stored before; --dry-run looks through all of it. With - the entries come
+    from standard input, which is read to its end first.
     """
     if path == _PIPE and checkpoint is not None:
         raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
@@ -169,6 +184,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
                     dry_run=dry_run,
                     checkpoint=checkpoint,
                     progress=lambda tally: advance(tally.read),
+                    limits=transfer.Limits(expansion=max_expansion, entries=max_entries),
                 )
 
     with _readable(path) as file:
@@ -226,14 +242,14 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
 
 def _tell_comparison(found: transfer.Comparison, source: str, target: str) -> None:
     for name, digest in ((source, found.source), (target, found.target)):
-        click.echo(f"{digest}  {digest.entries:>9,} entries  {name}")
+        say(f"{digest}  {digest.entries:>9,} entries  {name}")
     if found.equal:
-        click.echo("equal")
+        say("equal")
         return
     for difference in found.first:
-        click.echo(f"{difference.fault:<9}  {difference.key}")
+        say(f"{difference.fault:<9}  {difference.key}")
     counts = ", ".join(f"{count:,} {fault}" for fault, count in sorted(found.faults.items()))
-    click.echo(f"different: {counts}")
+    say(f"different: {counts}")
 
 
 @click.command()
@@ -255,11 +271,11 @@ def watch(
             seen = 0
             async for change in changes:
                 if as_json:
-                    click.echo(json.dumps(_facts(change), ensure_ascii=False))
+                    say(json.dumps(_facts(change), ensure_ascii=False))
                 else:
                     value = json.dumps(change.value, ensure_ascii=False)
                     shown = f"\t{value}" if change.kind == "stored" else ""
-                    click.echo(f"{change.kind:<7}  {change.revision:>8}  {change.key}{shown}")
+                    say(f"{change.kind:<7}  {change.revision:>8}  {change.key}{shown}")
                 seen += 1
                 if seen == count:
                     return
@@ -287,7 +303,7 @@ async def _count(memory: Memory, pattern: str) -> int | None:
 
 def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:
     verb = "would store" if dry_run else "stored"
-    click.echo(
+    say(
         f"{verb} {tally.stored:,} of {tally.read:,} entries ({tally.payload_bytes:,} bytes of "
         f"values), skipped {tally.skipped:,}, expired {tally.expired:,}"
     )

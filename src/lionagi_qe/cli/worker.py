@@ -14,6 +14,7 @@ import click
 from lionagi_qe.cli.ending import requests_to_end
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import lines
 from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.worker import Worker
@@ -55,6 +56,6 @@ async def _work(choice: MemoryChoice, name: str, *, quiet: bool) -> Exit:
         with contextlib.suppress(NotImplementedError):
             for number in (signal.SIGINT, *requests_to_end()):
                 loop.add_signal_handler(number, stop, number)
-        click.echo(f"worker {name} of {channels.name()} on {choice.shown}", err=True)
+        say(f"worker {name} of {channels.name()} on {choice.shown}", err=True)
         await found.work()
     return code

@@ -12,6 +12,7 @@ from platformdirs import user_state_path
 
 from lionagi_qe.agents.project.metadata import project_name
 from lionagi_qe.agents.project.settings import read_pyproject, settings_of
+from lionagi_qe.files import make_directories, own_directory
 
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -67,11 +68,16 @@ def default_memory(project: Path, name: str) -> str:
         name: what it calls itself.
     """
     file = _file_of(project, name)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    own_directory(_state())
+    make_directories(file.parent)
     return ProjectMemory(project, file).url
+
+
+def _state() -> Path:
+    return user_state_path("aqe", appauthor=False)
 
 
 def _file_of(project: Path, name: str) -> Path:
     key = hashlib.sha256(os.fsencode(project)).hexdigest()[:16]
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60]
-    return user_state_path("aqe", appauthor=False) / "projects" / f"{readable}-{key}.db"
+    return _state() / "projects" / f"{readable}-{key}.db"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class Request:
     settings: Settings
     agents: Sequence[str | Agent]
     python: Path | None
-    memory: str | Memory
+    memory: str | Memory = field(repr=False)
     budget: float | None = None
     base: str | None = None
     resume: bool = False

@@ -24,6 +24,8 @@ _CLASSES: dict[str, type[Any]] = {
     each.__name__: each for each in (Change, Diff, Findings, Hunk, Metric, History, Share)
 }
 _MARK = "$"
+# Of JSON text, which takes many times as much as Python objects.
+MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 
 def packed(value: object) -> str:
@@ -38,8 +40,30 @@ def packed(value: object) -> str:
 
 
 def unpacked(text: str) -> Any:  # noqa: ANN401 - what was packed
-    """Return what ``packed`` was given."""
-    return _restored(json.loads(zlib.decompress(base64.b64decode(text))))
+    """Return what ``packed`` was given.
+
+    Raises:
+        InvalidValueError: it is nothing that ``packed`` returned, or too large.
+
+    """
+    try:
+        return _restored(json.loads(_decompressed(base64.b64decode(text))))
+    except InvalidValueError:
+        raise
+    except (zlib.error, ValueError, TypeError, LookupError, RecursionError) as error:
+        msg = f"what was received is nothing that workers and commanders send: {error}"
+        raise InvalidValueError(msg) from error
+
+
+def _decompressed(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    plain = unpacker.decompress(packed, MAX_TEXT_BYTES)
+    if unpacker.unconsumed_tail:
+        msg = f"what was received is more than the {MAX_TEXT_BYTES:,} bytes that a message may have"
+        raise InvalidValueError(msg)
+    if not unpacker.eof:
+        raise InvalidValueError("what was received is cut short")
+    return plain
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any object
@@ -75,6 +99,8 @@ def _restored(data: Any) -> Any:  # noqa: ANN401 - JSON data
     kind = data.pop(_MARK, None)
     if kind is None:
         return {key: _restored(each) for key, each in data.items()}
+    if not isinstance(kind, str):
+        raise InvalidValueError("what was received names its kind by no text")
     if kind in _SPECIAL:
         return _SPECIAL[kind](data)
     if kind not in _CLASSES:

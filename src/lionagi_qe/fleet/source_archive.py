@@ -1,4 +1,7 @@
-"""A project's tree on its way to workers: one archive, the same bytes for the same content."""
+"""A project's tree on its way to workers: one archive, the same bytes for the same content.
+
+``source_extraction`` lays it out again.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import hashlib
 import io
 import os
 from typing import TYPE_CHECKING
-
-from lionagi_qe.errors import AqeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,23 +64,6 @@ def packed_tree(tree: Path) -> bytes:
             else:
                 archive.addfile(info)
     return target.getvalue()
-
-
-def unpack_tree(content: bytes, target: Path) -> None:
-    """Lay out an archive in a directory that doesn't exist yet.
-
-    Raises:
-        AqeError: it is no archive, or would write elsewhere.
-
-    """
-    import tarfile
-
-    target.mkdir(parents=True)
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            archive.extractall(target, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise AqeError(f"the project that was shipped can't be unpacked: {error}") from error
 
 
 def _sorted(tree: Path) -> Iterator[Path]:

@@ -13,11 +13,12 @@ from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.project.settings import Settings, read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
-from lionagi_qe.fleet import channels, serialization, source_archive
+from lionagi_qe.fleet import channels, serialization
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
 from lionagi_qe.fleet.commander import Carried, failed_by
 from lionagi_qe.fleet.registry import agent_of
+from lionagi_qe.fleet.source_extraction import unpack_tree
 from lionagi_qe.fleet.task import Task
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -121,7 +122,7 @@ class Worker:
         content = await self._blobs.get(task.tree)
 
         def fill(pristine: Path) -> None:
-            source_archive.unpack_tree(content, pristine)
+            unpack_tree(content, pristine)
 
         # The user's tree is elsewhere; its name stands for it in messages.
         workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)

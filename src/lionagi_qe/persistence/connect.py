@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.values.url import check_url, redact
+from lionagi_qe.persistence.values.url import check_url, redact, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -86,7 +86,7 @@ def _cached(
     from lionagi_qe.persistence.caching.hybrid import DEFAULT_MAX_STALE, HybridMemory
     from lionagi_qe.persistence.redis.cache import RedisCache
 
-    if urlsplit(cache).scheme.partition("+")[0] not in {"redis", "rediss"}:
+    if check_url(cache).scheme.partition("+")[0] not in {"redis", "rediss"}:
         msg = f"cache {redact(cache)!r}: a cache lives on Redis; use redis://host:6379/0"
         raise UnknownSchemeError(msg)
     return HybridMemory(
@@ -105,7 +105,8 @@ def _sqlite(url: str, settings: MemorySettings) -> Memory:
     synchronous = options.pop("synchronous", "full")
     if options:
         unknown = next(iter(options))
-        msg = f"memory URL {redact(url)!r}: unknown option {unknown!r}; known: synchronous"
+        reason = unknown_option(unknown, [*options.items()])
+        msg = f"memory URL {redact(url)!r}: {reason}; known: synchronous"
         raise ConfigurationError(msg)
     path = unquote(parts.path)
     if parts.netloc or (parts.scheme == "memory" and path.strip("/")):

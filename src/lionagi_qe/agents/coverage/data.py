@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_cache_path
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
+from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,5 +131,5 @@ def put_in_place(examination: Examination, tests: Findings | None) -> None:
     if not carried or carried["source"] == str(workspace.source):
         return
     for name, content in carried["files"].items():
-        (workspace.artifacts / name).write_bytes(base64.b64decode(content))
+        (workspace.artifacts / check_name(name)).write_bytes(base64.b64decode(content))
     write_rcfile(workspace, examination.environment, carried["source"])

@@ -49,6 +49,7 @@ from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pyte
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
+from lionagi_qe.files import make_directories, own_directory, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -213,14 +214,14 @@ async def _cached(
     locked: bool | None,
 ) -> Environment:
     """Find the environment in the cache, or build it there."""
-    cache = user_cache_path("aqe", appauthor=False) / "environments"
+    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "environments"
     name = _fingerprint(workspace.source, pyproject, requirements, locked=locked)
     pointer = cache / f"{name}.json"
     built = _read_pointer(pointer)
     if built is None:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_directories(cache)
         built = await _build(cache, workspace, requirements, tell, locked=locked)
-        _publish(pointer, built)
+        write_text(pointer, json.dumps(built))
         # Builds write into the sources, version files say; later runs don't meet that either.
         workspace.renew()
         origin = f"built with {built['installer']} in {built['seconds']:.1f} s"
@@ -281,13 +282,6 @@ def _read_pointer(pointer: Path) -> dict[str, Any] | None:
         # Half a file of a machine that went down: build anew and replace it.
         return None
     return built if Path(built["directory"]).exists() else None
-
-
-def _publish(pointer: Path, built: dict[str, Any]) -> None:
-    """Make an environment known, in one step: others see all of it or nothing."""
-    unfinished = pointer.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    unfinished.write_text(json.dumps(built), encoding="utf-8")
-    unfinished.replace(pointer)
 
 
 async def _build(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.files import make_directories, own_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,12 +43,12 @@ async def tool_overlay_of(
         EnvironmentBuildError: they could not be installed.
 
     """
-    cache = user_cache_path("aqe", appauthor=False) / "tools"
+    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "tools"
     key = hashlib.sha256(" ".join([_RECIPE, *tools, sysconfig.get_platform()]).encode())
     target = cache / f"{tag}-{key.hexdigest()[:12]}"
     if target.is_dir():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
+    make_directories(cache)
     unfinished = cache / uuid.uuid4().hex
     installer = await Installer.find().configured()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")

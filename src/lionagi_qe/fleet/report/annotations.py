@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,4 +64,6 @@ def _command(kind: str, message: str, **properties: str | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # Ends of lines are escaped as the commands have it, all else as everywhere.
+    lines = [visible(line) for line in text.replace("\r\n", "\n").split("\n")]
+    return "\n".join(lines).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import changes
 from lionagi_qe.fleet.report.figures import not_measured, source
@@ -71,13 +73,22 @@ def write(outcome: Outcome, console: Console) -> None:
 
 def _print(console: Console, lines: Iterable[str]) -> None:
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        show(console, line)
+
+
+def show(console: Console, line: str) -> None:
+    """Write a line of rich's markup, whatever the texts in it say."""
+    text = Text.from_markup(visible(line), emoji=False)
+    # Without its markup it may begin with what a CI server obeys; that costs it its colours.
+    plain = visible(text.plain)
+    shown = text if plain == text.plain else Text(plain)
+    console.print(shown, soft_wrap=True, highlight=False)
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
-    commit = f" at {outcome.commit}" if outcome.commit else ""
+    commit = f" at {escape(outcome.commit)}" if outcome.commit else ""
     yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
-    yield f"Python {outcome.environment.version}  {escape(outcome.environment.origin)}"
+    yield f"Python {escape(outcome.environment.version)}  {escape(outcome.environment.origin)}"
     if scope := outcome.environment.layout.scope:
         more = "" if len(scope) <= _MOST_LISTED else f" and {len(scope) - _MOST_LISTED} more"
         named = f"{', '.join(scope[:_MOST_LISTED])}{more}"
@@ -169,8 +180,8 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
             str(gap["lines"]),
             str(gap["missed_branches"]),
             _complexity(gap),
-            escape(gap["function"]),
-            escape(_place(gap)),
+            escape(visible(gap["function"])),
+            escape(visible(_place(gap))),
         )
     return table
 
@@ -211,7 +222,7 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
     if comparison is None:
         yield "[dim]no earlier run to compare with[/]"
         return
-    yield f"[bold]since run {comparison.previous}[/]"
+    yield f"[bold]since run {escape(comparison.previous)}[/]"
     told = [f"  {label:<14} {escape(how)}" for label, how in changes(comparison)]
     yield from told or ["  nothing changed"]
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.display import visible
+
 if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
@@ -14,7 +16,7 @@ SCHEMA = 1
 
 def as_json(outcome: Outcome, exit_code: int) -> str:
     """Return the document; ``schema`` grows when its shape changes."""
-    return json.dumps(_document(outcome, exit_code), indent=2, ensure_ascii=False)
+    return visible(json.dumps(_document(outcome, exit_code), indent=2, ensure_ascii=False))
 
 
 def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:

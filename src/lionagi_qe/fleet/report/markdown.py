@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import visible
 from lionagi_qe.fleet.report.changes import changes
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 20
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
+# What code hosts make a link or a mention of, escaped or not; a comment within keeps them from it.
+_LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=[Gg][Hh])(?=-\d)")
 _SIGNS = {"passed": "✅", "failed": "❌", "not measured": "⚠️"}
 
 
@@ -127,12 +130,14 @@ def _source(metric: Metric) -> str:
 
 
 def _text(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    plain = visible(" ".join(text.split()))
+    return _LINKED.sub("<!-- -->", _SPECIAL.sub(r"\\\1", plain))
 
 
 def _code(text: str) -> str:
     """Return text as code, with a fence longer than any run of backticks in it."""
+    text = visible(" ".join(text.splitlines())) or " "
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     padded = f" {text} " if longest else text
-    return f"{fence}{' '.join(padded.splitlines())}{fence}"
+    return f"{fence}{padded}{fence}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 VERSION = "2.1.0"
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_BRACKETS = re.compile(r"([\\\[\]])")
 _HOMES = {
     "bandit": "https://bandit.readthedocs.io",
     "detect-secrets": "https://github.com/Yelp/detect-secrets",
@@ -37,7 +40,7 @@ def as_sarif(outcome: Outcome) -> str:
         "version": VERSION,
         "runs": [_run(tool, findings.get(name, []), outcome) for name, tool in tools.items()],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return visible(json.dumps(log, indent=2, ensure_ascii=False))
 
 
 def _run(tool: Mapping[str, Any], findings: Sequence[Finding], outcome: Outcome) -> dict[str, Any]:
@@ -58,6 +61,13 @@ def _run(tool: Mapping[str, Any], findings: Sequence[Finding], outcome: Outcome)
         },
         "results": [_result(finding, numbers[finding.rule]) for finding in findings],
     }
+
+
+def _unlinked(message: str) -> str:
+    """Return a message in which SARIF sees no link: ``[text](target)`` would be one."""
+    if "](" not in message:
+        return message
+    return _BRACKETS.sub(r"\\\1", message)
 
 
 def _rule(finding: Finding) -> dict[str, Any]:
@@ -88,7 +98,10 @@ def _invocation(tool: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:
     location: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(finding.file), "uriBaseId": "SRCROOT"}
+        "artifactLocation": {
+            "uri": quote(finding.file, errors="surrogateescape"),
+            "uriBaseId": "SRCROOT",
+        }
     }
     if finding.line is not None:
         location["region"] = {
@@ -99,7 +112,7 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
         "ruleId": finding.rule,
         "ruleIndex": rule,
         "level": finding.level,
-        "message": {"text": finding.message},
+        "message": {"text": _unlinked(finding.message)},
         "locations": [{"physicalLocation": location}],
         "partialFingerprints": {"aqe/v1": finding.fingerprint},
     }

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 class BulkCalls(Calls):
     """Read and write pages of whole entries; each call is safe to repeat, and is repeated."""
 
+    @property
+    def max_value_bytes(self) -> int:
+        """The longest value that is stored, in bytes of JSON."""
+        return self._max_value_bytes
+
     async def clock(self) -> int:
         """Return the time in ms since 1970 by which this memory's entries expire."""
         log = self._scheduler.log

@@ -12,7 +12,7 @@ import asyncpg
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.postgres.server_errors import LOST
 from lionagi_qe.persistence.server_support.pool import Pool
-from lionagi_qe.persistence.values.url import check_url
+from lionagi_qe.persistence.values.url import check_url, redact
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.hosts import Hosts
@@ -48,6 +48,9 @@ _WARNING = "01000"
 def split_options(dsn: str) -> tuple[str, dict[str, str]]:
     """Take our own options out of a URL; the rest is the driver's."""
     parts = check_url(dsn)
+    if dsn and parts.scheme not in {"postgresql", "postgres"}:
+        msg = f"{redact(dsn)!r}: is no URL of PostgreSQL; write postgresql://user@host/database"
+        raise ConfigurationError(msg)
     options = parse_qsl(parts.query, keep_blank_values=True)
     ours = {name: value for name, value in options if name in {"schema", "pool_size"}}
     rest = urlencode([option for option in options if option[0] not in ours])

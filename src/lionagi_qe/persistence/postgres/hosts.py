@@ -8,12 +8,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
+from lionagi_qe.persistence.postgres.options import take_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Connection = Any
 
-# Of a URL with several hosts: seconds after which the next one is asked.
+# Of a URL with several hosts: seconds after which the next one is asked, unless it says others.
 HOST_TIMEOUT = 3.0
 _PREFERS_STANDBY = "target_session_attrs=prefer-standby"
 # What a host that can't be used right now answers, if it does.
@@ -36,6 +38,7 @@ class Hosts:
     """
 
     def __init__(self, dsn: str) -> None:
+        dsn, self._options = take_options(dsn)
         self.urls = urls_of(dsn)
         self._preferred = [_standby_only(url) for url in self.urls if _PREFERS_STANDBY in url]
         self._begin = 0
@@ -45,6 +48,11 @@ class Hosts:
 
         Raises what the driver raises for the last host that was asked.
         """
+        if self._options.application_name is not None:
+            named = {"application_name": self._options.application_name}
+            settings["server_settings"] = {**settings.get("server_settings", {}), **named}
+        if self._options.tls is not None:
+            settings["ssl"] = self._options.tls
         failed: Exception | None = None
         places = [*range(self._begin, len(self.urls)), *range(self._begin)]
         for urls in filter(None, (self._preferred, self.urls)):
@@ -59,11 +67,12 @@ class Hosts:
         raise failed or OSError("the URL names no host")
 
     async def _connect(self, url: str, settings: dict[str, Any]) -> Connection:
-        if len(self.urls) == 1:
-            # The call's own deadline is all that matters.
-            return await asyncpg.connect(url, **settings)
-        async with asyncio.timeout(HOST_TIMEOUT):
-            return await asyncpg.connect(url, **settings)
+        # Of a single host the call's own deadline is all that matters, unless the URL has another.
+        usual = None if len(self.urls) == 1 else HOST_TIMEOUT
+        async with asyncio.timeout(self._options.timeout or usual):
+            connection = await asyncpg.connect(url, **settings)
+        self._options.settle(connection)
+        return connection
 
 
 def _standby_only(url: str) -> str:

@@ -13,9 +13,16 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     SchemaMissingError,
 )
+from lionagi_qe.persistence.server_support.tls import tls_refusal
+from lionagi_qe.persistence.values.url import redact_text
 
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"
+# What the driver says of a server without TLS, and a server of a client without.
+_NO_TLS = "rejected SSL upgrade"
+_TLS_ONLY = "no encryption"
+# ... of sslmode=verify-full alone.
+_NO_AUTHORITY = "root certificate file"
 # What PgBouncer says of a transaction where it gives each statement a connection of its own.
 _STATEMENT_MODE = "not allowed in statement pooling mode"
 # What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
@@ -49,7 +56,26 @@ def _ends_all(error: Exception) -> bool:
     return severity == "PANIC" or (severity == "FATAL" and not isinstance(error, _NOT_NOW))
 
 
-def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
+def _of_transport(error: Exception, where: str, reason: str) -> AqeError | None:
+    """Return the error of a connection that could not be had as the URL wants it encrypted."""
+    if (refusal := tls_refusal(error)) is not None:
+        return ConfigurationError(f"{where}: {refusal}")
+    if isinstance(error, ConnectionError) and _NO_TLS in reason:
+        return ConfigurationError(
+            f"{where}: speaks no TLS, which the URL asks for (sslmode); turn ssl on there, or "
+            "write sslmode=disable where nobody can listen"
+        )
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError) and _TLS_ONLY in reason:
+        return AccessDeniedError(f"{where}: {reason}; it may want TLS: write sslmode=verify-full")
+    if isinstance(error, asyncpg.ClientConfigurationError) and _NO_AUTHORITY in reason:
+        return ConfigurationError(
+            f"{where}: sslmode needs the authority's certificate: sslrootcert=FILE, or "
+            "sslrootcert=system for those that this machine trusts"
+        )
+    return None
+
+
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: C901, PLR0911 - a table
     """Return the package's error for one of the driver's.
 
     ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
@@ -57,7 +83,9 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
     """
     if isinstance(error, AqeError):
         return error
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
+    if not sent and (refusal := _of_transport(error, where, reason)) is not None:
+        return refusal
     if isinstance(
         error,
         asyncpg.InvalidPasswordError

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis import exceptions
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import SSLConnection
 
 from lionagi_qe.errors import AqeError, BackendUnavailableError
 from lionagi_qe.persistence.redis.connection import (
+    connect,
     connected,
     drop,
     is_closed,
@@ -22,6 +24,7 @@ from lionagi_qe.persistence.redis.replicas import ask, exchange
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain, is_elsewhere
 from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
+from lionagi_qe.persistence.server_support.tls import tls_refusal
 
 if TYPE_CHECKING:
     import redis.asyncio as driver
@@ -65,9 +68,26 @@ class ClusterLink:
         }
         self._client = make(RedisCluster, **(settled(self._settings) | ours))
         try:
+            await self._greet()
             await self._client.initialize()
         except FAILURES as error:
             raise explain(error, self.where, sent=False) from error
+
+    async def _greet(self) -> None:
+        """Find out by a connection of our own whether the first node speaks TLS as we do.
+
+        The driver waits for a handshake that never ends, and tells nothing of one that failed.
+        """
+        host, port = str(self._settings.get("host", "localhost")), self._settings.get("port", 6379)
+        if self._settings.get("ssl"):
+            settings = {name: value for name, value in self._settings.items() if name != "ssl"}
+            settings |= {"connection_class": SSLConnection, "host": host, "port": port}
+            try:
+                await drop(await connect(settings))
+            except FAILURES as error:
+                # Another node may be found where this one is away.
+                if tls_refusal(error) is not None:
+                    raise
 
     async def close(self) -> None:
         """Close the connections to all nodes."""

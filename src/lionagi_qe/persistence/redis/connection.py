@@ -5,21 +5,23 @@ The drivers' own retries are off: what was sent is never sent again.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import redis.asyncio as driver
 from hiredis import pack_command
 from redis import exceptions
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.errors import BackendUnavailableError, ConfigurationError
 from lionagi_qe.persistence.redis.replicas import Wait, exchange
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain, is_elsewhere
 from lionagi_qe.persistence.server_support.pool import Pool
+from lionagi_qe.persistence.server_support.tls import answers_plainly, speaks_tls
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from lionagi_qe.persistence.redis.scripts import Script
@@ -34,6 +36,10 @@ _PINNED: dict[str, Any] = {
     "encoding": "utf-8",
     "encoding_errors": "strict",
 }
+# What is asked of TLS unless the caller says otherwise, whatever version of the driver.
+_VERIFIED: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+# Seconds without an answer to a handshake, after which a server is asked whether it speaks TLS.
+_QUIET_SECONDS = 1.0
 # Calls have deadlines of their own. The driver's would go through asyncio.wait_for, which on
 # Python 3.11 can swallow a cancellation.
 _NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
@@ -87,15 +93,36 @@ async def connect(settings: dict[str, Any]) -> driver.Connection:
 async def connected(connection: driver.Connection) -> driver.Connection:
     """Open a connection; one that can't be opened is dropped."""
     try:
-        await connection.connect()
+        if isinstance(connection, SSLConnection):
+            await _shake_hands(connection)
+        else:
+            await connection.connect()
     except BaseException:
         await drop(connection)
         raise
     return connection
 
 
+async def _shake_hands(connection: SSLConnection) -> None:
+    """Connect by TLS; a server that doesn't speak it may wait in silence for more of a command."""
+    connecting = asyncio.ensure_future(connection.connect())
+    try:
+        await asyncio.wait({connecting}, timeout=_QUIET_SECONDS)
+        place = connection.host, int(connection.port)
+        if not connecting.done() and await answers_plainly(*place, b"PING\r\n", _QUIET_SECONDS):
+            msg = f"Redis at {place[0]}:{place[1]}: speaks no TLS; write redis:// if that is right"
+            raise ConfigurationError(msg)
+        await connecting
+    finally:
+        if not connecting.done():
+            connecting.cancel()
+            await asyncio.wait({connecting})
+
+
 def settled(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with what all our connections need."""
+    if settings.get("ssl") or settings.get("connection_class") is SSLConnection:
+        settings = _VERIFIED | settings
     return _NO_TIMEOUTS | settings | _PINNED | {"retry": Retry(NoBackoff(), 0)}
 
 
@@ -145,7 +172,20 @@ class ServerLink:
     async def open(self) -> None:
         """Make the pool and greet the server."""
         self._pool = Pool(self.connect, is_closed=is_closed, drop=drop, size=self._size)
-        await self.command("", "PING")
+        try:
+            await self.command("", "PING")
+        except BackendUnavailableError as error:
+            if await self._wants_tls():
+                msg = f"{self.where}: speaks TLS at this port; write rediss://"
+                raise ConfigurationError(msg) from error
+            raise
+
+    async def _wants_tls(self) -> bool:
+        """Whether it hung up since it was not spoken to by TLS."""
+        place = self._settings.get("host"), self._settings.get("port")
+        if place[0] is None or "connection_class" in self._settings:
+            return False
+        return await speaks_tls(str(place[0]), int(place[1] or 6379), _QUIET_SECONDS)
 
     async def close(self) -> None:
         """Drop all connections."""

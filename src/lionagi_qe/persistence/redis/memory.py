@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlunsplit
 
@@ -16,7 +17,7 @@ from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
-from lionagi_qe.persistence.values.url import check_url
+from lionagi_qe.persistence.values.url import check_url, redact_text, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -46,6 +47,9 @@ _DRIVERS_OPTIONS = frozenset(
         "username",
     }
 )
+
+
+_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
 class RedisMemory(Memory):
@@ -143,8 +147,11 @@ class RedisMemory(Memory):
         ]
         if unknown:
             hint = "; say pool_size" if unknown[0] == "max_connections" else ""
-            msg = f"memory URL of Redis: unknown option {unknown[0]!r}{hint}"
+            msg = f"memory URL of Redis: {unknown_option(unknown[0], options)}{hint}"
             raise ConfigurationError(msg)
+        for name, value in options:
+            if name in _FILES and not Path(value).is_file():
+                raise ConfigurationError(f"memory URL of Redis: {name}: there is no file {value}")
         scheme, _, flavour = parts.scheme.partition("+")
         database = parts.path.strip("/")
         if scheme != "unix" and database and not database.isdecimal():
@@ -157,8 +164,8 @@ class RedisMemory(Memory):
             )
             numbers = {name: int(value) for name, value in ours.items()}
         except ValueError as error:
-            msg = f"memory URL of Redis can't be read: {error}"
-            raise ConfigurationError(msg) from error
+            msg = f"memory URL of Redis can't be read: {redact_text(str(error))}"
+            raise ConfigurationError(msg) from None
         named = {
             name: parsed.pop(name)
             for name in ("host", "port", "db", "password", "username")

@@ -14,6 +14,7 @@ from redis.asyncio.connection import SSLConnection
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.redis.connection import ServerLink, connect, drop
 from lionagi_qe.persistence.redis.server_errors import FAILURES
+from lionagi_qe.persistence.values.url import unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,9 @@ class SentinelLink(ServerLink):
             "password": sentinels.password,
         }
         if sentinels.ssl:
-            self._asking["connection_class"] = SSLConnection
+            # They are trusted by the same authority, and ask for the same certificate.
+            asked = {name: value for name, value in settings.items() if name.startswith("ssl_")}
+            self._asking |= {"connection_class": SSLConnection, **asked}
         places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
         self.where = f"Redis {self._master!r} of the Sentinels at {places}"
 
@@ -142,7 +145,7 @@ def sentinels_of(parts: SplitResult) -> tuple[Sentinels, SplitResult]:
     options = parse_qsl(parts.query, keep_blank_values=True)
     asking = {name: value for name, value in options if name.startswith("sentinel_")}
     if unknown := asking.keys() - {"sentinel_username", "sentinel_password"}:
-        msg = f"memory URL of Sentinels: unknown option {min(unknown)!r}"
+        msg = f"memory URL of Sentinels: {unknown_option(min(unknown), options)}"
         raise ConfigurationError(msg)
     rest = urlencode([option for option in options if option[0] not in asking])
     scheme = parts.scheme.partition("+")[0]

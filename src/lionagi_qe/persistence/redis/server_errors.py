@@ -14,6 +14,8 @@ from lionagi_qe.errors import (
     ConfigurationError,
     OutcomeUnknownError,
 )
+from lionagi_qe.persistence.server_support.tls import tls_refusal
+from lionagi_qe.persistence.values.url import redact_text
 
 # What the driver raises when a call failed; the second is none of the first.
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
@@ -67,7 +69,9 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
     ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
     server itself refuses, it changed nothing.
     """
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if not sent and (refusal := tls_refusal(error)) is not None:
+        return ConfigurationError(f"{where}: {refusal}")
+    reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or (
         isinstance(error, exceptions.RedisError) and reason.startswith(_ACCESS)
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,21 +44,6 @@ def in_transaction(
             connection.execute("ROLLBACK")
         raise
     return result
-
-
-def make_directory(path: str) -> None:
-    """Make the directory of a database file."""
-    try:
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{path}: its directory can't be made ({error.strerror}); choose another path"
-        raise ConfigurationError(msg) from error
-
-
-def check_exists(path: str) -> None:
-    """Refuse to make a database file where none may be made."""
-    if not pathlib.Path(path).exists():
-        raise not_there(path, "such file")
 
 
 def enter(connection: apsw.Connection, fleet: str, path: str, *, migrate: bool) -> int:

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.sqlite.schema import (
-    check_exists,
-    check_owner,
-    enter,
-    in_transaction,
-    make_directory,
-)
+from lionagi_qe.persistence.sqlite.file import check_exists, close_file, make_file
+from lionagi_qe.persistence.sqlite.schema import check_owner, enter, in_transaction
 from lionagi_qe.persistence.sqlite.thread import ConnectionThread
 
 if TYPE_CHECKING:
@@ -53,11 +48,13 @@ class SqliteSession:
         if not migrate:
             check_exists(self.path)
         elif not self.is_private:
-            make_directory(self.path)
+            make_file(self.path)
 
         def prepare(connection: apsw.Connection) -> None:
             # Before anything is written, the journal's mode included.
             check_owner(connection, self.path)
+            if not self.is_private:
+                close_file(self.path)
             if migrate and not self.is_private:
                 # Kept in the file.
                 connection.execute("PRAGMA journal_mode = WAL")

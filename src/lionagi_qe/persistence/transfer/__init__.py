@@ -3,7 +3,8 @@
 ``copy`` and ``compare`` take any two memories, ``export`` and ``restore`` a memory and a file.
 """
 
-from lionagi_qe.persistence.transfer.archive import File, export, restore
+from lionagi_qe.persistence.transfer.archive import export, restore
+from lionagi_qe.persistence.transfer.archive_lines import File, Limits
 from lionagi_qe.persistence.transfer.copying import Checkpoint, Policy, Tally, copy
 from lionagi_qe.persistence.transfer.verify import Comparison, Difference, Digest, compare, digest
 
@@ -13,6 +14,7 @@ __all__ = [
     "Difference",
     "Digest",
     "File",
+    "Limits",
     "Policy",
     "Tally",
     "compare",

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import importlib
-import io
 import os
-import sys
-import zlib
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
-
-import orjson
+from typing import IO, TYPE_CHECKING, Any
 
 from lionagi_qe.deprecation import renamed
-from lionagi_qe.errors import (
-    ArchiveError,
-    ConfigurationError,
-    InvalidArgumentError,
-    InvalidKeyError,
-)
-from lionagi_qe.persistence.contract.records import Record
+from lionagi_qe.errors import ArchiveError, InvalidArgumentError
+from lionagi_qe.files import replacing
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
+from lionagi_qe.persistence.transfer.archive_format import (
+    LINE_OVERHEAD,
+    check_head,
+    end_line,
+    entry_line,
+    head_line,
+    record_of,
+)
+from lionagi_qe.persistence.transfer.archive_lines import File, Limits, bad, reading, zstandard
 from lionagi_qe.persistence.transfer.copying import (
     DEFAULT_PAGE_SIZE,
     MAX_BATCH,
@@ -45,22 +42,18 @@ from lionagi_qe.persistence.transfer.copying import (
 )
 from lionagi_qe.persistence.transfer.verify import Digest
 from lionagi_qe.persistence.values import keys as naming
+from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
 from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
+    from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.memory import Memory
 
-# A path, or an open file of bytes.
-File = str | os.PathLike[str] | IO[bytes]
-FORMAT = "lionagi-qe-memory"
-VERSION = 1
 # Entries are small and many: beyond this level time grows faster than files shrink.
 _GZIP_LEVEL = 5
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _MAX_LINES = DEFAULT_PAGE_SIZE
 _MAX_PART_BYTES = 16 * 1024 * 1024
 
@@ -77,9 +70,10 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
 ) -> Tally:
     """Write the live entries that match to ``path``, in the order of their changes.
 
-    The file appears when it is whole: a killed export leaves ``path`` as it was (and a file with
-    ``.part`` behind its name). An open binary file may be given instead, and is left open. Costs
-    what ``transfer.copy`` costs to read.
+    The file appears when it is whole, and only its owner may read it: a killed export leaves
+    ``path`` as it was (and a file ``.NAME.*.part`` beside it). A link of that name is replaced, not
+    followed. An open binary file may be given instead, and is left open. Costs what
+    ``transfer.copy`` costs to read.
     """
     glob = compile_glob(pattern)
     check_count("page_size", page_size, MAX_BATCH)
@@ -88,21 +82,20 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     clock = ServerClock(parts_of(source).bulk.clock)
     tally, total = Tally(), Digest()
     with _writing(path) as file:
-        head = {"format": FORMAT, "version": VERSION, "fleet": source.fleet, "pattern": pattern}
-        file.write(orjson.dumps({**head, "exported_at": _iso(await clock.now())}) + b"\n")
+        file.write(head_line(source.fleet, pattern, await clock.now()))
         position = await parts_of(source).bulk.begin(None)
         async for part in stream(source, glob, partition, page_size, position):
             lines: list[bytes] = []
             for record in part.records:
                 total.add(record.key, record.partition, record.payload)
-                lines.append(_line(record))
+                lines.append(entry_line(record))
             await asyncio.to_thread(file.write, b"".join(lines))
             size = sum(len(record.payload) for record in part.records)
             count = tally.stored + len(lines)
             tally = Tally(count, count, payload_bytes=tally.payload_bytes + size)
             if progress is not None:
                 progress(tally)
-        file.write(orjson.dumps({"entries": total.entries, "digest": str(total)}) + b"\n")
+        file.write(end_line(total))
     await finish(source, position)
     return tally
 
@@ -118,12 +111,17 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
     dry_run: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[Tally], None] | None = None,
+    limits: Limits | None = None,
 ) -> Tally:
     """Store the entries of an exported file that match; arguments as those of ``transfer.copy``.
 
-    Instead of a path an open, seekable binary file may be given; it has no checkpoint.
-    Raises ArchiveError, naming the line, if the file is no archive or was damaged; what stood
-    before that line is stored by then.
+    Instead of a path an open, seekable binary file may be given; it has no checkpoint. The file may
+    be a stranger's: what it holds is read within ``limits``, and memory is bounded by some pages
+    and what one value takes.
+
+    Raises ArchiveError, naming line and byte, if the file is no archive, was damaged or goes beyond
+    a limit. Entries before that line are stored by then, and the error says how many; ``dry_run``
+    looks through the whole file before.
     """
     glob = compile_glob(pattern)
     if partition is not None:
@@ -142,7 +140,12 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
     position, tally = (None, Tally()) if saved is None else saved.load()
 
     async def parts() -> AsyncGenerator[Part]:
-        async for part in read(path, skip=int(position or 0)):
+        async for part in read(
+            path,
+            skip=int(position or 0),
+            limits=limits,
+            max_value_bytes=parts_of(target).bulk.max_value_bytes,
+        ):
             matching = [
                 record
                 for record in part.records
@@ -155,112 +158,52 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
     )
 
 
-async def read(path: File, *, skip: int = 0) -> AsyncGenerator[Part]:
+async def read(
+    path: File,
+    *,
+    skip: int = 0,
+    limits: Limits | None = None,
+    max_value_bytes: int = MAX_VALUE_BYTES,
+) -> AsyncGenerator[Part]:
     """Yield the entries of an exported file, but for the first ``skip``, and check it whole.
 
     The records' expiry is a moment in ms since 1970; a part's position is its last entry's number.
+    Holds a part of at most 16 MiB and a line, and what one line's JSON takes as Python objects.
+
+    Raises ArchiveError, which says where: the file is none, was damaged or goes beyond ``limits``.
     """
+    limits = limits or Limits()
+    line_bytes = limits.line_bytes or max_value_bytes + LINE_OVERHEAD
     total = Digest()
-    with _reading(path) as (name, file):
-        _check_head(name, await _next_lines(name, file, 1))
+    with reading(path, line_bytes, limits.expansion) as text:
+        first = await text.take(1, line_bytes)
+        if not first:
+            raise ArchiveError(f"{text.name}: is empty")
+        check_head(text.name, first[0])
         done = False
-        while lines := await _next_lines(name, file, _MAX_LINES):
+        while lines := await text.take(_MAX_LINES, _MAX_PART_BYTES):
             # One that changed while it was exported stands there twice: the later one holds.
             records: dict[str, Record] = {}
             for line in lines:
                 if done:
-                    raise _bad(name, total.entries + 3, "stands behind the end")
-                number = total.entries + 2
-                fields = _fields(name, number, line)
-                if "entries" in fields:
-                    _check_tail(name, number, fields, total)
+                    raise bad(text.name, line, "stands behind the end")
+                record = record_of(text.name, line, total)
+                if record is None:
                     done = True
                     continue
-                record = _record(name, number, fields)
                 total.add(record.key, record.partition, record.payload)
+                if limits.entries is not None and total.entries > limits.entries:
+                    raise bad(
+                        text.name, line, f"has more than the {limits.entries:,} entries allowed"
+                    )
                 if total.entries > skip:
                     records.pop(record.key, None)
                     records[record.key] = record
             if records:
                 yield Part([*records.values()], str(total.entries))
         if not done:
-            raise _bad(name, total.entries + 2, "is missing: the file was cut short")
-
-
-def _line(record: Record) -> bytes:
-    fields: dict[str, Any] = {
-        "key": record.key,
-        "partition": record.partition,
-        "revision": record.revision,
-        "updated_at": _iso(record.updated_ms),
-    }
-    if record.expires_ms is not None:
-        fields["expires_ms"] = record.expires_ms
-    payload = record.payload
-    fields["value"] = orjson.Fragment(payload)
-    return orjson.dumps(fields) + b"\n"
-
-
-def _record(name: str, number: int, fields: dict[str, Any]) -> Record:
-    try:
-        updated = datetime.fromisoformat(fields["updated_at"])
-        return Record(
-            naming.check_key(fields["key"]),
-            orjson.dumps(fields["value"]),
-            int(fields["revision"]),
-            naming.check_partition(fields["partition"]),
-            0,
-            round(updated.timestamp() * 1000),
-            None if fields.get("expires_ms") is None else int(fields["expires_ms"]),
-        )
-    except InvalidKeyError as error:
-        raise _bad(name, number, f"has no key of a memory ({error})") from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise _bad(name, number, "is no entry") from error
-
-
-def _check_head(name: str, lines: list[bytes]) -> None:
-    head = _fields(name, 1, lines[0]) if lines else {}
-    if head.get("format") != FORMAT:
-        raise _bad(name, 1, f"does not say that this is a file of the format {FORMAT}")
-    if head.get("version") != VERSION:
-        raise _bad(name, 1, f"tells version {head.get('version')}; this package reads {VERSION}")
-
-
-def _check_tail(name: str, number: int, fields: dict[str, Any], total: Digest) -> None:
-    if fields.get("entries") != total.entries or fields.get("digest") != str(total):
-        reason = f"tells of {fields.get('entries')} entries with another digest than these"
-        raise _bad(name, number, f"{reason} {total.entries}: the file was changed or damaged")
-
-
-def _fields(name: str, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(line)
-    except ValueError as error:
-        raise _bad(name, number, "is no JSON") from error
-    if not isinstance(fields, dict):
-        raise _bad(name, number, "is no JSON object")
-    return cast("dict[str, Any]", fields)
-
-
-def _bad(name: str, number: int, reason: str) -> ArchiveError:
-    return ArchiveError(f"{name}: line {number} {reason}")
-
-
-async def _next_lines(name: str, file: IO[bytes], limit: int) -> list[bytes]:
-    def take() -> list[bytes]:
-        lines: list[bytes] = []
-        room = _MAX_PART_BYTES
-        while len(lines) < limit and room > 0 and (line := file.readline()):
-            lines.append(line)
-            room -= len(line)
-        return lines
-
-    try:
-        return await asyncio.to_thread(take)
-    except (EOFError, OSError, zlib.error, *_zstd_errors()) as error:
-        msg = f"{name}: can't be read to its end ({error}): cut short, damaged or not compressed so"
-        raise ArchiveError(msg) from error
+            msg = f"{text.name}: line {total.entries + 2} is missing: the file was cut short"
+            raise ArchiveError(msg)
 
 
 @contextmanager
@@ -269,52 +212,11 @@ def _writing(path: File) -> Generator[IO[bytes]]:
     if not isinstance(path, str | os.PathLike):
         yield path
         return
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        with ExitStack() as stack:
-            file: Any = stack.enter_context(unfinished.open("wb"))
-            if path.suffix == ".gz":
-                file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
-            elif path.suffix == ".zst":
-                file = stack.enter_context(_zstandard(str(path)).open(file, "wb"))
-            yield file
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _reading(path: File) -> Generator[tuple[str, IO[bytes]]]:
-    """Yield what errors call the file, and its text; its first bytes tell if it is compressed."""
-    with ExitStack() as stack:
-        if isinstance(path, str | os.PathLike):
-            plain = stack.enter_context(Path(path).open("rb"))
-            # A pipe has no way back: looked at, not read.
-            name, file, start = str(path), cast("IO[bytes]", plain), plain.peek(len(_ZSTD))
-        else:
-            name, file, start = "the stream", path, path.read(len(_ZSTD))
-            file.seek(-len(start), io.SEEK_CUR)
-        if start.startswith(_GZIP):
-            file = cast("IO[bytes]", stack.enter_context(gzip.open(file)))
-        elif start.startswith(_ZSTD):
-            file = io.BufferedReader(stack.enter_context(_zstandard(name).open(file, "rb")))
-        yield name, file
-
-
-def _zstandard(name: str) -> Any:  # noqa: ANN401 - a module without types
-    try:
-        return importlib.import_module("zstandard")
-    except ImportError as error:
-        msg = f"{name}: .zst needs the package zstandard: pip install zstandard; or use .gz"
-        raise ConfigurationError(msg) from error
-
-
-def _zstd_errors() -> tuple[type[Exception], ...]:
-    zstandard = sys.modules.get("zstandard")
-    return () if zstandard is None else (zstandard.ZstdError,)
-
-
-def _iso(milliseconds: float) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    suffix = Path(path).suffix
+    with replacing(path) as whole, ExitStack() as stack:
+        file: Any = whole
+        if suffix == ".gz":
+            file = stack.enter_context(gzip.open(file, "wb", compresslevel=_GZIP_LEVEL))
+        elif suffix == ".zst":
+            file = stack.enter_context(zstandard(str(path)).open(file, "wb", closefd=False))
+        yield file

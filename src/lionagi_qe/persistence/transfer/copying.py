@@ -23,12 +23,13 @@ from lionagi_qe.errors import (
     RevisionConflictError,
     TransferConflictError,
 )
+from lionagi_qe.files import write_text
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import canonical
-from lionagi_qe.persistence.values.entry import check_count
+from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_count
 from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
@@ -188,10 +189,8 @@ class Checkpoint:
 
     def save(self, position: str, tally: Tally) -> None:
         """Replace the file."""
-        new = self.path.with_name(f"{self.path.name}.new")
         saved = {"what": self.what, "position": position, "tally": asdict(tally)}
-        new.write_text(json.dumps(saved), encoding="utf-8")
-        new.replace(self.path)
+        write_text(self.path, json.dumps(saved))
 
     def remove(self) -> None:
         """Remove the file: the transfer is done."""
@@ -228,10 +227,15 @@ class Store:
                 if progress is not None:
                     progress(tally)
         except ArchiveError as error:
-            if not tally.stored or self.dry_run:
+            if self.dry_run:
                 raise
-            msg = f"{error}; {tally.stored:,} entries before it were stored"
-            raise ArchiveError(msg) from error
+            told = f"{tally.stored:,} entries before it were" if tally.stored else "nothing was"
+            raise ArchiveError(f"{error}; {told} stored") from error
+        except AqeError as error:
+            # Of the page that failed some may be stored as well.
+            if not self.dry_run:
+                error.add_note(f"{tally.stored:,} entries of the pages before were stored")
+            raise
         if checkpoint is not None:
             checkpoint.remove()
         return tally
@@ -299,7 +303,9 @@ class Store:
 
 def _put(record: Record, now: float, expected: int | None) -> Put:
     payload = record.payload
-    ttl = None if record.expires_ms is None else round(record.expires_ms - now)
+    # Another host's clock, or a stranger's archive, may ask for more than is allowed.
+    longest = MAX_TTL_SECONDS * 1000
+    ttl = None if record.expires_ms is None else min(round(record.expires_ms - now), longest)
     raw = payload.encode() if isinstance(payload, str) else payload
     return Put(record.key, raw, record.partition, ttl, expected)
 

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lionagi_qe.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from urllib.parse import SplitResult
 
 # What follows the scheme is a file.
 _FILES = frozenset({"sqlite", "memory", "unix"})
+_HIDDEN = "***"
 _LAST_PORT = 65535
 _ESCAPES = (
     "write '/', '?', '#', '@', '[' and ']' in a user's name, password or database as %2F, %3F, "
     "%23, %40, %5B and %5D"
+)
+# Options whose values are no secrets. Of all others nothing is shown: what is meant as one may be
+# the rest of a password with a '&'.
+_SHOWN = frozenset(
+    {
+        "application_name",
+        "channel_binding",
+        "client_name",
+        "colocate",
+        "connect_timeout",
+        "database",
+        "db",
+        "dbname",
+        "host",
+        "pool_size",
+        "port",
+        "protocol",
+        "schema",
+        "shards",
+        "ssl_cert_reqs",
+        "ssl_check_hostname",
+        "sslmode",
+        "sslrootcert",
+        "synchronous",
+        "target_session_attrs",
+        "wait_replicas",
+    }
+)
+_OPTION = re.compile(r"[a-z_]{1,40}")
+_PATH = re.compile(r"[^:@=?#&\s]*")
+# A URL with a login in any text, up to what can't be in one; and the keywords of libpq and others.
+_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
+_KEYWORD_IN_TEXT = re.compile(
+    r"\b(\w*(?:password|passwd|pwd|secret|token))([\"']?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)",
+    re.IGNORECASE,
 )
 
 
@@ -29,10 +67,10 @@ def check_url(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-    except ValueError as error:
+    except ValueError:
         # The error quotes what may be a password.
         msg = f"memory URL {redact(url)!r} can't be read: its host is none; {_ESCAPES}"
-        raise ConfigurationError(msg) from error
+        raise ConfigurationError(msg) from None
     if _is_misread(parts):
         msg = (
             f"memory URL {redact(url)!r}: its port is no number from 1 to {_LAST_PORT}, or it has "
@@ -43,31 +81,70 @@ def check_url(url: str) -> SplitResult:
 
 
 def redact(url: str) -> str:
-    """Return ``url`` with its password, if any, replaced by ``***``; for messages and logs."""
+    """Return ``url`` for messages and logs: without passwords, and whatever may be one.
+
+    Shown are scheme, user (of Redis only one that has a password beside it), hosts, database, and
+    the values of options that are known to be no secrets.
+    """
+    if "://" not in url:
+        # libpq's "host=... password=..." and what else is no URL, but for paths.
+        return url if _PATH.fullmatch(url) else _HIDDEN
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "***"
+        return _HIDDEN
     if _is_misread(parts):
-        return f"{parts.scheme}://***"
-    query = "&".join(
-        f"{name}=***" if "pass" in name.lower() else f"{name}={value}"
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    netloc = parts.netloc
-    if not netloc and not parts.query:
+        return f"{parts.scheme}://{_HIDDEN}"
+    if not parts.netloc and not parts.query and not parts.fragment:
         # Nothing to hide; and putting it together again would lose slashes of a file's path.
         return url
-    if "@" in netloc:
-        user, host = netloc.rsplit("@", 1)
-        netloc = f"{user.split(':', 1)[0]}:***@{host}" if ":" in user else netloc
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    fragment = _HIDDEN if parts.fragment else ""
+    return urlunsplit((parts.scheme, _login_hidden(parts), parts.path, _query(parts), fragment))
+
+
+def redact_text(text: str) -> str:
+    """Return any text, as that of a driver's error, without passwords of URLs and DSNs in it."""
+    text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
+    return _KEYWORD_IN_TEXT.sub(rf"\1\2{_HIDDEN}", text)
+
+
+def unknown_option(name: str, options: Sequence[tuple[str, str]]) -> str:
+    """Return the complaint about an option, whose name may be the rest of a password with a '&'."""
+    may_be_secret = not _OPTION.fullmatch(name) or any("pass" in each for each, _ in options)
+    hint = " (write '&' in a password as %26)" if may_be_secret else f" {name!r}"
+    return f"unknown option{hint}"
+
+
+def _login_hidden(parts: SplitResult) -> str:
+    login, at, hosts = parts.netloc.rpartition("@")
+    if not at:
+        return hosts
+    if ":" not in login and parts.scheme.startswith(("redis", "unix")):
+        # A password alone, which is often written where the user's name belongs.
+        return f"{_HIDDEN}@{hosts}"
+    # A colon that was escaped along with the password is meant as one.
+    user = re.split(":|%3a", login, maxsplit=1, flags=re.IGNORECASE)[0]
+    return parts.netloc if user == login else f"{user}:{_HIDDEN}@{hosts}"
+
+
+def _query(parts: SplitResult) -> str:
+    return "&".join(
+        f"{name}={value}" if name in _SHOWN else f"{_name(name)}={_HIDDEN}"
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    )
+
+
+def _name(name: str) -> str:
+    """Return an option's name, if it surely is one."""
+    return name if _OPTION.fullmatch(name) and "pass" in name else _HIDDEN
 
 
 def _is_misread(parts: SplitResult) -> bool:
     """Whether a user's name or password seems to go on behind what was taken for the host."""
+    if parts.scheme == "unix":
+        return not parts.netloc.endswith("@") and parts.netloc != ""
     if parts.scheme in _FILES:
-        return False
+        return not {"@", ":"}.isdisjoint(parts.netloc)
     _, at, hosts = parts.netloc.rpartition("@")
     if not all(map(_has_port_if_any, hosts.split(","))):
         return True

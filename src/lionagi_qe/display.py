@@ -1,0 +1,37 @@
+r"""Text of others as people and CI servers may see it: what it says, and nothing that it does.
+
+Names of tests and files, messages, keys and values may hold escapes that move a terminal's cursor,
+characters that turn the order of a line around, and commands that CI servers read in what jobs say.
+All these are written as ``\u001b``: as JSON writes them, so that JSON stays what it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Control characters but for tab and line feed; marks that reorder or separate lines; tags, which
+# nobody sees; and lone surrogates, which have no UTF-8 form.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+# Lines that GitHub and Azure take for commands: the first from a line's beginning on, the others
+# wherever they stand, also where a backslash keeps a library from reading the bracket.
+_COMMAND = re.compile(r"^(?P<space>[ \t]*):(?=:)|#(?=#\\*\[|#vso\\*\[)", re.MULTILINE)
+
+
+def visible(text: str) -> str:
+    """Return text without characters that a terminal or a CI server would obey."""
+    return _COMMAND.sub(_command_escaped, _UNSEEN.sub(_escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if number <= 0xFFFF:  # noqa: PLR2004 - what JSON's escapes reach
+        return f"\\u{number:04x}"
+    number -= 0x10000
+    return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+
+
+def _command_escaped(found: re.Match[str]) -> str:
+    return "\\u0023" if found["space"] is None else f"{found['space']}\\u003a"
