@@ -17,7 +17,7 @@ from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.project.workspace import Workspace
@@ -130,6 +130,13 @@ class Installer:
         # What is locked to an address or a directory is no constraint.
         versions.write_text("".join(line for line in lines if "==" in line.partition(";")[0]))
         return replace(self, settings=(*self.settings, "--constraint", str(versions)))
+
+    def without_sources_of(self, names: Iterable[str]) -> Installer:
+        """Return this installer heedless of where ``[tool.uv.sources]`` says that these lie."""
+        if self.name != "uv":
+            return self
+        words = [word for name in names for word in ("--no-sources-package", name)]
+        return replace(self, settings=(*self.settings, *words))
 
     def for_build_of(self, workspace: Workspace) -> Installer:
         """Return this installer with a setuptools for builds that the project's setup.py is for.

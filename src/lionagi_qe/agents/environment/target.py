@@ -24,6 +24,7 @@ from platformdirs import user_cache_path
 from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import LOCK_FILE, Installer
 from lionagi_qe.agents.environment.interpreter import probe
+from lionagi_qe.agents.environment.members import digest_of, with_repository
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.requirements import (
     Requirements,
@@ -171,7 +172,8 @@ async def prepare(
     if python is not None:
         environment = await _given(workspace, python, tell)
     else:
-        requirements = requirements_of(workspace.source, pyproject)
+        own = requirements_of(workspace.source, pyproject)
+        requirements = with_repository(own, workspace.project)
         _check_python(workspace, pyproject)
         environment = await _cached(workspace, pyproject, requirements, tell)
     notes = (*environment.notes, *declared.notes)
@@ -240,6 +242,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], requirements: Requirem
     digest = hashlib.sha256()
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
+    parts += [digest_of(requirements.members)] if requirements.members else []
     parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements), *source.glob(LOCK_FILE)]
     parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
@@ -278,11 +281,15 @@ async def _build(
     cache: Path, workspace: Workspace, requirements: Requirements, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
-    installer = Installer.find().for_build_of(workspace)
+    members = {name: workspace.copy_beside(path) for name, path in requirements.members}
+    installer = Installer.find().for_build_of(workspace).without_sources_of(members)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
+    notes += [f"{name} was installed from the same repository" for name in members]
+    lines = (*requirements.lines, *map(str, members.values()))
+    requirements = replace(requirements, lines=lines)
     try:
         python = await installer.create(directory, workspace)
         locked = await installer.locked(workspace)
