@@ -15,7 +15,7 @@ from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.requirements import NONE_DECLARED, requirements_of
 from lionagi_qe.agents.project.metadata import project_name
-from lionagi_qe.agents.project.monorepo import enclosing_repository, projects_below
+from lionagi_qe.agents.project.monorepo import enclosing_repository, is_project, projects_below
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.workspace import is_ignored
 from lionagi_qe.errors import ProjectError
@@ -41,7 +41,8 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
     if top is None:
         return requirements
     try:
-        requirements = _with_declared(requirements, top)
+        if is_project(project):
+            requirements = _with_declared(requirements, top)
         names: dict[str, Path] = {
             canonicalize_name(project_name(path, read_pyproject(path))): path
             for path in projects_below(top)
