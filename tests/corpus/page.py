@@ -51,6 +51,27 @@ rows above of these are from after that, those of others may be from before:
   it imports, or since only its doctests are tests
 - ujson: "No data to report", where there is no Python code to measure
 
+On 2026-11-29 the comparison went on, with the packages that had no row and with others that the
+list doesn't have. What was not right:
+
+- distlib: a test failed by chance, since its tox fixes the hash seed and nobody read `setenv`
+- psutil: a line more was covered, since its tests look at the files that their own process has
+  open, and ours was the only one opened for appending; all but 53 of its tests are not run on
+  either side, as the newest pytest ends at the first one that reads a setting of the project
+- isodate: in the first run, the version file was measured as the build had written it
+- a clone whose version file git ignores: the second run of it failed, since only the first had that
+  file; source distributions carry it, so none of these showed it
+- django-filter, and any Django project that tells pytest nothing: no settings, since those that
+  `runtests.py` or `manage.py` names were not taken
+- html5lib: no tests, since its `setup.py` and its tests import `pkg_resources`, which setuptools
+  has no more
+- a member of a workspace that requires another member: no environment, since that is on no index;
+  nor were the test requirements of the top read
+- portalocker, build, and others that take long: the comparison itself couldn't write its settings,
+  or ended too early; aqe ended a test run after ten minutes, which is an hour now
+
+[corpus.json](corpus.json) has the date of each row: most are from the day before.
+
 Equal figures say that aqe does as pytest does in one environment, not that this is the one in which
 the project's authors run their tests: where tests fail or are skipped on both sides, see below.
 """

@@ -179,8 +179,12 @@ def plain_command(
     home.mkdir(exist_ok=True)
     declared = variables_of(project, read_pyproject(project))
     paths = [*map(str, roots), *declared.import_path_at(project)]
-    env |= declared.at(project, home, scratch, python)
+    # Other sessions of pytest clear up what they share.
+    temporary = scratch / "tmp"
+    temporary.mkdir(exist_ok=True)
+    env |= declared.at(project, home, temporary, python)
     env |= {
+        "TMPDIR": str(temporary),
         "HOME": str(home),
         "VIRTUAL_ENV": str(python.parent.parent),
         "PATH": f"{python.parent}{os.pathsep}{env['PATH']}",
@@ -278,8 +282,16 @@ def _beside(root: Path, scope: list[Path]) -> list[str]:
 
 def _table(name: str, options: dict[str, Any]) -> str:
     """Return a table of TOML; coverage.py fills in variables, so a dollar sign is doubled."""
-    lines = [f"{json.dumps(option)} = {json.dumps(value)}" for option, value in options.items()]
+    lines = [f"{json.dumps(option)} = {_value(value)}" for option, value in options.items()]
     return "\n".join([f"[tool.coverage.{json.dumps(name)}]", *lines, ""]).replace("$", "$$")
+
+
+def _value(value: Any) -> str:
+    """Return a value as TOML writes it, which is as JSON does but for tables."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    pairs = [f"{json.dumps(name)} = {_value(each)}" for name, each in value.items()]
+    return f"{{{', '.join(pairs)}}}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,3 +71,71 @@ def test_files_of_one_run_can_not_hold_all(aqe: Aqe, repository: Path) -> None:
     answer = aqe("run", repository, "--all", "--junit", repository.parent / "junit.xml")
     assert answer.exit_code == 2
     assert "--all goes with no file" in answer.err
+
+
+WORKSPACE = {
+    "pyproject.toml": """
+        [project]
+        name = "shop"
+        version = "0"
+
+        [tool.uv.workspace]
+        members = ["packages/*"]
+
+        [dependency-groups]
+        dev = ["sniffio"]
+    """,
+    "packages/core/pyproject.toml": """
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "shop-of-nobody-core"
+        version = "1"
+    """,
+    "packages/core/src/shop_of_nobody_core/__init__.py": "def price():\n    return 1\n",
+    "packages/web/pyproject.toml": """
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "shop-of-nobody-web"
+        version = "1"
+        dependencies = ["shop-of-nobody-core"]
+
+        [tool.uv.sources]
+        shop-of-nobody-core = { workspace = true }
+    """,
+    "packages/web/src/shop_of_nobody_web/__init__.py": """
+        from shop_of_nobody_core import price
+
+        def total(count):
+            return count * price()
+    """,
+    "packages/web/tests/test_web.py": """
+        import sniffio
+        from shop_of_nobody_web import total
+
+        def test_total():
+            assert total(2) == 2
+    """,
+}
+
+
+def test_a_member_has_other_members_and_what_the_top_declares_for_tests(
+    aqe: Aqe, project: Write
+) -> None:
+    root = project(WORKSPACE)
+    assert "holds 2: packages/core, packages/web" in aqe("run", root).err
+    path = root / "packages" / "web"
+    told = aqe("run", path, "--agents", TESTS_AND_COVERAGE, "--json")
+    assert told.outcomes() == {"test_total": "passed"}, told.err
+    assert told.document["environment"]["scope"] == ["src/shop_of_nobody_web"]
+    assert "group dev of the repository" in told.document["environment"]["origin"]
+    assert any("core was installed from the same" in note for note in told.document["notes"])
+
+    changed = root / "packages" / "core" / "src" / "shop_of_nobody_core" / "__init__.py"
+    changed.write_text("def price():\n    return 2\n")
+    assert aqe("run", path, "--agents", TESTS_AND_COVERAGE, "--json").value("tests_failed") == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
+from lionagi_qe.agents.project.monorepo import projects_below, stands_for_itself
 from lionagi_qe.cli.examination import directory, exit_code_of_run, tell
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
 from lionagi_qe.cli.output import say
@@ -26,7 +26,7 @@ _GRAVITY = (Exit.INFRASTRUCTURE, Exit.USAGE, Exit.GATE_FAILED, Exit.NOT_MEASURED
 def check_is_one(path: Path) -> None:
     """Raise UsageError for a directory that holds projects and is none; it lists them."""
     root = directory(path)
-    if is_project(root) or has_tests_of_its_own(root):
+    if stands_for_itself(root):
         return
     below = [place.relative_to(root).as_posix() for place in projects_below(root)]
     if below:
@@ -39,7 +39,7 @@ def check_is_one(path: Path) -> None:
 def places(path: Path) -> list[Path]:
     """Return the projects in a directory, itself first if it is one; UsageError for none."""
     root = directory(path)
-    own = [root] if is_project(root) or has_tests_of_its_own(root) else []
+    own = [root] if stands_for_itself(root) else []
     found = [*own, *projects_below(root)]
     if not found:
         raise click.UsageError(f"{path}: there is no project in it; name a project's directory")

@@ -19,7 +19,7 @@ from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lionagi_qe.agents.project.workspace import Workspace
 
@@ -137,6 +137,13 @@ class Installer:
     def held_to(self, constraints: Path) -> Installer:
         """Return this installer with a file of versions that it keeps to."""
         return replace(self, settings=(*self.settings, "--constraint", str(constraints)))
+
+    def without_sources_of(self, names: Iterable[str]) -> Installer:
+        """Return this installer heedless of where ``[tool.uv.sources]`` says that these lie."""
+        if self.name != "uv":
+            return self
+        words = [word for name in names for word in ("--no-sources-package", name)]
+        return replace(self, settings=(*self.settings, *words))
 
     def for_build_of(self, workspace: Workspace) -> Installer:
         """Return this installer with a setuptools for builds that the project's setup.py is for.

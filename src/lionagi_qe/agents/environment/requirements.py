@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+NONE_DECLARED = "none declared"
 BUILD_FILES = ("setup.cfg", "setup.py", "MANIFEST.in", "hatch_build.py")
 # Tables of pyproject.toml that tools read which have no say in what is installed.
 UNRELATED_TOOLS = frozenset(
@@ -55,15 +56,17 @@ class Requirements:
         dependencies: what the project itself needs, its extras too, for when it can't be built;
             None if that can't be read.
         others: places that declare requirements too, and were not chosen.
+        members: name and directory of other projects in the same repository that are required.
     """
 
     installable: bool
     extras: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
-    origin: str = "none declared"
+    origin: str = NONE_DECLARED
     dependencies: tuple[str, ...] | None = ()
     others: tuple[Declaration, ...] = ()
+    members: tuple[tuple[str, Path], ...] = ()
 
 
 def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
@@ -93,7 +96,7 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
             )
         ),
         (*runtime, *_once(file for each in chosen for file in each.files)),
-        origin or ("requirements.txt" if runtime else "none declared"),
+        origin or ("requirements.txt" if runtime else NONE_DECLARED),
         dependencies,
         others,
     )

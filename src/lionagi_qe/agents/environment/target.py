@@ -26,6 +26,7 @@ from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
+from lionagi_qe.agents.environment.members import digest_of, with_repository
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.requirements import (
     Requirements,
@@ -177,7 +178,8 @@ async def prepare(
             raise ProjectError("locked: an interpreter of the user's own has the versions it has")
         environment = await _given(workspace, python, tell)
     else:
-        requirements = requirements_of(workspace.source, pyproject)
+        own = requirements_of(workspace.source, pyproject)
+        requirements = with_repository(own, workspace.project)
         _check_python(workspace, pyproject)
         environment = await _cached(
             workspace, pyproject, requirements, tell, locked=settings.locked
@@ -254,6 +256,7 @@ def _fingerprint(
     parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
     parts.append(f"locked={locked}")
+    parts += [digest_of(requirements.members)] if requirements.members else []
     parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements)]
     lock = lock_file_of(source)
@@ -293,11 +296,15 @@ async def _build(
     locked: bool | None,
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
-    installer = Installer.find().for_build_of(workspace)
+    members = {name: workspace.copy_beside(path) for name, path in requirements.members}
+    installer = Installer.find().for_build_of(workspace).without_sources_of(members)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
+    notes += [f"{name} was installed from the same repository" for name in members]
+    lines = (*requirements.lines, *map(str, members.values()))
+    requirements = replace(requirements, lines=lines)
     try:
         creating = asyncio.create_task(installer.create(directory, workspace))
         try:

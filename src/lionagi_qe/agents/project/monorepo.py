@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.workspace import is_ignored
+from lionagi_qe.errors import ProjectError
 
 _DEPTH = 4
 # What lies there are inputs of tests, samples, or copies of others' work.
@@ -54,6 +56,49 @@ def projects_below(directory: Path) -> list[Path]:
         if depth < _DEPTH:
             waiting += [(path, depth + 1) for path in inner if path not in found]
     return sorted(found)
+
+
+def enclosing_repository(project: Path) -> Path | None:
+    """Return the top of the repository or workspace that a project is a part of, if it is.
+
+    That is the nearest directory above it, below the user's home, that has a ``.git`` or is a
+    project itself.
+    """
+    if (project / ".git").exists():
+        return None
+    for directory in project.resolve().parents[:_DEPTH]:
+        if directory == Path.home() or directory == directory.parent:
+            return None
+        if (directory / ".git").exists() or _is_project_or_workspace(directory):
+            return directory
+    return None
+
+
+def _is_project_or_workspace(directory: Path) -> bool:
+    try:
+        return is_project(directory) or "workspace" in _of_uv(directory)
+    except ProjectError:
+        # Whatever it is, nothing can be read of it.
+        return False
+
+
+def _of_uv(directory: Path) -> dict[str, Any]:
+    tool = read_pyproject(directory).get("tool", {})
+    uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
+    return uv if isinstance(uv, dict) else {}
+
+
+def stands_for_itself(directory: Path) -> bool:
+    """Whether a directory is a project or has tests, and is not merely the top of a workspace.
+
+    Raises:
+        ProjectError: its ``pyproject.toml`` is not valid.
+
+    """
+    if has_tests_of_its_own(directory):
+        return True
+    virtual = "workspace" in _of_uv(directory) and "build-system" not in read_pyproject(directory)
+    return is_project(directory) and not virtual
 
 
 def has_tests_of_its_own(directory: Path) -> bool:

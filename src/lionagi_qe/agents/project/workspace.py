@@ -137,6 +137,21 @@ class Workspace:
             raise
         return fork
 
+    def copy_beside(self, other: Path) -> Path:
+        """Copy another project of the same repository, to where relative paths lead to it.
+
+        Raises:
+            ProjectError: a file of it can't be read.
+
+        """
+        way = os.path.relpath(other, self.project.resolve())
+        target = Path(os.path.normpath(self.source / way))
+        if not target.is_relative_to(self.root) or target.exists():
+            target = self.root / "members" / other.name
+        if not target.exists():
+            _copy_tree(other, target, other)
+        return target
+
     @property
     def home(self) -> Path:
         """The home directory that the project's code sees."""
