@@ -32,9 +32,9 @@ from platformdirs import user_cache_path
 from tests.corpus.sdist import Package, fetch, packages, unpack
 from tests.corpus.sides import fleet_command, plain_command
 
+from lionagi_qe.agents.environment.built import TOOLS
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.requirements import requirements_of
-from lionagi_qe.agents.environment.target import TOOLS
 from lionagi_qe.agents.project.settings import read_pyproject
 
 if TYPE_CHECKING:

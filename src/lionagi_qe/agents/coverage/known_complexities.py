@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lionagi_qe.agents.project import complexity
+from lionagi_qe.files import make_directories, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,15 +46,10 @@ class KnownComplexities:
         """Write those that were asked for, if they are not what is kept already."""
         if self._asked == self._known:
             return
-        unfinished = self._path.with_suffix(f".{uuid.uuid4().hex}.tmp")
         # Where there is no room, or no right to write, they are computed again.
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                unfinished.write_bytes(orjson.dumps({"by": self._by, "files": self._asked}))
-                unfinished.replace(self._path)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            make_directories(self._path.parent)
+            write_bytes(self._path, orjson.dumps({"by": self._by, "files": self._asked}))
 
     def _read(self) -> dict[str, dict[str, int]]:
         try:

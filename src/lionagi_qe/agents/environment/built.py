@@ -1,0 +1,215 @@
+"""Cached environments: what names one, and how it is built."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_cache_path
+
+from lionagi_qe.agents.environment.installation import install_declared
+from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
+from lionagi_qe.agents.environment.members import digest_of
+from lionagi_qe.agents.environment.requirements import (
+    Requirements,
+    build_metadata,
+    requirement_inputs,
+)
+from lionagi_qe.agents.environment.tool_pins import workable
+from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.environment.well_known import SETTINGS
+from lionagi_qe.agents.project.built_files import build_inputs, set_aside_sources, shipped_names
+from lionagi_qe.agents.project.imports import test_imports
+from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
+from lionagi_qe.agents.project.settings import read_pyproject
+from lionagi_qe.agents.project.version_control import described, reads_version
+from lionagi_qe.errors import EnvironmentBuildError
+from lionagi_qe.files import make_directories, own_directory, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from lionagi_qe.agents.project.workspace import Workspace
+
+TOOLS = ("pytest>=7", "coverage>=7.6")
+# Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
+ROOTS = "AQE_ROOTS"
+# Raise when environments are built differently, so that old ones are not used.
+_RECIPE = "11"
+_PTH = (
+    f'import os, sys; roots = os.environ.get("{ROOTS}", "").split(os.pathsep); '
+    "sys.path += filter(None, roots)"
+)
+
+
+async def find_or_build(
+    workspace: Workspace,
+    pyproject: dict[str, Any],
+    requirements: Requirements,
+    tell: Callable[[str], None],
+    *,
+    locked: bool | None,
+) -> tuple[dict[str, Any], bool]:
+    """Return what is known of the environment for a project, and whether it is new.
+
+    Raises EnvironmentBuildError: it could not be built. Costs what installing takes, once.
+    """
+    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "environments"
+    name = _fingerprint(workspace.source, pyproject, requirements, locked=locked)
+    pointer = cache / f"{name}.json"
+    built = _read_pointer(pointer)
+    if built is not None:
+        pointer.touch()
+        return built, False
+    make_directories(cache)
+    built = await _build(cache, workspace, requirements, tell, locked=locked)
+    write_text(pointer, json.dumps(built))
+    return built, True
+
+
+def _fingerprint(
+    source: Path, pyproject: dict[str, Any], requirements: Requirements, *, locked: bool | None
+) -> str:
+    """Name an environment after everything that decides what is in it."""
+    digest = hashlib.sha256()
+    parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
+    parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
+    parts.append(f"locked={locked}")
+    parts += [digest_of(requirements.members)] if requirements.members else []
+    parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
+    inputs = [*requirement_inputs(source, requirements)]
+    lock = lock_file_of(source)
+    if lock is not None:
+        inputs.append(lock)
+    parts += [f"{line} {each.origin}" for each in requirements.others for line in each.lines]
+    if requirements.installable:
+        parts.append(build_metadata(pyproject))
+        inputs += build_inputs(source)
+        if reads_version(source):
+            parts.append(described(source) or "")
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    for path in sorted(set(inputs)):
+        digest.update(os.path.relpath(path, source).encode(errors="surrogateescape") + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _read_pointer(pointer: Path) -> dict[str, Any] | None:
+    try:
+        built = json.loads(pointer.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # Half a file of a machine that went down: build anew and replace it.
+        return None
+    return built if Path(built["directory"]).exists() else None
+
+
+async def _build(
+    cache: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    tell: Callable[[str], None],
+    *,
+    locked: bool | None,
+) -> dict[str, Any]:
+    """Create an environment; two runs that build the same at once don't meet."""
+    members = {name: workspace.copy_beside(path) for name, path in requirements.members}
+    installer = Installer.find().for_build_of(workspace).without_sources_of(members)
+    started = time.monotonic()
+    directory = cache / uuid.uuid4().hex
+    tell(f"building an environment with {installer.name} {installer.version}")
+    requirements, notes = workable(requirements, TOOLS)
+    notes += [f"{name} was installed from the same repository" for name in members]
+    lines = (*requirements.lines, *map(str, members.values()))
+    requirements = replace(requirements, lines=lines)
+    try:
+        creating = asyncio.create_task(installer.create(directory, workspace))
+        try:
+            installer = await installer.configured()
+        finally:
+            await asyncio.wait([creating])
+        python = creating.result()
+        held, lock = await held_to_lock(installer, workspace, wanted=locked)
+        try:
+            notes += await install_declared(held, python, workspace, requirements, TOOLS)
+        except EnvironmentBuildError as error:
+            if locked or lock is None:
+                raise
+            notes.append(f"the versions of {lock} were not used: {error}")
+            held, lock = installer, None
+            notes += await install_declared(installer, python, workspace, requirements, TOOLS)
+        shipped = shipped_names(directory, workspace.source)
+        set_aside_sources(directory, workspace.source, workspace.pristine)
+        for site in directory.glob("lib/python*/site-packages"):
+            (site / "aqe_roots.pth").write_text(f"{_PTH}\n", encoding="utf-8")
+        notes += await _complete(held, python, workspace, requirements)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return {
+        "directory": str(directory),
+        # That of the interpreter that it was created with.
+        "version": ".".join(map(str, sys.version_info[:3])),
+        "installer": f"{installer.name} {installer.version}",
+        "locked": lock,
+        "seconds": time.monotonic() - started,
+        "notes": notes,
+        "shipped": shipped,
+    }
+
+
+async def _complete(
+    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+) -> list[str]:
+    """Install what the tests use and the chosen declaration leaves out; return what was done."""
+    # Only where an environment is built.
+    from lionagi_qe.agents.environment.completion import (
+        additions_for,
+        ask_what_is_absent,
+        extras_to_try,
+        uses_of,
+    )
+
+    uses = uses_of(workspace.source, _read_settings(workspace.source))
+    absent, installed = ask_what_is_absent(python, uses.modules)
+    notes: list[str] = []
+    extras, needed = extras_to_try(uses, absent, requirements)
+    if extras and requirements.installable:
+        try:
+            await installer.install(python, [f".[{','.join(extras)}]"], workspace)
+        except EnvironmentBuildError as error:
+            notes.append(f"tests import {needed}; the project's extras were not installed: {error}")
+        else:
+            set_aside_sources(python.parent.parent, workspace.source, workspace.pristine)
+            notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
+        absent, installed = ask_what_is_absent(python, uses.modules)
+    for addition in additions_for(uses, absent, installed, requirements):
+        try:
+            await installer.install(python, [addition.line], workspace)
+        except EnvironmentBuildError as error:
+            notes.append(f"{addition.why}; not installed: {error}")
+        else:
+            notes.append(f"{addition.why}; installed")
+    return notes
+
+
+def _read_settings(source: Path) -> dict[str, Any]:
+    """Return pytest's settings, and what its plugins read that are not among them."""
+    declared = variables_of(source, read_pyproject(source))
+    settings = dict.fromkeys(name for name, _ in declared.values if name in SETTINGS)
+    settings |= {"env": None} if has_pytest_env_table(source) else {}
+    return settings | pytest_settings(source)
