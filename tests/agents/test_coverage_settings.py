@@ -126,3 +126,21 @@ def test_a_plugin_of_the_project_has_its_options(tmp_path: Path) -> None:
         },
     )
     assert measured(tmp_path, project)["shop/__init__.py"] == 4
+
+
+def test_a_table_among_the_options_of_a_plugin_is_written_as_ini_writes_it(tmp_path: Path) -> None:
+    """As coverage-conditional-plugin has its rules; the table as Python writes it fails each."""
+    project = project_with(
+        tmp_path,
+        {
+            "pyproject.toml": '[tool.coverage.run]\nplugins = ["own_plugin"]\n'
+            "[tool.coverage.own_plugin.rules]\nnot-nt = \"os_name != 'nt'\"\n",
+            "own_plugin.py": "import coverage\nclass Own(coverage.CoveragePlugin):\n"
+            "    def configure(self, config):\n"
+            "        rules = config.get_option('own_plugin:rules').strip()\n"
+            "        assert rules == '\"os_name != \\'nt\\'\": not-nt', rules\n"
+            "        config.set_option('report:exclude_lines', ['our own', 'pragma'])\n"
+            "def coverage_init(reg, options):\n    reg.add_configurer(Own())\n",
+        },
+    )
+    assert measured(tmp_path, project)["shop/__init__.py"] == 4

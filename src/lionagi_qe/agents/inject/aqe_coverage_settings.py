@@ -80,7 +80,11 @@ def _written(value: str) -> str:
 
 
 def _texts(options: dict[str, Any]) -> dict[str, str]:
-    return {
-        name: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in options.items()
-    }
+    return {name: _text(value) for name, value in options.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        # There are no tables in INI; this is how plugins that take some write them there.
+        return "\n" + "\n".join(f'"{text}": {name}' for name, text in value.items())
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
