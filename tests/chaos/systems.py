@@ -333,7 +333,7 @@ async def _sentinel() -> AsyncGenerator[System]:
             await asyncio.to_thread(servers.bring_back, before)
 
         url = f"{servers.url}?wait_replicas=1"
-        version = f"Redis {servers.primary.version}, 2 replicas, 3 Sentinels"
+        version = f"{_FLAVOURS[-1]} {servers.primary.version}, 2 replicas, 3 Sentinels"
         yield System(url, url, {"server": _switching(switch)}, version)
 
 
