@@ -103,6 +103,16 @@ def addopts_of(project: Path, more: Sequence[str] = ()) -> Addopts:
     return Addopts(tuple(kept), tuple(dropped), added=bool(more))
 
 
+def blocked_plugins(python: Path) -> list[str]:
+    """Return pytest's options against what another plugin adds of those that are left out.
+
+    pytest-enabler turns pytest-cov on wherever both are installed, which would take the measurement
+    away from ours.
+    """
+    enabler = python.parent.parent.glob("lib/python*/site-packages/pytest_enabler")
+    return ["-p", "no:pytest_cov"] if any(enabler) else []
+
+
 def unknown_options(output: str) -> list[str]:
     """Return the options that pytest refused because no plugin knows them."""
     found = _UNKNOWN.search(output)

@@ -12,6 +12,7 @@ from lionagi_qe.agents.execution.outcomes import Recording
 from lionagi_qe.agents.execution.pytest_options import (
     Addopts,
     addopts_of,
+    blocked_plugins,
     names_of_test_files,
     unknown_options,
 )
@@ -72,14 +73,14 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
 
     """
     addopts = addopts_of(examination.workspace.source, examination.environment.declared.options)
-
+    blocked = blocked_plugins(examination.environment.python)
     most = examination.settings.max_memory
 
     async def once(addopts: Addopts, *naming: str) -> Session:
         workspace, environment = examination.workspace, examination.environment
         # Who follows the record has read what is there.
         begins = _size(record)
-        words = ["-p", "aqe_recorder", *arguments, *addopts.arguments, *naming]
+        words = ["-p", "aqe_recorder", *blocked, *arguments, *addopts.arguments, *naming]
         completed = await process.run(
             environment.command(
                 "pytest",
