@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
 # how long whole runs take are left to make bench.
-WORKERS ?= 4
+WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.

@@ -309,7 +309,7 @@ class TestSentinel:
             (lambda url: url.replace("pri", "no"), errors.AccessDeniedError, "password"),
             (lambda url: url.replace("=sen", "=no"), errors.AccessDeniedError, "password"),
             (lambda url: url.replace("/mymaster/0", ""), errors.ConfigurationError, "name"),
-            (lambda url: f"{url}&sentinel_db=1", errors.ConfigurationError, "sentinel_db"),
+            (lambda url: f"{url}&sentinel_db=1", errors.ConfigurationError, "option number 2"),
         ]
         for change, kind, match in wrong:
             with pytest.raises(kind, match=match) as caught:

@@ -111,8 +111,10 @@ def redact_text(text: str) -> str:
 def unknown_option(name: str, options: Sequence[tuple[str, str]]) -> str:
     """Return the complaint about an option, whose name may be the rest of a password with a '&'."""
     may_be_secret = not _OPTION.fullmatch(name) or any("pass" in each for each, _ in options)
-    hint = " (write '&' in a password as %26)" if may_be_secret else f" {name!r}"
-    return f"unknown option{hint}"
+    if not may_be_secret:
+        return f"unknown option {name!r}"
+    number = [each for each, _ in options].index(name) + 1
+    return f"its option number {number} is unknown; write '&' in a password as %26"
 
 
 def _login_hidden(parts: SplitResult) -> str:
