@@ -163,7 +163,8 @@ class TestPostgresMemoryRealSearch:
         connection = await asyncpg.connect(postgres_url)
         try:
             # As the function that pages are read by has it.
-            await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+            for way in ("sort", "seqscan", "bitmapscan"):
+                await connection.execute(f"SET enable_{way} = off")
             plan = "\n".join(row[0] for row in await connection.fetch(query))
         finally:
             await connection.close()
