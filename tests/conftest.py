@@ -39,13 +39,8 @@ BY_FOLDER = {
     "benchmark": "benchmarks",
 }
 
-# Tests of the former keep the processor busy, those of the latter wait for servers: side by side
-# they take less time than one after the other. What is quick goes last, so that no worker is left
-# alone with something long.
-BUSY = ("e2e", "testing", "chaos", "cli", "corpus")
-WAITING = ("integration", "integrations")
-# The busy ones begin before so much of the way is gone: their longest are longer than all others.
-BUSY_SHARE = 0.8
+# What takes longest goes first, so that no worker is left alone with it at the end of a run.
+LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "integrations", "corpus", "integration")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,8 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items[:] = _in_order(items)
+    items.sort(key=lambda item: _rank(item.path))
     for item in items:
         if isinstance(item, pytest.Function):
             for marker in _implied_markers(item):
@@ -73,22 +67,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"{item.nodeid}: benchmarks belong into tests/benchmarks")
 
 
-def _in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests in the order in which they are given out; those of a class stay together."""
-    scopes: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        scopes.setdefault(item.nodeid.rpartition("::")[0], []).append(item)
-    folders = {scope: _folder(tests[0].path) for scope, tests in scopes.items()}
-    busy = [scope for name in BUSY for scope, folder in folders.items() if folder == name]
-    waiting = [scope for scope, folder in folders.items() if folder in WAITING]
-    places = {scope: BUSY_SHARE * at / len(busy) for at, scope in enumerate(busy)}
-    places |= {scope: at / len(waiting) for at, scope in enumerate(waiting)}
-    ordered = sorted(scopes, key=lambda scope: places.get(scope, 1.0))
-    return [test for scope in ordered for test in scopes[scope]]
-
-
-def _folder(file: Path) -> str:
-    return file.relative_to(TESTS).parts[0] if file.is_relative_to(TESTS) else ""
+def _rank(file: Path) -> int:
+    folder = file.relative_to(TESTS).parts[0] if file.is_relative_to(TESTS) else ""
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def _implied_markers(test: pytest.Function) -> Iterable[str]:
