@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import redis.asyncio
 from redis.exceptions import RedisError
+from tests.chaos.takeovers import REPLICATED, switch_cluster, switch_pair, switch_sentinels
 
 from lionagi_qe.testing.faults import FaultProxy
 from lionagi_qe.testing.servers import (
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tests.chaos.fault_plan import Fault
 
 _LATENCY, _DRIP = 0.15, 2_000.0
-_REPLICATED = {"min-replicas-to-write": "1", "min-replicas-max-lag": "2"}
 _FLAVOURS = [server.flavour for server in available_redis_servers()]
 
 
@@ -312,8 +312,7 @@ async def _postgres_pair() -> AsyncGenerator[System]:
     with PostgresPair() as pair:
 
         async def switch(crash: bool) -> None:
-            await asyncio.to_thread(pair.take_over, crash=crash)
-            await asyncio.to_thread(pair.follow)
+            await switch_pair(pair, crash=crash)
 
         version = f"PostgreSQL {pair.primary.version}, primary and standby"
         yield System(pair.url, pair.url, {"server": _switching(switch)}, version)
@@ -321,16 +320,10 @@ async def _postgres_pair() -> AsyncGenerator[System]:
 
 @asynccontextmanager
 async def _sentinel() -> AsyncGenerator[System]:
-    with RedisSentinels(_FLAVOURS[-1], settings=_REPLICATED) as servers:
+    with RedisSentinels(_FLAVOURS[-1], settings=REPLICATED) as servers:
 
         async def switch(crash: bool) -> None:
-            if not crash:
-                await asyncio.to_thread(servers.switch_over)
-                return
-            before = servers.primary
-            await asyncio.to_thread(before.kill)
-            await asyncio.to_thread(servers.await_takeover, before)
-            await asyncio.to_thread(servers.bring_back, before)
+            await switch_sentinels(servers, crash=crash)
 
         url = f"{servers.url}?wait_replicas=1"
         version = f"{_FLAVOURS[-1]} {servers.primary.version}, 2 replicas, 3 Sentinels"
@@ -339,15 +332,10 @@ async def _sentinel() -> AsyncGenerator[System]:
 
 @asynccontextmanager
 async def _cluster_pairs() -> AsyncGenerator[System]:
-    with RedisCluster(_FLAVOURS[0], replicas=1, settings=_REPLICATED) as nodes:
+    with RedisCluster(_FLAVOURS[0], replicas=1, settings=REPLICATED) as nodes:
 
         async def switch(crash: bool) -> None:
-            if not crash:
-                await asyncio.to_thread(nodes.switch_over)
-                return
-            primary = (await asyncio.to_thread(nodes.primaries))[0]
-            await asyncio.to_thread(nodes.fail_over, primary)
-            await asyncio.to_thread(nodes.bring_back, primary)
+            await switch_cluster(nodes, crash=crash)
 
         url = f"{nodes.url}?wait_replicas=1&colocate=2"
         version = f"Redis Cluster {nodes.version}, 3 primaries, 3 replicas"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.chaos.failover_load import GRACE, TIMEOUT, Load
+from tests.chaos.takeovers import REPLICATED, switch_cluster, switch_pair, switch_sentinels
 
 from lionagi_qe import open_memory
 from lionagi_qe.testing.faults import FaultProxy
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 SWITCHES = int(os.environ.get("AQE_DRILL_SWITCHES", "0"))
 REPORT = Path(os.environ.get("AQE_DRILL_OUT", "build/drill.md"))
 FLAVOURS = [server.flavour for server in available_redis_servers()]
-REPLICATED = {"min-replicas-to-write": "1", "min-replicas-max-lag": "2"}
 
 
 @dataclass
@@ -48,8 +48,7 @@ async def postgres_hosts() -> AsyncIterator[System]:
     with PostgresPair() as pair:
 
         async def switch(crash: bool) -> None:
-            await asyncio.to_thread(pair.take_over, crash=crash)
-            await asyncio.to_thread(pair.follow)
+            await switch_pair(pair, crash=crash)
 
         yield System(pair.url, switch)
 
@@ -73,16 +72,8 @@ def sentinels(options: str, *, lasting: bool) -> Callable[[], AbstractAsyncConte
         with RedisSentinels(FLAVOURS[-1], password="pri/mary", settings=REPLICATED) as servers:
 
             async def switch(crash: bool) -> None:
-                if not crash:
-                    await asyncio.to_thread(
-                        servers.switch_over if lasting else servers.switch_over_at_once
-                    )
-                    return
-                before = servers.primary
-                await asyncio.to_thread(before.kill)
-                await asyncio.to_thread(servers.await_takeover, before)
-                if SWITCHES:
-                    await asyncio.to_thread(servers.bring_back, before)
+                again = bool(SWITCHES)
+                await switch_sentinels(servers, crash=crash, at_once=not lasting, bring_back=again)
 
             yield System(f"{servers.url}{options}", switch)
 
@@ -95,12 +86,7 @@ def cluster(options: str) -> Callable[[], AbstractAsyncContextManager[System]]:
         with RedisCluster(FLAVOURS[0], replicas=1, settings=REPLICATED) as nodes:
 
             async def switch(crash: bool) -> None:
-                if not crash:
-                    await asyncio.to_thread(nodes.switch_over)
-                    return
-                primary = (await asyncio.to_thread(nodes.primaries))[0]
-                await asyncio.to_thread(nodes.fail_over, primary)
-                await asyncio.to_thread(nodes.bring_back, primary)
+                await switch_cluster(nodes, crash=crash)
 
             yield System(f"{nodes.url}{options}", switch)
 

@@ -429,18 +429,24 @@ source = { registry = "https://pypi.org/simple" }
 """
 
 
+# A project whose tests pass with the version of sniffio that lock files here hold.
+HELD = {
+    "shop.py": "def f():\n    return 1\n",
+    "test_shop.py": """
+        from importlib.metadata import version
+        import shop
+
+        def test_f(): assert shop.f() == 1
+        def test_version(): assert version("sniffio") == "1.3.0"
+    """,
+}
+
+
 def test_versions_are_those_of_uv_lock_unless_they_cant_be_had(
     examine: Examine, project: Write
 ) -> None:
     files = {
-        "shop.py": "def f():\n    return 1\n",
-        "test_shop.py": """
-            from importlib.metadata import version
-            import shop
-
-            def test_f(): assert shop.f() == 1
-            def test_version(): assert version("sniffio") == "1.3.0"
-        """,
+        **HELD,
         "pyproject.toml": """
             [project]
             name = "shop"
@@ -463,14 +469,7 @@ def test_the_versions_of_a_lock_file_are_insisted_on_or_left_aside_as_asked(
     examine: Examine, project: Write
 ) -> None:
     files = {
-        "shop.py": "def f():\n    return 1\n",
-        "test_shop.py": """
-            from importlib.metadata import version
-            import shop
-
-            def test_f(): assert shop.f() == 1
-            def test_version(): assert version("sniffio") == "1.3.0"
-        """,
+        **HELD,
         "pyproject.toml": """
             [tool.poetry]
             name = "shop"

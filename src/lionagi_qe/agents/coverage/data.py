@@ -11,13 +11,12 @@ import contextlib
 import hashlib
 import json
 import shutil
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
-from lionagi_qe.files import check_name
+from lionagi_qe.files import check_name, make_directories, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,15 +55,10 @@ def bring_earlier_report(workspace: Workspace, environment: Environment) -> None
 def keep_report(workspace: Workspace, environment: Environment) -> None:
     """Keep a report for the next run, in the cache directory; see ``inject/aqe_report``."""
     kept = kept_path(workspace, environment, "report")
-    unfinished = kept.with_suffix(f".{uuid.uuid4().hex}.tmp")
     # Where there is no room, or no right to write, the next report takes as long as this one.
     with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copy(report_path(workspace), unfinished)
-            unfinished.replace(kept)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        make_directories(kept.parent)
+        write_bytes(kept, report_path(workspace).read_bytes())
 
 
 def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path:
