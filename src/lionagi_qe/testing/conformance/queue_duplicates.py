@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lionagi_qe.coordination import NewJob
+from lionagi_qe.coordination import NewJob, WorkQueue
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import Conformance
@@ -177,6 +177,22 @@ class QueueDuplicatesConformance(Conformance):
         assert await queue.put(4, dedupe="k") == second
         await asyncio.sleep(2 * SHORT)
         assert await queue.put(5, dedupe="k") not in {job_id, second}
+
+    async def test_keys_of_one_queue_are_no_business_of_one_whose_name_begins_alike(
+        self, memory: Memory
+    ) -> None:
+        queues = [WorkQueue(memory, name) for name in ("jobs", "jobs:k", "jobs:k:r", "jobs:r")]
+        keys = [*"cfjklnqruwx", "k:r", ":k:r", "4:jobs"]
+        ids = [
+            [await queue.put(key, dedupe=key, dedupe_for=LONG) for key in keys] for queue in queues
+        ]
+        assert len({job_id for of_one in ids for job_id in of_one}) == len(queues) * len(keys)
+        for queue, of_one in zip(queues, ids, strict=True):
+            jobs = await queue.claim(100)
+            assert [(job.id, job.payload) for job in jobs] == [*zip(of_one, keys, strict=True)]
+            for job in jobs:
+                await job.ack()
+            assert [await queue.put("again", dedupe=key) for key in keys] == of_one
 
     async def test_an_idempotency_key_goes_to_the_job_that_replaces(self, memory: Memory) -> None:
         queue = queue_of(memory)

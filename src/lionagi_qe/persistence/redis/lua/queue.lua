@@ -10,14 +10,19 @@
 --   Q:f, Q:c  sorted sets of done and of cancelled jobs, by when they are forgotten
 --   Q:x       sorted set of dead jobs, by name
 --   Q:u       hash of dedupe keys to the ids of unended jobs
---   Q:k:<key> id of the job that a dedupe key stays with even after its end; expires natively
 --   Q:n       the place last given in line
--- and P:qs, the set of queues. What is published on Q wakes waiting workers.
+-- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
+-- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
 local QUEUE_WIDTH = 9
 
 local function queue_of(name)
   return P .. ':q:' .. name
+end
+
+local function kept_key(Q, dedupe)
+  local queue = string.sub(Q, #P + 4)
+  return P .. ':qk:' .. #queue .. ':' .. queue .. ':' .. dedupe
 end
 
 local function line_up(Q, id, place, priority)
@@ -87,7 +92,7 @@ end
 -- there is none that keeps the put from being added.
 local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
   local holder = redis.call('HGET', Q .. ':u', dedupe)
-  if not holder then return redis.call('GET', Q .. ':k:' .. dedupe) or nil end
+  if not holder then return redis.call('GET', kept_key(Q, dedupe)) or nil end
   local what = options.on_duplicate
   if not what or holder == id then return holder end
   local name = Q .. ':j:' .. holder
@@ -99,7 +104,7 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     redis.call('HSET', name, 'm', job[5])
     redis.call('HDEL', name, 'd')
     redis.call('HDEL', Q .. ':u', dedupe)
-    redis.call('SET', Q .. ':k:' .. dedupe, id, 'XX', 'KEEPTTL')
+    redis.call('SET', kept_key(Q, dedupe), id, 'XX', 'KEEPTTL')
     return nil
   end
   local due = tonumber(delay) > 0 and now + delay or nil
@@ -144,7 +149,7 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
     redis.call('HSET', name, 'd', dedupe)
     redis.call('HSET', Q .. ':u', dedupe, id)
     if options.dedupe_ms then
-      redis.call('SET', Q .. ':k:' .. dedupe, id, 'PX', options.dedupe_ms)
+      redis.call('SET', kept_key(Q, dedupe), id, 'PX', options.dedupe_ms)
     end
   end
   if state == 0 then
