@@ -53,9 +53,7 @@ class TestRedisCluster:
         async with open_memory(cluster.url, fleet=f"batch{len(options)}") as memory:
             await memory.store_many(dict.fromkeys(KEYS, "before"))
         refuse()
-        async with open_memory(
-            f"{cluster.url}{options}", fleet=f"batch{len(options)}"
-        ) as memory:
+        async with open_memory(f"{cluster.url}{options}", fleet=f"batch{len(options)}") as memory:
             with pytest.raises(errors.OutcomeUnknownError):
                 await memory.store_many(dict.fromkeys(KEYS, "after"), timeout=REFUSED_WITHIN)
             found = {*(await memory.retrieve_many(KEYS)).values()}
