@@ -15,6 +15,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.coordination import consumer, presence
 from lionagi_qe.errors import JobLostError
 from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
     Claim,
     EndJob,
     PutJob,
@@ -202,6 +203,19 @@ def _lost_beats(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(presence.Presence, "beat", beat)
 
 
+def _never_cancelled(patch: pytest.MonkeyPatch) -> None:
+    """A cancelled job waits on."""
+
+    async def write(plain: Any, self: Any, operations: Any) -> Any:
+        kept = [each for each in operations if not isinstance(each, CancelJob)]
+        results = iter(await plain(self, kept) if kept else [])
+        return [
+            "cancelled" if isinstance(each, CancelJob) else next(results) for each in operations
+        ]
+
+    _around(patch, SqliteJobs, "write", write)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "OneToken": (
         _one_token,
@@ -229,6 +243,21 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         _written(_changed(PutJob, dedupe=None)),
         QueueConformance,
         "test_a_dedupe_key_holds_until_the_job_ends",
+    ),
+    "NeverReplaced": (
+        _written(_changed(PutJob, on_duplicate="keep")),
+        QueueConformance,
+        "test_a_waiting_job_is_replaced",
+    ),
+    "ForgottenKeys": (
+        _written(_changed(PutJob, dedupe_ms=0)),
+        QueueConformance,
+        "test_an_idempotency_key_outlives_its_job",
+    ),
+    "NeverCancelled": (
+        _never_cancelled,
+        QueueConformance,
+        "test_a_job_that_waits_is_cancelled_at_once",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from lionagi_qe.coordination.backoff import Backoff
     from lionagi_qe.persistence.calls.jobs import JobCalls
@@ -43,6 +44,8 @@ class Job:
         created_at: when it was put, UTC by the server's clock.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
+        cancelling: somebody asked to cancel it; known from the next ``extend`` or ``progress`` on.
+            However it ends then, unless by ``ack``, it is cancelled.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Job:
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
         self._watchers: list[Callable[[Job], None]] = []
+        self._when_cancelling: list[Callable[[], object]] = []
         self.queue = queue
         self.id = claimed.job_id
         self.payload: Any = decode(claimed.payload)
@@ -68,6 +72,7 @@ class Job:
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
         self.ended = False
         self.lost = False
+        self.cancelling = False
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.queue!r}, attempt {self.attempt}>"
@@ -135,11 +140,35 @@ class Job:
     async def extend(self, ttl: float) -> None:
         """Let the lease end ``ttl`` seconds from now instead."""
         milliseconds = math.ceil(check_seconds("ttl", ttl) * 1000)
-        await self._send(self._operation("extend", b"", milliseconds, None))
+        await self._go_on(self._operation("extend", b"", milliseconds, None))
+
+    async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Let others read how far the job is: ``queue.status(job_id).progress``.
+
+        What was noted last counts, also for the next attempt and after the end. One round trip.
+        """
+        await self._go_on(self._operation("progress", self._calls.encode(value), 0, None))
+
+    async def _go_on(self, operation: EndJob) -> None:
+        if await self._send(operation) == "cancelling" and not self.cancelling:
+            self.cancelling = True
+            for tell in self._when_cancelling:
+                tell()
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
         """Have ``watcher`` called once the job is ended or lost."""
         self._watchers.append(watcher)
+
+    @contextmanager
+    def when_cancelling(self, tell: Callable[[], object]) -> Generator[None]:
+        """Have ``tell`` called, within the block, once the job is known to be cancelled."""
+        if self.cancelling:
+            tell()
+        self._when_cancelling.append(tell)
+        try:
+            yield
+        finally:
+            self._when_cancelling.remove(tell)
 
     async def recall(self) -> None:
         """Give the job back over its worker's head; for that one it is lost."""

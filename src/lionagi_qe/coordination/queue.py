@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
-from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job import Job
-from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.queue_state import DEFAULT_RESULT_TTL, QueueState
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
+from lionagi_qe.persistence.contract.jobs import ON_DUPLICATE, PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
-from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
@@ -30,9 +28,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from signal import Signals
 
-    from lionagi_qe.coordination.dead_letters import DeadJob
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import Claim
+    from lionagi_qe.persistence.contract.jobs import Claim, OnDuplicate
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
@@ -41,7 +38,6 @@ MAX_CLAIM = 1_000
 MAX_PRIORITY = 2**31 - 1
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
-DEFAULT_RESULT_TTL = 3_600.0
 # Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
 # and then all the same: a message may be lost with a connection that nobody noticed was gone.
 _FIRST_POLL = 0.01
@@ -51,15 +47,17 @@ _SAFETY_POLL = 2.0
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job of ``put_many`` with settings of its own."""
+    """A job of ``put_many`` with settings of its own, which are those of ``WorkQueue.put``."""
 
     payload: Any
     priority: int = 0
     delay: float | timedelta = 0
     dedupe: str | None = None
+    on_duplicate: OnDuplicate = "keep"
+    dedupe_for: float | timedelta = 0
 
 
-class WorkQueue:
+class WorkQueue(QueueState):
     """Jobs for whoever asks first; each is done at least once.
 
     ::
@@ -81,7 +79,7 @@ class WorkQueue:
         name: any text of at most 128 bytes.
         max_attempts: how often a job put through this object is tried before it is dead.
         backoff: seconds to wait after a failed attempt, by its number.
-        result_ttl: seconds that a done job and its result are kept.
+        result_ttl: seconds that a done job and its result, or a cancelled job, are kept.
     """
 
     def __init__(
@@ -93,14 +91,10 @@ class WorkQueue:
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        self._calls = parts_of(memory).jobs
-        self.name = check_name("queue", name)
+        super().__init__(memory, name, result_ttl=result_ttl)
         self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
         self._backoff = backoff or exponential()
-        self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._consumers: set[Consumer] = set()
-        self._results = Results(self._calls, self.name)
-        self._dead_letters = DeadLetters(self._calls, self.name)
 
     # Putting
 
@@ -111,6 +105,8 @@ class WorkQueue:
         priority: int = 0,
         delay: float | timedelta = 0,
         dedupe: str | None = None,
+        on_duplicate: OnDuplicate = "keep",
+        dedupe_for: float | timedelta = 0,
         fence: Fence | Fenced | None = None,
         transaction: Transaction | None = None,
         timeout: float | None = None,
@@ -122,6 +118,14 @@ class WorkQueue:
             priority: the lower, the sooner.
             delay: seconds (or timedelta) until it may be claimed.
             dedupe: while an unended job has the same text, add none and return that one's id.
+            on_duplicate: what becomes of that one. "keep": nothing. "replace": if it waits, it gets
+                this payload, priority and delay, all attempts before it; if it is being done, this
+                job is added and takes the key over, and that one is not tried again should it
+                fail: what was put last is done in any case. "earliest": if it waits, the lower of
+                both priorities and the earlier of both times count, the payload is kept.
+            dedupe_for: seconds (or timedelta) from now on, by the server's clock, for which the key
+                is this job's even if it ends before: an idempotency key. Who puts it meanwhile gets
+                its id; duplicates don't prolong that.
             fence: add it only while this lease is held.
             transaction: add it if and when this is applied; the id may then be another one's
                 (``transaction.job_ids``), where ``dedupe`` is given.
@@ -135,13 +139,14 @@ class WorkQueue:
         """
         held = fence_of(fence)
         transaction = check_transaction(transaction)
+        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
         if transaction is None:
-            job = self._put(NewJob(payload, priority, delay, dedupe), held)
+            job = self._put(new, held)
             return await self._calls.write(job, timeout=timeout)
         if held is not None:
             msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
             raise InvalidArgumentError(msg)
-        job = self._put(NewJob(payload, priority, delay, dedupe), transaction.fence)
+        job = self._put(new, transaction.fence)
         transaction.add_job(job)
         return job.job_id
 
@@ -174,6 +179,7 @@ class WorkQueue:
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
             self._max_attempts,
             fence,
+            *_check_duplicates(job),
         )
 
     # Working
@@ -324,43 +330,21 @@ class WorkQueue:
         for consumer in self._consumers:
             consumer.stop()
 
-    # Looking
-
-    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """Wait until a job is done and return its result.
-
-        Raises:
-            JobFailedError: it is dead; the message has its last error.
-            JobNotFoundError: the queue doesn't know it, or its result was kept long enough.
-            JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
-
-        """
-        if timeout is not None:
-            check_seconds("timeout", timeout)
-        return await self._results.wait(check_name("job id", job_id), timeout)
-
-    async def stats(self) -> QueueCounts:
-        """Count the jobs by state: ready, delayed, claimed, done (and kept), dead."""
-        return await self._calls.count(self.name)
-
-    # Dead letters
-
-    async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
-        """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
-        return await self._dead_letters.page(limit, after)
-
-    async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Give dead jobs (all, if None) all their attempts again; return how many."""
-        return await self._dead_letters.change(self._calls.revive, job_ids)
-
-    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Remove dead jobs (all, if None) for good; return how many."""
-        return await self._dead_letters.change(self._calls.purge, job_ids)
-
 
 def _new_id() -> str:
     """Return an id that nobody else makes, later ones sorting behind earlier ones, roughly."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _check_duplicates(job: NewJob) -> tuple[OnDuplicate, int]:
+    if job.on_duplicate not in ON_DUPLICATE:
+        msg = f"on_duplicate {job.on_duplicate!r}: is one of {', '.join(ON_DUPLICATE)}"
+        raise InvalidArgumentError(msg)
+    dedupe_ms = check_delay(job.dedupe_for, "dedupe_for")
+    if job.dedupe is None and (dedupe_ms or job.on_duplicate != "keep"):
+        msg = "on_duplicate and dedupe_for: are about jobs with the same dedupe; give that, too"
+        raise InvalidArgumentError(msg)
+    return job.on_duplicate, dedupe_ms
 
 
 def _check_priority(priority: object) -> int:

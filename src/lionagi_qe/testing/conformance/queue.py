@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
+from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
 from lionagi_qe.testing.conformance.queue_workers import ConsumerConformance
@@ -11,6 +13,11 @@ __all__ = ["QueueConformance"]
 
 
 class QueueConformance(
-    QueueOrderConformance, QueueEndingConformance, ConsumerConformance, TransactionConformance
+    QueueOrderConformance,
+    QueueEndingConformance,
+    QueueCancelConformance,
+    QueueDuplicatesConformance,
+    ConsumerConformance,
+    TransactionConformance,
 ):
     """Jobs, workers, and steps over jobs and entries."""
