@@ -126,3 +126,35 @@ def test_dead_jobs_are_counted_by_reason(
     )
     (group,) = json.loads(aqe(capsys, "dead", "reviews", "--group", "--json", "--limit", "2")[1])
     assert (group["reason"], group["count"], group["last"]["id"]) == ("no such file", 2, dead[1])
+
+
+def test_schedules_are_made_listed_and_removed(
+    dead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    made = ["schedule", "builds", "nightly", "--cron", "0 3 * * *", "--timezone", "Europe/Oslo"]
+    code, shown, _ = aqe(capsys, *made, "--payload", '{"of": "shop"}', "--missed", "skip")
+    assert (code, shown[:22]) == (0, "nightly: due next at 2")
+    (found,) = json.loads(aqe(capsys, "schedules", "builds", "--json")[1])
+    assert (found["payload"], found["missed"]) == ({"of": "shop"}, "skip")
+    assert "\t0 3 * * * Europe/Oslo\t" in aqe(capsys, "schedules", "builds")[1]
+    assert aqe(capsys, "unschedule", "builds", "nightly")[0] == 0
+    code, _, complaint = aqe(capsys, "unschedule", "builds", "nightly")
+    assert (code, "no schedule 'nightly'" in complaint) == (1, True)
+    assert aqe(capsys, "schedules", "builds") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--cron", "61 * * * *"], "minute"),
+        (["--cron", "0 3 * * *", "--timezone", "Mars/Olympus"], "IANA"),
+        (["--cron", "0 3 * * *", "--payload", "{of: shop}"], "--payload"),
+    ],
+)
+def test_a_schedule_that_cannot_be_read_is_refused(
+    dead: list[str], options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    code, _, complaint = aqe(capsys, "schedule", "builds", "nightly", *options)
+    assert (code, words in complaint) == (2, True), complaint

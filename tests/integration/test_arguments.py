@@ -54,6 +54,9 @@ WRONG: dict[str, list[Any]] = {
     "dedupe": [5, "", b"d", "x" * 200, "line\nbreak", "a\x00b"],
     "on_duplicate": ["drop", "", 5, b"keep", None, ["keep"]],
     "dedupe_for": ["5", -1, math.nan, True, b"5", math.inf, None],
+    "cron": ["", 5, None, b"* * * * *", "garbage", "* * * *", "61 * * * *", "0 0 31 2 *", "\x00"],
+    "timezone": ["", 5, None, "Mars/Olympus", "../etc/passwd", "\x00"],
+    "missed": ["never", "", 5, None, ["once"]],
     "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
     "job_ids": ["id", 5, [5], [None], ["\x00"], ["x" * 1000], ["\ud800"]],
     "after": [5, None, b"id", "\x00", "\ud800"],
@@ -81,6 +84,7 @@ RIGHT: dict[str, Any] = {
     "payload": 1,
     "payloads": [1],
     "job_id": "no-such-job",
+    "cron": "0 3 * * *",
     "name": "name",
     "agent_id": "agent",
 }

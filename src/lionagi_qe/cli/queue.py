@@ -13,6 +13,7 @@ from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
 from lionagi_qe.coordination import (
     Cancellation,
     DeadGroup,
@@ -36,11 +37,15 @@ _MISSING = Exit.GATE_FAILED
 
 @click.group()
 def queue() -> None:
-    """Look at work queues, their jobs and their dead letters; cancel jobs.
+    """Look at work queues, their jobs, schedules and dead letters; cancel jobs.
 
     Jobs are ready, delayed, claimed by a worker, done or cancelled (as long as the result is kept),
-    or dead: tried as often as allowed and failed.
+    or dead: tried as often as allowed and failed. A schedule has one put at its times.
     """
+
+
+for _command in (schedules, schedule, unschedule):
+    queue.add_command(_command)
 
 
 @queue.command()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import check_delay
+from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
@@ -42,6 +43,7 @@ class Job:
         attempt: which attempt this is, from 1.
         max_attempts: after so many attempts it is dead.
         created_at: when it was put, UTC by the server's clock.
+        scheduled_for: the time, in UTC, for which a schedule had it put; else None.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
         cancelling: somebody asked to cancel it; known from the next ``extend`` or ``progress`` on.
@@ -70,6 +72,7 @@ class Job:
         self.attempt = claimed.attempt
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
+        self.scheduled_for = scheduled_for(claimed.job_id)
         self.ended = False
         self.lost = False
         self.cancelling = False

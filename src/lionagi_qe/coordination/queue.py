@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
-import time
-from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
-from lionagi_qe.coordination.queue_state import DEFAULT_RESULT_TTL, QueueState
+from lionagi_qe.coordination.new_job import (
+    NewJob,
+    check_duplicates,
+    check_priority,
+    new_job_id,
+)
+from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL, QueueState
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.contract.jobs import ON_DUPLICATE, PutJob
+from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.transaction import Transaction
 
 MAX_CLAIM = 1_000
-MAX_PRIORITY = 2**31 - 1
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
 # Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
@@ -43,18 +45,6 @@ DEFAULT_GRACE = 30.0
 _FIRST_POLL = 0.01
 _LONGEST_POLL = 0.25
 _SAFETY_POLL = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job of ``put_many`` with settings of its own, which are those of ``WorkQueue.put``."""
-
-    payload: Any
-    priority: int = 0
-    delay: float | timedelta = 0
-    dedupe: str | None = None
-    on_duplicate: OnDuplicate = "keep"
-    dedupe_for: float | timedelta = 0
 
 
 class WorkQueue(QueueState):
@@ -87,12 +77,11 @@ class WorkQueue(QueueState):
         memory: Memory,
         name: str,
         *,
-        max_attempts: int = 5,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        super().__init__(memory, name, result_ttl=result_ttl)
-        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
+        super().__init__(memory, name, max_attempts=max_attempts, result_ttl=result_ttl)
         self._backoff = backoff or exponential()
         self._consumers: set[Consumer] = set()
 
@@ -172,14 +161,14 @@ class WorkQueue(QueueState):
     def _put(self, job: NewJob, fence: Fence | None) -> PutJob:
         return PutJob(
             self.name,
-            _new_id(),
+            new_job_id(),
             self._calls.encode(job.payload),
-            _check_priority(job.priority),
+            check_priority(job.priority),
             check_delay(job.delay),
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
             self._max_attempts,
             fence,
-            *_check_duplicates(job),
+            *check_duplicates(job),
         )
 
     # Working
@@ -263,7 +252,8 @@ class WorkQueue(QueueState):
 
         At most ``concurrency`` jobs are in your hands at once: each counts until it is ended
         (``ack``, ``fail``, ``release``) or lost, and its lease is extended for as long. Start a
-        task for each to work at several. While the server can't be reached it waits.
+        task for each to work at several. While the server can't be reached it waits. Meanwhile the
+        queue's schedules are seen to as well.
 
         Args:
             concurrency: most jobs at once.
@@ -286,11 +276,16 @@ class WorkQueue(QueueState):
         )
         self._consumers.add(consumer)
         jobs = consumer.jobs(signals)
+        firing = asyncio.create_task(
+            self._schedules.keep_firing(), name=f"schedules of {self.name}"
+        )
         try:
             async for job in jobs:
                 yield job
         finally:
             self._consumers.discard(consumer)
+            firing.cancel()
+            await asyncio.wait([firing])
             await jobs.aclose()
 
     @renamed(lease="lease_ttl")
@@ -329,29 +324,3 @@ class WorkQueue(QueueState):
         """End all ``consume`` and ``work`` of this object, gracefully."""
         for consumer in self._consumers:
             consumer.stop()
-
-
-def _new_id() -> str:
-    """Return an id that nobody else makes, later ones sorting behind earlier ones, roughly."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
-
-
-def _check_duplicates(job: NewJob) -> tuple[OnDuplicate, int]:
-    if job.on_duplicate not in ON_DUPLICATE:
-        msg = f"on_duplicate {job.on_duplicate!r}: is one of {', '.join(ON_DUPLICATE)}"
-        raise InvalidArgumentError(msg)
-    dedupe_ms = check_delay(job.dedupe_for, "dedupe_for")
-    if job.dedupe is None and (dedupe_ms or job.on_duplicate != "keep"):
-        msg = "on_duplicate and dedupe_for: are about jobs with the same dedupe; give that, too"
-        raise InvalidArgumentError(msg)
-    return job.on_duplicate, dedupe_ms
-
-
-def _check_priority(priority: object) -> int:
-    if isinstance(priority, bool) or not isinstance(priority, int):
-        msg = f"priority {priority!r}: is an integer, the lower the sooner"
-        raise InvalidArgumentError(msg)
-    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
-        msg = f"priority {priority!r}: must fit 32 bits"
-        raise InvalidArgumentError(msg)
-    return priority

@@ -8,19 +8,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.codec import decode
-from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
+    from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
 
+DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_RESULT_TTL = 3_600.0
 Cancellation = Literal["cancelled", "cancelling", "already done", "already dead", "unknown"]
 _CANCELLATIONS: dict[str, Cancellation] = {
@@ -62,22 +66,30 @@ class JobStatus:
 
 
 class QueueState:
-    """Looking at the jobs of a queue, cancelling them, and its dead letters.
+    """Looking at the jobs of a queue, cancelling them, its schedules and dead letters.
 
     Args:
         memory: where the queue lives.
         name: any text of at most 128 bytes.
+        max_attempts: how often a job of a schedule is tried before it is dead.
         result_ttl: seconds that a cancelled job is kept.
     """
 
     def __init__(
-        self, memory: Memory, name: str, *, result_ttl: float = DEFAULT_RESULT_TTL
+        self,
+        memory: Memory,
+        name: str,
+        *,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
         self._calls = parts_of(memory).jobs
         self.name = check_name("queue", name)
+        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
         self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._results = Results(self._calls, self.name)
         self._dead_letters = DeadLetters(self._calls, self.name)
+        self._schedules = QueueSchedules(self._calls, self.name)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
         """Wait until a job is done and return its result.
@@ -119,6 +131,60 @@ class QueueState:
             self.name, check_name("job id", job_id), self._result_ttl_ms, timeout=timeout
         )
         return _CANCELLATIONS.get(state, "unknown")
+
+    async def schedule(  # noqa: PLR0913 - keyword-only but for the name
+        self,
+        name: str,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        payload: Any = None,  # noqa: ANN401 - any JSON value
+        priority: int = 0,
+        missed: Missed = "once",
+        timeout: float | None = None,
+    ) -> None:
+        """Have a job put whenever ``cron`` says. One round trip; the same again changes nothing.
+
+        Whoever consumes the queue sees to it, each in turn; a job is put once however many they
+        are, which the server decides, as it does whether it is time. It is put within a second of
+        that, or up to 10 s later if the schedule was changed in the last 10 s. While nobody
+        consumes, nothing is put. ``job.scheduled_for`` is the time that a job is for.
+
+        Args:
+            name: of the schedule; the one of that name is replaced. With the same cron and timezone
+                it goes on where the former was, with others it begins now.
+            cron: five fields, or six with the seconds in front; see ``Cron``.
+            timezone: an IANA name. Of a time that the clocks show twice the first counts; times
+                that they skip are due, once for all of them, when they skip them.
+            payload: JSON data, a dataclass or a pydantic model.
+            priority: the lower, the sooner.
+            missed: what becomes of times that nobody saw to within a minute, as nobody consumed.
+                "skip": nothing. "once": one job, for the last of them. "all": a job for each, but
+                for the last 100 at most.
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            InvalidArgumentError: cron, timezone or missed can't be read.
+
+        """
+        new = NewSchedule(
+            check_name("schedule", name),
+            cron,
+            timezone,
+            payload,
+            check_priority(priority),
+            missed,
+            self._max_attempts,
+        )
+        await self._schedules.put(new, timeout=timeout)
+
+    async def unschedule(self, name: str, *, timeout: float | None = None) -> bool:
+        """Remove a schedule; return whether it was there. Jobs that it put already stay."""
+        return await self._schedules.remove(check_name("schedule", name), timeout=timeout)
+
+    async def schedules(self) -> list[Schedule]:
+        """Return the queue's periodic jobs by name, with the time at which each is due next."""
+        return await self._schedules.read()
 
     async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
         """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""

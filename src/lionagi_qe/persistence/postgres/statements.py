@@ -216,6 +216,19 @@ SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
 FROM (SELECT state FROM {schema}.jobs
     WHERE fleet + 0 = $1 AND queue = $2 AND state IN (0, 2) LIMIT $3) AS due
 """,
+    "put_schedule": "SELECT {schema}.put_schedule($1, $2, $3, $4, $5, $6)",
+    "remove_schedule": """
+DELETE FROM {schema}.job_schedules WHERE fleet = $1 AND queue = $2 AND name = $3 RETURNING 1
+""",
+    "read_schedules": """
+SELECT clock.now_ms, s.name, s.rule, s.spec, s.version, s.fired_to_ms
+FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
+    LEFT JOIN {schema}.job_schedules AS s ON s.fleet = $1 AND s.queue = $2
+ORDER BY s.name
+""",
+    "fire_schedule": f"""
+SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10)
+""",
     "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.

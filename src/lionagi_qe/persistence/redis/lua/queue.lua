@@ -11,6 +11,7 @@
 --   Q:x       sorted set of dead jobs, by name
 --   Q:u       hash of dedupe keys to the ids of unended jobs
 --   Q:n       the place last given in line
+--   Q:s       hash of periodic jobs, see queue_schedule.lua
 -- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
 -- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
