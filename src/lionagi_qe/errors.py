@@ -205,7 +205,7 @@ class OutcomeUnknownError(BackendUnavailableError):
 
 
 class AccessDeniedError(BackendUnavailableError):
-    """The server refused the credentials or the permission that the call needs."""
+    """The server refused the credentials or permission that the call needs, or a scope the call."""
 
 
 class WatchTooOldError(AqeError, LookupError):

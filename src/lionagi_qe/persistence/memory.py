@@ -7,7 +7,7 @@ calls are batched on the way; a backend only sees checked keys and encoded value
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
@@ -19,6 +19,8 @@ from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
+from lionagi_qe.persistence.scopes.scope import Scope
 from lionagi_qe.persistence.transaction import Transaction
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
@@ -26,6 +28,7 @@ from lionagi_qe.persistence.values.entry import check_count, check_flag, check_s
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
@@ -95,14 +98,14 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
     ) -> None:
-        self._fleet = naming.check_fleet(fleet)
+        naming.check_fleet(fleet)
         timeout = check_seconds("timeout", timeout)
         interval = cleanup_interval
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
         scheduler = Scheduler(
             backend,
-            self._fleet,
+            fleet,
             migrate=check_flag("migrate", migrate),
             timeout=timeout,
             cleanup_interval=interval,
@@ -111,10 +114,17 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
         }
+        self._stand_on(scheduler, fleet, limits, None)
+
+    def _stand_on(
+        self, scheduler: Scheduler, fleet: str, limits: Limits, scope: Scope | None
+    ) -> None:
         super().__init__(scheduler, **limits)
+        self._fleet = fleet
         self._limits = limits
+        self._scope = scope
         self._parts = Parts(
-            backend,
+            scheduler.backend,
             JobCalls(scheduler, **limits),
             LeaseCalls(scheduler, **limits),
             BulkCalls(scheduler, **limits),
@@ -142,6 +152,51 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             lambda: self._scheduler.deadline(timeout),
             fence_of(fence),
         )
+
+    def scoped(
+        self,
+        name: str,
+        *,
+        read: Iterable[str] = (),
+        write: Iterable[str] = (),
+        queues: Iterable[str] = (),
+        leases: Iterable[str] = (),
+    ) -> Memory:
+        """Return a part of this memory, to be used wherever a Memory is, and nothing beside it.
+
+        ::
+
+            mine = memory.scoped("agent-7", read=["aqe/plans/*"], write=["aqe/agents/agent-7/*"])
+
+        Keys, queues and leases outside are refused with AccessDeniedError before anything is sent.
+        Of what is more than the scope (``search("*")``, ``list_keys()``, a watch, statistics, the
+        names of queues) the part inside is returned. What has no part inside is refused. Scopes of
+        a scope only narrow it. It shares the memory's connections and batches; closing it ends the
+        scope and not the memory. A pattern is a glob, see ``glob``: ``*`` matches ``/`` too, and
+        ``aqe/plans*`` matches ``aqe/plans-secret``.
+
+        It bounds what is asked of it, as by tools of a language model. Python code that has the
+        object can get around it: a process is no boundary.
+
+        Args:
+            name: what refusals call it.
+            read: patterns of keys that may be read.
+            write: patterns of keys that may be changed, and read.
+            queues: patterns of names of queues, which may be put into, worked on and looked at.
+            leases: patterns of names of leases, which may be taken, and given as ``fence``.
+
+        Raises:
+            InvalidArgumentError: a pattern that can't be understood, or that no key matches.
+
+        """
+        scope = Scope.of(
+            name, read=read, write=write, queues=queues, leases=leases, outer=self._scope
+        )
+        part = Memory.__new__(Memory)
+        # All that a scheduler offers, but no subclass of it: see there.
+        scheduler = cast("Scheduler", ScopedScheduler(self._scheduler, scope))
+        part._stand_on(scheduler, self._fleet, self._limits, scope)  # noqa: SLF001 - one of us
+        return part
 
     @property
     def fleet(self) -> str:

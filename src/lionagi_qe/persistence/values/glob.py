@@ -13,6 +13,7 @@ from lionagi_qe.errors import InvalidArgumentError
 
 MAX_PATTERN_CHARACTERS = 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SPECIAL = re.compile(r"[*?\[\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Glob:
         if self._regex is None:
             return key == self.prefix if self.whole == "literal" else key.startswith(self.prefix)
         return self._regex.fullmatch(key) is not None
+
+
+def escape_glob(text: str) -> str:
+    """Return the pattern that matches this text alone."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def compile_glob(pattern: object) -> Glob:
