@@ -21,16 +21,25 @@ from lionagi_qe.persistence.contract import (
     ChangeLog,
     Delete,
     Fence,
+    Fire,
     JobBackend,
     LeaseBackend,
     Notifier,
     PutJob,
+    PutSchedule,
+    ScheduleBackend,
+    ScheduleRecord,
     TransactionOperations,
 )
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.scopes.backend import ScopedBackend
-from lionagi_qe.persistence.scopes.coordination import ScopedJobs, ScopedLeases, ScopedNotifier
+from lionagi_qe.persistence.scopes.coordination import (
+    ScopedJobs,
+    ScopedLeases,
+    ScopedNotifier,
+    ScopedSchedules,
+)
 from lionagi_qe.persistence.scopes.log import ScopedLog
 from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
 from lionagi_qe.persistence.transaction import Transaction
@@ -91,6 +100,7 @@ def test_no_call_is_tried_that_is_not_there() -> None:
         (Scheduler, ScopedScheduler),
         (Backend, ScopedBackend),
         (JobBackend, ScopedJobs),
+        (ScheduleBackend, ScopedSchedules),
         (LeaseBackend, ScopedLeases),
         (ChangeLog, ScopedLog),
         (Notifier, ScopedNotifier),
@@ -123,7 +133,8 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
         await WorkQueue(memory, "other").put(1)
         scope = memory.scoped("s", write=["aqe/a/*"], queues=["jobs"], leases=["mine"])
         inner = cast("Any", scope)._scheduler
-        jobs, leases = inner.jobs, inner.leases
+        jobs, leases, schedules = inner.jobs, inner.leases, inner.schedules
+        record = ScheduleRecord("s", "rule", "{}", "1", 0)
         fence, put = Fence("other", 1), PutJob("other", "id", b"1")
         fenced = PutJob("jobs", "id", b"1", fence=fence)
         outside: list[Callable[[], Any]] = [
@@ -143,6 +154,10 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
             lambda: to_thread(jobs.notifier.count, "other"),
             lambda: to_thread(jobs.notifier.notify, "other"),
             lambda: to_thread(jobs.notifier.notify_all),
+            lambda: schedules.put(PutSchedule("other", "s", "rule", "{}", "1")),
+            lambda: schedules.remove("other", "s"),
+            lambda: schedules.read("other"),
+            lambda: schedules.fire(Fire("other", record, 1, ["id"], b"1", 0, 1)),
             lambda: leases.acquire("other", "me", 1),
             lambda: leases.renew(fence, 1),
             lambda: leases.release(fence),

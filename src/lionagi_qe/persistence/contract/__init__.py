@@ -42,6 +42,13 @@ from lionagi_qe.persistence.contract.records import (
     Sweep,
 )
 from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.contract.schedules import (
+    Fire,
+    PutSchedule,
+    ScheduleBackend,
+    ScheduleRecord,
+    Schedules,
+)
 from lionagi_qe.persistence.values.keys import KeyRange
 
 __all__ = [
@@ -56,6 +63,7 @@ __all__ = [
     "Delete",
     "EndJob",
     "Fence",
+    "Fire",
     "JobBackend",
     "JobOperation",
     "JobRecord",
@@ -74,9 +82,13 @@ __all__ = [
     "PayloadPage",
     "Put",
     "PutJob",
+    "PutSchedule",
     "QueueCounts",
     "Record",
     "Result",
+    "ScheduleBackend",
+    "ScheduleRecord",
+    "Schedules",
     "Stats",
     "Sweep",
     "Tenure",

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
     from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.contract.schedules import (
+        Fire,
+        PutSchedule,
+        ScheduleBackend,
+        Schedules,
+    )
     from lionagi_qe.persistence.scopes.scope import Scope
 
 
@@ -123,6 +129,34 @@ class ScopedJobs:
         """Return once what was written to the queue is safe."""
         self._scope.check_queue(queue)
         await self._whole.confirm(queue)
+
+
+class ScopedSchedules:
+    """The periodic jobs of a scope's queues."""
+
+    def __init__(self, whole: ScheduleBackend, scope: Scope) -> None:
+        self._whole = whole
+        self._scope = scope
+
+    async def put(self, schedule: PutSchedule) -> None:
+        """Make or replace a schedule."""
+        self._scope.check_queue(schedule.queue)
+        await self._whole.put(schedule)
+
+    async def remove(self, queue: str, name: str) -> bool:
+        """Remove a schedule."""
+        self._scope.check_queue(queue)
+        return await self._whole.remove(queue, name)
+
+    async def read(self, queue: str) -> Schedules:
+        """Return all schedules of a queue."""
+        self._scope.check_queue(queue)
+        return await self._whole.read(queue)
+
+    async def fire(self, fire: Fire) -> bool:
+        """Put what is due."""
+        self._scope.check_queue(fire.queue)
+        return await self._whole.fire(fire)
 
 
 class ScopedLeases:

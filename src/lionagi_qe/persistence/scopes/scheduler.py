@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from lionagi_qe.errors import MemoryClosedError
 from lionagi_qe.persistence.scheduling.scheduler import CLEAR_BATCH
 from lionagi_qe.persistence.scopes.backend import ScopedBackend
-from lionagi_qe.persistence.scopes.coordination import ScopedJobs, ScopedLeases
+from lionagi_qe.persistence.scopes.coordination import (
+    ScopedJobs,
+    ScopedLeases,
+    ScopedSchedules,
+)
 from lionagi_qe.persistence.scopes.log import ScopedLog
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.scopes.scope import Scope
 
@@ -165,6 +170,11 @@ class ScopedScheduler:
     def jobs(self) -> JobBackend:
         """The work queues of the scope."""
         return ScopedJobs(self._whole.jobs, self._scope)
+
+    @property
+    def schedules(self) -> ScheduleBackend:
+        """The periodic jobs of the scope's queues."""
+        return ScopedSchedules(self._whole.schedules, self._scope)
 
     @property
     def log(self) -> ChangeLog:
