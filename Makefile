@@ -57,7 +57,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) can't make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV) (once; again when pyproject.toml changes) ..."
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group servers
+	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Run the fleet on a small project
@@ -98,7 +98,9 @@ release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel i
 	$(PYTHON) -m venv build/release/bare
 	build/release/bare/bin/python -m pip install --quiet build/release/*.whl
 	build/release/bare/bin/aqe --version
-	cd build/release && bare/bin/python -c "import lionagi_qe; from lionagi_qe.fleet import examine"
+	cd build/release && bare/bin/python ../../tests/cli/check_core.py
+	build/release/bare/bin/python -m pip install --quiet "$$(ls build/release/*.whl)[fleet]"
+	cd build/release && bare/bin/python -c "from lionagi_qe.fleet import examine"
 
 bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
 	@$(BIN)/python -m pip install --quiet --group bench

@@ -46,7 +46,7 @@ def test_all_rows_are_measured_beside_the_driver(
         ours = row["contenders"]["lionagi-qe"]
         assert ours["operations_per_second"] > 0
         assert 0 < ours["p50_ms"] <= ours["p99_ms"]
-    assert found["machine"]["packages"]["lionagi-qe-fleet"] in shown
+    assert found["machine"]["packages"]["aqe-fleet"] in shown
 
 
 def test_each_server_is_left_as_it_was(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.coordination import Job, WorkQueue
+from lionagi_qe.extras import DISTRIBUTION
 from lionagi_qe.persistence.connect import open_memory
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class OurMemory(Contender):
 
     name = "lionagi-qe"
     kind = Kind.OURS
-    package = "lionagi-qe-fleet"
+    package = DISTRIBUTION
 
     def __init__(self, url: str, fleet: str) -> None:
         self.memory = open_memory(url, fleet=fleet)

@@ -15,6 +15,7 @@ from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
 from lionagi_qe.cli.output import say
+from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # click exits with 1, which would be a failed gate, where nobody reads our output any more.
         return Exit.NOT_READ if error.code == 1 else int(error.code or 0)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - all of it
+        lack = lacking(error) if isinstance(error, ModuleNotFoundError) else None
+        if lack is not None:
+            mention(f"aqe: this {lack}")
+            return Exit.USAGE
         code = exit_code_of(error)
         if code is None:
             # Only then, since it is imported for that alone.

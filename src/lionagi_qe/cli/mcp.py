@@ -40,14 +40,8 @@ def mcp(choice: MemoryChoice, *, write: bool, area: str, results: bool, queue: s
 async def _serve(
     choice: MemoryChoice, *, write: bool, area: str, results: bool, queue: str | None
 ) -> None:
-    try:
-        from lionagi_qe.integrations.mcp import fleet_server, serve_stdio
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "mcp":
-            raise
-        raise click.UsageError(
-            "aqe mcp needs the MCP SDK: install lionagi-qe-fleet[mcp]"
-        ) from error
+    from lionagi_qe.integrations.mcp import fleet_server, serve_stdio
+
     # Whoever only reads brings no schema up.
     async with choice.open(migrate=write) as memory:
         server = fleet_server(memory, area=area, write=write, results=results, queue=queue)

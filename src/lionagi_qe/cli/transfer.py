@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lionagi_qe.cli.ending import mention, run_until_told
+from lionagi_qe.cli.ending import Unheard, mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import (
     MemoryChoice,
@@ -22,7 +23,6 @@ from lionagi_qe.cli.options import (
     standard_output,
 )
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import stderr_console
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import transfer
@@ -31,6 +31,8 @@ from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+
+    from click._termui_impl import ProgressBar
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.watch import Change
@@ -366,15 +368,15 @@ async def _tell_what_stays(memory: Memory) -> None:
 @contextmanager
 def _bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
     """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
-    console = stderr_console()
-    with Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    bar: ProgressBar[int] = click.progressbar(
+        count() if total is None else None,
+        length=total,
+        label=what,
+        show_pos=True,
+        file=cast("TextIO", Unheard(sys.stderr)),
+    )
+    with bar:
+        yield lambda done: bar.update(done - bar.pos)

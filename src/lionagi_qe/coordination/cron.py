@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from heapq import heappop, heappush
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -42,9 +42,14 @@ class Cron:
     def __init__(self, expression: str, timezone: str) -> None:
         self._expression = check_name("cron", expression)
         try:
-            self._zone = ZoneInfo(check_name("timezone", timezone))
+            # UTC needs no database of zones, which small containers lack.
+            named = check_name("timezone", timezone) != "UTC"
+            self._zone: tzinfo = ZoneInfo(timezone) if named else UTC
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            msg = f"timezone {timezone!r}: is an IANA name that this machine knows, as Europe/Oslo"
+            msg = (
+                f"timezone {timezone!r}: is an IANA name that this machine knows, as Europe/Oslo; "
+                "where it knows none: pip install tzdata"
+            )
             raise InvalidArgumentError(msg) from error
         try:
             ever = next(CronSim(expression, datetime(2000, 1, 1)), None)  # noqa: DTZ001 - wall time

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fleet_server", "serve_stdio"]
 
-NAME = "lionagi-qe-fleet"
+NAME = "aqe-fleet"
 _CHUNK = 65_536
 _log = logging.getLogger(__name__)
 _INSTRUCTIONS = (

@@ -7,7 +7,7 @@ A behaviour that matters and isn't tested here doesn't exist. Provide the fixtur
         def connect(self, tmp_path):
             return lambda **settings: Memory(MyBackend(tmp_path / "store"), **settings)
 
-Needs pytest, pytest-asyncio and hypothesis: ``pip install 'lionagi-qe-fleet[testing]'``.
+Needs pytest, pytest-asyncio and hypothesis: ``pip install 'aqe-fleet[testing]'``.
 """
 
 from __future__ import annotations
