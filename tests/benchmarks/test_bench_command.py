@@ -119,5 +119,5 @@ def test_a_chart_without_matplotlib_is_refused_before_anything_is_measured(
     monkeypatch.setattr(sys, "path", [])  # where installed packages are looked for
     chart = str(tmp_path / "chart.png")
     assert main(["bench", f"sqlite:///{tmp_path}/memory.db", *QUICK, "--chart", chart]) == 2
-    assert "pip install matplotlib" in capsys.readouterr().err
+    assert "pip install 'aqe-fleet[charts]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
