@@ -70,6 +70,10 @@ WRONG: dict[str, list[Any]] = {
     "fn": [5, None, "f"],
     "transaction": [5, "tx"],
     "steps": [5, [5]],
+    "read": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
+    "write": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
+    "queues": [5, None, "jobs", [5], [None], ["\x00"]],
+    "leases": [5, None, "leader", [5], [None], ["\x00"]],
 }
 # What each call is given for its other parameters.
 RIGHT: dict[str, Any] = {
