@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
@@ -33,6 +34,11 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
+        "completion": (
+            "lionagi_qe.cli.completion",
+            "completion",
+            "Have your shell complete commands and options.",
+        ),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
         "gate": ("lionagi_qe.cli.gate", "gate", "Judge the last run by the project's rules."),
@@ -64,6 +70,15 @@ class LazyGroup(click.Group):
             if error.name != module:
                 raise
             raise click.UsageError(f"this installation has no command {cmd_name!r}") from error
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, importing none; then the options."""
+        commands = [
+            CompletionItem(name, help=self.lazy[name][2])
+            for name in sorted(self.lazy)
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their helps."""
