@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe import errors, persistence
 from lionagi_qe.errors import *  # noqa: F403 - the errors are part of the public names
-from lionagi_qe.persistence import Entry, Item, Memory, open_memory
+from lionagi_qe.persistence import Entry, Item, KeyRing, Memory, open_memory
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import PostgresMemory, RedisMemory, SqliteMemory
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Entry",
     "Item",
+    "KeyRing",
     "Memory",
     "PostgresMemory",
     "RedisMemory",

@@ -18,6 +18,7 @@ from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
 from lionagi_qe.persistence.scopes.scope import Scope
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.encryption.keys import KeyRing
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0
@@ -49,6 +51,7 @@ class MemorySettings(TypedDict, total=False):
     max_batch: int
     migrate: bool
     cleanup_interval: float | None
+    keys: KeyRing | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
             elected for each); None for none. They shorten PostgreSQL's log of changes too, which
             else only ``cleanup_expired`` does.
+        keys: seal values, jobs, results and holders of leases before they leave the process; a
+            memory that others use with keys is used with keys by all.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -97,8 +102,11 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         max_batch: int = MAX_BATCH,
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
+        keys: KeyRing | None = None,
     ) -> None:
         naming.check_fleet(fleet)
+        if keys is not None:
+            backend = EncryptedBackend(backend, keys, fleet)
         timeout = check_seconds("timeout", timeout)
         interval = cleanup_interval
         if interval is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lionagi_qe.deprecation import renamed
-from lionagi_qe.errors import ArchiveError, InvalidArgumentError
+from lionagi_qe.errors import ArchiveError, ConfigurationError, InvalidArgumentError
 from lionagi_qe.files import replacing
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -67,6 +67,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     partition: str | None = None,
     progress: Callable[[Tally], None] | None = None,
     page_size: int = DEFAULT_PAGE_SIZE,
+    in_clear: bool = False,
 ) -> Tally:
     """Write the live entries that match to ``path``, in the order of their changes.
 
@@ -74,7 +75,15 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     ``path`` as it was (and a file ``.NAME.*.part`` beside it). A link of that name is replaced, not
     followed. An open binary file may be given instead, and is left open. Costs what
     ``transfer.copy`` costs to read.
+
+    The file holds values in clear; of a memory with keys only with ``in_clear``, else
+    ConfigurationError.
     """
+    if source.capabilities.encrypted and not in_clear:
+        raise ConfigurationError(
+            "export of an encrypted memory: the file would hold its values in clear; say in_clear "
+            "(--in-clear) if it may, or copy to another encrypted memory"
+        )
     glob = compile_glob(pattern)
     check_count("page_size", page_size, MAX_BATCH)
     if partition is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from lionagi_qe.errors import ConfigurationError
 
@@ -160,3 +160,19 @@ def _is_misread(parts: SplitResult) -> bool:
 def _has_port_if_any(host: str) -> bool:
     port = host.rpartition("]")[2].partition(":")[2]
     return not port or (port.isdecimal() and 0 < int(port) <= _LAST_PORT)
+
+
+def take_option(url: str, name: str) -> tuple[str, str | None]:
+    """Return a URL without this option, and the option's value; None if it isn't there."""
+    head, mark, query = url.partition("?")
+    kept: list[str] = []
+    value: str | None = None
+    for part in query.split("&") if mark else ():
+        option, _, text = part.partition("=")
+        if option == name:
+            value = unquote(text)
+        else:
+            kept.append(part)
+    if value is None:
+        return url, None
+    return head + ("?" + "&".join(kept) if kept else ""), value
