@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 import asyncpg
@@ -12,16 +12,28 @@ import pytest
 import redis.asyncio
 from tests.backends import on, url_of
 
-from lionagi_qe import ConfigurationError, DecryptionError, KeyRing, Memory, open_memory
+from lionagi_qe import (
+    AqeError,
+    ConfigurationError,
+    DecryptionError,
+    InvalidValueError,
+    KeyRing,
+    Memory,
+    PostgresMemory,
+    open_memory,
+)
 from lionagi_qe.coordination import Lease, Presence, WorkQueue
 from lionagi_qe.persistence import transfer
 from lionagi_qe.persistence.contract import Put
+from lionagi_qe.persistence.contract.jobs import EndJob, PutJob
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import erase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from lionagi_qe.persistence.watch import Watch
 
 FIRST, SECOND = KeyRing.generate("first"), KeyRing.generate("second")
 KEYS = KeyRing.parse(FIRST)
@@ -96,44 +108,174 @@ async def test_the_store_holds_nothing_in_clear(memory: Memory, url: str) -> Non
     await queue.purge_dead()
 
 
+def as_bytes(sealed: bytes | str) -> bytes:
+    return sealed.encode() if isinstance(sealed, str) else sealed
+
+
 async def test_changed_and_exchanged_values_are_refused_by_name(
     memory: Memory, url: str, fleet: str
 ) -> None:
     """The attacker writes the server's rows: a memory without keys stores any bytes as they are."""
     await memory.store_many({"aqe/a": 1, "aqe/b": 2, "aqe/fine": 3})
-    stranger = open_memory(url, fleet=fleet)
-    async with stranger:
-        backend: Any = parts_of(stranger).backend
-        one, two = (
-            text.encode() if isinstance(text, str) else text
-            for text in await backend.read_payloads(["aqe/a", "aqe/b"])
-        )
-        flipped = one[:-5] + (b"A" if one[-5:-4] != b"A" else b"B") + one[-4:]
-        for bad in (two, flipped, b"1", b'"plain"', b"~first~", b"~other~AAAA", b"~first~!!", b"~"):
+    async with open_memory(url, fleet=fleet) as stranger:
+        backend = parts_of(stranger).backend
+        one, two = map(as_bytes, filter(None, await backend.read_payloads(["aqe/a", "aqe/b"])))
+        flipped = [
+            one[:at] + (b"A" if one[at : at + 1] != b"A" else b"B") + one[at + 1 :]
+            for at in (8, 30, len(one) - 5)
+        ]
+        renamed = one.replace(b"~first~", b"~second~")
+        short = [one[:20], one[:-4], b"~first~", b"~other~AAAA", b"~first~!!", b"~", b""]
+        for bad in (two, *flipped, renamed, *short, b"1", b'"plain"', b'"~first~AAAA"'):
             await backend.write([Put("aqe/a", bad)], atomic=False)
-            with pytest.raises(DecryptionError, match="aqe/a"):
-                await memory.retrieve("aqe/a")
-            with pytest.raises(DecryptionError, match="aqe/a"):
-                await memory.entry("aqe/a")
-            with pytest.raises(DecryptionError, match="aqe/a"):
-                await memory.search("aqe/*")
-            with pytest.raises(DecryptionError, match="aqe/a"):
-                await memory.increment("aqe/a")
             # Whoever asks for another key at the same moment is not concerned.
-            answers = await asyncio.gather(
+            refused, fine = await asyncio.gather(
                 memory.retrieve("aqe/a"), memory.retrieve("aqe/fine"), return_exceptions=True
             )
-            assert isinstance(answers[0], DecryptionError)
-            assert answers[1] == 3
+            assert isinstance(refused, DecryptionError)
+            assert "'aqe/a'" in str(refused)
+            assert fine == 3
+
+
+async def test_jobs_results_errors_and_holders_can_not_be_exchanged(
+    memory: Memory, url: str, fleet: str
+) -> None:
+    """What is sealed for one place is refused in each other, of whatever kind."""
+    one, two = WorkQueue(memory, "one", max_attempts=1), WorkQueue(memory, "two")
+    await memory.store("aqe/a", SECRET)
+    await one.put("job")
+    await two.put("other")
+    await Lease(memory, "l", holder=SECRET, ttl=60).acquire()
+    async with open_memory(url, fleet=fleet) as stranger:
+        backend: Any = parts_of(stranger).backend
+        (job,) = (await backend.jobs.claim("one", 1, 60_000)).jobs
+        (entry,) = await backend.read_payloads(["aqe/a"])
+        holder = (await backend.leases.look("l")).holder
+        (of_two,) = (await backend.jobs.claim("two", 1, 60_000)).jobs
+        for at, sealed in enumerate(map(as_bytes, (job.payload, entry, of_two.payload, holder))):
+            await backend.leases.acquire(f"l{at}", sealed.decode(), 60_000)
+            with pytest.raises(DecryptionError, match=f"holder of lease 'l{at}'"):
+                await Lease(memory, f"l{at}").state()
+            await backend.write([Put("aqe/b", sealed)], atomic=False)
+            with pytest.raises(DecryptionError, match="aqe/b"):
+                await memory.retrieve("aqe/b")
+            await backend.jobs.write([PutJob("three", f"job-{at}", sealed)])
+            with pytest.raises(DecryptionError, match=f"job-{at}"):
+                await WorkQueue(memory, "three").claim()
+        # A job's own payload is no result of it, and no error.
+        payload = as_bytes(job.payload)
+        await backend.jobs.write([EndJob("one", job.job_id, job.claim, "ack", payload, 60_000)])
+        with pytest.raises(DecryptionError, match=f"result of job {job.job_id}"):
+            await one.result(job.job_id)
+        payload = as_bytes(of_two.payload)
+        await backend.jobs.write([EndJob("two", of_two.job_id, of_two.claim, "bury", payload)])
+        with pytest.raises(DecryptionError, match=f"error of job {of_two.job_id}"):
+            await two.dead()
+        assert await two.purge_dead([of_two.job_id]) == 1
+
+
+async def test_a_job_that_can_not_be_opened_stops_no_other(
+    memory: Memory, url: str, fleet: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = WorkQueue(memory, "jobs")
+    async with open_memory(url, fleet=fleet) as stranger:
+        jobs: Any = cast("Any", parts_of(stranger).backend).jobs
+        await jobs.write([PutJob("jobs", "forged", b'"plain"', priority=-1, max_attempts=1)])
+    await queue.put("fine")
+    (job,) = await queue.claim(10)
+    assert await job.ack() is None
+    assert job.payload == "fine"
+    assert "job forged: is stored in clear" in caplog.text
+    with pytest.raises(DecryptionError, match="job forged"):
+        await queue.dead()
+    assert await queue.purge_dead(["forged"]) == 1
+
+
+async def test_a_worker_without_the_new_key_loses_no_job(
+    memory: Memory, url: str, fleet: str
+) -> None:
+    both = KeyRing.parse(f"{SECOND},{FIRST}")
+    async with open_memory(url, fleet=fleet, keys=both) as newer:
+        await WorkQueue(newer, "jobs").put("fine")
+        with pytest.raises(DecryptionError, match=r"key 'second'.*add that key"):
+            await WorkQueue(memory, "jobs").claim()
+        (job,) = await WorkQueue(newer, "jobs").claim(wait=30)
+        assert job.payload == "fine"
+        await job.ack()
+
+
+async def test_another_fleets_values_are_refused(memory: Memory, url: str, fleet: str) -> None:
+    await memory.store("aqe/a", SECRET)
+    async with open_memory(url, fleet=fleet) as stranger:
+        (sealed,) = await parts_of(stranger).backend.read_payloads(["aqe/a"])
+    assert sealed is not None
+    async with open_memory(url, fleet=f"{fleet}-x") as stranger:
+        await parts_of(stranger).backend.write([Put("aqe/a", as_bytes(sealed))], atomic=False)
+    async with open_memory(url, fleet=f"{fleet}-x", keys=KEYS) as other:
+        with pytest.raises(DecryptionError, match="aqe/a"):
+            await other.retrieve("aqe/a")
+        await erase(other)
+
+
+async def test_whatever_reads_refuses_what_was_forged(memory: Memory, url: str, fleet: str) -> None:
+    """Searches, scans, watches, copies and batches; who asks for other keys goes on."""
+    await memory.store_many({"aqe/a": 1, "aqe/fine/a": 3})
+    async with open_memory(url, fleet=fleet) as stranger:
+        await parts_of(stranger).backend.write([Put("aqe/a", b"7")], atomic=False)
+    async with open_memory("memory://") as target, memory.watch("*", "start") as changes:
+        for asked in (
+            memory.retrieve("aqe/a"),
+            memory.entry("aqe/a"),
+            memory.retrieve_many(["aqe/fine/a", "aqe/a"]),
+            memory.search("*"),
+            anext(aiter(memory.scan("aqe/"))),
+            memory.increment("aqe/a"),
+            memory.update("aqe/a", lambda value: value),
+            transfer.copy(memory, target),
+            transfer.digest(memory),
+            _all(changes),
+        ):
+            with pytest.raises(DecryptionError, match="'aqe/a': is stored in clear"):
+                await asked
+    assert await memory.search("aqe/fine/*") == {"aqe/fine/a": 3}
+    assert await memory.list_keys() == ["aqe/a", "aqe/fine/a"]
+    await memory.store("aqe/a", 2)
+    assert await memory.retrieve("aqe/a") == 2
+
+
+async def _all(changes: Watch) -> None:
+    async with asyncio.timeout(10):
+        async for change in changes:
+            assert change.key != "aqe/a"
+
+
+async def test_who_has_no_keys_is_told_and_adds_up_nothing(
+    memory: Memory, url: str, fleet: str
+) -> None:
+    await memory.store("aqe/a", 1)
+    async with open_memory(url, fleet=fleet) as stranger:
         with pytest.raises(DecryptionError, match="open the memory with keys"):
-            await stranger.retrieve("aqe/b")
-        # Another fleet's.
-        async with open_memory(url, fleet=f"{fleet}-x", keys=KEYS) as other:
-            inner: Any = parts_of(other).backend
-            await inner._inner.write([Put("aqe/a", one)], atomic=False)
-            with pytest.raises(DecryptionError, match="aqe/a"):
-                await other.retrieve("aqe/a")
-            await other.delete("aqe/a")
+            await stranger.retrieve("aqe/a")
+        with pytest.raises((InvalidValueError, DecryptionError)):
+            await stranger.increment("aqe/a")
+    assert await memory.retrieve("aqe/a") == 1
+
+
+async def test_what_servers_compute_on_plain_values_is_right_on_sealed_ones(
+    memory: Memory,
+) -> None:
+    await memory.store("aqe/a", 1, ttl=600, partition="p")
+    await asyncio.gather(*(memory.increment("aqe/a") for _ in range(40)))
+    entry = await memory.entry("aqe/a")
+    assert entry is not None
+    assert (entry.value, entry.partition, entry.expires_at is None) == (41, "p", False)
+    async with memory.transaction() as tx:
+        tx.increment("aqe/a", 0.5)
+        tx.increment("aqe/new", 2)
+    assert await memory.retrieve_many(["aqe/a", "aqe/new"]) == {"aqe/a": 41.5, "aqe/new": 2}
+    with pytest.raises(InvalidValueError, match="64 bits"):
+        await memory.increment("aqe/new", 2**63 - 1)
+    assert await memory.search("aqe/*", partition="p") == {"aqe/a": 41.5}
 
 
 async def test_keys_change_while_in_use(memory: Memory, url: str, fleet: str) -> None:
@@ -173,10 +315,27 @@ async def test_a_url_names_the_variable(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "a:b", FIRST.partition(":")[2], f"{FIRST},{FIRST}", "ä:" + "A" * 43 + "="]
+    "text",
+    ["", "x", "a:b", FIRST.partition(":")[2], f"{FIRST},{FIRST}", "ä:" + "A" * 43 + "="],
+    ids=["nothing", "no key", "short", "no id", "twice", "no ASCII"],
 )
 def test_unusable_keys_are_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         KeyRing.parse(text)
     assert FIRST.partition(":")[2] not in str(refused.value)
     assert FIRST.partition(":")[2] not in repr(KEYS)
+
+
+@pytest.mark.parametrize("options", ["keys=", "keys", "keys=A&keys=A", "k%65ys=A", "Keys=A"])
+async def test_a_url_that_is_not_clear_about_keys_opens_nothing_in_clear(
+    options: str, url: str
+) -> None:
+    with pytest.raises(AqeError):
+        async with open_memory(f"{url}?{options}") as memory:
+            await memory.store("aqe/a", SECRET)
+
+
+@pytest.mark.postgres
+async def test_a_class_that_takes_no_keys_from_its_url_does_not_open(postgres_url: str) -> None:
+    with pytest.raises(AqeError, match="keys"):
+        await PostgresMemory(f"{postgres_url}?keys=A").open()

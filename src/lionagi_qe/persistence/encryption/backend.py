@@ -12,7 +12,7 @@ from lionagi_qe.errors import AqeError, BackendUnavailableError, RevisionConflic
 from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.contract.records import Page, PayloadPage, Record
-from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.contract.refused import PartlyRefused, partly_applied
 from lionagi_qe.persistence.encryption.computed import compute, is_computed
 from lionagi_qe.persistence.encryption.coordination import EncryptedJobs, EncryptedLeases
 from lionagi_qe.persistence.encryption.keys import place_of
@@ -106,7 +106,9 @@ class EncryptedBackend:
         results = await self._write_in_runs(operations)
         for result in results if atomic else ():
             if isinstance(result, AqeError):
-                raise result
+                # Only on a cluster, where a batch is several steps in any case.
+                applied = any(not isinstance(each, AqeError) for each in results)
+                raise partly_applied(result) if applied else result
         return results
 
     async def _write_in_runs(self, operations: Sequence[Operation]) -> list[Result]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import DecryptionError
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
+    EndJob,
     PutJob,
     TransactionOperations,
 )
 from lionagi_qe.persistence.contract.leases import Tenure
 from lionagi_qe.persistence.encryption.keys import place_of
+from lionagi_qe.persistence.values.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
+        ClaimedJob,
         JobBackend,
         JobOperation,
         JobRecord,
@@ -30,6 +34,11 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.encryption.keys import KeyRing
+
+# A worker that has the key may be there by then.
+_PAUSE_MS = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class EncryptedJobs:
@@ -99,13 +108,39 @@ class EncryptedJobs:
         return await self._transact(TransactionOperations(step.operations, jobs))
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
-        """Hand out ready jobs, opened."""
+        """Hand out ready jobs, opened; DecryptionError if that can be done with none of them.
+
+        What can't be opened has failed an attempt, so that it is dead after some, and stops nobody
+        who has its key.
+        """
         claim = await self._inner.claim(queue, count, lease_ms)
-        jobs = [
-            replace(job, payload=self._open("job", queue, job.job_id, job.payload))
-            for job in claim.jobs
-        ]
+        jobs: list[ClaimedJob] = []
+        refused: list[tuple[ClaimedJob, DecryptionError]] = []
+        for job in claim.jobs:
+            try:
+                payload = self._open("job", queue, job.job_id, job.payload)
+            except DecryptionError as error:
+                refused.append((job, error))
+            else:
+                jobs.append(replace(job, payload=payload))
+        if refused:
+            await self._fail(queue, refused)
+            if not jobs:
+                raise refused[0][1]
         return replace(claim, jobs=jobs)
+
+    async def _fail(
+        self, queue: str, refused: Sequence[tuple[ClaimedJob, DecryptionError]]
+    ) -> None:
+        endings: list[JobOperation] = []
+        for job, error in refused:
+            _log.error("queue %r: %s", queue, error)
+            told = encode(f"{type(error).__name__}: {error}")
+            endings.append(
+                EndJob(queue, job.job_id, job.claim, "retry", payload=told, ms=_PAUSE_MS)
+            )
+        # One that is lost by now is another's: nothing is left to be done for it.
+        await self.write(endings)
 
     async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
         """Return the jobs, opened."""

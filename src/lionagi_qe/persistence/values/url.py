@@ -163,13 +163,19 @@ def _has_port_if_any(host: str) -> bool:
 
 
 def take_option(url: str, name: str) -> tuple[str, str | None]:
-    """Return a URL without this option, and the option's value; None if it isn't there."""
+    """Return a URL without this option, and the option's value; None if it isn't there.
+
+    ConfigurationError if it is there twice, or says nothing.
+    """
     head, mark, query = url.partition("?")
     kept: list[str] = []
     value: str | None = None
     for part in query.split("&") if mark else ():
         option, _, text = part.partition("=")
-        if option == name:
+        if unquote(option) == name:
+            if not text or value is not None:
+                msg = f"memory URL {redact(url)!r}: the option {name} is empty, or there twice"
+                raise ConfigurationError(msg)
             value = unquote(text)
         else:
             kept.append(part)
