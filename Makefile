@@ -44,7 +44,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -138,6 +138,10 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \
 		|| { echo "No pgbouncer found; on Debian: apt-get install pgbouncer; on macOS: brew install pgbouncer"; exit 1; }
 	AQE_POOLERS=1 $(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist worksteal tests/poolers $(ARGS)
+
+encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
+		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

@@ -1,4 +1,4 @@
-"""The contract of memories, queues and leases over encrypted memories, on real servers."""
+"""What encrypted memories compute themselves, on real servers; `make encrypted` has all of it."""
 
 from __future__ import annotations
 
@@ -6,41 +6,33 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.backends import on_every_backend
 
-from lionagi_qe import open_memory
-from lionagi_qe.persistence.encryption.keys import KeyRing
-from lionagi_qe.testing.conformance import MemoryConformance
+from lionagi_qe import KeyRing, open_memory
 from lionagi_qe.testing.conformance.lease import LeaseConformance
-from lionagi_qe.testing.conformance.queue import QueueConformance
+from lionagi_qe.testing.conformance.numbers import NumbersConformance
+from lionagi_qe.testing.conformance.transactions import TransactionConformance
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lionagi_qe.persistence import Memory
     from lionagi_qe.testing.conformance import Connect
 
 pytestmark = pytest.mark.integration
-KEYS = KeyRing.parse(f"{KeyRing.generate('new')},{KeyRing.generate('old')}")
+opening = partial(open_memory, keys=KeyRing.parse(KeyRing.generate("test")))
 
 
-class EncryptedConformance(MemoryConformance, LeaseConformance, QueueConformance):
-    """All of it, but for the sizes that statistics tell: those are of what is sealed."""
-
-    async def test_stats_count_keys_partitions_and_bytes(self, memory: Memory) -> None:
-        await memory.store_many({f"aqe/n/{at}": "x" * 98 for at in range(10)})
-        stats = await memory.get_stats()
-        assert stats["total_keys"] == 10
-        assert stats["size_bytes"] > 10 * 100
+class EncryptedConformance(NumbersConformance, TransactionConformance, LeaseConformance):
+    """The parts in which encryption does more than to seal and to open."""
 
 
-class TestSqlite(EncryptedConformance):
-    @pytest.fixture
-    def connect(self, tmp_path: Path) -> Connect:
-        return partial(open_memory, f"sqlite:///{tmp_path}/memory.db", keys=KEYS)
+made = on_every_backend(EncryptedConformance, options="?colocate=1", opening=opening)
+# Private memories are SQLite's.
+del made["TestPrivateMemory"]
+globals().update(made)
 
 
+@pytest.mark.postgres
 @pytest.mark.redis
-class TestRedis(EncryptedConformance):
+class TestHybridMemory(NumbersConformance, TransactionConformance):
     @pytest.fixture
-    def connect(self, redis_url: str) -> Connect:
-        return partial(open_memory, redis_url, keys=KEYS)
+    def connect(self, postgres_url: str, redis_url: str) -> Connect:
+        return partial(opening, postgres_url, cache=redis_url)
