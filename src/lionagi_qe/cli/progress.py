@@ -10,7 +10,7 @@ from lionagi_qe.cli.ending import Unheard
 from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from rich.console import Console
 
@@ -44,6 +44,32 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(file=cast("IO[str]", Unheard(sys.stderr)), emoji=False)
+
+
+@contextmanager
+def counting_bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
+    """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
+    # rich takes longer to import than a quiet command to begin.
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = stderr_console()
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 def _nothing(step: Step) -> None:

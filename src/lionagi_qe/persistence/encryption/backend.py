@@ -17,6 +17,7 @@ from lionagi_qe.persistence.encryption.computed import compute, is_computed
 from lionagi_qe.persistence.encryption.coordination import EncryptedJobs, EncryptedLeases
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.encryption.log import EncryptedLog
+from lionagi_qe.persistence.encryption.resealing import reseal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.records import KeyPage, Stats, Sweep
     from lionagi_qe.persistence.encryption.computed import Computed
     from lionagi_qe.persistence.encryption.keys import KeyRing
+    from lionagi_qe.persistence.encryption.resealing import Resealed
     from lionagi_qe.persistence.values.keys import KeyRange
 
 # A sum that others were quicker at so often is left to the scheduler, which pauses.
@@ -205,6 +207,15 @@ class EncryptedBackend:
             return await cast("Any", self._inner).jobs.transact(step)
         return TransactionResults(await self._inner.write(step.operations, atomic=True), [])
 
+    async def reseal(self, keys: KeyRange, limit: int) -> Resealed:
+        """Seal the first entries of a range by the newest key, unless they are."""
+        return await reseal(self._inner, self._keys, self._fleet, keys, limit)
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the keys, the one for new values first."""
+        return self._keys.ids
+
     # Reading
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
@@ -253,7 +264,7 @@ class EncryptedBackend:
 
     async def describe(self) -> dict[str, Any]:
         """Tell of the backend, and by which keys values are sealed."""
-        return {**await self._inner.describe(), "keys": self._keys.ids}
+        return {**await self._inner.describe(), "keys": self.key_ids}
 
 
 def _distinct(operations: list[Operation]) -> list[list[Operation]]:

@@ -101,6 +101,11 @@ class KeyRing:
         sealed = nonce + self._seals.encrypt(nonce, payload, self._head + place)
         return self._head + binascii.b2a_base64(sealed, newline=False)
 
+    def is_newest(self, sealed: bytes | str) -> bool:
+        """Whether this says that the first key sealed it; to be believed once it was opened."""
+        data = sealed.encode() if isinstance(sealed, str) else sealed
+        return data.startswith(self._head)
+
     def open(self, place: bytes, sealed: bytes | str, what: str) -> bytes:
         """Return what was sealed for this place.
 
