@@ -294,14 +294,6 @@ async def test_keys_change_while_in_use(memory: Memory, url: str, fleet: str) ->
         assert FIRST.partition(":")[2] not in str(refused.value)
 
 
-async def test_an_export_in_clear_has_to_be_asked_for(memory: Memory, tmp_path: Path) -> None:
-    await memory.store("aqe/a", SECRET)
-    with pytest.raises(ConfigurationError, match="in_clear"):
-        await transfer.export(memory, tmp_path / "a.jsonl")
-    await transfer.export(memory, tmp_path / "a.jsonl", in_clear=True)
-    assert SECRET in (tmp_path / "a.jsonl").read_text()
-
-
 async def test_a_url_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/memory.db?keys=MY_KEYS&synchronous=normal"
     with pytest.raises(ConfigurationError, match="MY_KEYS"):

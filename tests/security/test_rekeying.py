@@ -71,10 +71,9 @@ async def test_a_memory_in_use_is_sealed_by_the_newer_key(
     memory: Memory, url: str, fleet: str
 ) -> None:
     passed: list[int] = []
-    done, *_ = await asyncio.gather(
-        transfer.rekey(memory, progress=passed.append, page_size=50),
-        *(memory.increment(f"aqe/n/{at:03}", 1000) for at in range(250)),
-    )
+    rekeying = asyncio.create_task(transfer.rekey(memory, progress=passed.append, page_size=50))
+    await asyncio.gather(*(memory.increment(f"aqe/n/{at:03}", 1000) for at in range(250)))
+    done = await rekeying
     assert done.complete
     assert (done.key, done.entries) == ("second", 251)
     assert 1 <= done.sealed <= 251

@@ -105,9 +105,14 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
 @click.argument("path", type=click.Path(dir_okay=False, allow_dash=True))
 @_pattern
 @_partition
+@click.option("--in-clear", is_flag=True, help="Write the values of an encrypted memory in clear.")
 @memory_options
-def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice) -> None:
+def export_(
+    path: str, pattern: str, partition: str | None, choice: MemoryChoice, *, in_clear: bool
+) -> None:
     """Write entries to PATH as JSON lines; .gz and .zst at its end compress it.
+
+    Values of a memory with keys are sealed in the file, too.
 
     The file appears when it is whole, and tells number and digest of its entries at the end. With -
     it is written to standard output then.
@@ -123,6 +128,7 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
                     pattern=pattern,
                     partition=partition,
                     progress=lambda tally: advance(tally.read),
+                    in_clear=in_clear,
                 )
 
     with _written(path) as file:
@@ -165,7 +171,8 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     """Store the entries of an exported file; those whose time is over are left out.
 
     What a file from elsewhere may take is bounded, and errors say in which line and byte it is
-    wrong, and what was stored before; --dry-run looks through all of it. With - the entries come
+    wrong, and what was stored before; --dry-run looks through all of it. A sealed file needs a
+    memory whose keys open it. With - the entries come
     from standard input, which is read to its end first.
     """
     if path == _PIPE and checkpoint is not None:

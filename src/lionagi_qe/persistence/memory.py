@@ -63,12 +63,14 @@ class Parts:
         jobs: the calls of coordination.WorkQueue.
         leases: the calls of coordination.Lease.
         bulk: the calls of transfer.
+        keys: by which it seals, None if it doesn't.
     """
 
     backend: Backend
     jobs: JobCalls
     leases: LeaseCalls
     bulk: BulkCalls
+    keys: KeyRing | None = None
 
 
 class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
@@ -122,10 +124,15 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
         }
-        self._stand_on(scheduler, fleet, limits, None)
+        self._stand_on(scheduler, fleet, limits, None, keys)
 
     def _stand_on(
-        self, scheduler: Scheduler, fleet: str, limits: Limits, scope: Scope | None
+        self,
+        scheduler: Scheduler,
+        fleet: str,
+        limits: Limits,
+        scope: Scope | None,
+        keys: KeyRing | None,
     ) -> None:
         super().__init__(scheduler, **limits)
         self._fleet = fleet
@@ -136,6 +143,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             JobCalls(scheduler, **limits),
             LeaseCalls(scheduler, **limits),
             BulkCalls(scheduler, **limits),
+            keys,
         )
 
     def transaction(
@@ -203,7 +211,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         part = Memory.__new__(Memory)
         # All that a scheduler offers, but no subclass of it: see there.
         scheduler = cast("Scheduler", ScopedScheduler(self._scheduler, scope))
-        part._stand_on(scheduler, self._fleet, self._limits, scope)  # noqa: SLF001 - one of us
+        part._stand_on(  # noqa: SLF001 - one of us
+            scheduler, self._fleet, self._limits, scope, self._parts.keys
+        )
         return part
 
     @property

@@ -84,12 +84,6 @@ class BulkCalls(Calls):
             lambda backend: backend.read_records(keys), self._scheduler.deadline(None)
         )
 
-    @property
-    def key_ids(self) -> list[str]:
-        """The ids of the keys by which this memory seals, the newest first; [] if it doesn't."""
-        backend = self._scheduler.backend
-        return backend.key_ids if isinstance(backend, EncryptedBackend) else []
-
     async def reseal(self, keys: KeyRange, limit: int) -> Resealed:
         """Seal the next entries in the order of their keys by the newest key, unless they are."""
         backend = self._scheduler.backend

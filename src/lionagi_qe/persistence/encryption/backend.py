@@ -211,11 +211,6 @@ class EncryptedBackend:
         """Seal the first entries of a range by the newest key, unless they are."""
         return await reseal(self._inner, self._keys, self._fleet, keys, limit)
 
-    @property
-    def key_ids(self) -> list[str]:
-        """The ids of the keys, the one for new values first."""
-        return self._keys.ids
-
     # Reading
 
     async def read_payloads(self, keys: Sequence[str]) -> list[bytes | str | None]:
@@ -264,7 +259,7 @@ class EncryptedBackend:
 
     async def describe(self) -> dict[str, Any]:
         """Tell of the backend, and by which keys values are sealed."""
-        return {**await self._inner.describe(), "keys": self.key_ids}
+        return {**await self._inner.describe(), "keys": self._keys.ids}
 
 
 def _distinct(operations: list[Operation]) -> list[list[Operation]]:

@@ -71,9 +71,8 @@ async def rekey(
 
     """
     check_count("page_size", page_size, MAX_BATCH)
-    bulk = parts_of(memory).bulk
-    ids = bulk.key_ids
-    done = Rekeyed(ids[0] if ids else "")
+    keys = parts_of(memory).keys
+    done = Rekeyed("" if keys is None else keys.ids[0])
     for _ in range(PASSES):
         await _pass(memory, done, progress, page_size)
         if not done.left:
