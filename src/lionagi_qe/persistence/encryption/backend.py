@@ -50,6 +50,8 @@ class EncryptedBackend:
         self._inner = inner
         self._keys = keys
         self._fleet = fleet
+        # Made once, since every entry needs it.
+        self._entries = place_of(fleet, "entry", "").decode()
         for part in ("leases", "jobs", "log"):
             if getattr(inner, part, None) is not None:
                 setattr(self, part, self._sealed_part(part))
@@ -84,10 +86,10 @@ class EncryptedBackend:
         return operation._replace(payload=sealed)
 
     def _place(self, key: str) -> bytes:
-        return place_of(self._fleet, "entry", key)
+        return (self._entries + key).encode()
 
     def _open(self, key: str, payload: bytes | str) -> bytes:
-        return self._keys.open(self._place(key), payload, repr(key))
+        return self._keys.open((self._entries + key).encode(), payload)
 
     def open_record(self, record: Record) -> Record:
         """Return an entry as it was stored."""

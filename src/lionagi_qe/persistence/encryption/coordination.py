@@ -81,8 +81,7 @@ class EncryptedJobs:
         return replace(operation, payload=self._keys.seal(place, operation.payload))
 
     def _open(self, kind: str, queue: str, job_id: str, sealed: bytes | str) -> bytes:
-        what = f"{kind} of job {job_id} in queue {queue!r}" if kind != "job" else f"job {job_id}"
-        return self._keys.open(self._place(kind, queue, job_id), sealed, what)
+        return self._keys.open(self._place(kind, queue, job_id), sealed)
 
     def _open_record(self, queue: str, record: JobRecord) -> JobRecord:
         # A done job is kept for its result alone.
@@ -190,7 +189,7 @@ class EncryptedLeases:
         return place_of(self._fleet, "lease", name)
 
     def _open(self, name: str, tenure: Tenure) -> Tenure:
-        holder = self._keys.open(self._place(name), tenure.holder, f"holder of lease {name!r}")
+        holder = self._keys.open(self._place(name), tenure.holder)
         return Tenure(tenure.token, holder.decode(), tenure.remaining_ms)
 
     async def acquire(self, name: str, holder: str, ttl_ms: int) -> Tenure:

@@ -7,6 +7,7 @@ import binascii
 import os
 import re
 import secrets
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError, DecryptionError
@@ -99,40 +100,47 @@ class KeyRing:
         """Return the payload, sealed for this place; ``fixed``: the same again for the same."""
         nonce = _FIXED_NONCE if fixed else os.urandom(_NONCE_BYTES)
         sealed = nonce + self._seals.encrypt(nonce, payload, self._head + place)
-        return self._head + binascii.b2a_base64(sealed, newline=False)
+        return self._head + b2a_base64(sealed, newline=False)
 
     def is_newest(self, sealed: bytes | str) -> bool:
         """Whether this says that the first key sealed it; to be believed once it was opened."""
         data = sealed.encode() if isinstance(sealed, str) else sealed
         return data.startswith(self._head)
 
-    def open(self, place: bytes, sealed: bytes | str, what: str) -> bytes:
-        """Return what was sealed for this place.
+    def open(self, place: bytes, sealed: bytes | str) -> bytes:
+        """Return what was sealed for this place; see ``place_of``.
 
         Raises:
             DecryptionError: it isn't sealed, by no key of the ring, for another place, or changed.
 
         """
         data = sealed.encode() if isinstance(sealed, str) else sealed
+        if data.startswith(self._head):
+            cipher, head, text = self._seals, self._head, data[len(self._head) :]
+        else:
+            cipher, head, text = self._by_another(place, data)
+        try:
+            raw = a2b_base64(text, strict_mode=True)
+            return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], head + place)
+        except (binascii.Error, ValueError, _invalid_tag()) as error:
+            msg = (
+                f"{_told(place)}: can't be opened by the key {head[1:-1].decode()!r}: that is "
+                "another key of this id, or what is stored was changed or exchanged"
+            )
+            raise DecryptionError(msg) from error
+
+    def _by_another(self, place: bytes, data: bytes) -> tuple[AESGCMSIV, bytes, bytes]:
+        """Return the cipher of what another key than the first sealed, the key's mark, the rest."""
         parts = data.split(_MARK, 2)
         if len(parts) != 3 or parts[0]:  # noqa: PLR2004 - nothing, id, text
-            msg = f"{what}: is stored in clear, where only sealed values are taken"
+            msg = f"{_told(place)}: is stored in clear, where only sealed values are taken"
             raise DecryptionError(f"{msg}; somebody wrote it without keys, or exchanged it")
         cipher = self._ciphers.get(parts[1])
         if cipher is None:
             shown = parts[1].decode(errors="replace")[:32]
-            msg = f"{what}: is sealed by the key {shown!r}, which is none of {self.ids}"
+            msg = f"{_told(place)}: is sealed by the key {shown!r}, which is none of {self.ids}"
             raise DecryptionError(f"{msg}; add that key behind the others")
-        try:
-            raw = binascii.a2b_base64(parts[2], strict_mode=True)
-            return cipher.decrypt(
-                raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _MARK + parts[1] + _MARK + place
-            )
-        except (binascii.Error, ValueError, _invalid_tag()) as error:
-            msg = f"{what}: can't be opened by the key {parts[1].decode()!r}"
-            raise DecryptionError(
-                f"{msg}: that is another key of this id, or what is stored was changed or exchanged"
-            ) from error
+        return cipher, _MARK + parts[1] + _MARK, parts[2]
 
 
 def _cipher(key: bytes) -> AESGCMSIV:
@@ -161,3 +169,19 @@ def place_of(fleet: str, kind: str, *names: str) -> bytes:
     A key, a queue's name and a job's id are told apart by their kinds.
     """
     return "\0".join((fleet, kind, *names)).encode()
+
+
+def _told(place: bytes) -> str:
+    """Return how messages call a place."""
+    _, kind, *names = place.decode().split("\0")
+    match kind:
+        case "entry":
+            return repr("\0".join(names))
+        case "job":
+            return f"job {names[-1]}"
+        case "result" | "error":
+            return f"{kind} of job {names[-1]} in queue {names[0]!r}"
+        case "lease":
+            return f"holder of lease {names[0]!r}"
+        case _:
+            return "what it holds"

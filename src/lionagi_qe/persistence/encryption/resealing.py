@@ -56,7 +56,7 @@ async def reseal(
     for record in page.records:
         place = place_of(fleet, "entry", record.key)
         try:
-            payload = ring.open(place, record.payload, repr(record.key))
+            payload = ring.open(place, record.payload)
         except DecryptionError as error:
             refused.append(str(error))
             continue

@@ -102,7 +102,7 @@ class ArchiveSeal:
         if not isinstance(sealed, str):
             raise bad(name, line, "has a value in clear, where all are sealed")
         try:
-            return self.ring.open(place, sealed, "what it holds")
+            return self.ring.open(place, sealed)
         except DecryptionError as error:
             raise bad(name, line, f"can't be opened ({error})") from error
 
