@@ -51,7 +51,7 @@ class Transfers(TransferConformance):
         """Open an encrypted memory of this process, to copy from and to."""
         return await opened.enter_async_context(opening("memory://"))
 
-    # It damages lines in clear; what becomes of sealed ones: tests/security/test_sealed_archives.py.
+    # It damages lines in clear; sealed ones: tests/security/test_sealed_archives.py.
     test_a_damaged_file_is_found_out: Any = None
 
 

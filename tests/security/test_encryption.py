@@ -10,6 +10,8 @@ import apsw
 import asyncpg
 import pytest
 import redis.asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.backends import on, url_of
 
 from lionagi_qe import (
@@ -26,6 +28,7 @@ from lionagi_qe.coordination import Lease, Presence, WorkQueue
 from lionagi_qe.persistence import transfer
 from lionagi_qe.persistence.contract import Put
 from lionagi_qe.persistence.contract.jobs import EndJob, PutJob
+from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import erase
 
@@ -331,3 +334,29 @@ async def test_a_url_that_is_not_clear_about_keys_opens_nothing_in_clear(
 async def test_a_class_that_takes_no_keys_from_its_url_does_not_open(postgres_url: str) -> None:
     with pytest.raises(AqeError, match="keys"):
         await PostgresMemory(f"{postgres_url}?keys=A").open()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    payload=st.binary(min_size=1, max_size=80),
+    cut=st.integers(0, 200),
+    length=st.integers(0, 3),
+    put=st.binary(max_size=4) | st.sampled_from([b"~", b"=", b"~second~", b"\xff"]),
+)
+def test_no_bytes_open_to_anything_else_than_was_sealed(
+    payload: bytes, cut: int, length: int, put: bytes
+) -> None:
+    ring = KeyRing.parse(f"{FIRST},{SECOND}")
+    place = place_of("fleet", "entry", "aqe/a")
+    sealed = ring.seal(place, payload)
+    assert ring.open(place, sealed) == payload
+    assert ring.open(place, sealed.decode()) == payload
+    assert ring.seal(place, payload) != sealed
+    for other in ("aqe/", "aqe/a\0", "aqe/aa"):
+        with pytest.raises(DecryptionError):
+            ring.open(place_of("fleet", "entry", other), sealed)
+    changed = sealed[:cut] + put + sealed[cut + length :]
+    try:
+        assert ring.open(place, changed) == payload
+    except DecryptionError:
+        assert changed != sealed
