@@ -26,11 +26,13 @@ from lionagi_qe import (
 )
 from lionagi_qe.coordination import Lease, Presence, WorkQueue
 from lionagi_qe.persistence import transfer
+from lionagi_qe.persistence.caching.hybrid import HybridMemory
 from lionagi_qe.persistence.contract import Put
 from lionagi_qe.persistence.contract.jobs import EndJob, PutJob
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.testing.conformance.base import erase
+from lionagi_qe.persistence.redis.cache import RedisCache
+from lionagi_qe.testing.conformance.base import erase, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -334,6 +336,26 @@ async def test_a_url_that_is_not_clear_about_keys_opens_nothing_in_clear(
 async def test_a_class_that_takes_no_keys_from_its_url_does_not_open(postgres_url: str) -> None:
     with pytest.raises(AqeError, match="keys"):
         await PostgresMemory(f"{postgres_url}?keys=A").open()
+
+
+@pytest.mark.redis
+async def test_a_cache_holds_what_is_sealed(redis_url: str, tmp_path: Path, fleet: str) -> None:
+    url = f"sqlite:///{tmp_path}/memory.db"
+    async with open_memory(url, cache=redis_url, fleet=fleet, keys=KEYS) as memory:
+        await memory.store("aqe/a", SECRET)
+
+        async def is_cached() -> bool:
+            assert await memory.retrieve("aqe/a") == SECRET
+            return (await memory.get_stats())["cache"]["hits"] > 0
+
+        await until(is_cached)
+    found = await stored_bytes(redis_url)
+    assert b"~first~" in found
+    assert SECRET.encode() not in found
+    # Behind the cache, keys would leave it in clear.
+    sealing = parts_of(open_memory(url, keys=KEYS)).backend
+    with pytest.raises(ConfigurationError, match="give the keys to the memory with the cache"):
+        HybridMemory(sealing, RedisCache.from_url(redis_url))
 
 
 @settings(max_examples=300, deadline=None)
