@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
-# how long whole runs take are left to make bench.
+# how long whole runs take, or what encryption costs, are left to make bench.
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
@@ -67,7 +67,7 @@ demo: $(STAMP) ## Run the fleet on a small project
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
-	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
