@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
-# how long whole runs take are left to make bench.
+# how long whole runs take, or what encryption costs, are left to make bench.
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
@@ -44,7 +44,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -67,7 +67,7 @@ demo: $(STAMP) ## Run the fleet on a small project
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
-	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -140,6 +140,10 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \
 		|| { echo "No pgbouncer found; on Debian: apt-get install pgbouncer; on macOS: brew install pgbouncer"; exit 1; }
 	AQE_POOLERS=1 $(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist worksteal tests/poolers $(ARGS)
+
+encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
+		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import (
         Entry,
         Item,
+        KeyRing,
         Memory,
         PostgresMemory,
         RedisMemory,
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Entry",
     "Item",
+    "KeyRing",
     "Memory",
     "PostgresMemory",
     "RedisMemory",

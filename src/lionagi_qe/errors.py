@@ -18,6 +18,7 @@ __all__ = [
     "BatchTooLargeError",
     "ConfigurationError",
     "CrossShardError",
+    "DecryptionError",
     "EnvironmentBuildError",
     "InvalidArgumentError",
     "InvalidKeyError",
@@ -230,6 +231,10 @@ class MemoryClosedError(AqeError, RuntimeError):
 
 class WrongEventLoopError(AqeError, RuntimeError):
     """The memory was opened on another event loop than the one that calls it now."""
+
+
+class DecryptionError(AqeError, ValueError):
+    """What is stored can't be opened: sealed by another key, not at all, changed or exchanged."""
 
 
 class ConfigurationError(AqeError, ValueError):

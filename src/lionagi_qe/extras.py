@@ -7,6 +7,7 @@ DISTRIBUTION = "aqe-fleet"
 # Top-level module -> the extra that brings it.
 _EXTRAS = {
     "bandit": "fleet",
+    "cryptography": "encryption",
     "detect_secrets": "fleet",
     "langgraph": "langgraph",
     "lionagi": "lionagi",

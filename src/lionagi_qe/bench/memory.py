@@ -12,6 +12,8 @@ from lionagi_qe.persistence.connect import open_memory
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
+    from lionagi_qe.persistence.encryption.keys import KeyRing
+
 
 class OurMemory(Contender):
     """A Memory with its default settings, in a fleet of its own.
@@ -19,14 +21,15 @@ class OurMemory(Contender):
     Args:
         url: which memory.
         fleet: the fleet's name.
+        keys: seal what is stored.
     """
 
     name = "lionagi-qe"
     kind = Kind.OURS
     package = DISTRIBUTION
 
-    def __init__(self, url: str, fleet: str) -> None:
-        self.memory = open_memory(url, fleet=fleet)
+    def __init__(self, url: str, fleet: str, keys: KeyRing | None = None) -> None:
+        self.memory = open_memory(url, fleet=fleet, keys=keys)
         self._queue = WorkQueue(self.memory, "bench")
 
     async def open(self) -> None:

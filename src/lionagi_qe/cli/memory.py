@@ -17,6 +17,7 @@ from lionagi_qe.cli.options import (
     standard_input,
 )
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.rekey import rekey
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
 from lionagi_qe.persistence.values.codec import encode
@@ -236,5 +237,5 @@ def clear(partition: str, choice: MemoryChoice) -> None:
     say(f"removed {asyncio.run(remove()):,}")
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, rekey):
     memory.add_command(command)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.connect import open_memory
+from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.entry import Entry, Item
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Entry",
     "Item",
+    "KeyRing",
     "Memory",
     "PostgresMemory",
     "RedisMemory",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.values.url import check_url, redact, unknown_option
+from lionagi_qe.persistence.values.url import check_url, redact, take_option, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -50,15 +51,21 @@ def open_memory(
             ``hybrid``.
         max_stale: seconds by which a value that the cache gives may be behind the last write of
             another handle; 1 by default.
-        settings: see Memory.
+        settings: see Memory. ``keys`` may be named by the URL, too: ``?keys=VARIABLE`` takes them
+            from that environment variable; see ``KeyRing.from_env``.
 
     Raises:
         UnknownSchemeError, ConfigurationError: the URL can't be used; nothing was opened.
 
     """
-    url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    url, variable = take_option(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL, "keys")
+    if variable is not None and settings.get("keys") is None:
+        settings["keys"] = KeyRing.from_env(variable)
     if cache is not None:
-        return _cached(open_memory(url, **settings), cache, max_stale, settings)
+        plain = settings.copy()
+        # What the cache holds is sealed, too.
+        plain.pop("keys", None)
+        return _cached(open_memory(url, **plain), cache, max_stale, settings)
     if max_stale is not None:
         msg = f"max_stale={max_stale!r}: only a memory with a cache has it; give cache= too"
         raise ConfigurationError(msg)

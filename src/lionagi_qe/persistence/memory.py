@@ -18,6 +18,7 @@ from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
 from lionagi_qe.persistence.scopes.scope import Scope
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.encryption.keys import KeyRing
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0
@@ -49,6 +51,7 @@ class MemorySettings(TypedDict, total=False):
     max_batch: int
     migrate: bool
     cleanup_interval: float | None
+    keys: KeyRing | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,14 @@ class Parts:
         jobs: the calls of coordination.WorkQueue.
         leases: the calls of coordination.Lease.
         bulk: the calls of transfer.
+        keys: by which it seals, None if it doesn't.
     """
 
     backend: Backend
     jobs: JobCalls
     leases: LeaseCalls
     bulk: BulkCalls
+    keys: KeyRing | None = None
 
 
 class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
@@ -85,6 +90,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
             elected for each); None for none. They shorten PostgreSQL's log of changes too, which
             else only ``cleanup_expired`` does.
+        keys: seal values, jobs, results and holders of leases before they leave the process; a
+            memory that others use with keys is used with keys by all.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -97,8 +104,11 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         max_batch: int = MAX_BATCH,
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
+        keys: KeyRing | None = None,
     ) -> None:
         naming.check_fleet(fleet)
+        if keys is not None:
+            backend = EncryptedBackend(backend, keys, fleet)
         timeout = check_seconds("timeout", timeout)
         interval = cleanup_interval
         if interval is not None:
@@ -114,10 +124,15 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
         }
-        self._stand_on(scheduler, fleet, limits, None)
+        self._stand_on(scheduler, fleet, limits, None, keys)
 
     def _stand_on(
-        self, scheduler: Scheduler, fleet: str, limits: Limits, scope: Scope | None
+        self,
+        scheduler: Scheduler,
+        fleet: str,
+        limits: Limits,
+        scope: Scope | None,
+        keys: KeyRing | None,
     ) -> None:
         super().__init__(scheduler, **limits)
         self._fleet = fleet
@@ -128,6 +143,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             JobCalls(scheduler, **limits),
             LeaseCalls(scheduler, **limits),
             BulkCalls(scheduler, **limits),
+            keys,
         )
 
     def transaction(
@@ -195,7 +211,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         part = Memory.__new__(Memory)
         # All that a scheduler offers, but no subclass of it: see there.
         scheduler = cast("Scheduler", ScopedScheduler(self._scheduler, scope))
-        part._stand_on(scheduler, self._fleet, self._limits, scope)  # noqa: SLF001 - one of us
+        part._stand_on(  # noqa: SLF001 - one of us
+            scheduler, self._fleet, self._limits, scope, self._parts.keys
+        )
         return part
 
     @property

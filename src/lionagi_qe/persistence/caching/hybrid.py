@@ -105,6 +105,12 @@ class HybridBackend:
     def __init__(
         self, durable: Backend, cache: Cache, *, max_stale: float, cache_ttl: float
     ) -> None:
+        if durable.capabilities.encrypted:
+            # It would fill the cache with what it opened.
+            msg = (
+                "a cache in front of a memory with keys: give the keys to the memory with the cache"
+            )
+            raise ConfigurationError(msg)
         self._durable = durable
         self._cache = cache
         self._max_stale = max_stale

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
 
-from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, ValueTooLargeError
+from lionagi_qe.errors import (
+    DecryptionError,
+    InvalidArgumentError,
+    InvalidValueError,
+    ValueTooLargeError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # orjson's own limit, so that its encoder checks it for us.
 MAX_DEPTH = 254
@@ -153,9 +158,18 @@ def _steps(path: list[str | int]) -> Iterator[str]:
             yield f"[{step!r}]"
 
 
-# Returns the value that a payload encodes: the library's own, for a function around it would cost
-# every call.
-decode: Callable[[bytes | str], Any] = orjson.loads
+def decode(payload: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value that a payload encodes; DecryptionError if it is sealed by a key."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        if payload[:1] in {"~", b"~"}:
+            msg = (
+                "what is stored is sealed: open the memory with keys=KeyRing.from_env(), or with "
+                "?keys=VARIABLE in its URL"
+            )
+            raise DecryptionError(msg) from error
+        raise
 
 
 def canonical(payload: bytes | str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from lionagi_qe.errors import ConfigurationError
 
@@ -160,3 +160,25 @@ def _is_misread(parts: SplitResult) -> bool:
 def _has_port_if_any(host: str) -> bool:
     port = host.rpartition("]")[2].partition(":")[2]
     return not port or (port.isdecimal() and 0 < int(port) <= _LAST_PORT)
+
+
+def take_option(url: str, name: str) -> tuple[str, str | None]:
+    """Return a URL without this option, and the option's value; None if it isn't there.
+
+    ConfigurationError if it is there twice, or says nothing.
+    """
+    head, mark, query = url.partition("?")
+    kept: list[str] = []
+    value: str | None = None
+    for part in query.split("&") if mark else ():
+        option, _, text = part.partition("=")
+        if unquote(option) == name:
+            if not text or value is not None:
+                msg = f"memory URL {redact(url)!r}: the option {name} is empty, or there twice"
+                raise ConfigurationError(msg)
+            value = unquote(text)
+        else:
+            kept.append(part)
+    if value is None:
+        return url, None
+    return head + ("?" + "&".join(kept) if kept else ""), value
