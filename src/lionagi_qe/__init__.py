@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe import errors, persistence
 from lionagi_qe.errors import *  # noqa: F403 - the errors are part of the public names
-from lionagi_qe.persistence import Entry, Item, Memory, open_memory
+from lionagi_qe.persistence import Entry, Item, Memory, SyncMemory, open_memory, open_memory_sync
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence import PostgresMemory, RedisMemory, SqliteMemory
@@ -20,8 +20,10 @@ __all__ = [
     "PostgresMemory",
     "RedisMemory",
     "SqliteMemory",
+    "SyncMemory",
     "__version__",
     "open_memory",
+    "open_memory_sync",
 ]
 __all__ += errors.__all__
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import threading
 import weakref
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lionagi_qe.errors import InvalidArgumentError, MemoryClosedError
@@ -113,7 +114,7 @@ class _Home:
         self.memory = memory
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         _HOMES.add(self)
 
@@ -135,6 +136,8 @@ class _Home:
         answer = self.submit(action)
         try:
             return answer.result()
+        except CancelledError:
+            raise MemoryClosedError(_CLOSED) from None
         except BaseException:
             # Of an interrupted wait (Ctrl-C, a time limit by signal): nobody wants it any more.
             answer.cancel()
@@ -146,9 +149,21 @@ class _Home:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            with contextlib.closing(self._loop):
-                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             _HOMES.discard(self)
+
+    def _serve(self) -> None:
+        with contextlib.closing(self._loop):
+            self._loop.run_forever()
+            self._loop.run_until_complete(_end_tasks())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+
+
+async def _end_tasks() -> None:
+    """Cancel what still runs on this loop: whoever waits for it is told of the closing."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 _END: Any = object()
@@ -165,7 +180,8 @@ def iterate(
         while (item := home.run(lambda _: anext(items, _END))) is not _END:
             yield item
     finally:
-        home.run(lambda _: items.aclose())
+        with contextlib.suppress(MemoryClosedError):
+            home.run(lambda _: items.aclose())
 
 
 async def iterate_async(
@@ -177,7 +193,8 @@ async def iterate_async(
         while (item := await home.run_async(lambda _: anext(items, _END))) is not _END:
             yield item
     finally:
-        await home.run_async(lambda _: items.aclose())
+        with contextlib.suppress(MemoryClosedError):
+            await home.run_async(lambda _: items.aclose())
 
 
 def _begin(
@@ -195,8 +212,9 @@ async def _await(action: Callable[[Memory], Awaitable[T]], memory: Memory) -> T:
 
 @atexit.register
 def _close_all() -> None:
-    for home in [home for home in _HOMES if home.is_ours()]:
-        home.close()
+    with contextlib.ExitStack() as closing:
+        for home in [home for home in _HOMES if home.is_ours()]:
+            closing.callback(home.close)
 
 
 def _after_fork() -> None:
