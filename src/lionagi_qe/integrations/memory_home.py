@@ -6,7 +6,7 @@ Frameworks call from threads without an event loop and from several loops; a mem
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence import Memory, open_memory
@@ -80,15 +80,17 @@ class MemoryAdapter:
 
         Await it in a coroutine; elsewhere the memory is open when this returns.
         """
-        return _now_or_awaited(lambda: self._home.run(_open), lambda: self._home.run_async(_open))
+        return now_or_awaited(lambda: self._home.run(_open), lambda: self._home.run_async(_open))
 
     def close(self) -> Awaitable[None]:
         """Close the memory, if this was made from a URL.
 
         Await it in a coroutine; elsewhere the memory is closed when this returns.
         """
-        close = self._home.close
-        return _now_or_awaited(close, lambda: asyncio.to_thread(close))
+        return now_or_awaited(self._end, lambda: asyncio.to_thread(self._end))
+
+    def _end(self) -> None:
+        self._home.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +101,7 @@ class MemoryAdapter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._home.close()
+        self._end()
 
     async def __aenter__(self) -> Self:
         await self._home.run_async(_open)
@@ -111,24 +113,33 @@ class MemoryAdapter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self._home.close)
+        await asyncio.to_thread(self._end)
 
 
-class _Done:
+class _Done(Generic[T]):
     """Awaits nothing: what it stands for was done."""
 
-    def __await__(self) -> Generator[None, None, None]:
+    def __init__(self, result: T) -> None:
+        self._result = result
+
+    def __await__(self) -> Generator[None, None, T]:
         yield from ()
+        return self._result
 
 
-def _now_or_awaited(
-    now: Callable[[], None], awaited: Callable[[], Coroutine[Any, Any, None]]
-) -> Awaitable[None]:
+def now_or_awaited(
+    now: Callable[[], T], awaited: Callable[[], Coroutine[Any, Any, T]]
+) -> Awaitable[T]:
+    """Do something at once where no event loop runs; on a loop return what is to be awaited."""
     # People come from classes whose setup() is sync, and from others whose setup() is awaited.
-    if _running_loop() is not None:
+    if is_on_loop():
         return asyncio.ensure_future(awaited())
-    now()
-    return _Done()
+    return _Done(now())
+
+
+def is_on_loop() -> bool:
+    """Return whether this thread runs an event loop at this moment."""
+    return _running_loop() is not None
 
 
 async def _open(memory: Memory) -> None:
