@@ -22,6 +22,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
+    "JobCancelledError",
     "JobFailedError",
     "JobLostError",
     "JobNotDoneError",
@@ -166,6 +167,10 @@ class JobNotDoneError(AqeError, TimeoutError):
 
 class JobFailedError(AqeError):
     """The job whose result was asked for failed for good; the message is its last error."""
+
+
+class JobCancelledError(AqeError):
+    """The job whose result was asked for was cancelled."""
 
 
 class BackendUnavailableError(AqeError, ConnectionError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import check_delay
+from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
@@ -16,7 +18,7 @@ from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from lionagi_qe.coordination.backoff import Backoff
     from lionagi_qe.persistence.calls.jobs import JobCalls
@@ -41,8 +43,11 @@ class Job:
         attempt: which attempt this is, from 1.
         max_attempts: after so many attempts it is dead.
         created_at: when it was put, UTC by the server's clock.
+        scheduled_for: the time, in UTC, for which a schedule had it put; else None.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
+        cancelling: somebody asked to cancel it; known from the next ``extend`` or ``progress`` on.
+            However it ends then, unless by ``ack``, it is cancelled.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Job:
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
         self._watchers: list[Callable[[Job], None]] = []
+        self._when_cancelling: list[Callable[[], object]] = []
         self.queue = queue
         self.id = claimed.job_id
         self.payload: Any = decode(claimed.payload)
@@ -66,8 +72,10 @@ class Job:
         self.attempt = claimed.attempt
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
+        self.scheduled_for = scheduled_for(claimed.job_id)
         self.ended = False
         self.lost = False
+        self.cancelling = False
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.queue!r}, attempt {self.attempt}>"
@@ -135,11 +143,35 @@ class Job:
     async def extend(self, ttl: float) -> None:
         """Let the lease end ``ttl`` seconds from now instead."""
         milliseconds = math.ceil(check_seconds("ttl", ttl) * 1000)
-        await self._send(self._operation("extend", b"", milliseconds, None))
+        await self._go_on(self._operation("extend", b"", milliseconds, None))
+
+    async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Let others read how far the job is: ``queue.status(job_id).progress``.
+
+        What was noted last counts, also for the next attempt and after the end. One round trip.
+        """
+        await self._go_on(self._operation("progress", self._calls.encode(value), 0, None))
+
+    async def _go_on(self, operation: EndJob) -> None:
+        if await self._send(operation) == "cancelling" and not self.cancelling:
+            self.cancelling = True
+            for tell in self._when_cancelling:
+                tell()
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
         """Have ``watcher`` called once the job is ended or lost."""
         self._watchers.append(watcher)
+
+    @contextmanager
+    def when_cancelling(self, tell: Callable[[], object]) -> Generator[None]:
+        """Have ``tell`` called, within the block, once the job is known to be cancelled."""
+        if self.cancelling:
+            tell()
+        self._when_cancelling.append(tell)
+        try:
+            yield
+        finally:
+            self._when_cancelling.remove(tell)
 
     async def recall(self) -> None:
         """Give the job back over its worker's head; for that one it is lost."""

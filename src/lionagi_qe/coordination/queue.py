@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
-import time
-from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
-from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job import Job
-from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.new_job import (
+    NewJob,
+    check_duplicates,
+    check_priority,
+    new_job_id,
+)
+from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL, QueueState
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
+from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
-from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
@@ -30,18 +31,15 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from signal import Signals
 
-    from lionagi_qe.coordination.dead_letters import DeadJob
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import Claim
+    from lionagi_qe.persistence.contract.jobs import Claim, OnDuplicate
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
 MAX_CLAIM = 1_000
-MAX_PRIORITY = 2**31 - 1
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
-DEFAULT_RESULT_TTL = 3_600.0
 # Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
 # and then all the same: a message may be lost with a connection that nobody noticed was gone.
 _FIRST_POLL = 0.01
@@ -49,17 +47,7 @@ _LONGEST_POLL = 0.25
 _SAFETY_POLL = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job of ``put_many`` with settings of its own."""
-
-    payload: Any
-    priority: int = 0
-    delay: float | timedelta = 0
-    dedupe: str | None = None
-
-
-class WorkQueue:
+class WorkQueue(QueueState):
     """Jobs for whoever asks first; each is done at least once.
 
     ::
@@ -81,7 +69,7 @@ class WorkQueue:
         name: any text of at most 128 bytes.
         max_attempts: how often a job put through this object is tried before it is dead.
         backoff: seconds to wait after a failed attempt, by its number.
-        result_ttl: seconds that a done job and its result are kept.
+        result_ttl: seconds that a done job and its result, or a cancelled job, are kept.
     """
 
     def __init__(
@@ -89,18 +77,13 @@ class WorkQueue:
         memory: Memory,
         name: str,
         *,
-        max_attempts: int = 5,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        self._calls = parts_of(memory).jobs
-        self.name = check_name("queue", name)
-        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
+        super().__init__(memory, name, max_attempts=max_attempts, result_ttl=result_ttl)
         self._backoff = backoff or exponential()
-        self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._consumers: set[Consumer] = set()
-        self._results = Results(self._calls, self.name)
-        self._dead_letters = DeadLetters(self._calls, self.name)
 
     # Putting
 
@@ -111,6 +94,8 @@ class WorkQueue:
         priority: int = 0,
         delay: float | timedelta = 0,
         dedupe: str | None = None,
+        on_duplicate: OnDuplicate = "keep",
+        dedupe_for: float | timedelta = 0,
         fence: Fence | Fenced | None = None,
         transaction: Transaction | None = None,
         timeout: float | None = None,
@@ -122,6 +107,14 @@ class WorkQueue:
             priority: the lower, the sooner.
             delay: seconds (or timedelta) until it may be claimed.
             dedupe: while an unended job has the same text, add none and return that one's id.
+            on_duplicate: what becomes of that one. "keep": nothing. "replace": if it waits, it gets
+                this payload, priority and delay, all attempts before it; if it is being done, this
+                job is added and takes the key over, and that one is not tried again should it
+                fail: what was put last is done in any case. "earliest": if it waits, the lower of
+                both priorities and the earlier of both times count, the payload is kept.
+            dedupe_for: seconds (or timedelta) from now on, by the server's clock, for which the key
+                is this job's even if it ends before: an idempotency key. Who puts it meanwhile gets
+                its id; duplicates don't prolong that.
             fence: add it only while this lease is held.
             transaction: add it if and when this is applied; the id may then be another one's
                 (``transaction.job_ids``), where ``dedupe`` is given.
@@ -135,13 +128,14 @@ class WorkQueue:
         """
         held = fence_of(fence)
         transaction = check_transaction(transaction)
+        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
         if transaction is None:
-            job = self._put(NewJob(payload, priority, delay, dedupe), held)
+            job = self._put(new, held)
             return await self._calls.write(job, timeout=timeout)
         if held is not None:
             msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
             raise InvalidArgumentError(msg)
-        job = self._put(NewJob(payload, priority, delay, dedupe), transaction.fence)
+        job = self._put(new, transaction.fence)
         transaction.add_job(job)
         return job.job_id
 
@@ -167,13 +161,14 @@ class WorkQueue:
     def _put(self, job: NewJob, fence: Fence | None) -> PutJob:
         return PutJob(
             self.name,
-            _new_id(),
+            new_job_id(),
             self._calls.encode(job.payload),
-            _check_priority(job.priority),
+            check_priority(job.priority),
             check_delay(job.delay),
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
             self._max_attempts,
             fence,
+            *check_duplicates(job),
         )
 
     # Working
@@ -257,7 +252,8 @@ class WorkQueue:
 
         At most ``concurrency`` jobs are in your hands at once: each counts until it is ended
         (``ack``, ``fail``, ``release``) or lost, and its lease is extended for as long. Start a
-        task for each to work at several. While the server can't be reached it waits.
+        task for each to work at several. While the server can't be reached it waits. Meanwhile the
+        queue's schedules are seen to as well.
 
         Args:
             concurrency: most jobs at once.
@@ -280,11 +276,16 @@ class WorkQueue:
         )
         self._consumers.add(consumer)
         jobs = consumer.jobs(signals)
+        firing = asyncio.create_task(
+            self._schedules.keep_firing(), name=f"schedules of {self.name}"
+        )
         try:
             async for job in jobs:
                 yield job
         finally:
             self._consumers.discard(consumer)
+            firing.cancel()
+            await asyncio.wait([firing])
             await jobs.aclose()
 
     @renamed(lease="lease_ttl")
@@ -323,51 +324,3 @@ class WorkQueue:
         """End all ``consume`` and ``work`` of this object, gracefully."""
         for consumer in self._consumers:
             consumer.stop()
-
-    # Looking
-
-    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """Wait until a job is done and return its result.
-
-        Raises:
-            JobFailedError: it is dead; the message has its last error.
-            JobNotFoundError: the queue doesn't know it, or its result was kept long enough.
-            JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
-
-        """
-        if timeout is not None:
-            check_seconds("timeout", timeout)
-        return await self._results.wait(check_name("job id", job_id), timeout)
-
-    async def stats(self) -> QueueCounts:
-        """Count the jobs by state: ready, delayed, claimed, done (and kept), dead."""
-        return await self._calls.count(self.name)
-
-    # Dead letters
-
-    async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
-        """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
-        return await self._dead_letters.page(limit, after)
-
-    async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Give dead jobs (all, if None) all their attempts again; return how many."""
-        return await self._dead_letters.change(self._calls.revive, job_ids)
-
-    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Remove dead jobs (all, if None) for good; return how many."""
-        return await self._dead_letters.change(self._calls.purge, job_ids)
-
-
-def _new_id() -> str:
-    """Return an id that nobody else makes, later ones sorting behind earlier ones, roughly."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
-
-
-def _check_priority(priority: object) -> int:
-    if isinstance(priority, bool) or not isinstance(priority, int):
-        msg = f"priority {priority!r}: is an integer, the lower the sooner"
-        raise InvalidArgumentError(msg)
-    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
-        msg = f"priority {priority!r}: must fit 32 bits"
-        raise InvalidArgumentError(msg)
-    return priority

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         Stats,
         Sweep,
     )
+    from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.memory import MemorySettings
     from lionagi_qe.persistence.values.keys import KeyRange
 
@@ -131,6 +132,11 @@ class HybridBackend:
     def leases(self) -> LeaseBackend:
         """The durable backend's leases."""
         return cast("Any", self._durable).leases
+
+    @property
+    def schedules(self) -> ScheduleBackend:
+        """The durable backend's periodic jobs."""
+        return cast("Any", self._durable).schedules
 
     @property
     def capabilities(self) -> Capabilities:

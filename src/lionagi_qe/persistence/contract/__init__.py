@@ -7,6 +7,7 @@
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
 from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
     Claim,
     ClaimedJob,
     EndJob,
@@ -47,6 +48,7 @@ __all__ = [
     "MAX_BATCH_CALLS",
     "Add",
     "Backend",
+    "CancelJob",
     "Capabilities",
     "ChangeLog",
     "Claim",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.batch import Channel
     from lionagi_qe.persistence.scheduling.batcher import Batcher
 
@@ -232,6 +233,11 @@ class Scheduler:
     def jobs(self) -> JobBackend:
         """The backend's work queues; ConfigurationError if it has none."""
         return self._offered("jobs")
+
+    @property
+    def schedules(self) -> ScheduleBackend:
+        """The backend's periodic jobs; ConfigurationError if it has none."""
+        return self._offered("schedules")
 
     @property
     def log(self) -> ChangeLog:

@@ -16,6 +16,7 @@ from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
+from lionagi_qe.persistence.sqlite.schedules import SqliteSchedules
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
     now,
@@ -47,6 +48,7 @@ class SqliteBackend:
         self.session = SqliteSession(path, synchronous=synchronous, busy_seconds=busy_seconds)
         self.leases = SqliteLeases(self.session)
         self.jobs = SqliteJobs(self.session)
+        self.schedules = SqliteSchedules(self.session)
         self.log = SqliteLog(self.session, self.sweep)
 
     @property
