@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.integrations.langgraph_checkpoints.keys import (
     ThreadKeys,
     newest_first,
-    quoted,
     run_keys,
     run_mark,
     thread_of_run,
 )
 from lionagi_qe.integrations.langgraph_checkpoints.reading import PAGE, parts
 from lionagi_qe.integrations.langgraph_checkpoints.records import CheckpointRecord
+from lionagi_qe.integrations.segments import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
