@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         PostgresMemory,
         RedisMemory,
         SqliteMemory,
+        SyncMemory,
         open_memory,
+        open_memory_sync,
     )
 
 __version__ = "0.1.0"
@@ -31,8 +33,10 @@ __all__ = [
     "PostgresMemory",
     "RedisMemory",
     "SqliteMemory",
+    "SyncMemory",
     "__version__",
     "open_memory",
+    "open_memory_sync",
 ]
 __all__ += errors.__all__
 

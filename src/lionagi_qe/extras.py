@@ -9,6 +9,7 @@ _EXTRAS = {
     "bandit": "fleet",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
+    "key_value": "key-value",
     "langgraph": "langgraph",
     "lionagi": "lionagi",
     "matplotlib": "charts",

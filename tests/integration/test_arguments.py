@@ -35,6 +35,7 @@ WRONG: dict[str, list[Any]] = {
     "result": [object(), math.nan],
     "partition": NOT_NAMES,
     "prefix": [5, b"aqe/", ["aqe/"]],
+    "key_after": [5, b"aqe/a", ["aqe/a"], "\x00", "\ud800"],
     "pattern": [5, b"*", ["*"], "\ud800", "x" * 2000],
     "since": [5, "", "garbage", "start ", "1:2:3", "\x00", "x" * 5000],
     "ttl": [*NOT_SECONDS, 0, math.inf],
@@ -85,6 +86,7 @@ RIGHT: dict[str, Any] = {
     "partition": "args",
     "ttl": 60,
     "fn": lambda value: value,
+    "prefix": "aqe/args/",
     "payload": 1,
     "payloads": [1],
     "job_id": "no-such-job",
@@ -92,6 +94,9 @@ RIGHT: dict[str, Any] = {
     "name": "name",
     "agent_id": "agent",
 }
+# Keys of a session stand behind its own prefix, so that any text will do; pages of keys may begin
+# anywhere.
+OF_ITS_OWN_KIND = {(Session, "key"): "session_key", (Memory, "after"): "key_after"}
 # Of these, no value is wrong, or a wrong one can't be told from a right one.
 FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}
 SKIPPED_CALLS = {"open", "close", "transaction", "learn_many", "work", "consume", "stop"}
@@ -116,8 +121,7 @@ def cases(kind: type[Any]) -> list[Any]:
         for parameter in inspect.signature(function).parameters:
             if parameter in FREE:
                 continue
-            # Keys of a session stand behind its own prefix, so that any text will do.
-            own = "session_key" if (kind, parameter) == (Session, "key") else parameter
+            own = OF_ITS_OWN_KIND.get((kind, parameter), parameter)
             for at, wrong in enumerate(WRONG[own]):
                 case = f"{kind.__name__}.{name}-{parameter}-{at}"
                 found.append(pytest.param(name, parameter, wrong, id=case))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.connect import open_memory
+from lionagi_qe.persistence.connect import open_memory, open_memory_sync
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import Memory
+from lionagi_qe.persistence.sync_memory import SyncMemory
 from lionagi_qe.persistence.values.entry import Entry, Item
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ __all__ = [
     "PostgresMemory",
     "RedisMemory",
     "SqliteMemory",
+    "SyncMemory",
     "open_memory",
+    "open_memory_sync",
 ]
 
 # Drivers load when they are used.

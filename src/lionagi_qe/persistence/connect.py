@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import parts_of
+from lionagi_qe.persistence.sync_memory import SyncMemory
 from lionagi_qe.persistence.values.url import check_url, redact, take_option, unknown_option
 
 if TYPE_CHECKING:
@@ -85,6 +86,29 @@ def open_memory(
         + ", ".join(SCHEMES)
     )
     raise UnknownSchemeError(msg)
+
+
+def open_memory_sync(
+    url: str | None = None,
+    *,
+    cache: str | None = None,
+    max_stale: float | None = None,
+    **settings: Unpack[MemorySettings],
+) -> SyncMemory:
+    """Return the memory that ``url`` names, for threads without an event loop.
+
+    ``with`` or its first call opens it. One for a whole process, in a module of its own, serves
+    all threads, and the processes that fork from it. Arguments and errors are those of
+    ``open_memory``.
+    """
+    url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+    def make() -> Memory:
+        return open_memory(url, cache=cache, max_stale=max_stale, **settings)
+
+    # What is wrong with a URL or a setting is told where it is written.
+    make()
+    return SyncMemory(make, redact(url))
 
 
 def _cached(

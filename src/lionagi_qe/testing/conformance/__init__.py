@@ -21,6 +21,7 @@ from lionagi_qe.testing.conformance.fleets import FleetsConformance
 from lionagi_qe.testing.conformance.lifecycle import LifecycleConformance
 from lionagi_qe.testing.conformance.machine import MachineConformance, MemoryMachine
 from lionagi_qe.testing.conformance.numbers import NumbersConformance
+from lionagi_qe.testing.conformance.paging import PagingConformance
 from lionagi_qe.testing.conformance.ranges import RangesConformance
 from lionagi_qe.testing.conformance.values import ValuesConformance
 
@@ -33,6 +34,7 @@ class MemoryConformance(  # the parts can be run apart, to look closer at one
     ValuesConformance,
     ExpiryConformance,
     RangesConformance,
+    PagingConformance,
     BatchesConformance,
     FleetsConformance,
     ConcurrencyConformance,
