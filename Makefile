@@ -81,6 +81,7 @@ lint: $(STAMP) ## Check style and format
 	$(BIN)/ruff format --check .
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab/*.yml
 
 types: $(STAMP) ## Check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
