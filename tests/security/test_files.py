@@ -198,14 +198,52 @@ def test_an_export_goes_into_what_is_open_already(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Generator[Path]:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    # Else who writes to it would wait for a reader.
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield path
+    os.close(reader)
+
+
 def test_a_pipe_of_another_user_is_not_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipe = tmp_path / "OUT"
-    os.mkfifo(pipe)
+    files.write_text(pipe, "mine")
     give_away(pipe, monkeypatch)
     with pytest.raises(PermissionError, match="another user"):
         files.write_text(pipe, "secret")
+
+
+def test_a_link_of_another_user_chooses_no_pipe_or_device(
+    tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "OUT"
+    out.symlink_to(pipe)
+    files.write_text(out, "a link of one's own")
+    give_away(out, monkeypatch)
+    with pytest.raises(PermissionError, match="another user"):
+        files.write_text(out, "secret")
+
+
+def test_a_pipe_that_is_exchanged_for_a_file_leaves_the_file_as_it_is(
+    tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    real = os.open
+
+    def exchanged(path: Path, *arguments: int) -> int:
+        pipe.unlink()
+        pipe.symlink_to(victim)
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", exchanged)
+    with pytest.raises(PermissionError, match="exchanged"):
+        files.write_text(pipe, "secret")
+    assert victim.read_text() == "precious"
 
 
 def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
