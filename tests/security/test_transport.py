@@ -158,6 +158,21 @@ async def test_a_server_that_is_silent_at_first_is_asked_whether_it_speaks_tls()
         server.close()
 
 
+async def test_a_cache_without_tls_is_told_in_the_log(
+    redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The memory goes on without it, as without one that is away.
+    told = asyncio.Event()
+    monkeypatch.setattr(
+        caplog.handler, "emit", lambda record: "no TLS" in record.getMessage() and told.set()
+    )
+    cache = by_tls(redis_url, urlsplit(redis_url).port or 0)
+    async with open_memory("memory://", cache=cache) as memory:
+        await memory.store("aqe/a", 1)
+        await asyncio.wait_for(told.wait(), PATIENCE)
+        assert await memory.retrieve("aqe/a") == 1
+
+
 async def test_a_redis_by_tls_says_so_to_who_speaks_plainly(redis_url: str) -> None:
     async with TlsFront(redis_url, GOOD) as front:
         await refused(
