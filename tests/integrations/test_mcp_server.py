@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from tests import programs
 
+from lionagi_qe.agents.llm.action import UNTRUSTED
 from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ async def test_a_client_reads_what_the_fleet_keeps(
         assert all(tool.description and tool.input_schema["type"] == "object" for tool in tools)
         found = value_of(await client.call_tool("memory_retrieve", {"key": "plans/v1"}))
         assert found["value"] == {"goal": "ship"}
+        assert found["untrusted"] == UNTRUSTED
         searched = value_of(await client.call_tool("memory_search", {"pattern": "aqe/plans/*"}))
         assert searched["entries"] == [{"key": "aqe/plans/v1", "value": {"goal": "ship"}}]
         told = value_of(await client.call_tool("fleet_gaps", {"project": "shop", "limit": 1}))

@@ -235,3 +235,14 @@ def test_an_error_that_quotes_its_input_commands_no_terminal() -> None:
     done = programs.call(*programs.AQE, "memory", "ls", "--memory", "x\x1b[2J://h")
     assert done.code == 2
     assert not UNSEEN.search(done.complaints)
+
+
+def test_what_is_logged_commands_no_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "\x1b[2J\u202e"
+    folder.mkdir()
+    url = f"sqlite:///{folder}/m.db"
+    assert programs.call(*programs.AQE, "memory", "set", "aqe/a", "1", "--memory", url).code == 0
+    (folder / "m.db").chmod(0o644)
+    done = programs.call(*programs.AQE, "memory", "ls", "--memory", url)
+    assert "other users of this host could read it" in done.complaints
+    assert not UNSEEN.search(done.complaints)

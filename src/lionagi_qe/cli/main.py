@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
-from lionagi_qe.cli.output import say
+from lionagi_qe.cli.output import say, show_logs
 from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         # Closed by the shell (2>&-): what would be told there goes nowhere.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    show_logs()
     for stream in (sys.stdout, sys.stderr):
         # Names of tests and files may have what an old terminal can't write.
         if isinstance(stream, io.TextIOWrapper):

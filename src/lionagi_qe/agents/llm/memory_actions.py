@@ -85,6 +85,7 @@ def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
             Store,
             scope.store,
             writes=True,
+            quotes=False,
         ),
         Action(
             "memory_retrieve",

@@ -58,6 +58,7 @@ def work_actions(
             Report,
             desk.report,
             writes=True,
+            quotes=False,
         ),
     ]
 

@@ -22,7 +22,7 @@ from lionagi_qe.persistence.server_support.pool import Pool
 from lionagi_qe.persistence.server_support.tls import answers_plainly, speaks_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.persistence.redis.scripts import Script
 
@@ -119,6 +119,16 @@ async def _shake_hands(connection: SSLConnection) -> None:
             await asyncio.wait({connecting})
 
 
+async def refuse_if_tls(
+    places: Sequence[tuple[str, int]], where: str, scheme: str, error: Exception
+) -> None:
+    """Raise ConfigurationError if one of these hung up since it was not spoken to by TLS."""
+    spoken = await asyncio.gather(*(speaks_tls(*place, _QUIET_SECONDS) for place in places))
+    if any(spoken):
+        msg = f"{where}: speaks TLS at this port; write {scheme}://"
+        raise ConfigurationError(msg) from error
+
+
 def settled(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with what all our connections need."""
     if settings.get("ssl") or settings.get("connection_class") is SSLConnection:
@@ -157,7 +167,12 @@ class ServerLink:
         settings: of the driver's connections.
         pool_size: most connections.
         wait: how many replicas must have a change before it counts as made; None: it isn't asked.
+
+    Attributes:
+        scheme: of the URLs of such servers, if they speak TLS.
     """
+
+    scheme = "rediss"
 
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
@@ -175,17 +190,15 @@ class ServerLink:
         try:
             await self.command("", "PING")
         except BackendUnavailableError as error:
-            if await self._wants_tls():
-                msg = f"{self.where}: speaks TLS at this port; write rediss://"
-                raise ConfigurationError(msg) from error
+            await refuse_if_tls(self._asked_plainly(), self.where, self.scheme, error)
             raise
 
-    async def _wants_tls(self) -> bool:
-        """Whether it hung up since it was not spoken to by TLS."""
-        place = self._settings.get("host"), self._settings.get("port")
-        if place[0] is None or "connection_class" in self._settings:
-            return False
-        return await speaks_tls(str(place[0]), int(place[1] or 6379), _QUIET_SECONDS)
+    def _asked_plainly(self) -> list[tuple[str, int]]:
+        """Return who is spoken to without TLS before anything else."""
+        host, port = self._settings.get("host"), self._settings.get("port")
+        if host is None or "connection_class" in self._settings:
+            return []
+        return [(str(host), int(port or 6379))]
 
     async def close(self) -> None:
         """Drop all connections."""

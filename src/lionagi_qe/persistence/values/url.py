@@ -50,7 +50,8 @@ _SHOWN = frozenset(
 _OPTION = re.compile(r"[a-z_]{1,40}")
 _PATH = re.compile(r"[^:@=?#&\s]*")
 # A URL with a login in any text, up to what can't be in one; and the keywords of libpq and others.
-_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
+# Of a scheme's length, so that a long text is read in a time that grows with its length alone.
+_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]{0,40}://[^\s'\"<>]*", re.IGNORECASE)
 _KEYWORD_IN_TEXT = re.compile(
     r"\b(\w*(?:password|passwd|pwd|secret|token))([\"']?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)",
     re.IGNORECASE,
