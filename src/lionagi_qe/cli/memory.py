@@ -21,6 +21,7 @@ from lionagi_qe.cli.rekey import rekey
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
 from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.persistence.values.entry import ttl_if_given
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
         opened = choice.look() if if_revision else choice.open()
         try:
             # Opened by the call itself, so that what it refuses makes no memory.
-            return await opened.store(key, parsed, ttl, partition, if_revision=if_revision)
+            return await opened.store(
+                key, parsed, ttl_if_given(ttl), partition, if_revision=if_revision
+            )
         finally:
             await opened.close()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from lionagi_qe.testing.conformance.base import Connect
 from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
+from lionagi_qe.testing.conformance.default_ttl import DefaultTtlConformance
 from lionagi_qe.testing.conformance.entries import EntriesConformance
 from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.fleets import FleetsConformance
@@ -33,6 +34,7 @@ class MemoryConformance(  # the parts can be run apart, to look closer at one
     NumbersConformance,
     ValuesConformance,
     ExpiryConformance,
+    DefaultTtlConformance,
     RangesConformance,
     PagingConformance,
     BatchesConformance,

@@ -211,6 +211,8 @@ class LifecycleConformance(Conformance):
             ("max_batch", "1"),
             ("cleanup_interval", 0),
             ("cleanup_interval", "1"),
+            ("default_ttl", 0),
+            ("default_ttl", "60"),
             ("migrate", "no"),
             ("migrate", 1),
         ],
