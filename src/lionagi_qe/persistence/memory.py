@@ -234,6 +234,19 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         """What the backend promises: its name, atomicity of batches, durability."""
         return self._scheduler.backend.capabilities
 
+    def __repr__(self) -> str:
+        backend = self._parts.backend
+        name = backend.capabilities.name
+        facts = [f"on {getattr(backend, 'where', '') or name}", f"fleet {self._fleet!r}"]
+        if self._scope is not None:
+            # Where the memory lies is not the scope's to tell, as by describe.
+            facts[0] = f"scope {self._scope.name!r} on {name}"
+        if self._parts.keys is not None:
+            facts.append("encrypted")
+        if self.default_ttl is not None:
+            facts.append(f"default_ttl {self.default_ttl:g} s")
+        return f"<{type(self).__name__} {', '.join([*facts, self._scheduler.state])}>"
+
     # Life
 
     async def open(self) -> Self:

@@ -72,6 +72,12 @@ class PostgresBackend:
         self.log = PostgresLog(self.session, self.sweep)
 
     @property
+    def where(self) -> str:
+        """The server, database and schema, for people; without user and password."""
+        schema = self.session.sql.schema.strip('"')
+        return f"{self.session.where}, schema {schema}"
+
+    @property
     def capabilities(self) -> Capabilities:
         """PostgreSQL's promises."""
         return Capabilities(

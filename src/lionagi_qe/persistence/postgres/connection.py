@@ -60,8 +60,9 @@ def split_options(dsn: str) -> tuple[str, dict[str, str]]:
 def address(dsn: str) -> str:
     """Return host, port and database of a URL, without user and password."""
     parts = urlsplit(dsn)
-    host = parts.netloc.rsplit("@", 1)[-1] or "localhost"
-    return f"PostgreSQL at {host}{parts.path}"
+    options = dict(parse_qsl(parts.query))
+    host = parts.netloc.rsplit("@", 1)[-1] or options.get("host") or "localhost"
+    return f"PostgreSQL at {host}{parts.path or '/' + options.get('dbname', '')}".rstrip("/")
 
 
 async def connect(hosts: Hosts, *, prepared: int = 0) -> Connection:

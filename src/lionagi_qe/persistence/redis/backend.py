@@ -60,6 +60,11 @@ class RedisBackend:
         self.log = RedisLog(self.session)
 
     @property
+    def where(self) -> str:
+        """The server, for people; without user and password."""
+        return self.session.link.where
+
+    @property
     def capabilities(self) -> Capabilities:
         """The promises of Redis."""
         return Capabilities(

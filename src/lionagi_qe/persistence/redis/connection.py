@@ -150,6 +150,11 @@ def is_closed(connection: driver.Connection) -> bool:
     return reader is None or reader.at_eof() or reader.exception() is not None
 
 
+def database(settings: dict[str, Any]) -> str:
+    """Return which of a server's databases it is, for people, where it isn't the usual one."""
+    return f", database {settings['db']}" if settings.get("db") else ""
+
+
 class ServerLink:
     """A pool of connections to one server.
 
@@ -166,8 +171,8 @@ class ServerLink:
         self._size = pool_size
         self._wait = wait
         self._pool: Pool[driver.Connection] | None = None
-        host = settings.get("host", "localhost")
-        self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
+        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+        self.where = f"Redis at {settings.get('path') or f'{host}:{port}'}" + database(settings)
 
     async def open(self) -> None:
         """Make the pool and greet the server."""

@@ -52,6 +52,11 @@ class SqliteBackend:
         self.log = SqliteLog(self.session, self.sweep)
 
     @property
+    def where(self) -> str:
+        """The file, for people."""
+        return "SQLite, private" if self.session.is_private else f"SQLite at {self.session.path}"
+
+    @property
     def capabilities(self) -> Capabilities:
         """SQLite's promises."""
         if self.session.is_private:

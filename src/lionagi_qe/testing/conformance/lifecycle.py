@@ -39,6 +39,21 @@ class LifecycleConformance(Conformance):
             await asyncio.gather(*(lazy.increment("aqe/n") for _ in range(20)))
             assert await lazy.retrieve("aqe/n") == 20
 
+    async def test_its_repr_tells_the_fleet_and_whether_it_is_open(
+        self, connect: Connect, fleet: str
+    ) -> None:
+        memory = connect(fleet=fleet)
+        scope = memory.scoped("part", write=["aqe/part/*"])
+        assert repr(memory).endswith(f", fleet {fleet!r}, not opened>")
+        async with memory:
+            assert repr(memory).endswith(f", fleet {fleet!r}, open>")
+            assert repr(memory).startswith(f"<{type(memory).__name__} on ")
+            name = memory.capabilities.name
+            assert repr(scope) == f"<Memory scope 'part' on {name}, fleet {fleet!r}, open>"
+            await scope.close()
+            assert repr(scope).endswith(", closed>")
+        assert repr(memory).endswith(f", fleet {fleet!r}, closed>")
+
     async def test_a_closed_memory_refuses_every_call(
         self, memory: Memory, connect: Connect, fleet: str
     ) -> None:
