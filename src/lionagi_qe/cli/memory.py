@@ -225,6 +225,8 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
         say(f"  {name}: {held:,}")
     for name, figure in counted["server"].items():
         say(f"server   {name} = {figure}")
+    for name, figure in counted["pool"].items():
+        say(f"pool     {name} = {figure}")
 
 
 @memory.command()

@@ -276,7 +276,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
 
         ``total_keys`` (live), ``total_expired`` (expired, not swept yet), ``partitions`` {name:
         live keys}, ``size_bytes`` (of the values), ``exact`` (False where figures are estimates),
-        ``backend``, ``fleet`` and the server's own figures under ``server``.
+        ``backend``, ``fleet``; the server's own figures under ``server`` and, under ``pool``, how
+        many connections this memory has, both {} where there is no such thing. Which figures there
+        are: docs/memory.md. It costs a count; not for each request.
         """
         stats = await self._scheduler.ask(
             lambda backend: backend.stats(), self._scheduler.deadline(timeout)
@@ -290,6 +292,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "size_bytes": stats.size_bytes,
             "exact": stats.exact,
             "server": stats.server,
+            "pool": stats.pool,
         }
 
     async def cleanup_expired(self, *, timeout: float | None = None) -> int:

@@ -145,6 +145,14 @@ class CallersPool:
         with contextlib.suppress(*LOST, asyncpg.PostgresError):
             await self._pool.release(connection)
 
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; who waits for one, such a pool doesn't tell."""
+        return {
+            "connections": self._pool.get_size(),
+            "idle": self._pool.get_idle_size(),
+            "limit": self._pool.get_max_size(),
+        }
+
     async def close(self) -> None:
         """Leave it open."""
 
