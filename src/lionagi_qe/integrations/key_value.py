@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.integrations.memory_home import MemoryAdapter
-from lionagi_qe.integrations.segments import quoted, segment, text_of, unquoted
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.entry import INHERIT
 from lionagi_qe.persistence.values.keys import check_key
+from lionagi_qe.persistence.values.segments import quoted, segment, text_of, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.persistence.connect import open_memory, open_memory_sync
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import Memory
+from lionagi_qe.persistence.named_entries import NamedEntries
 from lionagi_qe.persistence.sync_memory import SyncMemory
 from lionagi_qe.persistence.values.entry import INHERIT, Entry, Item
 
@@ -22,6 +23,7 @@ __all__ = [
     "Item",
     "KeyRing",
     "Memory",
+    "NamedEntries",
     "PostgresMemory",
     "RedisMemory",
     "SqliteMemory",

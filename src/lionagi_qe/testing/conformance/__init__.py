@@ -21,6 +21,7 @@ from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.fleets import FleetsConformance
 from lionagi_qe.testing.conformance.lifecycle import LifecycleConformance
 from lionagi_qe.testing.conformance.machine import MachineConformance, MemoryMachine
+from lionagi_qe.testing.conformance.named_entries import NamedEntriesConformance
 from lionagi_qe.testing.conformance.numbers import NumbersConformance
 from lionagi_qe.testing.conformance.paging import PagingConformance
 from lionagi_qe.testing.conformance.ranges import RangesConformance
@@ -37,6 +38,7 @@ class MemoryConformance(  # the parts can be run apart, to look closer at one
     DefaultTtlConformance,
     RangesConformance,
     PagingConformance,
+    NamedEntriesConformance,
     BatchesConformance,
     FleetsConformance,
     ConcurrencyConformance,
