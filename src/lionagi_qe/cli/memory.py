@@ -108,7 +108,11 @@ async def _get(key: str, choice: MemoryChoice) -> Entry | None:
 @click.argument("key")
 @click.argument("value")
 @click.option("--text", is_flag=True, help="VALUE is plain text, not JSON.")
-@click.option("--ttl", type=float, help="Seconds until it expires; never by default.")
+@click.option(
+    "--ttl",
+    type=float,
+    help="Seconds until it expires; else as default_ttl in the URL says, or never.",
+)
 @click.option("--partition", default=DEFAULT_PARTITION, show_default=True)
 @click.option("--if-revision", type=int, help="Only if it has this revision; 0: only if new.")
 @memory_options
