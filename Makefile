@@ -79,6 +79,9 @@ test-one: $(STAMP) ## Run one test file, folder or selection: make test-one T="t
 lint: $(STAMP) ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab/*.yml
 
 types: $(STAMP) ## Check types
 	$(BIN)/pyright --pythonpath $(BIN)/python

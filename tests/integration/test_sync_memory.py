@@ -64,6 +64,30 @@ def test_calls_wait_for_their_answers(memory: SyncMemory) -> None:
         memory.store("no prefix", 1)
 
 
+def test_a_scope_is_a_part_of_the_memory(memory: SyncMemory) -> None:
+    memory.store_many({"aqe/t/in/a": 1, "aqe/t/out": 2})
+    part = memory.scoped("agent", read=iter(["aqe/t/in/*"]), write=["aqe/t/in/b"])
+    part.store("aqe/t/in/b", 2)
+    assert part.search("*") == {"aqe/t/in/a": 1, "aqe/t/in/b": 2}
+    assert [entry.key for entry in part.scan()] == ["aqe/t/in/a", "aqe/t/in/b"]
+    with part.watch("*", "start") as changes:
+        assert next(changes).key == "aqe/t/in/a"
+    with part.transaction() as step:
+        step.store("aqe/t/in/b", 3)
+    inner = part.scoped("inner", read=["aqe/t/in/a", "aqe/t/out"])
+    assert inner.list_keys() == ["aqe/t/in/a"]
+    for refused in (part, inner):
+        with pytest.raises(errors.AccessDeniedError):
+            refused.retrieve("aqe/t/out")
+    with pytest.raises(errors.InvalidArgumentError):
+        memory.scoped("agent", read=["other/*"])
+    assert "scope 'agent' of" in repr(part)
+    part.close()
+    with pytest.raises(errors.MemoryClosedError):
+        part.retrieve("aqe/t/in/a")
+    assert memory.retrieve("aqe/t/in/b") == 3
+
+
 def test_transactions_apply_whole_or_not_at_all(memory: SyncMemory) -> None:
     with memory.transaction() as step:
         step.store("aqe/t/a", 1)
@@ -104,7 +128,7 @@ def test_queues_and_leases_are_run_beside_it(memory: SyncMemory) -> None:
 
 def test_threads_share_one(memory: SyncMemory) -> None:
     with ThreadPoolExecutor(16) as threads:
-        counts = set(threads.map(lambda _: memory.increment("aqe/t/n"), range(200)))
+        counts = set(threads.map(memory.increment, ["aqe/t/n"] * 200))
     assert counts == set(range(1, 201))
 
 

@@ -27,6 +27,7 @@ from lionagi_qe.display import visible
 from lionagi_qe.fleet.comparison import Comparison
 from lionagi_qe.fleet.report import console
 from lionagi_qe.fleet.report.annotations import as_annotations
+from lionagi_qe.fleet.report.code_quality import as_code_quality
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -163,7 +164,7 @@ def test_annotations_are_one_command_a_line(text: str) -> None:
 @given(text=TEXTS)
 def test_documents_for_programs_can_be_read_and_say_the_same(text: str) -> None:
     outcome = outcome_of(text)
-    for form in (as_json(outcome, 1), as_sarif(outcome)):
+    for form in (as_json(outcome, 1), as_sarif(outcome), as_code_quality(outcome)):
         form.encode()
         assert not UNSEEN.search(form)
     read = json.loads(as_json(outcome, 1))

@@ -107,6 +107,44 @@ class MemoryThread:
         self._starting = threading.Lock()
 
 
+class ScopedThread:
+    """Runs calls of a part of a memory where the memory's own run; see ``Memory.scoped``.
+
+    Args:
+        whole: runs the memory's calls.
+        part: returns the part of a memory; called once in each process.
+    """
+
+    def __init__(
+        self, whole: MemoryThread | ScopedThread, part: Callable[[Memory], Memory]
+    ) -> None:
+        self._whole = whole
+        self._part = part
+        self._made: tuple[Memory, Memory] | None = None
+
+    def _of(self, memory: Memory) -> Memory:
+        if self._made is None or self._made[0] is not memory:
+            self._made = memory, self._part(memory)
+        return self._made[1]
+
+    def run(self, action: Callable[[Memory], Awaitable[T]]) -> T:
+        """Return what ``action(part)`` comes to, waiting for it in this thread."""
+        return self._whole.run(lambda memory: action(self._of(memory)))
+
+    async def run_async(self, action: Callable[[Memory], Awaitable[T]]) -> T:
+        """Return what ``action(part)`` comes to, without blocking the caller's event loop."""
+        return await self._whole.run_async(lambda memory: action(self._of(memory)))
+
+    @property
+    def memory(self) -> Memory:
+        """The part, for what is neither a coroutine nor bound to its loop."""
+        return self._of(self._whole.memory)
+
+    def close(self) -> None:
+        """End the part; the memory stays open."""
+        self.run(lambda part: part.close())
+
+
 class _Home:
     """One process's memory, its loop and its thread."""
 

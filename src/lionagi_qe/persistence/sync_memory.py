@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from lionagi_qe.errors import MemoryClosedError
 from lionagi_qe.persistence.memory import Memory
-from lionagi_qe.persistence.memory_thread import MemoryThread, iterate
+from lionagi_qe.persistence.memory_thread import MemoryThread, ScopedThread, iterate
+from lionagi_qe.persistence.values.entry import check_list
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import (
+        AsyncGenerator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+    )
     from types import TracebackType
     from typing import Self
 
@@ -73,7 +81,7 @@ class SyncMemory:
     """
 
     def __init__(self, make: Callable[[], Memory], name: str) -> None:
-        self.thread = MemoryThread(make)
+        self.thread: MemoryThread | ScopedThread = MemoryThread(make)
         self._name = name
 
     store = _waiting(Memory.store)
@@ -131,6 +139,32 @@ class SyncMemory:
             raise
         self.run(lambda _: step.__aexit__(None, None, None))
 
+    def scoped(
+        self,
+        name: str,
+        *,
+        read: Iterable[str] = (),
+        write: Iterable[str] = (),
+        queues: Iterable[str] = (),
+        leases: Iterable[str] = (),
+    ) -> SyncMemory:
+        """Return a part of this memory, and nothing beside it; see ``Memory.scoped``."""
+        # They are used once more in each process that forks.
+        patterns = [check_list(*each) for each in (("read", read), ("write", write))]
+        names = [check_list(*each) for each in (("queues", queues), ("leases", leases))]
+
+        def part_of(memory: Memory) -> Memory:
+            return memory.scoped(
+                name, read=patterns[0], write=patterns[1], queues=names[0], leases=names[1]
+            )
+
+        # What is wrong with a pattern is told where it is written.
+        part_of(self.thread.memory)
+        part = SyncMemory.__new__(SyncMemory)
+        part.thread = ScopedThread(self.thread, part_of)
+        part._name = f"scope {name!r} of {self._name}"  # noqa: SLF001 - one of us
+        return part
+
     @property
     def fleet(self) -> str:
         """The fleet whose entries this memory sees."""
@@ -186,7 +220,7 @@ class SyncWatch:
     Use it ``with``, which fixes the beginning at once, and iterate it.
     """
 
-    def __init__(self, thread: MemoryThread, watch: Watch) -> None:
+    def __init__(self, thread: MemoryThread | ScopedThread, watch: Watch) -> None:
         self._thread = thread
         self._watch = watch
 
