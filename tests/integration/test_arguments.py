@@ -68,6 +68,7 @@ WRONG: dict[str, list[Any]] = {
     "holder": [5, "", b"h", "x" * 600, "line\nbreak"],
     "max_attempts": NOT_COUNTS,
     "result_ttl": [*NOT_SECONDS, 0, math.inf, None],
+    "payload_type": [5, "no such type", object()],
     "fn": [5, None, "f"],
     "transaction": [5, "tx"],
     "steps": [5, [5]],

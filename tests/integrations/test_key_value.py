@@ -116,6 +116,17 @@ class TestOurs(StoreContract):
         await store.cull()
         assert (await memory.get_stats())["total_expired"] == 0
 
+    async def test_what_is_put_without_a_ttl_has_the_memorys(self, memory: Memory) -> None:
+        async with open_memory("memory://", default_ttl=100) as brief:
+            store = FleetKeyValue(brief)
+            await store.put("k", {})
+            await store.put_many(["l"], [{}])
+            for key in ("k", "l"):
+                _, left = await store.ttl(key)
+                assert left is not None
+                assert 90 < left <= 100
+        assert memory.default_ttl is None
+
     async def test_limits(self, store: FleetKeyValue) -> None:
         for name in "abcd":
             await store.put_many(["1", "2", "3", "x" * 200], [{}] * 4, collection=name)

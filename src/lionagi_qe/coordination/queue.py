@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from signal import SIGINT, SIGTERM
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
@@ -16,10 +16,11 @@ from lionagi_qe.coordination.new_job import (
     check_priority,
     new_job_id,
 )
+from lionagi_qe.coordination.payloads import P, PayloadReader
 from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL, QueueState
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.deprecation import renamed
-from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from signal import Signals
 
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import Claim, OnDuplicate
+    from lionagi_qe.persistence.contract.jobs import Claim, ClaimedJob, OnDuplicate
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
+T = TypeVar("T")
 MAX_CLAIM = 1_000
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
@@ -47,7 +49,7 @@ _LONGEST_POLL = 0.25
 _SAFETY_POLL = 2.0
 
 
-class WorkQueue(QueueState):
+class WorkQueue(QueueState, Generic[P]):
     """Jobs for whoever asks first; each is done at least once.
 
     ::
@@ -70,9 +72,12 @@ class WorkQueue(QueueState):
         max_attempts: how often a job put through this object is tried before it is dead.
         backoff: seconds to wait after a failed attempt, by its number.
         result_ttl: seconds that a done job and its result, or a cancelled job, are kept.
+        payload_type: what ``payload`` is of jobs that this object hands out: a dataclass, a
+            pydantic model, anything that pydantic validates; None for JSON data as they are. A job
+            whose payload doesn't fit is not handed out: its attempt fails by an InvalidValueError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
         memory: Memory,
         name: str,
@@ -80,9 +85,11 @@ class WorkQueue(QueueState):
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
+        payload_type: type[P] | None = None,
     ) -> None:
         super().__init__(memory, name, max_attempts=max_attempts, result_ttl=result_ttl)
         self._backoff = backoff or exponential()
+        self._payloads = PayloadReader(payload_type)
         self._consumers: set[Consumer] = set()
 
     # Putting
@@ -181,7 +188,7 @@ class WorkQueue(QueueState):
         wait: float = 0.0,
         *,
         timeout: float | None = None,
-    ) -> list[Job]:
+    ) -> list[Job[P]]:
         """Claim up to ``limit`` ready jobs for ``lease_ttl`` seconds; [] if there is none.
 
         Waits up to ``wait`` seconds for the first one, without a round trip meanwhile where the
@@ -201,7 +208,7 @@ class WorkQueue(QueueState):
         end: float,
         go_on: Callable[[], bool],
         timeout: float | None,
-    ) -> list[Job]:
+    ) -> list[Job[P]]:
         loop = asyncio.get_running_loop()
         notifier = self._calls.notifier
         poll = _FIRST_POLL
@@ -211,9 +218,15 @@ class WorkQueue(QueueState):
             claim = await or_undo(
                 self._calls.claim(self.name, limit, lease_ms, timeout=timeout), self._give_back
             )
+            jobs, misfits = self._read(claim)
+            if misfits:
+                await or_undo(_reject(misfits), lambda _, jobs=jobs: give_back(jobs))
             left = end - loop.time()
-            if claim.jobs or left <= 0 or not go_on():
-                return self._jobs_of(claim)
+            if jobs or not go_on() or (left <= 0 and not misfits):
+                return jobs
+            if misfits:
+                # There may be others behind them.
+                continue
             pause = min(left, _SAFETY_POLL if told else poll)
             if claim.due_ms is not None:
                 # A millisecond more, so that it is surely due then; and no hurry where it is due
@@ -224,20 +237,29 @@ class WorkQueue(QueueState):
             if not go_on():
                 return []
 
-    def _jobs_of(self, claim: Claim) -> list[Job]:
-        return [
-            Job(
-                self._calls,
-                self.name,
-                job,
-                backoff=self._backoff,
-                result_ttl_ms=self._result_ttl_ms,
-            )
-            for job in claim.jobs
-        ]
+    def _read(self, claim: Claim) -> tuple[list[Job[P]], list[tuple[Job, InvalidValueError]]]:
+        """Return the jobs whose payloads fit, and the others, each with what is wrong."""
+        fitting: list[Job[P]] = []
+        misfits: list[tuple[Job, InvalidValueError]] = []
+        for claimed in claim.jobs:
+            try:
+                fitting.append(self._job(claimed, self._payloads.read(claimed.payload)))
+            except InvalidValueError as error:
+                misfits.append((self._job(claimed, None), error))
+        return fitting, misfits
+
+    def _job(self, claimed: ClaimedJob, payload: T) -> Job[T]:
+        return Job(
+            self._calls,
+            self.name,
+            claimed,
+            payload,
+            backoff=self._backoff,
+            result_ttl_ms=self._result_ttl_ms,
+        )
 
     async def _give_back(self, claim: Claim) -> None:
-        await give_back(self._jobs_of(claim))
+        await give_back(self._job(claimed, None) for claimed in claim.jobs)
 
     @renamed(lease="lease_ttl")
     async def consume(
@@ -247,7 +269,7 @@ class WorkQueue(QueueState):
         lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (),
         grace: float = DEFAULT_GRACE,
-    ) -> AsyncGenerator[Job]:
+    ) -> AsyncGenerator[Job[P]]:
         """Yield jobs as they come, until ``stop`` is called.
 
         At most ``concurrency`` jobs are in your hands at once: each counts until it is ended
@@ -291,7 +313,7 @@ class WorkQueue(QueueState):
     @renamed(lease="lease_ttl")
     async def work(
         self,
-        handler: Callable[[Job], Awaitable[Any]],
+        handler: Callable[[Job[P]], Awaitable[Any]],
         concurrency: int = 1,
         *,
         lease_ttl: float = DEFAULT_LEASE_TTL,
@@ -324,3 +346,7 @@ class WorkQueue(QueueState):
         """End all ``consume`` and ``work`` of this object, gracefully."""
         for consumer in self._consumers:
             consumer.stop()
+
+
+async def _reject(misfits: Iterable[tuple[Job, InvalidValueError]]) -> None:
+    await asyncio.gather(*(job.reject(error) for job, error in misfits))

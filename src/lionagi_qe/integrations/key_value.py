@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.integrations.memory_home import MemoryAdapter
-from lionagi_qe.integrations.segments import quoted, segment, text_of, unquoted
 from lionagi_qe.persistence.memory import parts_of
+from lionagi_qe.persistence.values.entry import INHERIT
 from lionagi_qe.persistence.values.keys import check_key
+from lionagi_qe.persistence.values.segments import quoted, segment, text_of, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Entry, Memory
     from lionagi_qe.persistence.memory import MemorySettings
+    from lionagi_qe.persistence.values.entry import Inherit
 
 __all__ = ["FleetKeyValue"]
 
@@ -106,7 +108,7 @@ class FleetKeyValue(MemoryAdapter):
         collection: str | None = None,
         ttl: SupportsFloat | None = None,
     ) -> None:
-        """Store a value, for ``ttl`` seconds if that is given. One round trip."""
+        """Store a value, for ``ttl`` seconds or the memory's ``default_ttl``. One round trip."""
         place, stored, seconds = (
             self._place(key, collection),
             self._stored(key, value, collection),
@@ -122,7 +124,7 @@ class FleetKeyValue(MemoryAdapter):
         collection: str | None = None,
         ttl: SupportsFloat | None = None,
     ) -> None:
-        """Store values, for ``ttl`` seconds if that is given; the last one of a key counts."""
+        """Store values, as by ``put``; the last one of a key counts."""
         if len(keys) != len(values):
             raise InvalidArgumentError(
                 f"keys and values: {len(keys)} and {len(values)}; give one value for each key"
@@ -237,5 +239,5 @@ def _parts(keys: list[str], most: int) -> Iterator[list[str]]:
     return (keys[start : start + most] for start in range(0, len(keys), most))
 
 
-def _seconds(ttl: SupportsFloat | None) -> float | None:
-    return None if ttl is None else float(ttl)
+def _seconds(ttl: SupportsFloat | None) -> float | Inherit:
+    return INHERIT if ttl is None else float(ttl)

@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+from lionagi_qe.errors import ConfigurationError, InvalidArgumentError, UnknownSchemeError
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.sync_memory import SyncMemory
+from lionagi_qe.persistence.values.entry import check_ttl
 from lionagi_qe.persistence.values.url import check_url, redact, take_option, unknown_option
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def open_memory(
         max_stale: seconds by which a value that the cache gives may be behind the last write of
             another handle; 1 by default.
         settings: see Memory. ``keys`` may be named by the URL, too: ``?keys=VARIABLE`` takes them
-            from that environment variable; see ``KeyRing.from_env``.
+            from that environment variable; see ``KeyRing.from_env``. So may ``?default_ttl=3600``.
 
     Raises:
         UnknownSchemeError, ConfigurationError: the URL can't be used; nothing was opened.
@@ -62,6 +63,9 @@ def open_memory(
     url, variable = take_option(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL, "keys")
     if variable is not None and settings.get("keys") is None:
         settings["keys"] = KeyRing.from_env(variable)
+    url, seconds = take_option(url, "default_ttl")
+    if seconds is not None and settings.get("default_ttl") is None:
+        settings["default_ttl"] = _default_ttl(url, seconds)
     if cache is not None:
         plain = settings.copy()
         # What the cache holds is sealed, too.
@@ -109,6 +113,20 @@ def open_memory_sync(
     # What is wrong with a URL or a setting is told where it is written.
     make()
     return SyncMemory(make, redact(url))
+
+
+def _default_ttl(url: str, text: str) -> float:
+    try:
+        seconds = float(text)
+        check_ttl(seconds)
+    except (ValueError, InvalidArgumentError):
+        msg = (
+            f"memory URL {redact(url)!r}: its default_ttl is no number of seconds above 0; write "
+            "?default_ttl=3600"
+        )
+        # What stands there may be the rest of a password with a '&'.
+        raise ConfigurationError(msg) from None
+    return seconds
 
 
 def _cached(

@@ -25,11 +25,12 @@ from lionagi_qe.persistence.scopes.scope import Scope
 from lionagi_qe.persistence.transaction import Transaction
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
-from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
@@ -52,6 +53,7 @@ class MemorySettings(TypedDict, total=False):
     migrate: bool
     cleanup_interval: float | None
     keys: KeyRing | None
+    default_ttl: float | timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,10 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             else only ``cleanup_expired`` does.
         keys: seal values, jobs, results and holders of leases before they leave the process; a
             memory that others use with keys is used with keys by all.
+        default_ttl: seconds (or timedelta) until an entry expires that ``store``, ``store_many`` or
+            a transaction's ``store`` puts without a ttl; None for ever. It is this object's, and
+            its scopes'; what calls without a ttl make (``increment``, ``update``, learned values)
+            lasts.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -105,6 +111,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
         keys: KeyRing | None = None,
+        default_ttl: float | timedelta | None = None,
     ) -> None:
         naming.check_fleet(fleet)
         if keys is not None:
@@ -123,6 +130,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         limits: Limits = {
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
+            "default_ttl_ms": check_ttl(default_ttl, "default_ttl"),
         }
         self._stand_on(scheduler, fleet, limits, None, keys)
 
@@ -226,6 +234,19 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         """What the backend promises: its name, atomicity of batches, durability."""
         return self._scheduler.backend.capabilities
 
+    def __repr__(self) -> str:
+        backend = self._parts.backend
+        name = backend.capabilities.name
+        facts = [f"on {getattr(backend, 'where', '') or name}", f"fleet {self._fleet!r}"]
+        if self._scope is not None:
+            # Where the memory lies is not the scope's to tell, as by describe.
+            facts[0] = f"scope {self._scope.name!r} on {name}"
+        if self._parts.keys is not None:
+            facts.append("encrypted")
+        if self.default_ttl is not None:
+            facts.append(f"default_ttl {self.default_ttl:g} s")
+        return f"<{type(self).__name__} {', '.join([*facts, self._scheduler.state])}>"
+
     # Life
 
     async def open(self) -> Self:
@@ -255,7 +276,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
 
         ``total_keys`` (live), ``total_expired`` (expired, not swept yet), ``partitions`` {name:
         live keys}, ``size_bytes`` (of the values), ``exact`` (False where figures are estimates),
-        ``backend``, ``fleet`` and the server's own figures under ``server``.
+        ``backend``, ``fleet``; the server's own figures under ``server`` and, under ``pool``, how
+        many connections this memory has, both {} where there is no such thing. Which figures there
+        are: docs/memory.md. It costs a count; not for each request.
         """
         stats = await self._scheduler.ask(
             lambda backend: backend.stats(), self._scheduler.deadline(timeout)
@@ -269,6 +292,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             "size_bytes": stats.size_bytes,
             "exact": stats.exact,
             "server": stats.server,
+            "pool": stats.pool,
         }
 
     async def cleanup_expired(self, *, timeout: float | None = None) -> int:

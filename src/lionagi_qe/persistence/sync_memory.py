@@ -181,6 +181,11 @@ class SyncMemory:
         return self.thread.memory.max_batch
 
     @property
+    def default_ttl(self) -> float | None:
+        """Seconds that an entry lives which is stored without a ttl; None for ever."""
+        return self.thread.memory.default_ttl
+
+    @property
     def timeout(self) -> float:
         """Seconds after which a call fails that has no ``timeout`` of its own."""
         return self.thread.memory.timeout

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.values.entry import ttl_if_given
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import ROOT, check_key
 
@@ -118,7 +119,7 @@ class _Area:
 
     async def store(self, asked: Store) -> dict[str, Any]:
         key = self._full(asked.key)
-        revision = await self._memory.store(key, asked.value, asked.ttl_seconds)
+        revision = await self._memory.store(key, asked.value, ttl_if_given(asked.ttl_seconds))
         return {"stored": key, "revision": revision}
 
     async def retrieve(self, asked: Retrieve) -> dict[str, Any]:

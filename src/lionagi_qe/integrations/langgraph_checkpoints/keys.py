@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.integrations.segments import segment
 from lionagi_qe.persistence.values.keys import check_key
+from lionagi_qe.persistence.values.segments import segment
 
 MAX_PREFIX_BYTES = 64
 MAX_ID_BYTES = 64

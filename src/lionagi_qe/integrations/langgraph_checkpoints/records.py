@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
-from lionagi_qe.integrations.segments import quoted, unquoted
+from lionagi_qe.persistence.values.segments import quoted, unquoted
 
 Serialized = tuple[str, bytes]
 Version = str | int | float

@@ -15,7 +15,7 @@ from lionagi_qe.integrations.langgraph_checkpoints.keys import (
 )
 from lionagi_qe.integrations.langgraph_checkpoints.reading import PAGE, parts
 from lionagi_qe.integrations.langgraph_checkpoints.records import CheckpointRecord
-from lionagi_qe.integrations.segments import quoted
+from lionagi_qe.persistence.values.segments import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

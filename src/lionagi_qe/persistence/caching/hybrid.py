@@ -130,6 +130,13 @@ class HybridBackend:
         self.follower = Follower(log, cache, poll=max_stale / 4)
 
     @property
+    def where(self) -> str:
+        """The durable backend's place and the cache's, for people."""
+        place = getattr(self._durable, "where", "") or self._durable.capabilities.name
+        cache = getattr(self._cache, "where", "")
+        return f"{place}, cached by {cache}" if cache else place
+
+    @property
     def durable(self) -> Backend:
         """The backend that holds the entries."""
         return self._durable

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence, Learn, Learned
-    from lionagi_qe.persistence.values.entry import Entry
+    from lionagi_qe.persistence.values.entry import Entry, Inherit
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class BatchCalls(Calls):
     async def store_many(
         self,
         items: Mapping[str, Any],
-        ttl: float | timedelta | None = None,
+        ttl: float | timedelta | Inherit | None = INHERIT,
         partition: str = DEFAULT_PARTITION,
         *,
         fence: Fence | Fenced | None = None,
@@ -40,7 +40,8 @@ class BatchCalls(Calls):
     ) -> dict[str, int]:
         """Store all items in one atomic step (per shard on Redis Cluster); return the revisions.
 
-        A value may be an ``Item`` with its own ttl, partition and if_revision; one conflict, or a
+        A value may be an ``Item`` with its own ttl, partition and if_revision; a ttl that neither
+        gives is the memory's ``default_ttl``, None is for ever. One conflict, or a
         stale ``fence``, and nothing is stored. One round trip. BatchTooLargeError above
         ``max_batch``.
         """
@@ -48,7 +49,7 @@ class BatchCalls(Calls):
             msg = f"items {items!r}: give a mapping of keys to values"
             raise InvalidArgumentError(msg)
         self._check_batch(len(items))
-        ttl_ms = check_ttl(ttl)
+        ttl_ms = self._default_ttl_ms if ttl is INHERIT else check_ttl(ttl)
         naming.check_partition(partition)
         held = fence_of(fence)
         puts = [

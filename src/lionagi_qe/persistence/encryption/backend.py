@@ -68,6 +68,11 @@ class EncryptedBackend:
         return EncryptedJobs(whole, self._keys, self._fleet, self.transact)
 
     @property
+    def where(self) -> str:
+        """The backend's place, for people."""
+        return getattr(self._inner, "where", "")
+
+    @property
     def capabilities(self) -> Capabilities:
         """The backend's promises."""
         return replace(self._inner.capabilities, encrypted=True)

@@ -72,6 +72,12 @@ class PostgresBackend:
         self.log = PostgresLog(self.session, self.sweep)
 
     @property
+    def where(self) -> str:
+        """The server, database and schema, for people; without user and password."""
+        schema = self.session.sql.schema.strip('"')
+        return f"{self.session.where}, schema {schema}"
+
+    @property
     def capabilities(self) -> Capabilities:
         """PostgreSQL's promises."""
         return Capabilities(
@@ -318,7 +324,8 @@ class PostgresBackend:
                 total_expired += overdue
                 size += partition_bytes
             server = dict(await connection.fetchrow(self.session.sql["server"]))
-        return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
+        total, pool = sum(partitions.values()), self.session.pool_figures
+        return Stats(total, total_expired, partitions, size, exact, server, pool)
 
     async def _estimate(self, connection: Any, partition: str) -> int:  # noqa: ANN401
         plan = await connection.fetchval(

@@ -18,6 +18,7 @@ from lionagi_qe.persistence.redis.connection import (
     drop,
     is_closed,
     make,
+    parse_info,
     refuse_if_tls,
     settled,
 )
@@ -137,6 +138,38 @@ class ClusterLink:
             raise explain(error, self.where, sent=sent) from error
         finally:
             self._limiter.release()
+
+    async def info(self) -> list[dict[str, str]]:
+        """Return what each primary tells of itself."""
+        client = cast("RedisCluster", self._client)
+        nodes: list[Any] = client.get_primaries()
+        answers = await asyncio.gather(
+            *(
+                self._exchange(
+                    client, (str(each.host), int(each.port)), None, ("INFO",), asking=False
+                )
+                for each in nodes
+            ),
+            return_exceptions=True,
+        )
+        told: list[dict[str, str]] = []
+        for answer in answers:
+            if isinstance(answer, FAILURES):
+                raise explain(answer, self.where, sent=False) from answer
+            if isinstance(answer, BaseException):
+                raise answer
+            told.append(parse_info(answer))
+        return told
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are to all nodes, the limit being that of each."""
+        pools = [pool.figures() for pool in self._pools.values()]
+        return {
+            "connections": sum(each["connections"] for each in pools),
+            "idle": sum(each["idle"] for each in pools),
+            "limit": self._limiter.limit,
+            "waiting": self._limiter.waiting + sum(each["waiting"] for each in pools),
+        }
 
     async def _routed(
         self, client: RedisCluster, wait: Wait | None, route: str, words: tuple[Any, ...]

@@ -62,6 +62,14 @@ class Link(Protocol):
         """Send one command and return its answer."""
         ...
 
+    async def info(self) -> list[dict[str, str]]:
+        """Return what each server that changes are sent to tells of itself."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; see Pool."""
+        ...
+
     async def connect(self) -> driver.Connection:
         """Open a connection of its own, to listen on; raises what the driver raises."""
         ...
@@ -160,6 +168,17 @@ def is_closed(connection: driver.Connection) -> bool:
     return reader is None or reader.at_eof() or reader.exception() is not None
 
 
+def parse_info(answer: bytes) -> dict[str, str]:
+    """Return the facts of an answer to INFO."""
+    lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+def database(settings: dict[str, Any]) -> str:
+    """Return which of a server's databases it is, for people, where it isn't the usual one."""
+    return f", database {settings['db']}" if settings.get("db") else ""
+
+
 class ServerLink:
     """A pool of connections to one server.
 
@@ -181,8 +200,8 @@ class ServerLink:
         self._size = pool_size
         self._wait = wait
         self._pool: Pool[driver.Connection] | None = None
-        host = settings.get("host", "localhost")
-        self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
+        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+        self.where = f"Redis at {settings.get('path') or f'{host}:{port}'}" + database(settings)
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
@@ -240,6 +259,14 @@ class ServerLink:
                 await released
         wait.check(told, self.where)
         return answer
+
+    async def info(self) -> list[dict[str, str]]:
+        """Return what the server tells of itself."""
+        return [parse_info(await self.command("", "INFO"))]
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; while it is open."""
+        return cast("Pool[driver.Connection]", self._pool).figures()
 
     async def connect(self) -> driver.Connection:
         """Open a connection, for the pool or beside it."""

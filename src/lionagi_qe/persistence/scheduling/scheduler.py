@@ -60,6 +60,11 @@ class Scheduler:
         self._writes, self._jobs = channels.writes, channels.jobs
         self._payloads, self._records = channels.payloads, channels.records
 
+    @property
+    def state(self) -> str:
+        """Whether the memory is open, for people."""
+        return self._lifecycle.state
+
     def deadline(self, timeout: float | None) -> float:
         """Return when a call that begins now ends; None: after the memory's own timeout."""
         seconds = self.timeout if timeout is None else check_seconds("timeout", timeout)

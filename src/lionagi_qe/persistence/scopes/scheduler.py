@@ -59,6 +59,11 @@ class ScopedScheduler:
     def _clock(self) -> Awaitable[int]:
         return self._whole.log.clock()
 
+    @property
+    def state(self) -> str:
+        """Whether the scope and its memory are open, for people."""
+        return "closed" if self._closed else self._whole.state
+
     def deadline(self, timeout: float | None) -> float:
         """Return when a call that begins now ends; None: after the memory's own timeout."""
         return self._whole.deadline(timeout)

@@ -52,6 +52,11 @@ class SqliteBackend:
         self.log = SqliteLog(self.session, self.sweep)
 
     @property
+    def where(self) -> str:
+        """The file, for people."""
+        return "SQLite, private" if self.session.is_private else f"SQLite at {self.session.path}"
+
+    @property
     def capabilities(self) -> Capabilities:
         """SQLite's promises."""
         if self.session.is_private:
@@ -251,8 +256,13 @@ class SqliteBackend:
             total_expired += expired
             size += number_of_bytes
             partition = connection.execute(sql.NEXT_PARTITION, {**bound, "after": partition}).get
-        pages = connection.pragma("page_count") * connection.pragma("page_size")
-        server = {"sqlite_version": apsw.sqlite_lib_version(), "file_bytes": pages}
+        page_bytes = connection.pragma("page_size")
+        server = {
+            "sqlite_version": apsw.sqlite_lib_version(),
+            "file_bytes": connection.pragma("page_count") * page_bytes,
+            "free_bytes": connection.pragma("freelist_count") * page_bytes,
+            "used_memory": apsw.memory_used(),
+        }
         return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
 
     async def describe(self) -> dict[str, Any]:

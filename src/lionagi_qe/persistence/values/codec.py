@@ -17,6 +17,8 @@ from lionagi_qe.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic import TypeAdapter
+
 # orjson's own limit, so that its encoder checks it for us.
 MAX_DEPTH = 254
 MAX_VALUE_BYTES = 16 * 1024 * 1024
@@ -182,15 +184,29 @@ def decode_as(payload: bytes | str, as_type: type[_T]) -> _T:
 
     Raises InvalidValueError when the stored value does not fit the type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
+
+    return validated(TypeAdapter(as_type), payload, as_type)
+
+
+def validated(adapter: TypeAdapter[_T], payload: bytes | str, as_type: object) -> _T:
+    """Return the value as ``adapter`` makes it of the payload; as ``decode_as`` otherwise."""
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(as_type).validate_json(payload)
+        return adapter.validate_json(payload)
     except ValidationError as error:
+        # What is sealed fits no type.
+        decode(payload)
         details = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or '$'}: {item['msg']}" for item in error.errors()
         )
         msg = f"the stored value is not a {getattr(as_type, '__name__', as_type)}: {details}"
+        raise InvalidValueError(msg) from error
+    except Exception as error:
+        # Validators are the type's own code.
+        kind = getattr(as_type, "__name__", as_type)
+        msg = f"the stored value is not a {kind}: its validation raised {type(error).__name__}"
         raise InvalidValueError(msg) from error
 
 

@@ -32,6 +32,7 @@ _SHOWN = frozenset(
         "database",
         "db",
         "dbname",
+        "default_ttl",
         "host",
         "pool_size",
         "port",

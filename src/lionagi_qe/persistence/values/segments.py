@@ -11,6 +11,7 @@ _QUOTED = re.compile(r"%([0-9A-F]{2}|u[0-9A-F]{4})")
 # A segment can't be empty, and no other text is quoted as one of these.
 _EMPTY = "%"
 _HASHED = "%h"
+LONGEST_SEGMENT = "x" * _MAX_SEGMENT_BYTES
 
 
 def quoted(text: str) -> str:
