@@ -99,14 +99,19 @@ class TestRedisCluster:
                     )
                 return caught.value.outcome
 
-            names = [*map(str, range(12))]
-            told = await asyncio.gather(*map(outcome_of, names))
-            outcomes = dict(zip(names, told, strict=True))
-            # Where the home shard refused, nothing was changed; else somebody holds it.
-            assert {*outcomes.values()} == {"not_applied", "unknown"}
-            for name, outcome in outcomes.items():
-                held = await Lease(memory, name).state() is not None
-                assert held == (outcome == "unknown"), name
+            seen: set[tuple[str, bool]] = set()
+            for attempt in range(5):
+                names = [f"{attempt}-{at}" for at in range(12)]
+                for name, outcome in zip(
+                    names, await asyncio.gather(*map(outcome_of, names)), strict=True
+                ):
+                    seen.add((outcome, await Lease(memory, name).state() is not None))
+                if {("not_applied", False), ("unknown", True)} <= seen:
+                    break
+            # Where the home shard refused, nothing was changed; else somebody holds it. On a busy
+            # machine a refusal may come too late to be known.
+            assert {("not_applied", False), ("unknown", True)} <= seen
+            assert ("not_applied", True) not in seen
 
 
 class TestClearedInBatches:
