@@ -11,6 +11,7 @@ import click
 
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
@@ -25,8 +26,6 @@ from lionagi_qe.coordination import (
 from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from lionagi_qe.persistence import Memory
 
 _STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled")
@@ -84,7 +83,7 @@ def _about(counts: QueueCounts) -> str:
 @memory_options
 def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
     """Count the jobs of queue NAME by state."""
-    found = _with_queue(choice, name, lambda queue: queue.stats())
+    found = with_queue(choice, name, lambda queue: queue.stats())
     if as_json:
         show_json(dataclasses.asdict(found))
         return
@@ -99,7 +98,7 @@ def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
 @memory_options
 def show(name: str, job_id: str, choice: MemoryChoice, *, as_json: bool) -> int:
     """Show how job ID of queue NAME stands, with its progress. Exit code 1 if there is none."""
-    status: JobStatus | None = _with_queue(choice, name, lambda queue: queue.status(job_id))
+    status: JobStatus | None = with_queue(choice, name, lambda queue: queue.status(job_id))
     if status is None:
         mention(f"aqe: queue {name!r} has no job {job_id!r}, or not any more")
         return _MISSING
@@ -127,7 +126,7 @@ def cancel(name: str, job_ids: tuple[str, ...], choice: MemoryChoice) -> int:
     async def cancel_all(queue: WorkQueue) -> list[Cancellation]:
         return await asyncio.gather(*map(queue.cancel, job_ids))
 
-    found: list[Cancellation] = _with_queue(choice, name, cancel_all)
+    found: list[Cancellation] = with_queue(choice, name, cancel_all)
     for job_id, outcome in zip(job_ids, found, strict=True):
         say(f"{job_id}\t{outcome}")
     return Exit.PASSED if set(found) <= {"cancelled", "cancelling"} else _MISSING
@@ -159,7 +158,7 @@ def dead(  # noqa: PLR0913 - one for each option
         _show_groups(choice, name, limit or _GROUPED, as_json=as_json)
         return
     limit = limit or _LISTED
-    jobs: list[DeadJob] = _with_queue(choice, name, lambda queue: queue.dead(limit, after))
+    jobs: list[DeadJob] = with_queue(choice, name, lambda queue: queue.dead(limit, after))
     if as_json:
         show_json([_shown(job) for job in jobs])
         return
@@ -170,7 +169,7 @@ def dead(  # noqa: PLR0913 - one for each option
 
 
 def _show_groups(choice: MemoryChoice, name: str, limit: int, *, as_json: bool) -> None:
-    groups: list[DeadGroup] = _with_queue(choice, name, lambda queue: queue.dead_groups(limit))
+    groups: list[DeadGroup] = with_queue(choice, name, lambda queue: queue.dead_groups(limit))
     if as_json:
         show_json(
             [
@@ -203,7 +202,7 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
     One whose key an unended job has stays dead. Exit code 1 if one does, or wasn't dead.
     """
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = _with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
+    changed = with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
     return _report("ready again", changed, wanted)
 
 
@@ -215,7 +214,7 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
 def purge(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
     """Remove dead jobs of queue NAME for good. Exit code 1 if one wasn't dead."""
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = _with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
+    changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
     return _report("removed", changed, wanted)
 
 
@@ -231,17 +230,3 @@ def _report(what: str, changed: int, wanted: list[str] | None) -> int:
         return Exit.PASSED
     say(f"{what}: {changed:,} of {len(wanted):,}")
     return Exit.PASSED if changed == len(wanted) else _MISSING
-
-
-def _with_queue(
-    choice: MemoryChoice, name: str, action: Callable[[WorkQueue], Awaitable[Any]]
-) -> Any:  # noqa: ANN401 - what the action returns
-    async def act() -> Any:  # noqa: ANN401
-        async with choice.look() as memory:
-            known = await parts_of(memory).jobs.queues()
-            if name not in known:
-                there = f"there are: {', '.join(known)}" if known else "there is none"
-                mention(f"aqe: no queue {name!r} has jobs; {there}")
-            return await action(WorkQueue(memory, name))
-
-    return asyncio.run(act())

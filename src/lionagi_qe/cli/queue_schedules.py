@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.coordination import MISSED, Schedule, WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from lionagi_qe.coordination import Missed
 
 
@@ -27,7 +25,9 @@ if TYPE_CHECKING:
 @memory_options
 def schedules(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
     """List the periodic jobs of queue NAME: when each is due next, its rule and payload."""
-    found: list[Schedule] = _with_queue(choice, name, lambda queue: queue.schedules())
+    found: list[Schedule] = with_queue(
+        choice, name, lambda queue: queue.schedules(), about_jobs=False
+    )
     if as_json:
         show_json(
             [{**dataclasses.asdict(each), "next_at": each.next_at.isoformat()} for each in found]
@@ -85,7 +85,7 @@ def schedule(  # noqa: PLR0913 - one for each option
         )
         return next(each for each in await queue.schedules() if each.name == schedule_name)
 
-    made: Schedule = _with_queue(choice, name, put)
+    made: Schedule = with_queue(choice, name, put, about_jobs=False)
     say(f"{made.name}: due next at {made.next_at.isoformat()}")
 
 
@@ -95,18 +95,8 @@ def schedule(  # noqa: PLR0913 - one for each option
 @memory_options
 def unschedule(name: str, schedule_name: str, choice: MemoryChoice) -> int:
     """Remove SCHEDULE from queue NAME. Exit code 1 if there is none. Jobs put already stay."""
-    if _with_queue(choice, name, lambda queue: queue.unschedule(schedule_name)):
+    if with_queue(choice, name, lambda queue: queue.unschedule(schedule_name), about_jobs=False):
         say(f"removed: {schedule_name}")
         return Exit.PASSED
     mention(f"aqe: queue {name!r} has no schedule {schedule_name!r}")
     return Exit.GATE_FAILED
-
-
-def _with_queue(
-    choice: MemoryChoice, name: str, action: Callable[[WorkQueue], Awaitable[Any]]
-) -> Any:  # noqa: ANN401 - what the action returns
-    async def act() -> Any:  # noqa: ANN401
-        async with choice.look() as memory:
-            return await action(WorkQueue(memory, name))
-
-    return asyncio.run(act())

@@ -150,13 +150,11 @@ class SyncMemory:
     ) -> SyncMemory:
         """Return a part of this memory, and nothing beside it; see ``Memory.scoped``."""
         # They are used once more in each process that forks.
-        patterns = [check_list(*each) for each in (("read", read), ("write", write))]
-        names = [check_list(*each) for each in (("queues", queues), ("leases", leases))]
+        given = {"read": read, "write": write, "queues": queues, "leases": leases}
+        patterns = {kind: check_list(kind, each) for kind, each in given.items()}
 
         def part_of(memory: Memory) -> Memory:
-            return memory.scoped(
-                name, read=patterns[0], write=patterns[1], queues=names[0], leases=names[1]
-            )
+            return memory.scoped(name, **patterns)
 
         # What is wrong with a pattern is told where it is written.
         part_of(self.thread.memory)

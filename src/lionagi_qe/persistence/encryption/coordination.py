@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -92,10 +93,8 @@ class EncryptedJobs:
         try:
             return self._open("job", queue, job_id, sealed)
         except DecryptionError:
-            try:
+            with contextlib.suppress(DecryptionError):
                 return self._keys.open(any_job(self._fleet, queue), sealed)
-            except DecryptionError:
-                pass
             raise
 
     def _open_record(self, queue: str, record: JobRecord) -> JobRecord:
