@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence import Memory, open_memory
-from lionagi_qe.persistence.memory_thread import MemoryThread
+from lionagi_qe.persistence.memory_thread import MemoryThread, perform
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -43,7 +43,7 @@ class CallersMemory:
                 "what was made from a Memory must be used once on that memory's event loop before "
                 "other threads can; or make it from a URL"
             )
-        return asyncio.run_coroutine_threadsafe(_await(action, self._memory), loop).result()
+        return asyncio.run_coroutine_threadsafe(perform(action, self._memory), loop).result()
 
     async def run_async(self, action: Callable[[Memory], Awaitable[T]]) -> T:
         """Return what ``action(memory)`` comes to, on the memory's loop."""
@@ -52,7 +52,7 @@ class CallersMemory:
             self._loop = here
         if self._loop is here:
             return await action(self._memory)
-        performing = asyncio.run_coroutine_threadsafe(_await(action, self._memory), self._loop)
+        performing = asyncio.run_coroutine_threadsafe(perform(action, self._memory), self._loop)
         return await asyncio.wrap_future(performing)
 
     def close(self) -> None:
@@ -163,10 +163,6 @@ def home_of(memory: Memory | str, **settings: Unpack[MemorySettings]) -> MemoryH
     raise InvalidArgumentError(
         f"memory {memory!r}: give a Memory or its URL, for example sqlite:///memory.db"
     )
-
-
-async def _await(action: Callable[[Memory], Awaitable[T]], memory: Memory) -> T:
-    return await action(memory)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

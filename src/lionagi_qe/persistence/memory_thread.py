@@ -163,7 +163,7 @@ class _Home:
         return threading.current_thread() is self._thread
 
     def submit(self, action: Callable[[Memory], Awaitable[T]]) -> Any:  # noqa: ANN401 - a Future
-        return asyncio.run_coroutine_threadsafe(_await(action, self.memory), self._loop)
+        return asyncio.run_coroutine_threadsafe(perform(action, self.memory), self._loop)
 
     def run(self, action: Callable[[Memory], Awaitable[T]]) -> T:
         if self.is_here():
@@ -244,7 +244,8 @@ def _begin(
     return begin
 
 
-async def _await(action: Callable[[Memory], Awaitable[T]], memory: Memory) -> T:
+async def perform(action: Callable[[Memory], Awaitable[T]], memory: Memory) -> T:
+    """Return what ``action(memory)`` comes to, as the coroutine that a loop's thread is given."""
     return await action(memory)
 
 
