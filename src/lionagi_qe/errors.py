@@ -23,6 +23,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
+    "IsolationError",
     "JobCancelledError",
     "JobFailedError",
     "JobLostError",
@@ -267,3 +268,7 @@ class ProjectError(AqeError, ValueError):
 
 class EnvironmentBuildError(AqeError):
     """The environment that a project's tests need could not be prepared."""
+
+
+class IsolationError(AqeError):
+    """A project's code was to run isolated, and this machine can't; the message says what to do."""

@@ -80,7 +80,7 @@ def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --python, --memory, --locked, --timeout and --quiet."""
+    """Add --python, --memory, --locked, --isolate, --allow-network, --timeout and --quiet."""
     for option in reversed(
         (
             click.option(
@@ -95,6 +95,19 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 default=None,
                 help="Insist on the versions of the project's lock file, or leave them aside; by "
                 "default they are kept to where they can be had.",
+            ),
+            click.option(
+                "--isolate/--no-isolate",
+                default=None,
+                envvar="AQE_ISOLATE",
+                help="Run the project's code without your files, processes and network; takes "
+                "bubblewrap. Installing what it needs still uses the network.",
+            ),
+            click.option(
+                "--allow-network",
+                is_flag=True,
+                default=None,
+                help="Let isolated code use the network.",
             ),
             click.option(
                 "--timeout",

@@ -11,6 +11,7 @@ from lionagi_qe.agents.base import Examination, Step
 from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.diff import diff_of
+from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import DEFECT, run_agents
@@ -142,6 +143,7 @@ async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
         InvalidArgumentError: an agent, a required metric or a rule is unknown.
         EnvironmentBuildError: the project's environment could not be prepared.
         BackendUnavailableError: the memory can't be reached.
+        IsolationError: the project's code is to be isolated, and this machine can't.
 
     """
     request = request_for(
@@ -170,17 +172,25 @@ async def run(request: Request, progress: Progress) -> Outcome:
         InvalidArgumentError: an agent, a required metric or a rule is unknown.
         EnvironmentBuildError: the project's environment could not be prepared.
         BackendUnavailableError: the memory can't be reached.
+        IsolationError: the project's code is to be isolated, and this machine can't.
 
     """
     began = time.monotonic()
     check(request)
+    settings = request.settings
     # The memory first: without it nothing that follows would be kept.
     async with _opened(request) as memory:
-        progress(Step("fleet", f"copying {request.path}"))
-        with Workspace.copy_of(request.path) as workspace:
-            started = await start(memory, request, workspace, began)
-            async with started.presence(memory):
-                return await _run(memory, started, workspace, progress)
+        with isolated(wanted=settings.isolate, network=settings.allow_network):
+            return await _examined(memory, request, progress, began)
+
+
+async def _examined(memory: Memory, request: Request, progress: Progress, began: float) -> Outcome:
+    """Examine the project from its copy to what is kept of it; see ``run``."""
+    progress(Step("fleet", f"copying {request.path}"))
+    with Workspace.copy_of(request.path) as workspace:
+        started = await start(memory, request, workspace, began)
+        async with started.presence(memory):
+            return await _run(memory, started, workspace, progress)
 
 
 @asynccontextmanager

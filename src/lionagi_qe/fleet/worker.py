@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import DivisibleAgent, Step
 from lionagi_qe.agents.environment import target
+from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.settings import Settings, read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import BackendUnavailableError
@@ -42,10 +43,15 @@ class Worker:
         memory: where the tasks are.
         name: under which others see it; one segment of a key.
         progress: told what goes on.
+        isolate: run the projects' code isolated, also where a run does not ask for it,
+            and without network whatever it asks.
     """
 
-    def __init__(self, memory: Memory, name: str, progress: Progress) -> None:
+    def __init__(
+        self, memory: Memory, name: str, progress: Progress, *, isolate: bool = False
+    ) -> None:
         self._memory = memory
+        self._isolate = isolate
         self._name = name
         self._progress = progress
         self._queue = channels.queue_of(memory)
@@ -102,7 +108,13 @@ class Worker:
 
     async def _examine(self, task: Task) -> Carried:
         content = serialization.unpacked((await self._blobs.get(task.content)).decode())
-        copy = await self._copy_of(task, Settings.of_data(content["settings"]))
+        settings = Settings.of_data(content["settings"])
+        network = settings.allow_network and not self._isolate
+        with isolated(wanted=self._isolate or settings.isolate, network=network):
+            return await self._carry_out(task, content, settings)
+
+    async def _carry_out(self, task: Task, content: dict[str, Any], settings: Settings) -> Carried:
+        copy = await self._copy_of(task, settings)
         agent = agent_of(task.agent)
         started = time.monotonic()
         with copy.workspace.fork(task.name) as fork:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
+from lionagi_qe.files import make_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +55,7 @@ _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_U
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
+_NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
 
@@ -109,6 +111,7 @@ class Installer:
 
     async def create(self, directory: Path, workspace: Workspace) -> Path:
         """Create a virtual environment of this interpreter; return its own interpreter."""
+        make_directories(directory)
         base = getattr(sys, "_base_executable", None) or sys.executable
         command = [base, "-m", "venv", "--without-pip", str(directory)]
         completed = await run(
@@ -117,6 +120,7 @@ class Installer:
             env=_variables(workspace),
             log=workspace.artifacts / "venv.log",
             timeout=_INSTALL_TIMEOUT,
+            installs=[directory],
         )
         _check(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
@@ -159,6 +163,11 @@ class Installer:
         versions.write_text(f"{_LAST_WITH_PKG_RESOURCES}\n")
         return replace(self, settings=(*self.settings, "--build-constraints", str(versions)))
 
+    def _files(self) -> list[Path]:
+        """Return the files and directories that the user's settings name."""
+        following = zip(self.settings, self.settings[1:], strict=False)
+        return [Path(value) for option, value in following if option in _NAMING_FILES]
+
     async def install(
         self,
         python: Path,
@@ -179,6 +188,7 @@ class Installer:
             command = [*self.program, "--python", str(python), "install", "--no-input"]
             command += ["--disable-pip-version-check", "--no-warn-script-location", *self.settings]
         if target is not None:
+            make_directories(target)
             command += ["--target", str(target)]
             # The user's own interpreter is not let write beside what it imports.
             command += ["--compile-bytecode"] if self.name == "uv" else []
@@ -191,6 +201,8 @@ class Installer:
             env=_variables(workspace),
             log=workspace.artifacts / "install.log",
             timeout=_INSTALL_TIMEOUT,
+            installs=[python.parents[1] if target is None else target],
+            reads=self._files(),
         )
         wanted = workspace.shown(" ".join(arguments))
         _check(completed, f"{self.name} could not install {wanted}", workspace)

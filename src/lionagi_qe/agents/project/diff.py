@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.isolation import ask
+from lionagi_qe.agents.project.version_control import repositories_of, variables_of_git
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
 
 def _before(git: str, project: Path, commit: str, name: str) -> tuple[str, ...] | None:
     command = _command(git, project, "show", "--no-textconv", f"{commit}:./{name}")
-    answer = _call(command)
+    answer = _call(command, project)
     return _lines(answer.stdout) if answer.returncode == 0 else None
 
 
@@ -115,7 +117,7 @@ def _lines(content: bytes) -> tuple[str, ...] | None:
 
 
 def _git(git: str, project: Path, ref: str, *arguments: str) -> bytes:
-    answer = _call(_command(git, project, *arguments))
+    answer = _call(_command(git, project, *arguments), project)
     if answer.returncode != 0:
         said = answer.stderr.decode(errors="replace").strip().splitlines()
         raise ProjectError(
@@ -131,16 +133,9 @@ def _command(git: str, project: Path, *arguments: str) -> list[str]:
     return [git, *quiet, "-C", str(project), *arguments]
 
 
-def _call(command: list[str]) -> subprocess.CompletedProcess[bytes]:
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+def _call(command: list[str], project: Path) -> subprocess.CompletedProcess[bytes]:
+    reads = [project, *repositories_of(project)]
     try:
-        return subprocess.run(  # noqa: S603 - git itself
-            command,
-            env=env,
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
+        return ask(command, variables_of_git(), timeout=_TIMEOUT, reads=reads)
     except subprocess.TimeoutExpired as error:
         raise ProjectError(f"git did not answer within {_TIMEOUT} s: {command[-1]}") from error

@@ -52,6 +52,8 @@ class Settings:
         locked: True to insist on the versions of the project's lock file, False to leave them
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
+        isolate: run the project's code without the user's files, processes and network.
+        allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
             with the user's key, at the user's cost, and is shown the code.
     """
@@ -72,6 +74,8 @@ class Settings:
     order: Order = "auto"
     locked: bool | None = None
     learn: bool = True
+    isolate: bool = False
+    allow_network: bool = False
     model: ModelChoice | None = None
 
     def as_data(self) -> dict[str, Any]:
@@ -130,6 +134,11 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
             f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
             "your key; name it with --model or AQE_MODEL"
         )
+    if "allow-network" in table:
+        raise ProjectError(
+            f"{where}: [tool.aqe] allow-network: a project can't let itself out of its isolation; "
+            "say --allow-network"
+        )
     options = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
     own: dict[str, Any] = {}
     for option, value in table.items():
@@ -147,9 +156,10 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
 def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own type
     if name == "model":
         return value
-    check = _CHECKS.get(name.replace("_", "-"))
+    checks = {**_CHECKS, "allow-network": _flag}
+    check = checks.get(name.replace("_", "-"))
     if check is None:
-        known = ", ".join(sorted(option.replace("-", "_") for option in _CHECKS))
+        known = ", ".join(sorted(option.replace("-", "_") for option in checks))
         raise InvalidArgumentError(f"setting {name!r}: unknown; known: {known}, model")
     try:
         return check(list(value) if isinstance(value, tuple) else value)
@@ -225,4 +235,5 @@ _CHECKS: Mapping[str, Check] = {
     "order": _order,
     "locked": _flag,
     "learn": _flag,
+    "isolate": _flag,
 }
