@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 OTHERS = 0o077
 _ANYBODY = 0o666
+_MARKED = "Made by aqe, which replaces this directory as a whole.\n"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Links to files that are open already: whoever names one means what is open.
 _OPEN_FILE = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|thread-self|\d+)/fd/\d+")
@@ -67,6 +69,48 @@ def replacing(path: str | os.PathLike[str], readers: Readers = "private") -> Gen
         unfinished.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def replacing_directory(path: str | os.PathLike[str], marker: str) -> Generator[Path]:
+    """Yield a new directory to fill, which becomes ``path`` when the block ends well.
+
+    What is there is only replaced if it is empty or was made by this function, which the file
+    ``marker`` in it tells. Others may read it, as far as the umask allows.
+
+    Raises OSError: something else is there, or it can't be written there.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - no links resolved
+    check_replaceable(path, marker)
+    unfinished = _beside(path)
+    with _told_of(path):
+        unfinished.mkdir()
+    try:
+        yield unfinished
+        (unfinished / marker).write_text(_MARKED, encoding="utf-8")
+        former = _beside(path)
+        with _told_of(path):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(former)
+            unfinished.rename(path)
+        shutil.rmtree(former, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def check_replaceable(path: str | os.PathLike[str], marker: str) -> None:
+    """Raise FileExistsError if ``replacing_directory`` would not replace what is there."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise FileExistsError(17, "is there, and is no directory", str(path))
+    names = os.listdir(path)  # noqa: PTH208 - names are enough
+    if names and marker not in names:
+        raise FileExistsError(
+            17, "holds other files, and is left alone; name a new or an empty directory", str(path)
+        )
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, readers: Readers = "private") -> None:
