@@ -10,19 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WIDTH, _HEIGHT, _MARGIN = 120, 24, 3
-_LEAST_POINTS = 2
 
 
 def trend(values: Sequence[float | None]) -> Markup:
-    """Return the course of a figure; nothing where it was measured less than twice."""
+    """Return the course of a figure; nothing where that was always the same, or unknown."""
     known = [value for value in values if value is not None]
-    if len(known) < _LEAST_POINTS:
+    low, high = min(known, default=0), max(known, default=0)
+    if low == high:
         return Markup()
-    low, high = min(known), max(known)
     step = (_WIDTH - 2 * _MARGIN) / (len(values) - 1)
 
     def height(value: float) -> float:
-        share = 0.5 if high == low else (value - low) / (high - low)
+        share = (value - low) / (high - low)
         return _HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN)
 
     points = [
@@ -34,6 +33,7 @@ def trend(values: Sequence[float | None]) -> Markup:
     x, y = points[-1]
     told = f"{len(known)} runs, from {low:g} to {high:g}, last {known[-1]:g}"
     return Markup(
-        '<svg class=trend viewBox="0 0 {w} {h}" width={w} height={h} role=img aria-label="{told}">'
+        '<svg class=trend viewBox="0 0 {w} {h}" width={w} height={h} preserveAspectRatio=xMinYMid '
+        'role=img aria-label="{told}">'
         '<polyline points="{line}"/><circle cx={x} cy={y} r=2.5 /></svg>'
     ).format(w=_WIDTH, h=_HEIGHT, told=told, line=line, x=x, y=y)

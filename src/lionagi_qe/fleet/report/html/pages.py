@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from markupsafe import Markup
 
 from lionagi_qe import __version__
 from lionagi_qe.display import spelled_out
-from lionagi_qe.files import replacing_directory
+from lionagi_qe.files import filling_directory
 from lionagi_qe.fleet.report.html import views
 from lionagi_qe.fleet.report.html.charts import trend
 from lionagi_qe.fleet.report.html.source_lines import as_items
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
 # What tells that a directory holds pages of ours, which later ones may replace.
 MARKER = ".aqe-report"
-_ASSETS = ("style.css", "report.js")
+_ASSETS = ("style.css", "report.js", "test_history.js")
+_SOURCE_PAGE = re.compile(r"source/\d{4,}-[A-Za-z0-9._-]+\.html")
 _PAGES = {
     "index": "Overview",
     "tests": "Tests",
@@ -49,10 +52,10 @@ def write_pages(
         record: of the run.
         past: of the project, with this run; empty where nobody knows it.
         texts: file -> the source that was examined, where it is to be had.
-        directory: is made, or replaced if it holds earlier pages.
+        directory: is made, or filled anew if it holds earlier pages.
 
     Raises:
-        OSError: the directory holds something else, or can't be written.
+        OSError: the directory holds other files alone, or can't be written.
 
     """
     environment = _environment()
@@ -65,10 +68,15 @@ def write_pages(
         "links": sources.links,
         "version": __version__,
     }
-    with replacing_directory(directory, MARKER) as target:
+    with filling_directory(directory, MARKER, _is_ours) as target:
         for asset in _ASSETS:
-            text = files(__package__).joinpath("assets", asset).read_text(encoding="utf-8")
+            text = (
+                files(__name__.rpartition(".")[0])
+                .joinpath("assets", asset)
+                .read_text(encoding="utf-8")
+            )
             _write(target / asset, text)
+        _write(target / ".gitignore", "*\n")
         _write(target / "tests.js", as_script(record, past))
         for page, title in (*_PAGES.items(), ("test", "Test")):
             template = environment.get_template(f"{page}.html")
@@ -87,6 +95,11 @@ def write_pages(
     return directory / "index.html"
 
 
+def _is_ours(path: str) -> bool:
+    """Whether a file in the directory is a page that a report of fewer pages leaves behind."""
+    return _SOURCE_PAGE.fullmatch(path) is not None
+
+
 def _write(path: Path, text: str) -> None:
     # What is no text after all, as in names of files, has been spelled out.
     path.write_text(text, encoding="utf-8")
@@ -101,7 +114,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_finalized,
     )
-    environment.filters |= {"value": value, "unit": unit, "percent": views.percent, "trend": trend}
+    environment.filters |= {
+        "value": value,
+        "unit": unit,
+        "percent": views.percent,
+        "moment": moment,
+        "trend": trend,
+    }
     return environment
 
 
@@ -119,5 +138,19 @@ def value(metric: Metric) -> str:
 
 
 def unit(metric: Metric) -> str:
-    """Return the unit that is told after a figure; a verdict has none."""
-    return "" if isinstance(metric.value, str) else metric.unit
+    """Return the unit that is told after a figure; a verdict has none, and one thing is one."""
+    if isinstance(metric.value, str):
+        return ""
+    shown = len(metric.value) if isinstance(metric.value, list) else metric.value
+    if shown == 1 and metric.unit.endswith("ches"):
+        return metric.unit.removesuffix("es")
+    return metric.unit.removesuffix("s") if shown == 1 and len(metric.unit) > 1 else metric.unit
+
+
+def moment(text: str) -> str:
+    """Return a time of ISO 8601 in UTC as people write it, to the second."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

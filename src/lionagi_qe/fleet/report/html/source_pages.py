@@ -92,6 +92,11 @@ class SourcePages:
         return {page.file: page.path for page in self.pages}
 
 
+def diff_lines(diff: str) -> list[str]:
+    """Return the lines of a file's diff, without those that name the file."""
+    return diff.removesuffix("\n").split("\n")[2:]
+
+
 def _weight(marks: FileMarks) -> int:
     return len(marks.missed) + len(marks.missed_branches) + len(marks.notes)
 
@@ -115,9 +120,7 @@ def _marks(record: RunRecord) -> defaultdict[str, FileMarks]:
         missed = frozenset(of_text(lines["missed"]))
         # Of a line that did not run no branch was taken: that is no news.
         taken = {line: to for line, to in branches.items() if line not in missed}
-        marks[file] = FileMarks(
-            frozenset(of_text(lines["ran"])), missed, taken, dict(notes[file])
-        )
+        marks[file] = FileMarks(frozenset(of_text(lines["ran"])), missed, taken, dict(notes[file]))
     return marks
 
 
@@ -134,6 +137,6 @@ def _notes(record: RunRecord) -> Iterator[tuple[str, int, Markup]]:
                 yield finding.file, finding.line, Markup("{}").format(told)
     for number, each in enumerate(record.detail("mutation-tester", "survivors")):
         told = Markup('<a href="../mutants.html#m{}">surviving mutant</a>: {} ({} tests run it)')
-        added = (line for line in each["diff"].splitlines()[2:] if line.startswith("+"))
+        added = (line for line in diff_lines(each["diff"]) if line.startswith("+"))
         shown = spelled_out(next(added, each["operator"]).removeprefix("+").strip())
         yield each["file"], each["line"], told.format(number, shown, each["tests"])

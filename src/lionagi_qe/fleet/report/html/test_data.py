@@ -143,7 +143,7 @@ def _flaky(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield tests that are known to be flaky, with their rates and intervals."""
     now = {test["id"]: test for test in record.detail("flaky-test-hunter", "flaky")}
-    mixed = {test: commit for test, commit in _mixed(past, commits)}
+    mixed = dict(_mixed(past, commits))
     for name in sorted({*now, *past.hunts, *mixed}):
         told: dict[str, Any] = {}
         if name in now:

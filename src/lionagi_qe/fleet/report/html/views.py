@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import spelled_out
 from lionagi_qe.fleet.report.failure_groups import failure_groups
+from lionagi_qe.fleet.report.html.source_pages import diff_lines
 from lionagi_qe.fleet.trends import points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lionagi_qe.agents.finding import Finding
     from lionagi_qe.fleet.project_past import ProjectPast
@@ -23,48 +25,46 @@ _MOST_GROUPS = 30
 _MOST_IN_GROUP = 30
 _MOST_MUTANTS = 500
 _MOST_FINDINGS = 2000
-_FIGURES = (
-    "tests_passed",
-    "tests_failed",
-    "tests_errors",
-    "tests_skipped",
-    "line_coverage",
-    "branch_coverage",
-    "diff_coverage",
-    "mutation_score",
-    "flaky_tests",
-    "security_findings",
-    "secrets",
-    "complex_functions",
-    "static_findings_new",
-    "generated_tests",
-)
+# Of the overview: figure -> the page that tells more of it.
+_FIGURES = {
+    "tests_passed": "tests.html#outcome=passed",
+    "tests_failed": "tests.html#outcome=failing",
+    "tests_errors": "tests.html#outcome=failing",
+    "tests_skipped": "tests.html#outcome=skipped",
+    "line_coverage": "coverage.html",
+    "branch_coverage": "coverage.html",
+    "diff_coverage": "coverage.html",
+    "mutation_score": "mutants.html",
+    "flaky_tests": "flaky.html",
+    "security_findings": "findings.html",
+    "secrets": "findings.html",
+    "complex_functions": "findings.html",
+    "static_findings_new": "findings.html",
+    "generated_tests": "generated.html",
+}
+_LABELS = {"static_findings_new": "new findings", "complex_functions": "tangled functions"}
+# Above 0 they are never what anybody wants.
+_BAD = frozenset({"tests_failed", "tests_errors", "secrets"})
 
 
 def of_page(
     page: str, record: RunRecord, past: ProjectPast, sources: SourcePages
 ) -> dict[str, Any]:
     """Return what a page's template needs beside what all of them have."""
-    match page:
-        case "index":
-            return _overview(record, past)
-        case "coverage":
-            return _coverage(record, sources)
-        case "mutants":
-            return _mutants(record)
-        case "flaky":
-            return {"flaky": list(_flaky(record))}
-        case "findings":
-            return _findings(record)
-        case "provenance":
-            return {"is_kept": any(run.id == record.run for run in past.runs)}
-        case _:
-            return {}
+    own: dict[str, Callable[[], dict[str, Any]]] = {
+        "index": lambda: _overview(record, past),
+        "coverage": lambda: _coverage(record, sources),
+        "mutants": lambda: _mutants(record),
+        "flaky": lambda: {"flaky": list(_flaky(record))},
+        "findings": lambda: _findings(record),
+        "provenance": lambda: {"is_kept": any(run.id == record.run for run in past.runs)},
+    }
+    return own[page]() if page in own else {}
 
 
 def test_link(test: str) -> str:
     """Return where a test's own page is, within the report."""
-    return f"test.html#{quote(test, safe='/:[]', errors='surrogatepass')}"
+    return f"test.html#{quote(spelled_out(test), safe='/:[]')}"
 
 
 def percent(share: float, *, digits: int = 1) -> str:
@@ -91,13 +91,38 @@ def _overview(record: RunRecord, past: ProjectPast) -> dict[str, Any]:
 
 
 def _course(record: RunRecord, past: ProjectPast) -> Iterator[dict[str, Any]]:
-    for name in _FIGURES:
+    for name, page in _FIGURES.items():
         metric = record.metric(name)
         if metric is None:
             continue
         before = [point.value for point in points(past.runs, name) if point.run != record.run]
-        now = metric.value if isinstance(metric.value, int | float) else None
-        yield {"name": name, "values": [*before, now]}
+        shown = metric.value if metric.measured else None
+        now = len(shown) if isinstance(shown, list) else shown
+        number = now if isinstance(now, int | float) else None
+        yield {
+            "name": name,
+            "label": _LABELS.get(name, name.replace("_", " ")),
+            "page": page,
+            "values": [*before, number],
+            "delta": _delta(before, number),
+            "is_bad": name in _BAD and bool(number),
+            "aside": _interval(record) if name == "mutation_score" else "",
+        }
+
+
+def _delta(before: Sequence[float | None], now: float | None) -> str:
+    """Return by how much a figure went up or down since it was last measured; "" if it did not."""
+    last = next((value for value in reversed(before) if value is not None), None)
+    if last is None or now is None or round(now - last, 2) == 0:
+        return ""
+    return f"{now - last:+.2f}".removesuffix(".00").replace("-", "\N{MINUS SIGN}")
+
+
+def _interval(record: RunRecord) -> str:
+    low, high = record.metric("mutation_score_low"), record.metric("mutation_score_high")
+    if not (low and high and low.measured and high.measured):
+        return ""
+    return f"{low.value:.1f} to {high.value:.1f} %, 95 % interval"
 
 
 def _changes(record: RunRecord) -> dict[str, list[dict[str, str]]]:
@@ -135,8 +160,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
     )
     gaps: Sequence[Mapping[str, Any]] = record.detail("coverage-analyzer", "gaps")
     survivors = Counter(
-        (each["file"], each["function"])
-        for each in record.detail("mutation-tester", "survivors")
+        (each["file"], each["function"]) for each in record.detail("mutation-tester", "survivors")
     )
     return {
         "files": [
@@ -162,7 +186,7 @@ def _mutants(record: RunRecord) -> dict[str, Any]:
     shown = [
         {
             **each,
-            "lines": [(line[:1], line) for line in each["diff"].splitlines()[2:]],
+            "lines": [(line[:1], line) for line in diff_lines(each["diff"])],
             "run_by": [_linked(test) for test in names],
         }
         for each, names in zip(survivors[:_MOST_MUTANTS], run_by, strict=False)

@@ -1,4 +1,4 @@
-// What the pages do by themselves: tables that sort and filter, and tests read from tests.js.
+// What the pages do by themselves: tables that sort and filter, and tests, as test_history.js has them.
 // Nothing here writes markup: what a project had a say in goes into text nodes alone.
 "use strict";
 
@@ -18,21 +18,11 @@ function shape(name, attributes) {
   return element;
 }
 
-function shownTime(milliseconds) {
-  return milliseconds >= 1000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${milliseconds} ms`;
-}
-
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
-
 // Tables whose rows are in the page.
 
 function sortKey(cell) {
   const number = Number.parseFloat(cell.textContent.replaceAll(",", ""));
   return cell.classList.contains("number") ? (Number.isNaN(number) ? -1 : number) : cell.textContent;
-}
-
-function compare(a, b) {
-  return typeof a === "number" ? a - b : a.localeCompare(b);
 }
 
 function makeSortable(table) {
@@ -64,39 +54,33 @@ function makeFilterable(table) {
   const input = make("input", { type: "search" });
   const filters = make("form", { class: "filters", role: "search" });
   filters.append(make("label", {}, `${table.dataset.filter} `, input));
+  const hides = make("input", { type: "checkbox" });
+  if (table.dataset.hide) filters.append(make("label", {}, hides, ` ${table.dataset.hide}`));
+  const count = make("span", { class: "aside", role: "status" });
+  filters.append(count);
   filters.addEventListener("submit", (event) => event.preventDefault());
   table.parentElement.before(filters);
-  input.addEventListener("input", () => {
+  filters.addEventListener("input", () => {
     const wanted = input.value.toLowerCase();
+    let shown = 0;
     for (const row of table.tBodies[0].rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      row.hidden = (hides.checked && row.classList.contains("whole"))
+        || !row.textContent.toLowerCase().includes(wanted);
+      if (!row.hidden) shown += 1;
     }
+    count.textContent = `${shown} of ${table.tBodies[0].rows.length}`;
   });
 }
 
-// Tests: of each its id, outcome, milliseconds, message and past, see test_data.py.
-
 const SIGNS = { passed: "✓", skipped: "–", xfailed: "x", not_run: " " };
-
-function outcomeClass(outcome) {
-  if (AQE_TESTS.bad.includes(outcome)) return "bad";
-  return AQE_TESTS.outcomes[outcome] === "passed" ? "passed" : "other";
-}
-
-const outcomeName = (outcome) => AQE_TESTS.outcomes[outcome].replace("_", " ");
 
 function shownOutcome(outcome) {
   return make("span", { class: `outcome ${outcomeClass(outcome)}` }, outcomeName(outcome));
 }
 
-// A test's past: of each run its number, the outcome and milliseconds.
-function pastOf(test) {
-  return test[4].split(",").map((each) => each.split(" ").map(Number));
-}
-
 function shownPast(test) {
   const past = pastOf(test).slice(-20);
-  const bad = past.filter(([, outcome]) => AQE_TESTS.bad.includes(outcome)).length;
+  const bad = failuresOf(past);
   const said = `${bad} of the last ${past.length} runs failed`;
   const line = make("span", { class: "past", role: "img", "aria-label": said, title: said });
   for (const [, outcome] of past) {
@@ -106,8 +90,6 @@ function shownPast(test) {
   }
   return line;
 }
-
-const linkOf = (id) => `test.html#${encodeURIComponent(id)}`;
 
 class TestTable {
   constructor() {
@@ -138,34 +120,12 @@ class TestTable {
   }
 
   sort(button) {
-    const keys = {
-      name: (test) => test[0],
-      outcome: (test) => AQE_TESTS.outcomes[test[1]],
-      seconds: (test) => test[2],
-    };
-    const key = keys[button.dataset.sort];
-    const way = turned(button.parentElement);
-    const { tests } = AQE_TESTS;
-    this.order.sort((a, b) => way * compare(key(tests[a]), key(tests[b])));
+    this.order = sorted(this.order, button.dataset.sort, turned(button.parentElement));
     this.show(0);
   }
 
-  chosen() {
-    const wanted = byId("find").value.toLowerCase();
-    const outcome = byId("outcome").value;
-    return this.order.filter((number) => {
-      const test = AQE_TESTS.tests[number];
-      if (outcome === "failing" && !AQE_TESTS.bad.includes(test[1])) return false;
-      if (outcome === "flaky" && !(number in AQE_TESTS.flaky)) return false;
-      if (!["", "failing", "flaky"].includes(outcome)) {
-        if (AQE_TESTS.outcomes[test[1]] !== outcome) return false;
-      }
-      return !wanted || test[0].toLowerCase().includes(wanted);
-    });
-  }
-
   show(page) {
-    const chosen = this.chosen();
+    const chosen = chosenTests(this.order, byId("find").value, byId("outcome").value);
     const rows = byId("rows").value;
     const size = rows === "all" ? Math.max(chosen.length, 1) : Number(rows);
     const pages = Math.max(1, Math.ceil(chosen.length / size));
@@ -200,17 +160,16 @@ function shownRun(number) {
   return commit ? `${run} (commit ${commit.slice(0, 12)})` : run;
 }
 
-function tellSince(list, [first, good]) {
+function tellSince(list, since) {
+  const [first, good] = since;
   told(list, "Fails since", `run ${shownRun(first)}`);
   if (good < 0) {
     told(list, "Last passed", "in none of the runs that are kept");
     return;
   }
   told(list, "Last passed", `in run ${shownRun(good)}`);
-  const [before, after] = [good, first].map((number) => AQE_TESTS.runs[number][1].replace("-dirty", ""));
-  if (before && after && before !== after) {
-    told(list, "What came between", make("pre", { tabindex: "0" }, `git log --oneline ${before}..${after}`));
-  }
+  const command = commandBetween(since);
+  if (command) told(list, "What came between", make("pre", { tabindex: "0" }, command));
 }
 
 function tellFlaky(list, flaky) {
@@ -227,7 +186,7 @@ function tellFlaky(list, flaky) {
 function chartOf(past) {
   const [width, height] = [480, 80];
   const longest = Math.max(...past.map(([, , milliseconds]) => milliseconds), 0.1);
-  const step = width / Math.max(past.length, 10);
+  const step = width / Math.max(past.length, 25);
   const said = `Duration of ${past.length} runs, the longest ${shownTime(longest)}`;
   const svg = shape("svg", {
     class: "chart", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": said,
@@ -262,13 +221,7 @@ function pastTable(past) {
 }
 
 function showTest() {
-  let id = location.hash.slice(1);
-  try {
-    id = decodeURIComponent(id);
-  } catch {
-    // An address that is cut short: looked for as it is.
-  }
-  const number = AQE_TESTS.tests.findIndex((test) => test[0] === id);
+  const [id, number] = testOf(location.hash);
   const place = byId("test");
   if (number < 0) {
     byId("test-name").textContent = id || "No test is named";
@@ -281,7 +234,7 @@ function showTest() {
   document.title = `${id} · aqe`;
   const list = make("dl");
   told(list, "Outcome", shownOutcome(test[1]), ` in ${shownTime(test[2])}`);
-  const bad = past.filter(([, outcome]) => AQE_TESTS.bad.includes(outcome)).length;
+  const bad = failuresOf(past);
   told(list, "Over the runs", `${bad} of ${past.length} failed`);
   if (number in AQE_TESTS.since) tellSince(list, AQE_TESTS.since[number]);
   if (number in AQE_TESTS.flaky) tellFlaky(list, AQE_TESTS.flaky[number]);
@@ -311,8 +264,17 @@ for (const table of document.querySelectorAll("[data-sortable]")) makeSortable(t
 if (byId("tests")) new TestTable();
 if (byId("test")) {
   showTest();
-  addEventListener("hashchange", showTest);
+  addEventListener("hashchange", () => {
+    // Whoever skips to the content is not asking for another test.
+    if (location.hash !== "#main") showTest();
+  });
 }
+addEventListener("keydown", (event) => {
+  const search = document.querySelector("input[type=search]");
+  if (event.key !== "/" || !search || event.target.matches("input, select")) return;
+  event.preventDefault();
+  search.focus();
+});
 if (document.querySelector(".source")) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
