@@ -58,6 +58,22 @@ class Page:
         """Return the names that links within it may have."""
         return [element.attrib["id"] for _, element in self.elements() if "id" in element.attrib]
 
+    def figures(self) -> dict[str, str]:
+        """Return the figures of the page of provenance by name."""
+        return {
+            element.attrib["id"]: "".join(next(element.iter(f"{_XHTML}td")).itertext())
+            for name, element in self.elements()
+            if name == "tr" and "id" in element.attrib
+        }
+
+    def missed_lines(self) -> list[int]:
+        """Return the lines of a page of source that are marked as not run."""
+        return [
+            int(element.attrib["id"].removeprefix("L"))
+            for name, element in self.elements()
+            if name == "li" and element.attrib.get("class") == "m"
+        ]
+
 
 @dataclass(frozen=True)
 class Report:

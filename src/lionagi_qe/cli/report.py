@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,7 +83,7 @@ def report(  # noqa: PLR0913 - a command's options
     found = asyncio.run(_within(request, find))
     first = write_report(found.record, found.past, request.path, directory)
     say(str(first))
-    if opens and click.launch(first.as_uri()):
+    if opens and not webbrowser.open(first.as_uri()):
         raise click.ClickException(f"no browser could be started; open {first} in one")
     return Exit.PASSED
 
