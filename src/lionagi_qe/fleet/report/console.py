@@ -88,6 +88,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     commit = f" at {escape(outcome.commit)}" if outcome.commit else ""
     yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
     yield f"Python {escape(outcome.environment.version)}  {escape(outcome.environment.origin)}"
+    if outcome.unkept is None:
+        yield f"run {outcome.run}  (aqe report shows it in a browser)"
     if scope := outcome.environment.layout.scope:
         more = "" if len(scope) <= _MOST_LISTED else f" and {len(scope) - _MOST_LISTED} more"
         named = f"{', '.join(scope[:_MOST_LISTED])}{more}"

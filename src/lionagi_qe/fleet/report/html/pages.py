@@ -36,9 +36,9 @@ _PAGES = {
     "tests": "Tests",
     "coverage": "Coverage",
     "mutants": "Mutants",
-    "flaky": "Flaky tests",
+    "flaky": "Flaky",
     "findings": "Findings",
-    "generated": "Generated tests",
+    "generated": "Generated",
     "provenance": "Provenance",
 }
 

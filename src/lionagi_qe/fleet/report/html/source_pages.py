@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from lionagi_qe.fleet.run_record import RunRecord
 
-# Of source, in characters: as pages about twice as much. Files that have nothing to tell go first.
-_MOST_CHARACTERS = 7_500_000
+# Of source, in characters: pages take twice as much. Files that have least to tell are left out.
+_MOST_CHARACTERS = 5_500_000
 _OTHER_SIGNS = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 60
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS = 30
 _MOST_IN_GROUP = 30
+_MOST_GAPS = 500
 _MOST_MUTANTS = 500
 _MOST_FINDINGS = 2000
 # Of the overview: figure -> the page that tells more of it.
@@ -173,8 +174,9 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
-            for gap in gaps
+            for gap in gaps[:_MOST_GAPS]
         ],
+        "gaps_left": len(gaps[_MOST_GAPS:]),
         "unavailable": sources.unavailable,
         "crowded_out": sources.crowded_out,
     }

@@ -208,7 +208,7 @@ function pastTable(past) {
     const [name, commit] = AQE_TESTS.runs[run];
     body.append(make(
       "tr", {},
-      make("td", { class: "code" }, name), make("td", { class: "code" }, commit.slice(0, 12)),
+      make("td", { class: "code" }, name), make("td", { class: "code commit" }, commit.slice(0, 12)),
       make("td", {}, shownOutcome(outcome)), make("td", { class: "number" }, shownTime(milliseconds)),
     ));
   }
