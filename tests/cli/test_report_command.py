@@ -128,6 +128,7 @@ def test_the_page_is_shown_in_the_browser_that_was_chosen(shop: Path) -> None:
         (["--html", "no/such"], "its directory does not exist; create it first"),
         (["--project", "nosuch"], "there is no such directory"),
         (["--memory", "sqlite:///none.db"], "no run of 'shop' is in sqlite:///none.db"),
+        (["--fleet", "another"], "there is no fleet 'another'"),
     ],
 )
 def test_wrong_uses_say_what_to_do(aqe: Aqe, shop: Path, arguments: list[str], said: str) -> None:
@@ -137,6 +138,18 @@ def test_wrong_uses_say_what_to_do(aqe: Aqe, shop: Path, arguments: list[str], s
     assert said in done.complaints
     assert done.complaints.count("\n") == 1
     assert sorted(shop.rglob("*")) == before
+
+
+@pytest.mark.parametrize("option", ["--list", "--open"])
+def test_a_project_without_a_run_in_a_memory_of_others_says_so(
+    aqe: Aqe, shop: Path, option: str
+) -> None:
+    url = request_for(shop, agents=[]).memory_url
+    done = aqe("report", option, "--project", "src", "--memory", url)
+    assert done.code == 2
+    assert f"no run of 'src' is kept with what it found; start with aqe run; looked in {url}" in (
+        done.complaints
+    )
 
 
 @pytest.mark.parametrize(

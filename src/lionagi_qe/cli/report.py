@@ -132,6 +132,10 @@ async def _within(request: Request, act: Callable[[Memory, str], Awaitable[_T]])
 
 async def _list(memory: Memory, project: str) -> Exit:
     kept = frozenset(await RunRecords(memory, project).runs())
+    if not kept:
+        raise InvalidArgumentError(
+            f"no run of {project!r} is kept with what it found; start with aqe run"
+        )
     for run in reversed(await runs_of(memory, project)):
         if run.id in kept:
             say(f"{run.id}  {_told(run)}")

@@ -150,7 +150,8 @@ class RunRecords:
                     "packed": text[start : start + _PART],
                 }
                 for number, start in enumerate(parts)
-            }
+            },
+            ttl=None,
         )
         keys = await self._memory.list_keys(f"{self._root}/")
         runs = sorted({self._run_of(key) for key in keys})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lionagi_qe.agents.finding import Finding
+    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.fleet.project_past import ProjectPast
     from lionagi_qe.fleet.report.html.source_pages import SourcePages
     from lionagi_qe.fleet.run_record import RunRecord
@@ -107,8 +109,13 @@ def _course(record: RunRecord, past: ProjectPast) -> Iterator[dict[str, Any]]:
             "values": [*before, number],
             "delta": _delta(before, number),
             "is_bad": name in _BAD and bool(number),
-            "aside": _interval(record) if name == "mutation_score" else "",
+            "aside": _interval(record) if name == "mutation_score" else _reason(metric),
         }
+
+
+def _reason(metric: Metric) -> str:
+    """Return the beginning of why a figure was not measured; all of it is told with its source."""
+    return "" if metric.reason is None else textwrap.shorten(metric.reason, 80, placeholder=" ...")
 
 
 def _delta(before: Sequence[float | None], now: float | None) -> str:
@@ -121,6 +128,9 @@ def _delta(before: Sequence[float | None], now: float | None) -> str:
 
 def _interval(record: RunRecord) -> str:
     low, high = record.metric("mutation_score_low"), record.metric("mutation_score_high")
+    score = record.metric("mutation_score")
+    if score and not score.measured:
+        return _reason(score)
     if not (low and high and low.measured and high.measured):
         return ""
     return f"{low.value:.1f} to {high.value:.1f} %, 95 % interval"
