@@ -63,10 +63,10 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Run the fleet on a small project, and write its pages to DEMO_OUT
+demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write pages to DEMO_OUT
 	@mkdir -p $(dir $(DEMO_OUT))
 	@$(BIN)/aqe --version
-	@$(BIN)/aqe run examples/storefront --report html=$(DEMO_OUT)
+	@$(BIN)/aqe run examples/storefront --budget 90s --report html=$(DEMO_OUT)
 
 # Needs Chromium or Chrome; two or three minutes.
 screenshots: $(STAMP) ## Draw the pages of a report for the documents (SCREENSHOTS_OUT=...)
