@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ import pytest
 from tests.report.pages import Report, target, written
 from tests.report.recorded_run import Recorded, Size, recorded_run
 
+from lionagi_qe.agents.base import Findings
+from lionagi_qe.agents.finding import Finding
 from lionagi_qe.display import spelled_out
 from lionagi_qe.fleet.project_past import ProjectPast
 
@@ -215,6 +219,37 @@ def test_source_shows_what_ran_what_did_not_and_what_was_found_there(report: Rep
     assert "if total >= 0:" in page.text()
 
 
+def test_lines_with_secrets_are_not_shown_and_files_that_only_hold_them_have_no_page(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    key = (
+        'KEY = """-----BEGIN RSA PRIVATE KEY-----\nbody1\nbody2\n-----END RSA PRIVATE KEY-----"""\n'
+    )
+    code, settings = "src/shop/part_0.py", "settings.ini"
+    texts = {code: f"{key}token = 'hunter2'\nprint(token)\n", settings: "password = hunter3\n"}
+    found = [
+        asdict(Finding("detect-secrets", "1.5", "Secret", "secret", "error", "a secret", *place))
+        for place in ((code, 1), (code, 5), (settings, 1))
+    ]
+    static = Findings("static-analyzer", (), {"findings": found, "tools": []})
+    lines = {code: {"ran": "1-6", "missed": "", "missed_branches": []}}
+    coverage = Findings("coverage-analyzer", (), {"measured_lines": lines, "files": [], "gaps": []})
+    record = replace(
+        recorded.record,
+        findings={static.agent: static, coverage.agent: coverage},
+        comparison=None,
+        sources=dict.fromkeys(texts, "0" * 40),
+    )
+    report = written(Recorded(record, ProjectPast(), texts), tmp_path / "report")
+    (page,) = (page for path, page in report.pages.items() if path.startswith("source/"))
+    assert page.text().count("a secret was found in this line") == 5
+    assert "print(token)" in page.text()
+    for path in report.directory.rglob("*.*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not {"hunter2", "hunter3", "body1"} & set(re.findall(r"\w+", text)), path
+
+
 def test_source_that_is_nowhere_to_be_had_is_said_to_be_so(
     recorded: Recorded, tmp_path: Path
 ) -> None:
@@ -235,10 +270,8 @@ def test_a_run_that_no_memory_knows_of_is_told_without_a_past(
 
 
 def test_a_run_of_one_agent_says_what_was_not_asked_for(recorded: Recorded, tmp_path: Path) -> None:
-    import dataclasses
-
     only = {"quality-gate": recorded.record.findings["quality-gate"]}
-    record = dataclasses.replace(recorded.record, findings=only, comparison=None)
+    record = replace(recorded.record, findings=only, comparison=None)
     report = written(Recorded(record, ProjectPast(), {}), tmp_path / "report")
     for name, agent in (("coverage", "coverage-analyzer"), ("mutants", "mutation-tester")):
         assert f"{agent} was not asked for" in report.pages[f"{name}.html"].text()

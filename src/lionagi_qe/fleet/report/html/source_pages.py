@@ -12,6 +12,7 @@ from markupsafe import Markup
 from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
+from lionagi_qe.fleet.report.html.found_secrets import without_secrets
 from lionagi_qe.fleet.report.html.source_lines import FileMarks
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class SourcePages:
     def of(cls, record: RunRecord, texts: Mapping[str, str]) -> SourcePages:
         """Choose the files that a run tells of."""
         marks = _marks(record)
+        available = texts.keys()
+        texts = without_secrets(record, texts)
         order = sorted(texts, key=lambda file: (-_weight(marks[file]), file))
         chosen: set[str] = set()
         size = 0
@@ -82,7 +85,7 @@ class SourcePages:
                 SourcePage(file, f"source/{number:04}-{_slug(file)}.html", texts[file], marks[file])
                 for number, file in enumerate(sorted(chosen), 1)
             ],
-            sorted(file for file in record.sources if file not in texts),
+            sorted(file for file in record.sources if file not in available),
             sorted(file for file in texts if file not in chosen),
         )
 
