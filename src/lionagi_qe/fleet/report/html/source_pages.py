@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from lionagi_qe.fleet.run_record import RunRecord
 
-# Of source, in characters: pages take twice as much. Files that have least to tell are left out.
-_MOST_CHARACTERS = 5_500_000
+# Of source, in UTF-8: pages take twice as much. Files that have least to tell are left out.
+_MOST_BYTES = 5_500_000
 _OTHER_SIGNS = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 60
 
@@ -77,8 +77,8 @@ class SourcePages:
         chosen: set[str] = set()
         size = 0
         for file in order:
-            size += len(texts[file])
-            if size <= _MOST_CHARACTERS:
+            size += len(texts[file].encode(errors="replace"))
+            if size <= _MOST_BYTES:
                 chosen.add(file)
         return cls(
             [
