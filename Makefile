@@ -16,6 +16,9 @@ ARGS ?=
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
+# Where make demo and make screenshots write.
+DEMO_OUT ?= build/demo
+SCREENSHOTS_OUT ?= docs/screenshots
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 # How often make drill switches each system over, and where it writes what it measured.
@@ -44,7 +47,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,9 +63,17 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Run the fleet on a small project
+demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write pages to DEMO_OUT
+	@mkdir -p $(dir $(DEMO_OUT))
 	@$(BIN)/aqe --version
-	@$(BIN)/aqe run examples/storefront
+	@$(BIN)/aqe run examples/storefront --budget 90s --report html=$(DEMO_OUT)
+
+# Needs Chromium or Chrome; two or three minutes.
+screenshots: $(STAMP) ## Draw the pages of a report for the documents (SCREENSHOTS_OUT=...)
+	$(BIN)/python -m tests.report.screenshots $(SCREENSHOTS_OUT)
+
+report-speed: $(STAMP) ## Print how large the pages of 5,000 tests are, and how soon Chromium shows them
+	$(BIN)/python -m tests.report.load_time
 
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)

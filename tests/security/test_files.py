@@ -313,6 +313,7 @@ ELSEWHERE = {
     "bench/learn_eval.py": "what make learn-eval publishes",
     "cli/generate.py": "tests for the user's tree, O_EXCL, for whom the umask lets",
     "cli/main.py": "/dev/null",
+    "fleet/report/html/pages.py": "a new directory, of lionagi_qe.files",
     "fleet/source_extraction.py": "the examined copy",
     "persistence/transfer/archive.py": "compression around a file of lionagi_qe.files",
 }

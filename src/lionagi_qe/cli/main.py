@@ -50,6 +50,7 @@ class LazyGroup(click.Group):
         "mutate": ("lionagi_qe.cli.mutate", "mutate", "Find changes that no test notices."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "repeat": ("lionagi_qe.cli.repeat", "repeat", "Run a flaky test as it was seen to fail."),
+        "report": ("lionagi_qe.cli.report", "report", "Show a run that is over in a browser."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
         "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),

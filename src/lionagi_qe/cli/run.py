@@ -22,6 +22,7 @@ from lionagi_qe.cli.examination import (
     tell,
 )
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.cli.output import say
 from lionagi_qe.cli.several import check_is_one, places, run_each
 from lionagi_qe.files import write_bytes, write_text
 from lionagi_qe.fleet.registry import QUICK, names
@@ -79,6 +80,8 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "github": _annotations,
     "gitlab": _code_quality,
 }
+# The form that is a directory.
+_PAGES = "html"
 
 
 @click.command
@@ -125,8 +128,9 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "reports",
     multiple=True,
     metavar="FORM=FILE",
-    help="Write a report: junit=F, sarif=F, json=F, md=F, github=F (annotations for GitHub "
-    "Actions, once printed), or gitlab=F (code quality); several separated by commas.",
+    help="Write a report: html=DIR (pages for a browser), junit=F, sarif=F, json=F, md=F, github=F "
+    "(annotations for GitHub Actions, once printed), or gitlab=F (code quality); several separated "
+    "by commas.",
 )
 @click.option(
     "--junit", type=click.Path(path_type=Path), metavar="FILE", help="The same as --report junit=."
@@ -211,11 +215,29 @@ def run(  # noqa: PLR0913 - a command's options
         check_writable("--write-baseline", write_baseline)
     outcome = carry_out(request, quiet=quiet, writes=write_baseline)
     code = exit_code_of_run(outcome)
-    for form, file in files:
-        write_bytes(file, _FORMS[form](outcome, code), "shared")
+    pages = _write_reports(outcome, request, code, files)
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
-    return tell(outcome, code, as_document=as_document)
+    code = tell(outcome, code, as_document=as_document)
+    for first in pages:
+        # Last, where it is found and clicked.
+        say(f"pages     {first}", err=as_document)
+    return code
+
+
+def _write_reports(
+    outcome: Outcome, request: Request, code: int, files: list[tuple[str, Path]]
+) -> list[Path]:
+    """Write the reports that were asked for; return the first page of those that have pages."""
+    pages: list[Path] = []
+    for form, file in files:
+        if form == _PAGES:
+            from lionagi_qe.cli.report import write_outcome
+
+            pages.append(write_outcome(outcome, request, file))
+        else:
+            write_bytes(file, _FORMS[form](outcome, code), "shared")
+    return pages
 
 
 def _check_for_all(*of_one_run: object) -> None:
@@ -248,10 +270,15 @@ def _files(reports: tuple[str, ...], junit: Path | None) -> list[tuple[str, Path
         check_writable("--junit", junit)
     for word in ",".join(reports).split(",") if reports else ():
         form, separator, name = word.partition("=")
-        if form not in _FORMS or not separator or not name:
+        if form not in {*_FORMS, _PAGES} or not separator or not name:
             known = ", ".join(f"{form}=FILE" for form in _FORMS)
-            raise click.UsageError(f"--report {word}: write one of {known}")
-        check_writable(f"--report {word}:", Path(name))
+            raise click.UsageError(f"--report {word}: write one of {_PAGES}=DIR, {known}")
+        if form == _PAGES:
+            from lionagi_qe.cli.report import check_directory
+
+            check_directory(f"--report {word}:", Path(name))
+        else:
+            check_writable(f"--report {word}:", Path(name))
         files.append((form, Path(name)))
     return files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Step
@@ -15,12 +15,14 @@ from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import DEFECT, run_agents
+from lionagi_qe.fleet.examined_source import source_names
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import QUICK, agents_for, check_distinct, check_metrics, left_out
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import RunHistory
+from lionagi_qe.fleet.run_record import HasFindings, RunRecord, RunRecords, shown_findings
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Agent, Findings, Progress
     from lionagi_qe.agents.environment.target import Environment
-    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.fleet.request import Request
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(HasFindings):
     """All that a run has to report.
 
     Attributes:
@@ -59,6 +60,7 @@ class Outcome:
         unkept: why the memory does not hold the results, if so.
         left_out: agents that were not asked for.
         remarks: what a reader should know of the run as a whole.
+        sources: file -> the name that git gives its content, for those that findings are about.
     """
 
     run: str
@@ -73,16 +75,7 @@ class Outcome:
     unkept: AqeError | None
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    def metric(self, name: str) -> Metric | None:
-        """Return the figure of that name, whichever agent states it."""
-        found = (findings.metric(name) for findings in self.findings.values())
-        return next(filter(None, found), None)
-
-    def detail(self, agent: str, name: str) -> Any:  # noqa: ANN401 - JSON data
-        """Return a detail of an agent's findings; [] if it has none."""
-        findings = self.findings.get(agent)
-        return [] if findings is None else findings.details.get(name, [])
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def defects(self) -> dict[str, str]:
@@ -101,6 +94,25 @@ class Outcome:
             *self.remarks,
             *(note for findings in self.findings.values() for note in findings.notes),
         ]
+
+    def as_record(self) -> RunRecord:
+        """Return what is kept of it."""
+        return RunRecord(
+            self.run,
+            self.project,
+            str(self.path),
+            self.commit,
+            self.at.isoformat(timespec="seconds"),
+            self.environment.version,
+            self.environment.origin,
+            self.environment.layout.scope,
+            self.environment.scope_origin,
+            shown_findings(self.findings),
+            self.comparison,
+            self.left_out,
+            self.notes,
+            self.sources,
+        )
 
 
 async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -241,16 +253,7 @@ async def _run(
     finally:
         await dispatcher.close()
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
-    comparison, unkept = None, None
-    try:
-        comparison = await runs.record(started.run, findings, examined.seconds)
-        if learned:
-            remarks += await policies.add(started.run, findings)
-        await started.checkpoint(memory).end()
-    except AqeError as error:
-        # What was measured is still worth telling.
-        unkept = error
-    return Outcome(
+    outcome = Outcome(
         started.run,
         request.project,
         request.path,
@@ -258,12 +261,23 @@ async def _run(
         started.at,
         environment,
         findings,
-        comparison,
+        None,
         request.shown_url,
-        unkept,
+        None,
         tuple(left_out(agents)),
-        tuple(remarks),
+        sources=source_names(workspace.pristine, findings),
     )
+    try:
+        comparison = await runs.record(started.run, findings, examined.seconds)
+        if learned:
+            remarks += await policies.add(started.run, findings)
+        outcome = replace(outcome, comparison=comparison, remarks=tuple(remarks))
+        await RunRecords(memory, request.project).keep(outcome.as_record())
+        await started.checkpoint(memory).end()
+    except AqeError as error:
+        # What was measured is still worth telling.
+        outcome = replace(outcome, remarks=tuple(remarks), unkept=error)
+    return outcome
 
 
 async def _learned(

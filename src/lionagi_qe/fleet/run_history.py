@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lionagi_qe.agents.base import Findings
+    from lionagi_qe.agents.history import Records
     from lionagi_qe.persistence import Entry, Memory
 
 KEPT_RECORDS = 50
@@ -92,6 +93,13 @@ class RunHistory:
             entry.value["id"]: entry.value["records"][-1]["seconds"]
             async for entry in self._memory.scan(f"{self._tests}/", BATCH)
             if entry.value["records"][-1]["run"] == latest
+        }
+
+    async def records(self) -> dict[str, Records]:
+        """Return test -> its records (run, outcome, seconds), the latest last; costs a scan."""
+        return {
+            entry.value["id"]: entry.value["records"]
+            async for entry in self._memory.scan(f"{self._tests}/", BATCH)
         }
 
     async def record(
