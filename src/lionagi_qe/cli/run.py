@@ -176,7 +176,7 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, learn.
+    order, learn, isolate.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
+from lionagi_qe.agents.project.isolation import homes_of
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.files import make_directories
@@ -202,7 +203,7 @@ class Installer:
             log=workspace.artifacts / "install.log",
             timeout=_INSTALL_TIMEOUT,
             installs=[python.parents[1] if target is None else target],
-            reads=self._files(),
+            reads=[*self._files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
         _check(completed, f"{self.name} could not install {wanted}", workspace)

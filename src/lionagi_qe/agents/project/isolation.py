@@ -88,7 +88,7 @@ class Isolation:
             IsolationError: there is no bubblewrap, or the system doesn't let it work.
 
         """
-        return cls(_working(), network)
+        return cls(bubblewrap(), network)
 
     def wrapped(  # noqa: PLR0913 - what a program has is as much
         self,
@@ -273,7 +273,8 @@ def _links(program: str) -> list[tuple[str, str]]:
 
 
 @functools.cache
-def _working() -> str:
+def bubblewrap() -> str:
+    """Return the program, once it has been seen to work here; IsolationError if there is none."""
     program = shutil.which("bwrap") or _packaged()
     if program is None:
         raise IsolationError(
