@@ -16,6 +16,7 @@ from lionagi_qe.cli.examination import (
     exit_code_of_run,
     learn_option,
     order_option,
+    parallel_option,
     path_argument,
     project_options,
     request_of,
@@ -81,6 +82,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @base_option
 @learn_option
 @order_option
+@parallel_option
 @model_options
 @click.option(
     "--agents",
@@ -165,7 +167,7 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, learn.
+    order, parallel, learn.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

@@ -1,0 +1,273 @@
+"""Decides whether tests run in one session or in several side by side, and what is remembered.
+
+The tests of a project run side by side once that was seen to change nothing: a run in one session,
+which counts, and one side by side on the same sources agreed in each test's outcome and in the
+lines and branches of each file. What was found holds until the tests change. Whatever deviates
+later is run again in one session, which counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.execution.parallel_run import run_parallel
+from lionagi_qe.agents.execution.parallel_trial import (
+    baseline_of,
+    deviations,
+    differing_files,
+    differing_tests,
+    fingerprint_of,
+    named,
+)
+from lionagi_qe.agents.execution.pytest_options import addopts_of
+from lionagi_qe.agents.execution.session_run import run_tests
+from lionagi_qe.agents.execution.sharding import (
+    MOST_SESSIONS,
+    longest_shard,
+    shards_of,
+    usable_cores,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.execution.parallel_run import ParallelRun
+    from lionagi_qe.agents.execution.pytest_session import Session
+    from lionagi_qe.agents.project.workspace import Workspace
+    from lionagi_qe.agents.selection.prioritization import TestOrder
+
+# The name of what is learned of it.
+POLICY = "parallel"
+# What sessions side by side cost beside the tests: copies, and one start of Python that brings
+# coverage.py's data together. Where it is more, the comparison shows it.
+_OVERHEAD_SECONDS = 1.0
+# Expected, or measured: less is not worth that other tests wait for a core meanwhile.
+_EXPECTED_SHARE = 0.8
+_MEASURED_SHARE = 0.9
+# The machine may have had other work while the two were compared.
+_SLOWER_HOLDS = timedelta(days=7)
+# Their users say with these that a test needs others to have run before.
+_ORDERING = ("pytest-dependency-", "pytest-order-", "pytest-ordering-", "pytest-steps-")
+_SPREADING = re.compile(r"-n(\d+|auto|logical)?$|--(numprocesses|dist)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """The tests' run that counts.
+
+    Attributes:
+        session: all of it, as if it were one session.
+        sessions: in how many it ran.
+        notes: what a reader should know of that.
+        found: what was found and is to be remembered, JSON data; None for nothing new.
+        wanted: how many sessions that is about.
+    """
+
+    __test__ = False
+
+    session: Session
+    sessions: int = 1
+    notes: tuple[str, ...] = ()
+    found: Mapping[str, Any] | None = None
+    wanted: int = 1
+
+    def as_details(self) -> dict[str, Any]:
+        """Return it as JSON data, for the memory and the reports."""
+        return {
+            POLICY: {"sessions": self.sessions, "wanted": self.wanted, "found": self.found},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is known of running the tests in ``sessions`` sessions.
+
+    Attributes:
+        sessions: at most so many.
+        insists: the user named the number, so that it doesn't matter whether it pays.
+        key: digest of what decides it.
+        known: what was found before; {} for nothing that holds.
+        seconds: test -> how long it took in the last run.
+    """
+
+    sessions: int
+    insists: bool
+    key: str
+    known: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def finding(self, state: str, why: str, baseline: object = None) -> dict[str, Any]:
+        """Return what is to be remembered, JSON data."""
+        found = {"schema": 1, "key": self.key, "state": state, "why": why, "baseline": baseline}
+        return found | {"at": datetime.now(UTC).isoformat()}
+
+
+async def run_decided(examination: Examination, order: TestOrder | None) -> TestRun:
+    """Run the tests in as many sessions as is known to be right; learn whether more would be.
+
+    Raises:
+        PartitionError: a test ran twice or not at all; a defect of ours.
+
+    """
+    choice = _choice(examination, order)
+    if choice is None:
+        notes = _why_one(examination, order)
+        return TestRun(await run_tests(examination, "pytest.jsonl", order=order), notes=notes)
+    state = choice.known.get("state")
+    if state == "fits" or (state == "slower" and choice.insists):
+        return await _known_to_fit(examination, choice)
+    session = await run_tests(examination, "pytest.jsonl")
+    run = TestRun(session, wanted=choice.sessions)
+    if state in {"minds", "slower"}:
+        notes = (f"tests ran in one session: {choice.known['why']}",) if choice.insists else ()
+        return replace(run, notes=notes)
+    seconds = {test.id: test.seconds for test in session.recording.tests.values()}
+    choice = replace(choice, seconds=seconds)
+    if not _worth_a_trial(examination, choice, session):
+        return run
+    if state != "seen" and not choice.insists:
+        # Tests that change from run to run would never pay the trial back.
+        return replace(run, found=choice.finding("seen", "not compared yet"))
+    return await _trial(examination, choice, run)
+
+
+def _choice(examination: Examination, order: TestOrder | None) -> _Choice | None:
+    """Return what to decide by; None where the tests run in one session anyhow."""
+    wanted, learned = examination.settings.parallel, examination.history.learned.get(POLICY)
+    if wanted == "off" or learned is None or (order is not None and order.changes):
+        return None
+    insists = wanted != "auto"
+    if not insists and _spreads_by_itself(examination):
+        return None
+    sessions = wanted if insists else min(usable_cores(), MOST_SESSIONS)
+    if sessions < 2:  # noqa: PLR2004 - side by side
+        return None
+    key = fingerprint_of(examination)
+    known = learned["found"].get(str(sessions), {})
+    holds = known.get("schema") == 1 and known.get("key") == key and not _is_stale(known)
+    return _Choice(sessions, insists, key, known if holds else {}, learned["seconds"])
+
+
+def _is_stale(known: Mapping[str, Any]) -> bool:
+    if known["state"] != "slower":
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(known["at"]) > _SLOWER_HOLDS
+
+
+def _why_one(examination: Examination, order: TestOrder | None) -> tuple[str, ...]:
+    """Return, to who named a number of sessions, why there is one."""
+    wanted = examination.settings.parallel
+    if wanted in {"auto", "off", 1}:
+        return ()
+    if order is not None and order.changes:
+        return ("tests ran in one session, since their order is not pytest's own",)
+    return ("tests ran in one session, since nothing is to be learned (--no-learn)",)
+
+
+def _spreads_by_itself(examination: Examination) -> bool:
+    """Whether the project uses pytest-xdist, and so knows best how its tests may be spread."""
+    declared = examination.environment.declared.options
+    dropped = addopts_of(examination.workspace.source, declared).dropped
+    return any(_SPREADING.match(word) for word in dropped)
+
+
+def _worth_a_trial(examination: Examination, choice: _Choice, session: Session) -> bool:
+    """Whether running the tests side by side can be compared with this session, and may pay."""
+    recording = session.recording
+    if recording.exit is None or recording.stopped or not recording.tests:
+        return False
+    if not coverage_data.reported(examination.workspace):
+        return False
+    shards = shards_of(choice.seconds, choice.sessions)
+    took = session.completed.seconds
+    if len(shards) == 1 or examination.seconds(examination.settings.timeout) < took:
+        return False
+    if choice.insists:
+        return True
+    if any(plugin.startswith(_ORDERING) for plugin in recording.plugins):
+        return False
+    fixed = max(took - sum(choice.seconds.values()), 0.0)
+    expected = fixed + longest_shard(choice.seconds, shards) + _OVERHEAD_SECONDS
+    return expected < _EXPECTED_SHARE * took
+
+
+async def _trial(examination: Examination, choice: _Choice, run: TestRun) -> TestRun:
+    """Run the tests side by side as well, and remember whether that changes anything."""
+    beside = _beside(examination.workspace)
+    shards = shards_of(choice.seconds, choice.sessions)
+    return _judged(examination, choice, run, await run_parallel(examination, shards, beside))
+
+
+async def _known_to_fit(examination: Examination, choice: _Choice) -> TestRun:
+    """Run the tests side by side; once more in one session where anything deviates."""
+    shards = shards_of(choice.seconds, choice.sessions)
+    if len(shards) == 1:
+        session = await run_tests(examination, "pytest.jsonl")
+        return TestRun(session, wanted=choice.sessions)
+    beside = _beside(examination.workspace)
+    together = await run_parallel(examination, shards, beside)
+    session, otherwise = together.session, together.trouble
+    if session is not None and together.trouble is None:
+        seen = replace(examination, workspace=beside)
+        deviating = deviations(seen, session.recording, choice.known["baseline"])
+        otherwise = f"{named(deviating)}: not as in the last run compared" if deviating else None
+        late = session.recording.stopped or session.completed.stopped is not None
+        left = examination.seconds(examination.settings.timeout)
+        if otherwise is None or late or left < choice.known["baseline"]["seconds"]:
+            coverage_data.move(beside, examination.workspace)
+            notes = [f"tests ran in {len(shards)} sessions side by side, as compared before"]
+            if otherwise is not None and not late:
+                notes.append(f"{otherwise}; no time was left to run the tests in one session")
+            return TestRun(session, len(shards), tuple(notes), wanted=choice.sessions)
+    again = await run_tests(examination, "pytest.jsonl")
+    notes = (f"tests ran again in one session, which counts: {otherwise}",)
+    run = TestRun(again, notes=notes, wanted=choice.sessions)
+    return _judged(examination, choice, run, together)
+
+
+def _judged(
+    examination: Examination, choice: _Choice, run: TestRun, together: ParallelRun
+) -> TestRun:
+    """Compare the run in one session, which counts, with one side by side on the same sources."""
+    workspace, recording = examination.workspace, run.session.recording
+    together_in = f"in {choice.sessions} sessions side by side"
+    state, why, baseline = "minds", together.trouble or "", None
+    if together.session is not None and not why:
+        why = _difference(examination, run.session, together.session, together_in)
+    if why:
+        notes = (f"tests stay in one session until they change: {why}",)
+    else:
+        took, took_together = run.session.completed.seconds, together.seconds
+        baseline = baseline_of(workspace, recording) | {"seconds": took}
+        why = f"{took_together:.1f} s {together_in}, {took:.1f} s in one"
+        pays = choice.insists or took_together < _MEASURED_SHARE * took
+        state = "fits" if pays else "slower"
+        ahead = "later runs do so" if pays else "they stay in one session until they change"
+        notes = (f"tests ran {together_in} with the same outcomes and coverage; {ahead}: {why}",)
+    return replace(run, notes=(*run.notes, *notes), found=choice.finding(state, why, baseline))
+
+
+def _difference(
+    examination: Examination, session: Session, together: Session, together_in: str
+) -> str:
+    """Return in what the two differ, as a phrase; "" if in nothing."""
+    workspace = examination.workspace
+    if tests := differing_tests(examination, session.recording, together.recording):
+        return f"{named(tests)} ended otherwise {together_in}"
+    if not coverage_data.reported(workspace):
+        return "coverage.py's data were written after the tests had ended"
+    if files := differing_files(workspace, _beside(workspace)):
+        return f"other lines or branches of {named(files)} ran {together_in}"
+    return ""
+
+
+def _beside(workspace: Workspace) -> Workspace:
+    """Return the workspace with another place for what sessions side by side measure."""
+    beside = replace(workspace, artifacts=workspace.root / "side_by_side", scratch=None)
+    beside.artifacts.mkdir(exist_ok=True)
+    return beside

@@ -1,0 +1,170 @@
+"""Whether tests mind running side by side: two runs of the same sources, compared."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.project.layout import is_test_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.execution.outcomes import Recording
+    from lionagi_qe.agents.project.workspace import Workspace
+
+# Raise when tests are run or compared otherwise, so that what was found before is found anew.
+_RECIPE = "1"
+# What requirements and pytest's settings are written in.
+_SETTINGS = frozenset({".cfg", ".ini", ".lock", ".toml", ".txt"})
+_MOST_NAMED = 5
+
+
+def fingerprint_of(examination: Examination) -> str:
+    """Return a digest of what decides whether tests mind each other, as far as files tell it.
+
+    That is the tests with their data, settings and requirements, and the version of Python. The
+    product's code is not in it: what a change of that may bring about, ``deviations`` tells.
+    """
+    pristine = examination.workspace.pristine
+    digest = hashlib.sha256(f"{_RECIPE} {examination.environment.version}".encode())
+    for path in sorted(_deciding(pristine)):
+        digest.update(path.relative_to(pristine).as_posix().encode(errors="surrogateescape"))
+        digest.update(b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def _deciding(pristine: Path) -> Iterator[Path]:
+    for path in pristine.rglob("*"):
+        name = path.relative_to(pristine)
+        if name.parts[0] == ".git" or not path.is_file():
+            continue
+        at_top = len(name.parts) == 1 and name.suffix in _SETTINGS
+        # Compiled by a build, or a run that ended before.
+        if at_top or (is_test_file(name.as_posix()) and "__pycache__" not in name.parts):
+            yield path
+
+
+def differing_tests(examination: Examination, one: Recording, other: Recording) -> list[str]:
+    """Return the tests and files that ended otherwise in another run, or are in one run alone.
+
+    Those that are known to fail by chance are left out.
+    """
+    if one.skipped_modules != other.skipped_modules:
+        return ["files that skip themselves as a whole"]
+    uncollectable = one.uncollectable.keys() ^ other.uncollectable.keys()
+    ended, ended_there = _outcomes(one), _outcomes(other)
+    chance = _failing_by_chance(examination)
+    differing = [
+        name for name in ended if ended[name] != ended_there.get(name) and name not in chance
+    ]
+    return [*sorted(uncollectable), *differing, *(ended_there.keys() - ended.keys())]
+
+
+def _outcomes(recording: Recording) -> dict[str, Any]:
+    return {
+        test.id: (test.outcome, dict(test.subtests), test.missing)
+        for test in recording.tests.values()
+    }
+
+
+def _failing_by_chance(examination: Examination) -> set[str]:
+    return {
+        test
+        for test, hunts in examination.history.flaky.items()
+        if hunts[-1]["cause"] in {"randomness", "time"}
+    }
+
+
+def differing_files(one: Workspace, other: Workspace) -> list[str]:
+    """Return the files of which other lines or branches ran, by the reports of two workspaces."""
+    there = _ran(other)
+    here = _ran(one)
+    return [
+        name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)
+    ]
+
+
+def _ran(workspace: Workspace) -> dict[str, tuple[frozenset[int], frozenset[tuple[int, ...]]]]:
+    return {
+        name: (
+            frozenset(file["executed_lines"]),
+            frozenset(map(tuple, file.get("executed_branches", []))),
+        )
+        for name, file in _files(workspace).items()
+    }
+
+
+def baseline_of(workspace: Workspace, recording: Recording) -> dict[str, Any]:
+    """Return, as JSON data, what later runs of the same tests are held against.
+
+    "ended": test -> outcome, of those that did not pass. "ran": file -> digest of its source, lines
+    and branches that ran.
+    """
+    return {
+        "ended": {
+            test.id: test.outcome for test in recording.tests.values() if test.outcome != "passed"
+        },
+        "tests": len(recording.tests),
+        "ran": {
+            name: [_digest(workspace.pristine / name), *_counts(file)]
+            for name, file in _files(workspace).items()
+        },
+    }
+
+
+def deviations(
+    examination: Examination, recording: Recording, baseline: Mapping[str, Any]
+) -> list[str]:
+    """Return what a run side by side has otherwise than the last one that was compared.
+
+    Tests that end otherwise, and files that did not change and of which fewer lines or branches
+    ran: that may be the product's change, or that the tests mind each other by now. Tests that are
+    known to fail by chance are left out.
+    """
+    chance = _failing_by_chance(examination)
+    before: Mapping[str, str] = baseline["ended"]
+    otherwise = [
+        test.id
+        for test in recording.tests.values()
+        if test.id not in chance and test.outcome != before.get(test.id, "passed")
+    ]
+    if len(recording.tests) != baseline["tests"]:
+        otherwise.append(f"{len(recording.tests)} tests instead of {baseline['tests']}")
+    workspace, now = examination.workspace, _files(examination.workspace)
+    for name, (digest, lines, branches) in baseline["ran"].items():
+        if digest is None or _digest(workspace.pristine / name) != digest:
+            continue
+        ran = _counts(now[name]) if name in now else (0, 0)
+        if ran[0] < lines or ran[1] < branches:
+            otherwise.append(name)
+    return otherwise
+
+
+def named(names: list[str]) -> str:
+    """Return names for a sentence, the first few of many."""
+    more = f" and {len(names) - _MOST_NAMED} others" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _files(workspace: Workspace) -> Mapping[str, Any]:
+    report: Mapping[str, Any] = orjson.loads(coverage_data.report_path(workspace).read_bytes())
+    return report["files"]
+
+
+def _counts(file: Mapping[str, Any]) -> tuple[int, int]:
+    summary = file["summary"]
+    return summary["covered_lines"], summary.get("covered_branches", 0)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:
+        # Made by the build or the tests: nothing says whether it changed.
+        return None

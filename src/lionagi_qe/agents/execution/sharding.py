@@ -1,0 +1,91 @@
+"""Which test files go to which of the sessions that run side by side."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Each session collects all tests and makes the session's fixtures for itself, so that further ones
+# gain less and less.
+MOST_SESSIONS = 8
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of the tests that one session runs.
+
+    Attributes:
+        number: from 0.
+        own: its test files; None for all that are not ``others``, also those that nobody knew of.
+        others: the files of the other shards, where ``own`` is None.
+        of: how many shards there are.
+    """
+
+    number: int
+    own: frozenset[str] | None
+    others: frozenset[str]
+    of: int
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and its control group."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def shards_of(seconds: Mapping[str, float], sessions: int) -> list[Shard]:
+    """Pack test files into at most ``sessions`` shards that take about as long: the longest first.
+
+    Files stay whole, since their tests share fixtures of the module and its state. Fewer shards
+    where there are fewer files; the first one takes whatever else is collected.
+
+    Args:
+        seconds: test -> how long it took.
+        sessions: at most so many shards.
+
+    """
+    files = seconds_of_files(seconds)
+    loads = [(0.0, number) for number in range(max(1, min(sessions, len(files))))]
+    parts: list[set[str]] = [set() for _ in loads]
+    for file in sorted(files, key=lambda file: (-files[file], file)):
+        load, number = loads[0]
+        parts[number].add(file)
+        heapq.heapreplace(loads, (load + files[file], number))
+    parts.sort(key=lambda part: (sum(files[file] for file in part), sorted(part)))
+    others = parts[1:]
+    named = frozenset(file for part in others for file in part)
+    return [
+        Shard(0, None, named, len(parts)),
+        *(
+            Shard(number, frozenset(part), frozenset(), len(parts))
+            for number, part in enumerate(others, start=1)
+        ),
+    ]
+
+
+def longest_shard(seconds: Mapping[str, float], shards: list[Shard]) -> float:
+    """Return the seconds of the tests of the shard that takes longest."""
+    files = seconds_of_files(seconds)
+    loads = [sum(files[file] for file in shard.own) for shard in shards if shard.own is not None]
+    return max([sum(files.values()) - sum(loads), *loads])
+
+
+def seconds_of_files(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return test file -> seconds of its tests together."""
+    files: dict[str, float] = {}
+    for test, taken in seconds.items():
+        file = test.partition("::")[0]
+        files[file] = files.get(file, 0.0) + taken
+    return files

@@ -1,0 +1,79 @@
+"""Which test files go to which session, and that sessions side by side make a whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lionagi_qe.agents.execution import outcomes
+from lionagi_qe.agents.execution.outcomes import Recording
+from lionagi_qe.agents.execution.parallel import _SPREADING
+from lionagi_qe.agents.execution.parallel_run import PartitionError, _merged
+from lionagi_qe.agents.execution.sharding import longest_shard, shards_of
+from lionagi_qe.errors import AqeError
+from lionagi_qe.fleet.comparison import compare
+
+SECONDS = {"a.py::1": 4.0, "b.py::1": 3.0, "b.py::2": 0.5, "c.py::1": 2.0, "d.py::1": 1.5}
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-e]\.py::[0-9]", fullmatch=True), st.floats(0, 100), max_size=30
+    ),
+    st.integers(1, 6),
+)
+def test_each_file_is_in_one_shard_and_the_first_takes_what_nobody_else_has(
+    seconds: dict[str, float], sessions: int
+) -> None:
+    shards = shards_of(seconds, sessions)
+    first, *others = shards
+    named = [file for shard in others for file in shard.own or ()]
+    assert first.own is None
+    assert sorted(first.others) == sorted(named)
+    assert set(named) <= {test.partition("::")[0] for test in seconds}
+    assert len(shards) <= sessions
+
+
+def test_the_longest_files_are_given_out_first() -> None:
+    shards = shards_of(SECONDS, 2)
+    assert longest_shard(SECONDS, shards) == 5.5
+    assert [sorted(shard.own or ()) for shard in shards] == [[], ["b.py", "c.py"]]
+
+
+def test_as_many_shards_as_files_at_most() -> None:
+    assert len(shards_of({"a.py::1": 1.0}, 4)) == 1
+
+
+@pytest.mark.parametrize("second", [["a.py::1", "b.py::1"], []])
+def test_a_test_in_two_sessions_or_in_none_is_a_defect_of_ours(second: list[str]) -> None:
+    first = Recording(exit=0, tests={"a.py::1": outcomes.Test("a.py::1", "passed")})
+    other = Recording(exit=0, tests={name: outcomes.Test(name, "passed") for name in second})
+    with pytest.raises(PartitionError) as caught:
+        _merged([first, other], ["a.py::1", "b.py::1"])
+    assert not isinstance(caught.value, AqeError), "those are told as what they say, with no trace"
+
+
+def test_a_session_that_had_nothing_to_run_says_nothing_of_the_others() -> None:
+    first = Recording(exit=1, tests={"a.py::1": outcomes.Test("a.py::1", "failed")})
+    merged = _merged([first, Recording(exit=5)], ["a.py::1"])
+    assert merged.exit == 1
+    assert _merged([first, Recording()], ["a.py::1"]).exit is None, "one did not come to its end"
+
+
+@pytest.mark.parametrize("word", ["-n", "-n4", "-nauto", "--numprocesses=2", "--dist"])
+def test_options_of_xdist_are_known(word: str) -> None:
+    assert _SPREADING.match(word)
+    assert not _SPREADING.match("--no-cov")
+
+
+def test_a_test_is_slower_only_than_in_runs_alike() -> None:
+    test = {"id": "t", "outcome": "passed", "seconds": 2.0}
+    alone = [{"run": "r", "outcome": "passed", "seconds": 1.0} for _ in range(5)]
+    beside = [{"run": "r", "outcome": "passed", "seconds": 2.0, "sessions": 2} for _ in range(5)]
+
+    def slower(sessions: int) -> int:
+        return len(compare("r", [test], {"t": [*alone, *beside]}, {}, sessions).slower)
+
+    assert slower(2) == 0
+    assert slower(1) == 1
