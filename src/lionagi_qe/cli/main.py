@@ -32,6 +32,7 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
+        "cache": ("lionagi_qe.cli.cache", "cache", "Look at what is kept between runs, and prune."),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
         "gate": ("lionagi_qe.cli.gate", "gate", "Judge the last run by the project's rules."),

@@ -14,10 +14,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from platformdirs import user_cache_path
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
 from lionagi_qe.agents.environment import process
+from lionagi_qe.agents.environment.cache_directory import root
 from lionagi_qe.files import check_name, make_directories, write_bytes
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path
     """Return where something of a project's runs in an environment is kept for the next one."""
     of_whom = f"{workspace.project}\0{environment.python}".encode(errors="surrogateescape")
     name = hashlib.sha256(of_whom).hexdigest()[:32]
-    return user_cache_path("aqe", appauthor=False) / "coverage" / f"{name}.{kind}.json"
+    return root() / "coverage" / f"{name}.{kind}.json"
 
 
 def reported(workspace: Workspace) -> bool:

@@ -67,6 +67,8 @@ async def run_parallel(
         forks.extend(examination.workspace.fork(f"shard{shard.number}") for shard in shards)
         sessions = await _side_by_side(examination, shards, forks)
         tests_took = time.monotonic() - began
+        for session, fork in zip(sessions, forks, strict=True):
+            _name_as_in(examination.workspace, fork, session.recording)
         session, trouble = _joined(sessions, forks, tests_took)
         if trouble is None:
             timeout = examination.seconds(_MERGE_SECONDS)
@@ -98,6 +100,15 @@ async def _side_by_side(
             for shard, fork in zip(shards, forks, strict=True)
         ]
     return [task.result() for task in tasks]
+
+
+def _name_as_in(workspace: Workspace, fork: Workspace, recording: Recording) -> None:
+    """Let messages name files as they would in the workspace, so that like ones are alike."""
+    here, there = str(workspace.source), str(fork.source)
+    for test in recording.tests.values():
+        test.message = test.message.replace(there, here)
+    for file, message in recording.uncollectable.items():
+        recording.uncollectable[file] = message.replace(there, here)
 
 
 class _Together:
