@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.e2e.conftest import examine_by, start_aqe, variables_of, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     from tests.e2e.conftest import Answer
@@ -78,21 +80,6 @@ MINDING = {
             pass
     """,
 }
-COVERED_BY_ORDER = {
-    "shop.py": """
-        _seen = set()
-
-        def greet(name):
-            if _seen:
-                text = "again"
-            else:
-                text = "first"
-            _seen.add(name)
-            return text
-    """,
-    "test_a.py": "import shop\ndef test_greets():\n    assert shop.greet('a')\n",
-    "test_b.py": "import shop\ndef test_greets_too():\n    assert shop.greet('b')\n",
-}
 FIGURES = (
     *("tests_collected", "tests_passed", "tests_failed", "tests_interrupted", "tests_skipped"),
     *("lines", "lines_covered", "branches", "branches_covered"),
@@ -103,51 +90,76 @@ def figures(answer: Answer) -> dict[str, object]:
     return {name: answer.value(name) for name in FIGURES}
 
 
+@contextlib.contextmanager
+def changed(path: Path, change: tuple[str, str]) -> Generator[None]:
+    """Have another text in a file for a while."""
+    before = path.read_text()
+    path.write_text(before.replace(*change))
+    yield
+    path.write_text(before)
+
+
 def told(answer: Answer) -> str:
     return " / ".join(answer.document["notes"])
 
 
+@pytest.fixture(scope="module")
+def compared(
+    tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> tuple[Answer, Answer, Callable[..., Answer], Path]:
+    """A run that compared, one side by side after it, and how to go on with the project."""
+    folder = tmp_path_factory.mktemp("compared")
+    shop = write(folder / "shop", INDEPENDENT)
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        identity = ("-c", "user.name=A", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *words], cwd=shop, check=True)
+    variables = variables_of(cache, folder)
+
+    def aqe(*words: object, env: Mapping[str, str] | None = None) -> Answer:
+        return start_aqe(words, folder, variables | dict(env or {}))
+
+    agents = ("--agents", "coverage-analyzer,regression-selector")
+    once = examine_by(aqe, shop, "--parallel", "2", *agents)
+    return once, examine_by(aqe, shop, "--parallel", "2", *agents), aqe, shop
+
+
 def test_independent_tests_run_side_by_side_once_compared_with_the_same_figures(
-    project: Write, examine: Examine
+    compared: tuple[Answer, Answer, Callable[..., Answer], Path],
 ) -> None:
-    shop = project(INDEPENDENT)
-    compared = examine(shop, "--parallel", "2")
-    assert compared.value("test_sessions") == 1
-    assert "with the same outcomes and coverage; later runs do so" in told(compared)
-    beside = examine(shop, "--parallel", "2")
+    once, beside, _, _ = compared
+    assert once.value("test_sessions") == 1
+    assert "with the same outcomes and coverage; later runs do so" in told(once)
     assert beside.value("test_sessions") == 2
     assert "2 sessions side by side, as compared before" in told(beside)
-    assert figures(beside) == figures(compared)
-    assert list(beside.outcomes()) == list(compared.outcomes())
-    assert beside.figure("line_coverage")["value"] == compared.figure("line_coverage")["value"]
-
-    (shop / "test_new.py").write_text("def test_new():\n    pass\n")
-    changed = examine(shop, "--parallel", "2")
-    assert changed.value("test_sessions") == 1, "tests that changed are compared again"
-    assert changed.value("tests_passed") == compared.value("tests_passed") + 1
+    assert figures(beside) == figures(once)
+    assert beside.document["files"] == once.document["files"]
+    assert list(beside.outcomes().items()) == list(once.outcomes().items())
+    assert "aqe_shard" not in beside.figure("tests_passed")["command"]
 
 
-def test_a_change_that_makes_a_test_end_otherwise_is_run_again_in_one_session_which_counts(
-    project: Write, examine: Examine
+def test_a_map_of_tests_made_side_by_side_selects_the_tests_of_a_change(
+    compared: tuple[Answer, Answer, Callable[..., Answer], Path],
 ) -> None:
-    shop = project(INDEPENDENT)
-    examine(shop, "--parallel", "2")
-    (shop / "shop.py").write_text(
-        "import os, signal\ndef price(amount, vip=False):\n"
-        "    if vip:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return amount if amount < 4 else amount - 1\n"
-    )
-    answer = examine(shop, "--parallel", "2")
+    _, beside, aqe, shop = compared
+    assert beside.value("test_sessions") == 2
+    with changed(shop / "shop.py", ("amount // 2", "amount / 2")):
+        selection = aqe("select", shop, "--base", "HEAD", "--json").document["selection"]
+    assert [test["id"] for test in selection["selected"]] == ["test_two.py::test_vip"]
+
+
+def test_a_change_that_ends_a_session_is_run_again_in_one_which_counts(
+    compared: tuple[Answer, Answer, Callable[..., Answer], Path],
+) -> None:
+    _, beside, aqe, shop = compared
+    crash = "return __import__('os').kill(__import__('os').getpid(), 9)"
+    with changed(shop / "shop.py", ("return amount // 2", crash)):
+        answer = examine_by(aqe, shop, "--parallel", "2")
     assert answer.value("test_sessions") == 1
-    assert "ran again in one session, which counts: test_two.py::test_vip: not as in" in told(
-        answer
-    )
-    assert answer.outcomes() == {
-        "test_small": "passed",
-        "test_large": "passed",
-        "test_vip": "interrupted",
-        "test_later": "skipped",
-    }
+    assert "ran again in one session, which counts: " in told(answer)
+    assert answer.outcomes() == beside.outcomes() | {"test_vip": "interrupted"}
+    mended = examine_by(aqe, shop, "--parallel", "2")
+    assert mended.value("test_sessions") == 2, "what was not whole says nothing of what was before"
+    assert figures(mended) == figures(beside)
 
 
 def test_tests_that_mind_are_named_and_stay_in_one_session_until_they_change(
@@ -162,35 +174,3 @@ def test_tests_that_mind_are_named_and_stay_in_one_session_until_they_change(
     again = examine(shop, "--parallel", "2")
     assert (again.value("test_sessions"), again.value("tests_passed")) == (1, 4)
     assert "tests ran in one session: test_b.py::test_in_order" in told(again)
-
-
-def test_coverage_that_depends_on_the_order_keeps_tests_in_one_session(
-    project: Write, examine: Examine
-) -> None:
-    answer = examine(project(COVERED_BY_ORDER), "--parallel", "2")
-    assert answer.value("line_coverage") == 100
-    assert "other lines or branches of shop.py ran in 2 sessions side by side" in told(answer)
-
-
-def test_a_map_of_tests_made_side_by_side_selects_the_tests_of_a_change(
-    project: Write, examine: Examine, aqe: Examine
-) -> None:
-    shop = project(INDEPENDENT)
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
-        identity = ("-c", "user.name=A", "-c", "user.email=a@b")
-        subprocess.run(["git", *identity, *words], cwd=shop, check=True)
-    agents = ("--agents", "coverage-analyzer,regression-selector")
-    examine(shop, "--parallel", "2", *agents)
-    assert examine(shop, "--parallel", "2", *agents).value("test_sessions") == 2
-    text = (shop / "shop.py").read_text()
-    (shop / "shop.py").write_text(text.replace("amount // 2", "amount / 2"))
-    selection = aqe("select", shop, "--base", "HEAD", "--json").document["selection"]
-    assert [test["id"] for test in selection["selected"]] == ["test_two.py::test_vip"]
-
-
-@pytest.mark.parametrize("words", [("--no-learn",), ("--order", "learned")])
-def test_who_names_a_number_is_told_why_there_is_one_session(
-    project: Write, examine: Examine, words: tuple[str, ...]
-) -> None:
-    answer = examine(project(INDEPENDENT), "--parallel", "2", *words)
-    assert "tests ran in one session, since" in told(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.agents.environment.cache_directory import (
+    IN_USE,
     KEPT_BYTES,
     KEPT_SECONDS,
     kept,
     prune,
     root,
 )
+from lionagi_qe.agents.environment.wheel_caches import wheel_caches
+from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import json_option, show_json
 from lionagi_qe.cli.output import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from lionagi_qe.agents.environment.cache_directory import Kept
 
@@ -33,7 +37,7 @@ _BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 def _age(_: click.Context, __: click.Parameter, text: str) -> float:
     match = _AGE.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no age; write 30d, 12h, 90m or 0s")
+        raise click.BadParameter(f"{text!r} is no age; write 30d, 12h, 90m or 30s")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -56,14 +60,23 @@ def cache() -> None:
 @cache.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List what is kept, the least recently used first."""
-    found = kept()
+    """List what is kept, the least recently used first, and how much the installers keep."""
+    found, wheels = kept(), wheel_caches()
     if as_json:
-        show_json([_as_data(each) for each in found])
+        show_json(
+            {
+                "path": str(root()),
+                "bytes": _size(found),
+                "kept": [_as_data(each) for each in found],
+                "wheels": [asdict(each) | {"path": str(each.path)} for each in wheels],
+            }
+        )
         return
     for each in found:
         say(_line(each))
-    say(f"{_shown(sum(each.size for each in found))} in {root()}")
+    say(f"{_shown(_size(found))} in {root()}")
+    for each in wheels:
+        say(f"{_shown(each.size)} of {each.installer}'s in {each.path}: {each.prune} makes room")
 
 
 @cache.command("prune")
@@ -74,7 +87,7 @@ def list_(*, as_json: bool) -> None:
     show_default=True,
     callback=_age,
     metavar="AGE",
-    help="Delete what was not used for so long: 7d, 12h; 0s for all.",
+    help="Delete what was not used for so long: 7d, 12h.",
 )
 @click.option(
     "--limit",
@@ -85,26 +98,49 @@ def list_(*, as_json: bool) -> None:
     metavar="SIZE",
     help="Then the least recently used, until the rest has at most this size: 500M, 2G.",
 )
+@click.option("--all", "everything", is_flag=True, help="Delete all that is not in use.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing, show what would be deleted.")
 @json_option
-def prune_(*, unused: float, most: int, dry_run: bool, as_json: bool) -> None:
-    """Delete what nobody has used for long; what a run uses at the moment stays."""
-    deleted = prune(kept(), unused=unused, most=most, only_told=dry_run)
+def prune_(*, unused: float, most: int, everything: bool, dry_run: bool, as_json: bool) -> None:
+    """Delete what nobody has used for long; what a run uses at the moment stays.
+
+    Ends with 3 where something can't be deleted.
+    """
+    pruned = prune(kept(), unused=-1.0 if everything else unused, most=most, only_told=dry_run)
     if as_json:
-        show_json([_as_data(each) for each in deleted])
-        return
-    for each in deleted:
-        say(_line(each))
-    _sum(deleted, "would be deleted" if dry_run else "deleted")
-
-
-def _sum(deleted: Sequence[Kept], what: str) -> None:
-    say(f"{_shown(sum(each.size for each in deleted))} {what}")
+        show_json(
+            {
+                "dry_run": dry_run,
+                "bytes": _size(pruned.deleted),
+                "deleted": [_as_data(each) for each in pruned.deleted],
+                "left": [_as_data(each) | {"why": why} for each, why in pruned.left],
+            }
+        )
+    else:
+        for each in pruned.deleted:
+            say(_line(each))
+        done = "would be deleted" if dry_run else "deleted"
+        say(f"{_shown(_size(pruned.deleted))} {done}")
+    for each, why in pruned.left:
+        say(f"{each.paths[0]} stays: it {why}", err=True)
+    if any(why != IN_USE for _, why in pruned.left):
+        raise click.exceptions.Exit(Exit.INFRASTRUCTURE)
 
 
 def _line(each: Kept) -> str:
-    used = datetime.fromtimestamp(each.used, UTC)
-    return f"{_shown(each.size):>10}  {used:%Y-%m-%d %H:%M}  {each.kind:<11}  {each.of}"
+    unused = max(time.time() - each.used, 0.0)
+    return f"{_shown(each.size):>10}  {_shown_age(unused):>8}  {each.kind:<11}  {each.of}"
+
+
+def _shown_age(seconds: float) -> str:
+    for unit in ("d", "h", "m"):
+        if seconds >= _SECONDS[unit]:
+            return f"{seconds / _SECONDS[unit]:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(entries: Iterable[Kept]) -> int:
+    return sum(each.size for each in entries)
 
 
 def _shown(size: int) -> str:
@@ -115,4 +151,5 @@ def _shown(size: int) -> str:
 
 
 def _as_data(each: Kept) -> dict[str, Any]:
-    return asdict(each) | {"paths": [str(path) for path in each.paths]}
+    used = datetime.fromtimestamp(each.used, UTC).isoformat(timespec="seconds")
+    return asdict(each) | {"paths": [str(path) for path in each.paths], "used": used}

@@ -76,7 +76,7 @@ async def find_or_build(
     built = await _build(cache, workspace, requirements, tell, locked=locked)
     write_text(pointer, json.dumps(built))
     # Only here the cache grows by much.
-    if deleted := prune(kept()):
+    if deleted := prune(kept()).deleted:
         tell(f"deleted {len(deleted)} things from the cache that were not used for long")
     return built, True
 
@@ -133,7 +133,7 @@ async def _build(
     installer = Installer.find().for_build_of(workspace).without_sources_of(members)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
-    hold(directory)
+    hold(directory, unmade=True)
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
     notes += [f"{name} was installed from the same repository" for name in members]

@@ -54,7 +54,7 @@ async def tool_overlay_of(
         return target
     make_directories(cache)
     unfinished = cache / uuid.uuid4().hex
-    hold(unfinished)
+    hold(unfinished, unmade=True)
     installer = await Installer.find().configured()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
     try:

@@ -8,7 +8,8 @@ later is run again in one session, which counts.
 
 from __future__ import annotations
 
-import re
+import math
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lionagi_qe.agents.base import Examination
+    from lionagi_qe.agents.execution.outcomes import Recording
     from lionagi_qe.agents.execution.parallel_run import ParallelRun
     from lionagi_qe.agents.execution.pytest_session import Session
     from lionagi_qe.agents.project.workspace import Workspace
@@ -53,7 +55,12 @@ _MEASURED_SHARE = 0.9
 _SLOWER_HOLDS = timedelta(days=7)
 # Their users say with these that a test needs others to have run before.
 _ORDERING = ("pytest-dependency-", "pytest-order-", "pytest-ordering-", "pytest-steps-")
-_SPREADING = re.compile(r"-n(\d+|auto|logical)?$|--(numprocesses|dist)\b")
+# A comparison may take one in so many parts of the time that is left.
+_SHARES_OF_BUDGET = 10
+# Where sessions side by side take longer than so many times one session and this, the tests seem to
+# wait for each other.
+_TIMES_ONE_SESSION = 2.0
+_LEAST_ALLOWED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +115,7 @@ class _Choice:
 
 
 async def run_decided(examination: Examination, order: TestOrder | None) -> TestRun:
-    """Run the tests in as many sessions as is known to be right; learn whether more would be.
-
-    Raises:
-        PartitionError: a test ran twice or not at all; a defect of ours.
-
-    """
+    """Run the tests in as many sessions as is known to be right; learn whether more would be."""
     choice = _choice(examination, order)
     if choice is None:
         notes = _why_one(examination, order)
@@ -123,7 +125,7 @@ async def run_decided(examination: Examination, order: TestOrder | None) -> Test
         return await _known_to_fit(examination, choice)
     session = await run_tests(examination, "pytest.jsonl")
     run = TestRun(session, wanted=choice.sessions)
-    if state in {"minds", "slower"}:
+    if state in {"minds", "slower", "late"}:
         notes = (f"tests ran in one session: {choice.known['why']}",) if choice.insists else ()
         return replace(run, notes=notes)
     seconds = {test.id: test.seconds for test in session.recording.tests.values()}
@@ -142,7 +144,7 @@ def _choice(examination: Examination, order: TestOrder | None) -> _Choice | None
     if wanted == "off" or learned is None or (order is not None and order.changes):
         return None
     insists = wanted != "auto"
-    if not insists and _spreads_by_itself(examination):
+    if not insists and _may_meet_outside(examination):
         return None
     sessions = wanted if insists else min(usable_cores(), MOST_SESSIONS)
     if sessions < 2:  # noqa: PLR2004 - side by side
@@ -154,7 +156,7 @@ def _choice(examination: Examination, order: TestOrder | None) -> _Choice | None
 
 
 def _is_stale(known: Mapping[str, Any]) -> bool:
-    if known["state"] != "slower":
+    if known["state"] not in {"slower", "late"}:
         return False
     return datetime.now(UTC) - datetime.fromisoformat(known["at"]) > _SLOWER_HOLDS
 
@@ -169,38 +171,50 @@ def _why_one(examination: Examination, order: TestOrder | None) -> tuple[str, ..
     return ("tests ran in one session, since nothing is to be learned (--no-learn)",)
 
 
-def _spreads_by_itself(examination: Examination) -> bool:
-    """Whether the project uses pytest-xdist, and so knows best how its tests may be spread."""
+def _may_meet_outside(examination: Examination) -> bool:
+    """Whether the tests say that some of them share what no copy of the project keeps apart.
+
+    That is a server or account that the user lets them through to, or a group of pytest-xdist.
+    """
+    if any(name in os.environ for name in examination.settings.pass_env):
+        return True
     declared = examination.environment.declared.options
     dropped = addopts_of(examination.workspace.source, declared).dropped
-    return any(_SPREADING.match(word) for word in dropped)
+    return any("loadgroup" in word for word in dropped)
 
 
 def _worth_a_trial(examination: Examination, choice: _Choice, session: Session) -> bool:
     """Whether running the tests side by side can be compared with this session, and may pay."""
-    recording = session.recording
-    if recording.exit is None or recording.stopped or not recording.tests:
+    took = session.completed.seconds
+    if not session.recording.tests or not _is_whole(session.recording):
         return False
-    if not coverage_data.reported(examination.workspace):
+    if examination.seconds(examination.settings.timeout) < took:
         return False
     shards = shards_of(choice.seconds, choice.sessions)
+    if len(shards) == 1 or not coverage_data.reported(examination.workspace):
+        return False
+    return choice.insists or _may_pay(examination, choice, session)
+
+
+def _may_pay(examination: Examination, choice: _Choice, session: Session) -> bool:
     took = session.completed.seconds
-    if len(shards) == 1 or examination.seconds(examination.settings.timeout) < took:
+    # Whoever has a limited time has it for what is found out of the project.
+    if examination.left(math.inf) < _SHARES_OF_BUDGET * took:
         return False
-    if choice.insists:
-        return True
-    if any(plugin.startswith(_ORDERING) for plugin in recording.plugins):
+    if any(plugin.startswith(_ORDERING) for plugin in session.recording.plugins):
         return False
+    longest = longest_shard(choice.seconds, shards_of(choice.seconds, choice.sessions))
     fixed = max(took - sum(choice.seconds.values()), 0.0)
-    expected = fixed + longest_shard(choice.seconds, shards) + _OVERHEAD_SECONDS
-    return expected < _EXPECTED_SHARE * took
+    return fixed + longest + _OVERHEAD_SECONDS < _EXPECTED_SHARE * took
 
 
 async def _trial(examination: Examination, choice: _Choice, run: TestRun) -> TestRun:
     """Run the tests side by side as well, and remember whether that changes anything."""
     beside = _beside(examination.workspace)
     shards = shards_of(choice.seconds, choice.sessions)
-    return _judged(examination, choice, run, await run_parallel(examination, shards, beside))
+    timeout = _most_seconds(run.session.completed.seconds)
+    together = await run_parallel(examination, shards, beside, timeout)
+    return _judged(examination, choice, run, together)
 
 
 async def _known_to_fit(examination: Examination, choice: _Choice) -> TestRun:
@@ -210,24 +224,58 @@ async def _known_to_fit(examination: Examination, choice: _Choice) -> TestRun:
         session = await run_tests(examination, "pytest.jsonl")
         return TestRun(session, wanted=choice.sessions)
     beside = _beside(examination.workspace)
-    together = await run_parallel(examination, shards, beside)
+    baseline = choice.known["baseline"]
+    timeout = _most_seconds(baseline["seconds"])
+    together = await run_parallel(examination, shards, beside, timeout)
     session, otherwise = together.session, together.trouble
-    if session is not None and together.trouble is None:
-        seen = replace(examination, workspace=beside)
-        deviating = deviations(seen, session.recording, choice.known["baseline"])
-        otherwise = f"{named(deviating)}: not as in the last run compared" if deviating else None
-        late = session.recording.stopped or session.completed.stopped is not None
+    if session is not None and otherwise is None:
+        otherwise = _otherwise(replace(examination, workspace=beside), session, baseline)
         left = examination.seconds(examination.settings.timeout)
-        if otherwise is None or late or left < choice.known["baseline"]["seconds"]:
+        if otherwise is None or left < baseline["seconds"]:
             coverage_data.move(beside, examination.workspace)
             notes = [f"tests ran in {len(shards)} sessions side by side, as compared before"]
-            if otherwise is not None and not late:
+            if otherwise is not None:
                 notes.append(f"{otherwise}; no time was left to run the tests in one session")
-            return TestRun(session, len(shards), tuple(notes), wanted=choice.sessions)
+            found = _no_longer_quicker(choice, together.seconds)
+            return TestRun(session, len(shards), tuple(notes), found, choice.sessions)
     again = await run_tests(examination, "pytest.jsonl")
     notes = (f"tests ran again in one session, which counts: {otherwise}",)
     run = TestRun(again, notes=notes, wanted=choice.sessions)
     return _judged(examination, choice, run, together)
+
+
+def _most_seconds(one_session: float) -> float:
+    return _TIMES_ONE_SESSION * one_session + _LEAST_ALLOWED_SECONDS
+
+
+def _otherwise(
+    examination: Examination, session: Session, baseline: Mapping[str, Any]
+) -> str | None:
+    """Return what deviates from the last run compared, as a phrase; None if nothing does."""
+    if _is_late(session):
+        return f"side by side the tests did not end in {session.completed.seconds:.0f} s"
+    deviating = deviations(examination, session.recording, baseline)
+    return f"{named(deviating)}: not as in the last run compared" if deviating else None
+
+
+def _is_whole(recording: Recording) -> bool:
+    """Whether all tests ran to their end, so that another run can be held against this one."""
+    ended = recording.exit is not None and not recording.stopped
+    return ended and not recording.outcomes()["interrupted"]
+
+
+def _is_late(session: Session) -> bool:
+    return session.recording.stopped or session.completed.stopped is not None
+
+
+def _no_longer_quicker(choice: _Choice, seconds: float) -> dict[str, Any] | None:
+    """Return what to remember where one session took less when it was compared."""
+    baseline = choice.known["baseline"]
+    if choice.insists or seconds <= baseline["seconds"]:
+        return None
+    together_in = f"in {choice.sessions} sessions side by side"
+    why = f"{seconds:.1f} s {together_in}, {baseline['seconds']:.1f} s in one before"
+    return choice.finding("slower", why, baseline)
 
 
 def _judged(
@@ -235,19 +283,25 @@ def _judged(
 ) -> TestRun:
     """Compare the run in one session, which counts, with one side by side on the same sources."""
     workspace, recording = examination.workspace, run.session.recording
+    if not _is_whole(recording):
+        # There is nothing whole to hold the other against, so what was known before stays.
+        return run
     together_in = f"in {choice.sessions} sessions side by side"
     state, why, baseline = "minds", together.trouble or "", None
-    if together.session is not None and not why:
+    if together.session is not None and _is_late(together.session):
+        state, why = "late", f"{together_in} they took longer than {together.seconds:.0f} s"
+    elif together.session is not None and not why:
         why = _difference(examination, run.session, together.session, together_in)
     if why:
-        notes = (f"tests stay in one session until they change: {why}",)
+        until = "for a week, or until they change" if state == "late" else "until they change"
+        notes = (f"tests stay in one session {until}: {why}",)
     else:
         took, took_together = run.session.completed.seconds, together.seconds
         baseline = baseline_of(workspace, recording) | {"seconds": took}
         why = f"{took_together:.1f} s {together_in}, {took:.1f} s in one"
         pays = choice.insists or took_together < _MEASURED_SHARE * took
         state = "fits" if pays else "slower"
-        ahead = "later runs do so" if pays else "they stay in one session until they change"
+        ahead = "later runs do so" if pays else "for a week they stay in one session"
         notes = (f"tests ran {together_in} with the same outcomes and coverage; {ahead}: {why}",)
     return replace(run, notes=(*run.notes, *notes), found=choice.finding(state, why, baseline))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.base import Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.execution.outcomes import Recording, read_event
-from lionagi_qe.agents.execution.session_run import AGENT, collected_path, run_tests
+from lionagi_qe.agents.execution.session_run import AGENT, PLUGIN, collected_path, run_tests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 # pytest's exit status where a session had nothing to run, which says nothing of the others.
 _NO_TESTS = 5
 _MERGE_SECONDS = 300.0
-
-
-class PartitionError(RuntimeError):
-    """A test ran in two sessions or in none: a defect of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class ParallelRun:
 
 
 async def run_parallel(
-    examination: Examination, shards: Sequence[Shard], into: Workspace
+    examination: Examination, shards: Sequence[Shard], into: Workspace, timeout: float
 ) -> ParallelRun:
     """Run each shard in a session of its own; bring coverage.py's data of all of them together.
 
@@ -58,21 +54,25 @@ async def run_parallel(
         examination: of the project.
         shards: that make up all tests.
         into: whose artifacts get coverage.py's data and report.
+        timeout: most seconds of the tests.
 
     """
     began = time.monotonic()
     forks: list[Workspace] = []
     try:
         # One by one, so that those which are there are removed where the next one fails.
-        forks.extend(examination.workspace.fork(f"shard{shard.number}") for shard in shards)
-        sessions = await _side_by_side(examination, shards, forks)
+        # Their names are short, for the sake of sockets.
+        forks.extend(examination.workspace.fork(str(shard.number)) for shard in shards)
+        sessions = await _side_by_side(examination, shards, forks, timeout)
         tests_took = time.monotonic() - began
-        for session, fork in zip(sessions, forks, strict=True):
-            _name_as_in(examination.workspace, fork, session.recording)
+        sessions = [
+            _named_as_in(examination.workspace, fork, session)
+            for session, fork in zip(sessions, forks, strict=True)
+        ]
         session, trouble = _joined(sessions, forks, tests_took)
         if trouble is None:
-            timeout = examination.seconds(_MERGE_SECONDS)
-            trouble = await coverage_data.merge(examination, into, forks, timeout)
+            time_left = examination.seconds(_MERGE_SECONDS)
+            trouble = await coverage_data.merge(examination, into, forks, time_left)
     finally:
         for fork in forks:
             fork.remove()
@@ -80,35 +80,45 @@ async def run_parallel(
 
 
 async def _side_by_side(
-    examination: Examination, shards: Sequence[Shard], forks: Sequence[Workspace]
+    examination: Examination, shards: Sequence[Shard], forks: Sequence[Workspace], timeout: float
 ) -> list[Session]:
     told = _Together(examination.progress)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(
-                run_tests(
-                    replace(
-                        examination,
-                        workspace=fork,
-                        environment=examination.environment.within(fork),
-                        progress=told.of(shard),
-                    ),
-                    "pytest.jsonl",
-                    shard=shard,
-                )
-            )
-            for shard, fork in zip(shards, forks, strict=True)
-        ]
+
+    async def run(shard: Shard, fork: Workspace) -> Session:
+        own = replace(
+            examination,
+            workspace=fork,
+            environment=examination.environment.within(fork),
+            progress=told.of(shard),
+        )
+        return await run_tests(own, "pytest.jsonl", shard=shard, timeout=timeout)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(run(shard, fork))
+                for shard, fork in zip(shards, forks, strict=True)
+            ]
+    except BaseExceptionGroup as errors:
+        # Whoever told one session's error tells that of several.
+        raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
 
 
-def _name_as_in(workspace: Workspace, fork: Workspace, recording: Recording) -> None:
-    """Let messages name files as they would in the workspace, so that like ones are alike."""
-    here, there = str(workspace.source), str(fork.source)
+def _named_as_in(workspace: Workspace, fork: Workspace, session: Session) -> Session:
+    """Return a session that names files and itself as it would in the workspace."""
+    here, there, recording = str(workspace.root), str(fork.root), session.recording
     for test in recording.tests.values():
         test.message = test.message.replace(there, here)
-    for file, message in recording.uncollectable.items():
-        recording.uncollectable[file] = message.replace(there, here)
+    for told in (recording.uncollectable, recording.overdue):
+        for name, text in told.items():
+            told[name] = text.replace(there, here)
+    output = session.completed.output.replace(there, here)
+    return replace(
+        session,
+        completed=replace(session.completed, output=output),
+        command=session.command.replace(f" -p {PLUGIN}", ""),
+    )
 
 
 class _Together:
@@ -145,6 +155,8 @@ def _joined(
             example = min({*each} ^ {*all_of_first}, default="the same tests, more or less often")
             return None, f"not every session collects the same tests: {example}"
     recordings = [session.recording for session in sessions]
+    if wrong := _wrongly_divided(recordings, all_of_first):
+        return None, wrong
     whole = replace(
         sessions[0],
         recording=_merged(recordings, all_of_first),
@@ -161,20 +173,21 @@ def _collected(fork: Workspace) -> list[str] | None:
         return None
 
 
+def _wrongly_divided(recordings: Sequence[Recording], order: Sequence[str]) -> str | None:
+    """Return which test is in two sessions or in none, as plugins may bring about."""
+    seen = Counter(name for recording in recordings for name in recording.tests)
+    if twice := [name for name, times in seen.items() if times > 1]:
+        return f"{min(twice)} ran in two sessions"
+    if lost := set(order) - seen.keys():
+        return f"{min(lost)} ran in no session"
+    return None
+
+
 def _merged(recordings: Sequence[Recording], order: Sequence[str]) -> Recording:
-    """Return the recording of all sessions, the tests in the order of one.
-
-    Raises:
-        PartitionError: a test is in two of them, or in none.
-
-    """
+    """Return the recording of all sessions, the tests in the order of one."""
     tests: dict[str, Test] = {}
     for recording in recordings:
-        if twice := recording.tests.keys() & tests.keys():
-            raise PartitionError(f"{min(twice)} ran in two sessions")
         tests |= recording.tests
-    if lost := set(order) - tests.keys():
-        raise PartitionError(f"{min(lost)} ran in no session")
     ordered = {name: tests[name] for name in dict.fromkeys([*order, *tests])}
     exits = [recording.exit for recording in recordings]
     ended = [code for code in exits if code is not None]

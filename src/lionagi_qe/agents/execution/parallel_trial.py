@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.project.workspace import Workspace
 
 # Raise when tests are run or compared otherwise, so that what was found before is found anew.
-_RECIPE = "1"
+_RECIPE = "2"
 # What requirements and pytest's settings are written in.
 _SETTINGS = frozenset({".cfg", ".ini", ".lock", ".toml", ".txt"})
 _MOST_NAMED = 5
+# Of a file that a report does not have: what ``_counts`` would say, and no digest.
+_NOTHING = [0, 0, 0, 0]
+_ABSENT = ""
 
 
 def fingerprint_of(examination: Examination) -> str:
@@ -103,14 +107,13 @@ def _ran(workspace: Workspace) -> dict[str, tuple[frozenset[int], frozenset[tupl
 def baseline_of(workspace: Workspace, recording: Recording) -> dict[str, Any]:
     """Return, as JSON data, what later runs of the same tests are held against.
 
-    "ended": test -> outcome, of those that did not pass. "ran": file -> digest of its source, lines
-    and branches that ran.
+    "ended": test -> outcome, of those that did not pass. "ran": file -> digest of its source, then
+    lines and branches that ran, lines and branches that did not.
     """
-    return {
+    return _totals(recording) | {
         "ended": {
             test.id: test.outcome for test in recording.tests.values() if test.outcome != "passed"
         },
-        "tests": len(recording.tests),
         "ran": {
             name: [_digest(workspace.pristine / name), *_counts(file)]
             for name, file in _files(workspace).items()
@@ -123,9 +126,9 @@ def deviations(
 ) -> list[str]:
     """Return what a run side by side has otherwise than the last one that was compared.
 
-    Tests that end otherwise, and files that did not change and of which fewer lines or branches
-    ran: that may be the product's change, or that the tests mind each other by now. Tests that are
-    known to fail by chance are left out.
+    That is tests that end otherwise, unless they are known to fail by chance; files that did not
+    change and of which more or less ran; files that did, and of which more is missed. It may come
+    of the product's change, or the tests mind each other by now: one session tells.
     """
     chance = _failing_by_chance(examination)
     before: Mapping[str, str] = baseline["ended"]
@@ -134,16 +137,33 @@ def deviations(
         for test in recording.tests.values()
         if test.id not in chance and test.outcome != before.get(test.id, "passed")
     ]
-    if len(recording.tests) != baseline["tests"]:
-        otherwise.append(f"{len(recording.tests)} tests instead of {baseline['tests']}")
+    otherwise += [
+        f"{name}: {now} instead of {baseline[name]}"
+        for name, now in _totals(recording).items()
+        if now != baseline[name]
+    ]
     workspace, now = examination.workspace, _files(examination.workspace)
-    for name, (digest, lines, branches) in baseline["ran"].items():
-        if digest is None or _digest(workspace.pristine / name) != digest:
-            continue
-        ran = _counts(now[name]) if name in now else (0, 0)
-        if ran[0] < lines or ran[1] < branches:
+    ran: Mapping[str, list[Any]] = baseline["ran"]
+    for name in sorted(ran.keys() | now.keys()):
+        counts = _counts(now[name]) if name in now else _NOTHING
+        digest, *counts_before = ran.get(name, [_ABSENT, *_NOTHING])
+        if _digest(workspace.pristine / name) == digest:
+            differs = counts != counts_before
+        else:
+            differs = any(map(operator.gt, counts[2:], counts_before[2:]))
+        if differs:
             otherwise.append(name)
     return otherwise
+
+
+def _totals(recording: Recording) -> dict[str, Any]:
+    return {
+        "tests": len(recording.tests),
+        "subtests": dict(recording.subtests()),
+        "deselected tests": recording.deselected,
+        "skipped modules": recording.skipped_modules,
+        "uncollectable files": sorted(recording.uncollectable),
+    }
 
 
 def named(names: list[str]) -> str:
@@ -157,14 +177,19 @@ def _files(workspace: Workspace) -> Mapping[str, Any]:
     return report["files"]
 
 
-def _counts(file: Mapping[str, Any]) -> tuple[int, int]:
+def _counts(file: Mapping[str, Any]) -> list[int]:
     summary = file["summary"]
-    return summary["covered_lines"], summary.get("covered_branches", 0)
+    return [
+        summary["covered_lines"],
+        summary.get("covered_branches", 0),
+        summary["missing_lines"],
+        summary.get("missing_branches", 0),
+    ]
 
 
 def _digest(path: Path) -> str | None:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError:
-        # Made by the build or the tests: nothing says whether it changed.
+        # Made by the build or the tests: as if it never changed, so that one session tells.
         return None

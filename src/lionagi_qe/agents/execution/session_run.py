@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # In whose name progress is told.
 AGENT = "test-executor"
+# Of pytest, which leaves the tests of other shards out.
+PLUGIN = "aqe_shard"
 # Tests that end the process are few, or the project has one fault that all of them meet.
 _MOST_SESSIONS = 10
 _MOST_STACKS = 8000
@@ -37,6 +39,7 @@ async def run_tests(
     *,
     order: TestOrder | None = None,
     shard: Shard | None = None,
+    timeout: float | None = None,
 ) -> Session:
     """Run the tests; where one ends the process, go on with the others in another session.
 
@@ -46,10 +49,12 @@ async def run_tests(
         order: in which the tests run; None for pytest's own.
         shard: only these tests, in a session that others run beside; coverage.py's report is then
             left to who has the data of all of them.
+        timeout: most seconds, where that is less than the settings say.
 
     """
     workspace = examination.workspace
-    timeout = examination.seconds(examination.settings.timeout)
+    most = examination.settings.timeout
+    timeout = examination.seconds(most if timeout is None else min(most, timeout))
     began = time.monotonic()
     ends = began + timeout
     limit = test_limit(examination, timeout)
@@ -113,7 +118,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         listed.write_text(json.dumps(only), encoding="utf-8", errors="surrogateescape")
         variables["AQE_ONLY"] = str(listed)
     elif shard is not None:
-        arguments += ["-p", "aqe_shard"]
+        arguments += ["-p", PLUGIN]
         variables["AQE_SHARD"] = str(_written(shard, workspace))
     follower = Follower(AGENT, path, examination.progress, limit, timeout)
     session = await run_pytest(
