@@ -5,8 +5,9 @@ Agents find it in ``History.learned``, and tell in the details of their findings
 ``order``: of the tests. Kept by ``TestOrdering``; beside it, in ``aqe/learning/hunted/<project>``,
 what the last hunt for flaky tests tells of orders: which tests it tried, and which of them mind.
 
-``parallel``: whether tests mind running side by side, by the number of sessions: what
-``agents/execution/parallel`` found, kept as it is in ``aqe/learning/parallel/<project>``.
+``parallel``: whether tests mind running side by side, by the number of sessions and the version of
+Python: what ``agents/execution/parallel`` found, kept as it is in
+``aqe/learning/parallel/<project>``.
 
 ``reruns`` and ``mutants``: what a hunt's further sessions change, and which mutants are tried. Kept
 by ``Choices``.
@@ -138,7 +139,7 @@ class LearnedState:
             return
 
         def extended(found: dict[str, Any] | None) -> dict[str, Any]:
-            return (found or {}) | {str(told["wanted"]): told["found"]}
+            return (found or {}) | {told["about"]: told["found"]}
 
         await self._memory.update(self._parallel, extended)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.execution.parallel_run import run_parallel
+from lionagi_qe.agents.execution.parallel_run import MERGE_SECONDS, run_parallel
 from lionagi_qe.agents.execution.parallel_trial import (
     baseline_of,
     deviations,
@@ -28,13 +28,15 @@ from lionagi_qe.agents.execution.pytest_options import addopts_of
 from lionagi_qe.agents.execution.session_run import run_tests
 from lionagi_qe.agents.execution.sharding import (
     MOST_SESSIONS,
+    divided,
     longest_shard,
     shards_of,
+    told,
     usable_cores,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.outcomes import Recording
@@ -72,7 +74,7 @@ class TestRun:
         sessions: in how many it ran.
         notes: what a reader should know of that.
         found: what was found and is to be remembered, JSON data; None for nothing new.
-        wanted: how many sessions that is about.
+        about: the name under which that is remembered.
     """
 
     __test__ = False
@@ -81,12 +83,12 @@ class TestRun:
     sessions: int = 1
     notes: tuple[str, ...] = ()
     found: Mapping[str, Any] | None = None
-    wanted: int = 1
+    about: str = ""
 
     def as_details(self) -> dict[str, Any]:
         """Return it as JSON data, for the memory and the reports."""
         return {
-            POLICY: {"sessions": self.sessions, "wanted": self.wanted, "found": self.found},
+            POLICY: {"sessions": self.sessions, "about": self.about, "found": self.found},
         }
 
 
@@ -96,6 +98,7 @@ class _Choice:
 
     Attributes:
         sessions: at most so many.
+        about: the name under which it is remembered.
         insists: the user named the number, so that it doesn't matter whether it pays.
         key: digest of what decides it.
         known: what was found before; {} for nothing that holds.
@@ -103,15 +106,23 @@ class _Choice:
     """
 
     sessions: int
+    about: str
     insists: bool
     key: str
     known: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def finding(self, state: str, why: str, baseline: object = None) -> dict[str, Any]:
-        """Return what is to be remembered, JSON data."""
+    def finding(
+        self,
+        state: str,
+        why: str,
+        baseline: object = None,
+        shards: Iterable[Iterable[str]] = (),
+    ) -> dict[str, Any]:
+        """Return what is to be remembered, JSON data; the shards are those that were compared."""
         found = {"schema": 1, "key": self.key, "state": state, "why": why, "baseline": baseline}
-        return found | {"at": datetime.now(UTC).isoformat()}
+        at = datetime.now(UTC).isoformat()
+        return found | {"shards": [list(part) for part in shards], "at": at}
 
 
 async def run_decided(examination: Examination, order: TestOrder | None) -> TestRun:
@@ -124,14 +135,15 @@ async def run_decided(examination: Examination, order: TestOrder | None) -> Test
     if state == "fits" or (state == "slower" and choice.insists):
         return await _known_to_fit(examination, choice)
     session = await run_tests(examination, "pytest.jsonl")
-    run = TestRun(session, wanted=choice.sessions)
+    run = TestRun(session, about=choice.about)
     if state in {"minds", "slower", "late"}:
         notes = (f"tests ran in one session: {choice.known['why']}",) if choice.insists else ()
         return replace(run, notes=notes)
     seconds = {test.id: test.seconds for test in session.recording.tests.values()}
     choice = replace(choice, seconds=seconds)
-    if not _worth_a_trial(examination, choice, session):
-        return run
+    if why := _why_no_trial(examination, choice, session):
+        notes = (f"tests ran in one session: {why}",) if choice.insists else ()
+        return replace(run, notes=notes)
     if state != "seen" and not choice.insists:
         # Tests that change from run to run would never pay the trial back.
         return replace(run, found=choice.finding("seen", "not compared yet"))
@@ -150,9 +162,11 @@ def _choice(examination: Examination, order: TestOrder | None) -> _Choice | None
     if sessions < 2:  # noqa: PLR2004 - side by side
         return None
     key = fingerprint_of(examination)
-    known = learned["found"].get(str(sessions), {})
+    # Who runs the tests with several Pythons by turns has found something for each.
+    about = f"{sessions} on {examination.environment.version}"
+    known = learned["found"].get(about, {})
     holds = known.get("schema") == 1 and known.get("key") == key and not _is_stale(known)
-    return _Choice(sessions, insists, key, known if holds else {}, learned["seconds"])
+    return _Choice(sessions, about, insists, key, known if holds else {}, learned["seconds"])
 
 
 def _is_stale(known: Mapping[str, Any]) -> bool:
@@ -183,17 +197,20 @@ def _may_meet_outside(examination: Examination) -> bool:
     return any("loadgroup" in word for word in dropped)
 
 
-def _worth_a_trial(examination: Examination, choice: _Choice, session: Session) -> bool:
-    """Whether running the tests side by side can be compared with this session, and may pay."""
-    took = session.completed.seconds
+def _why_no_trial(examination: Examination, choice: _Choice, session: Session) -> str | None:
+    """Return why running the tests side by side can't be compared with this session, or won't pay.
+
+    None if there is nothing against it.
+    """
     if not session.recording.tests or not _is_whole(session.recording):
-        return False
-    if examination.seconds(examination.settings.timeout) < took:
-        return False
-    shards = shards_of(choice.seconds, choice.sessions)
-    if len(shards) == 1 or not coverage_data.reported(examination.workspace):
-        return False
-    return choice.insists or _may_pay(examination, choice, session)
+        return "not all of them came to their end"
+    if examination.seconds(examination.settings.timeout) < session.completed.seconds:
+        return "no time is left to compare"
+    if len(shards_of(choice.seconds, choice.sessions)) == 1:
+        return "all are in one file"
+    if not choice.insists and not _may_pay(examination, choice, session):
+        return "it would not pay"
+    return None
 
 
 def _may_pay(examination: Examination, choice: _Choice, session: Session) -> bool:
@@ -210,21 +227,18 @@ def _may_pay(examination: Examination, choice: _Choice, session: Session) -> boo
 
 async def _trial(examination: Examination, choice: _Choice, run: TestRun) -> TestRun:
     """Run the tests side by side as well, and remember whether that changes anything."""
+    await _report_all(examination)
     beside = _beside(examination.workspace)
     shards = shards_of(choice.seconds, choice.sessions)
     timeout = _most_seconds(run.session.completed.seconds)
     together = await run_parallel(examination, shards, beside, timeout)
-    return _judged(examination, choice, run, together)
+    return _judged(examination, choice, run, together, told(shards))
 
 
 async def _known_to_fit(examination: Examination, choice: _Choice) -> TestRun:
     """Run the tests side by side; once more in one session where anything deviates."""
-    shards = shards_of(choice.seconds, choice.sessions)
-    if len(shards) == 1:
-        session = await run_tests(examination, "pytest.jsonl")
-        return TestRun(session, wanted=choice.sessions)
+    shards, baseline = divided(choice.known["shards"]), choice.known["baseline"]
     beside = _beside(examination.workspace)
-    baseline = choice.known["baseline"]
     timeout = _most_seconds(baseline["seconds"])
     together = await run_parallel(examination, shards, beside, timeout)
     session, otherwise = together.session, together.trouble
@@ -237,11 +251,22 @@ async def _known_to_fit(examination: Examination, choice: _Choice) -> TestRun:
             if otherwise is not None:
                 notes.append(f"{otherwise}; no time was left to run the tests in one session")
             found = _no_longer_quicker(choice, together.seconds)
-            return TestRun(session, len(shards), tuple(notes), found, choice.sessions)
+            return TestRun(session, len(shards), tuple(notes), found, choice.about)
     again = await run_tests(examination, "pytest.jsonl")
+    await _report_all(examination)
     notes = (f"tests ran again in one session, which counts: {otherwise}",)
-    run = TestRun(again, notes=notes, wanted=choice.sessions)
-    return _judged(examination, choice, run, together)
+    run = TestRun(again, notes=notes, about=choice.about)
+    return _judged(examination, choice, run, together, choice.known["shards"])
+
+
+async def _report_all(examination: Examination) -> None:
+    """Have coverage.py's report made of all data, where children wrote some after the report.
+
+    Costs a start of Python then, which coverage-analyzer saves.
+    """
+    if not coverage_data.reported(examination.workspace):
+        timeout = examination.seconds(MERGE_SECONDS)
+        await coverage_data.merge(examination, examination.workspace, (), timeout)
 
 
 def _most_seconds(one_session: float) -> float:
@@ -275,11 +300,15 @@ def _no_longer_quicker(choice: _Choice, seconds: float) -> dict[str, Any] | None
         return None
     together_in = f"in {choice.sessions} sessions side by side"
     why = f"{seconds:.1f} s {together_in}, {baseline['seconds']:.1f} s in one before"
-    return choice.finding("slower", why, baseline)
+    return choice.finding("slower", why, baseline, choice.known["shards"])
 
 
 def _judged(
-    examination: Examination, choice: _Choice, run: TestRun, together: ParallelRun
+    examination: Examination,
+    choice: _Choice,
+    run: TestRun,
+    together: ParallelRun,
+    shards: Iterable[Iterable[str]],
 ) -> TestRun:
     """Compare the run in one session, which counts, with one side by side on the same sources."""
     workspace, recording = examination.workspace, run.session.recording
@@ -303,7 +332,8 @@ def _judged(
         state = "fits" if pays else "slower"
         ahead = "later runs do so" if pays else "for a week they stay in one session"
         notes = (f"tests ran {together_in} with the same outcomes and coverage; {ahead}: {why}",)
-    return replace(run, notes=(*run.notes, *notes), found=choice.finding(state, why, baseline))
+    found = choice.finding(state, why, baseline, shards)
+    return replace(run, notes=(*run.notes, *notes), found=found)
 
 
 def _difference(
@@ -314,7 +344,7 @@ def _difference(
     if tests := differing_tests(examination, session.recording, together.recording):
         return f"{named(tests)} ended otherwise {together_in}"
     if not coverage_data.reported(workspace):
-        return "coverage.py's data were written after the tests had ended"
+        return "coverage.py made no report of the run in one"
     if files := differing_files(workspace, _beside(workspace)):
         return f"other lines or branches of {named(files)} ran {together_in}"
     return ""

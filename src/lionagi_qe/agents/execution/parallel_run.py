@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # pytest's exit status where a session had nothing to run, which says nothing of the others.
 _NO_TESTS = 5
-_MERGE_SECONDS = 300.0
+# For coverage.py to bring the data of all sessions together.
+MERGE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ async def run_parallel(
         ]
         session, trouble = _joined(sessions, forks, tests_took)
         if trouble is None:
-            time_left = examination.seconds(_MERGE_SECONDS)
+            time_left = examination.seconds(MERGE_SECONDS)
             trouble = await coverage_data.merge(examination, into, forks, time_left)
     finally:
         for fork in forks:
@@ -169,7 +170,8 @@ def _joined(
 def _collected(fork: Workspace) -> list[str] | None:
     try:
         return read_event(collected_path(fork).read_bytes())["ids"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # It did not come so far, or was stopped while it wrote.
         return None
 
 
@@ -207,12 +209,17 @@ def _merged(recordings: Sequence[Recording], order: Sequence[str]) -> Recording:
     )
 
 
+def _gravity(code: int) -> tuple[bool, int]:
+    """Order exit codes: a signal is worse than what pytest says, which is the worse the higher."""
+    return code < 0, abs(code)
+
+
 def _completed(parts: Sequence[Completed], seconds: float) -> Completed:
     stopped = next((part.stopped for part in parts if part.stopped is not None), None)
-    codes = [part.exit_code for part in parts if part.exit_code not in {0, _NO_TESTS}]
+    codes = [part.exit_code or 0 for part in parts if part.exit_code != _NO_TESTS]
     return replace(
         parts[0],
-        exit_code=None if stopped else next(iter(codes), 0),
+        exit_code=None if stopped else max(codes, key=_gravity, default=0),
         stopped=stopped,
         seconds=seconds,
         output="\n".join(part.output for part in parts),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Each session collects all tests and makes the session's fixtures for itself, so that further ones
 # gain less and less.
@@ -64,15 +64,21 @@ def shards_of(seconds: Mapping[str, float], sessions: int) -> list[Shard]:
         parts[number].add(file)
         heapq.heapreplace(loads, (load + files[file], number))
     parts.sort(key=lambda part: (sum(files[file] for file in part), sorted(part)))
-    others = parts[1:]
-    named = frozenset(file for part in others for file in part)
-    return [
-        Shard(0, None, named, len(parts)),
-        *(
-            Shard(number, frozenset(part), frozenset(), len(parts))
-            for number, part in enumerate(others, start=1)
-        ),
-    ]
+    return divided(parts[1:])
+
+
+def divided(others: Iterable[Iterable[str]]) -> list[Shard]:
+    """Return the shards of which all but the first are told, as ``told`` tells them."""
+    parts = [frozenset(part) for part in others]
+    of = len(parts) + 1
+    first = Shard(0, None, frozenset(file for part in parts for file in part), of)
+    rest = (Shard(number, part, frozenset(), of) for number, part in enumerate(parts, start=1))
+    return [first, *rest]
+
+
+def told(shards: Iterable[Shard]) -> list[list[str]]:
+    """Return the files of all shards but the first, JSON data."""
+    return [sorted(shard.own) for shard in shards if shard.own is not None]
 
 
 def longest_shard(seconds: Mapping[str, float], shards: list[Shard]) -> float:
