@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +15,6 @@ from lionagi_qe.agents.project.layout import is_test_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.outcomes import Recording
@@ -44,14 +45,14 @@ def fingerprint_of(examination: Examination) -> str:
 
 
 def _deciding(pristine: Path) -> Iterator[Path]:
-    for path in pristine.rglob("*"):
-        name = path.relative_to(pristine)
-        if name.parts[0] == ".git" or not path.is_file():
-            continue
-        at_top = len(name.parts) == 1 and name.suffix in _SETTINGS
-        # Compiled by a build, or a run that ended before.
-        if at_top or (is_test_file(name.as_posix()) and "__pycache__" not in name.parts):
-            yield path
+    for folder, folders, files in os.walk(pristine):
+        # What git keeps, and what a build or a run that ended before has compiled.
+        folders[:] = [each for each in folders if each not in {".git", "__pycache__"}]
+        for path in (Path(folder, file) for file in files):
+            name = path.relative_to(pristine)
+            at_top = len(name.parts) == 1 and name.suffix in _SETTINGS
+            if (at_top or is_test_file(name.as_posix())) and path.is_file():
+                yield path
 
 
 def differing_tests(examination: Examination, one: Recording, other: Recording) -> list[str]:
