@@ -47,7 +47,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -125,6 +125,9 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY)) $(if $(LIST),--list $(LIST))
+
+side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
+	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)
 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")

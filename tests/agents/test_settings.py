@@ -35,6 +35,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "quarantine": "flaky.txt",
         "locked": True,
         "order": "learned",
+        "parallel": 4,
         "learn": False,
         "isolate": True,
     }
@@ -76,6 +77,9 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("fail-on", [1], "should be a text"),
         ("order", "random", "should be one of auto, learned, default"),
         ("order", [], "should be one of"),
+        ("parallel", [], 'should be "auto", "off" or a whole number'),
+        ("parallel", 0, 'should be "auto", "off" or'),
+        ("parallel", True, 'should be "auto", "off" or'),
         ("learn", 1, "should be true or false"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
-from lionagi_qe.agents.project.settings import Order
+from lionagi_qe.agents.project.settings import Order, sessions
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.output import say
@@ -180,6 +180,27 @@ def order_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(get_args(Order)),
         help="default: tests run as pytest collects them. learned: the likeliest to fail first. "
         "auto: the latter once a hunt for flaky tests has shown that no test minds (the default).",
+    )(command)
+
+
+def parallel_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --parallel, which goes into the settings."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+        if value is None:
+            return None
+        try:
+            return sessions(int(value) if value.isdecimal() else value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value!r} {error}") from error
+
+    return click.option(
+        "--parallel",
+        metavar="N|auto|off",
+        callback=read,
+        help="Run the tests in N sessions side by side, once a comparison with one session has "
+        "shown that this changes nothing. auto: as many as there are cores, where it pays (the "
+        "default).",
     )(command)
 
 

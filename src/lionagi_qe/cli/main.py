@@ -34,6 +34,7 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
+        "cache": ("lionagi_qe.cli.cache", "cache", "Look at what is kept between runs, and prune."),
         "completion": (
             "lionagi_qe.cli.completion",
             "completion",

@@ -16,6 +16,7 @@ from lionagi_qe.cli.examination import (
     exit_code_of_run,
     learn_option,
     order_option,
+    parallel_option,
     path_argument,
     project_options,
     request_of,
@@ -91,6 +92,7 @@ _PAGES = "html"
 @base_option
 @learn_option
 @order_option
+@parallel_option
 @model_options
 @click.option(
     "--agents",
@@ -176,7 +178,7 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, learn, isolate.
+    order, parallel, learn, isolate.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.execution.parallel import POLICY as PARALLEL
 from lionagi_qe.agents.history import History
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
@@ -125,7 +126,7 @@ class RunHistory:
         # nothing.
         previous = None if previous == run else previous
         await self._store_metrics(run, findings)
-        tests = _tests_of(findings)
+        tests, sessions = _tests_of(findings), _sessions_of(findings)
         entries = {
             entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
         }
@@ -133,8 +134,8 @@ class RunHistory:
         if previous is not None and tests:
             histories = {test: entry.value["records"] for test, entry in entries.items()}
             figures = await self._figures(previous, findings)
-            comparison = compare(previous, tests, histories, figures)
-        await self._extend_histories(run, tests, entries)
+            comparison = compare(previous, tests, histories, figures, sessions)
+        await self._extend_histories(run, tests, entries, sessions)
         if tests:
             # Last, so that a run cut short is never compared with.
             await self._memory.store(f"{self._runs}/latest", run, ttl=None)
@@ -197,7 +198,11 @@ class RunHistory:
         }
 
     async def _extend_histories(
-        self, run: str, tests: Sequence[Mapping[str, Any]], entries: Mapping[str, Entry]
+        self,
+        run: str,
+        tests: Sequence[Mapping[str, Any]],
+        entries: Mapping[str, Entry],
+        sessions: int,
     ) -> None:
         for start in range(0, len(tests), BATCH):
             part = tests[start : start + BATCH]
@@ -205,7 +210,7 @@ class RunHistory:
                 await self._memory.store_many(
                     {
                         self._key(test): Item(
-                            _extended(_value(entries.get(test["id"])), test, run),
+                            _extended(_value(entries.get(test["id"])), test, run, sessions),
                             if_revision=_revision(entries.get(test["id"])),
                         )
                         for test in part
@@ -214,10 +219,13 @@ class RunHistory:
                 )
             except RevisionConflictError:
                 # Another run of this project ended meanwhile: add to what it wrote.
-                await asyncio.gather(*(self._extend(test, run) for test in part))
+                await asyncio.gather(*(self._extend(test, run, sessions) for test in part))
 
-    async def _extend(self, test: Mapping[str, Any], run: str) -> None:
-        await self._memory.update(self._key(test), lambda value: _extended(value, test, run))
+    async def _extend(self, test: Mapping[str, Any], run: str, sessions: int) -> None:
+        def extended(value: dict[str, Any] | None) -> dict[str, Any]:
+            return _extended(value, test, run, sessions)
+
+        await self._memory.update(self._key(test), extended)
 
     def _key(self, test: Mapping[str, Any]) -> str:
         return f"{self._tests}/{segment(test['id'])}"
@@ -232,6 +240,12 @@ def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
     return executor.details["tests"]
 
 
+def _sessions_of(findings: Mapping[str, Findings]) -> int:
+    executor = findings.get("test-executor")
+    told = {} if executor is None else executor.details.get(PARALLEL, {})
+    return told.get("sessions", 1)
+
+
 def _value(entry: Entry | None) -> dict[str, Any] | None:
     return None if entry is None else entry.value
 
@@ -240,9 +254,14 @@ def _revision(entry: Entry | None) -> int:
     return 0 if entry is None else entry.revision
 
 
-def _extended(value: dict[str, Any] | None, test: Mapping[str, Any], run: str) -> dict[str, Any]:
+def _extended(
+    value: dict[str, Any] | None, test: Mapping[str, Any], run: str, sessions: int
+) -> dict[str, Any]:
     """Return a test's history with this run's record, the oldest left out."""
     record = {"run": run, "outcome": test["outcome"], "seconds": test["seconds"]}
+    if sessions > 1:
+        # Beside others a test takes longer; see ``compare``.
+        record["sessions"] = sessions
     past = [] if value is None else value["records"]
     # Not twice, where a process was killed while it wrote this down.
     records = [each for each in past if each["run"] != run]

@@ -85,7 +85,7 @@ class Installer:
             EnvironmentBuildError: there is neither.
 
         """
-        uv = shutil.which("uv") or _own_uv()
+        uv = find_uv()
         pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
         if uv is not None:
             return cls("uv", _version_of([uv, "--version"]), (uv,))
@@ -209,7 +209,10 @@ class Installer:
         _check(completed, f"{self.name} could not install {wanted}", workspace)
 
 
-def _own_uv() -> str | None:
+def find_uv() -> str | None:
+    """Return the uv on PATH, else our own; None if there is neither."""
+    if found := shutil.which("uv"):
+        return found
     try:
         from uv import find_uv_bin
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 3600.0
 # Above it a function has more paths than a reader keeps in mind, or a suite tests.
 DEFAULT_COMPLEXITY = 15
+# Each has a copy of the project, and collects all tests.
+_MOST_SESSIONS = 64
 
 Order = Literal["auto", "learned", "default"]
 # Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
@@ -49,6 +51,8 @@ class Settings:
         order: in which the tests run: "default" as pytest collects them, "learned" those first
             that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
             that no test minds its order.
+        parallel: in how many sessions side by side the tests run: a number, compared with a run in
+            one session first; "auto" for as many as the machine has cores, where that pays; "off".
         locked: True to insist on the versions of the project's lock file, False to leave them
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
@@ -72,6 +76,7 @@ class Settings:
     quarantine: str | None = None
     source: tuple[str, ...] = ()
     order: Order = "auto"
+    parallel: int | Literal["auto", "off"] = "auto"
     locked: bool | None = None
     learn: bool = True
     isolate: bool = False
@@ -217,6 +222,15 @@ def _order(value: object) -> str:
     return str(value)
 
 
+def sessions(value: object) -> int | str:
+    """Return a number of sessions, "auto" or "off"; ValueError for anything else."""
+    if isinstance(value, str) and value in {"auto", "off"}:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SESSIONS:
+        return value
+    raise ValueError(f'should be "auto", "off" or a whole number from 1 to {_MOST_SESSIONS}')
+
+
 # By hand, since a library for it takes a tenth of a second to import, with every run.
 _CHECKS: Mapping[str, Check] = {
     "project": _name,
@@ -233,6 +247,7 @@ _CHECKS: Mapping[str, Check] = {
     "quarantine": _name,
     "source": _names,
     "order": _order,
+    "parallel": sessions,
     "locked": _flag,
     "learn": _flag,
     "isolate": _flag,

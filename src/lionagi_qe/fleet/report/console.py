@@ -113,7 +113,11 @@ def _tests(outcome: Outcome) -> Iterator[str]:
     aside = f" (subtests apart: {subtests})" if subtests else ""
     seconds = outcome.metric("test_seconds")
     took = f" in {seconds.value:.2f} s" if seconds is not None and seconds.measured else ""
-    yield f"tests     {counts}{aside}{took}  {source(first)}"
+    sessions = outcome.metric("test_sessions")
+    beside = (
+        "" if sessions is None or sessions.value in {None, 1} else f" in {sessions.value} sessions"
+    )
+    yield f"tests     {counts}{aside}{took}{beside}  {source(first)}"
     yield from _failures(outcome.detail("test-executor", "tests"))
     for file, text in dict(outcome.detail("test-executor", "uncollectable")).items():
         yield f"[red]uncollectable[/] {escape(file)}"
