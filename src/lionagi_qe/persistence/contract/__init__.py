@@ -7,6 +7,7 @@
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
 from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
     Claim,
     ClaimedJob,
     EndJob,
@@ -41,12 +42,20 @@ from lionagi_qe.persistence.contract.records import (
     Sweep,
 )
 from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.contract.schedules import (
+    Fire,
+    PutSchedule,
+    ScheduleBackend,
+    ScheduleRecord,
+    Schedules,
+)
 from lionagi_qe.persistence.values.keys import KeyRange
 
 __all__ = [
     "MAX_BATCH_CALLS",
     "Add",
     "Backend",
+    "CancelJob",
     "Capabilities",
     "ChangeLog",
     "Claim",
@@ -54,6 +63,7 @@ __all__ = [
     "Delete",
     "EndJob",
     "Fence",
+    "Fire",
     "JobBackend",
     "JobOperation",
     "JobRecord",
@@ -72,9 +82,13 @@ __all__ = [
     "PayloadPage",
     "Put",
     "PutJob",
+    "PutSchedule",
     "QueueCounts",
     "Record",
     "Result",
+    "ScheduleBackend",
+    "ScheduleRecord",
+    "Schedules",
     "Stats",
     "Sweep",
     "Tenure",
