@@ -26,7 +26,11 @@ async def overview(request: Request) -> Response:
     """Show all at a glance; costs a count of each queue."""
     memory = memory_of(request)
     stats, queues, members, projects, runs = await asyncio.gather(
-        memory.get_stats(), queues_of(memory), members_of(memory), projects_of(memory), _runs(memory)
+        memory.get_stats(),
+        queues_of(memory),
+        members_of(memory),
+        projects_of(memory),
+        _runs(memory),
     )
     return render(
         request,
@@ -83,7 +87,5 @@ async def _runs(memory: Memory) -> list[dict[str, Any]]:
                 memory.exists(f"{root}/open"),
             )
             if record is not None:
-                runs.append(
-                    {"project": project, "run": run, "done": done[0], "open": is_open}
-                )
+                runs.append({"project": project, "run": run, "done": done[0], "open": is_open})
     return runs

@@ -120,7 +120,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if self._hosts and host_name(headers.get(b"host", b"").decode("latin-1")) not in self._hosts:
+        if (
+            self._hosts
+            and host_name(headers.get(b"host", b"").decode("latin-1")) not in self._hosts
+        ):
             await send(
                 {
                     "type": "http.response.start",

@@ -34,9 +34,7 @@ def link(request: Request, path: str, **query: str | None) -> str:
     return f"{root}{path}{f'?{urlencode(asked)}' if asked else ''}"
 
 
-def render(
-    request: Request, template: str, *, status: int = 200, **values: object
-) -> Response:
+def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     """Return a page.
 
     Args:

@@ -6,6 +6,7 @@
 
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
+from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedRecord, ListedState
 from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
     Claim,
@@ -67,12 +68,15 @@ __all__ = [
     "JobBackend",
     "JobOperation",
     "JobRecord",
+    "JobRecordPage",
     "JobResult",
     "KeyPage",
     "KeyRange",
     "Learn",
     "Learned",
     "LeaseBackend",
+    "ListedRecord",
+    "ListedState",
     "LogPage",
     "LogRecord",
     "Notifier",
