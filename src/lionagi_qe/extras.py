@@ -9,6 +9,7 @@ _EXTRAS = {
     "bandit": "fleet",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
+    "jinja2": "web",
     "key_value": "key-value",
     "langgraph": "langgraph",
     "lionagi": "lionagi",
@@ -17,7 +18,9 @@ _EXTRAS = {
     "packaging": "fleet",
     "radon": "fleet",
     "rich": "fleet",
+    "starlette": "web",
     "uv": "fleet",
+    "uvicorn": "web",
     "yaml": "fleet",
     "zstandard": "zstd",
 }

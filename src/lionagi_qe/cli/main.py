@@ -52,6 +52,7 @@ class LazyGroup(click.Group):
         "repeat": ("lionagi_qe.cli.repeat", "repeat", "Run a flaky test as it was seen to fail."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
+        "serve": ("lionagi_qe.cli.serve", "serve", "Show a memory live, in a browser."),
         "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),
     }
 

@@ -1,4 +1,4 @@
-"""The memory's entries: lists, single ones, and changes at the revision that was seen."""
+"""The memory's entries: levels of names, searches, single entries, changes at a known revision."""
 
 from __future__ import annotations
 
@@ -7,51 +7,67 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import AqeError, InvalidArgumentError, RevisionConflictError
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.web.console import PAGE, children, entries_after, memory_of
-from lionagi_qe.web.rendering import go_to, render
+from lionagi_qe.persistence.values.glob import compile_glob, escape_glob
+from lionagi_qe.web.console import PAGE, asked, memory_of
+from lionagi_qe.web.rendering import as_json, go_to, render, shown
 
 if TYPE_CHECKING:
-    from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence import Entry, Memory
+    from lionagi_qe.web.forms import Form
 
+_ROOT = "aqe/"
 _WILD = frozenset("*?[")
+# A search looks at so many keys, then tells how far it came.
+_KEY_PAGE = 5_000
+_MOST_PAGES = 10
+_LONGEST_EDITED = 1_000_000
 _CONFLICT = 409
 _NOT_FOUND = 404
 
 
 async def entries(request: Request) -> Response:
-    """List entries by prefix or pattern, a page at a time."""
-    asked = request.query_params.get("prefix", "").strip()
+    """Show a level of names, or what a search finds, a page at a time."""
+    wanted = request.query_params.get("q", "").strip()
     after = request.query_params.get("after", "")
     memory = memory_of(request)
-    if _WILD.intersection(asked):
-        values = await memory.search(asked, limit=PAGE + 1)
-        keys = list(values)[:PAGE]
-        found = [entry for entry in [await memory.entry(key) for key in keys] if entry is not None]
-        return render(
-            request,
-            "entries.html",
-            prefix=asked,
-            entries=found,
-            folders=[],
-            after=None,
-            cut=len(values) > PAGE,
-        )
-    found, behind = await entries_after(memory, asked, after)
-    folder = asked[: asked.rfind("/") + 1] if "/" in asked else "aqe/"
-    folders = [] if after else (await children(memory, folder))[0]
+    folder = "" if wanted else request.query_params.get("prefix", "") or _ROOT
+    if wanted:
+        keys, behind, is_whole = await _search(memory, wanted, after)
+    else:
+        keys = await memory.list_children(folder, limit=PAGE, after=after or None)
+        behind, is_whole = (keys[-1] if len(keys) == PAGE else None), True
+    found = await memory.entries_many([key for key in keys if not key.endswith("/")])
     return render(
         request,
         "entries.html",
-        prefix=asked,
-        entries=found,
-        folders=[f"{folder}{name}/" for name in folders],
+        wanted=wanted,
+        prefix=folder,
+        rows=[(key, found.get(key)) for key in keys if key.endswith("/") or key in found],
         after=behind,
-        cut=False,
+        is_whole=is_whole,
     )
+
+
+async def _search(memory: Memory, wanted: str, after: str) -> tuple[list[str], str | None, bool]:
+    """Return keys that match, behind which the next page begins, and whether all was looked at."""
+    pattern = wanted if _WILD.intersection(wanted) else f"*{escape_glob(wanted)}*"
+    if not _WILD.intersection(wanted) and wanted.startswith(_ROOT):
+        pattern = f"{escape_glob(wanted)}*"
+    glob = compile_glob(pattern)
+    found: list[str] = []
+    for _ in range(_MOST_PAGES):
+        page = await memory.list_keys(glob.prefix, limit=_KEY_PAGE, after=after or None)
+        for key in filter(glob.matches, page):
+            found.append(key)
+            if len(found) == PAGE:
+                return found, key, True
+        if len(page) < _KEY_PAGE:
+            return found, None, True
+        after = page[-1]
+    return found, after, False
 
 
 async def entry(request: Request) -> Response:
@@ -62,60 +78,77 @@ async def entry(request: Request) -> Response:
 async def _entry(
     request: Request, *, problem: str | None = None, text: str | None = None, status: int = 200
 ) -> Response:
-    key = request.query_params["key"]
+    key = asked(request, "key")
     found = await memory_of(request).entry(key)
+    stored = "" if found is None else as_json(found.value)
     return render(
         request,
         "entry.html",
         status=status if found is not None or problem else _NOT_FOUND,
         key=key,
+        folder=key[: key.rfind("/") + 1],
         entry=found,
         problem=problem,
-        text=text,
+        # What would be shown otherwise than it is would be stored otherwise, too.
+        edited=stored if text is None else text,
+        can_edit=shown(stored) == stored and len(stored) <= _LONGEST_EDITED,
     )
 
 
-async def change_entry(request: Request, form: FormData) -> Response:
+async def change_entry(request: Request, form: Form) -> Response:
     """Store or delete an entry if it still has the revision that its form was made from."""
-    key, text = request.query_params["key"], str(form.get("value", ""))
+    key, text = asked(request, "key"), form.first("value")
     memory = memory_of(request)
     try:
-        revision = int(str(form.get("revision", "")))
-        if form.get("act") == "delete":
+        revision = _revision(form.first("revision"))
+        if form.first("act") == "delete":
+            if not form.first("confirmed"):
+                return render(request, "delete.html", key=key, revision=revision)
             await memory.delete(key, if_revision=revision)
             return go_to(request, "/memory", prefix=key[: key.rfind("/") + 1])
-        # Its partition and the time at which it expires stay as they are.
-        await _replace(memory, key, json.loads(text), revision)
-    except RevisionConflictError as error:
-        said = f"{error}. Below is what it is now; what you wrote is kept in the form."
-        return await _entry(request, problem=said, text=text, status=_CONFLICT)
-    except ValueError as error:
-        problem = error if isinstance(error, AqeError) else f"this is no JSON: {error}"
-        return await _entry(request, problem=str(problem), text=text, status=400)
+        await _replace(memory, key, _value(text), revision)
+    except RevisionConflictError:
+        said = (
+            "Somebody changed this entry since you opened it, so nothing was stored. Above is what "
+            "it is now; what you wrote is kept below, and is stored over that if you send it again."
+        )
+        return await _entry(request, problem=said, text=text or None, status=_CONFLICT)
+    except AqeError as error:
+        return await _entry(request, problem=str(error), text=text or None, status=400)
     return go_to(request, "/entry", key=key)
 
 
-async def _replace(memory: Memory, key: str, value: Any, revision: int) -> None:
-    """Store a value in place of the one at this revision; partition and expiry stay."""
+def _revision(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidArgumentError(f"revision {text[:40]!r}: is a number") from error
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"the value is no JSON: {error}") from error
+
+
+async def _replace(memory: Memory, key: str, value: object, revision: int) -> None:
+    """Store a value over the one with this revision; its partition and its end stay."""
     seen = await memory.entry(key)
     if seen is None or seen.revision != revision:
         raise RevisionConflictError(key, revision, None if seen is None else seen.revision)
+    await memory.store(
+        key,
+        value,
+        if_revision=revision,
+        partition=seen.partition,
+        ttl=await _left(memory, seen),
+    )
 
-    def replaced(current: object) -> object:
-        if current != seen.value:
-            raise RevisionConflictError(key, revision, None)
-        return value
 
-    await memory.update(key, replaced)
-
-
-async def lease(request: Request) -> Response:
-    """Show who holds a lease, by its name."""
-    name = request.query_params.get("name", "").strip()
-    tenure, problem = None, None
-    if name:
-        try:
-            tenure = await parts_of(memory_of(request)).leases.look(name)
-        except InvalidArgumentError as error:
-            problem = str(error)
-    return render(request, "lease.html", name=name, tenure=tenure, problem=problem)
+async def _left(memory: Memory, entry: Entry) -> float | None:
+    """Return the seconds that an entry lasts, by the server's clock; None for ever."""
+    if entry.expires_at is None:
+        return None
+    now = await parts_of(memory).bulk.clock() / 1000
+    return max(entry.expires_at.timestamp() - now, 0.001)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.contract.job_pages import LISTED_STATES
 from lionagi_qe.web.console import memory_of
 from lionagi_qe.web.overview import members_of, queues_of
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_STATES = ("ready", "delayed", "claimed", "done", "dead")
 _SPECIAL = re.compile(r'[\\"\n]')
 _ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
 
@@ -30,7 +30,7 @@ async def health(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Return counts of entries, jobs and members; costs what the first page costs."""
+    """Return counts of entries, jobs and members; costs a count of all entries and each queue."""
     memory = memory_of(request)
     stats, queues, members = (
         await memory.get_stats(),
@@ -49,7 +49,7 @@ async def metrics(request: Request) -> Response:
     lines += [
         f'aqe_jobs{{queue="{_label(name)}",state="{state}"}} {getattr(counts, state)}'
         for name, counts in queues.items()
-        for state in _STATES
+        for state in LISTED_STATES
     ]
     return PlainTextResponse(
         "\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8"

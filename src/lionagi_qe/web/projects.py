@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.fleet.key_segments import segment
-from lionagi_qe.fleet.trends import points, runs_of
-from lionagi_qe.web.console import entries_after, memory_of
+from lionagi_qe.fleet.trends import last_runs, points
+from lionagi_qe.web.console import PAGE, asked, memory_of
 from lionagi_qe.web.overview import projects_of
 from lionagi_qe.web.rendering import render
 
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from lionagi_qe.fleet.trends import PastRun
+    from lionagi_qe.persistence import Memory
 
 _LAST_RUNS = 40
+# Those that people look for first; the others follow by name.
+_FIRST = (
+    "gate",
+    "line_coverage",
+    "branch_coverage",
+    "tests_passed",
+    "tests_failed",
+    "test_seconds",
+)
+_TEST_PAGE = 500
+_MOST_PAGES = 8
 
 
 async def projects(request: Request) -> Response:
@@ -29,10 +42,13 @@ async def projects(request: Request) -> Response:
 
 async def project(request: Request) -> Response:
     """Show a project's figures over its last runs, and a page of its tests."""
-    name, after = request.query_params["name"], request.query_params.get("after", "")
-    memory = memory_of(request)
-    runs = (await runs_of(memory, name))[-_LAST_RUNS:]
-    tests, behind = await entries_after(memory, f"aqe/tests/{name}/", after)
+    memory, name = memory_of(request), asked(request, "name")
+    begin, after = request.query_params.get("tests", ""), request.query_params.get("after", "")
+    only_bad = request.query_params.get("show") == "failing"
+    runs, (tests, behind) = await asyncio.gather(
+        last_runs(memory, name, _LAST_RUNS),
+        _tests(memory, f"aqe/tests/{name}/", begin, after, only_bad=only_bad),
+    )
     return render(
         request,
         "project.html",
@@ -40,9 +56,29 @@ async def project(request: Request) -> Response:
         name=name,
         runs=list(reversed(runs)),
         series=_series(runs),
-        tests=[_test(each.value) for each in tests],
+        tests=tests,
+        begin=begin,
+        only_bad=only_bad,
         after=behind,
     )
+
+
+async def _tests(
+    memory: Memory, folder: str, begin: str, after: str, *, only_bad: bool
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of tests whose ids begin so, and behind which key the next one goes on."""
+    found: list[dict[str, Any]] = []
+    looked = 0
+    prefix = f"{folder}{segment(begin)}" if begin else folder
+    size = _TEST_PAGE if only_bad else PAGE
+    async for entry in memory.scan(prefix, size, after=after or None):
+        looked += 1
+        test = _test(entry.value)
+        if not only_bad or test["outcome"] in BAD:
+            found.append(test)
+        if len(found) == PAGE or looked == _MOST_PAGES * _TEST_PAGE:
+            return found, entry.key
+    return found, None
 
 
 def _series(runs: Sequence[PastRun]) -> list[dict[str, Any]]:
@@ -50,20 +86,29 @@ def _series(runs: Sequence[PastRun]) -> list[dict[str, Any]]:
         metric.name for run in runs for metrics in run.metrics.values() for metric in metrics
     )
     found: list[dict[str, Any]] = []
-    for name in names:
+    for name in sorted(names, key=_rank):
         course = points(runs, name)
         values = [point.value for point in course]
+        last = course[-1].metric
         # What was 0 each time, or is no number, has no course worth a line.
         if any(values):
-            last = course[-1].metric
-            found.append({"name": name, "values": values, "last": last, "run": course[-1].run})
+            before = values[-2] if len(values) > 1 else None
+            found.append({"name": name, "values": values, "last": last, "before": before})
     return found
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_FIRST.index(name) if name in _FIRST else len(_FIRST)), name
 
 
 async def test(request: Request) -> Response:
     """Show what became of a test in its last 50 runs."""
-    name, test_id = request.query_params["project"], request.query_params["id"]
-    kept = await memory_of(request).retrieve(f"aqe/tests/{name}/{segment(test_id)}")
+    memory = memory_of(request)
+    name, test_id = asked(request, "project"), asked(request, "id")
+    kept, flaky = await asyncio.gather(
+        memory.retrieve(f"aqe/tests/{name}/{segment(test_id)}"),
+        memory.retrieve(f"aqe/flaky/{name}/{segment(test_id)}"),
+    )
     return render(
         request,
         "test.html",
@@ -71,11 +116,12 @@ async def test(request: Request) -> Response:
         project=name,
         test_id=test_id,
         test=None if kept is None else _test(kept),
+        hunts=[] if flaky is None else list(reversed(flaky["hunts"])),
     )
 
 
 def _test(value: Mapping[str, Any]) -> dict[str, Any]:
-    records = value["records"]
+    records: list[Mapping[str, Any]] = value["records"]
     bad = [record for record in records if record["outcome"] in BAD]
     failing_since = None
     for record in reversed(records):
@@ -90,4 +136,5 @@ def _test(value: Mapping[str, Any]) -> dict[str, Any]:
         "first_failed": bad[0]["run"] if bad else None,
         "failed": len(bad),
         "failing_since": failing_since,
+        "is_bad": records[-1]["outcome"] in BAD,
     }

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "aqe_session"
 SESSION_SECONDS = 12 * 3600
 LEAST_TOKEN = 16
 _HEADERS = {
@@ -31,7 +30,8 @@ _HEADERS = {
     b"frame-ancestors 'none'",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
-    b"referrer-policy": b"no-referrer",
+    # None at all would hide from us as well which page sends a form.
+    b"referrer-policy": b"same-origin",
     b"x-content-type-options": b"nosniff",
 }
 
@@ -41,12 +41,14 @@ class Access:
     """What the console lets people do.
 
     Attributes:
-        token: whoever shows it may change things; None if nobody may.
+        token: whoever shows it has a session; None if nobody can have one.
+        write: whoever has a session may change things.
         private: whoever only looks needs it as well.
         hosts: by what names browsers may ask for the console; any, if empty.
     """
 
     token: str | None = None
+    write: bool = False
     private: bool = False
     hosts: frozenset[str] = frozenset()
 
@@ -57,8 +59,8 @@ class Access:
                 f"the token has {len(self.token)} characters; take at least {LEAST_TOKEN}, "
                 "as python -c 'import secrets; print(secrets.token_urlsafe())' makes them"
             )
-        if self.private and self.token is None:
-            raise InvalidArgumentError("a private console needs a token")
+        if (self.private or self.write) and self.token is None:
+            raise InvalidArgumentError("a console that is private, or lets change, needs a token")
 
     def accepts(self, token: str) -> bool:
         """Whether this is the token; takes the same time for all that are not."""
@@ -69,9 +71,14 @@ class Access:
         body = f"{int(time.time()) + SESSION_SECONDS}.{secrets.token_urlsafe(16)}"
         return f"{body}.{self._sign('session', body)}"
 
+    @property
+    def cookie(self) -> str:
+        """The cookie's name, this console's own: all of a host share its ports' cookies."""
+        return f"aqe_session_{self._sign('cookie', '')[:8]}"
+
     def has_session(self, request: Request) -> bool:
         """Whether the request has the cookie of a session that lasts."""
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(self.cookie, "")
         body, _, signature = cookie.rpartition(".")
         if self.token is None or not hmac.compare_digest(
             signature.encode(), self._sign("session", body).encode()
@@ -81,15 +88,19 @@ class Access:
 
     def form_key(self, request: Request) -> str:
         """Return what forms of this session carry, so that no other page can send them."""
-        return self._sign("form", request.cookies.get(COOKIE, ""))
+        return self._sign("form", request.cookies.get(self.cookie, ""))
 
-    def may_change(self, request: Request, form_key: str) -> bool:
+    def may_change(self, request: Request) -> bool:
+        """Whether who asks may change things."""
+        return self.write and self.has_session(request)
+
+    def may_send(self, request: Request) -> bool:
         """Whether a form comes from a page of ours, in a session that lasts."""
-        return (
-            self.has_session(request)
-            and is_own_origin(request)
-            and hmac.compare_digest(form_key.encode(), self.form_key(request).encode())
-        )
+        return self.may_change(request) and is_own_origin(request)
+
+    def owns(self, request: Request, form_key: str) -> bool:
+        """Whether a form was given to this session."""
+        return hmac.compare_digest(form_key.encode(), self.form_key(request).encode())
 
     def _sign(self, kind: str, text: str) -> str:
         key = (self.token or "").encode()
@@ -100,7 +111,7 @@ def is_own_origin(request: Request) -> bool:
     """Whether a browser sends this from a page of ours; False if it doesn't say."""
     origin = request.headers.get("origin", "")
     if origin and origin != "null":
-        return urlsplit(origin).netloc == request.headers.get("host", "")
+        return origin.partition("://")[2] == request.headers.get("host", "")
     return request.headers.get("sec-fetch-site") == "same-origin"
 
 
