@@ -41,10 +41,13 @@ ONLY ?=
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
 
+# Where make screenshots writes; the pictures in the repository by default.
+SCREENSHOTS ?= docs/screenshots/console
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema browser screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -58,13 +61,18 @@ $(STAMP): pyproject.toml
 	@echo "Installing into $(VENV) (once; again when pyproject.toml changes) ..."
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
+	@$(BIN)/python -m tests.web.chromium
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Run the fleet on a small project
 	@$(BIN)/aqe --version
 	@$(BIN)/aqe run examples/storefront
 
-test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
+# Quick and quiet where there is one; it may have gone since make venv.
+browser: $(STAMP)
+	@$(BIN)/python -m tests.web.chromium
+
+test: $(STAMP) browser ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
 	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
@@ -147,6 +155,10 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
+
+# Runs the fleet on the example four times; what it takes of each page is for docs/console.md.
+screenshots: $(STAMP) browser ## Take pictures of the console's pages into SCREENSHOTS
+	$(BIN)/python -m tests.web.screenshots $(SCREENSHOTS)
 
 audit: $(STAMP) ## Look up known vulnerabilities of what is installed (exit 4: could not look)
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && build/audit/bin/python -m pip install --quiet --group audit; }

@@ -49,13 +49,15 @@ async def project(request: Request) -> Response:
         last_runs(memory, name, _LAST_RUNS),
         _tests(memory, f"aqe/tests/{name}/", begin, after, only_bad=only_bad),
     )
+    series = _series(runs)
     return render(
         request,
         "project.html",
         status=200 if runs or tests else 404,
         name=name,
         runs=list(reversed(runs)),
-        series=_series(runs),
+        series=[each for each in series if each["name"] in _FIRST] or series,
+        further=[each for each in series if each["name"] not in _FIRST],
         tests=tests,
         begin=begin,
         only_bad=only_bad,
@@ -92,7 +94,7 @@ def _series(runs: Sequence[PastRun]) -> list[dict[str, Any]]:
         last = course[-1].metric
         # What was 0 each time, or is no number, has no course worth a line.
         if any(values):
-            before = values[-2] if len(values) > 1 else None
+            before = course[-2] if len(course) > 1 else None
             found.append({"name": name, "values": values, "last": last, "before": before})
     return found
 

@@ -142,7 +142,9 @@ def number(value: float | None) -> str:
     """Return a figure as people read it."""
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.2g}" if 0 < abs(value) < 1 else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def curve(values: Sequence[float | None]) -> Mapping[str, Any] | None:
@@ -150,10 +152,11 @@ def curve(values: Sequence[float | None]) -> Mapping[str, Any] | None:
     known = [value for value in values if value is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line needs two
         return None
-    low, extent = min(known), (max(known) - min(known)) or 1.0
+    low, extent = min(known), max(known) - min(known)
     step = 100 / (len(values) - 1)
     points = [
-        f"{at * step:.1f},{22 - 20 * (value - low) / extent:.1f}"
+        # What never changed runs through the middle.
+        f"{at * step:.1f},{22 - 20 * (value - low) / extent if extent else 12:.1f}"
         for at, value in enumerate(values)
         if value is not None
     ]

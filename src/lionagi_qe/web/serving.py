@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -134,7 +135,9 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+        # Python's own text tells the address a second time.
+        said = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+        raise OSError(error.errno, said, f"{host}:{port}") from error
 
 
 class _Server(uvicorn.Server):
