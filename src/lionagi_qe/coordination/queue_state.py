@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
     from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.job_pages import ListedRecord, ListedState
-    from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_RESULT_TTL = 3_600.0

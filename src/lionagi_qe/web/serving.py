@@ -136,7 +136,7 @@ def _bound(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         # Python's own text tells the address a second time.
-        said = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+        said = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise OSError(error.errno, said, f"{host}:{port}") from error
 
 

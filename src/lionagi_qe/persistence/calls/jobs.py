@@ -14,12 +14,13 @@ from lionagi_qe.persistence.values.codec import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedState
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         QueueCounts,
     )
     from lionagi_qe.persistence.contract.notifier import Notifier

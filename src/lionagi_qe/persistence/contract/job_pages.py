@@ -1,15 +1,11 @@
-"""Pages of the jobs in one state, as backends return them."""
+"""Which jobs are listed together, and what the ends of their pages consist of."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lionagi_qe.errors import InvalidArgumentError
-
-if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.jobs import JobRecord
 
 ListedState = Literal["ready", "delayed", "claimed", "done", "dead", "cancelled"]
 LISTED_STATES: tuple[ListedState, ...] = (
@@ -22,22 +18,6 @@ LISTED_STATES: tuple[ListedState, ...] = (
 )
 # What no server holds in 64 bits was never given.
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRecord:
-    """A job in a list; ``due_ms``: when its delay or its claim ends, None in other states."""
-
-    record: JobRecord
-    due_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecordPage:
-    """Jobs, and what to pass as ``after`` for those behind them; None at the end."""
-
-    jobs: list[ListedRecord]
-    after: str | None
 
 
 def position_of(after: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedState
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
@@ -147,6 +147,22 @@ class JobRecord:
     outcome: bytes | str | None
     created_ms: int
     progress: bytes | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """A job in a list; ``due_ms``: when its delay or its claim ends, None in other states."""
+
+    record: JobRecord
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecordPage:
+    """Jobs, and what to pass as ``after`` for those behind them; None at the end."""
+
+    jobs: list[ListedRecord]
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)

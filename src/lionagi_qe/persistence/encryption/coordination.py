@@ -21,13 +21,14 @@ from lionagi_qe.persistence.values.codec import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedState
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         ClaimedJob,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         JobResult,
         QueueCounts,
         TransactionResults,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lionagi_qe.persistence.contract.job_pages import (
-    JobRecordPage,
-    ListedRecord,
     numbers_of,
     position_of,
 )
@@ -20,7 +18,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,

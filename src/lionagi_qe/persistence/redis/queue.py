@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import CrossShardError
 from lionagi_qe.persistence.contract.job_pages import (
-    JobRecordPage,
-    ListedRecord,
     ListedState,
     position_of,
 )
@@ -19,7 +17,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,

@@ -9,12 +9,13 @@ from lionagi_qe.persistence.contract.notifier import Notifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedState
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         JobResult,
         QueueCounts,
         TransactionOperations,

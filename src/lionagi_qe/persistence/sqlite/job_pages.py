@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.contract.job_pages import (
-    JobRecordPage,
-    ListedRecord,
     numbers_of,
     position_of,
 )
-from lionagi_qe.persistence.contract.jobs import STATES, JobRecord
+from lionagi_qe.persistence.contract.jobs import STATES, JobRecord, JobRecordPage, ListedRecord
 from lionagi_qe.persistence.sqlite.job_statements import PAGE_OF_DEAD, PAGES_DOWN, PAGES_UP
 
 if TYPE_CHECKING:

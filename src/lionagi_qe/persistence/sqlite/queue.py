@@ -16,6 +16,7 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
     PutJob,
     QueueCounts,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from lionagi_qe.persistence.contract.job_pages import JobRecordPage, ListedState
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 EXACT_COUNT_LIMIT = 100_000
