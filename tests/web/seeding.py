@@ -100,6 +100,24 @@ async def _record_runs(memory: Memory) -> None:
         )
         findings: dict[str, Any] = {each.agent: each for each in (executor, coverage)}
         await history.record(run, findings, {})
+    # What is no result, where results are looked for.
+    await memory.store_many(
+        {
+            f"aqe/tests/{PROJECT}/junk": 5,
+            f"aqe/tests/{PROJECT}/junk-2": {"id": PLANTED, "records": [{"run": 1}]},
+            f"aqe/tests/{PROJECT}/junk-3": {"id": PLANTED, "records": []},
+            f"aqe/tests/{PROJECT}/junk-4": {
+                "id": PLANTED,
+                "records": [{"run": [1], "outcome": [PLANTED], "seconds": PLANTED}],
+            },
+            f"aqe/flaky/{PROJECT}/junk": {"hunts": 7},
+            f"aqe/runs/{PROJECT}/{RUNS[-1]}/junk/junk": PLANTED,
+            f"aqe/runs/{PROJECT}/{RUNS[-1]}/junk/junk-2": {"name": PLANTED},
+            f"aqe/work/{PROJECT}/junk/record": PLANTED,
+            f"aqe/work/{PROJECT}/junk-2/record": {"agents": [PLANTED, 7, None]},
+            "aqe/presence/agents/junk": PLANTED,
+        }
+    )
     root = f"aqe/work/{PROJECT}/{OPEN_RUN}"
     agents = ["test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"]
     await memory.store(f"{root}/record", {"run": OPEN_RUN, "agents": agents})

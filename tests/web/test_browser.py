@@ -70,6 +70,13 @@ async def test_a_page_shows_what_changed_by_itself_and_leaves_what_is_chosen(
         await WorkQueue(memory, "new queue").put(1)
         await page.locator("th a", has_text="new queue").wait_for()
 
+        (job,) = await WorkQueue(memory, "new queue").claim()
+        await page.goto(f"{address}/job?name=new%20queue&id={job.id}")
+        await is_live(page)
+        await job.progress({"share": PLANTED})
+        await page.locator("pre", has_text="share").wait_for()
+        await job.ack()
+
         await page.goto(f"{address}/memory?prefix=aqe/plans/")
         await is_live(page)
         await page.focus("#q")

@@ -133,7 +133,7 @@ async def test_monitors_get_health_and_figures(client: httpx.AsyncClient) -> Non
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
     metrics = (await client.get("/metrics")).text
     assert 'aqe_jobs{queue="reviews",state="dead"} 3' in metrics
-    assert "aqe_members 2" in metrics
+    assert "aqe_members 3" in metrics
     assert all(re.fullmatch(r"#.*|aqe_\w+(\{.*\})? \d+", line) for line in metrics.splitlines())
 
 

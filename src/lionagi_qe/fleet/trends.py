@@ -142,5 +142,9 @@ def _add(runs: dict[str, PastRun], place: str, value: dict[str, Any]) -> None:
     parts = place.split("/")
     if len(parts) == 3:  # noqa: PLR2004 - run, agent, metric
         run, agent, _ = parts
-        past = runs.setdefault(run, PastRun(run))
-        past.metrics.setdefault(agent, []).append(Metric(**value))
+        try:
+            metric = Metric(**value)
+        except TypeError:
+            # Somebody else's: it takes none of the others from who looks.
+            return
+        runs.setdefault(run, PastRun(run)).metrics.setdefault(agent, []).append(metric)

@@ -17,7 +17,7 @@ from lionagi_qe.web.overview import queues_of
 from lionagi_qe.web.rendering import link, preview, render, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -33,6 +33,8 @@ _SHARE = 10
 # Between what a page is told of changes: it reads itself anew each time.
 _LEAST_PAUSE = 0.4
 _MOST_PATTERNS = 4
+# By less than this a lease was not renewed, but asked for a little later.
+_SAME_END_SECONDS = 2.0
 # Proxies end connections that are silent for a minute.
 _KEEP_ALIVE = 15.0
 
@@ -69,14 +71,15 @@ async def changes(request: Request) -> Response:
 async def news(request: Request) -> Response:
     """Say "news" whenever the entries, the queues or the leases that a page shows have changed.
 
-    The address tells which: ``pattern`` of keys, ``queue`` by name or "*" for all, ``leases``.
+    The address tells which: ``pattern`` of keys, ``queue`` by name or "*" for all, of one queue a
+    ``job`` by its id or the jobs in a ``state``, ``leases``.
     """
     memory, asked = memory_of(request), request.query_params
     if "leases" in asked:
         return _stream(request, _looked(lambda: _holders(memory)))
     if asked.get("queue", "*") != "*":
         queue = WorkQueue(memory, asked["queue"])
-        return _stream(request, _looked(queue.stats))
+        return _stream(request, _looked(lambda: _seen_of(queue, asked)))
     sources: list[AsyncGenerator[str]] = []
     if "queue" in asked:
         sources.append(_looked(lambda: queues_of(memory)))
@@ -94,17 +97,30 @@ async def _told_of(feed: Watch) -> AsyncGenerator[str]:
             await asyncio.sleep(_LEAST_PAUSE)
 
 
-async def _holders(memory: Memory) -> list[tuple[str, int]]:
-    return [(lease.name, lease.token) for lease in await held_leases(memory, PAGE)]
+async def _seen_of(queue: WorkQueue, asked: Mapping[str, str]) -> object:
+    """Return what a page shows of a queue, as far as it changes while the counts stay."""
+    if "job" in asked:
+        return await queue.status(asked["job"])
+    counts = await queue.stats()
+    # Only what is being done tells of its progress.
+    return counts, await queue.jobs("claimed", PAGE) if asked.get("state") == "claimed" else None
+
+
+async def _holders(memory: Memory) -> list[tuple[str, int, int]]:
+    now = time.time()
+    return [
+        (lease.name, lease.token, int((now + lease.remaining) / _SAME_END_SECONDS))
+        for lease in await held_leases(memory, PAGE)
+    ]
 
 
 async def _looked(look: Callable[[], Awaitable[Any]]) -> AsyncGenerator[str]:
     """Yield news whenever what ``look`` returns differs from what it returned before."""
-    before: Any = None
+    before = await look()
     while True:
         begun = time.monotonic()
         now = await look()
-        if before is not None and now != before:
+        if now != before:
             yield _event("news", {})
         before = now
         await asyncio.sleep(max(_LOOK_SECONDS, _SHARE * (time.monotonic() - begun)))

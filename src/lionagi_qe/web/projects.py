@@ -13,7 +13,7 @@ from lionagi_qe.web.overview import projects_of
 from lionagi_qe.web.rendering import render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -76,7 +76,7 @@ async def _tests(
     async for entry in memory.scan(prefix, size, after=after or None):
         looked += 1
         test = _test(entry.value)
-        if not only_bad or test["outcome"] in BAD:
+        if test is not None and (test["is_bad"] or not only_bad):
             found.append(test)
         if len(found) == PAGE or looked == _MOST_PAGES * _TEST_PAGE:
             return found, entry.key
@@ -117,13 +117,19 @@ async def test(request: Request) -> Response:
         status=200 if kept is not None else 404,
         project=name,
         test_id=test_id,
-        test=None if kept is None else _test(kept),
-        hunts=[] if flaky is None else list(reversed(flaky["hunts"])),
+        test=_test(kept),
+        hunts=_hunts(flaky),
     )
 
 
-def _test(value: Mapping[str, Any]) -> dict[str, Any]:
-    records: list[Mapping[str, Any]] = value["records"]
+def _test(value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever lies there
+    """Return a test's history as it is shown; None of what is none."""
+    try:
+        test_id = str(value["id"])
+        records = [_record(each) for each in value["records"]]
+        last = records[-1]
+    except (KeyError, IndexError, TypeError):
+        return None
     bad = [record for record in records if record["outcome"] in BAD]
     failing_since = None
     for record in reversed(records):
@@ -131,12 +137,27 @@ def _test(value: Mapping[str, Any]) -> dict[str, Any]:
             break
         failing_since = record["run"]
     return {
-        "id": value["id"],
+        "id": test_id,
         "records": list(reversed(records)),
-        "outcome": records[-1]["outcome"],
+        "outcome": last["outcome"],
         "seconds": [record["seconds"] for record in records],
         "first_failed": bad[0]["run"] if bad else None,
         "failed": len(bad),
         "failing_since": failing_since,
-        "is_bad": records[-1]["outcome"] in BAD,
+        "is_bad": last["outcome"] in BAD,
     }
+
+
+def _record(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever lies there
+    seconds = value["seconds"]
+    return {
+        "run": str(value["run"]),
+        "outcome": str(value["outcome"]),
+        "seconds": seconds if isinstance(seconds, int | float) else None,
+    }
+
+
+def _hunts(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever lies there
+    hunts = value.get("hunts") if isinstance(value, dict) else None
+    found = hunts if isinstance(hunts, list) else []
+    return [each for each in reversed(found) if isinstance(each, dict) and "run" in each]

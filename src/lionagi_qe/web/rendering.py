@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -130,6 +130,11 @@ def relative(time: datetime, now: datetime) -> str:
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
 
+def later(time: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds after another."""
+    return time + timedelta(seconds=seconds)
+
+
 def run_moment(run: str) -> str:
     """Return when a run began, which its id tells."""
     try:
@@ -178,7 +183,7 @@ _FILTERS: dict[str, Any] = {
     "relative": relative,
     "run_moment": run_moment,
     "number": number,
-    "span": span,
+    "later": later,
     "curve": curve,
 }
 _ENVIRONMENT = Environment(
