@@ -22,7 +22,7 @@ _ROOT = "aqe/"
 _WILD = frozenset("*?[")
 # A search looks at so many keys, then tells how far it came.
 _KEY_PAGE = 5_000
-_MOST_PAGES = 10
+_MOST_PAGES = 4
 _LONGEST_EDITED = 1_000_000
 _CONFLICT = 409
 _NOT_FOUND = 404

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lionagi_qe.web.forms import Form
 
 _SCHEDULED = "scheduled"
-_GROUPED = 500
+_GROUPED = 200
 # What may be done to jobs in which states; the second of a pair is asked for once more.
 _ACTS = {"cancel": ("ready", "delayed", "claimed"), "retry": ("dead",), "purge": ("dead",)}
 _CONFIRMED = frozenset({"cancel", "purge"})
