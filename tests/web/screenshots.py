@@ -99,8 +99,9 @@ async def _take_all(  # noqa: PLR0917 - of one call
         if name == "sign-in":
             await context.clear_cookies()
         await page.goto(f"{address.rstrip('/')}{path}")
-        if name == "watch":
+        if await page.locator("[data-news], [data-stream]").count():
             await page.locator("#live-state.is-live").wait_for()
+        if name == "watch":
             for at in range(6):
                 await memory.store(f"aqe/plans/release-{at}", {"step": at, "state": "deployed"})
             await page.locator("#changes tbody tr").nth(5).wait_for()

@@ -3,6 +3,7 @@
 // they come, and keeps "3 s ago" true. Text of others is only ever set as text.
 (() => {
   const HIDDEN_SECONDS = 5;
+  const RETRY_SECONDS = 5;
   const MOST_ROWS = 300;
   const state = document.getElementById("live-state");
   const news = document.body.dataset.news;
@@ -18,10 +19,25 @@
   const listen = (address, handlers) => {
     let source = null;
     let leaving = 0;
+    let wasLost = false;
     const open = () => {
       source = new EventSource(address);
-      source.onopen = () => say("live", "is-live");
-      source.onerror = () => say("not connected, trying again", "is-lost");
+      source.onopen = () => {
+        say("live", "is-live");
+        // What changed while nobody listened.
+        if (wasLost && handlers.news) handlers.news();
+        wasLost = false;
+      };
+      source.onerror = () => {
+        say("not connected, trying again", "is-lost");
+        wasLost = true;
+        // Browsers try again by themselves, unless they got an answer that is no stream.
+        if (source && source.readyState === EventSource.CLOSED) {
+          source = null;
+          clearTimeout(leaving);
+          leaving = setTimeout(open, RETRY_SECONDS * 1000);
+        }
+      };
       for (const [kind, handle] of Object.entries(handlers)) source.addEventListener(kind, handle);
     };
     const close = () => {
