@@ -23,6 +23,7 @@ from lionagi_qe.web import app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from lionagi_qe.persistence import Memory
 
@@ -135,6 +136,17 @@ async def test_monitors_get_health_and_figures(client: httpx.AsyncClient) -> Non
     assert 'aqe_jobs{queue="reviews",state="dead"} 3' in metrics
     assert "aqe_members 3" in metrics
     assert all(re.fullmatch(r"#.*|aqe_\w+(\{.*\})? \d+", line) for line in metrics.splitlines())
+
+
+async def test_where_the_memory_does_not_answer_that_is_told(tmp_path: Path) -> None:
+    memory = open_memory(f"sqlite:///{tmp_path}/memory.db")
+    await memory.open()
+    await memory.close()
+    async with client_of(memory) as client:
+        assert (await client.get("/healthz")).status_code == 503
+        for address in ("/", "/metrics", "/entry?key=aqe/a"):
+            answer = await client.get(address)
+            assert (answer.status_code, "closed" in answer.text) == (503, True), address
 
 
 async def test_it_can_be_mounted_below_a_prefix(memory: Memory) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lionagi_qe.errors import AqeError, BackendUnavailableError
+from lionagi_qe.errors import AqeError
 from lionagi_qe.web import (
     entries,
     forms,
@@ -122,10 +122,9 @@ def _looking(page: Page) -> Page:
             return go_to(request, "/login")
         try:
             return await page(request)
-        except BackendUnavailableError as error:
-            return _trouble(request, str(error), 503)
         except AqeError as error:
-            return _trouble(request, str(error), 400)
+            # Errors of what was asked are ValueErrors, too; all others are the memory's.
+            return _trouble(request, str(error), 400 if isinstance(error, ValueError) else 503)
 
     return shown
 
