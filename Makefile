@@ -47,7 +47,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed learn-eval chaos chaos-page drill poolers encrypted audit schema browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -68,14 +68,14 @@ demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write page
 	@$(BIN)/aqe --version
 	@$(BIN)/aqe run examples/storefront --budget 90s --report html=$(DEMO_OUT)
 
-# Needs Chromium or Chrome; two or three minutes.
-screenshots: $(STAMP) ## Draw the pages of a report for the documents (SCREENSHOTS_OUT=...)
-	$(BIN)/python -m tests.report.screenshots $(SCREENSHOTS_OUT)
-
 report-speed: $(STAMP) ## Print how large the pages of 5,000 tests are, and how soon Chromium shows them
 	$(BIN)/python -m tests.report.load_time
 
-test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
+# For the console's tests; quick and quiet where there is one. As root on Debian it comes by apt.
+browser: $(STAMP)
+	@$(BIN)/python -m tests.web.chromium
+
+test: $(STAMP) browser ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
 	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
@@ -161,6 +161,11 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
+
+# Runs the fleet on the example again and again; a few minutes.
+screenshots: $(STAMP) browser ## Draw the pages of a report and of the console for the documents (SCREENSHOTS_OUT=...)
+	$(BIN)/python -m tests.report.screenshots $(SCREENSHOTS_OUT)
+	$(BIN)/python -m tests.web.screenshots $(SCREENSHOTS_OUT)/console
 
 audit: $(STAMP) ## Look up known vulnerabilities of what is installed (exit 4: could not look)
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && build/audit/bin/python -m pip install --quiet --group audit; }

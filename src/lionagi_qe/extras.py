@@ -20,7 +20,9 @@ _EXTRAS = {
     "packaging": "fleet",
     "radon": "fleet",
     "rich": "fleet",
+    "starlette": "web",
     "uv": "fleet",
+    "uvicorn": "web",
     "yaml": "fleet",
     "zstandard": "zstd",
 }

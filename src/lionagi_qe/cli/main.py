@@ -54,6 +54,7 @@ class LazyGroup(click.Group):
         "report": ("lionagi_qe.cli.report", "report", "Show a run that is over in a browser."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
+        "serve": ("lionagi_qe.cli.serve", "serve", "Show a memory live, in a browser."),
         "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),
     }
 

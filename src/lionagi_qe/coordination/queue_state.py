@@ -11,6 +11,8 @@ from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.contract.job_pages import LISTED_STATES
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import check_count, check_seconds
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
     from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_RESULT_TTL = 3_600.0
@@ -63,6 +66,22 @@ class JobStatus:
     error: Any
     progress: Any
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job in a list; ``due_at``: when its delay or its claim ends, None in other states."""
+
+    status: JobStatus
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs; ``after``: pass it on for the next one, None at the end."""
+
+    jobs: list[ListedJob]
+    after: str | None
 
 
 class QueueState:
@@ -113,6 +132,25 @@ class QueueState:
     async def stats(self) -> QueueCounts:
         """Count the jobs by state: ready, delayed, claimed, done, dead, cancelled."""
         return await self._calls.count(self.name)
+
+    async def jobs(self, state: ListedState, limit: int = 100, after: str = "") -> JobPage:
+        """Return a page of the jobs in a state; ``after``: what the page before it had as its own.
+
+        Ready ones in the order of claims, delayed and claimed ones (those being cancelled as well)
+        by when that ends, others the newest first. Jobs that change their state meanwhile may be
+        missed or met twice. One round trip, which costs what the page holds, wherever it lies; but
+        it passes delayed jobs to list claimed ones, and the other way round, and on SQL databases
+        jobs that other queues have done.
+
+        Raises:
+            InvalidArgumentError: there is no such state, or ``after`` is not from a page.
+
+        """
+        if state not in LISTED_STATES:
+            msg = f"state {state!r}: is one of {', '.join(LISTED_STATES)}"
+            raise InvalidArgumentError(msg)
+        page = await self._calls.list_jobs(self.name, state, after, check_count("limit", limit))
+        return JobPage([_listed(each) for each in page.jobs], page.after)
 
     async def cancel(self, job_id: str, *, timeout: float | None = None) -> Cancellation:
         """Cancel a job, and return what that came to. One round trip; safe to repeat.
@@ -226,6 +264,12 @@ def _status(record: JobRecord) -> JobStatus:
         _decoded(record.progress),
         datetime.fromtimestamp(record.created_ms / 1000, UTC),
     )
+
+
+def _listed(listed: ListedRecord) -> ListedJob:
+    due_ms = listed.due_ms
+    due_at = None if due_ms is None else datetime.fromtimestamp(due_ms / 1000, UTC)
+    return ListedJob(_status(listed.record), due_at)
 
 
 def _decoded(value: bytes | str | None) -> Any:  # noqa: ANN401 - any JSON value

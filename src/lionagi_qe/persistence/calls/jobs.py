@@ -14,11 +14,13 @@ from lionagi_qe.persistence.values.codec import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         QueueCounts,
     )
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -115,6 +117,18 @@ class JobCalls(ScheduleCalls):
     ) -> list[JobRecord]:
         """Return dead jobs with ids above ``after``, by id."""
         return await self._ask(lambda jobs: jobs.list_dead(queue, after, limit), timeout)
+
+    async def list_jobs(
+        self,
+        queue: str,
+        state: ListedState,
+        after: str,
+        limit: int,
+        *,
+        timeout: float | None = None,
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state."""
+        return await self._ask(lambda jobs: jobs.list_jobs(queue, state, after, limit), timeout)
 
     async def revive(
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None

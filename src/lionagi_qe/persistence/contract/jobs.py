@@ -11,6 +11,7 @@ from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
@@ -149,6 +150,22 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """A job in a list; ``due_ms``: when its delay or its claim ends, None in other states."""
+
+    record: JobRecord
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecordPage:
+    """Jobs, and what to pass as ``after`` for those behind them; None at the end."""
+
+    jobs: list[ListedRecord]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueCounts:
     """How many jobs of a queue are in each state; done and cancelled ones as long as kept."""
 
@@ -213,6 +230,18 @@ class JobBackend(Protocol):
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Return dead jobs with ids above ``after``, in order of their ids."""
+        ...
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state; ``after``: what the page before gave, or "".
+
+        Ready ones in the order of claims, delayed and claimed ones by when that ends, others the
+        newest first. Costs what it holds and not what was listed before; but to list delayed or
+        claimed jobs may pass those of the other of these states, and ended ones those of other
+        queues. InvalidArgumentError: ``after`` is not what a page gave.
+        """
         ...
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:

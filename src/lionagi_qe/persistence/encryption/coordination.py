@@ -21,12 +21,14 @@ from lionagi_qe.persistence.values.codec import encode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         ClaimedJob,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         JobResult,
         QueueCounts,
         TransactionResults,
@@ -167,6 +169,14 @@ class EncryptedJobs:
         found = await self._inner.list_dead(queue, after, limit)
         return [self._open_record(queue, each) for each in found]
 
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state, opened."""
+        page = await self._inner.list_jobs(queue, state, after, limit)
+        opened = [replace(each, record=self._open_record(queue, each.record)) for each in page.jobs]
+        return replace(page, jobs=opened)
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         return await self._inner.revive(queue, job_ids)
@@ -230,3 +240,8 @@ class EncryptedLeases:
         """Return who holds the lease."""
         tenure = await self._inner.look(name)
         return None if tenure is None else self._open(name, tenure)
+
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Return the held leases, their holders opened."""
+        found = await self._inner.list_held(after, limit)
+        return [(name, self._open(name, tenure)) for name, tenure in found]

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from lionagi_qe.persistence.contract.job_pages import (
+    numbers_of,
+    position_of,
+)
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
@@ -14,7 +18,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,
@@ -37,6 +43,7 @@ from lionagi_qe.persistence.postgres.operations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 EXACT_COUNT_LIMIT = 100_000
@@ -126,6 +133,18 @@ class PostgresJobs:
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the index of dead ones."""
         return [_record(row) for row in await self._fetch("dead_jobs", queue, after, limit)]
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's index."""
+        first, second = None, None
+        if after:
+            first, second = position_of(after) if state == "dead" else numbers_of(after)
+        rows = await self._fetch(f"{state}_page", queue, first, second, limit)
+        listed = [ListedRecord(_record(row[:9]), row[9]) for row in rows]
+        behind = f"{rows[-1][10]}:{rows[-1][11]}" if len(rows) == limit else None
+        return JobRecordPage(listed, behind)
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""

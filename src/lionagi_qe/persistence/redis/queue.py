@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import CrossShardError
+from lionagi_qe.persistence.contract.job_pages import (
+    ListedState,
+    position_of,
+)
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
@@ -13,7 +17,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,
@@ -38,6 +44,15 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 9
+# The sorted set of each state, and from which end it is listed.
+_SETS: dict[ListedState, tuple[str, str]] = {
+    "ready": ("r", "up"),
+    "delayed": ("w", "up"),
+    "claimed": ("l", "up"),
+    "done": ("f", "down"),
+    "dead": ("x", "down"),
+    "cancelled": ("c", "down"),
+}
 
 
 class RedisJobs:
@@ -165,6 +180,30 @@ class RedisJobs:
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the dead ones."""
         return await self._look("dead", queue, after, limit)
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's sorted set."""
+        letter, direction = _SETS[state]
+        score, member = position_of(after) if after else ("", "")
+        last, name, *flat = await self._session.run(
+            scripts.QUEUE_PAGE,
+            self._shard_of(queue),
+            queue,
+            letter,
+            direction,
+            score,
+            member,
+            limit,
+            mutates=False,
+        )
+        width = _FIELDS + 1
+        listed = [
+            ListedRecord(_record(flat[at : at + _FIELDS]), int(flat[at + _FIELDS] or 0) or None)
+            for at in range(0, len(flat), width)
+        ]
+        return JobRecordPage(listed, f"{last.decode()}:{name.decode()}" if last else None)
 
     async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
         flat = await self._session.run(

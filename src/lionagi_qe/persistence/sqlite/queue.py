@@ -16,6 +16,7 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
     PutJob,
     QueueCounts,
@@ -24,6 +25,7 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 EXACT_COUNT_LIMIT = 100_000
@@ -206,6 +209,15 @@ class SqliteJobs:
             return [_record(row) for row in connection.execute(sql.LIST_DEAD, bound)]
 
         return await self._session.read(read)
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's index."""
+        bound = self._bound(queue=queue)
+        return await self._session.read(
+            lambda connection: page_of_jobs(connection, state, after, limit, bound)
+        )
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""

@@ -116,6 +116,7 @@ REFUSED: Mapping[str, Call] = {
     "WorkQueue.schedules": lambda memory: _queue(memory).schedules(),
     "WorkQueue.dead_groups": lambda memory: _queue(memory).dead_groups(),
     "WorkQueue.dead": lambda memory: _queue(memory).dead(),
+    "WorkQueue.jobs": lambda memory: _queue(memory).jobs("ready"),
     "WorkQueue.retry_dead": lambda memory: _queue(memory).retry_dead(["1"]),
     "WorkQueue.purge_dead": lambda memory: _queue(memory).purge_dead(),
     "Lease.acquire": lambda memory: _lease(memory).acquire(),

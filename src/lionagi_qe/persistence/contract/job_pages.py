@@ -1,0 +1,49 @@
+"""Which jobs are listed together, and what the ends of their pages consist of."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from lionagi_qe.errors import InvalidArgumentError
+
+ListedState = Literal["ready", "delayed", "claimed", "done", "dead", "cancelled"]
+LISTED_STATES: tuple[ListedState, ...] = (
+    "ready",
+    "delayed",
+    "claimed",
+    "done",
+    "dead",
+    "cancelled",
+)
+# What no server holds in 64 bits was never given.
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+
+def position_of(after: str) -> tuple[int, str]:
+    """Return the number and the text behind it that the end of a page consists of.
+
+    Raises:
+        InvalidArgumentError: ``after`` is not what a page gave.
+
+    """
+    number, colon, rest = after.partition(":")
+    if not colon:
+        raise _not_a_position(after)
+    return _number(number, after), rest
+
+
+def numbers_of(after: str) -> tuple[int, int]:
+    """Return the two numbers that the end of a page consists of; errors as of ``position_of``."""
+    first, second = position_of(after)
+    return first, _number(second, after)
+
+
+def _number(text: str, after: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise _not_a_position(after)
+    return int(text)
+
+
+def _not_a_position(after: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"after {after[:40]!r}: give what the page before had as its own")
