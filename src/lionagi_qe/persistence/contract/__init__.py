@@ -6,6 +6,7 @@
 
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
+from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
 from lionagi_qe.persistence.contract.jobs import (
     Claim,
     ClaimedJob,
@@ -52,8 +53,10 @@ __all__ = [
     "Claim",
     "ClaimedJob",
     "Delete",
+    "Document",
     "EndJob",
     "Fence",
+    "IndexBackend",
     "JobBackend",
     "JobOperation",
     "JobRecord",
@@ -65,11 +68,13 @@ __all__ = [
     "LeaseBackend",
     "LogPage",
     "LogRecord",
+    "Match",
     "Notifier",
     "Operation",
     "Page",
     "PartlyRefused",
     "PayloadPage",
+    "Posting",
     "Put",
     "PutJob",
     "QueueCounts",

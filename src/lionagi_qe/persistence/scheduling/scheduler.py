@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation
@@ -237,6 +238,11 @@ class Scheduler:
     def log(self) -> ChangeLog:
         """The backend's changes; ConfigurationError if it keeps none."""
         return self._offered("log")
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """The backend's indexes; ConfigurationError if it keeps none."""
+        return self._offered("indexes")
 
     def _offered(self, name: str) -> Any:  # noqa: ANN401 - an optional part of the backend
         part = getattr(self.backend, name, None)

@@ -1,0 +1,315 @@
+"""Calls that search in what entries say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.errors import (
+    IndexBehindError,
+    IndexNotFoundError,
+    InvalidArgumentError,
+    RevisionConflictError,
+)
+from lionagi_qe.persistence.calls.base import Calls
+from lionagi_qe.persistence.contract.operations import Delete, Put
+from lionagi_qe.persistence.recall.declaration import (
+    DECLARATIONS,
+    PARTITION,
+    USUAL_LENGTH,
+    Declaration,
+    declaration_key,
+    declare,
+)
+from lionagi_qe.persistence.recall.embedding import (
+    TEXTS_AT_ONCE,
+    Embedding,
+    checked_function,
+    model_name,
+)
+from lionagi_qe.persistence.recall.following import Follower, drop_data
+from lionagi_qe.persistence.recall.searching import Query, Search
+from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.entry import check_count, check_flag
+from lionagi_qe.persistence.values.filters import check_filter
+from lionagi_qe.persistence.values.keys import KeyRange, check_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lionagi_qe.persistence.recall.embedding import Embed
+    from lionagi_qe.persistence.recall.ranking import Recalled
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+
+MOST_RECALLED = 1_000
+_INDEX_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An index as this handle uses it, and the declaration's payload that it was made from."""
+
+    payload: bytes
+    declaration: Declaration
+    embedding: Embedding | None
+    follower: Follower
+
+
+class RecallCalls(Calls):
+    """Declare indexes over entries, and search in them."""
+
+    def __init__(self, scheduler: Scheduler, *, max_value_bytes: int, max_batch: int) -> None:
+        super().__init__(scheduler, max_value_bytes=max_value_bytes, max_batch=max_batch)
+        self._opened: dict[str, _Opened] = {}
+        self._functions: dict[str, tuple[Embed | None, int]] = {}
+
+    async def index(  # noqa: PLR0913 - keyword-only settings with defaults
+        self,
+        name: str,
+        pattern: str,
+        text: str | Sequence[str] = "$",
+        *,
+        fields: Sequence[str] = (),
+        embed: Embed | str | None = None,
+        dims: int | None = None,
+        model: str | None = None,
+        texts_at_once: int = TEXTS_AT_ONCE,
+        usual_length: int = USUAL_LENGTH,
+        override: str | None = None,
+        replace_declared: bool = False,
+        timeout: float | None = None,
+    ) -> Declaration:
+        """Declare an index over the entries whose keys match ``pattern``, for ``recall``.
+
+        The declaration is kept in the memory (``aqe/indexes/<name>``), so other handles may recall
+        without it, but for the function that makes vectors. To declare it again alike changes
+        nothing. What is stored already is indexed too, by the first ``recall`` or
+        ``refresh_index``.
+
+        Args:
+            name: what ``recall`` calls it: one segment of a key.
+            pattern: a glob; the index costs what its literal prefix spans.
+            text: where the values' text is, one path or several (``$.title``, ``notes[*].text``;
+                ``$``: all texts and numbers in them). Its first 10,000 words count.
+            fields: paths that filters often compare for equality: the index finds those entries,
+                instead of looking at the best ones for them.
+            embed: makes vectors: a function of a list of texts (async, or sync and then called in
+                a thread), or the name that ``register_embedding`` knows it by. None: by words
+                alone. Never called while anything is locked; each text once, as vectors are kept
+                for 30 days (``aqe/embeddings/``, partition "embeddings").
+            dims: how many numbers its vectors have.
+            model: what vectors of this function are told apart by from others'; the function's
+                own name if None.
+            texts_at_once: most texts that ``embed`` is given in one call.
+            usual_length: words of a usual text; see ``recall.terms``.
+            override: a path where a value itself may say which of its paths are its text (a list)
+                or that it isn't to be found (False).
+            replace_declared: if it was declared otherwise, declare it anew and make the index anew.
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            InvalidArgumentError: an argument is impossible, or the index was declared otherwise.
+
+        """
+        deadline = self._scheduler.deadline(timeout)
+        if embed is not None:
+            model = model_name(embed, model)
+        asked = declare(name, pattern, text, fields, dims, model, usual_length, override)
+        check_flag("replace_declared", replace_declared)
+        if asked.model is not None:
+            function = None if isinstance(embed, str) else checked_function(embed)
+            self._functions[asked.model] = function, check_count("texts_at_once", texts_at_once)
+        declaration = await self._declare(asked, deadline, replace_declared=replace_declared)
+        for version in declaration.superseded:
+            old = replace(declaration, version=version)
+            await drop_data(self._scheduler, old.data, deadline)
+        if declaration.superseded:
+            declaration = replace(declaration, superseded=())
+            await self._store_declaration(declaration, None, deadline)
+        return declaration
+
+    async def _declare(
+        self, asked: Declaration, deadline: float, *, replace_declared: bool
+    ) -> Declaration:
+        while True:
+            record = await self._scheduler.read_record(asked.key, deadline)
+            known = None if record is None else Declaration.read(decode(record.payload))
+            if known == asked:
+                return known
+            if known is not None and not replace_declared:
+                msg = (
+                    f"index {asked.name!r}: was declared otherwise (now "
+                    f"{known.differences(asked)}); declare it as it was, or with "
+                    "replace_declared=True to make it anew"
+                )
+                raise InvalidArgumentError(msg)
+            if known is not None:
+                asked = known.following(asked)
+                # What an interrupted reindex of the former declaration may have left.
+                await drop_data(self._scheduler, asked.data, deadline)
+            try:
+                revision = 0 if record is None else record.revision
+                await self._store_declaration(asked, revision, deadline)
+            except RevisionConflictError:
+                continue
+            return asked
+
+    async def _store_declaration(
+        self, declaration: Declaration, revision: int | None, deadline: float
+    ) -> None:
+        payload = encode(declaration.stored())
+        put = Put(declaration.key, payload, PARTITION, if_revision=revision)
+        await self._scheduler.write(declaration.key, lambda: put, deadline)
+
+    async def recall(  # noqa: PLR0913 - keyword-only settings with defaults
+        self,
+        query: str,
+        *,
+        index: str,
+        limit: int = 10,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - what it is called everywhere
+        prefix: str | None = None,
+        refresh: bool = True,
+        timeout: float | None = None,
+    ) -> list[Recalled]:
+        """Return the entries that say best what the query says, best first, and why.
+
+        By words (BM25) and, where the index has vectors, by meaning (cosine); both rankings make
+        one (reciprocal rank fusion, k = 60). Entries are as they are stored now; none that is
+        gone, expired or doesn't meet the conditions is among them.
+
+        Args:
+            query: any text; there is no syntax. Of its words the 32 rarest count.
+            index: the name of a declared index.
+            limit: most entries, up to 1,000.
+            filter: fields' values, by path: ``{"file": "auth.py", "at": {"$gte": "2024-01-01"}}``;
+                operators $eq $ne $gt $gte $lt $lte $in $nin, texts in their own order too. Where
+                it isn't of the index's ``fields``, it is looked for among the 4,096 best.
+            prefix: what the keys start with; cheap if it ends in a slash.
+            refresh: first index what was stored before this call, by anybody. False: search in
+                what is indexed.
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            IndexNotFoundError: nobody declared this index.
+            IndexBehindError: the time was up before the index was; what was done is kept.
+            ConfigurationError: the index has vectors, and this process doesn't know the function.
+
+        """
+        deadline = self._scheduler.deadline(timeout)
+        if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"query {query!r}: give a text"
+            raise InvalidArgumentError(msg)
+        wanted = Query(
+            query,
+            None,
+            check_prefix(prefix),
+            check_filter(None if filter is None else dict(filter)),
+            check_count("limit", limit, MOST_RECALLED),
+            deadline,
+        )
+        opened = await self._open_index(index, deadline)
+        if check_flag("refresh", refresh):
+            await opened.follower.catch_up(deadline)
+        if opened.embedding is not None and query.strip():
+            (vector,) = await opened.embedding.embed([query], deadline)
+            wanted = replace(wanted, vector=vector)
+        noted = opened.follower.noted
+        found = await Search(self._scheduler, opened.declaration, wanted).find()
+        await opened.follower.forget(found.gone, noted, deadline)
+        return found.recalled
+
+    async def refresh_index(self, name: str, *, timeout: float | None = None) -> None:
+        """Index all that was stored before this call, however long it takes.
+
+        Costs what changed since it was last done; a new index reads what its pattern spans.
+
+        Args:
+            name: of a declared index.
+            timeout: seconds after which IndexBehindError is raised; what was done is kept. None:
+                no end, while the server answers each request in time.
+        """
+        opened = await self._open_index(name, self._scheduler.deadline(timeout))
+        await self._catch_up(opened.follower, timeout)
+
+    async def _catch_up(self, follower: Follower, timeout: float | None) -> None:
+        if timeout is not None:
+            await follower.catch_up(self._scheduler.deadline(timeout))
+            return
+        while True:
+            try:
+                await follower.catch_up(self._scheduler.deadline(None))
+            except IndexBehindError:
+                continue
+            return
+
+    async def reindex(self, name: str) -> None:
+        """Make an index anew beside the old one, which is used until then; then remove the old.
+
+        For one whose data were damaged, or grew by what nobody told it was gone. Vectors that are
+        kept aren't made again. Killed on the way, the same call goes on.
+        """
+        opened = await self._open_index(name, self._scheduler.deadline(None))
+        old = opened.declaration
+        new = old.following(old)
+        follower = Follower(self._scheduler, new, opened.embedding)
+        await self._catch_up(follower, None)
+        deadline = self._scheduler.deadline(None)
+        record = await self._scheduler.read_record(old.key, deadline)
+        if record is None or record.payload != opened.payload:
+            # Somebody declared it anew, or was quicker; that one's data are right.
+            return
+        await self._store_declaration(new, record.revision, deadline)
+        await drop_data(self._scheduler, old.data, self._scheduler.deadline(None))
+        await self._store_declaration(
+            replace(new, superseded=()), None, self._scheduler.deadline(None)
+        )
+
+    async def drop_index(self, name: str, *, timeout: float | None = None) -> bool:
+        """Remove an index and its declaration, in bounded steps; tell whether there was one."""
+        deadline = self._scheduler.deadline(timeout)
+        try:
+            declaration = (await self._open_index(name, deadline)).declaration
+        except IndexNotFoundError:
+            return False
+        key = declaration.key
+        await self._scheduler.write(key, lambda: Delete(key), deadline)
+        self._opened.pop(name, None)
+        for version in (*declaration.superseded, declaration.version, declaration.version + 1):
+            old = replace(declaration, version=version)
+            await drop_data(self._scheduler, old.data, deadline)
+        return True
+
+    async def indexes(self, *, timeout: float | None = None) -> list[Declaration]:
+        """Return the declared indexes, by name."""
+        deadline = self._scheduler.deadline(timeout)
+        found: list[Declaration] = []
+        keys: KeyRange | None = KeyRange.of_prefix(DECLARATIONS)
+        while keys is not None:
+            span = keys
+            page = await self._scheduler.ask(
+                lambda backend, span=span: backend.page_payloads(span, _INDEX_PAGE, None), deadline
+            )
+            found += [Declaration.read(decode(payload)) for _, payload in page.payloads]
+            keys = None if page.after is None else keys.after(page.after)
+        return found
+
+    async def _open_index(self, name: str, deadline: float) -> _Opened:
+        """Return the index as it is declared now."""
+        payload = await self._scheduler.read(declaration_key(name), deadline)
+        if payload is None:
+            self._opened.pop(name, None)
+            msg = f"index {name!r}: not declared in this memory; call memory.index({name!r}, ...)"
+            raise IndexNotFoundError(msg)
+        payload = payload.encode() if isinstance(payload, str) else bytes(payload)
+        opened = self._opened.get(name)
+        if opened is not None and opened.payload == payload:
+            return opened
+        declaration = Declaration.read(decode(payload))
+        embedding = None
+        if declaration.model is not None:
+            function, at_once = self._functions.get(declaration.model, (None, TEXTS_AT_ONCE))
+            embedding = Embedding(self._scheduler, declaration, function, at_once)
+        follower = Follower(self._scheduler, declaration, embedding)
+        opened = self._opened[name] = _Opened(payload, declaration, embedding, follower)
+        return opened
