@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 # Further arguments of pytest: make test ARGS="-n auto -k redis"
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
-# how long whole runs take are left to make bench.
+# how long whole runs take, or what encryption costs, are left to make bench.
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
@@ -44,7 +44,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,7 +57,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) can't make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV) (once; again when pyproject.toml changes) ..."
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group servers
+	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Run the fleet on a small project
@@ -67,7 +67,7 @@ demo: $(STAMP) ## Run the fleet on a small project
 test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
-	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -79,6 +79,9 @@ test-one: $(STAMP) ## Run one test file, folder or selection: make test-one T="t
 lint: $(STAMP) ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab/*.yml
 
 types: $(STAMP) ## Check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -98,7 +101,9 @@ release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel i
 	$(PYTHON) -m venv build/release/bare
 	build/release/bare/bin/python -m pip install --quiet build/release/*.whl
 	build/release/bare/bin/aqe --version
-	cd build/release && bare/bin/python -c "import lionagi_qe; from lionagi_qe.fleet import examine"
+	cd build/release && bare/bin/python ../../tests/cli/check_core.py
+	build/release/bare/bin/python -m pip install --quiet "$$(ls build/release/*.whl)[fleet]"
+	cd build/release && bare/bin/python -c "from lionagi_qe.fleet import examine"
 
 bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
 	@$(BIN)/python -m pip install --quiet --group bench
@@ -138,6 +143,14 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \
 		|| { echo "No pgbouncer found; on Debian: apt-get install pgbouncer; on macOS: brew install pgbouncer"; exit 1; }
 	AQE_POOLERS=1 $(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist worksteal tests/poolers $(ARGS)
+
+encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
+		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
+
+audit: $(STAMP) ## Look up known vulnerabilities of what is installed (exit 4: could not look)
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && build/audit/bin/python -m pip install --quiet --group audit; }
+	@$(BIN)/python -m tests.audit build/audit/bin/pip-audit "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
 	$(BIN)/python docker/generate_schema.py

@@ -10,10 +10,11 @@ import pytest
 from lionagi_qe import open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from _pytest.mark import ParameterSet
 
+    from lionagi_qe.persistence import Memory
     from lionagi_qe.testing.conformance import Connect
 
 MARKS = {
@@ -52,7 +53,10 @@ def url_of(request: pytest.FixtureRequest) -> str:
 
 
 def on_every_backend(
-    suite: type[Any], settings: Mapping[str, Mapping[str, Any]] | None = None, options: str = ""
+    suite: type[Any],
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    options: str = "",
+    opening: Callable[..., Memory] = open_memory,
 ) -> dict[str, type[Any]]:
     """Return the classes by which pytest runs a conformance suite on each backend, by name.
 
@@ -60,12 +64,13 @@ def on_every_backend(
         suite: the suite.
         settings: backend -> attributes of the suite that differ there.
         options: added to the URL of a cluster.
+        opening: makes a memory of a URL and settings.
 
     """
     found: dict[str, type[Any]] = {}
     for name, label in CLASSES.items():
         own = {"shared": name != "memory", **(settings or {}).get(name, {})}
-        made = type(label, (suite,), {**own, "connect": _connect(name, options)})
+        made = type(label, (suite,), {**own, "connect": _connect(name, options, opening)})
         made.__module__ = suite.__module__
         found[label] = made
         for mark in MARKS[name]:
@@ -73,7 +78,7 @@ def on_every_backend(
     return found
 
 
-def _connect(name: str, options: str) -> Any:
+def _connect(name: str, options: str, opening: Callable[..., Memory]) -> Any:
     server = SERVERS.get(name)
     if server is None:
 
@@ -81,7 +86,7 @@ def _connect(name: str, options: str) -> Any:
         def connect(self: Any, tmp_path: Any) -> Connect:
             del self
             return partial(
-                open_memory, "memory://" if name == "memory" else f"sqlite:///{tmp_path}/memory.db"
+                opening, "memory://" if name == "memory" else f"sqlite:///{tmp_path}/memory.db"
             )
 
         return connect
@@ -90,6 +95,6 @@ def _connect(name: str, options: str) -> Any:
     def connect_to_server(self: Any, request: pytest.FixtureRequest) -> Connect:
         del self
         url = request.getfixturevalue(server)
-        return partial(open_memory, f"{url}{options}" if name == "cluster" else url)
+        return partial(opening, f"{url}{options}" if name == "cluster" else url)
 
     return connect_to_server

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TESTS = Path(__file__).parent
-# These need a program that no wheel brings: make poolers runs them.
-collect_ignore = [] if os.environ.get("AQE_POOLERS") else ["poolers"]
+# The former need a program that no wheel brings, the latter take long: make poolers and encrypted.
+collect_ignore = [
+    folder for folder in ("poolers", "encrypted") if not os.environ.get(f"AQE_{folder.upper()}")
+]
 MARKERS = (
     "integration: needs a real server or runs several parts together",
     "postgres: needs PostgreSQL",

@@ -18,12 +18,14 @@ __all__ = [
     "BatchTooLargeError",
     "ConfigurationError",
     "CrossShardError",
+    "DecryptionError",
     "EnvironmentBuildError",
     "IndexBehindError",
     "IndexNotFoundError",
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
+    "JobCancelledError",
     "JobFailedError",
     "JobLostError",
     "JobNotDoneError",
@@ -170,6 +172,10 @@ class JobFailedError(AqeError):
     """The job whose result was asked for failed for good; the message is its last error."""
 
 
+class JobCancelledError(AqeError):
+    """The job whose result was asked for was cancelled."""
+
+
 class BackendUnavailableError(AqeError, ConnectionError):
     """The server could not be reached or did not answer.
 
@@ -202,7 +208,7 @@ class OutcomeUnknownError(BackendUnavailableError):
 
 
 class AccessDeniedError(BackendUnavailableError):
-    """The server refused the credentials or the permission that the call needs."""
+    """The server refused the credentials or permission that the call needs, or a scope the call."""
 
 
 class WatchTooOldError(AqeError, LookupError):
@@ -235,6 +241,10 @@ class MemoryClosedError(AqeError, RuntimeError):
 
 class WrongEventLoopError(AqeError, RuntimeError):
     """The memory was opened on another event loop than the one that calls it now."""
+
+
+class DecryptionError(AqeError, ValueError):
+    """What is stored can't be opened: sealed by another key, not at all, changed or exchanged."""
 
 
 class ConfigurationError(AqeError, ValueError):

@@ -44,8 +44,12 @@ def replacing(path: str | os.PathLike[str], readers: Readers = "private") -> Gen
     Raises OSError: it can't be written there.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - no links resolved
-    if _is_written_in_place(path):
+    if _OPEN_FILE.fullmatch(str(path)):
         with path.open("wb") as file:
+            yield file
+        return
+    if _is_no_file(path):
+        with _in_place(path) as file:
             yield file
         return
     unfinished = _beside(path)
@@ -179,19 +183,32 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
 
 
-def _is_written_in_place(path: Path) -> bool:
-    if _OPEN_FILE.fullmatch(str(path)):
-        return True
+def _is_no_file(path: Path) -> bool:
     try:
-        facts = path.stat()
+        return not stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
         # A link to nothing as well: it is replaced.
         return False
-    if stat.S_ISREG(facts.st_mode):
-        return False
+
+
+@contextlib.contextmanager
+def _in_place(path: Path) -> Generator[IO[bytes]]:
+    """Open a pipe or device; nothing that another user put there, also not meanwhile."""
+    # A link is another's choice where another made it. Before opening, which waits for a reader.
+    _check_owner(path, path.lstat())
+    _check_owner(path, path.stat())
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    with os.fdopen(number, "wb") as file:
+        facts = os.fstat(number)
+        _check_owner(path, facts)
+        if stat.S_ISREG(facts.st_mode):
+            raise PermissionError(1, "was exchanged for another file meanwhile", str(path))
+        yield file
+
+
+def _check_owner(path: Path, facts: os.stat_result) -> None:
     if facts.st_uid not in {os.geteuid(), 0}:
-        raise PermissionError(1, "a pipe or device of another user, who would read it", str(path))
-    return True
+        raise PermissionError(1, "a pipe, device or link of another user", str(path))
 
 
 def _keep_mode(path: Path, number: int) -> None:

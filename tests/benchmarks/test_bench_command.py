@@ -46,7 +46,7 @@ def test_all_rows_are_measured_beside_the_driver(
         ours = row["contenders"]["lionagi-qe"]
         assert ours["operations_per_second"] > 0
         assert 0 < ours["p50_ms"] <= ours["p99_ms"]
-    assert found["machine"]["packages"]["lionagi-qe-fleet"] in shown
+    assert found["machine"]["packages"]["aqe-fleet"] in shown
 
 
 def test_each_server_is_left_as_it_was(
@@ -119,5 +119,5 @@ def test_a_chart_without_matplotlib_is_refused_before_anything_is_measured(
     monkeypatch.setattr(sys, "path", [])  # where installed packages are looked for
     chart = str(tmp_path / "chart.png")
     assert main(["bench", f"sqlite:///{tmp_path}/memory.db", *QUICK, "--chart", chart]) == 2
-    assert "pip install matplotlib" in capsys.readouterr().err
+    assert "pip install 'aqe-fleet[charts]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

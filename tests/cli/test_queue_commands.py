@@ -52,11 +52,12 @@ def aqe(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def test_queues_are_listed_and_counted(dead: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dead
-    wanted = {"ready": 1, "delayed": 1, "claimed": 1, "done": 1, "dead": 3, "exact": True}
+    wanted = {"ready": 1, "delayed": 1, "claimed": 1, "done": 1, "dead": 3, "cancelled": 0}
+    wanted["exact"] = True
     assert json.loads(aqe(capsys, "stats", "reviews", "--json")[1]) == wanted
     code, shown, _ = aqe(capsys, "stats", "reviews")
     assert code == 0
-    assert "dead     3\n" in shown
+    assert "dead      3\n" in shown
     listed = json.loads(aqe(capsys, "ls", "--json")[1])
     assert list(listed) == ["builds", "reviews"]
     assert listed["reviews"] == wanted
@@ -88,3 +89,72 @@ def test_which_jobs_are_meant_must_be_said(
     assert code == 2
     assert complaint.startswith("aqe: ")
     assert "--all" in complaint
+
+
+def test_jobs_are_shown_and_cancelled(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def fill() -> tuple[str, str]:
+        async with open_memory(url, cleanup_interval=None) as memory:
+            builds = WorkQueue(memory, "builds")
+            running = await builds.put({"number": 7}, priority=-1)
+            waiting = await builds.put({"number": 8})
+            (job,) = await builds.claim()
+            await job.progress({"percent": 40})
+            return running, waiting
+
+    running, waiting = asyncio.run(fill())
+    code, shown, _ = aqe(capsys, "show", "builds", running)
+    assert code == 0
+    assert 'progress     {"percent": 40}\n' in shown
+    code, shown, _ = aqe(capsys, "cancel", "builds", running, waiting)
+    assert (code, shown) == (0, f"{running}\tcancelling\n{waiting}\tcancelled\n")
+    status = json.loads(aqe(capsys, "show", "builds", running, "--json")[1])
+    assert (status["state"], status["payload"]) == ("cancelling", {"number": 7})
+    assert aqe(capsys, "cancel", "builds", waiting, "x")[:2] == (
+        1,
+        f"{waiting}\tcancelled\nx\tunknown\n",
+    )
+    code, _, complaint = aqe(capsys, "show", "builds", "x")
+    assert (code, complaint) == (1, "aqe: queue 'builds' has no job 'x', or not any more\n")
+
+
+def test_dead_jobs_are_counted_by_reason(
+    dead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert aqe(capsys, "dead", "reviews", "--group")[:2] == (
+        0,
+        f"       3  no such file  (first: {dead[0]})\n",
+    )
+    (group,) = json.loads(aqe(capsys, "dead", "reviews", "--group", "--json", "--limit", "2")[1])
+    assert (group["reason"], group["count"], group["last"]["id"]) == ("no such file", 2, dead[1])
+
+
+def test_schedules_are_made_listed_and_removed(
+    dead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    made = ["schedule", "builds", "nightly", "--cron", "0 3 * * *", "--timezone", "Europe/Oslo"]
+    code, shown, _ = aqe(capsys, *made, "--payload", '{"of": "shop"}', "--missed", "skip")
+    assert (code, shown[:22]) == (0, "nightly: due next at 2")
+    (found,) = json.loads(aqe(capsys, "schedules", "builds", "--json")[1])
+    assert (found["payload"], found["missed"]) == ({"of": "shop"}, "skip")
+    assert "\t0 3 * * * Europe/Oslo\t" in aqe(capsys, "schedules", "builds")[1]
+    assert aqe(capsys, "unschedule", "builds", "nightly")[0] == 0
+    code, _, complaint = aqe(capsys, "unschedule", "builds", "nightly")
+    assert (code, "no schedule 'nightly'" in complaint) == (1, True)
+    assert aqe(capsys, "schedules", "builds") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--cron", "61 * * * *"], "minute"),
+        (["--cron", "0 3 * * *", "--timezone", "Mars/Olympus"], "IANA"),
+        (["--cron", "0 3 * * *", "--payload", "{of: shop}"], "--payload"),
+    ],
+)
+def test_a_schedule_that_cannot_be_read_is_refused(
+    dead: list[str], options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    code, _, complaint = aqe(capsys, "schedule", "builds", "nightly", *options)
+    assert (code, words in complaint) == (2, True), complaint

@@ -131,4 +131,4 @@ def test_a_missing_extra_is_told_by_the_command_that_brings_it(aqe: Aqe, shop: P
     (shop / "mcp.py").write_text("raise ModuleNotFoundError('no mcp', name='mcp')\n")
     done = aqe("mcp", cwd=shop, env={"PYTHONPATH": str(shop)})
     assert (done.code, done.output) == (2, "")
-    assert "install lionagi-qe-fleet[mcp]" in done.complaints.splitlines()[-1]
+    assert "pip install 'aqe-fleet[mcp]'" in done.complaints.splitlines()[-1]

@@ -35,7 +35,11 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 # Excerpts that need surroundings are no programs; whole ones import what they use.
-PROGRAMS = [(name, text) for name, text in blocks("python") if "asyncio.run(" in text]
+PROGRAMS = [
+    (name, text)
+    for name, text in blocks("python")
+    if "asyncio.run(" in text or "with open_memory_sync(" in text
+]
 
 
 @pytest.mark.parametrize(("name", "program"), PROGRAMS)

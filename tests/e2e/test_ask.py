@@ -192,5 +192,7 @@ def test_without_lionagi_it_says_what_to_install(shop: Path) -> None:
             env=os.environ | {"OPENAI_API_KEY": "x"},
         )
         assert done.returncode == 2
-        assert done.stderr == "aqe: --model needs LionAGI: install lionagi-qe-fleet[lionagi]\n"
+        assert done.stderr == (
+            "aqe: --model needs lionagi, which is not installed: pip install 'aqe-fleet[lionagi]'\n"
+        )
         assert not done.stdout

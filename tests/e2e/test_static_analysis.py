@@ -90,8 +90,15 @@ def test_known_findings_are_told_apart_wherever_their_lines_move(
     (root / "known.json").write_text((tmp_path / "baseline.json").read_text())
     (root / "pyproject.toml").write_text('[tool.aqe]\nbaseline = "known.json"\n')
 
-    answer = examine(root, *STATIC, "--report", f"sarif={tmp_path / 'r.sarif'}")
+    reports = f"sarif={tmp_path / 'r.sarif'},gitlab={tmp_path / 'quality.json'}"
+    answer = examine(root, *STATIC, "--report", reports)
 
+    # As GitLab documents the form; what the baseline lists isn't in it.
+    (issue,) = json.loads((tmp_path / "quality.json").read_text())
+    assert issue["check_name"].startswith("bandit B324")
+    assert issue["severity"] in {"info", "minor", "major", "critical", "blocker"}
+    assert issue["location"] == {"path": "shop.py", "lines": {"begin": 10}}
+    assert issue["fingerprint"]
     assert answer.value("static_findings_known") == 2
     assert answer.value("static_findings_new") == 1
     results = sarif(tmp_path / "r.sarif")["bandit"]["results"]

@@ -15,6 +15,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.coordination import consumer, presence
 from lionagi_qe.errors import JobLostError
 from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
     Claim,
     EndJob,
     PutJob,
@@ -28,6 +29,7 @@ from lionagi_qe.persistence.sqlite import queue as sqlite_queue
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
+from lionagi_qe.persistence.sqlite.schedules import SqliteSchedules
 from lionagi_qe.testing.conformance import queue_workers, watch
 from lionagi_qe.testing.conformance.base import Conformance
 from lionagi_qe.testing.conformance.lease import LeaseConformance
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lionagi_qe.persistence.contract.schedules import Fire, PutSchedule
     from lionagi_qe.testing.conformance import Connect
 
 
@@ -103,6 +106,35 @@ def _written(change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], Non
         _around(patch, SqliteJobs, "write", write)
 
     return patch_it
+
+
+def _told_twice(patch: pytest.MonkeyPatch) -> None:
+    """Whoever fires a schedule is told that it was first."""
+
+    async def fire(plain: Any, self: Any, fire: Fire) -> bool:
+        await plain(self, fire)
+        return True
+
+    _around(patch, SqliteSchedules, "fire", fire)
+
+
+def _early(patch: pytest.MonkeyPatch) -> None:
+    """A schedule is fired by the caller's clock."""
+
+    async def fire(plain: Any, self: Any, fire: Fire) -> bool:
+        return await plain(self, replace(fire, now_ms=fire.record.fired_to_ms + 1))
+
+    _around(patch, SqliteSchedules, "fire", fire)
+
+
+def _always_anew(patch: pytest.MonkeyPatch) -> None:
+    """A schedule that is made again begins again."""
+
+    async def put(plain: Any, self: Any, schedule: PutSchedule) -> None:
+        await self.remove(schedule.queue, schedule.name)
+        await plain(self, schedule)
+
+    _around(patch, SqliteSchedules, "put", put)
 
 
 def _changed(kind: type, of: str | None = None, /, **fields: Any) -> Callable[[Any], Any]:
@@ -202,6 +234,19 @@ def _lost_beats(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(presence.Presence, "beat", beat)
 
 
+def _never_cancelled(patch: pytest.MonkeyPatch) -> None:
+    """A cancelled job waits on."""
+
+    async def write(plain: Any, self: Any, operations: Any) -> Any:
+        kept = [each for each in operations if not isinstance(each, CancelJob)]
+        results = iter(await plain(self, kept) if kept else [])
+        return [
+            "cancelled" if isinstance(each, CancelJob) else next(results) for each in operations
+        ]
+
+    _around(patch, SqliteJobs, "write", write)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "OneToken": (
         _one_token,
@@ -229,6 +274,32 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         _written(_changed(PutJob, dedupe=None)),
         QueueConformance,
         "test_a_dedupe_key_holds_until_the_job_ends",
+    ),
+    "NeverReplaced": (
+        _written(_changed(PutJob, on_duplicate="keep")),
+        QueueConformance,
+        "test_a_waiting_job_is_replaced",
+    ),
+    "ForgottenKeys": (
+        _written(_changed(PutJob, dedupe_ms=0)),
+        QueueConformance,
+        "test_an_idempotency_key_outlives_its_job",
+    ),
+    "NeverCancelled": (
+        _never_cancelled,
+        QueueConformance,
+        "test_a_job_that_waits_is_cancelled_at_once",
+    ),
+    "ToldTwice": (
+        _told_twice,
+        QueueConformance,
+        "test_of_many_that_fire_the_first_puts_the_jobs",
+    ),
+    "Early": (_early, QueueConformance, "test_the_server_decides_whether_it_is_time"),
+    "AlwaysAnew": (
+        _always_anew,
+        QueueConformance,
+        "test_a_schedule_goes_on_or_begins_anew_as_its_rule_says",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

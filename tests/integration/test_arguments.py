@@ -35,6 +35,7 @@ WRONG: dict[str, list[Any]] = {
     "result": [object(), math.nan],
     "partition": NOT_NAMES,
     "prefix": [5, b"aqe/", ["aqe/"]],
+    "key_after": [5, b"aqe/a", ["aqe/a"], "\x00", "\ud800"],
     "pattern": [5, b"*", ["*"], "\ud800", "x" * 2000],
     "since": [5, "", "garbage", "start ", "1:2:3", "\x00", "x" * 5000],
     "ttl": [*NOT_SECONDS, 0, math.inf],
@@ -52,6 +53,11 @@ WRONG: dict[str, list[Any]] = {
     "amount": ["5", None, math.nan, math.inf, 2**70, [1]],
     "fence": [5, "leader", ("leader", 1)],
     "dedupe": [5, "", b"d", "x" * 200, "line\nbreak", "a\x00b"],
+    "on_duplicate": ["drop", "", 5, b"keep", None, ["keep"]],
+    "dedupe_for": ["5", -1, math.nan, True, b"5", math.inf, None],
+    "cron": ["", 5, None, b"* * * * *", "garbage", "* * * *", "61 * * * *", "0 0 31 2 *", "\x00"],
+    "timezone": ["", 5, None, "Mars/Olympus", "../etc/passwd", "\x00"],
+    "missed": ["never", "", 5, None, ["once"]],
     "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
     "job_ids": ["id", 5, [5], [None], ["\x00"], ["x" * 1000], ["\ud800"]],
     "after": [5, None, b"id", "\x00", "\ud800"],
@@ -62,9 +68,14 @@ WRONG: dict[str, list[Any]] = {
     "holder": [5, "", b"h", "x" * 600, "line\nbreak"],
     "max_attempts": NOT_COUNTS,
     "result_ttl": [*NOT_SECONDS, 0, math.inf, None],
+    "payload_type": [5, "no such type", object()],
     "fn": [5, None, "f"],
     "transaction": [5, "tx"],
     "steps": [5, [5]],
+    "read": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
+    "write": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
+    "queues": [5, None, "jobs", [5], [None], ["\x00"]],
+    "leases": [5, None, "leader", [5], [None], ["\x00"]],
 }
 # What each call is given for its other parameters.
 RIGHT: dict[str, Any] = {
@@ -76,12 +87,17 @@ RIGHT: dict[str, Any] = {
     "partition": "args",
     "ttl": 60,
     "fn": lambda value: value,
+    "prefix": "aqe/args/",
     "payload": 1,
     "payloads": [1],
     "job_id": "no-such-job",
+    "cron": "0 3 * * *",
     "name": "name",
     "agent_id": "agent",
 }
+# Keys of a session stand behind its own prefix, so that any text will do; pages of keys may begin
+# anywhere.
+OF_ITS_OWN_KIND = {(Session, "key"): "session_key", (Memory, "after"): "key_after"}
 # Of these, no value is wrong, or a wrong one can't be told from a right one.
 FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}
 SKIPPED_CALLS = {"open", "close", "transaction", "learn_many", "work", "consume", "stop"}
@@ -106,8 +122,7 @@ def cases(kind: type[Any]) -> list[Any]:
         for parameter in inspect.signature(function).parameters:
             if parameter in FREE:
                 continue
-            # Keys of a session stand behind its own prefix, so that any text will do.
-            own = "session_key" if (kind, parameter) == (Session, "key") else parameter
+            own = OF_ITS_OWN_KIND.get((kind, parameter), parameter)
             for at, wrong in enumerate(WRONG[own]):
                 case = f"{kind.__name__}.{name}-{parameter}-{at}"
                 found.append(pytest.param(name, parameter, wrong, id=case))
@@ -185,6 +200,7 @@ async def test_of_a_lease(memory: Memory, wrong: Any) -> None:
         ("ack", "result", object()),
         ("ack", "fence", 5),
         ("ack", "transaction", 5),
+        ("progress", "value", object()),
         ("fail", "fence", "leader"),
         *(("fail", "delay", wrong) for wrong in WRONG["delay"]),
         *(("extend", "ttl", wrong) for wrong in WRONG["ttl"]),

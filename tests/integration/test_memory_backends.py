@@ -72,6 +72,9 @@ class TestChoosing:
             ("redis://host/notanumber", "database"),
             ("redis+cluster://host/3", "database 0"),
             ("postgresql://[::1/db", "can't be read"),
+            ("memory://?default_ttl=0", "default_ttl"),
+            ("redis://host/0?default_ttl=soon", "default_ttl"),
+            ("postgresql://host/db?default_ttl=-1&schema=s", "default_ttl"),
         ],
     )
     def test_a_url_that_makes_no_sense_is_told_before_anything_is_opened(
@@ -92,6 +95,26 @@ class TestChoosing:
         async with open_memory() as memory:
             assert await memory.retrieve("aqe/a") is None
         assert (tmp_path / "other.db").exists()
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "memory://?default_ttl=1.5",
+            "sqlite:///file.db?default_ttl=1.5&synchronous=normal",
+            "postgresql://host/db?schema=mine&default_ttl=1.5",
+            "redis://host/0?default_ttl=1.5",
+            "redis+cluster://host:7000?shards=2&default_ttl=1.5",
+        ],
+    )
+    def test_a_url_may_set_the_default_ttl_and_a_setting_goes_before_it(self, url: str) -> None:
+        assert open_memory(url).default_ttl == 1.5
+        assert open_memory(url, default_ttl=60).default_ttl == 60
+        assert open_memory("memory://").default_ttl is None
+
+    def test_what_follows_a_default_ttl_is_not_told_for_it_may_be_a_password(self) -> None:
+        with pytest.raises(errors.ConfigurationError) as caught:
+            open_memory("redis://host/0?default_ttl=hunter2")
+        assert "hunter2" not in str(caught.value)
 
     async def test_postgres_memory_takes_a_dsn_or_a_pool(self) -> None:
         with pytest.raises(errors.ConfigurationError, match="pool"):

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.integration
 KEYS = [f"aqe/part/{at}" for at in range(60)]
 # Of one batch of clear_partition, and a few more.
 MANY = 1_200
+# Seconds, for calls that are to be refused alone: others may take longer on a busy machine.
+REFUSED_WITHIN = 2
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +50,19 @@ class TestRedisCluster:
     async def test_a_batch_that_one_shard_refuses_is_unknown(
         self, cluster: RedisCluster, refuse: Callable[[], None], options: str
     ) -> None:
-        async with open_memory(cluster.url, fleet=f"batch{len(options)}", timeout=2) as memory:
+        async with open_memory(cluster.url, fleet=f"batch{len(options)}") as memory:
             await memory.store_many(dict.fromkeys(KEYS, "before"))
         refuse()
-        async with open_memory(
-            f"{cluster.url}{options}", fleet=f"batch{len(options)}", timeout=2
-        ) as memory:
+        async with open_memory(f"{cluster.url}{options}", fleet=f"batch{len(options)}") as memory:
             with pytest.raises(errors.OutcomeUnknownError):
-                await memory.store_many(dict.fromkeys(KEYS, "after"))
+                await memory.store_many(dict.fromkeys(KEYS, "after"), timeout=REFUSED_WITHIN)
             found = {*(await memory.retrieve_many(KEYS)).values()}
             assert found == {"before", "after"}
 
     async def test_a_batch_that_all_its_shards_refuse_changed_nothing(
         self, cluster: RedisCluster, refuse: Callable[[], None]
     ) -> None:
-        async with open_memory(cluster.url, fleet="whole", timeout=2) as memory:
+        async with open_memory(cluster.url, fleet="whole") as memory:
             refuse()
             refused: list[str] = []
             for key in KEYS:
@@ -79,32 +79,39 @@ class TestRedisCluster:
     async def test_a_partition_that_is_cleared_in_some_shards_is_unknown(
         self, cluster: RedisCluster, refuse: Callable[[], None]
     ) -> None:
-        async with open_memory(cluster.url, fleet="cleared", timeout=2) as memory:
+        async with open_memory(cluster.url, fleet="cleared") as memory:
             await memory.store_many(dict.fromkeys(KEYS, 1), partition="p")
             refuse()
             with pytest.raises(errors.OutcomeUnknownError):
-                await memory.clear_partition("p")
+                await memory.clear_partition("p", timeout=REFUSED_WITHIN)
             assert 0 < len(await memory.list_keys("aqe/part/")) < len(KEYS)
 
     async def test_a_lease_that_not_all_shards_know_is_unknown(
         self, cluster: RedisCluster, refuse: Callable[[], None]
     ) -> None:
-        async with open_memory(cluster.url, fleet="leased", timeout=2) as memory:
+        async with open_memory(cluster.url, fleet="leased") as memory:
             refuse()
 
             async def outcome_of(name: str) -> str:
                 with pytest.raises(errors.BackendUnavailableError) as caught:
-                    await parts_of(memory).leases.acquire(name, "me#1", 30_000)
+                    await parts_of(memory).leases.acquire(
+                        name, "me#1", 30_000, timeout=REFUSED_WITHIN
+                    )
                 return caught.value.outcome
 
-            names = [*map(str, range(12))]
-            told = await asyncio.gather(*map(outcome_of, names))
-            outcomes = dict(zip(names, told, strict=True))
-            # Where the home shard refused, nothing was changed; else somebody holds it.
-            assert {*outcomes.values()} == {"not_applied", "unknown"}
-            for name, outcome in outcomes.items():
-                held = await Lease(memory, name).state() is not None
-                assert held == (outcome == "unknown"), name
+            seen: set[tuple[str, bool]] = set()
+            for attempt in range(5):
+                names = [f"{attempt}-{at}" for at in range(12)]
+                for name, outcome in zip(
+                    names, await asyncio.gather(*map(outcome_of, names)), strict=True
+                ):
+                    seen.add((outcome, await Lease(memory, name).state() is not None))
+                if {("not_applied", False), ("unknown", True)} <= seen:
+                    break
+            # Where the home shard refused, nothing was changed; else somebody holds it. On a busy
+            # machine a refusal may come too late to be known.
+            assert {("not_applied", False), ("unknown", True)} <= seen
+            assert ("not_applied", True) not in seen
 
 
 class TestClearedInBatches:

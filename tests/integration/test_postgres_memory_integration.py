@@ -206,6 +206,7 @@ class TestPostgresMemoryRealStatistics:
         stats = await postgres_memory_clean.get_stats()
         assert stats["size_bytes"] == 1_000
         assert stats["server"]["table_bytes"] > 0
+        assert 1 <= stats["server"]["connected_clients"] <= stats["server"]["max_connections"]
 
     async def test_the_server_is_described_with_its_durability(
         self,

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.persistence.server_support.migrations import load_migrations
 
 pytestmark = pytest.mark.postgres
 
@@ -95,7 +96,8 @@ async def test_a_schema_of_the_eight_migrations_is_that_of_the_one(
     url: str, other_url: str
 ) -> None:
     assert len(await run(url, EIGHT.read_text())) == 8
-    async with open_memory(other_url):
+    # Brought up to today's alike.
+    async with open_memory(url), open_memory(other_url):
         pass
     ours = await catalog(other_url)
     assert len(ours) > 100
@@ -104,19 +106,24 @@ async def test_a_schema_of_the_eight_migrations_is_that_of_the_one(
 
 async def test_a_database_of_before_is_opened_with_all_that_it_holds(url: str) -> None:
     assert len(await run(url, EIGHT.read_text(), STORED)) == 8
-    # Who may not change it sees all of it, and changes nothing.
-    async with open_memory(url, migrate=False) as memory:
-        assert await memory.retrieve("aqe/kept") == {"by": "before"}
+    # Who may not change it is told what it lacks, and changes nothing.
+    unchanging = open_memory(url, migrate=False)
+    with pytest.raises(errors.SchemaMissingError, match="lacks migration 0002"):
+        await unchanging.open()
+    await unchanging.close()
     assert len(await run(url)) == 8
     # Several processes of a new version at once.
     memories = [open_memory(url) for _ in range(4)]
     await asyncio.gather(*(memory.open() for memory in memories))
-    assert await run(url) == [(1, "schema")]
+    known = load_migrations("lionagi_qe.persistence.postgres")
+    assert await run(url) == [(step.version, step.name) for step in known]
+    assert await memories[0].retrieve("aqe/kept") == {"by": "before"}
     assert sorted(
         await asyncio.gather(*(memory.increment("aqe/number") for memory in memories))
     ) == [8, 9, 10, 11]
     described = await memories[0].describe()
-    assert "0001_schema (checksums match)" in str(described)
+    assert "0001_schema, " in str(described)
+    assert "(checksums match)" in str(described)
     for memory in memories:
         await memory.close()
 

@@ -221,7 +221,9 @@ class TestRedisMemoryRealStatistics:
 
     async def test_memory_usage_is_the_servers_own(self, redis_memory_clean: RedisMemory) -> None:
         stats = await redis_memory_clean.get_stats()
-        assert int(stats["server"]["used_memory"]) > 0
+        assert stats["server"]["used_memory"] > 0
+        assert stats["server"]["servers"] == 1
+        assert stats["server"]["connected_clients"] >= 1
 
     async def test_sizes_of_many_entries_are_estimated_and_say_so(
         self, redis_memory_clean: RedisMemory

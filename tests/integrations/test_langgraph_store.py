@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from tests import programs
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.integrations.langgraph import FleetStore
+from lionagi_qe.integrations.ttl_sweeper import TtlSweeper
 from lionagi_qe.testing.conformance.base import expire, until
 
 if TYPE_CHECKING:
@@ -160,6 +163,12 @@ class StoreContract:
             await store.aput(DOCS, f"{number:02}", {"odd": bool(number % 2), "n": number})
         found = await store.asearch(DOCS, filter={"odd": True}, limit=5, offset=10)
         assert [item.value["n"] for item in found] == [21, 23, 25, 27, 29]
+
+    async def test_a_query_is_ignored_where_there_is_no_index(self, store: BaseStore) -> None:
+        await store.aput(DOCS, "a", {"text": "cats"})
+        await store.aput(DOCS, "b", {"text": "dogs"}, index=["text"])
+        assert await keys(store, "docs", query="dogs", filter={"text": "cats"}) == ["a"]
+        assert {found.score for found in await store.asearch(DOCS, query="dogs")} == {None}
 
     async def test_an_unknown_operator_is_refused(self, store: BaseStore) -> None:
         await store.aput(DOCS, "1", {"a": 1})
@@ -332,11 +341,96 @@ class TestFleetStore(StoreContract):
         assert await store.alist_namespaces() == []
 
 
-async def test_search_by_meaning_is_refused_by_name(sqlite_memory: Memory) -> None:
+async def test_an_index_is_refused_by_name(sqlite_memory: Memory) -> None:
     with pytest.raises(NotImplementedError, match="index: this store has no vectors"):
         FleetStore(sqlite_memory, index={"dims": 2})
-    with pytest.raises(NotImplementedError, match="query: this store has no vectors"):
-        await FleetStore(sqlite_memory).asearch(DOCS, query="what?")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"day": {"$gt": "2024-01-01"}}, ["2", "3"]),
+        ({"day": {"$gte": "2024-02-01", "$lt": "2025-01-01"}}, ["2"]),
+        ({"day": {"$lte": "2023-12-31"}}, ["1"]),
+        ({"day": {"$gt": 5}}, []),
+        ({"n": {"$gt": "1"}}, ["2", "3"]),
+        ({"at.file": "x.py"}, ["1", "2"]),
+        ({"at.line": {"$gt": 1}}, ["2", "3"]),
+        ({"at.line.deeper": 1}, []),
+        ({"at.none": None}, ["1", "2", "3"]),
+        ({"a.b": "a name with a dot"}, ["3"]),
+    ],
+)
+async def test_filters_that_langgraphs_own_stores_lack(
+    sqlite_memory: Memory, wanted: dict[str, Any], found: list[str]
+) -> None:
+    """Texts in their own order, and fields of fields by their path."""
+    store = FleetStore(sqlite_memory)
+    await store.aput(DOCS, "1", {"day": "2023-05-01", "n": 1, "at": {"file": "x.py", "line": 1}})
+    await store.aput(DOCS, "2", {"day": "2024-05-01", "n": 2, "at": {"file": "x.py", "line": 2}})
+    dotted = {"a.b": "a name with a dot", "a": {"b": 1}}
+    await store.aput(DOCS, "3", {"day": "2025-05-01", "n": 3, "at": {"line": 3}, **dotted})
+    assert await keys(store, "docs", filter=wanted) == found
+
+
+class TestSweeping:
+    async def test_by_hand(self, memory: Memory) -> None:
+        store = FleetStore(memory)
+        await store.aput(DOCS, "a", {}, ttl=0.02 / 60)
+        await store.aput(DOCS, "b", {})
+        await expire(memory, "aqe/langgraph/docs/a")
+        assert await store.sweep_ttl() == 1
+        assert await store.sweep_ttl() == 0
+        assert await keys(store, "docs") == ["b"]
+
+    async def test_on_a_loop_until_it_is_stopped(self, sqlite_url: str) -> None:
+        async with open_memory(sqlite_url, cleanup_interval=None) as memory:
+            store = FleetStore(memory, ttl={"default_ttl": 0.02 / 60})
+            running = await store.start_ttl_sweeper(0.01 / 60)
+
+            async def is_swept() -> bool:
+                stats = await memory.get_stats()
+                return (stats["total_keys"], stats["total_expired"]) == (0, 0)
+
+            await store.aput(DOCS, "a", {})
+            await until(is_swept)
+            assert not running.done()
+            assert await store.stop_ttl_sweeper(30)
+            await running
+            again = await store.start_ttl_sweeper()
+            again.cancel()
+            assert await store.stop_ttl_sweeper(30)
+
+    def test_in_a_thread_until_the_store_is_closed(self, sqlite_url: str) -> None:
+        settings = {"ttl": {"default_ttl": 1}, "cleanup_interval": None}
+        with FleetStore.from_conn_string(sqlite_url, **settings) as store:
+            store.setup()
+            store.put(DOCS, "a", {}, ttl=0.001 / 60)
+            running = store.start_ttl_sweeper(0.001 / 60)
+            assert store.start_ttl_sweeper(9) is running
+            assert not running.done()
+        running.result(30)
+        assert store.stop_ttl_sweeper(30)
+
+    def test_without_a_ttl_there_is_nothing_to_start(self, sqlite_url: str) -> None:
+        with FleetStore(sqlite_url) as store:
+            assert store.start_ttl_sweeper().done()
+            assert store.sweep_ttl() == 0
+            assert store.stop_ttl_sweeper()
+
+    def test_an_outage_does_not_end_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        again, calls = threading.Event(), itertools.count()
+
+        def fail() -> None:
+            if next(calls):
+                again.set()
+            raise errors.BackendUnavailableError("away")
+
+        sweeper = TtlSweeper(fail)
+        sweeper.start(0.001)
+        assert again.wait(30)
+        assert sweeper.stop(30)
+        assert "next time then: away" in caplog.text
 
 
 class TestFromUrl:
@@ -352,6 +446,15 @@ class TestFromUrl:
         # On an event loop, too, though it blocks that one.
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             assert store.get(DOCS, "a") == item
+
+    async def test_settings_of_the_memory_go_beside_it(self, sqlite_url: str) -> None:
+        mine = FleetStore.from_conn_string(sqlite_url, fleet="mine", timeout=5)
+        async with mine, FleetStore(sqlite_url) as other:
+            await mine.setup()
+            await mine.aput(DOCS, "a", {})
+            assert await other.aget(DOCS, "a") is None
+        with pytest.raises(errors.InvalidArgumentError, match="fleet"):
+            FleetStore(open_memory("memory://"), fleet="mine")
 
     def test_without_any_event_loop(self, store: FleetStore) -> None:
         store.put(DOCS, "a", {"n": 1})

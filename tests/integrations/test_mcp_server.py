@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from tests import programs
 
+from lionagi_qe.agents.llm.action import UNTRUSTED
 from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ async def test_a_client_reads_what_the_fleet_keeps(
         assert all(tool.description and tool.input_schema["type"] == "object" for tool in tools)
         found = value_of(await client.call_tool("memory_retrieve", {"key": "plans/v1"}))
         assert found["value"] == {"goal": "ship"}
+        assert found["untrusted"] == UNTRUSTED
         searched = value_of(await client.call_tool("memory_search", {"pattern": "aqe/plans/*"}))
         assert searched["entries"] == [{"key": "aqe/plans/v1", "value": {"goal": "ship"}}]
         told = value_of(await client.call_tool("fleet_gaps", {"project": "shop", "limit": 1}))
@@ -134,6 +136,22 @@ async def test_an_area_bounds_what_is_reached(sqlite_url: str, sqlite_memory: Me
         assert "lies outside aqe/public/" in error_of(outside)
         value_of(await client.call_tool("memory_store", {"key": "x", "value": 2}))
     assert await sqlite_memory.list_keys() == ["aqe/public/x", "aqe/secret/x"]
+
+
+async def test_an_area_bounds_the_fleets_results_too(
+    sqlite_url: str, sqlite_memory: Memory, record_run: Record, gaps: list[dict[str, Any]]
+) -> None:
+    await record_run(sqlite_memory, "run-1", gaps=gaps)
+    async with connected(sqlite_url, "--area", "aqe/public") as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        assert tools == {"memory_retrieve", "memory_search", "memory_wait"}
+        with pytest.raises(MCPError, match="unknown"):
+            await client.call_tool("fleet_gaps", {"project": "shop"})
+    async with connected(sqlite_url, "--area", "aqe/public", "--results") as client:
+        told = value_of(await client.call_tool("fleet_gaps", {"project": "shop", "limit": 1}))
+        assert told["gaps"] == gaps[:1]
+        outside = await client.call_tool("memory_retrieve", {"key": "aqe/runs/shop/latest"})
+        assert "lies outside aqe/public/" in error_of(outside)
 
 
 async def test_a_call_is_cancelled_and_the_session_goes_on(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lionagi_qe.errors import InvalidValueError, ValueTooLargeError
-from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.errors import DecryptionError, InvalidValueError, ValueTooLargeError
+from lionagi_qe.persistence.values.codec import decode, decode_as, encode
 from lionagi_qe.testing.strategies import json_values
 
 _ANYTHING = st.recursive(
@@ -73,3 +73,8 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 def test_nan_is_refused_though_it_is_not_equal_to_itself() -> None:
     with pytest.raises(InvalidValueError, match=r"\$\.a\[1\]"):
         encode({"a": [1.0, math.nan]})
+
+
+def test_what_is_sealed_is_told_as_such_where_a_type_is_asked_for() -> None:
+    with pytest.raises(DecryptionError, match="keys="):
+        decode_as(b"~2026-11~AAAA", int)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lionagi_qe import InvalidArgumentError
 from lionagi_qe.persistence.values.glob import compile_glob
 from lionagi_qe.testing.strategies import globs, keys, matches
 
@@ -49,3 +51,9 @@ def test_stars_do_not_make_matching_explode() -> None:
     start = time.process_time()
     assert not glob.matches("a" * 500)
     assert time.process_time() - start < 30
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x1b", "\x7f", "\x9f", "\ud800"], ids=ascii)
+def test_what_no_key_holds_is_refused(character: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="control character or a lone surrogate"):
+        compile_glob(f"aqe/a{character}*")

@@ -120,3 +120,20 @@ async def test_who_waits_when_the_pool_is_closed_is_told() -> None:
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [MemoryClosedError] * 2
     assert server.closed == {held}
+
+
+async def test_its_figures_tell_connections_and_who_waits() -> None:
+    server = Server()
+    pool = server.pool(2)
+    assert pool.figures() == {"connections": 0, "idle": 0, "limit": 2, "waiting": 0}
+    first, second = await pool.acquire(), await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settle()
+    assert pool.figures() == {"connections": 2, "idle": 0, "limit": 2, "waiting": 1}
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    pool.release(first)
+    assert pool.figures() == {"connections": 2, "idle": 1, "limit": 2, "waiting": 0}
+    pool.release(second)
+    await pool.close()
+    assert pool.figures()["connections"] == 0

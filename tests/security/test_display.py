@@ -27,6 +27,7 @@ from lionagi_qe.display import visible
 from lionagi_qe.fleet.comparison import Comparison
 from lionagi_qe.fleet.report import console
 from lionagi_qe.fleet.report.annotations import as_annotations
+from lionagi_qe.fleet.report.code_quality import as_code_quality
 from lionagi_qe.fleet.report.json import as_json
 from lionagi_qe.fleet.report.junit import as_junit
 from lionagi_qe.fleet.report.markdown import as_markdown
@@ -163,7 +164,7 @@ def test_annotations_are_one_command_a_line(text: str) -> None:
 @given(text=TEXTS)
 def test_documents_for_programs_can_be_read_and_say_the_same(text: str) -> None:
     outcome = outcome_of(text)
-    for form in (as_json(outcome, 1), as_sarif(outcome)):
+    for form in (as_json(outcome, 1), as_sarif(outcome), as_code_quality(outcome)):
         form.encode()
         assert not UNSEEN.search(form)
     read = json.loads(as_json(outcome, 1))
@@ -233,4 +234,15 @@ def test_keys_and_values_in_a_memory_command_no_terminal(tmp_path: Path) -> None
 def test_an_error_that_quotes_its_input_commands_no_terminal() -> None:
     done = programs.call(*programs.AQE, "memory", "ls", "--memory", "x\x1b[2J://h")
     assert done.code == 2
+    assert not UNSEEN.search(done.complaints)
+
+
+def test_what_is_logged_commands_no_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "\x1b[2J\u202e"
+    folder.mkdir()
+    url = f"sqlite:///{folder}/m.db"
+    assert programs.call(*programs.AQE, "memory", "set", "aqe/a", "1", "--memory", url).code == 0
+    (folder / "m.db").chmod(0o644)
+    done = programs.call(*programs.AQE, "memory", "ls", "--memory", url)
+    assert "other users of this host could read it" in done.complaints
     assert not UNSEEN.search(done.complaints)

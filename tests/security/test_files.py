@@ -115,6 +115,45 @@ async def test_a_link_of_another_user_is_no_memory(
             await open_memory(f"sqlite:///{link}", migrate=migrate).open()
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_another_user_plants_beside_a_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, *, before: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/m.db"
+    if not before:
+        async with open_memory(url) as memory:
+            await memory.store("aqe/a", 1)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    planted = tmp_path / f"m.db{end}"
+    planted.symlink_to(victim)
+    with pytest.raises(ConfigurationError, match=f"m.db{end}: is no file"):
+        await open_memory(url).open()
+    assert victim.read_text() == "precious"
+    planted.unlink()
+    planted.touch(0o666)
+    give_away(planted, monkeypatch)
+    with pytest.raises(ConfigurationError, match=f"m.db{end}: another user made it"):
+        await open_memory(url).open()
+
+
+async def test_a_memory_of_another_user_that_everybody_reads_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.db"
+    async with open_memory(f"sqlite:///{path}") as memory:
+        await memory.store("aqe/a", 1)
+    path.chmod(0o666)
+    give_away(path, monkeypatch)
+    for migrate in (True, False):
+        with pytest.raises(ConfigurationError, match=r"belongs to another user.*mode 666"):
+            await open_memory(f"sqlite:///{path}", migrate=migrate).open()
+    path.chmod(0o660)
+    async with open_memory(f"sqlite:///{path}") as memory:
+        assert await memory.retrieve("aqe/a") == 1, "its owner shares it with a group"
+
+
 @pytest.mark.parametrize("name", ["OUT", "OUT.gz", "OUT.zst"])
 async def test_an_export_follows_no_link(tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
@@ -159,14 +198,52 @@ def test_an_export_goes_into_what_is_open_already(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Generator[Path]:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    # Else who writes to it would wait for a reader.
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield path
+    os.close(reader)
+
+
 def test_a_pipe_of_another_user_is_not_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipe = tmp_path / "OUT"
-    os.mkfifo(pipe)
+    files.write_text(pipe, "mine")
     give_away(pipe, monkeypatch)
     with pytest.raises(PermissionError, match="another user"):
         files.write_text(pipe, "secret")
+
+
+def test_a_link_of_another_user_chooses_no_pipe_or_device(
+    tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "OUT"
+    out.symlink_to(pipe)
+    files.write_text(out, "a link of one's own")
+    give_away(out, monkeypatch)
+    with pytest.raises(PermissionError, match="another user"):
+        files.write_text(out, "secret")
+
+
+def test_a_pipe_that_is_exchanged_for_a_file_leaves_the_file_as_it_is(
+    tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    real = os.open
+
+    def exchanged(path: Path, *arguments: int) -> int:
+        pipe.unlink()
+        pipe.symlink_to(victim)
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", exchanged)
+    with pytest.raises(PermissionError, match="exchanged"):
+        files.write_text(pipe, "secret")
+    assert victim.read_text() == "precious"
 
 
 def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:

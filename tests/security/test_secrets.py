@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests import programs
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.fleet.request import request_for
 from lionagi_qe.persistence.postgres import server_errors as postgres_errors
@@ -144,3 +145,14 @@ def test_a_reports_memory_has_no_password(tmp_path: Path) -> None:
     asked = request_for(tmp_path, agents=[], memory=f"postgresql://u:{MARK}@h/db")
     assert asked.shown_url == "postgresql://u:***@h/db"
     assert MARK not in json.dumps(asked.shown_url) + repr(asked)
+
+
+def test_the_url_of_a_models_api_has_no_password() -> None:
+    for url in (f"https://u:{MARK}@llm.example/v1", f"https://{MARK}@llm.example/v1"):
+        with pytest.raises(errors.InvalidArgumentError, match="MY_LLM_API_KEY") as caught:
+            ModelChoice(provider="my-llm", name="large", base_url=url)
+        assert MARK not in str(caught.value)
+        env = {"AQE_BASE_URL": url, "AQE_MODEL": "my-llm/large"}
+        done = programs.call(*programs.AQE, "run", ".", env=env)
+        assert done.code == 2
+        assert MARK not in done.output + done.complaints

@@ -158,12 +158,31 @@ async def test_a_server_that_is_silent_at_first_is_asked_whether_it_speaks_tls()
         server.close()
 
 
+async def test_a_cache_without_tls_is_told_in_the_log(
+    redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The memory goes on without it, as without one that is away.
+    told = asyncio.Event()
+    monkeypatch.setattr(
+        caplog.handler, "emit", lambda record: "no TLS" in record.getMessage() and told.set()
+    )
+    cache = by_tls(redis_url, urlsplit(redis_url).port or 0)
+    async with open_memory("memory://", cache=cache) as memory:
+        await memory.store("aqe/a", 1)
+        await asyncio.wait_for(told.wait(), PATIENCE)
+        assert await memory.retrieve("aqe/a") == 1
+
+
 async def test_a_redis_by_tls_says_so_to_who_speaks_plainly(redis_url: str) -> None:
     async with TlsFront(redis_url, GOOD) as front:
         await refused(
             f"redis://localhost:{front.port}/0", "speaks TLS at this port; write rediss://"
         )
         await refused(f"redis://:pw@localhost:{front.port}/0", "write rediss://")
+        await refused(f"redis+cluster://localhost:{front.port}", r"write rediss\+cluster://")
+        await refused(
+            f"redis+sentinel://localhost:{front.port}/mymaster/0", r"write rediss\+sentinel://"
+        )
 
 
 @pytest.mark.parametrize(
@@ -266,3 +285,10 @@ async def test_a_server_for_tls_alone_says_what_to_write(
 def test_a_file_that_is_not_there_is_told_at_once(option: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=f"{option}: there is no file /nowhere"):
         open_memory(f"rediss://h/0?{option}=/nowhere")
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster"])
+@pytest.mark.parametrize("value", ["CERT_REQUIRED", "Required", "0"])
+def test_how_to_verify_is_one_of_three_words(scheme: str, value: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match="ssl_cert_reqs: write required"):
+        open_memory(f"{scheme}://h/0?ssl_cert_reqs={value}")

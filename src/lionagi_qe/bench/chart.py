@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.bench.contender import Kind
 from lionagi_qe.bench.peers import installed
 from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.extras import needs
 from lionagi_qe.files import write_bytes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _OTHER = "#57606a"
 def check_charts() -> None:
     """Raise ConfigurationError unless charts can be drawn; ask before measuring for minutes."""
     if not installed("matplotlib"):
-        msg = "charts need matplotlib, which is not installed: python -m pip install matplotlib"
+        msg = f"a chart {needs('matplotlib')}"
         raise ConfigurationError(msg)
 
 

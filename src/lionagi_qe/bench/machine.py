@@ -14,7 +14,7 @@ from typing import Any
 from lionagi_qe.persistence.values.url import redact
 
 _PACKAGES = (
-    "lionagi-qe-fleet",
+    "aqe-fleet",
     "asyncpg",
     "redis",
     "hiredis",

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.bench.contender import Contender, Kind
 from lionagi_qe.coordination import Job, WorkQueue
+from lionagi_qe.extras import DISTRIBUTION
 from lionagi_qe.persistence.connect import open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
+
+    from lionagi_qe.persistence.encryption.keys import KeyRing
 
 
 class OurMemory(Contender):
@@ -18,14 +21,15 @@ class OurMemory(Contender):
     Args:
         url: which memory.
         fleet: the fleet's name.
+        keys: seal what is stored.
     """
 
     name = "lionagi-qe"
     kind = Kind.OURS
-    package = "lionagi-qe-fleet"
+    package = DISTRIBUTION
 
-    def __init__(self, url: str, fleet: str) -> None:
-        self.memory = open_memory(url, fleet=fleet)
+    def __init__(self, url: str, fleet: str, keys: KeyRing | None = None) -> None:
+        self.memory = open_memory(url, fleet=fleet, keys=keys)
         self._queue = WorkQueue(self.memory, "bench")
 
     async def open(self) -> None:

@@ -10,11 +10,13 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
-from lionagi_qe.cli.output import say
+from lionagi_qe.cli.output import say, show_logs
+from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,11 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
+        "completion": (
+            "lionagi_qe.cli.completion",
+            "completion",
+            "Have your shell complete commands and options.",
+        ),
         "doctor": ("lionagi_qe.cli.doctor", "doctor", "Check the memory and this machine."),
         "flaky": ("lionagi_qe.cli.flaky", "flaky", "Find tests that fail by chance."),
         "gate": ("lionagi_qe.cli.gate", "gate", "Judge the last run by the project's rules."),
@@ -64,6 +71,15 @@ class LazyGroup(click.Group):
                 raise
             raise click.UsageError(f"this installation has no command {cmd_name!r}") from error
 
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, importing none; then the options."""
+        commands = [
+            CompletionItem(name, help=self.lazy[name][2])
+            for name in sorted(self.lazy)
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their helps."""
         del ctx
@@ -87,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         # Closed by the shell (2>&-): what would be told there goes nowhere.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    show_logs()
     for stream in (sys.stdout, sys.stderr):
         # Names of tests and files may have what an old terminal can't write.
         if isinstance(stream, io.TextIOWrapper):
@@ -100,6 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # click exits with 1, which would be a failed gate, where nobody reads our output any more.
         return Exit.NOT_READ if error.code == 1 else int(error.code or 0)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - all of it
+        lack = lacking(error) if isinstance(error, ModuleNotFoundError) else None
+        if lack is not None:
+            mention(f"aqe: this {lack}")
+            return Exit.USAGE
         code = exit_code_of(error)
         if code is None:
             # Only then, since it is imported for that alone.

@@ -20,28 +20,29 @@ if TYPE_CHECKING:
 @click.option(
     "--area", default="aqe", show_default=True, help="What the keys that they reach start with."
 )
+@click.option(
+    "--results", is_flag=True, help="With --area: let clients read the fleet's results, too."
+)
 @click.option("--queue", metavar="NAME", help="Let clients work on this queue; needs --write.")
-def mcp(choice: MemoryChoice, *, write: bool, area: str, queue: str | None) -> int:
+def mcp(choice: MemoryChoice, *, write: bool, area: str, results: bool, queue: str | None) -> int:
     """Serve the memory to one MCP client over standard input and output.
 
-    Without --write a client can read entries and results and nothing else. For example, in a
-    client's configuration: {"command": "aqe", "args": ["mcp", "--memory", "sqlite:///memory.db"]}.
+    Without --write a client can read entries and results and nothing else; with --area entries in
+    there alone. For example, in a client's configuration:
+    {"command": "aqe", "args": ["mcp", "--memory", "sqlite:///memory.db"]}.
     """
     if queue is not None and not write:
         raise click.UsageError("--queue: to claim a job is a change; add --write")
-    asyncio.run(_serve(choice, write=write, area=area, queue=queue))
+    asyncio.run(_serve(choice, write=write, area=area, results=results, queue=queue))
     return Exit.PASSED
 
 
-async def _serve(choice: MemoryChoice, *, write: bool, area: str, queue: str | None) -> None:
-    try:
-        from lionagi_qe.integrations.mcp import fleet_server, serve_stdio
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "mcp":
-            raise
-        raise click.UsageError(
-            "aqe mcp needs the MCP SDK: install lionagi-qe-fleet[mcp]"
-        ) from error
+async def _serve(
+    choice: MemoryChoice, *, write: bool, area: str, results: bool, queue: str | None
+) -> None:
+    from lionagi_qe.integrations.mcp import fleet_server, serve_stdio
+
     # Whoever only reads brings no schema up.
     async with choice.open(migrate=write) as memory:
-        await serve_stdio(fleet_server(memory, area=area, write=write, queue=queue))
+        server = fleet_server(memory, area=area, write=write, results=results, queue=queue)
+        await serve_stdio(server)

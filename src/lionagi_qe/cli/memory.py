@@ -17,9 +17,11 @@ from lionagi_qe.cli.options import (
     standard_input,
 )
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.rekey import rekey
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
 from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.persistence.values.entry import ttl_if_given
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -106,7 +108,11 @@ async def _get(key: str, choice: MemoryChoice) -> Entry | None:
 @click.argument("key")
 @click.argument("value")
 @click.option("--text", is_flag=True, help="VALUE is plain text, not JSON.")
-@click.option("--ttl", type=float, help="Seconds until it expires; never by default.")
+@click.option(
+    "--ttl",
+    type=float,
+    help="Seconds until it expires; else as default_ttl in the URL says, or never.",
+)
 @click.option("--partition", default=DEFAULT_PARTITION, show_default=True)
 @click.option("--if-revision", type=int, help="Only if it has this revision; 0: only if new.")
 @memory_options
@@ -132,7 +138,9 @@ def set_(  # noqa: PLR0913, PLR0917 - a command's options
         opened = choice.look() if if_revision else choice.open()
         try:
             # Opened by the call itself, so that what it refuses makes no memory.
-            return await opened.store(key, parsed, ttl, partition, if_revision=if_revision)
+            return await opened.store(
+                key, parsed, ttl_if_given(ttl), partition, if_revision=if_revision
+            )
         finally:
             await opened.close()
 
@@ -221,6 +229,8 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
         say(f"  {name}: {held:,}")
     for name, figure in counted["server"].items():
         say(f"server   {name} = {figure}")
+    for name, figure in counted["pool"].items():
+        say(f"pool     {name} = {figure}")
 
 
 @memory.command()
@@ -236,5 +246,5 @@ def clear(partition: str, choice: MemoryChoice) -> None:
     say(f"removed {asyncio.run(remove()):,}")
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, rekey):
     memory.add_command(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.agents.project.model_choice import DEFAULT_TOKENS, ModelChoice, split_label
+from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,11 +84,10 @@ def check_model(model: ModelChoice) -> None:
     try:
         from lionagi_qe.agents.llm.model import api_key
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "lionagi":
+        lack = lacking(error)
+        if lack is None:
             raise
-        raise click.UsageError(
-            "--model needs LionAGI: install lionagi-qe-fleet[lionagi]"
-        ) from error
+        raise click.UsageError(f"--model {lack}") from error
     # LionAGI turns its client's log of every request on.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     api_key(model)

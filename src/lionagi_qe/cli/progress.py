@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from itertools import count
+from typing import IO, TYPE_CHECKING, TextIO, cast
+
+import click
 
 from lionagi_qe.cli.ending import Unheard
 from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
+    from click._termui_impl import ProgressBar
     from rich.console import Console
 
     from lionagi_qe.agents.base import Progress, Step
@@ -44,6 +48,24 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(file=cast("IO[str]", Unheard(sys.stderr)), emoji=False)
+
+
+@contextmanager
+def counting_bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
+    """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # click's: who has the memory alone has no rich.
+    bar: ProgressBar[int] = click.progressbar(
+        count() if total is None else None,
+        length=total,
+        label=what,
+        show_pos=True,
+        file=cast("TextIO", Unheard(sys.stderr)),
+    )
+    with bar:
+        yield lambda done: bar.update(done - bar.pos)
 
 
 def _nothing(step: Step) -> None:

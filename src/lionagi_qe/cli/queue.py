@@ -1,4 +1,4 @@
-"""``aqe queue``: what waits, what is done, what died; and giving the dead another chance."""
+"""``aqe queue``: what waits, is done, died; cancelling, and giving the dead another chance."""
 
 from __future__ import annotations
 
@@ -11,27 +11,40 @@ import click
 
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
-from lionagi_qe.coordination import DeadJob, QueueCounts, WorkQueue
+from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
+from lionagi_qe.coordination import (
+    Cancellation,
+    DeadGroup,
+    DeadJob,
+    JobStatus,
+    QueueCounts,
+    WorkQueue,
+)
 from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from lionagi_qe.persistence import Memory
 
-_STATES = ("ready", "delayed", "claimed", "done", "dead")
+_STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled")
+_LISTED = 100
+_GROUPED = 10_000
 _MISSING = Exit.GATE_FAILED
 
 
 @click.group()
 def queue() -> None:
-    """Look at work queues and their dead letters.
+    """Look at work queues, their jobs, schedules and dead letters; cancel jobs.
 
-    Jobs are ready, delayed, claimed by a worker, done (as long as the result is kept), or dead:
-    tried as often as allowed and failed.
+    Jobs are ready, delayed, claimed by a worker, done or cancelled (as long as the result is kept),
+    or dead: tried as often as allowed and failed. A schedule has one put at its times.
     """
+
+
+for _command in (schedules, schedule, unschedule):
+    queue.add_command(_command)
 
 
 @queue.command()
@@ -70,32 +83,112 @@ def _about(counts: QueueCounts) -> str:
 @memory_options
 def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
     """Count the jobs of queue NAME by state."""
-    found = _with_queue(choice, name, lambda queue: queue.stats())
+    found = with_queue(choice, name, lambda queue: queue.stats())
     if as_json:
         show_json(dataclasses.asdict(found))
         return
     for state in _STATES:
-        say(f"{state:<8} {getattr(found, state):,}{_about(found)}")
+        say(f"{state:<9} {getattr(found, state):,}{_about(found)}")
 
 
 @queue.command()
 @click.argument("name")
-@click.option("--limit", default=100, show_default=True, help="At most so many.")
-@click.option("--after", default="", metavar="ID", help="Go on behind this job.")
+@click.argument("job_id", metavar="ID")
 @json_option
 @memory_options
-def dead(name: str, limit: int, after: str, choice: MemoryChoice, *, as_json: bool) -> None:
-    """List dead jobs of queue NAME, the oldest first: id, attempts, error, payload."""
-    jobs: list[DeadJob] = _with_queue(choice, name, lambda queue: queue.dead(limit, after))
+def show(name: str, job_id: str, choice: MemoryChoice, *, as_json: bool) -> int:
+    """Show how job ID of queue NAME stands, with its progress. Exit code 1 if there is none."""
+    status: JobStatus | None = with_queue(choice, name, lambda queue: queue.status(job_id))
+    if status is None:
+        mention(f"aqe: queue {name!r} has no job {job_id!r}, or not any more")
+        return _MISSING
+    found = {**dataclasses.asdict(status), "created_at": status.created_at.isoformat()}
     if as_json:
-        show_json(
-            [{**dataclasses.asdict(job), "created_at": job.created_at.isoformat()} for job in jobs]
-        )
+        show_json(found)
+    else:
+        for what, value in found.items():
+            is_text = isinstance(value, str)
+            say(f"{what:<12} {value if is_text else json.dumps(value, ensure_ascii=False)}")
+    return Exit.PASSED
+
+
+@queue.command()
+@click.argument("name")
+@click.argument("job_ids", nargs=-1, required=True, metavar="ID...")
+@memory_options
+def cancel(name: str, job_ids: tuple[str, ...], choice: MemoryChoice) -> int:
+    """Cancel jobs of queue NAME; have the workers told of those that run.
+
+    Prints what it came to, one a line: cancelled, cancelling, already done, already dead, unknown.
+    Exit code 1 if one is neither cancelled nor being so.
+    """
+
+    async def cancel_all(queue: WorkQueue) -> list[Cancellation]:
+        return await asyncio.gather(*map(queue.cancel, job_ids))
+
+    found: list[Cancellation] = with_queue(choice, name, cancel_all)
+    for job_id, outcome in zip(job_ids, found, strict=True):
+        say(f"{job_id}\t{outcome}")
+    return Exit.PASSED if set(found) <= {"cancelled", "cancelling"} else _MISSING
+
+
+@queue.command()
+@click.argument("name")
+@click.option("--limit", type=click.IntRange(1), help="At most so many; 100, grouped 10,000.")
+@click.option("--after", default="", metavar="ID", help="Go on behind this job.")
+@click.option("--group", is_flag=True, help="Count them by the reason why they died.")
+@json_option
+@memory_options
+def dead(  # noqa: PLR0913 - one for each option
+    name: str,
+    limit: int | None,
+    after: str,
+    choice: MemoryChoice,
+    *,
+    group: bool,
+    as_json: bool,
+) -> None:
+    """List dead jobs of queue NAME, the oldest first: id, attempts, error, payload.
+
+    With --group: how many died of what, the most frequent first, with the id of the oldest.
+    """
+    if group:
+        if after:
+            raise click.UsageError("--group: counts from the oldest on; leave --after out")
+        _show_groups(choice, name, limit or _GROUPED, as_json=as_json)
+        return
+    limit = limit or _LISTED
+    jobs: list[DeadJob] = with_queue(choice, name, lambda queue: queue.dead(limit, after))
+    if as_json:
+        show_json([_shown(job) for job in jobs])
         return
     for job in jobs:
         payload = json.dumps(job.payload, ensure_ascii=False)
         error = " ".join(str(job.error).split())
         say(f"{job.id}\t{job.attempts}\t{error}\t{payload}")
+
+
+def _show_groups(choice: MemoryChoice, name: str, limit: int, *, as_json: bool) -> None:
+    groups: list[DeadGroup] = with_queue(choice, name, lambda queue: queue.dead_groups(limit))
+    if as_json:
+        show_json(
+            [
+                {
+                    "reason": group.reason,
+                    "count": group.count,
+                    "first": _shown(group.first),
+                    "last": _shown(group.last),
+                }
+                for group in groups
+            ]
+        )
+        return
+    for group in groups:
+        say(f"{group.count:>8,}  {group.reason}  (first: {group.first.id})")
+
+
+def _shown(job: DeadJob) -> dict[str, Any]:
+    return {**dataclasses.asdict(job), "created_at": job.created_at.isoformat()}
 
 
 @queue.command()
@@ -104,9 +197,12 @@ def dead(name: str, limit: int, after: str, choice: MemoryChoice, *, as_json: bo
 @click.option("--all", "all_of_them", is_flag=True, help="All dead jobs of the queue.")
 @memory_options
 def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
-    """Give dead jobs of queue NAME all their attempts again. Exit code 1 if one wasn't dead."""
+    """Give dead jobs of queue NAME all their attempts again.
+
+    One whose key an unended job has stays dead. Exit code 1 if one does, or wasn't dead.
+    """
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = _with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
+    changed = with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
     return _report("ready again", changed, wanted)
 
 
@@ -118,7 +214,7 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
 def purge(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
     """Remove dead jobs of queue NAME for good. Exit code 1 if one wasn't dead."""
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = _with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
+    changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
     return _report("removed", changed, wanted)
 
 
@@ -134,17 +230,3 @@ def _report(what: str, changed: int, wanted: list[str] | None) -> int:
         return Exit.PASSED
     say(f"{what}: {changed:,} of {len(wanted):,}")
     return Exit.PASSED if changed == len(wanted) else _MISSING
-
-
-def _with_queue(
-    choice: MemoryChoice, name: str, action: Callable[[WorkQueue], Awaitable[Any]]
-) -> Any:  # noqa: ANN401 - what the action returns
-    async def act() -> Any:  # noqa: ANN401
-        async with choice.look() as memory:
-            known = await parts_of(memory).jobs.queues()
-            if name not in known:
-                there = f"there are: {', '.join(known)}" if known else "there is none"
-                mention(f"aqe: no queue {name!r} has jobs; {there}")
-            return await action(WorkQueue(memory, name))
-
-    return asyncio.run(act())

@@ -65,12 +65,19 @@ def _annotations(outcome: Outcome, _: int) -> bytes:
     return as_annotations(outcome).encode(errors="backslashreplace")
 
 
+def _code_quality(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.code_quality import as_code_quality
+
+    return as_code_quality(outcome).encode() + b"\n"
+
+
 _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "json": _json,
     "junit": _junit,
     "md": _markdown,
     "sarif": _sarif,
     "github": _annotations,
+    "gitlab": _code_quality,
 }
 
 
@@ -118,8 +125,8 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "reports",
     multiple=True,
     metavar="FORM=FILE",
-    help="Write a report: junit=F, sarif=F, json=F, md=F, or github=F (annotations for GitHub "
-    "Actions, once printed); several separated by commas.",
+    help="Write a report: junit=F, sarif=F, json=F, md=F, github=F (annotations for GitHub "
+    "Actions, once printed), or gitlab=F (code quality); several separated by commas.",
 )
 @click.option(
     "--junit", type=click.Path(path_type=Path), metavar="FILE", help="The same as --report junit=."

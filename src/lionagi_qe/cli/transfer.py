@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
@@ -22,7 +21,7 @@ from lionagi_qe.cli.options import (
     standard_output,
 )
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import stderr_console
+from lionagi_qe.cli.progress import counting_bar
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import transfer
@@ -30,7 +29,7 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Generator
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.watch import Change
@@ -87,7 +86,7 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
             _target(MemoryChoice(target, to_fleet or fleet), dry_run=dry_run) as b,
         ):
             await _tell_what_stays(a)
-            with _bar("copying", await _count(a, pattern)) as advance:
+            with counting_bar("copying", await _count(a, pattern)) as advance:
                 return await transfer.copy(
                     a,
                     b,
@@ -106,9 +105,14 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
 @click.argument("path", type=click.Path(dir_okay=False, allow_dash=True))
 @_pattern
 @_partition
+@click.option("--in-clear", is_flag=True, help="Write the values of an encrypted memory in clear.")
 @memory_options
-def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice) -> None:
+def export_(
+    path: str, pattern: str, partition: str | None, choice: MemoryChoice, *, in_clear: bool
+) -> None:
     """Write entries to PATH as JSON lines; .gz and .zst at its end compress it.
+
+    Values of a memory with keys are sealed in the file, too.
 
     The file appears when it is whole, and tells number and digest of its entries at the end. With -
     it is written to standard output then.
@@ -117,13 +121,14 @@ def export_(path: str, pattern: str, partition: str | None, choice: MemoryChoice
     async def run(file: transfer.File) -> transfer.Tally:
         async with choice.look() as memory:
             await _tell_what_stays(memory)
-            with _bar("exporting", await _count(memory, pattern)) as advance:
+            with counting_bar("exporting", await _count(memory, pattern)) as advance:
                 return await transfer.export(
                     memory,
                     file,
                     pattern=pattern,
                     partition=partition,
                     progress=lambda tally: advance(tally.read),
+                    in_clear=in_clear,
                 )
 
     with _written(path) as file:
@@ -166,7 +171,8 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     """Store the entries of an exported file; those whose time is over are left out.
 
     What a file from elsewhere may take is bounded, and errors say in which line and byte it is
-    wrong, and what was stored before; --dry-run looks through all of it. With - the entries come
+    wrong, and what was stored before; --dry-run looks through all of it. A sealed file needs a
+    memory whose keys open it. With - the entries come
     from standard input, which is read to its end first.
     """
     if path == _PIPE and checkpoint is not None:
@@ -174,7 +180,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
 
     async def run(file: transfer.File) -> transfer.Tally:
         async with _target(choice, dry_run=dry_run) as memory:
-            with _bar("importing", None) as advance:
+            with counting_bar("importing", None) as advance:
                 return await transfer.restore(
                     file,
                     memory,
@@ -219,7 +225,7 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
             MemoryChoice(source, fleet).look() as a,
             MemoryChoice(target, to_fleet or fleet).look() as b,
         ):
-            with _bar("comparing", await _count(a, pattern)) as advance:
+            with counting_bar("comparing", await _count(a, pattern)) as advance:
                 return await transfer.compare(
                     a, b, pattern=pattern, partition=partition, progress=advance
                 )
@@ -361,20 +367,3 @@ async def _tell_what_stays(memory: Memory) -> None:
     if waiting:
         names = ", ".join(waiting)
         mention(f"note: jobs are not among it: let workers finish those of {names}")
-
-
-@contextmanager
-def _bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
-    """Show a bar on a terminal's stderr, nothing elsewhere; yield what moves it."""
-    console = stderr_console()
-    with Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from lionagi_qe.coordination.backoff import Backoff, exponential
-from lionagi_qe.coordination.dead_letters import DeadJob
+from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState
+from lionagi_qe.coordination.new_job import NewJob
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
-from lionagi_qe.coordination.queue import NewJob, WorkQueue
+from lionagi_qe.coordination.queue import WorkQueue
+from lionagi_qe.coordination.queue_state import Cancellation, JobStatus
+from lionagi_qe.coordination.schedules import MISSED, Missed, Schedule
 from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.contract.jobs import QueueCounts
 
 __all__ = [
+    "MISSED",
     "Backoff",
+    "Cancellation",
+    "DeadGroup",
     "DeadJob",
     "Job",
+    "JobStatus",
     "Lease",
     "LeaseState",
     "Member",
+    "Missed",
     "Movement",
     "Movements",
     "NewJob",
     "Presence",
     "QueueCounts",
+    "Schedule",
     "Session",
     "WorkQueue",
     "exponential",

@@ -32,13 +32,13 @@ def exponential(first: float = 1.0, most: float = 300.0, jitter: float = 0.5) ->
     return seconds
 
 
-def check_delay(delay: object) -> int:
+def check_delay(delay: object, what: str = "delay") -> int:
     """Return a delay of seconds (or a timedelta), which may be 0, in milliseconds."""
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        msg = f"delay {delay!r}: is seconds (a number) or a timedelta"
+        msg = f"{what} {delay!r}: is seconds (a number) or a timedelta"
         raise InvalidArgumentError(msg)
     if not 0 <= seconds <= MAX_TTL_SECONDS:
-        msg = f"delay {delay!r}: must be from 0 to {MAX_TTL_SECONDS} seconds"
+        msg = f"{what} {delay!r}: must be from 0 to {MAX_TTL_SECONDS} seconds"
         raise InvalidArgumentError(msg)
     return math.ceil(seconds * 1000)

@@ -168,7 +168,8 @@ async def _recall(job: Job) -> None:
 async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
     """Do a job: done with what ``handler`` returns, failed by what it raises.
 
-    It is cancelled when the job is lost; when we are cancelled, the job is given back.
+    It is cancelled when the job is lost, or is to be cancelled; when we are cancelled, the job is
+    given back.
     """
     task = asyncio.current_task()
 
@@ -180,9 +181,10 @@ async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
     try:
         await _do(job, handler)
     except asyncio.CancelledError:
-        if not job.lost:
+        if not (job.lost or job.cancelling):
             raise
-        _log.warning("%r was lost while it was worked at", job)
+        what = "lost" if job.lost else "cancelled"
+        _log.warning("%r was %s while it was worked at", job, what)
     except JobLostError as error:
         _log.warning("too late: %s", error)
     except AqeError as error:
@@ -191,8 +193,11 @@ async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
 
 
 async def _do(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
+    task = asyncio.current_task()
     try:
-        result = await handler(job)
+        # Only what the handler does: what it came to is told in any case.
+        with job.when_cancelling(lambda: task and task.cancel()):
+            result = await handler(job)
         if not job.ended:
             await job.ack(result)
     except asyncio.CancelledError as error:
@@ -201,6 +206,7 @@ async def _do(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
             await _fail(job, error)
             return
         if not (job.ended or job.lost):
+            # Given back or, if that was asked for, cancelled.
             await job.release()
         raise
     except (KeyboardInterrupt, GeneratorExit):

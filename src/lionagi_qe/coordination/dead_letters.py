@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.calls.jobs import JobCalls
 
 _PAGE = 500
+_LONGEST_REASON = 200
+# What tells one occurrence of an error from another.
+_PARTICULAR = re.compile(
+    r"""'[^'\n]*' | "[^"\n]*" | \b0x[0-9a-fA-F]+\b
+    | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
+    | \b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{12,}\b | \d+(?:[.:,]\d+)*""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,23 @@ class DeadJob:
     attempts: int
     priority: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadGroup:
+    """Dead jobs of one queue that died of the same.
+
+    Attributes:
+        reason: their error, with "…" for what differs: numbers, ids, quoted text, addresses.
+        count: how many there are.
+        first: the oldest of them.
+        last: the newest of them.
+    """
+
+    reason: str
+    count: int
+    first: DeadJob
+    last: DeadJob
 
 
 class DeadLetters:
@@ -53,6 +79,23 @@ class DeadLetters:
             for record in records
         ]
 
+    async def groups(self, limit: int) -> list[DeadGroup]:
+        """Return the reasons of the oldest ``limit`` dead jobs, the most frequent first."""
+        left = check_count("limit", limit)
+        found: dict[str, DeadGroup] = {}
+        after = ""
+        while left > 0:
+            jobs = await self.page(min(left, _PAGE), after)
+            for job in jobs:
+                reason = reason_of(job.error)
+                group = found.get(reason) or DeadGroup(reason, 0, job, job)
+                found[reason] = replace(group, count=group.count + 1, last=job)
+            if len(jobs) < min(left, _PAGE):
+                break
+            left -= len(jobs)
+            after = jobs[-1].id
+        return sorted(found.values(), key=lambda group: -group.count)
+
     async def change(
         self, change: Callable[[str, list[str]], Awaitable[int]], job_ids: Iterable[str] | None
     ) -> int:
@@ -70,3 +113,8 @@ class DeadLetters:
             changed += await change(self._queue, [record.job_id for record in page])
             after = page[-1].job_id
         return changed
+
+
+def reason_of(error: object) -> str:
+    """Return an error with "…" for what tells its occurrences apart, in one line."""
+    return _PARTICULAR.sub("…", " ".join(str(error).split()))[:_LONGEST_REASON]

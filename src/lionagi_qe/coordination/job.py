@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from lionagi_qe.coordination.backoff import check_delay
+from lionagi_qe.coordination.payloads import P
+from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.deprecation import renamed
-from lionagi_qe.errors import InvalidArgumentError, JobLostError
+from lionagi_qe.errors import AqeError, InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
-from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from lionagi_qe.coordination.backoff import Backoff
+    from lionagi_qe.errors import InvalidValueError
     from lionagi_qe.persistence.calls.jobs import JobCalls
     from lionagi_qe.persistence.contract.jobs import ClaimedJob, Ending
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
+_log = logging.getLogger(__name__)
 
-class Job:
+
+class Job(Generic[P]):
     """One claim of a job: end it with ``ack``, ``fail`` or ``release`` before its lease ends.
 
     Whoever lost the job, because the lease ended and it went back to the queue, gets JobLostError
@@ -36,20 +42,24 @@ class Job:
     Attributes:
         id: the job's id, as ``put`` returned it.
         queue: the queue's name.
-        payload: what was put.
+        payload: what was put; as the queue's ``payload_type``, if it has one.
         priority: the lower, the sooner.
         attempt: which attempt this is, from 1.
         max_attempts: after so many attempts it is dead.
         created_at: when it was put, UTC by the server's clock.
+        scheduled_for: the time, in UTC, for which a schedule had it put; else None.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
+        cancelling: somebody asked to cancel it; known from the next ``extend`` or ``progress`` on.
+            However it ends then, unless by ``ack``, it is cancelled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made by queues alone
         self,
         calls: JobCalls,
         queue: str,
         claimed: ClaimedJob,
+        payload: P,
         *,
         backoff: Backoff,
         result_ttl_ms: int,
@@ -59,15 +69,18 @@ class Job:
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
         self._watchers: list[Callable[[Job], None]] = []
+        self._when_cancelling: list[Callable[[], object]] = []
         self.queue = queue
         self.id = claimed.job_id
-        self.payload: Any = decode(claimed.payload)
+        self.payload = payload
         self.priority = claimed.priority
         self.attempt = claimed.attempt
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
+        self.scheduled_for = scheduled_for(claimed.job_id)
         self.ended = False
         self.lost = False
+        self.cancelling = False
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.queue!r}, attempt {self.attempt}>"
@@ -135,11 +148,43 @@ class Job:
     async def extend(self, ttl: float) -> None:
         """Let the lease end ``ttl`` seconds from now instead."""
         milliseconds = math.ceil(check_seconds("ttl", ttl) * 1000)
-        await self._send(self._operation("extend", b"", milliseconds, None))
+        await self._go_on(self._operation("extend", b"", milliseconds, None))
+
+    async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Let others read how far the job is: ``queue.status(job_id).progress``.
+
+        What was noted last counts, also for the next attempt and after the end. One round trip.
+        """
+        await self._go_on(self._operation("progress", self._calls.encode(value), 0, None))
+
+    async def reject(self, error: InvalidValueError) -> None:
+        """Fail a job whose payload can't be handed out; it is tried again by the queue's rules."""
+        _log.warning("%r is not handed out: %s", self, error)
+        try:
+            await self.fail(error)
+        except AqeError as unended:
+            _log.warning("%r returns when its lease ends: %s", self, unended)
+
+    async def _go_on(self, operation: EndJob) -> None:
+        if await self._send(operation) == "cancelling" and not self.cancelling:
+            self.cancelling = True
+            for tell in self._when_cancelling:
+                tell()
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
         """Have ``watcher`` called once the job is ended or lost."""
         self._watchers.append(watcher)
+
+    @contextmanager
+    def when_cancelling(self, tell: Callable[[], object]) -> Generator[None]:
+        """Have ``tell`` called, within the block, once the job is known to be cancelled."""
+        if self.cancelling:
+            tell()
+        self._when_cancelling.append(tell)
+        try:
+            yield
+        finally:
+            self._when_cancelling.remove(tell)
 
     async def recall(self) -> None:
         """Give the job back over its worker's head; for that one it is lost."""

@@ -17,6 +17,7 @@ from lionagi_qe.errors import (
     RevisionConflictError,
 )
 from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Presence:
         ``async with presence.movements() as movements`` fixes now, as for ``Memory.watch``;
         without it, now is when the first one is asked for.
         """
-        pattern = "".join(f"\\{c}" if c in "*?[\\" else c for c in self._prefix) + "*"
+        pattern = f"{escape_glob(self._prefix)}*"
         return Movements(self._memory.watch(pattern, values=False, poll=poll), self._prefix)
 
 

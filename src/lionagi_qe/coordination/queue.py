@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
-import time
-from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lionagi_qe.coordination.backoff import Backoff, check_delay, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
-from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job import Job
-from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.new_job import (
+    NewJob,
+    check_duplicates,
+    check_priority,
+    new_job_id,
+)
+from lionagi_qe.coordination.payloads import P, PayloadReader
+from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL, QueueState
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.deprecation import renamed
-from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.persistence.contract.jobs import PutJob, QueueCounts
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
+from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
-from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
@@ -30,18 +32,16 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from signal import Signals
 
-    from lionagi_qe.coordination.dead_letters import DeadJob
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import Claim
+    from lionagi_qe.persistence.contract.jobs import Claim, ClaimedJob, OnDuplicate
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
 
+T = TypeVar("T")
 MAX_CLAIM = 1_000
-MAX_PRIORITY = 2**31 - 1
 DEFAULT_LEASE_TTL = 30.0
 DEFAULT_GRACE = 30.0
-DEFAULT_RESULT_TTL = 3_600.0
 # Without a notifier to wait for, look again after 10 ms, then ever more rarely. With one, look now
 # and then all the same: a message may be lost with a connection that nobody noticed was gone.
 _FIRST_POLL = 0.01
@@ -49,17 +49,7 @@ _LONGEST_POLL = 0.25
 _SAFETY_POLL = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job of ``put_many`` with settings of its own."""
-
-    payload: Any
-    priority: int = 0
-    delay: float | timedelta = 0
-    dedupe: str | None = None
-
-
-class WorkQueue:
+class WorkQueue(QueueState, Generic[P]):
     """Jobs for whoever asks first; each is done at least once.
 
     ::
@@ -81,26 +71,26 @@ class WorkQueue:
         name: any text of at most 128 bytes.
         max_attempts: how often a job put through this object is tried before it is dead.
         backoff: seconds to wait after a failed attempt, by its number.
-        result_ttl: seconds that a done job and its result are kept.
+        result_ttl: seconds that a done job and its result, or a cancelled job, are kept.
+        payload_type: what ``payload`` is of jobs that this object hands out: a dataclass, a
+            pydantic model, anything that pydantic validates; None for JSON data as they are. A job
+            whose payload doesn't fit is not handed out: its attempt fails by an InvalidValueError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
         memory: Memory,
         name: str,
         *,
-        max_attempts: int = 5,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         backoff: Backoff | None = None,
         result_ttl: float = DEFAULT_RESULT_TTL,
+        payload_type: type[P] | None = None,
     ) -> None:
-        self._calls = parts_of(memory).jobs
-        self.name = check_name("queue", name)
-        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
+        super().__init__(memory, name, max_attempts=max_attempts, result_ttl=result_ttl)
         self._backoff = backoff or exponential()
-        self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
+        self._payloads = PayloadReader(payload_type)
         self._consumers: set[Consumer] = set()
-        self._results = Results(self._calls, self.name)
-        self._dead_letters = DeadLetters(self._calls, self.name)
 
     # Putting
 
@@ -111,6 +101,8 @@ class WorkQueue:
         priority: int = 0,
         delay: float | timedelta = 0,
         dedupe: str | None = None,
+        on_duplicate: OnDuplicate = "keep",
+        dedupe_for: float | timedelta = 0,
         fence: Fence | Fenced | None = None,
         transaction: Transaction | None = None,
         timeout: float | None = None,
@@ -122,6 +114,14 @@ class WorkQueue:
             priority: the lower, the sooner.
             delay: seconds (or timedelta) until it may be claimed.
             dedupe: while an unended job has the same text, add none and return that one's id.
+            on_duplicate: what becomes of that one. "keep": nothing. "replace": if it waits, it gets
+                this payload, priority and delay, all attempts before it; if it is being done, this
+                job is added and takes the key over, and that one is not tried again should it
+                fail: what was put last is done in any case. "earliest": if it waits, the lower of
+                both priorities and the earlier of both times count, the payload is kept.
+            dedupe_for: seconds (or timedelta) from now on, by the server's clock, for which the key
+                is this job's even if it ends before: an idempotency key. Who puts it meanwhile gets
+                its id; duplicates don't prolong that.
             fence: add it only while this lease is held.
             transaction: add it if and when this is applied; the id may then be another one's
                 (``transaction.job_ids``), where ``dedupe`` is given.
@@ -135,13 +135,14 @@ class WorkQueue:
         """
         held = fence_of(fence)
         transaction = check_transaction(transaction)
+        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
         if transaction is None:
-            job = self._put(NewJob(payload, priority, delay, dedupe), held)
+            job = self._put(new, held)
             return await self._calls.write(job, timeout=timeout)
         if held is not None:
             msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
             raise InvalidArgumentError(msg)
-        job = self._put(NewJob(payload, priority, delay, dedupe), transaction.fence)
+        job = self._put(new, transaction.fence)
         transaction.add_job(job)
         return job.job_id
 
@@ -167,13 +168,14 @@ class WorkQueue:
     def _put(self, job: NewJob, fence: Fence | None) -> PutJob:
         return PutJob(
             self.name,
-            _new_id(),
+            new_job_id(),
             self._calls.encode(job.payload),
-            _check_priority(job.priority),
+            check_priority(job.priority),
             check_delay(job.delay),
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
             self._max_attempts,
             fence,
+            *check_duplicates(job),
         )
 
     # Working
@@ -186,7 +188,7 @@ class WorkQueue:
         wait: float = 0.0,
         *,
         timeout: float | None = None,
-    ) -> list[Job]:
+    ) -> list[Job[P]]:
         """Claim up to ``limit`` ready jobs for ``lease_ttl`` seconds; [] if there is none.
 
         Waits up to ``wait`` seconds for the first one, without a round trip meanwhile where the
@@ -206,7 +208,7 @@ class WorkQueue:
         end: float,
         go_on: Callable[[], bool],
         timeout: float | None,
-    ) -> list[Job]:
+    ) -> list[Job[P]]:
         loop = asyncio.get_running_loop()
         notifier = self._calls.notifier
         poll = _FIRST_POLL
@@ -216,9 +218,15 @@ class WorkQueue:
             claim = await or_undo(
                 self._calls.claim(self.name, limit, lease_ms, timeout=timeout), self._give_back
             )
+            jobs, misfits = self._read(claim)
+            if misfits:
+                await or_undo(_reject(misfits), lambda _, jobs=jobs: give_back(jobs))
             left = end - loop.time()
-            if claim.jobs or left <= 0 or not go_on():
-                return self._jobs_of(claim)
+            if jobs or not go_on() or (left <= 0 and not misfits):
+                return jobs
+            if misfits:
+                # There may be others behind them.
+                continue
             pause = min(left, _SAFETY_POLL if told else poll)
             if claim.due_ms is not None:
                 # A millisecond more, so that it is surely due then; and no hurry where it is due
@@ -229,20 +237,29 @@ class WorkQueue:
             if not go_on():
                 return []
 
-    def _jobs_of(self, claim: Claim) -> list[Job]:
-        return [
-            Job(
-                self._calls,
-                self.name,
-                job,
-                backoff=self._backoff,
-                result_ttl_ms=self._result_ttl_ms,
-            )
-            for job in claim.jobs
-        ]
+    def _read(self, claim: Claim) -> tuple[list[Job[P]], list[tuple[Job, InvalidValueError]]]:
+        """Return the jobs whose payloads fit, and the others, each with what is wrong."""
+        fitting: list[Job[P]] = []
+        misfits: list[tuple[Job, InvalidValueError]] = []
+        for claimed in claim.jobs:
+            try:
+                fitting.append(self._job(claimed, self._payloads.read(claimed.payload)))
+            except InvalidValueError as error:
+                misfits.append((self._job(claimed, None), error))
+        return fitting, misfits
+
+    def _job(self, claimed: ClaimedJob, payload: T) -> Job[T]:
+        return Job(
+            self._calls,
+            self.name,
+            claimed,
+            payload,
+            backoff=self._backoff,
+            result_ttl_ms=self._result_ttl_ms,
+        )
 
     async def _give_back(self, claim: Claim) -> None:
-        await give_back(self._jobs_of(claim))
+        await give_back(self._job(claimed, None) for claimed in claim.jobs)
 
     @renamed(lease="lease_ttl")
     async def consume(
@@ -252,12 +269,13 @@ class WorkQueue:
         lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (),
         grace: float = DEFAULT_GRACE,
-    ) -> AsyncGenerator[Job]:
+    ) -> AsyncGenerator[Job[P]]:
         """Yield jobs as they come, until ``stop`` is called.
 
         At most ``concurrency`` jobs are in your hands at once: each counts until it is ended
         (``ack``, ``fail``, ``release``) or lost, and its lease is extended for as long. Start a
-        task for each to work at several. While the server can't be reached it waits.
+        task for each to work at several. While the server can't be reached it waits. Meanwhile the
+        queue's schedules are seen to as well.
 
         Args:
             concurrency: most jobs at once.
@@ -280,17 +298,22 @@ class WorkQueue:
         )
         self._consumers.add(consumer)
         jobs = consumer.jobs(signals)
+        firing = asyncio.create_task(
+            self._schedules.keep_firing(), name=f"schedules of {self.name}"
+        )
         try:
             async for job in jobs:
                 yield job
         finally:
             self._consumers.discard(consumer)
+            firing.cancel()
+            await asyncio.wait([firing])
             await jobs.aclose()
 
     @renamed(lease="lease_ttl")
     async def work(
         self,
-        handler: Callable[[Job], Awaitable[Any]],
+        handler: Callable[[Job[P]], Awaitable[Any]],
         concurrency: int = 1,
         *,
         lease_ttl: float = DEFAULT_LEASE_TTL,
@@ -324,50 +347,6 @@ class WorkQueue:
         for consumer in self._consumers:
             consumer.stop()
 
-    # Looking
 
-    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
-        """Wait until a job is done and return its result.
-
-        Raises:
-            JobFailedError: it is dead; the message has its last error.
-            JobNotFoundError: the queue doesn't know it, or its result was kept long enough.
-            JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
-
-        """
-        if timeout is not None:
-            check_seconds("timeout", timeout)
-        return await self._results.wait(check_name("job id", job_id), timeout)
-
-    async def stats(self) -> QueueCounts:
-        """Count the jobs by state: ready, delayed, claimed, done (and kept), dead."""
-        return await self._calls.count(self.name)
-
-    # Dead letters
-
-    async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
-        """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
-        return await self._dead_letters.page(limit, after)
-
-    async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Give dead jobs (all, if None) all their attempts again; return how many."""
-        return await self._dead_letters.change(self._calls.revive, job_ids)
-
-    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Remove dead jobs (all, if None) for good; return how many."""
-        return await self._dead_letters.change(self._calls.purge, job_ids)
-
-
-def _new_id() -> str:
-    """Return an id that nobody else makes, later ones sorting behind earlier ones, roughly."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
-
-
-def _check_priority(priority: object) -> int:
-    if isinstance(priority, bool) or not isinstance(priority, int):
-        msg = f"priority {priority!r}: is an integer, the lower the sooner"
-        raise InvalidArgumentError(msg)
-    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
-        msg = f"priority {priority!r}: must fit 32 bits"
-        raise InvalidArgumentError(msg)
-    return priority
+async def _reject(misfits: Iterable[tuple[Job, InvalidValueError]]) -> None:
+    await asyncio.gather(*(job.reject(error) for job, error in misfits))

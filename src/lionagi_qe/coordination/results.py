@@ -10,6 +10,7 @@ from lionagi_qe.errors import (
     AccessDeniedError,
     AqeError,
     BackendUnavailableError,
+    JobCancelledError,
     JobFailedError,
     JobNotDoneError,
     JobNotFoundError,
@@ -101,6 +102,8 @@ def _outcome(queue: str, job_id: str, record: JobRecord | None) -> Exception | t
         return JobNotFoundError(
             f"job {job_id}: queue {queue!r} doesn't know it; results are kept for result_ttl"
         )
+    if record.state == "cancelled":
+        return JobCancelledError(f"job {job_id}: was cancelled")
     value = None if not record.outcome else decode(record.outcome)
     if record.state == "dead":
         return JobFailedError(f"job {job_id} failed {record.attempts} times, at last by: {value}")

@@ -38,7 +38,7 @@ class Maps:
         keys = list(entries)
         for start in range(0, len(keys), _BATCH):
             await self._memory.store_many(
-                {key: entries[key] for key in keys[start : start + _BATCH]}
+                {key: entries[key] for key in keys[start : start + _BATCH]}, ttl=None
             )
         index = {
             "run": run,
@@ -46,7 +46,7 @@ class Maps:
             "files": sorted(test_map.files),
             "tests": sorted(test_map.tests),
         }
-        await self._memory.store(f"{self._root}/index", index)
+        await self._memory.store(f"{self._root}/index", index, ttl=None)
         kept = await self._memory.list_keys(f"{self._root}/files/")
         await self._memory.delete_many([key for key in kept if key not in entries])
 

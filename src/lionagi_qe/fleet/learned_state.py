@@ -86,7 +86,7 @@ class LearnedState:
         """
         if await self._memory.retrieve(self._last) == run:
             return []
-        await self._memory.store(self._last, run, partition=PARTITION)
+        await self._memory.store(self._last, run, ttl=None, partition=PARTITION)
         remarks = await self._add_order(findings)
         await self._add_hunt(findings)
         for agent, (kind, choices) in self._choices.items():
@@ -140,7 +140,7 @@ class LearnedState:
             "tests": sorted(hunter.details["runs"]),
             "minding": orders["minding"],
         }
-        await self._memory.store(self._hunted, hunted, partition=PARTITION)
+        await self._memory.store(self._hunted, hunted, ttl=None, partition=PARTITION)
 
 
 def learning_name(project: str) -> str:

@@ -129,7 +129,7 @@ class RunHistory:
         await self._extend_histories(run, tests, entries)
         if tests:
             # Last, so that a run cut short is never compared with.
-            await self._memory.store(f"{self._runs}/latest", run)
+            await self._memory.store(f"{self._runs}/latest", run, ttl=None)
         return comparison
 
     async def _add_seconds(self, agent: str, seconds: float) -> None:
@@ -168,7 +168,8 @@ class RunHistory:
                 f"{self._runs}/{run}/{found.agent}/{segment(metric.name)}": asdict(metric)
                 for found in findings.values()
                 for metric in found.metrics
-            }
+            },
+            ttl=None,
         )
 
     async def _figures(
@@ -200,7 +201,8 @@ class RunHistory:
                             if_revision=_revision(entries.get(test["id"])),
                         )
                         for test in part
-                    }
+                    },
+                    ttl=None,
                 )
             except RevisionConflictError:
                 # Another run of this project ended meanwhile: add to what it wrote.

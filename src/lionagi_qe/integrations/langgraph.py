@@ -7,8 +7,8 @@ and lives where the rest of the fleet's memory does.
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import TYPE_CHECKING, NoReturn
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import (
     BaseStore,
@@ -20,31 +20,33 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from lionagi_qe.errors import InvalidArgumentError, MemoryClosedError
-from lionagi_qe.integrations.memory_choice import choose_memory
+from lionagi_qe.integrations.memory_home import MemoryAdapter, is_on_loop
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
 from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.integrations.ttl_sweeper import TtlSweeper
 from lionagi_qe.persistence import Item as BatchItem
 from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
-    from typing import Self
+    from typing import Unpack
 
     from langgraph.store.base import MatchCondition, Op, Result, TTLConfig
 
     from lionagi_qe.persistence import Entry, Memory
+    from lionagi_qe.persistence.memory import MemorySettings
 
 __all__ = ["FleetStore"]
 
 DEFAULT_PREFIX = "aqe/langgraph"
 PARTITION = "langgraph"
 _SECONDS_PER_MINUTE = 60
+# LangGraph's own.
+_SWEEP_MINUTES = 5
 _SCAN_PAGE = 500
 
 
-class FleetStore(BaseStore):
+class FleetStore(MemoryAdapter, BaseStore):
     """A LangGraph ``BaseStore`` on any memory.
 
     ::
@@ -56,17 +58,19 @@ class FleetStore(BaseStore):
     LangGraph documents. A batch reads first and then applies its puts and deletes, the last for
     each key; all its puts are one atomic step (per shard on Redis Cluster), and so are its deletes;
     of more than the memory's ``max_batch`` every so many are one.
-    Search by meaning (``query``, ``index``) is refused: this store has no vectors.
+    A ``query`` is ignored, as LangGraph's own stores do without an index.
 
     A store made from a URL serves any thread and event loop, sync and async, through a thread of
-    its own. One made from a Memory serves that memory's event loop, and other threads through it.
+    its own, forked processes too. One made from a Memory serves that memory's event loop, and
+    other threads through it.
 
     Args:
         memory: a Memory, which stays the caller's to close, or a URL (see ``open_memory``).
         prefix: what the items' keys start with; stores with different prefixes are apart.
         ttl: LangGraph's TTL settings: ``default_ttl`` in minutes, ``refresh_on_read``. The memory
-            sweeps by itself; ``sweep_interval_minutes`` is not used.
-        index: refused unless None.
+            sweeps by itself; ``sweep_interval_minutes`` is for ``start_ttl_sweeper``.
+        index: refused unless None: this store has no vectors.
+        settings: of the memory that a URL names: ``fleet``, ``timeout``, ...; see Memory.
     """
 
     supports_ttl = True
@@ -78,16 +82,17 @@ class FleetStore(BaseStore):
         prefix: str = DEFAULT_PREFIX,
         ttl: TTLConfig | None = None,
         index: object = None,
+        **settings: Unpack[MemorySettings],
     ) -> None:
         if index is not None:
-            _refuse("index")
-        self._memory, self._owned = choose_memory(memory)
+            raise NotImplementedError(
+                "index: this store has no vectors; search by namespace and filter, or take a "
+                "store with an index for search by meaning"
+            )
+        super().__init__(memory, **settings)
         self._prefix = f"{check_key(prefix)}/"
         self.ttl_config = ttl
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._ended = False
-        self._starting = threading.Lock()
+        self._sweeper = TtlSweeper(lambda: self._home.run(_sweep))
 
     # What LangGraph calls
 
@@ -99,112 +104,85 @@ class FleetStore(BaseStore):
                 methods that begin with "a" there.
 
         """
-        loop = self._home()
-        if loop is _running_loop():
-            raise InvalidArgumentError(
-                "a sync call on the event loop of this store's memory would wait for itself; use "
-                "aget, aput, asearch, ..., or make the store from a URL"
-            )
-        return asyncio.run_coroutine_threadsafe(self._perform(list(ops)), loop).result()
+        wanted = list(ops)
+        return self._home.run(lambda memory: self._perform(memory, wanted))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Perform operations."""
-        loop = self._home()
-        performing = self._perform(list(ops))
-        if loop is asyncio.get_running_loop():
-            return await performing
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(performing, loop))
+        wanted = list(ops)
+        return await self._home.run_async(lambda memory: self._perform(memory, wanted))
 
-    async def close(self) -> None:
-        """Close the memory and end the thread, if the store was made from a URL."""
-        if self._owned:
-            await asyncio.to_thread(self._end)
+    # What has expired
+
+    def sweep_ttl(self) -> Any:  # noqa: ANN401 - an int, or what is awaited for it
+        """Remove what has expired for good; how many entries of the fleet that were.
+
+        Await it in a coroutine. Nobody sees an expired item, swept or not, and the memory sweeps
+        every minute by itself.
+        """
+        if is_on_loop():
+            return self._home.run_async(_sweep)
+        return self._home.run(_sweep)
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Any:  # noqa: ANN401
+        """Sweep at intervals too: as given, or as ``ttl`` says, else every 5 minutes.
+
+        For memories that were made with ``cleanup_interval=None``. Await it in a coroutine.
+        Returns a future that ends with the sweeper; to cancel it is to stop the sweeper. It has
+        ended already where the store has no ``ttl``.
+        """
+        config = self.ttl_config or {}
+        minutes = sweep_interval_minutes or config.get("sweep_interval_minutes")
+        interval = (minutes or _SWEEP_MINUTES) * _SECONDS_PER_MINUTE if config else None
+        return self._starting(interval) if is_on_loop() else self._started(interval)
+
+    async def _starting(self, interval: float | None) -> asyncio.Future[None]:
+        # A caller's memory is known by its first use on its loop.
+        await self._home.run_async(_nothing)
+        return asyncio.wrap_future(self._started(interval))
+
+    def _started(self, interval: float | None) -> Future[None]:
+        if interval is not None:
+            return self._sweeper.start(interval)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> Any:  # noqa: ANN401
+        """Stop the sweeper; True if it ended within ``timeout`` seconds.
+
+        Await it in a coroutine.
+        """
+        if is_on_loop():
+            return asyncio.to_thread(self._sweeper.stop, timeout)
+        return self._sweeper.stop(timeout)
 
     def _end(self) -> None:
-        with self._starting:
-            self._ended = True
-            loop, thread = self._loop, self._thread
-            self._thread = None
-        if loop is None or thread is None:
-            return
-        try:
-            asyncio.run_coroutine_threadsafe(self._memory.close(), loop).result()
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-
-    async def __aenter__(self) -> Self:
-        self._home()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def __enter__(self) -> Self:
-        self._home()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._owned:
-            self._end()
-
-    def _home(self) -> asyncio.AbstractEventLoop:
-        """Return the event loop that the memory lives on."""
-        with self._starting:
-            if self._ended:
-                raise MemoryClosedError("this store was closed; make a new one")
-            if self._loop is not None:
-                return self._loop
-            if self._owned:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="langgraph-store", daemon=True
-                )
-                self._thread.start()
-            else:
-                self._loop = _running_loop()
-            if self._loop is None:
-                raise InvalidArgumentError(
-                    "a store on a Memory must be used once on that memory's event loop before "
-                    "other threads can; or make the store from a URL"
-                )
-            return self._loop
+        # Its last sweep ends with the memory.
+        self._sweeper.stop(0)
+        super()._end()
 
     # Performing
 
-    async def _perform(self, ops: list[Op]) -> list[Result]:
-        for op in ops:
-            if isinstance(op, SearchOp) and op.query is not None:
-                _refuse("query")
+    async def _perform(self, memory: Memory, ops: list[Op]) -> list[Result]:
         writes = {self._key(op): op for op in ops if isinstance(op, PutOp)}
-        results = await asyncio.gather(*map(self._read, ops))
-        await self._write(writes)
+        results = await asyncio.gather(*(self._read(memory, op) for op in ops))
+        await self._write(memory, writes)
         return results
 
-    async def _read(self, op: Op) -> Result:
+    async def _read(self, memory: Memory, op: Op) -> Result:
         if isinstance(op, GetOp):
-            return await self._get(op)
+            return await self._get(memory, op)
         if isinstance(op, SearchOp):
-            return await self._search(op)
+            return await self._search(memory, op)
         if isinstance(op, ListNamespacesOp):
-            return await self._list_namespaces(op)
+            return await self._list_namespaces(memory, op)
         return None
 
     def _key(self, op: GetOp | PutOp) -> str:
         return check_key(self._prefix + key_of(op.namespace, op.key))
 
-    async def _write(self, writes: dict[str, PutOp]) -> None:
+    async def _write(self, memory: Memory, writes: dict[str, PutOp]) -> None:
         puts = {
             key: BatchItem(
                 {"value": dict(op.value), "ttl_minutes": op.ttl},
@@ -218,27 +196,23 @@ class FleetStore(BaseStore):
             ((key, item),) = puts.items()
             minutes = writes[key].ttl
             ttl = None if minutes is None else minutes * _SECONDS_PER_MINUTE
-            await self._memory.store(key, item.value, ttl, PARTITION)
+            await memory.store(key, item.value, ttl, PARTITION)
         else:
-            for part in self._parts(list(puts)):
-                await self._memory.store_many({key: puts[key] for key in part}, partition=PARTITION)
+            for part in _parts(list(puts), memory.max_batch):
+                await memory.store_many({key: puts[key] for key in part}, partition=PARTITION)
         gone = [key for key in writes if key not in puts]
         if len(gone) == 1:
-            await self._memory.delete(gone[0])
+            await memory.delete(gone[0])
         else:
-            for part in self._parts(gone):
-                await self._memory.delete_many(part)
+            for part in _parts(gone, memory.max_batch):
+                await memory.delete_many(part)
 
-    def _parts(self, keys: list[str]) -> Iterator[list[str]]:
-        most = self._memory.max_batch
-        return (keys[start : start + most] for start in range(0, len(keys), most))
-
-    async def _get(self, op: GetOp) -> Item | None:
-        entry = await self._memory.entry(self._key(op))
+    async def _get(self, memory: Memory, op: GetOp) -> Item | None:
+        entry = await memory.entry(self._key(op))
         if entry is None:
             return None
         if op.refresh_ttl:
-            await self._renew(entry)
+            await self._renew(memory, entry)
         return Item(
             value=entry.value["value"],
             key=op.key,
@@ -247,13 +221,13 @@ class FleetStore(BaseStore):
             updated_at=entry.updated_at,
         )
 
-    async def _search(self, op: SearchOp) -> list[SearchItem]:
+    async def _search(self, memory: Memory, op: SearchOp) -> list[SearchItem]:
         prefix = self._prefix + prefix_of(op.namespace_prefix)
         found: list[Entry] = []
         skipped = 0
         if op.limit > 0:
             page = min(_SCAN_PAGE, op.offset + op.limit) if not op.filter else _SCAN_PAGE
-            async for entry in self._memory.scan(prefix, page):
+            async for entry in memory.scan(prefix, page):
                 if not matches_filter(entry.value["value"], op.filter or {}):
                     continue
                 if skipped < op.offset:
@@ -263,31 +237,31 @@ class FleetStore(BaseStore):
                 if len(found) == op.limit:
                     break
         if op.refresh_ttl:
-            await asyncio.gather(*map(self._renew, found))
+            await asyncio.gather(*(self._renew(memory, entry) for entry in found))
         return [self._found(entry) for entry in found]
 
     def _found(self, entry: Entry) -> SearchItem:
         namespace, key = place_of(entry.key.removeprefix(self._prefix))
         return SearchItem(namespace, key, entry.value["value"], entry.created_at, entry.updated_at)
 
-    async def _renew(self, entry: Entry) -> None:
+    async def _renew(self, memory: Memory, entry: Entry) -> None:
         """Let an item that was read live for its whole TTL again."""
         minutes: float | None = entry.value["ttl_minutes"]
         if minutes is None:
             return
         revision = entry.revision
-        await self._memory.touch(entry.key, minutes * _SECONDS_PER_MINUTE)
+        await memory.touch(entry.key, minutes * _SECONDS_PER_MINUTE)
         # Who replaced it between our reading and our touching meant another TTL than ours.
-        while (now := await self._memory.entry(entry.key)) and now.revision != revision:
+        while (now := await memory.entry(entry.key)) and now.revision != revision:
             revision = now.revision
             minutes = now.value["ttl_minutes"]
-            await self._memory.touch(
+            await memory.touch(
                 entry.key, None if minutes is None else minutes * _SECONDS_PER_MINUTE
             )
 
-    async def _list_namespaces(self, op: ListNamespacesOp) -> list[tuple[str, ...]]:
+    async def _list_namespaces(self, memory: Memory, op: ListNamespacesOp) -> list[tuple[str, ...]]:
         conditions = op.match_conditions or ()
-        keys = await self._memory.list_keys(self._prefix + _common_prefix(conditions))
+        keys = await memory.list_keys(self._prefix + _common_prefix(conditions))
         namespaces = {namespace_of(key.removeprefix(self._prefix)) for key in keys}
         wanted = {
             namespace[: op.max_depth]
@@ -318,15 +292,13 @@ def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:
     return all(wanted in {"*", label} for label, wanted in zip(part, path, strict=True))
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+def _parts(keys: list[str], most: int) -> Iterator[list[str]]:
+    return (keys[start : start + most] for start in range(0, len(keys), most))
 
 
-def _refuse(parameter: str) -> NoReturn:
-    raise NotImplementedError(
-        f"{parameter}: this store has no vectors; search by namespace and filter, or take a "
-        "store with an index for search by meaning"
-    )
+async def _sweep(memory: Memory) -> int:
+    return await memory.cleanup_expired()
+
+
+async def _nothing(_: Memory) -> None:
+    """Do nothing."""

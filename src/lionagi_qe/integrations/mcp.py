@@ -28,9 +28,11 @@ from mcp.types import (
 )
 
 from lionagi_qe.agents.llm.action import failure
-from lionagi_qe.agents.llm.fleet_actions import fleet_actions
-from lionagi_qe.agents.llm.memory_actions import memory_actions
+from lionagi_qe.agents.llm.fleet_actions import RESULTS, fleet_actions
+from lionagi_qe.agents.llm.memory_actions import area_prefix, memory_actions
 from lionagi_qe.agents.llm.work_actions import work_actions
+from lionagi_qe.persistence.values.glob import escape_glob
+from lionagi_qe.persistence.values.keys import ROOT
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fleet_server", "serve_stdio"]
 
-NAME = "lionagi-qe-fleet"
+NAME = "aqe-fleet"
 _CHUNK = 65_536
 _log = logging.getLogger(__name__)
 _INSTRUCTIONS = (
@@ -51,22 +53,37 @@ _INSTRUCTIONS = (
 
 
 def fleet_server(
-    memory: Memory, *, area: str = "aqe", write: bool = False, queue: str | None = None
+    memory: Memory,
+    *,
+    area: str = "aqe",
+    write: bool = False,
+    queue: str | None = None,
+    results: bool = False,
 ) -> Server[Any]:
-    """Return an MCP server of the memory's tools.
+    """Return an MCP server of the memory's tools, on a scope of the memory.
 
     Args:
         memory: open for as long as the server is.
         area: what the keys that can be reached start with.
         write: offer tools that change something, too.
         queue: with ``write``, offer the jobs of this queue.
+        results: offer the results of the fleet, where ``area`` is not all of the memory.
     """
+    prefix = area_prefix(area)
+    results = results or prefix == ROOT
+    keys = f"{escape_glob(prefix)}*"
+    scope = memory.scoped(
+        "aqe mcp",
+        read=[keys, *(RESULTS if results else ())],
+        write=[keys] if write else (),
+        queues=[escape_glob(queue)] if write and queue is not None else (),
+    )
     known: dict[str, Action[Any]] = {
         action.name: action
         for action in (
-            *memory_actions(memory, area),
-            *fleet_actions(memory),
-            *(() if queue is None else work_actions(memory, queue)),
+            *memory_actions(scope, area),
+            *(fleet_actions(scope) if results else ()),
+            *(() if queue is None else work_actions(scope, queue)),
         )
     }
     offered = {name: action for name, action in known.items() if write or not action.writes}

@@ -1,4 +1,9 @@
-"""LangGraph's search filters: equality, and the operators $eq, $ne, $gt, $gte, $lt and $lte."""
+"""LangGraph's search filters: equality, and the operators $eq, $ne, $gt, $gte, $lt and $lte.
+
+Two texts compare as texts (so do dates in ISO 8601), by code points; else both are numbers, or
+texts of numbers. ``"at.file"`` is the field ``file`` of the field ``at``, unless a field has that
+very name.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_ORDER: dict[str, Callable[[float, float], bool]] = {
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
     "$lt": operator.lt,
@@ -21,7 +26,18 @@ def matches_filter(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
     ValueError for an operator that LangGraph does not know.
     """
-    return all(_matches(value.get(name), want) for name, want in wanted.items())
+    return all(_matches(_field(value, name), want) for name, want in wanted.items())
+
+
+def _field(value: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - JSON data
+    if path in value or "." not in path:
+        return value.get(path)
+    found: Any = value
+    for name in path.split("."):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)  # pyright: ignore[reportUnknownVariableType]
+    return found  # pyright: ignore[reportUnknownVariableType]
 
 
 def _matches(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON data
@@ -49,6 +65,8 @@ def _applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSO
         raise ValueError(
             f"filter operator {name!r}: known are $eq, $ne, {', '.join(sorted(_ORDER))}"
         )
+    if isinstance(found, str) and isinstance(operand, str):
+        return _ORDER[name](found, operand)
     try:
         return _ORDER[name](float(found), float(operand))
     except (TypeError, ValueError):

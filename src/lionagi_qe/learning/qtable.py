@@ -189,7 +189,7 @@ class QTable:
         keys = list(values)
         for start in range(0, len(keys), _BATCH):
             part = {key: values[key] for key in keys[start : start + _BATCH]}
-            await self._memory.store_many(part, partition=PARTITION)
+            await self._memory.store_many(part, ttl=None, partition=PARTITION)
         return len(values)
 
     async def reset(self) -> int:

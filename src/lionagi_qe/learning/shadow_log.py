@@ -104,6 +104,7 @@ class ShadowLog:
             await self._memory.store(
                 f"{self._prefix}acting",
                 {"schema": 1, "acting": better, "after": newest, "reason": reason},
+                ttl=None,
                 partition=PARTITION,
             )
         return reason

@@ -160,6 +160,7 @@ async def _compare_and_set(
                         )
                         for key, entry in entries.items()
                     },
+                    ttl=None,
                     partition=PARTITION,
                 )
             except RevisionConflictError:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.connect import open_memory
+from lionagi_qe.persistence.connect import open_memory, open_memory_sync
+from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import Memory
-from lionagi_qe.persistence.values.entry import Entry, Item
+from lionagi_qe.persistence.named_entries import NamedEntries
+from lionagi_qe.persistence.sync_memory import SyncMemory
+from lionagi_qe.persistence.values.entry import INHERIT, Entry, Item
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.memory import PostgresMemory
@@ -15,13 +18,18 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.sqlite.memory import SqliteMemory
 
 __all__ = [
+    "INHERIT",
     "Entry",
     "Item",
+    "KeyRing",
     "Memory",
+    "NamedEntries",
     "PostgresMemory",
     "RedisMemory",
     "SqliteMemory",
+    "SyncMemory",
     "open_memory",
+    "open_memory_sync",
 ]
 
 # Drivers load when they are used.

@@ -6,9 +6,12 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lionagi_qe.errors import ConfigurationError, UnknownSchemeError
+from lionagi_qe.errors import ConfigurationError, InvalidArgumentError, UnknownSchemeError
+from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.values.url import check_url, redact, unknown_option
+from lionagi_qe.persistence.sync_memory import SyncMemory
+from lionagi_qe.persistence.values.entry import check_ttl
+from lionagi_qe.persistence.values.url import check_url, redact, take_option, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -50,15 +53,24 @@ def open_memory(
             ``hybrid``.
         max_stale: seconds by which a value that the cache gives may be behind the last write of
             another handle; 1 by default.
-        settings: see Memory.
+        settings: see Memory. ``keys`` may be named by the URL, too: ``?keys=VARIABLE`` takes them
+            from that environment variable; see ``KeyRing.from_env``. So may ``?default_ttl=3600``.
 
     Raises:
         UnknownSchemeError, ConfigurationError: the URL can't be used; nothing was opened.
 
     """
-    url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    url, variable = take_option(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL, "keys")
+    if variable is not None and settings.get("keys") is None:
+        settings["keys"] = KeyRing.from_env(variable)
+    url, seconds = take_option(url, "default_ttl")
+    if seconds is not None and settings.get("default_ttl") is None:
+        settings["default_ttl"] = _default_ttl(url, seconds)
     if cache is not None:
-        return _cached(open_memory(url, **settings), cache, max_stale, settings)
+        plain = settings.copy()
+        # What the cache holds is sealed, too.
+        plain.pop("keys", None)
+        return _cached(open_memory(url, **plain), cache, max_stale, settings)
     if max_stale is not None:
         msg = f"max_stale={max_stale!r}: only a memory with a cache has it; give cache= too"
         raise ConfigurationError(msg)
@@ -78,6 +90,43 @@ def open_memory(
         + ", ".join(SCHEMES)
     )
     raise UnknownSchemeError(msg)
+
+
+def open_memory_sync(
+    url: str | None = None,
+    *,
+    cache: str | None = None,
+    max_stale: float | None = None,
+    **settings: Unpack[MemorySettings],
+) -> SyncMemory:
+    """Return the memory that ``url`` names, for threads without an event loop.
+
+    ``with`` or its first call opens it. One for a whole process, in a module of its own, serves
+    all threads, and the processes that fork from it. Arguments and errors are those of
+    ``open_memory``.
+    """
+    url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+
+    def make() -> Memory:
+        return open_memory(url, cache=cache, max_stale=max_stale, **settings)
+
+    # What is wrong with a URL or a setting is told where it is written.
+    make()
+    return SyncMemory(make, redact(url))
+
+
+def _default_ttl(url: str, text: str) -> float:
+    try:
+        seconds = float(text)
+        check_ttl(seconds)
+    except (ValueError, InvalidArgumentError):
+        msg = (
+            f"memory URL {redact(url)!r}: its default_ttl is no number of seconds above 0; write "
+            "?default_ttl=3600"
+        )
+        # What stands there may be the rest of a password with a '&'.
+        raise ConfigurationError(msg) from None
+    return seconds
 
 
 def _cached(

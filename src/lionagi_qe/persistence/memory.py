@@ -7,7 +7,7 @@ calls are batched on the way; a backend only sees checked keys and encoded value
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
@@ -19,20 +19,26 @@ from lionagi_qe.persistence.calls.ranges import RangeCalls
 from lionagi_qe.persistence.calls.recalls import RecallCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
+from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
+from lionagi_qe.persistence.scopes.scope import Scope
 from lionagi_qe.persistence.transaction import Transaction
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
-from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.encryption.keys import KeyRing
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0
@@ -47,6 +53,8 @@ class MemorySettings(TypedDict, total=False):
     max_batch: int
     migrate: bool
     cleanup_interval: float | None
+    keys: KeyRing | None
+    default_ttl: float | timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,14 @@ class Parts:
         jobs: the calls of coordination.WorkQueue.
         leases: the calls of coordination.Lease.
         bulk: the calls of transfer.
+        keys: by which it seals, None if it doesn't.
     """
 
     backend: Backend
     jobs: JobCalls
     leases: LeaseCalls
     bulk: BulkCalls
+    keys: KeyRing | None = None
 
 
 class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
@@ -83,6 +93,12 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         cleanup_interval: seconds between sweeps of expired entries (one member of the fleet is
             elected for each); None for none. They shorten PostgreSQL's log of changes too, which
             else only ``cleanup_expired`` does.
+        keys: seal values, jobs, results and holders of leases before they leave the process; a
+            memory that others use with keys is used with keys by all.
+        default_ttl: seconds (or timedelta) until an entry expires that ``store``, ``store_many`` or
+            a transaction's ``store`` puts without a ttl; None for ever. It is this object's, and
+            its scopes'; what calls without a ttl make (``increment``, ``update``, learned values)
+            lasts.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -95,15 +111,19 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         max_batch: int = MAX_BATCH,
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
+        keys: KeyRing | None = None,
+        default_ttl: float | timedelta | None = None,
     ) -> None:
-        self._fleet = naming.check_fleet(fleet)
+        naming.check_fleet(fleet)
+        if keys is not None:
+            backend = EncryptedBackend(backend, keys, fleet)
         timeout = check_seconds("timeout", timeout)
         interval = cleanup_interval
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
         scheduler = Scheduler(
             backend,
-            self._fleet,
+            fleet,
             migrate=check_flag("migrate", migrate),
             timeout=timeout,
             cleanup_interval=interval,
@@ -111,14 +131,28 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         limits: Limits = {
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
+            "default_ttl_ms": check_ttl(default_ttl, "default_ttl"),
         }
+        self._stand_on(scheduler, fleet, limits, None, keys)
+
+    def _stand_on(
+        self,
+        scheduler: Scheduler,
+        fleet: str,
+        limits: Limits,
+        scope: Scope | None,
+        keys: KeyRing | None,
+    ) -> None:
         super().__init__(scheduler, **limits)
+        self._fleet = fleet
         self._limits = limits
+        self._scope = scope
         self._parts = Parts(
-            backend,
+            scheduler.backend,
             JobCalls(scheduler, **limits),
             LeaseCalls(scheduler, **limits),
             BulkCalls(scheduler, **limits),
+            keys,
         )
 
     def transaction(
@@ -144,6 +178,53 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
             fence_of(fence),
         )
 
+    def scoped(
+        self,
+        name: str,
+        *,
+        read: Iterable[str] = (),
+        write: Iterable[str] = (),
+        queues: Iterable[str] = (),
+        leases: Iterable[str] = (),
+    ) -> Memory:
+        """Return a part of this memory, to be used wherever a Memory is, and nothing beside it.
+
+        ::
+
+            mine = memory.scoped("agent-7", read=["aqe/plans/*"], write=["aqe/agents/agent-7/*"])
+
+        Keys, queues and leases outside are refused with AccessDeniedError before anything is sent.
+        Of what is more than the scope (``search("*")``, ``list_keys()``, a watch, statistics, the
+        names of queues) the part inside is returned. What has no part inside is refused. Scopes of
+        a scope only narrow it. It shares the memory's connections and batches; closing it ends the
+        scope and not the memory. A pattern is a glob, see ``glob``: ``*`` matches ``/`` too, and
+        ``aqe/plans*`` matches ``aqe/plans-secret``.
+
+        It bounds what is asked of it, as by tools of a language model. Python code that has the
+        object can get around it: a process is no boundary.
+
+        Args:
+            name: what refusals call it.
+            read: patterns of keys that may be read.
+            write: patterns of keys that may be changed, and read.
+            queues: patterns of names of queues, which may be put into, worked on and looked at.
+            leases: patterns of names of leases, which may be taken, and given as ``fence``.
+
+        Raises:
+            InvalidArgumentError: a pattern that can't be understood, or that no key matches.
+
+        """
+        scope = Scope.of(
+            name, read=read, write=write, queues=queues, leases=leases, outer=self._scope
+        )
+        part = Memory.__new__(Memory)
+        # All that a scheduler offers, but no subclass of it: see there.
+        scheduler = cast("Scheduler", ScopedScheduler(self._scheduler, scope))
+        part._stand_on(  # noqa: SLF001 - one of us
+            scheduler, self._fleet, self._limits, scope, self._parts.keys
+        )
+        return part
+
     @property
     def fleet(self) -> str:
         """The fleet whose entries this memory sees."""
@@ -153,6 +234,19 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
     def capabilities(self) -> Capabilities:
         """What the backend promises: its name, atomicity of batches, durability."""
         return self._scheduler.backend.capabilities
+
+    def __repr__(self) -> str:
+        backend = self._parts.backend
+        name = backend.capabilities.name
+        facts = [f"on {getattr(backend, 'where', '') or name}", f"fleet {self._fleet!r}"]
+        if self._scope is not None:
+            # Where the memory lies is not the scope's to tell, as by describe.
+            facts[0] = f"scope {self._scope.name!r} on {name}"
+        if self._parts.keys is not None:
+            facts.append("encrypted")
+        if self.default_ttl is not None:
+            facts.append(f"default_ttl {self.default_ttl:g} s")
+        return f"<{type(self).__name__} {', '.join([*facts, self._scheduler.state])}>"
 
     # Life
 
@@ -183,7 +277,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
 
         ``total_keys`` (live), ``total_expired`` (expired, not swept yet), ``partitions`` {name:
         live keys}, ``size_bytes`` (of the values), ``exact`` (False where figures are estimates),
-        ``backend``, ``fleet`` and the server's own figures under ``server``.
+        ``backend``, ``fleet``; the server's own figures under ``server`` and, under ``pool``, how
+        many connections this memory has, both {} where there is no such thing. Which figures there
+        are: docs/memory.md. It costs a count; not for each request.
         """
         stats = await self._scheduler.ask(
             lambda backend: backend.stats(), self._scheduler.deadline(timeout)
@@ -197,6 +293,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
             "size_bytes": stats.size_bytes,
             "exact": stats.exact,
             "server": stats.server,
+            "pool": stats.pool,
         }
 
     async def cleanup_expired(self, *, timeout: float | None = None) -> int:

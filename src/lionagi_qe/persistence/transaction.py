@@ -10,7 +10,7 @@ from lionagi_qe.persistence.contract.jobs import PutJob, TransactionOperations
 from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import check_number, encode
-from lionagi_qe.persistence.values.entry import check_revision, check_ttl
+from lionagi_qe.persistence.values.entry import INHERIT, check_revision, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.jobs import JobOperation
     from lionagi_qe.persistence.contract.operations import Fence, Operation
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+    from lionagi_qe.persistence.values.entry import Inherit
 
 
 class Transaction:
@@ -67,7 +68,7 @@ class Transaction:
         self,
         key: str,
         value: Any,  # noqa: ANN401 - any JSON value
-        ttl: float | timedelta | None = None,
+        ttl: float | timedelta | Inherit | None = INHERIT,
         partition: str = DEFAULT_PARTITION,
         *,
         if_revision: int | None = None,
@@ -80,7 +81,7 @@ class Transaction:
                 key,
                 payload,
                 naming.check_partition(partition),
-                check_ttl(ttl),
+                self._limits["default_ttl_ms"] if ttl is INHERIT else check_ttl(ttl),
                 check_revision(if_revision),
                 fence=self._fence,
             )

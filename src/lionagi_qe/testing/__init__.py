@@ -1,5 +1,5 @@
 """The test kit: real servers, a fault proxy, and the conformance suite for memory backends.
 
 Nothing is imported here: the parts need different packages (``pip install
-'lionagi-qe-fleet[testing]'``), and pytest loads the plugin of this package at every start.
+'aqe-fleet[testing]'``), and pytest loads the plugin of this package at every start.
 """

@@ -192,8 +192,9 @@ async def _report(examination: Examination) -> tuple[dict[str, Any] | None, str]
 
 
 def _kept(examination: Examination, report: Path) -> dict[str, Any]:
-    coverage_data.keep_report(examination.workspace, examination.environment)
-    return orjson.loads(report.read_bytes())
+    content = report.read_bytes()
+    coverage_data.keep_report(examination.workspace, examination.environment, content)
+    return orjson.loads(content)
 
 
 def _files(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -52,13 +52,16 @@ def bring_earlier_report(workspace: Workspace, environment: Environment) -> None
         shutil.copy(kept, _beside_report(workspace, "earlier"))
 
 
-def keep_report(workspace: Workspace, environment: Environment) -> None:
+def keep_report(workspace: Workspace, environment: Environment, report: bytes) -> None:
     """Keep a report for the next run, in the cache directory; see ``inject/aqe_report``."""
-    kept = kept_path(workspace, environment, "report")
-    # Where there is no room, or no right to write, the next report takes as long as this one.
+    keep(kept_path(workspace, environment, "report"), report)
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write what spares the next run some work; nothing where there is no room, or no right to."""
     with contextlib.suppress(OSError):
-        make_directories(kept.parent)
-        write_bytes(kept, report_path(workspace).read_bytes())
+        make_directories(path.parent)
+        write_bytes(path, content)
 
 
 def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lionagi_qe.agents.coverage.data import keep
 from lionagi_qe.agents.project import complexity
-from lionagi_qe.files import make_directories, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +45,7 @@ class KnownComplexities:
         """Write those that were asked for, if they are not what is kept already."""
         if self._asked == self._known:
             return
-        # Where there is no room, or no right to write, they are computed again.
-        with contextlib.suppress(OSError):
-            make_directories(self._path.parent)
-            write_bytes(self._path, orjson.dumps({"by": self._by, "files": self._asked}))
+        keep(self._path, orjson.dumps({"by": self._by, "files": self._asked}))
 
     def _read(self) -> dict[str, dict[str, int]]:
         try:

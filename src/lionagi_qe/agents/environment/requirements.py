@@ -183,6 +183,6 @@ def requirement_inputs(project: Path, requirements: Requirements) -> Iterator[Pa
         yield path
         text = path.read_text(encoding="utf-8", errors="replace")
         included = re.findall(
-            r"^\s*(?:-r|-c|--requirement|--constraint)[ =]+(\S+)", text, re.MULTILINE
+            r"^[^\S\n]*(?:-r|-c|--requirement|--constraint)[ =]+(\S+)", text, re.MULTILINE
         )
         waiting += [path.parent / name for name in included]

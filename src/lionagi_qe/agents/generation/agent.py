@@ -13,6 +13,7 @@ from lionagi_qe.agents.generation.ghostwriter import Ghostwriter
 from lionagi_qe.agents.generation.validation import try_candidate
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -299,11 +300,10 @@ def _writer(
     try:
         from lionagi_qe.agents.generation.llm_writer import ModelWriter
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "lionagi":
+        lack = lacking(error)
+        if lack is None:
             raise
-        raise InvalidArgumentError(
-            "--model needs LionAGI: install lionagi-qe-fleet[lionagi]"
-        ) from error
+        raise InvalidArgumentError(f"--model {lack}") from error
     source = Source(
         choice.label,
         f"by lionagi {version('lionagi')}",

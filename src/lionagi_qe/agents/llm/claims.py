@@ -22,7 +22,8 @@ LONGEST: Final = 300
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 # What looks like a name of code: a_b, a.b, a::b, a/b, a(), CamelCase, `a`.
 _NAME = re.compile(
-    r"`[^`]+`|\b[^\W\d]\w*(?:(?:::|/|\.)\w+)+|\w*[^\W_]_\w+|\w+\(\)|\b[A-Z]\w*[a-z]\w*[A-Z]\w*"
+    r"`[^`]+`|\b[^\W\d]\w*(?:(?:::|/|\.)\w+)+|\b\w*[^\W_]_\w+|\b\w+\(\)|"
+    r"\b[A-Z][^\Wa-z]*[a-z][^\WA-Z]*[A-Z]\w*"
 )
 # They state a figure without a digit, or turn one round.
 _REFUSED = re.compile(

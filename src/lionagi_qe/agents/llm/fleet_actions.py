@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 RUNS: Final = "aqe/runs"
 TESTS: Final = "aqe/tests"
 FLAKY: Final = "aqe/flaky"
+# All that these actions read.
+RESULTS: Final = tuple(f"{area}/*" for area in (RUNS, TESTS, FLAKY))
 GAPS: Final = "coverage-analyzer/gaps"
 SURVIVORS: Final = "mutation-tester/surviving_mutants"
 MOST: Final = 200
@@ -125,7 +127,7 @@ class FleetResults:
     """
 
     def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+        self._memory = memory.scoped("fleet tools", read=RESULTS)
 
     async def projects(self, _: Projects) -> dict[str, Any]:
         """List projects and their last runs; costs a look at the keys of all runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -11,6 +11,8 @@ from pydantic import Field
 
 from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.values.entry import ttl_if_given
+from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import ROOT, check_key
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ LONGEST_VALUE: Final = 20_000
 LONGEST_FOUND: Final = 2_000
 MOST_FOUND: Final = 100
 LONGEST_WAIT: Final = 600
-_GLOB = re.compile(r"[*?\[\\]")
+_CURSORS_KEPT: Final = 1_000
 
 
 class Store(Arguments):
@@ -54,7 +56,7 @@ class Wait(Arguments):
     pattern: str = Field(default="*", description="Which keys, as for memory_search.")
     seconds: float = Field(default=30, gt=0, le=LONGEST_WAIT, description="How long at most.")
     since: str | None = Field(
-        default=None, description="The cursor of the last answer, so that nothing is missed."
+        default=None, description="The cursor of an earlier answer, so that nothing is missed."
     )
 
 
@@ -65,10 +67,16 @@ def area_of(agent: str) -> str:
     return check_key(f"{NOTES}/{agent}")
 
 
+def area_prefix(area: str) -> str:
+    """Return what the keys in an area (``aqe/...``, or ``aqe`` for all) start with."""
+    return ROOT if f"{area.rstrip('/')}/" == ROOT else f"{check_key(area)}/"
+
+
 def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
     """Return the actions on entries whose keys lie under ``area`` (``aqe/...``); no others.
 
-    Keys may be given in full or relative to the area; they are told in full.
+    They run on a scope of the memory, so that no key, prefix or pattern leads elsewhere. Keys may
+    be given in full or relative to the area; they are told in full.
     """
     scope = _Area(memory, area)
     return [
@@ -78,6 +86,7 @@ def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
             Store,
             scope.store,
             writes=True,
+            quotes=False,
         ),
         Action(
             "memory_retrieve",
@@ -103,13 +112,14 @@ def memory_actions(memory: Memory, area: str) -> list[Action[Any]]:
 
 class _Area:
     def __init__(self, memory: Memory, area: str) -> None:
-        self._memory = memory
-        self.prefix = ROOT if f"{area.rstrip('/')}/" == ROOT else f"{check_key(area)}/"
-        self._glob = _GLOB.sub(r"\\\g<0>", self.prefix)
+        self.prefix = area_prefix(area)
+        self._glob = escape_glob(self.prefix)
+        self._memory = memory.scoped("memory tools", write=[f"{self._glob}*"])
+        self._cursors: dict[str, str] = {}
 
     async def store(self, asked: Store) -> dict[str, Any]:
         key = self._full(asked.key)
-        revision = await self._memory.store(key, asked.value, asked.ttl_seconds)
+        revision = await self._memory.store(key, asked.value, ttl_if_given(asked.ttl_seconds))
         return {"stored": key, "revision": revision}
 
     async def retrieve(self, asked: Retrieve) -> dict[str, Any]:
@@ -133,14 +143,30 @@ class _Area:
 
     async def wait(self, asked: Wait) -> dict[str, Any]:
         pattern = self._full(asked.pattern, self._glob)
-        async with self._memory.watch(pattern, asked.since) as watch:
+        since = None if asked.since is None else self._cursors.get(asked.since)
+        if since is None and asked.since is not None:
+            raise InvalidArgumentError(
+                f"since {asked.since!r}: no cursor that memory_wait told lately; leave it out, and "
+                "search for what is there"
+            )
+        async with self._memory.watch(pattern, since) as watch:
             try:
                 async with asyncio.timeout(asked.seconds):
                     change = await anext(watch)
             except TimeoutError:
-                return {"change": None, "cursor": watch.cursor}
+                return {"change": None, "cursor": self._named(watch.cursor)}
         told = _short(change.key, change.value) | {"kind": change.kind, "revision": change.revision}
-        return {"change": told, "cursor": change.cursor}
+        return {"change": told, "cursor": self._named(change.cursor)}
+
+    def _named(self, cursor: str | None) -> str | None:
+        """Return what a cursor is called here: itself it may hold a key from outside the area."""
+        if cursor is None:
+            return None
+        name = secrets.token_hex(8)
+        self._cursors[name] = cursor
+        if len(self._cursors) > _CURSORS_KEPT:
+            del self._cursors[next(iter(self._cursors))]
+        return name
 
     def _full(self, key: str, prefix: str | None = None) -> str:
         """Return a key or pattern in full; InvalidArgumentError if it lies outside the area."""

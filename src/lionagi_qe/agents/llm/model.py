@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from lionagi_qe.agents.llm.meter import ModelError
 from lionagi_qe.agents.llm.tools import as_tool
+from lionagi_qe.agents.project.model_choice import key_variable
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def api_key(choice: ModelChoice) -> str:
             f"model {choice.label}: {choice.provider} is none of {known}; "
             "name the URL of an API that speaks as OpenAI's with --base-url"
         )
-    variable = f"{choice.provider.upper().replace('-', '_')}_API_KEY"
+    variable = key_variable(choice.provider)
     key = os.environ.get(variable, "")
     if not key and not _is_local(choice):
         raise InvalidArgumentError(

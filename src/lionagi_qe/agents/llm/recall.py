@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import tiktoken
 
-from lionagi_qe.agents.llm.fleet_actions import FleetResults, Gaps
+from lionagi_qe.agents.llm.fleet_actions import TESTS, FleetResults, Gaps
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.names import segment
 from lionagi_qe.persistence.values.entry import check_count, check_ttl
+from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class FleetRecall:
         if "/" in project:
             raise InvalidArgumentError(f"project {project!r}: is one name, as fleet_projects tells")
         self._knowledge = check_key(f"{KNOWLEDGE}/{project}")
-        self._memory = memory
+        # It stores what tools return, and tells it again: whatever that is, it goes nowhere else.
+        self._memory = memory.scoped(
+            "recall",
+            read=[f"{TESTS}/{escape_glob(project)}/*"],
+            write=[f"{escape_glob(self._knowledge)}/*"],
+        )
         self._project = project
         self._results = FleetResults(memory)
         self._max_tokens = check_count("max_tokens", max_tokens)
@@ -133,7 +139,7 @@ class FleetRecall:
 
     async def _tests(self, files: Collection[str]) -> AsyncIterator[str]:
         for file in files:
-            prefix = f"aqe/tests/{self._project}/{segment(file)}::"
+            prefix = f"{TESTS}/{self._project}/{segment(file)}::"
             steady = 0
             async for entry in self._memory.scan(prefix):
                 outcomes = Counter(record["outcome"] for record in entry.value["records"])

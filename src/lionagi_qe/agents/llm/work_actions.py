@@ -9,6 +9,7 @@ from pydantic import Field
 from lionagi_qe.agents.llm.action import Action, AnyJson, Arguments, failure
 from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.deprecation import renamed
+from lionagi_qe.persistence.values.glob import escape_glob
 
 if TYPE_CHECKING:
     from lionagi_qe.coordination import Job
@@ -40,7 +41,8 @@ def work_actions(
 
     A job that is not reported within ``lease_ttl`` seconds goes to another worker.
     """
-    desk = _Desk(WorkQueue(memory, queue), lease_ttl)
+    scope = memory.scoped("work tools", queues=[escape_glob(queue)])
+    desk = _Desk(WorkQueue(scope, queue), lease_ttl)
     return [
         Action(
             "work_claim",
@@ -56,6 +58,7 @@ def work_actions(
             Report,
             desk.report,
             writes=True,
+            quotes=False,
         ),
     ]
 

@@ -12,6 +12,11 @@ DEFAULT_TOKENS = 200_000
 _MILLION = 1_000_000
 
 
+def key_variable(provider: str) -> str:
+    """Return the environment variable that has the key of a provider's API."""
+    return f"{provider.upper().replace('-', '_')}_API_KEY"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
     """A model and its limits, as plain data.
@@ -25,7 +30,8 @@ class ModelChoice:
         price: US dollars for a million tokens asked and answered; None where nobody said.
 
     Raises:
-        InvalidArgumentError: a limit is not above 0, or a price below, or one is not finite.
+        InvalidArgumentError: a limit is not above 0, or a price below, or one is not finite; or
+            the URL has a login.
 
     """
 
@@ -37,7 +43,13 @@ class ModelChoice:
     price: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers, and that the URL is none to keep secret."""
+        if "@" in (self.base_url or ""):
+            # It is kept with a run's settings, and told in errors of clients.
+            raise InvalidArgumentError(
+                "the URL of a model's API: has a login or an '@'; leave it out, and put the key "
+                f"into the environment variable {key_variable(self.provider)}"
+            )
         for limit in (self.token_limit, self.cost_limit):
             if limit is not None and not 0 < limit < math.inf:
                 raise InvalidArgumentError(f"limit {limit!r} of a model: must be above 0, finite")

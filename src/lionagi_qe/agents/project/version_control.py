@@ -107,9 +107,7 @@ def version_of(project: Path) -> str | None:
         text = metadata.read_text(encoding="utf-8", errors="replace")
         if match := re.search(r"^Version: *(\S+)", text, re.MULTILINE):
             return match[1]
-    tag = re.fullmatch(
-        r"(?:.*?[-_/])?v?(\d+(?:\.\d+)*[a-z0-9.]*)-(\d+)-g[0-9a-f]+", described(project) or ""
-    )
+    tag = re.fullmatch(r"(?:.*[-_/])?v?(\d[a-z0-9.]*)-(\d+)-g[0-9a-f]+", described(project) or "")
     if tag is None:
         return None
     return tag[1] if tag[2] == "0" else f"{tag[1]}.post{tag[2]}"

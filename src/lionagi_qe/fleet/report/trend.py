@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import ConfigurationError
+from lionagi_qe.extras import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,9 +62,7 @@ def _cell(value: float | None, edge: float, step: float) -> str:
 def check_png() -> None:
     """Raise ConfigurationError unless a PNG can be drawn."""
     if find_spec("matplotlib") is None:
-        raise ConfigurationError(
-            "a PNG needs matplotlib, which is not installed: python -m pip install matplotlib"
-        )
+        raise ConfigurationError(f"a PNG {needs('matplotlib')}")
 
 
 def write_png(series: Mapping[str, Sequence[Point]], path: Path, title: str) -> None:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Stats,
         Sweep,
     )
+    from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.memory import MemorySettings
     from lionagi_qe.persistence.values.keys import KeyRange
 
@@ -105,6 +106,12 @@ class HybridBackend:
     def __init__(
         self, durable: Backend, cache: Cache, *, max_stale: float, cache_ttl: float
     ) -> None:
+        if durable.capabilities.encrypted:
+            # It would fill the cache with what it opened.
+            msg = (
+                "a cache in front of a memory with keys: give the keys to the memory with the cache"
+            )
+            raise ConfigurationError(msg)
         self._durable = durable
         self._cache = cache
         self._max_stale = max_stale
@@ -124,6 +131,13 @@ class HybridBackend:
         self.follower = Follower(log, cache, poll=max_stale / 4)
 
     @property
+    def where(self) -> str:
+        """The durable backend's place and the cache's, for people."""
+        place = getattr(self._durable, "where", "") or self._durable.capabilities.name
+        cache = getattr(self._cache, "where", "")
+        return f"{place}, cached by {cache}" if cache else place
+
+    @property
     def durable(self) -> Backend:
         """The backend that holds the entries."""
         return self._durable
@@ -137,6 +151,11 @@ class HybridBackend:
     def indexes(self) -> IndexBackend:
         """The durable backend's indexes."""
         return cast("Any", self._durable).indexes
+
+    @property
+    def schedules(self) -> ScheduleBackend:
+        """The durable backend's periodic jobs."""
+        return cast("Any", self._durable).schedules
 
     @property
     def capabilities(self) -> Capabilities:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError
+from lionagi_qe.errors import BatchTooLargeError, InvalidArgumentError, InvalidValueError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.contract.operations import Delete, Put
+from lionagi_qe.persistence.contract.records import entry_of
 from lionagi_qe.persistence.values import keys as naming
-from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.codec import decode, decode_as, encode
 from lionagi_qe.persistence.values.entry import INHERIT, Item, check_list, check_revision, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence, Learn, Learned
+    from lionagi_qe.persistence.values.entry import Entry, Inherit
+
+T = TypeVar("T")
 
 
 class BatchCalls(Calls):
@@ -28,7 +32,7 @@ class BatchCalls(Calls):
     async def store_many(
         self,
         items: Mapping[str, Any],
-        ttl: float | timedelta | None = None,
+        ttl: float | timedelta | Inherit | None = INHERIT,
         partition: str = DEFAULT_PARTITION,
         *,
         fence: Fence | Fenced | None = None,
@@ -36,7 +40,8 @@ class BatchCalls(Calls):
     ) -> dict[str, int]:
         """Store all items in one atomic step (per shard on Redis Cluster); return the revisions.
 
-        A value may be an ``Item`` with its own ttl, partition and if_revision; one conflict, or a
+        A value may be an ``Item`` with its own ttl, partition and if_revision; a ttl that neither
+        gives is the memory's ``default_ttl``, None is for ever. One conflict, or a
         stale ``fence``, and nothing is stored. One round trip. BatchTooLargeError above
         ``max_batch``.
         """
@@ -44,7 +49,7 @@ class BatchCalls(Calls):
             msg = f"items {items!r}: give a mapping of keys to values"
             raise InvalidArgumentError(msg)
         self._check_batch(len(items))
-        ttl_ms = check_ttl(ttl)
+        ttl_ms = self._default_ttl_ms if ttl is INHERIT else check_ttl(ttl)
         naming.check_partition(partition)
         held = fence_of(fence)
         puts = [
@@ -73,20 +78,45 @@ class BatchCalls(Calls):
             fence=fence,
         )
 
+    @overload
+    async def retrieve_many(
+        self, keys: Iterable[str], *, timeout: float | None = None
+    ) -> dict[str, Any]: ...
+    @overload
+    async def retrieve_many(
+        self, keys: Iterable[str], *, as_type: type[T], timeout: float | None = None
+    ) -> dict[str, T]: ...
     async def retrieve_many(
         self,
         keys: Iterable[str],
         *,
+        as_type: type[Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Return the values of those keys that exist, in the order asked. One round trip."""
+        """Return the values of those keys that exist, in the order asked. One round trip.
+
+        With ``as_type`` each is validated and returned as that, as by ``retrieve``;
+        InvalidValueError, which names the key, if one doesn't fit.
+        """
         wanted = self._distinct(keys)
         payloads = await self._scheduler.read_batch(wanted, self._scheduler.deadline(timeout))
         return {
-            key: decode(payload)
+            key: decode(payload) if as_type is None else _decode_as(key, payload, as_type)
             for key, payload in zip(wanted, payloads, strict=True)
             if payload is not None
         }
+
+    async def entries_many(
+        self, keys: Iterable[str], *, timeout: float | None = None
+    ) -> dict[str, Entry]:
+        """Return the entries of those keys that exist, in the order asked. One round trip."""
+        wanted = self._distinct(keys)
+        if not wanted:
+            return {}
+        records = await self._scheduler.ask(
+            lambda backend: backend.read_records(wanted), self._scheduler.deadline(timeout)
+        )
+        return {record.key: entry_of(record) for record in records if record is not None}
 
     async def delete_many(
         self,
@@ -131,3 +161,11 @@ class BatchCalls(Calls):
 
 def _key_of(step: Learn) -> str:
     return step.key
+
+
+def _decode_as(key: str, payload: bytes | str, as_type: type[Any]) -> Any:  # noqa: ANN401
+    try:
+        return decode_as(payload, as_type)
+    except InvalidValueError as error:
+        msg = f"{key!r}: {error}"
+        raise InvalidValueError(msg) from error

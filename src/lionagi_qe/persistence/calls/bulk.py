@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import InvalidArgumentError, RevisionConflictError, ValueTooLargeError
+from lionagi_qe.errors import (
+    ConfigurationError,
+    InvalidArgumentError,
+    RevisionConflictError,
+    ValueTooLargeError,
+)
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
+from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +19,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.change_log import LogPage
     from lionagi_qe.persistence.contract.operations import Put, Result
     from lionagi_qe.persistence.contract.records import Page, Record
+    from lionagi_qe.persistence.encryption.resealing import Resealed
     from lionagi_qe.persistence.values.keys import KeyRange
 
 
@@ -75,6 +82,18 @@ class BulkCalls(Calls):
             return []
         return await self._scheduler.ask(
             lambda backend: backend.read_records(keys), self._scheduler.deadline(None)
+        )
+
+    async def reseal(self, keys: KeyRange, limit: int) -> Resealed:
+        """Seal the next entries in the order of their keys by the newest key, unless they are."""
+        backend = self._scheduler.backend
+        if not isinstance(backend, EncryptedBackend):
+            raise ConfigurationError(
+                "sealing anew needs the whole of a memory with keys: open it with "
+                "keys=KeyRing.from_env(), or with ?keys=VARIABLE in its URL, not through a scope"
+            )
+        return await self._scheduler.perform(
+            lambda: backend.reseal(keys, limit), self._scheduler.deadline(None), repeat=True
         )
 
     async def write(self, puts: Sequence[Put]) -> list[Result]:

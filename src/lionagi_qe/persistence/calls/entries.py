@@ -19,16 +19,19 @@ from lionagi_qe.persistence.contract.operations import Add, Delete, Put, Touch
 from lionagi_qe.persistence.contract.records import entry_of
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import check_number, decode, decode_as, encode
-from lionagi_qe.persistence.values.entry import Entry, check_revision, check_ttl
+from lionagi_qe.persistence.values.entry import INHERIT, Entry, check_revision, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
+    from typing import Unpack
 
+    from lionagi_qe.persistence.calls.base import Limits
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence, Operation
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+    from lionagi_qe.persistence.values.entry import Inherit
 
 T = TypeVar("T")
 _LONGEST_RETRY_PAUSE = 0.05
@@ -37,8 +40,8 @@ _LONGEST_RETRY_PAUSE = 0.05
 class EntryCalls(Calls):
     """Store, read, change and remove one entry; calls made at the same moment travel together."""
 
-    def __init__(self, scheduler: Scheduler, *, max_value_bytes: int, max_batch: int) -> None:
-        super().__init__(scheduler, max_value_bytes=max_value_bytes, max_batch=max_batch)
+    def __init__(self, scheduler: Scheduler, **limits: Unpack[Limits]) -> None:
+        super().__init__(scheduler, **limits)
         self._update_locks: weakref.WeakValueDictionary[str, asyncio.Lock]
         self._update_locks = weakref.WeakValueDictionary()
 
@@ -46,7 +49,7 @@ class EntryCalls(Calls):
         self,
         key: str,
         value: Any,  # noqa: ANN401 - any JSON value
-        ttl: float | timedelta | None = None,
+        ttl: float | timedelta | Inherit | None = INHERIT,
         partition: str = DEFAULT_PARTITION,
         *,
         if_revision: int | None = None,
@@ -58,7 +61,8 @@ class EntryCalls(Calls):
         Args:
             key: ``aqe/...``, see ``keys``.
             value: JSON data, a dataclass or a pydantic model.
-            ttl: seconds (or timedelta) until it expires by the server's clock; None for ever.
+            ttl: seconds (or timedelta) until it expires by the server's clock; None for ever. If
+                it isn't given, the memory's ``default_ttl``, which is for ever unless it was set.
             partition: the group that ``clear_partition`` and searches can name.
             if_revision: store only if the entry has this revision (0: only if there is none).
             fence: a Lease, or the Fence of one: store only while it is held, checked by the server.
@@ -72,7 +76,7 @@ class EntryCalls(Calls):
 
         """
         naming.check_key(key)
-        ttl_ms = None if ttl is None else check_ttl(ttl)
+        ttl_ms = self._default_ttl_ms if ttl is INHERIT else check_ttl(ttl)
         if partition != DEFAULT_PARTITION:
             naming.check_partition(partition)
         expected = None if if_revision is None else check_revision(if_revision)
@@ -177,7 +181,8 @@ class EntryCalls(Calls):
     ) -> int | float:
         """Add ``amount`` to the number under ``key`` on the server and return the sum.
 
-        A missing entry counts as 0; partition and expiry stay. Integers are exact; beyond 64 bits
+        A missing entry counts as 0, and the new one never expires; partition and expiry of one
+        that is there stay. Integers are exact; beyond 64 bits
         and for anything but a number it raises InvalidValueError and changes nothing.
         """
         naming.check_key(key)
@@ -198,9 +203,10 @@ class EntryCalls(Calls):
         """Replace the value by ``fn(value)`` so that no other writer's change is lost.
 
         ``fn`` gets the value, or ``default`` if there is none; it may be a coroutine function and
-        may be called again when another writer came first. Partition and expiry stay. An
-        exception from ``fn`` changes nothing. Returns what ``fn`` returned. Two round trips, and
-        two more for each time that it lost a race; RevisionConflictError when ``timeout`` ends.
+        may be called again when another writer came first. Partition and expiry stay; an entry that
+        it makes never expires. An exception from ``fn`` changes nothing. Returns what ``fn``
+        returned. Two round trips, and two more for each time that it lost a race;
+        RevisionConflictError when ``timeout`` ends.
         """
         naming.check_key(key)
         if not callable(fn):

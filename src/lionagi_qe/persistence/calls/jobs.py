@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
-from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES, Calls
-from lionagi_qe.persistence.contract.jobs import EndJob
+from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
+from lionagi_qe.persistence.calls.schedules import ScheduleCalls
+from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
 from lionagi_qe.persistence.values.codec import encode
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         JobBackend,
         JobOperation,
         JobRecord,
-        PutJob,
         QueueCounts,
     )
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})
 
 
-class JobCalls(Calls):
+class JobCalls(ScheduleCalls):
     """Put, claim, end and look at jobs by checked names; one round trip each.
 
     Operations on jobs made at the same moment travel together. Where they are safe to repeat, a
@@ -52,9 +52,17 @@ class JobCalls(Calls):
             deadline,
             lambda: self._confirm(operation.queue, deadline),
         )
-        if not isinstance(operation, EndJob) or operation.ending in _RINGING:
+        if isinstance(operation, PutJob) or (
+            isinstance(operation, EndJob) and operation.ending in _RINGING
+        ):
             self.notifier.notify(operation.queue)
         return result
+
+    async def cancel(
+        self, queue: str, job_id: str, keep_ms: int, *, timeout: float | None = None
+    ) -> str:
+        """Cancel a job, or have its worker told; return the state that it is in then."""
+        return await self.write(CancelJob(queue, job_id, keep_ms), timeout=timeout)
 
     async def put_many(self, puts: Sequence[PutJob], *, timeout: float | None = None) -> list[str]:
         """Put jobs into one queue in one atomic step; return their ids."""

@@ -8,6 +8,7 @@ from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Ca
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
 from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
 from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
     Claim,
     ClaimedJob,
     EndJob,
@@ -42,12 +43,20 @@ from lionagi_qe.persistence.contract.records import (
     Sweep,
 )
 from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.contract.schedules import (
+    Fire,
+    PutSchedule,
+    ScheduleBackend,
+    ScheduleRecord,
+    Schedules,
+)
 from lionagi_qe.persistence.values.keys import KeyRange
 
 __all__ = [
     "MAX_BATCH_CALLS",
     "Add",
     "Backend",
+    "CancelJob",
     "Capabilities",
     "ChangeLog",
     "Claim",
@@ -56,6 +65,7 @@ __all__ = [
     "Document",
     "EndJob",
     "Fence",
+    "Fire",
     "IndexBackend",
     "JobBackend",
     "JobOperation",
@@ -77,9 +87,13 @@ __all__ = [
     "Posting",
     "Put",
     "PutJob",
+    "PutSchedule",
     "QueueCounts",
     "Record",
     "Result",
+    "ScheduleBackend",
+    "ScheduleRecord",
+    "Schedules",
     "Stats",
     "Sweep",
     "Tenure",

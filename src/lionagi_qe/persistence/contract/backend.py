@@ -39,6 +39,7 @@ class Capabilities:
         durability: which acknowledged writes a crash may take, in words.
         learns: Learn operations are one atomic step on the server.
         max_stale: seconds by which a value may be older than the last write of another handle.
+        encrypted: values are sealed by keys before they leave the process.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Capabilities:
     durability: str = ""
     learns: bool = False
     max_stale: float = 0.0
+    encrypted: bool = False
 
 
 class Backend(Protocol):

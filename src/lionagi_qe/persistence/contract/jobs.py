@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
-State = Literal["delayed", "ready", "claimed", "done", "dead"]
-# As the servers number them.
-STATES: tuple[State, ...] = ("delayed", "ready", "claimed", "done", "dead")
+State = Literal["delayed", "ready", "claimed", "done", "dead", "cancelled", "cancelling"]
+# As the servers number them; the last is a claimed job whose worker is to be told.
+STATES: tuple[State, ...] = (
+    "delayed",
+    "ready",
+    "claimed",
+    "done",
+    "dead",
+    "cancelled",
+    "cancelling",
+)
+OnDuplicate = Literal["keep", "replace", "earliest"]
+ON_DUPLICATE: tuple[OnDuplicate, ...] = ("keep", "replace", "earliest")
 # JSON, as all outcomes are.
 LEASE_ENDED = '"its worker let the lease end"'
 
@@ -25,6 +36,14 @@ class PutJob:
     """Add a job; the result is its id, or that of the unended job with the same ``dedupe``.
 
     ``job_id`` is unique to this call, so putting it again after a lost answer adds nothing.
+
+    Attributes:
+        on_duplicate: what becomes of the unended job with the same ``dedupe``. "keep": nothing.
+            "replace": one that waits gets this payload, priority, delay and number of attempts,
+            and no attempt counts as used; one that is claimed loses the key and all further
+            attempts to this one, which is added. "earliest": one that waits gets the lower of both
+            priorities and the earlier of both times.
+        dedupe_ms: for so long from now on ``dedupe`` is this job's, even if it ends before.
     """
 
     queue: str
@@ -35,14 +54,19 @@ class PutJob:
     dedupe: str | None = None
     max_attempts: int = 5
     fence: Fence | None = None
+    on_duplicate: OnDuplicate = "keep"
+    dedupe_ms: int = 0
 
 
-Ending = Literal["ack", "retry", "bury", "release", "extend"]
+Ending = Literal["ack", "retry", "bury", "release", "extend", "progress"]
 
 
 @dataclass(frozen=True, slots=True)
 class EndJob:
     """End a claim, or extend it; the result is the job's state after that.
+
+    A job that is being cancelled is cancelled by each ending but "ack", and "cancelling" after
+    "extend" and "progress".
 
     Only while it is the job's last claim, else JobLostError; doing it again comes to the same.
 
@@ -51,7 +75,7 @@ class EndJob:
         ending: "ack" keeps ``payload`` as the result for ``ms``; "retry" makes it ready after
             ``ms``, or dead if it was its last attempt, with ``payload`` as the error; "bury" makes
             it dead; "release" gives it back as if it had not been claimed; "extend" lets the claim
-            end ``ms`` from now.
+            end ``ms`` from now; "progress" notes ``payload`` for others to read.
     """
 
     queue: str
@@ -63,7 +87,23 @@ class EndJob:
     fence: Fence | None = None
 
 
-JobOperation = PutJob | EndJob
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Cancel a job; the result is its state after that, "unknown" if there is no such job.
+
+    One that waits is "cancelled" and kept for ``ms``; one whose claim holds is "cancelling": its
+    worker's next extension comes to that, and when that worker ends it, or its claim ends, it is
+    cancelled. One that is "done" or "dead" stays so.
+    """
+
+    queue: str
+    job_id: str
+    ms: int
+    payload: bytes = b""
+    fence: Fence | None = None
+
+
+JobOperation = PutJob | EndJob | CancelJob
 JobResult = str | AqeError
 
 
@@ -90,7 +130,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as the server knows it. ``outcome``: its result if it is done, else its last error."""
+    """A job as the server knows it.
+
+    Attributes:
+        outcome: its result if it is done, else its last error.
+        progress: what its worker noted last.
+    """
 
     job_id: str
     state: State
@@ -100,17 +145,19 @@ class JobRecord:
     payload: bytes | str
     outcome: bytes | str | None
     created_ms: int
+    progress: bytes | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many jobs of a queue are in each state; done ones as long as their result is kept."""
+    """How many jobs of a queue are in each state; done and cancelled ones as long as kept."""
 
     ready: int
     delayed: int
     claimed: int
     done: int
     dead: int
+    cancelled: int
     exact: bool
 
 
@@ -169,7 +216,10 @@ class JobBackend(Protocol):
         ...
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
-        """Make dead jobs ready, all their attempts before them; return how many were dead."""
+        """Make dead jobs ready, all their attempts before them; return how many that were.
+
+        One whose ``dedupe`` an unended job has by now stays dead.
+        """
         ...
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
@@ -197,13 +247,25 @@ def job_key(operation: JobOperation) -> str:
     return f"job/{operation.job_id}"
 
 
+def options_of(put: PutJob) -> str:
+    """Return in JSON what the put asks for beyond what every put has; "" for nothing."""
+    options: dict[str, Any] = {}
+    if put.on_duplicate != "keep":
+        options["on_duplicate"] = put.on_duplicate
+    if put.dedupe_ms:
+        options["dedupe_ms"] = put.dedupe_ms
+    return json.dumps(options) if options else ""
+
+
 def job_result(operation: JobOperation, status: str, figure: str) -> JobResult:
     """Return the result, or the error, that a server's status means.
 
-    ``figure`` is the id of a job that was put, the number of the state of one that was ended.
+    ``figure`` is the id of a job that was put, else the number of its state, "" if it is unknown.
     """
     if status == "ok":
-        return figure if isinstance(operation, PutJob) else STATES[int(figure)]
+        if isinstance(operation, PutJob):
+            return figure
+        return STATES[int(figure)] if figure else "unknown"
     if status == "stale" and operation.fence is not None:
         return StaleFenceError(operation.fence.name, operation.fence.token)
     return JobLostError(operation.job_id)

@@ -56,7 +56,11 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts of one fleet. ``exact`` is False where a figure is an estimate."""
+    """Counts of one fleet. ``exact`` is False where a figure is an estimate.
+
+    ``server`` are figures of the server, numbers as numbers; ``pool`` those of this process's
+    connections to it.
+    """
 
     total_keys: int
     total_expired: int
@@ -64,6 +68,7 @@ class Stats:
     size_bytes: int
     exact: bool
     server: dict[str, Any] = field(default_factory=dict[str, Any])
+    pool: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def entry_of(record: Record) -> Entry:

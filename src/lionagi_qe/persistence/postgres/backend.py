@@ -27,6 +27,7 @@ from lionagi_qe.persistence.postgres.operations import (
     results_of,
 )
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
+from lionagi_qe.persistence.postgres.schedules import PostgresSchedules
 from lionagi_qe.persistence.postgres.schema import applied_migrations
 from lionagi_qe.persistence.postgres.session import PostgresSession
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
@@ -67,7 +68,14 @@ class PostgresBackend:
         )
         self.leases = PostgresLeases(self.session)
         self.jobs = PostgresJobs(self.session)
+        self.schedules = PostgresSchedules(self.session)
         self.log = PostgresLog(self.session, self.sweep)
+
+    @property
+    def where(self) -> str:
+        """The server, database and schema, for people; without user and password."""
+        schema = self.session.sql.schema.strip('"')
+        return f"{self.session.where}, schema {schema}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -316,7 +324,8 @@ class PostgresBackend:
                 total_expired += overdue
                 size += partition_bytes
             server = dict(await connection.fetchrow(self.session.sql["server"]))
-        return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
+        total, pool = sum(partitions.values()), self.session.pool_figures
+        return Stats(total, total_expired, partitions, size, exact, server, pool)
 
     async def _estimate(self, connection: Any, partition: str) -> int:  # noqa: ANN401
         plan = await connection.fetchval(

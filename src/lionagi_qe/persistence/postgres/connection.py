@@ -60,8 +60,9 @@ def split_options(dsn: str) -> tuple[str, dict[str, str]]:
 def address(dsn: str) -> str:
     """Return host, port and database of a URL, without user and password."""
     parts = urlsplit(dsn)
-    host = parts.netloc.rsplit("@", 1)[-1] or "localhost"
-    return f"PostgreSQL at {host}{parts.path}"
+    options = dict(parse_qsl(parts.query))
+    host = parts.netloc.rsplit("@", 1)[-1] or options.get("host") or "localhost"
+    return f"PostgreSQL at {host}{parts.path or '/' + options.get('dbname', '')}".rstrip("/")
 
 
 async def connect(hosts: Hosts, *, prepared: int = 0) -> Connection:
@@ -143,6 +144,14 @@ class CallersPool:
         """Release a connection, also a broken one; the pool resets it."""
         with contextlib.suppress(*LOST, asyncpg.PostgresError):
             await self._pool.release(connection)
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; who waits for one, such a pool doesn't tell."""
+        return {
+            "connections": self._pool.get_size(),
+            "idle": self._pool.get_idle_size(),
+            "limit": self._pool.get_max_size(),
+        }
 
     async def close(self) -> None:
         """Leave it open."""

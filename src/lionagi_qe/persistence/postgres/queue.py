@@ -9,6 +9,7 @@ import asyncpg
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
+    CancelJob,
     Claim,
     ClaimedJob,
     JobOperation,
@@ -19,6 +20,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionOperations,
     TransactionResults,
     job_result,
+    options_of,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
@@ -100,15 +102,18 @@ class PostgresJobs:
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready, in the order of their ids."""
-        return len(await self._fetch("revive_jobs", queue, column(sorted(job_ids)), mutates=True))
+        ids = column(sorted(job_ids))
+        ((revived,),) = await self._fetch("revive_jobs", queue, ids, mutates=True)
+        return int(revived)
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
         return len(await self._fetch("purge_jobs", queue, column(sorted(job_ids)), mutates=True))
 
     async def forget(self, limit: int) -> bool:
-        """Delete done jobs whose result was kept long enough; return whether more is due."""
-        return len(await self._fetch("forget_jobs", limit, mutates=True)) == limit
+        """Delete ended jobs and keys that were kept long enough; return whether more is due."""
+        ((is_more,),) = await self._fetch("forget_jobs", limit, mutates=True)
+        return bool(is_more)
 
     # Looking
 
@@ -161,6 +166,8 @@ def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
 def _columns(operations: Sequence[JobOperation]) -> list[str | None]:
     """Return the operations as the columns that the function takes."""
     found: list[str | None] = [*columns([_cells(operation) for operation in operations], 8)]
+    options = [options_of(each) if isinstance(each, PutJob) else "" for each in operations]
+    found.append(column([each or NULL for each in options]) if any(options) else None)
     if any(operation.fence is not None for operation in operations):
         return found + fence_columns(operations)
     return [*found, None, None]
@@ -173,6 +180,9 @@ def _cells(operation: JobOperation) -> tuple[str, ...]:
         most, delay = str(put.max_attempts), str(put.delay_ms)
         priority, dedupe = str(put.priority), put.dedupe or NULL
         return "put", put.queue, put.job_id, payload, priority, delay, dedupe, most
+    if isinstance(operation, CancelJob):
+        cancel = operation
+        return "cancel", cancel.queue, cancel.job_id, NULL, "0", str(cancel.ms), NULL, NULL
     end = operation
     return end.ending, end.queue, end.job_id, payload, str(end.claim), str(end.ms), NULL, NULL
 

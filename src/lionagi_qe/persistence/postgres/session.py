@@ -59,6 +59,11 @@ class PostgresSession:
         self.fleet = 0
 
     @property
+    def pool_figures(self) -> dict[str, int]:
+        """How many connections there are; while it is open."""
+        return cast("link.Pools", self._pool).figures()
+
+    @property
     def listen_dsn(self) -> str | None:
         """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
         return self._listen_dsn or (None if self.is_pooled else self._dsn or None)

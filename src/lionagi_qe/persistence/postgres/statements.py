@@ -22,8 +22,9 @@ _PAYLOADS = joined(
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1)""",
     "wanted.place",
 )
-_JOB_COLUMNS = """j.id, j.state, j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
-    (extract(epoch FROM j.created_at) * 1000)::bigint"""
+_JOB_COLUMNS = """j.id, CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
+    j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
+    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress"""
 _DEAD_JOBS = f"""
     SELECT d.ctid FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
         SELECT j.ctid FROM {{schema}}.jobs AS j
@@ -118,6 +119,7 @@ def _jobs(first: int) -> str:
         "text",
         "integer",
         "text",
+        "text",
         "bigint",
     ]
     return ", ".join(array(f"${at}", kind) for at, kind in enumerate(kinds, first))
@@ -184,28 +186,17 @@ FROM {{schema}}.apply_fenced_operations($1, {_OPERATIONS}, {_FENCES}, true)
 UNION ALL SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(11)}, true)
 """,
     "claim_jobs": "SELECT * FROM {schema}.claim_jobs($1, $2, $3, $4, $5)",
-    "revive_jobs": f"""
-WITH dead AS ({_DEAD_JOBS})
-UPDATE {{schema}}.jobs SET state = 1, attempts = 0, due_at = now()
-FROM (SELECT pg_notify('aqe_jobs_' || $1::integer, $2)) AS ring
-WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
-""",
+    "revive_jobs": f"SELECT {{schema}}.revive_jobs($1, $2, {array('$3')})",
     "purge_jobs": f"""
 WITH dead AS ({_DEAD_JOBS})
 DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
 """,
-    "forget_jobs": """
-DELETE FROM {schema}.jobs WHERE ctid = ANY (ARRAY (
-    SELECT ctid FROM {schema}.jobs
-    WHERE fleet + 0 = $1 AND state = 3 AND due_at <= now()
-    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)) RETURNING 1
-""",
+    "forget_jobs": "SELECT {schema}.forget_jobs($1, $2)",
     "find_jobs": f"""
 SELECT found.* FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
     SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
     WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2
-        AND (j.state <> 3 OR j.due_at > now()) LIMIT 1
+        AND (j.state NOT IN (3, 5) OR j.due_at > now()) LIMIT 1
 ) AS found
 """,
     "dead_jobs": f"""
@@ -219,9 +210,24 @@ SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 3 AND due_at > now() LIMIT $3) AS done),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead)
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone)
 FROM (SELECT state FROM {schema}.jobs
     WHERE fleet + 0 = $1 AND queue = $2 AND state IN (0, 2) LIMIT $3) AS due
+""",
+    "put_schedule": "SELECT {schema}.put_schedule($1, $2, $3, $4, $5, $6)",
+    "remove_schedule": """
+DELETE FROM {schema}.job_schedules WHERE fleet = $1 AND queue = $2 AND name = $3 RETURNING 1
+""",
+    "read_schedules": """
+SELECT clock.now_ms, s.name, s.rule, s.spec, s.version, s.fired_to_ms
+FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
+    LEFT JOIN {schema}.job_schedules AS s ON s.fleet = $1 AND s.queue = $2
+ORDER BY s.name
+""",
+    "fire_schedule": f"""
+SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10)
 """,
     "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
@@ -318,7 +324,10 @@ SELECT current_setting('server_version') AS version,
     CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END AS role,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
         AS last_replayed_seconds,
-    pg_total_relation_size('{schema}.entries') AS table_bytes
+    pg_total_relation_size('{schema}.entries') AS table_bytes,
+    pg_stat_get_db_numbackends(database.oid) AS connected_clients,
+    current_setting('max_connections')::int AS max_connections
+FROM pg_database AS database WHERE database.datname = current_database()
 """,
 }
 

@@ -13,6 +13,8 @@ from lionagi_qe.persistence.contract.operations import Delete, Operation, Result
 from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
 from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.redis import scripts
+from lionagi_qe.persistence.redis.connection import parse_info
+from lionagi_qe.persistence.redis.figures import server_figures
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.log import RedisLog
 from lionagi_qe.persistence.redis.operations import (
@@ -24,6 +26,7 @@ from lionagi_qe.persistence.redis.operations import (
     words_of,
 )
 from lionagi_qe.persistence.redis.queue import RedisJobs
+from lionagi_qe.persistence.redis.schedules import RedisSchedules
 from lionagi_qe.persistence.redis.schema import LAYOUT, Layout
 from lionagi_qe.persistence.redis.session import RedisSession
 
@@ -55,7 +58,13 @@ class RedisBackend:
         self.session = RedisSession(link, Layout(shards, colocate))
         self.leases = RedisLeases(self.session)
         self.jobs = RedisJobs(self.session)
+        self.schedules = RedisSchedules(self.session)
         self.log = RedisLog(self.session)
+
+    @property
+    def where(self) -> str:
+        """The server, for people; without user and password."""
+        return self.session.link.where
 
     @property
     def capabilities(self) -> Capabilities:
@@ -296,19 +305,15 @@ class RedisBackend:
                 if held > 0:
                     partition = name.decode()
                     partitions[partition] = partitions.get(partition, 0) + held
-        info = await self._info("memory")
-        server = {
-            name: info[name]
-            for name in ("used_memory", "maxmemory", "maxmemory_policy")
-            if name in info
-        }
-        return Stats(total, total_expired, partitions, size, exact, server)
+        server = server_figures(await self.session.link.info())
+        pool = self.session.link.figures()
+        return Stats(total, total_expired, partitions, size, exact, server, pool)
 
     async def _info(self, section: str) -> dict[str, Any]:
         answer = await self.session.link.command(
             f"{self.session.shards.prefixes[0]}:n", "INFO", section
         )
-        return answer if isinstance(answer, dict) else _parse_info(answer)
+        return answer if isinstance(answer, dict) else parse_info(answer)
 
     async def describe(self) -> dict[str, Any]:
         """Tell the version, the layout, and what the persistence settings promise."""
@@ -351,11 +356,6 @@ def _durability(policy: str, *, aof: bool) -> str:
         "everysec": "a crash may take about the last second of writes (appendfsync everysec)",
         "no": "a crash may take what the kernel had not written yet (appendfsync no)",
     }.get(policy, f"appendfsync {policy}")
-
-
-def _parse_info(answer: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
-    return {name: value for name, _, value in lines}
 
 
 def _payload_of(raw: bytes) -> bytes:

@@ -35,6 +35,7 @@ class RedisCache:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._prefix = ""
+        self.where = link.where
         self._opening = asyncio.Lock()
         self._open = False
 

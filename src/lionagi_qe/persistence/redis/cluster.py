@@ -18,6 +18,8 @@ from lionagi_qe.persistence.redis.connection import (
     drop,
     is_closed,
     make,
+    parse_info,
+    refuse_if_tls,
     settled,
 )
 from lionagi_qe.persistence.redis.replicas import ask, exchange
@@ -71,14 +73,17 @@ class ClusterLink:
             await self._greet()
             await self._client.initialize()
         except FAILURES as error:
-            raise explain(error, self.where, sent=False) from error
+            told = explain(error, self.where, sent=False)
+            if isinstance(told, BackendUnavailableError) and not self._settings.get("ssl"):
+                await refuse_if_tls([self._first()], self.where, "rediss+cluster", error)
+            raise told from error
 
     async def _greet(self) -> None:
         """Find out by a connection of our own whether the first node speaks TLS as we do.
 
         The driver waits for a handshake that never ends, and tells nothing of one that failed.
         """
-        host, port = str(self._settings.get("host", "localhost")), self._settings.get("port", 6379)
+        host, port = self._first()
         if self._settings.get("ssl"):
             settings = {name: value for name, value in self._settings.items() if name != "ssl"}
             settings |= {"connection_class": SSLConnection, "host": host, "port": port}
@@ -88,6 +93,10 @@ class ClusterLink:
                 # Another node may be found where this one is away.
                 if tls_refusal(error) is not None:
                     raise
+
+    def _first(self) -> tuple[str, int]:
+        """Return where the node is that the caller named."""
+        return str(self._settings.get("host", "localhost")), int(self._settings.get("port", 6379))
 
     async def close(self) -> None:
         """Close the connections to all nodes."""
@@ -129,6 +138,38 @@ class ClusterLink:
             raise explain(error, self.where, sent=sent) from error
         finally:
             self._limiter.release()
+
+    async def info(self) -> list[dict[str, str]]:
+        """Return what each primary tells of itself."""
+        client = cast("RedisCluster", self._client)
+        nodes: list[Any] = client.get_primaries()
+        answers = await asyncio.gather(
+            *(
+                self._exchange(
+                    client, (str(each.host), int(each.port)), None, ("INFO",), asking=False
+                )
+                for each in nodes
+            ),
+            return_exceptions=True,
+        )
+        told: list[dict[str, str]] = []
+        for answer in answers:
+            if isinstance(answer, FAILURES):
+                raise explain(answer, self.where, sent=False) from answer
+            if isinstance(answer, BaseException):
+                raise answer
+            told.append(parse_info(answer))
+        return told
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are to all nodes, the limit being that of each."""
+        pools = [pool.figures() for pool in self._pools.values()]
+        return {
+            "connections": sum(each["connections"] for each in pools),
+            "idle": sum(each["idle"] for each in pools),
+            "limit": self._limiter.limit,
+            "waiting": self._limiter.waiting + sum(each["waiting"] for each in pools),
+        }
 
     async def _routed(
         self, client: RedisCluster, wait: Wait | None, route: str, words: tuple[Any, ...]

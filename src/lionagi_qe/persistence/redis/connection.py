@@ -22,7 +22,7 @@ from lionagi_qe.persistence.server_support.pool import Pool
 from lionagi_qe.persistence.server_support.tls import answers_plainly, speaks_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.persistence.redis.scripts import Script
 
@@ -60,6 +60,14 @@ class Link(Protocol):
 
     async def command(self, route: str, *words: Any, mutates: bool = False) -> Any:  # noqa: ANN401
         """Send one command and return its answer."""
+        ...
+
+    async def info(self) -> list[dict[str, str]]:
+        """Return what each server that changes are sent to tells of itself."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; see Pool."""
         ...
 
     async def connect(self) -> driver.Connection:
@@ -119,6 +127,16 @@ async def _shake_hands(connection: SSLConnection) -> None:
             await asyncio.wait({connecting})
 
 
+async def refuse_if_tls(
+    places: Sequence[tuple[str, int]], where: str, scheme: str, error: Exception
+) -> None:
+    """Raise ConfigurationError if one of these hung up since it was not spoken to by TLS."""
+    spoken = await asyncio.gather(*(speaks_tls(*place, _QUIET_SECONDS) for place in places))
+    if any(spoken):
+        msg = f"{where}: speaks TLS at this port; write {scheme}://"
+        raise ConfigurationError(msg) from error
+
+
 def settled(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with what all our connections need."""
     if settings.get("ssl") or settings.get("connection_class") is SSLConnection:
@@ -150,6 +168,17 @@ def is_closed(connection: driver.Connection) -> bool:
     return reader is None or reader.at_eof() or reader.exception() is not None
 
 
+def parse_info(answer: bytes) -> dict[str, str]:
+    """Return the facts of an answer to INFO."""
+    lines = (line.partition(":") for line in answer.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+def database(settings: dict[str, Any]) -> str:
+    """Return which of a server's databases it is, for people, where it isn't the usual one."""
+    return f", database {settings['db']}" if settings.get("db") else ""
+
+
 class ServerLink:
     """A pool of connections to one server.
 
@@ -157,7 +186,12 @@ class ServerLink:
         settings: of the driver's connections.
         pool_size: most connections.
         wait: how many replicas must have a change before it counts as made; None: it isn't asked.
+
+    Attributes:
+        scheme: of the URLs of such servers, if they speak TLS.
     """
+
+    scheme = "rediss"
 
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
@@ -166,8 +200,8 @@ class ServerLink:
         self._size = pool_size
         self._wait = wait
         self._pool: Pool[driver.Connection] | None = None
-        host = settings.get("host", "localhost")
-        self.where = f"Redis at {settings.get('path') or host}:{settings.get('port', 6379)}"
+        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+        self.where = f"Redis at {settings.get('path') or f'{host}:{port}'}" + database(settings)
 
     async def open(self) -> None:
         """Make the pool and greet the server."""
@@ -175,17 +209,15 @@ class ServerLink:
         try:
             await self.command("", "PING")
         except BackendUnavailableError as error:
-            if await self._wants_tls():
-                msg = f"{self.where}: speaks TLS at this port; write rediss://"
-                raise ConfigurationError(msg) from error
+            await refuse_if_tls(self._asked_plainly(), self.where, self.scheme, error)
             raise
 
-    async def _wants_tls(self) -> bool:
-        """Whether it hung up since it was not spoken to by TLS."""
-        place = self._settings.get("host"), self._settings.get("port")
-        if place[0] is None or "connection_class" in self._settings:
-            return False
-        return await speaks_tls(str(place[0]), int(place[1] or 6379), _QUIET_SECONDS)
+    def _asked_plainly(self) -> list[tuple[str, int]]:
+        """Return who is spoken to without TLS before anything else."""
+        host, port = self._settings.get("host"), self._settings.get("port")
+        if host is None or "connection_class" in self._settings:
+            return []
+        return [(str(host), int(port or 6379))]
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -227,6 +259,14 @@ class ServerLink:
                 await released
         wait.check(told, self.where)
         return answer
+
+    async def info(self) -> list[dict[str, str]]:
+        """Return what the server tells of itself."""
+        return [parse_info(await self.command("", "INFO"))]
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are; while it is open."""
+        return cast("Pool[driver.Connection]", self._pool).figures()
 
     async def connect(self) -> driver.Connection:
         """Open a connection, for the pool or beside it."""

@@ -49,6 +49,8 @@ _DRIVERS_OPTIONS = frozenset(
 )
 
 
+# What the driver would tell of only when it connects, as if the server were away.
+_VERIFYING = frozenset({"required", "optional", "none"})
 _FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
@@ -105,6 +107,9 @@ class RedisMemory(Memory):
             "password": password,
             **(connection or {}),
         }
+        if str(wanted.get("ssl_cert_reqs", "required")) not in _VERIFYING:
+            msg = "memory of Redis: ssl_cert_reqs: write required, which verifies, optional or none"
+            raise ConfigurationError(msg)
         if cluster:
             if db:
                 msg = f"db={db}: Redis Cluster has only database 0"

@@ -8,9 +8,9 @@ from lionagi_qe.errors import CrossShardError
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
+    CancelJob,
     Claim,
     ClaimedJob,
-    EndJob,
     JobOperation,
     JobRecord,
     JobResult,
@@ -19,6 +19,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionOperations,
     TransactionResults,
     job_result,
+    options_of,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.redis import scripts
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.redis.session import RedisSession
 
-_FIELDS = 8
+_FIELDS = 9
 
 
 class RedisJobs:
@@ -78,7 +79,7 @@ class RedisJobs:
         async def send(shard: int, chosen: list[JobOperation]) -> list[JobResult]:
             return await spare_removals(
                 chosen,
-                lambda operation: isinstance(operation, EndJob),
+                lambda operation: not isinstance(operation, PutJob),
                 lambda some: apply(shard, some),
             )
 
@@ -200,10 +201,13 @@ def _words(operations: Sequence[JobOperation]) -> list[Any]:
         if isinstance(operation, PutJob):
             put = operation
             words += "put", put.queue, put.job_id, put.payload, put.priority, put.delay_ms
-            words += put.dedupe or "", put.max_attempts
+            words += put.dedupe or "", put.max_attempts, options_of(put)
+        elif isinstance(operation, CancelJob):
+            cancel = operation
+            words += "cancel", cancel.queue, cancel.job_id, b"", 0, cancel.ms, "", "", ""
         else:
             end = operation
-            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", ""
+            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", "", ""
     return words
 
 
@@ -226,7 +230,7 @@ def _refusal(
 
 
 def _record(fields: list[Any]) -> JobRecord:
-    job_id, state, priority, attempts, most, payload, outcome, created = fields
+    job_id, state, priority, attempts, most, payload, outcome, created, progress = fields
     return JobRecord(
         job_id.decode(),
         STATES[int(state)],
@@ -236,4 +240,5 @@ def _record(fields: list[Any]) -> JobRecord:
         payload or b"",
         outcome,
         int(created),
+        progress,
     )

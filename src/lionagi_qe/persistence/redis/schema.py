@@ -81,7 +81,7 @@ async def enter(link: Link, fleet: str, wanted: Layout, default: int, *, migrate
     if int(layout) > LAYOUT:
         msg = (
             f"{link.where}: the fleet {fleet!r} has key layout {int(layout)}, this "
-            f"lionagi-qe-fleet knows up to {LAYOUT}; upgrade the package"
+            f"aqe-fleet knows up to {LAYOUT}; upgrade the package"
         )
         raise SchemaTooNewError(msg)
     found = Shards(fleet, int(shards), int(colocate or 0))

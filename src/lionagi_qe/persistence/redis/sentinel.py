@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.asyncio.connection import SSLConnection
 
 from lionagi_qe.errors import ConfigurationError
-from lionagi_qe.persistence.redis.connection import ServerLink, connect, drop
+from lionagi_qe.persistence.redis.connection import ServerLink, connect, database, drop
 from lionagi_qe.persistence.redis.server_errors import FAILURES
 from lionagi_qe.persistence.values.url import unknown_option
 
@@ -58,6 +58,8 @@ class SentinelLink(ServerLink):
         wait: see ServerLink.
     """
 
+    scheme = "rediss+sentinel"
+
     def __init__(
         self,
         sentinels: Sentinels,
@@ -79,6 +81,10 @@ class SentinelLink(ServerLink):
             self._asking |= {"connection_class": SSLConnection, **asked}
         places = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
         self.where = f"Redis {self._master!r} of the Sentinels at {places}"
+        self.where += database(settings)
+
+    def _asked_plainly(self) -> list[tuple[str, int]]:
+        return [] if "connection_class" in self._asking else list(self._sentinels)
 
     async def connect(self) -> driver.Connection:
         """Open a connection to what is the primary now."""

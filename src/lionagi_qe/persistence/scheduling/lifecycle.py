@@ -68,6 +68,15 @@ class Lifecycle:
         self._sweeping: asyncio.Task[None] | None = None
         _living.add(self)
 
+    @property
+    def state(self) -> str:
+        """Whether it is open, for people."""
+        if self.inherited:
+            return "made before a fork"
+        if self._closing is not None:
+            return "closed"
+        return "not opened" if self._opened is None else "open"
+
     async def ready(self, deadline: float) -> Batcher:
         """Return the batcher, opening the backend by ``deadline`` if need be.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.batch import Channel
     from lionagi_qe.persistence.scheduling.batcher import Batcher
 
@@ -59,6 +60,11 @@ class Scheduler:
         channels = Channels(backend, jobs=lambda: self.jobs)
         self._writes, self._jobs = channels.writes, channels.jobs
         self._payloads, self._records = channels.payloads, channels.records
+
+    @property
+    def state(self) -> str:
+        """Whether the memory is open, for people."""
+        return self._lifecycle.state
 
     def deadline(self, timeout: float | None) -> float:
         """Return when a call that begins now ends; None: after the memory's own timeout."""
@@ -233,6 +239,11 @@ class Scheduler:
     def jobs(self) -> JobBackend:
         """The backend's work queues; ConfigurationError if it has none."""
         return self._offered("jobs")
+
+    @property
+    def schedules(self) -> ScheduleBackend:
+        """The backend's periodic jobs; ConfigurationError if it has none."""
+        return self._offered("schedules")
 
     @property
     def log(self) -> ChangeLog:

@@ -26,6 +26,11 @@ class Limiter:
         self.free = limit
         self.waiters: deque[tuple[asyncio.Future[None], float]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return sum(not turn.done() for turn, _ in self.waiters)
+
     async def wait(self, deadline: float) -> None:
         """Take the next place that is given back and no earlier waiter's."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -60,7 +60,7 @@ def missing_migrations(
     ahead = max(applied, default=0)
     if ahead > newest:
         msg = (
-            f"the schema has version {ahead}, this lionagi-qe-fleet knows up to {newest}; "
+            f"the schema has version {ahead}, this aqe-fleet knows up to {newest}; "
             "upgrade the package"
         )
         raise SchemaTooNewError(msg)

@@ -40,9 +40,20 @@ class Pool(Generic[C]):
         self._drop = drop
         # What each caller takes: an idle connection, or None, the right to open one. The last is
         # taken first, so that few connections are used while few are needed.
+        self._size = size
         self._places: list[C | None] = [None for _ in range(size)]
         self._waiters: deque[asyncio.Future[C | None]] = deque()
         self._closed = False
+
+    def figures(self) -> dict[str, int]:
+        """Return how many connections there are, being opened or open, and who waits for one."""
+        idle = sum(place is not None for place in self._places)
+        return {
+            "connections": self._size - len(self._places) + idle,
+            "idle": idle,
+            "limit": self._size,
+            "waiting": sum(not turn.done() for turn in self._waiters),
+        }
 
     async def acquire(self) -> C:
         """Wait for a connection that is ready for a call; MemoryClosedError once it is closed."""

@@ -17,6 +17,7 @@ from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
+from lionagi_qe.persistence.sqlite.schedules import SqliteSchedules
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
     now,
@@ -48,8 +49,14 @@ class SqliteBackend:
         self.session = SqliteSession(path, synchronous=synchronous, busy_seconds=busy_seconds)
         self.leases = SqliteLeases(self.session)
         self.jobs = SqliteJobs(self.session)
+        self.schedules = SqliteSchedules(self.session)
         self.log = SqliteLog(self.session, self.sweep)
         self.indexes = SqliteIndexes(self.session)
+
+    @property
+    def where(self) -> str:
+        """The file, for people."""
+        return "SQLite, private" if self.session.is_private else f"SQLite at {self.session.path}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -251,8 +258,13 @@ class SqliteBackend:
             total_expired += expired
             size += number_of_bytes
             partition = connection.execute(sql.NEXT_PARTITION, {**bound, "after": partition}).get
-        pages = connection.pragma("page_count") * connection.pragma("page_size")
-        server = {"sqlite_version": apsw.sqlite_lib_version(), "file_bytes": pages}
+        page_bytes = connection.pragma("page_size")
+        server = {
+            "sqlite_version": apsw.sqlite_lib_version(),
+            "file_bytes": connection.pragma("page_count") * page_bytes,
+            "free_bytes": connection.pragma("freelist_count") * page_bytes,
+            "used_memory": apsw.memory_used(),
+        }
         return Stats(sum(partitions.values()), total_expired, partitions, size, exact, server)
 
     async def describe(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import pathlib
+import stat
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.files import close_to_others, make_directories, make_private
@@ -21,10 +22,10 @@ def make_file(path: str) -> None:
     """Make a database file that nobody else can read, and its directory, where they are missing.
 
     Raises:
-        ConfigurationError: they can't be made, or a link of another user stands there.
+        ConfigurationError: they can't be made, or another user planted what stands there.
 
     """
-    _check_link(path)
+    _check_planted(path)
     try:
         make_directories(pathlib.Path(path).parent)
     except OSError as error:
@@ -37,7 +38,7 @@ def make_file(path: str) -> None:
 
 def check_exists(path: str) -> None:
     """Refuse to make a database file where none may be made."""
-    _check_link(path)
+    _check_planted(path)
     if not pathlib.Path(path).exists():
         raise not_there(path, "such file")
 
@@ -65,6 +66,51 @@ def close_file(path: str) -> None:
         )
 
 
+def _check_planted(path: str) -> None:
+    """Refuse files that another user may have put where a memory, or what is beside it, will lie.
+
+    Whoever owns one reads what is written there; a log of his is taken for the memory's.
+    """
+    _check_link(path)
+    real = pathlib.Path(os.path.realpath(path))
+    try:
+        database = real.lstat()
+    except OSError:
+        database = None
+    if database is not None and not _is_ours(database) and database.st_mode & _ANYBODY:
+        mode = stat.S_IMODE(database.st_mode)
+        msg = (
+            f"{path}: belongs to another user, and everybody on this host may read it (mode "
+            f"{mode:o}); name a file of your own, or have its owner do chmod 660"
+        )
+        raise ConfigurationError(msg)
+    for end in _BESIDE[1:]:
+        _check_beside(f"{real}{end}", database)
+
+
+def _check_beside(path: str, database: os.stat_result | None) -> None:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return
+    if not stat.S_ISREG(facts.st_mode):
+        msg = f"{path}: is no file, though SQLite would use it as one; remove it"
+        raise ConfigurationError(msg)
+    if _is_ours(facts):
+        return
+    if database is None or not (
+        facts.st_uid == database.st_uid
+        # Of a memory that is shared with its group, whoever comes first makes them.
+        or (facts.st_gid == database.st_gid and database.st_mode & stat.S_IWGRP)
+    ):
+        msg = f"{path}: another user made it, who could read and change the memory; remove it"
+        raise ConfigurationError(msg)
+
+
+def _is_ours(facts: os.stat_result) -> bool:
+    return facts.st_uid in {os.geteuid(), 0}
+
+
 def _check_link(path: str) -> None:
     """Refuse a link that another user planted: what it points to is not what was asked for."""
     try:
@@ -73,7 +119,7 @@ def _check_link(path: str) -> None:
         return
     if not pathlib.Path(path).is_symlink():
         return
-    if facts.st_uid not in {os.geteuid(), 0}:
+    if not _is_ours(facts):
         msg = f"{path}: is a link that another user made; name the file itself"
         raise ConfigurationError(msg)
     if not pathlib.Path(path).exists():

@@ -5,7 +5,10 @@ The indexes are named, since the planner has no statistics to choose by.
 
 from __future__ import annotations
 
-COLUMNS = "id, state, priority, attempts, max_attempts, payload, outcome, created_ms"
+# A claimed job that is being cancelled is told as 6.
+_SHOWN = "CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END"
+COLUMNS = f"""id, {_SHOWN}, priority, attempts, max_attempts, payload, outcome, created_ms,
+    progress"""
 
 NOTE_QUEUE = "INSERT OR IGNORE INTO queues (fleet, name) VALUES (:fleet, :queue)"
 QUEUES = "SELECT name FROM queues WHERE fleet = :fleet ORDER BY name"
@@ -17,45 +20,105 @@ VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :de
     :now + :delay)
 ON CONFLICT DO NOTHING
 """
-FIND_DEDUPE = """
-SELECT id FROM jobs WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe
+# The unended job that has the key.
+HOLDER = """
+SELECT id, state, replaced_by FROM jobs INDEXED BY jobs_dedupe
+WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe AND state IN (0, 1, 2)
+"""
+KEPT_KEY = """
+SELECT id FROM job_keys
+WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe AND until_ms > :now
+"""
+KEEP_KEY = """
+INSERT INTO job_keys (fleet, queue, dedupe, id, until_ms)
+VALUES (:fleet, :queue, :dedupe, :id, :now + :dedupe_ms)
+ON CONFLICT DO UPDATE SET id = excluded.id, until_ms = excluded.until_ms
+"""
+MOVE_KEY = """
+UPDATE job_keys SET id = :id WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe
+"""
+FORGET_KEYS = """
+DELETE FROM job_keys WHERE (fleet, queue, dedupe) IN (
+    SELECT fleet, queue, dedupe FROM job_keys INDEXED BY job_keys_until
+    WHERE fleet = :fleet AND until_ms <= :now ORDER BY until_ms LIMIT :limit
+)
+"""
+REPLACE = """
+UPDATE jobs SET
+    state = :delay = 0, priority = :priority, attempts = 0, max_attempts = :max_attempts,
+    payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
+    replaced_by = :id
+WHERE fleet = :fleet AND id = :holder
+"""
+HASTEN = """
+UPDATE jobs SET
+    state = CASE WHEN :delay = 0 THEN 1 ELSE state END, priority = min(priority, :priority),
+    due_ms = min(due_ms, :now + :delay)
+WHERE fleet = :fleet AND id = :holder
+"""
+# One that runs while its key goes to another is not tried again.
+DETACH = """
+UPDATE jobs SET dedupe = NULL, max_attempts = attempts WHERE fleet = :fleet AND id = :holder
 """
 
 END = """
 UPDATE jobs SET
     state = CASE
         WHEN :ending = 'ack' THEN 3
-        WHEN :ending = 'extend' THEN 2
+        WHEN :ending IN ('extend', 'progress') THEN 2
+        WHEN cancel_ms IS NOT NULL THEN 5
         WHEN :ending = 'release' THEN 1
         WHEN :ending = 'bury' OR attempts >= max_attempts THEN 4
         WHEN :ms > 0 THEN 0
         ELSE 1 END,
-    attempts = attempts - (:ending = 'release'),
+    attempts = attempts - (:ending = 'release' AND cancel_ms IS NULL),
     outcome = CASE WHEN :ending IN ('ack', 'retry', 'bury') THEN :payload ELSE outcome END,
-    -- A done job is kept for its result alone.
-    payload = CASE WHEN :ending = 'ack' THEN x'' ELSE payload END,
-    dedupe = CASE
-        WHEN :ending IN ('extend', 'release') THEN dedupe
-        WHEN :ending = 'retry' AND attempts < max_attempts THEN dedupe END,
-    due_ms = :now + :ms
+    progress = CASE WHEN :ending = 'progress' THEN :payload ELSE progress END,
+    -- A done or cancelled job is kept for its outcome alone.
+    payload = CASE
+        WHEN :ending IN ('extend', 'progress') THEN payload
+        WHEN :ending = 'ack' OR cancel_ms IS NOT NULL THEN x'' ELSE payload END,
+    due_ms = CASE
+        WHEN :ending = 'progress' THEN due_ms
+        WHEN :ending IN ('ack', 'extend') THEN :now + :ms
+        ELSE :now + coalesce(cancel_ms, :ms) END
 WHERE fleet = :fleet AND id = :id AND claim = :claim AND state = 2 AND queue = :queue
-RETURNING state
+RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END
 """
 # The same call again, after its answer was lost?
 ENDED = """
 SELECT state FROM jobs
 WHERE fleet = :fleet AND id = :id AND claim = :claim AND queue = :queue
-    AND CASE :ending WHEN 'ack' THEN state = 3 WHEN 'extend' THEN 0
-        WHEN 'bury' THEN state = 4 ELSE state IN (0, 1, 4) END
+    AND CASE WHEN :ending = 'ack' THEN state = 3 WHEN :ending IN ('extend', 'progress') THEN 0
+        WHEN :ending = 'bury' THEN state IN (4, 5) ELSE state IN (0, 1, 4, 5) END
+"""
+# A claim that has ended holds nobody back.
+CANCEL = """
+UPDATE jobs SET
+    state = CASE WHEN state = 2 AND due_ms > :now THEN 2 ELSE 5 END,
+    claim = claim + (state = 2 AND due_ms <= :now),
+    cancel_ms = :ms,
+    payload = CASE WHEN state = 2 AND due_ms > :now THEN payload ELSE x'' END,
+    due_ms = CASE WHEN state = 2 AND due_ms > :now THEN due_ms ELSE :now + :ms END
+WHERE fleet = :fleet AND id = :id AND queue = :queue AND state IN (0, 1, 2)
+RETURNING CASE state WHEN 2 THEN 6 ELSE state END
+"""
+STATE = """
+SELECT state FROM jobs
+WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 
 DUE = """
 UPDATE jobs SET
-    state = CASE WHEN state = 2 AND attempts >= max_attempts THEN 4 ELSE 1 END,
+    state = CASE
+        WHEN state = 0 THEN 1
+        WHEN cancel_ms IS NOT NULL THEN 5
+        WHEN attempts >= max_attempts THEN 4
+        ELSE 1 END,
     claim = claim + (state = 2),
     outcome = CASE WHEN state = 2 THEN :lease_ended ELSE outcome END,
-    dedupe = CASE WHEN state = 2 AND attempts >= max_attempts THEN NULL ELSE dedupe END,
-    due_ms = :now
+    payload = CASE WHEN cancel_ms IS NULL THEN payload ELSE x'' END,
+    due_ms = :now + coalesce(cancel_ms, 0)
 WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_due
     WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) AND due_ms <= :now
@@ -89,8 +152,9 @@ SELECT CASE
     ) END
 """
 
+# Not beside an unended job with the same key.
 REVIVE = """
-UPDATE jobs SET state = 1, attempts = 0, due_ms = :now
+UPDATE OR IGNORE jobs SET state = 1, attempts = 0, due_ms = :now
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
 """
 PURGE = "DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4"
@@ -101,9 +165,16 @@ DELETE FROM jobs WHERE seq IN (
 )
 """
 
+FORGET_CANCELLED = """
+DELETE FROM jobs WHERE seq IN (
+    SELECT seq FROM jobs INDEXED BY jobs_cancelled_due
+    WHERE fleet = :fleet AND state = 5 AND due_ms <= :now ORDER BY due_ms LIMIT :limit
+)
+"""
+
 FIND = f"""
 SELECT {COLUMNS} FROM jobs
-WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state <> 3 OR due_ms > :now)
+WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 LIST_DEAD = f"""
 SELECT {COLUMNS} FROM jobs INDEXED BY jobs_dead
@@ -118,7 +189,9 @@ SELECT
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_done
         WHERE fleet = :fleet AND queue = :queue AND state = 3 AND due_ms > :now LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead
-        WHERE fleet = :fleet AND queue = :queue AND state = 4 LIMIT :limit))
+        WHERE fleet = :fleet AND queue = :queue AND state = 4 LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_cancelled
+        WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit))
 FROM (SELECT state FROM jobs INDEXED BY jobs_due
     WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) LIMIT :limit)
 """

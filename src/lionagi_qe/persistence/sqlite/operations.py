@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import (
     AqeError,
-    InvalidValueError,
     RevisionConflictError,
     StaleFenceError,
 )
 from lionagi_qe.persistence.contract.learned import SCHEMA, advance
+from lionagi_qe.persistence.contract.numbers import add_to
 from lionagi_qe.persistence.contract.operations import (
     Add,
     Delete,
@@ -21,7 +21,7 @@ from lionagi_qe.persistence.contract.operations import (
     Result,
 )
 from lionagi_qe.persistence.sqlite import statements as sql
-from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.operations import Fence
 
 DELETED, EXPIRED = 1, 2
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 def reserve(connection: apsw.Connection, fleet: int, count: int) -> int:
@@ -128,24 +127,6 @@ def _learn(connection: apsw.Connection, learn: Learn, bound: dict[str, Any]) -> 
     payload = encode({"schema": SCHEMA, "q": value.q, "visits": value.visits})
     _put(connection, Put(learn.key, payload, learn.partition, keep=True), bound)
     return value
-
-
-def add_to(key: str, payload: bytes | None, amount: float) -> int | float:
-    """Return stored number plus ``amount``; integers stay exact and within 64 bits."""
-    value = 0 if payload is None else decode(payload)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{key!r}: holds {type(value).__name__}, not a number; increment changed nothing"
-        raise InvalidValueError(msg)
-    total = value + amount
-    if isinstance(total, int) and not (
-        value <= _MAX_INTEGER and _MIN_INTEGER <= total <= _MAX_INTEGER
-    ):
-        msg = f"{key!r}: the sum does not fit 64 bits; increment changed nothing"
-        raise InvalidValueError(msg)
-    if isinstance(total, float) and total - total != 0:
-        msg = f"{key!r}: the sum is beyond the range of a float; increment changed nothing"
-        raise InvalidValueError(msg)
-    return total
 
 
 def bury(connection: apsw.Connection, bound: dict[str, Any], gone: int) -> None:

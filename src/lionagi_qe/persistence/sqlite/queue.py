@@ -11,6 +11,7 @@ from lionagi_qe.errors import AqeError, JobLostError
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
+    CancelJob,
     Claim,
     ClaimedJob,
     JobOperation,
@@ -132,6 +133,8 @@ class SqliteJobs:
             check_fence(connection, self._session.fleet, operation.fence, bound["now"])
         if isinstance(operation, PutJob):
             return _put(connection, operation, bound)
+        if isinstance(operation, CancelJob):
+            return _cancel(connection, operation, bound)
         bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
         state: Any = connection.execute(sql.END, bound).get
         if state is None:
@@ -176,9 +179,12 @@ class SqliteJobs:
         return await self._session.transact(change)
 
     def forget(self, connection: apsw.Connection, limit: int) -> bool:
-        """Delete done jobs whose result was kept long enough; return whether more is due."""
-        connection.execute(sql.FORGET, self._bound(limit=limit))
-        return connection.changes() == limit
+        """Delete ended jobs and keys that were kept long enough; return whether more is due."""
+        is_more = False
+        for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS):
+            connection.execute(statement, self._bound(limit=limit))
+            is_more |= connection.changes() == limit
+        return is_more
 
     # Looking
 
@@ -231,11 +237,42 @@ def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str
         dedupe=put.dedupe,
     )
     connection.execute(sql.NOTE_QUEUE, bound)
+    if put.dedupe is not None:
+        other = _holder(connection, put, bound)
+        if other is not None:
+            return other
     connection.execute(sql.PUT, bound)
-    if connection.changes() == 0 and put.dedupe is not None:
-        holder: Any = connection.execute(sql.FIND_DEDUPE, bound).get
-        return put.job_id if holder is None else str(holder)
+    if put.dedupe_ms and connection.changes():
+        connection.execute(sql.KEEP_KEY, {**bound, "dedupe_ms": put.dedupe_ms})
     return put.job_id
+
+
+def _holder(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str | None:
+    """Return the id of the job that has the put's key, treated as the put wants; None to add it."""
+    row: Any = connection.execute(sql.HOLDER, bound).get
+    if row is None:
+        kept: Any = connection.execute(sql.KEPT_KEY, bound).get
+        return None if kept is None else str(kept)
+    holder, state, replaced_by = row
+    if put.on_duplicate == "keep" or put.job_id in {holder, replaced_by}:
+        return str(holder)
+    bound["holder"] = holder
+    if STATES[state] == "claimed":
+        if put.on_duplicate == "earliest":
+            return str(holder)
+        connection.execute(sql.DETACH, bound)
+        connection.execute(sql.MOVE_KEY, bound)
+        return None
+    connection.execute(sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN, bound)
+    return str(holder)
+
+
+def _cancel(connection: apsw.Connection, cancel: CancelJob, bound: dict[str, Any]) -> str:
+    bound.update(ms=cancel.ms)
+    state: Any = connection.execute(sql.CANCEL, bound).get
+    if state is None:
+        state = connection.execute(sql.STATE, bound).get
+    return "unknown" if state is None else STATES[state]
 
 
 def _turn(row: Any) -> tuple[int, int]:  # noqa: ANN401 - a row

@@ -49,13 +49,18 @@ class ConnectionThread:
         self._jobs: queue.SimpleQueue[Callable[[apsw.Connection], None] | None]
         self._jobs = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._ended: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Open the connection; raises what opening it raises."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
+        self._ended = ended = loop.create_future()
         self._thread = threading.Thread(
-            target=self._work, args=(loop, opened), name=f"aqe-sqlite {self._path}", daemon=True
+            target=self._work,
+            args=(loop, opened, ended),
+            name=f"aqe-sqlite {self._path}",
+            daemon=True,
         )
         self._thread.start()
         await opened
@@ -79,13 +84,26 @@ class ConnectionThread:
 
     async def stop(self) -> None:
         """Finish what was handed in, close the connection, end the thread."""
-        if self._thread is None:
+        if self._thread is None or self._ended is None:
             return
         thread, self._thread = self._thread, None
         self._jobs.put(None)
-        await asyncio.shield(asyncio.to_thread(thread.join))
+        # No executor, which there is none of while the interpreter ends.
+        await asyncio.shield(self._ended)
+        thread.join()
 
-    def _work(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+    def _work(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        opened: asyncio.Future[None],
+        ended: asyncio.Future[None],
+    ) -> None:
+        try:
+            self._serve(loop, opened)
+        finally:
+            _deliver(loop, ended, None, None)
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
         try:
             connection = apsw.Connection(self._path)
         except apsw.Error as error:

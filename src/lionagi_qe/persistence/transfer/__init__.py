@@ -6,6 +6,7 @@
 from lionagi_qe.persistence.transfer.archive import export, restore
 from lionagi_qe.persistence.transfer.archive_lines import File, Limits
 from lionagi_qe.persistence.transfer.copying import Checkpoint, Policy, Tally, copy
+from lionagi_qe.persistence.transfer.rekeying import Rekeyed, rekey
 from lionagi_qe.persistence.transfer.verify import Comparison, Difference, Digest, compare, digest
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "File",
     "Limits",
     "Policy",
+    "Rekeyed",
     "Tally",
     "compare",
     "copy",
     "digest",
     "export",
+    "rekey",
     "restore",
 ]

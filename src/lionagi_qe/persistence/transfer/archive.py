@@ -28,6 +28,7 @@ from lionagi_qe.persistence.transfer.archive_format import (
     record_of,
 )
 from lionagi_qe.persistence.transfer.archive_lines import File, Limits, bad, reading, zstandard
+from lionagi_qe.persistence.transfer.archive_sealing import ArchiveSeal, sealed_bytes
 from lionagi_qe.persistence.transfer.copying import (
     DEFAULT_PAGE_SIZE,
     MAX_BATCH,
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
     from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.encryption.keys import KeyRing
     from lionagi_qe.persistence.memory import Memory
+    from lionagi_qe.persistence.transfer.archive_lines import Lines
 
 # Entries are small and many: beyond this level time grows faster than files shrink.
 _GZIP_LEVEL = 5
@@ -67,6 +70,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     partition: str | None = None,
     progress: Callable[[Tally], None] | None = None,
     page_size: int = DEFAULT_PAGE_SIZE,
+    in_clear: bool = False,
 ) -> Tally:
     """Write the live entries that match to ``path``, in the order of their changes.
 
@@ -74,6 +78,9 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     ``path`` as it was (and a file ``.NAME.*.part`` beside it). A link of that name is replaced, not
     followed. An open binary file may be given instead, and is left open. Costs what
     ``transfer.copy`` costs to read.
+
+    Values of a memory with keys are sealed by the first of them, each for its line of this file;
+    ``in_clear`` writes them in clear.
     """
     glob = compile_glob(pattern)
     check_count("page_size", page_size, MAX_BATCH)
@@ -81,21 +88,25 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
         naming.check_partition(partition)
     clock = ServerClock(parts_of(source).bulk.clock)
     tally, total = Tally(), Digest()
+    ring = None if in_clear else parts_of(source).keys
+    seal = None if ring is None else ArchiveSeal.new(ring, source.fleet)
     with _writing(path) as file:
-        file.write(head_line(source.fleet, pattern, await clock.now()))
+        file.write(head_line(source.fleet, pattern, await clock.now(), seal))
         position = await parts_of(source).bulk.begin(None)
         async for part in stream(source, glob, partition, page_size, position):
             lines: list[bytes] = []
             for record in part.records:
-                total.add(record.key, record.partition, record.payload)
-                lines.append(entry_line(record))
+                written = record if seal is None else seal.seal(record)
+                # Of what is written: a digest of values would tell of those that can be guessed.
+                total.add(written.key, written.partition, written.payload)
+                lines.append(entry_line(written))
             await asyncio.to_thread(file.write, b"".join(lines))
             size = sum(len(record.payload) for record in part.records)
             count = tally.stored + len(lines)
             tally = Tally(count, count, payload_bytes=tally.payload_bytes + size)
             if progress is not None:
                 progress(tally)
-        file.write(end_line(total))
+        file.write(end_line(total, seal))
     await finish(source, position)
     return tally
 
@@ -145,6 +156,7 @@ async def restore(  # noqa: PLR0913 - keyword-only settings with defaults
             skip=int(position or 0),
             limits=limits,
             max_value_bytes=parts_of(target).bulk.max_value_bytes,
+            keys=parts_of(target).keys,
         ):
             matching = [
                 record
@@ -164,22 +176,23 @@ async def read(
     skip: int = 0,
     limits: Limits | None = None,
     max_value_bytes: int = MAX_VALUE_BYTES,
+    keys: KeyRing | None = None,
 ) -> AsyncGenerator[Part]:
     """Yield the entries of an exported file, but for the first ``skip``, and check it whole.
 
     The records' expiry is a moment in ms since 1970; a part's position is its last entry's number.
     Holds a part of at most 16 MiB and a line, and what one line's JSON takes as Python objects.
 
-    Raises ArchiveError, which says where: the file is none, was damaged or goes beyond ``limits``.
+    Raises ArchiveError, which says where: the file is none, was damaged, goes beyond ``limits`` or
+    holds what ``keys`` can't open; ConfigurationError if it is sealed and there are none.
     """
     limits = limits or Limits()
     line_bytes = limits.line_bytes or max_value_bytes + LINE_OVERHEAD
     total = Digest()
     with reading(path, line_bytes, limits.expansion) as text:
-        first = await text.take(1, line_bytes)
-        if not first:
-            raise ArchiveError(f"{text.name}: is empty")
-        check_head(text.name, first[0])
+        seal = await _seal_of(text, keys)
+        if seal is not None and limits.line_bytes is None:
+            text.line_bytes = sealed_bytes(max_value_bytes) + LINE_OVERHEAD
         done = False
         while lines := await text.take(_MAX_LINES, _MAX_PART_BYTES):
             # One that changed while it was exported stands there twice: the later one holds.
@@ -187,7 +200,7 @@ async def read(
             for line in lines:
                 if done:
                     raise bad(text.name, line, "stands behind the end")
-                record = record_of(text.name, line, total)
+                record = record_of(text.name, line, total, seal)
                 if record is None:
                     done = True
                     continue
@@ -198,12 +211,22 @@ async def read(
                     )
                 if total.entries > skip:
                     records.pop(record.key, None)
-                    records[record.key] = record
+                    records[record.key] = (
+                        record if seal is None else seal.open(text.name, line, record)
+                    )
             if records:
                 yield Part([*records.values()], str(total.entries))
         if not done:
             msg = f"{text.name}: line {total.entries + 2} is missing: the file was cut short"
             raise ArchiveError(msg)
+
+
+async def _seal_of(text: Lines, keys: KeyRing | None) -> ArchiveSeal | None:
+    """Read the first line; return what opens the others, None if they are in clear."""
+    first = await text.take(1, text.line_bytes)
+    if not first:
+        raise ArchiveError(f"{text.name}: is empty")
+    return check_head(text.name, first[0], keys)
 
 
 @contextmanager

@@ -10,16 +10,20 @@ import orjson
 from lionagi_qe.errors import InvalidArgumentError, InvalidKeyError
 from lionagi_qe.persistence.contract.records import Record
 from lionagi_qe.persistence.transfer.archive_lines import bad
+from lionagi_qe.persistence.transfer.archive_sealing import ArchiveSeal
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_DEPTH
 from lionagi_qe.persistence.values.entry import MAX_REVISION
 
 if TYPE_CHECKING:
+    from lionagi_qe.persistence.encryption.keys import KeyRing
     from lionagi_qe.persistence.transfer.archive_lines import Line
     from lionagi_qe.persistence.transfer.verify import Digest
 
 FORMAT = "lionagi-qe-memory"
 VERSION = 1
+# Of an archive whose values are sealed: who knows the former alone shall not take them for texts.
+SEALED_VERSION = 2
 # Beside its value: key and partition with every character escaped, and four numbers or times.
 LINE_OVERHEAD = 6 * (naming.MAX_KEY_BYTES + naming.MAX_PARTITION_BYTES) + 512
 # The end of the year 9999, in ms since 1970.
@@ -27,10 +31,12 @@ _LAST_MS = 253_402_300_799_999
 _MOST_SHOWN = 40
 
 
-def head_line(fleet: str, pattern: str, now_ms: float) -> bytes:
+def head_line(fleet: str, pattern: str, now_ms: float, seal: ArchiveSeal | None) -> bytes:
     """Return the first line."""
-    head = {"format": FORMAT, "version": VERSION, "fleet": fleet, "pattern": pattern}
-    return orjson.dumps({**head, "exported_at": _iso(now_ms)}) + b"\n"
+    version = VERSION if seal is None else SEALED_VERSION
+    head = {"format": FORMAT, "version": version, "fleet": fleet, "pattern": pattern}
+    more = {} if seal is None else seal.head()
+    return orjson.dumps({**head, "exported_at": _iso(now_ms), **more}) + b"\n"
 
 
 def entry_line(record: Record) -> bytes:
@@ -47,29 +53,45 @@ def entry_line(record: Record) -> bytes:
     return orjson.dumps(fields) + b"\n"
 
 
-def end_line(total: Digest) -> bytes:
+def end_line(total: Digest, seal: ArchiveSeal | None) -> bytes:
     """Return the last line."""
-    return orjson.dumps({"entries": total.entries, "digest": str(total)}) + b"\n"
+    more = {} if seal is None else seal.seal_end(total)
+    return orjson.dumps({"entries": total.entries, "digest": str(total), **more}) + b"\n"
 
 
-def check_head(name: str, line: Line) -> None:
-    """Raise ArchiveError unless this is the first line of a file of this format and version."""
+def check_head(name: str, line: Line, ring: KeyRing | None) -> ArchiveSeal | None:
+    """Return the seal of the file that begins with this line; None if it holds values in clear.
+
+    Raises:
+        ArchiveError: it isn't the first line of a file of this format and a known version.
+        ConfigurationError: the file is sealed, and there are no keys.
+
+    """
     head = _fields(name, line)
     if head.get("format") != FORMAT:
         raise bad(name, line, f"does not say that this is a file of the format {FORMAT}")
-    if head.get("version") != VERSION:
-        told = _shown(head.get("version"))
-        raise bad(name, line, f"tells version {told}; this package reads {VERSION}")
+    version = head.get("version")
+    # True is 1 to Python.
+    if type(version) is not int or version not in {VERSION, SEALED_VERSION}:
+        told = _shown(version)
+        raise bad(
+            name, line, f"tells version {told}; this package reads {VERSION} and {SEALED_VERSION}"
+        )
+    return None if version == VERSION else ArchiveSeal.of_head(name, line, head, ring)
 
 
-def record_of(name: str, line: Line, total: Digest) -> Record | None:
+def record_of(name: str, line: Line, total: Digest, seal: ArchiveSeal | None) -> Record | None:
     """Return a line's entry, or None for the end, which has to agree with the digest of all.
+
+    The entry of a sealed file is as it is written there.
 
     Raises ArchiveError: it is neither.
     """
     fields = _fields(name, line)
     if "entries" in fields:
         _check_end(name, line, fields, total)
+        if seal is not None:
+            seal.check_end(name, line, fields, total)
         return None
     if "value" not in fields:
         raise bad(name, line, "is no entry")

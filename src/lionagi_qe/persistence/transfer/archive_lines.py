@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from lionagi_qe.errors import ArchiveError, ConfigurationError
+from lionagi_qe.extras import needs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -171,7 +172,7 @@ def zstandard(name: str) -> Any:  # noqa: ANN401 - a module without types
     try:
         return importlib.import_module("zstandard")
     except ImportError as error:
-        msg = f"{name}: .zst needs the package zstandard: pip install zstandard; or use .gz"
+        msg = f"{name}: .zst {needs('zstandard')}; or use .gz"
         raise ConfigurationError(msg) from error
 
 

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
 
-from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, ValueTooLargeError
+from lionagi_qe.errors import (
+    DecryptionError,
+    InvalidArgumentError,
+    InvalidValueError,
+    ValueTooLargeError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from pydantic import TypeAdapter
 
 # orjson's own limit, so that its encoder checks it for us.
 MAX_DEPTH = 254
@@ -153,9 +160,18 @@ def _steps(path: list[str | int]) -> Iterator[str]:
             yield f"[{step!r}]"
 
 
-# Returns the value that a payload encodes: the library's own, for a function around it would cost
-# every call.
-decode: Callable[[bytes | str], Any] = orjson.loads
+def decode(payload: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value that a payload encodes; DecryptionError if it is sealed by a key."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        if payload[:1] in {"~", b"~"}:
+            msg = (
+                "what is stored is sealed: open the memory with keys=KeyRing.from_env(), or with "
+                "?keys=VARIABLE in its URL"
+            )
+            raise DecryptionError(msg) from error
+        raise
 
 
 def canonical(payload: bytes | str) -> bytes:
@@ -168,15 +184,29 @@ def decode_as(payload: bytes | str, as_type: type[_T]) -> _T:
 
     Raises InvalidValueError when the stored value does not fit the type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
+
+    return validated(TypeAdapter(as_type), payload, as_type)
+
+
+def validated(adapter: TypeAdapter[_T], payload: bytes | str, as_type: object) -> _T:
+    """Return the value as ``adapter`` makes it of the payload; as ``decode_as`` otherwise."""
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(as_type).validate_json(payload)
+        return adapter.validate_json(payload)
     except ValidationError as error:
+        # What is sealed fits no type.
+        decode(payload)
         details = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or '$'}: {item['msg']}" for item in error.errors()
         )
         msg = f"the stored value is not a {getattr(as_type, '__name__', as_type)}: {details}"
+        raise InvalidValueError(msg) from error
+    except Exception as error:
+        # Validators are the type's own code.
+        kind = getattr(as_type, "__name__", as_type)
+        msg = f"the stored value is not a {kind}: its validation raised {type(error).__name__}"
         raise InvalidValueError(msg) from error
 
 

@@ -16,7 +16,7 @@ MAX_REVISION = 2**63 - 1
 
 
 class Inherit(enum.Enum):
-    """Marks an Item's field that takes the batch's own setting."""
+    """Marks what isn't given: of an Item the batch decides, of a call the memory."""
 
     INHERIT = "inherit"
 
@@ -47,18 +47,24 @@ class Entry:
     expires_at: datetime | None
 
 
-def check_ttl(ttl: object) -> int | None:
+def check_ttl(ttl: object, name: str = "ttl") -> int | None:
     """Return a TTL (seconds or timedelta; None for ever) in whole milliseconds, rounded up."""
     if ttl is None:
         return None
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        msg = f"ttl {ttl!r}: a TTL is seconds (a number) or a timedelta, or None for ever"
+        msg = f"{name} {ttl!r}: a TTL is seconds (a number) or a timedelta, or None for ever"
         raise InvalidArgumentError(msg)
     if not 0 < seconds <= MAX_TTL_SECONDS:
-        msg = f"ttl {ttl!r}: a TTL is above 0 and at most {MAX_TTL_SECONDS} seconds; None for ever"
+        most = f"at most {MAX_TTL_SECONDS} seconds"
+        msg = f"{name} {ttl!r}: a TTL is above 0 and {most}; None for ever"
         raise InvalidArgumentError(msg)
     return math.ceil(seconds * 1000)
+
+
+def ttl_if_given(ttl: float | None) -> float | Inherit:
+    """Return a TTL that is None where nobody gave one, as calls of a memory take it."""
+    return INHERIT if ttl is None else ttl
 
 
 def check_revision(revision: object) -> int | None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from lionagi_qe.errors import InvalidArgumentError
 
 MAX_PATTERN_CHARACTERS = 1024
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# What no key, and no name of a queue or lease, holds; and servers can't compare with.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SPECIAL = re.compile(r"[*?\[\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,21 @@ class Glob:
         return self._regex.fullmatch(key) is not None
 
 
+def escape_glob(text: str) -> str:
+    """Return the pattern that matches this text alone."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
+
+
 def compile_glob(pattern: object) -> Glob:
     """Compile ``pattern``, or raise InvalidArgumentError naming what is wrong and where."""
     if not isinstance(pattern, str):
         msg = f"pattern {pattern!r}: a pattern is a string, not {type(pattern).__name__}"
         raise InvalidArgumentError(msg)
-    if _SURROGATE.search(pattern):
-        msg = f"pattern {pattern!r}: holds a lone surrogate, which no key does; remove it"
+    if _FORBIDDEN.search(pattern):
+        msg = (
+            f"pattern {pattern!r}: holds a control character or a lone surrogate, which no key "
+            "does; remove it"
+        )
         raise InvalidArgumentError(msg)
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         msg = f"pattern of {len(pattern)} characters: the limit is {MAX_PATTERN_CHARACTERS}"

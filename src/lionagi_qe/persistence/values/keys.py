@@ -53,18 +53,19 @@ def _key_complaint(key: object) -> str:
     return f"key {shown}: has an empty segment; write one '/' between names and none at the end"
 
 
-def check_prefix(prefix: object) -> str:
+def check_prefix(prefix: object, name: str = "prefix") -> str:
     """Return ``prefix`` (None becomes '') if keys could start with it, else raise.
 
     A prefix is plain text: ``aqe/a`` matches ``aqe/ab`` too; end it with '/' for descendants.
+    ``name`` is the argument's, for the message.
     """
     if prefix is None:
         return ""
     if not isinstance(prefix, str):
-        msg = f"prefix {prefix!r}: a prefix is a string, not {type(prefix).__name__}"
+        msg = f"{name} {prefix!r}: is a string, not {type(prefix).__name__}"
         raise InvalidArgumentError(msg)
     if not _TEXT.fullmatch(prefix):
-        msg = f"prefix {prefix!r}: holds a control character or a lone surrogate; remove it"
+        msg = f"{name} {prefix!r}: holds a control character or a lone surrogate; remove it"
         raise InvalidArgumentError(msg)
     return prefix
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from lionagi_qe.errors import ConfigurationError
 
@@ -32,6 +32,7 @@ _SHOWN = frozenset(
         "database",
         "db",
         "dbname",
+        "default_ttl",
         "host",
         "pool_size",
         "port",
@@ -50,7 +51,8 @@ _SHOWN = frozenset(
 _OPTION = re.compile(r"[a-z_]{1,40}")
 _PATH = re.compile(r"[^:@=?#&\s]*")
 # A URL with a login in any text, up to what can't be in one; and the keywords of libpq and others.
-_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]*", re.IGNORECASE)
+# Of a scheme's length, so that a long text is read in a time that grows with its length alone.
+_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]{0,40}://[^\s'\"<>]*", re.IGNORECASE)
 _KEYWORD_IN_TEXT = re.compile(
     r"\b(\w*(?:password|passwd|pwd|secret|token))([\"']?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)",
     re.IGNORECASE,
@@ -160,3 +162,25 @@ def _is_misread(parts: SplitResult) -> bool:
 def _has_port_if_any(host: str) -> bool:
     port = host.rpartition("]")[2].partition(":")[2]
     return not port or (port.isdecimal() and 0 < int(port) <= _LAST_PORT)
+
+
+def take_option(url: str, name: str) -> tuple[str, str | None]:
+    """Return a URL without this option, and the option's value; None if it isn't there.
+
+    ConfigurationError if it is there twice, or says nothing.
+    """
+    head, mark, query = url.partition("?")
+    kept: list[str] = []
+    value: str | None = None
+    for part in query.split("&") if mark else ():
+        option, _, text = part.partition("=")
+        if unquote(option) == name:
+            if not text or value is not None:
+                msg = f"memory URL {redact(url)!r}: the option {name} is empty, or there twice"
+                raise ConfigurationError(msg)
+            value = unquote(text)
+        else:
+            kept.append(part)
+    if value is None:
+        return url, None
+    return head + ("?" + "&".join(kept) if kept else ""), value

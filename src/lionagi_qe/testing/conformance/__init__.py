@@ -7,7 +7,7 @@ A behaviour that matters and isn't tested here doesn't exist. Provide the fixtur
         def connect(self, tmp_path):
             return lambda **settings: Memory(MyBackend(tmp_path / "store"), **settings)
 
-Needs pytest, pytest-asyncio and hypothesis: ``pip install 'lionagi-qe-fleet[testing]'``.
+Needs pytest, pytest-asyncio and hypothesis: ``pip install 'aqe-fleet[testing]'``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from __future__ import annotations
 from lionagi_qe.testing.conformance.base import Connect
 from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
+from lionagi_qe.testing.conformance.default_ttl import DefaultTtlConformance
 from lionagi_qe.testing.conformance.entries import EntriesConformance
 from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.fleets import FleetsConformance
 from lionagi_qe.testing.conformance.lifecycle import LifecycleConformance
 from lionagi_qe.testing.conformance.machine import MachineConformance, MemoryMachine
+from lionagi_qe.testing.conformance.named_entries import NamedEntriesConformance
 from lionagi_qe.testing.conformance.numbers import NumbersConformance
+from lionagi_qe.testing.conformance.paging import PagingConformance
 from lionagi_qe.testing.conformance.ranges import RangesConformance
 from lionagi_qe.testing.conformance.values import ValuesConformance
 
@@ -32,7 +35,10 @@ class MemoryConformance(  # the parts can be run apart, to look closer at one
     NumbersConformance,
     ValuesConformance,
     ExpiryConformance,
+    DefaultTtlConformance,
     RangesConformance,
+    PagingConformance,
+    NamedEntriesConformance,
     BatchesConformance,
     FleetsConformance,
     ConcurrencyConformance,

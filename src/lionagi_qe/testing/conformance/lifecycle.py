@@ -39,6 +39,23 @@ class LifecycleConformance(Conformance):
             await asyncio.gather(*(lazy.increment("aqe/n") for _ in range(20)))
             assert await lazy.retrieve("aqe/n") == 20
 
+    async def test_its_repr_tells_the_fleet_and_whether_it_is_open(
+        self, connect: Connect, fleet: str
+    ) -> None:
+        memory = connect(fleet=fleet)
+        scope = memory.scoped("part", write=["aqe/part/*"])
+        for each in (memory, scope):
+            assert f", fleet {fleet!r}, " in repr(each)
+            assert repr(each).endswith(", not opened>")
+        async with memory:
+            assert repr(memory).startswith(f"<{type(memory).__name__} on ")
+            assert repr(memory).endswith(", open>")
+            assert repr(scope).startswith(f"<Memory scope 'part' on {memory.capabilities.name}, ")
+            assert repr(scope).endswith(", open>")
+            await scope.close()
+            assert repr(scope).endswith(", closed>")
+        assert repr(memory).endswith(", closed>")
+
     async def test_a_closed_memory_refuses_every_call(
         self, memory: Memory, connect: Connect, fleet: str
     ) -> None:
@@ -211,6 +228,8 @@ class LifecycleConformance(Conformance):
             ("max_batch", "1"),
             ("cleanup_interval", 0),
             ("cleanup_interval", "1"),
+            ("default_ttl", 0),
+            ("default_ttl", "60"),
             ("migrate", "no"),
             ("migrate", 1),
         ],

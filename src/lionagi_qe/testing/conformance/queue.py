@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
+from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
+from lionagi_qe.testing.conformance.queue_payloads import QueuePayloadConformance
+from lionagi_qe.testing.conformance.queue_schedules import QueueSchedulesConformance
 from lionagi_qe.testing.conformance.queue_workers import ConsumerConformance
 from lionagi_qe.testing.conformance.transactions import TransactionConformance
 
@@ -11,6 +15,13 @@ __all__ = ["QueueConformance"]
 
 
 class QueueConformance(
-    QueueOrderConformance, QueueEndingConformance, ConsumerConformance, TransactionConformance
+    QueueOrderConformance,
+    QueueEndingConformance,
+    QueueCancelConformance,
+    QueueDuplicatesConformance,
+    QueueSchedulesConformance,
+    QueuePayloadConformance,
+    ConsumerConformance,
+    TransactionConformance,
 ):
-    """Jobs, workers, and steps over jobs and entries."""
+    """Jobs, periodic ones, workers, and steps over jobs and entries."""

@@ -301,4 +301,21 @@ class RangesConformance(Conformance):
         assert stats["exact"] is True
         assert stats["fleet"] == memory.fleet
         assert stats["backend"] == memory.capabilities.name
-        assert isinstance(stats["server"], dict)
+
+    async def test_figures_of_the_server_and_of_its_connections_are_numbers(
+        self, memory: Memory
+    ) -> None:
+        stats = await memory.get_stats()
+        words = {"sqlite_version", "version", "maxmemory_policy", "role", "encoding"}
+        words |= {"synchronous_commit", "fsync", "full_page_writes", "last_replayed_seconds"}
+        for name, figure in stats["server"].items():
+            assert name in words or type(figure) is int, (name, figure)
+        for figure in stats["pool"].values():
+            assert type(figure) is int
+        if stats["pool"]:
+            assert (
+                1
+                <= stats["pool"]["connections"]
+                <= stats["pool"]["limit"] * max(1, stats["server"].get("servers", 1))
+            )
+            assert stats["server"]["connected_clients"] >= 1

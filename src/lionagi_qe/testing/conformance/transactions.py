@@ -17,10 +17,14 @@ from lionagi_qe.errors import (
     StaleFenceError,
 )
 from lionagi_qe.persistence.contract.operations import Fence
-from lionagi_qe.testing.conformance.base import Conformance
+from lionagi_qe.persistence.named_entries import NamedEntries
+from lionagi_qe.testing.conformance.base import Conformance, Connect
+from lionagi_qe.testing.conformance.default_ttl import DEFAULT, seconds_of
 from lionagi_qe.testing.conformance.queue_base import LONG, claim_one, queue_of
 
 if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
     from lionagi_qe.persistence import Memory
 
 # In the shard of the entries, also where the first segment of a name decides.
@@ -186,3 +190,24 @@ class TransactionConformance(Conformance):
             await change()
         assert await memory.list_keys() == []
         assert await queue_of(memory).claim() == []
+
+    async def test_what_a_step_stores_has_the_memorys_ttl_unless_it_says_another(
+        self, connect: Connect, fleet: str, memory: Memory, opened: AsyncExitStack
+    ) -> None:
+        lasting = await opened.enter_async_context(connect(fleet=fleet, default_ttl=DEFAULT))
+        # It is emptied by that one.
+        del memory
+        pages = NamedEntries(lasting, "aqe/ttl/pages")
+        async with lasting.transaction() as step:
+            step.store("aqe/ttl/step", 1)
+            step.store("aqe/ttl/brief", 1, ttl=50)
+            step.store("aqe/ttl/stays", 1, ttl=None)
+            step.store(*pages.item("a name", 1))
+        found = {key: await seconds_of(lasting, key) for key in await lasting.list_keys()}
+        assert found == {
+            "aqe/ttl/brief": 50,
+            pages.key("a name"): DEFAULT,
+            "aqe/ttl/stays": None,
+            "aqe/ttl/step": DEFAULT,
+        }
+        assert await pages.names() == ["a name"]

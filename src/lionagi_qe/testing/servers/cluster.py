@@ -81,6 +81,11 @@ class ClusterNode(RedisServer):
         role = self.execute("ROLE")
         return role[0] == "slave" and role[3] == "connected"
 
+    @property
+    def primary_port(self) -> int:
+        """The port of the primary that a replica follows."""
+        return int(self.execute("ROLE")[2])
+
     def _choose_port(self) -> int:
         return self._wanted or free_port()
 
@@ -193,27 +198,33 @@ class RedisCluster:
 
     def switch_over(self) -> None:
         """Have each replica take over from its primary in good order (CLUSTER FAILOVER)."""
-        before = self.primaries()
-        for replica in [node for node in self.nodes if node not in before]:
+        primaries = self.primaries()
+        for replica in [node for node in self.nodes if node not in primaries]:
             wait_until(replica.follows, "the replica follows", timeout=_AGREE)
-            asked = float("-inf")
-
-            def took_over(replica: ClusterNode = replica) -> bool:
-                nonlocal asked
-                if replica.is_primary():
-                    return True
-                if time.monotonic() - asked > _MANUAL_SECONDS:
-                    replica.execute("CLUSTER", "FAILOVER")
-                    asked = time.monotonic()
-                return False
-
-            wait_until(took_over, "a replica has taken over", timeout=_AGREE)
+            followed = replica.primary_port
+            former = next(node for node in primaries if node.port == followed)
+            self._take_over(replica, former)
             self._await_agreement()
-        wait_until(
-            lambda: all(node.follows() for node in before),
-            "the former primaries follow",
-            timeout=_AGREE,
-        )
+
+    def _take_over(self, replica: ClusterNode, former: ClusterNode) -> None:
+        """Ask a replica to take over until it has, and its former primary follows it.
+
+        Redis 8.2 counts the votes of a replica's last election again where CLUSTER FAILOVER comes
+        within twice the node timeout of it: the replica calls itself a primary for a moment, by an
+        old epoch, and then follows again who never gave way.
+        """
+        asked = float("-inf")
+
+        def took_over() -> bool:
+            nonlocal asked
+            if replica.is_primary():
+                return former.follows()
+            if time.monotonic() - asked > _MANUAL_SECONDS:
+                replica.execute("CLUSTER", "FAILOVER")
+                asked = time.monotonic()
+            return False
+
+        wait_until(took_over, "a replica has taken over and is followed", timeout=_AGREE)
 
     def fail_over(self, primary: ClusterNode) -> None:
         """Kill a primary, and wait until a replica has taken over by itself."""

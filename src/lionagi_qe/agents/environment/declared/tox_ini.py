@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TESTING = re.compile(r"\b(pytest|py\.test|unittest|trial|nose2?|runtests|manage\.py test)\b")
 _FACTOR = re.compile(r"([!\w.,{}-]+)\s*:\s+(.*)")
-_REFERENCE = re.compile(r"\{\[([^\]]+)\](\w+)\}")
-_COMMENT = re.compile(r"(?:^|\s+)(?<!\\)#.*")
+_REFERENCE = re.compile(r"\{\[([^\[\]]+)\](\w+)\}")
+_COMMENT = re.compile(r"(?<!\S)#.*")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PLAIN = "testenv"
 _DEEPEST = 8

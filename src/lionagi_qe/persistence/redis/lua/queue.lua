@@ -1,32 +1,49 @@
 -- Work queues. Of the queue <q>, under Q = P:q:<q> :
---   Q:j:<id>  hash of a job: s state (0 delayed, 1 ready, 2 claimed, 3 done, 4 dead), y priority,
---             a attempts, m most attempts, c number of the claim (which counts up whenever the job
---             changes hands), p payload, o result or last error, d dedupe key, n place in line,
---             t created in ms; a done one expires natively
+--   Q:j:<id>  hash of a job: s state (0 delayed, 1 ready, 2 claimed, 3 done, 4 dead, 5 cancelled),
+--             y priority, a attempts, m most attempts, c number of the claim (which counts up
+--             whenever the job changes hands), p payload, o result or last error, d dedupe key, n
+--             place in line, t created in ms, g progress, b id of the put that replaced its payload;
+--             k if it is being cancelled: for how many ms it is kept then. Done and cancelled ones
+--             expire natively
 --   Q:r       sorted set of ready jobs "place:id" by priority
 --   Q:w, Q:l  sorted sets of delayed and claimed jobs, by when that ends in ms
---   Q:f       sorted set of done jobs, by when they are forgotten
+--   Q:f, Q:c  sorted sets of done and of cancelled jobs, by when they are forgotten
 --   Q:x       sorted set of dead jobs, by name
 --   Q:u       hash of dedupe keys to the ids of unended jobs
 --   Q:n       the place last given in line
--- and P:qs, the set of queues. What is published on Q wakes waiting workers.
+--   Q:s       hash of periodic jobs, see queue_schedule.lua
+-- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
+-- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
-local QUEUE_WIDTH = 8
+local QUEUE_WIDTH = 9
 
 local function queue_of(name)
   return P .. ':q:' .. name
+end
+
+local function kept_key(Q, dedupe)
+  local queue = string.sub(Q, #P + 4)
+  return P .. ':qk:' .. #queue .. ':' .. queue .. ':' .. dedupe
 end
 
 local function line_up(Q, id, place, priority)
   redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
 end
 
--- Ends a job for good, as far as workers are concerned; its dedupe key is free again.
+-- Takes a job that waits out of its line, or a claimed one out of those.
+local function leave_line(Q, id, state, place)
+  if state == '1' then
+    redis.call('ZREM', Q .. ':r', place .. ':' .. id)
+  else
+    redis.call('ZREM', Q .. (state == '0' and ':w' or ':l'), id)
+  end
+end
+
+-- Frees the dedupe key of a job that ends; the job knows it still.
 local function free_key(Q, id)
   local key = redis.call('HGET', Q .. ':j:' .. id, 'd')
-  if key then
+  if key and redis.call('HGET', Q .. ':u', key) == id then
     redis.call('HDEL', Q .. ':u', key)
-    redis.call('HDEL', Q .. ':j:' .. id, 'd')
   end
 end
 
@@ -34,6 +51,17 @@ local function die(Q, id)
   free_key(Q, id)
   redis.call('HSET', Q .. ':j:' .. id, 's', 4)
   redis.call('ZADD', Q .. ':x', 0, id)
+end
+
+-- Ends a job as done (3) or cancelled (5); it is kept for ``ms`` for its outcome alone.
+local function finish(Q, id, state, ms)
+  local name, kept = Q .. ':j:' .. id, Q .. (state == 3 and ':f' or ':c')
+  free_key(Q, id)
+  redis.call('HDEL', name, 'p')
+  redis.call('HSET', name, 's', state)
+  redis.call('PEXPIRE', name, ms)
+  redis.call('ZREMRANGEBYSCORE', kept, '-inf', now)
+  redis.call('ZADD', kept, number(now + ms), id)
 end
 
 -- Makes what is due ready, or dead if it was its last attempt; at most ``limit`` of each kind.
@@ -46,11 +74,13 @@ local function make_ready(Q, limit, lease_ended)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', Q .. ':l', '-inf', now, 'LIMIT', 0, limit)) do
     local name = Q .. ':j:' .. id
-    local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm')
+    local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm', 'k')
     redis.call('ZREM', Q .. ':l', id)
     redis.call('HINCRBY', name, 'c', 1)
     redis.call('HSET', name, 'o', lease_ended)
-    if tonumber(job[3]) >= tonumber(job[4]) then
+    if job[5] then
+      finish(Q, id, 5, job[5])
+    elseif tonumber(job[3]) >= tonumber(job[4]) then
       die(Q, id)
     else
       redis.call('HSET', name, 's', 1)
@@ -59,10 +89,55 @@ local function make_ready(Q, limit, lease_ended)
   end
 end
 
-local function put_job(Q, queue, id, payload, priority, delay, dedupe, most)
+-- Returns the job that has the dedupe key of the put of ``id``, treated as ``options`` say; nil if
+-- there is none that keeps the put from being added.
+local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
+  local holder = redis.call('HGET', Q .. ':u', dedupe)
+  if not holder then return redis.call('GET', kept_key(Q, dedupe)) or nil end
+  local what = options.on_duplicate
+  if not what or holder == id then return holder end
+  local name = Q .. ':j:' .. holder
+  local job = redis.call('HMGET', name, 's', 'n', 'y', 'b', 'a')
+  local state, place = job[1], job[2]
+  if job[4] == id then return holder end
+  if state == '2' then
+    if what == 'earliest' then return holder end
+    redis.call('HSET', name, 'm', job[5])
+    redis.call('HDEL', name, 'd')
+    redis.call('HDEL', Q .. ':u', dedupe)
+    redis.call('SET', kept_key(Q, dedupe), id, 'XX', 'KEEPTTL')
+    return nil
+  end
+  local due = tonumber(delay) > 0 and now + delay or nil
+  if what == 'replace' then
+    redis.call('HSET', name, 'y', priority, 'a', 0, 'm', most, 'p', payload, 't', number(now),
+      'b', id)
+    redis.call('HDEL', name, 'o', 'g')
+  else
+    if tonumber(job[3]) < tonumber(priority) then priority = job[3] end
+    redis.call('HSET', name, 'y', priority)
+    local score = state == '0' and redis.call('ZSCORE', Q .. ':w', holder)
+    if state == '1' then
+      due = nil
+    elseif due and score and tonumber(score) < due then
+      due = tonumber(score)
+    end
+  end
+  leave_line(Q, holder, state, place)
+  redis.call('HSET', name, 's', due and 0 or 1)
+  if due then
+    redis.call('ZADD', Q .. ':w', number(due), holder)
+  else
+    line_up(Q, holder, place, priority)
+  end
+  return holder
+end
+
+local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, options)
   local name = Q .. ':j:' .. id
+  options = options == '' and {} or cjson.decode(options)
   if dedupe ~= '' then
-    local holder = redis.call('HGET', Q .. ':u', dedupe)
+    local holder = holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     if holder then return holder end
   end
   if redis.call('EXISTS', name) == 1 then return id end
@@ -74,6 +149,9 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most)
   if dedupe ~= '' then
     redis.call('HSET', name, 'd', dedupe)
     redis.call('HSET', Q .. ':u', dedupe, id)
+    if options.dedupe_ms then
+      redis.call('SET', kept_key(Q, dedupe), id, 'PX', options.dedupe_ms)
+    end
   end
   if state == 0 then
     redis.call('ZADD', Q .. ':w', number(now + delay), id)
@@ -83,32 +161,36 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most)
   return id
 end
 
--- Whether the claim of this number may be ended so, or was so by this very call before.
+-- Whether the claim of this number may be ended so, or was so by this very call before; then its
+-- state, and for how long it is kept if it is being cancelled.
 local function standing(Q, kind, id, claim)
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k')
   local state = job[1]
   if not state or job[2] ~= claim then return 'lost' end
-  if state == '2' then return 'ok' end
-  local repeated = kind == 'ack' and state == '3' or kind == 'bury' and state == '4'
+  if state == '2' then return 'ok', state, job[3] end
+  local repeated = kind == 'ack' and state == '3' or kind == 'bury' and (state == '4' or state == '5')
     or (kind == 'retry' or kind == 'release') and state ~= '3'
   return repeated and 'repeated' or 'lost', state
 end
 
-local function end_job(Q, kind, id, payload, ms)
+local function end_job(Q, kind, id, payload, ms, cancelled)
   local name = Q .. ':j:' .. id
   if kind == 'extend' then
     redis.call('ZADD', Q .. ':l', number(now + ms), id)
-    return '2'
+    return cancelled and '6' or '2'
+  elseif kind == 'progress' then
+    redis.call('HSET', name, 'g', payload)
+    return cancelled and '6' or '2'
   end
   redis.call('ZREM', Q .. ':l', id)
   if kind == 'ack' then
-    free_key(Q, id)
-    redis.call('HDEL', name, 'p')
-    redis.call('HSET', name, 's', 3, 'o', payload)
-    redis.call('PEXPIRE', name, ms)
-    redis.call('ZREMRANGEBYSCORE', Q .. ':f', '-inf', now)
-    redis.call('ZADD', Q .. ':f', number(now + ms), id)
+    redis.call('HSET', name, 'o', payload)
+    finish(Q, id, 3, ms)
     return '3'
+  elseif cancelled then
+    if kind ~= 'release' then redis.call('HSET', name, 'o', payload) end
+    finish(Q, id, 5, cancelled)
+    return '5'
   end
   if kind == 'release' then
     redis.call('HINCRBY', name, 'a', -1)
@@ -129,21 +211,40 @@ local function end_job(Q, kind, id, payload, ms)
   return '1'
 end
 
+-- Returns the state after that, "" for an unknown job. A claim that has ended holds nobody back.
+local function cancel_job(Q, id, ms)
+  local name = Q .. ':j:' .. id
+  local job = redis.call('HMGET', name, 's', 'n')
+  local state = job[1]
+  if not state then return '' end
+  if state ~= '0' and state ~= '1' and state ~= '2' then return state end
+  if state == '2' then
+    if tonumber(redis.call('ZSCORE', Q .. ':l', id) or 0) > now then
+      redis.call('HSET', name, 'k', ms)
+      return '6'
+    end
+    redis.call('HINCRBY', name, 'c', 1)
+  end
+  leave_line(Q, id, state, job[2])
+  finish(Q, id, 5, ms)
+  return '5'
+end
+
 -- Returns {position, status} of the first operation that would fail, changing nothing.
 local function first_lost(first, count, stale)
   for i = 1, count do
     local at = first + (i - 1) * QUEUE_WIDTH
     local kind, queue, id, claim = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
     if stale[i] then return {i, 'stale'} end
-    if kind ~= 'put' and standing(queue_of(queue), kind, id, claim) == 'lost' then
+    if kind ~= 'put' and kind ~= 'cancel' and standing(queue_of(queue), kind, id, claim) == 'lost' then
       return {i, 'lost'}
     end
   end
 end
 
 -- Applies operations on jobs that follow ARGV[first], each of QUEUE_WIDTH words: kind (put, ack,
--- retry, bury, release, extend), queue, id, payload, priority or claim, delay or other time in ms,
--- dedupe key, most attempts. Appends status and figure of each to ``answers``.
+-- retry, bury, release, extend, progress, cancel), queue, id, payload, priority or claim, delay or
+-- other time in ms, dedupe key, most attempts, options of a put in JSON or "". Appends status and figure of each to ``answers``.
 local function apply_jobs(first, count, stale, answers)
   local rung = {}
   for i = 1, count do
@@ -154,12 +255,16 @@ local function apply_jobs(first, count, stale, answers)
     if stale[i] then
       status = 'stale'
     elseif kind == 'put' then
-      figure = put_job(Q, queue, id, payload, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
+      figure = put_job(Q, queue, id, payload, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8],
+        ARGV[at + 9])
       rung[Q] = true
+    elseif kind == 'cancel' then
+      figure = cancel_job(Q, id, ARGV[at + 6])
     else
-      status, figure = standing(Q, kind, id, ARGV[at + 5])
+      local cancelled
+      status, figure, cancelled = standing(Q, kind, id, ARGV[at + 5])
       if status == 'ok' then
-        figure = end_job(Q, kind, id, payload, ARGV[at + 6])
+        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled)
         if kind == 'retry' or kind == 'release' then rung[Q] = true end
       elseif status == 'repeated' then
         status = 'ok'

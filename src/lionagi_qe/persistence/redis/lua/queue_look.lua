@@ -1,8 +1,8 @@
 -- Reads jobs. ARGV: P, what, queue, then
 --   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
---                         created; nothing for unknown ones
+--                         created, progress; nothing for unknown ones
 --   dead after limit   -> the same, of dead jobs with ids above ``after``
---   count              -> {ready, delayed, claimed, done, dead}
+--   count              -> {ready, delayed, claimed, done, dead, cancelled}
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
 
@@ -10,6 +10,7 @@ if what == 'count' then
   return {
     redis.call('ZCARD', Q .. ':r'), redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
     redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
+    redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'),
   }
 end
 
@@ -22,10 +23,11 @@ else
 end
 local answer = {}
 for _, id in ipairs(ids) do
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'k')
   if job[1] then
     answer[#answer + 1] = id
-    for i = 1, 7 do answer[#answer + 1] = job[i] end
+    if job[1] == '2' and job[9] then job[1] = '6' end
+    for i = 1, 8 do answer[#answer + 1] = job[i] end
   end
 end
 return answer

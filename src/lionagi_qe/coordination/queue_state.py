@@ -1,0 +1,232 @@
+"""What is seen of a queue's jobs, and changed of them, by others than their workers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
+from lionagi_qe.coordination.results import Results
+from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
+from lionagi_qe.persistence.memory import parts_of
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.entry import check_count, check_seconds
+from lionagi_qe.persistence.values.keys import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
+    from lionagi_qe.coordination.schedules import Missed, Schedule
+    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
+
+DEFAULT_MAX_ATTEMPTS = 5
+DEFAULT_RESULT_TTL = 3_600.0
+Cancellation = Literal["cancelled", "cancelling", "already done", "already dead", "unknown"]
+_CANCELLATIONS: dict[str, Cancellation] = {
+    "cancelled": "cancelled",
+    "cancelling": "cancelling",
+    "done": "already done",
+    "dead": "already dead",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job as it was when asked for.
+
+    Attributes:
+        id: the job's id.
+        state: "delayed", "ready", "claimed", "cancelling" (claimed, and its worker is to be told),
+            "done", "dead" or "cancelled".
+        attempts: how many were begun.
+        max_attempts: after so many it is dead.
+        priority: the lower, the sooner.
+        payload: what was put; None once it is done or cancelled.
+        result: what it came to, if it is done.
+        error: the error of its last failed attempt, if it isn't done.
+        progress: what its worker noted last.
+        created_at: when it was put, UTC by the server's clock.
+    """
+
+    id: str
+    state: State
+    attempts: int
+    max_attempts: int
+    priority: int
+    payload: Any
+    result: Any
+    error: Any
+    progress: Any
+    created_at: datetime
+
+
+class QueueState:
+    """Looking at the jobs of a queue, cancelling them, its schedules and dead letters.
+
+    Args:
+        memory: where the queue lives.
+        name: any text of at most 128 bytes.
+        max_attempts: how often a job of a schedule is tried before it is dead.
+        result_ttl: seconds that a cancelled job is kept.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        name: str,
+        *,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        result_ttl: float = DEFAULT_RESULT_TTL,
+    ) -> None:
+        self._calls = parts_of(memory).jobs
+        self.name = check_name("queue", name)
+        self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
+        self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
+        self._results = Results(self._calls, self.name)
+        self._dead_letters = DeadLetters(self._calls, self.name)
+        self._schedules = QueueSchedules(self._calls, self.name)
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
+        """Wait until a job is done and return its result.
+
+        Raises:
+            JobFailedError: it is dead; the message has its last error.
+            JobCancelledError: it was cancelled.
+            JobNotFoundError: the queue doesn't know it, or its result was kept long enough.
+            JobNotDoneError: it wasn't done within ``timeout`` seconds (None: no limit).
+
+        """
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        return await self._results.wait(check_name("job id", job_id), timeout)
+
+    async def status(self, job_id: str) -> JobStatus | None:
+        """Return how a job stands, with its progress; None for one that isn't known (any more)."""
+        (record,) = await self._calls.find(self.name, [check_name("job id", job_id)])
+        return None if record is None else _status(record)
+
+    async def stats(self) -> QueueCounts:
+        """Count the jobs by state: ready, delayed, claimed, done, dead, cancelled."""
+        return await self._calls.count(self.name)
+
+    async def cancel(self, job_id: str, *, timeout: float | None = None) -> Cancellation:
+        """Cancel a job, and return what that came to. One round trip; safe to repeat.
+
+        "cancelled": it waited, nobody will do it. "cancelling": somebody does it. Its worker is
+        told when it next extends the lease, within a third of ``lease_ttl``, and cancels the
+        handler's task; the job is cancelled when that has ended, whatever it raises, or when the
+        lease ends. A handler that returns all the same has done the job. "already done", "already
+        dead": nothing was changed. "unknown": the queue has no such job, or not any more.
+
+        What it came to at last is ``status(job_id).state``, kept for ``result_ttl``; whoever waits
+        for the result gets JobCancelledError. The server decides between this and a claim or an
+        ``ack`` at the same moment.
+        """
+        state = await self._calls.cancel(
+            self.name, check_name("job id", job_id), self._result_ttl_ms, timeout=timeout
+        )
+        return _CANCELLATIONS.get(state, "unknown")
+
+    async def schedule(  # noqa: PLR0913 - keyword-only but for the name
+        self,
+        name: str,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        payload: Any = None,  # noqa: ANN401 - any JSON value
+        priority: int = 0,
+        missed: Missed = "once",
+        timeout: float | None = None,
+    ) -> None:
+        """Have a job put whenever ``cron`` says. One round trip; the same again changes nothing.
+
+        Whoever consumes the queue sees to it, each in turn; a job is put once however many they
+        are, which the server decides, as it does whether it is time. It is put within a second of
+        that, or up to 10 s later if the schedule was changed in the last 10 s. While nobody
+        consumes, nothing is put. ``job.scheduled_for`` is the time that a job is for.
+
+        Args:
+            name: of the schedule; the one of that name is replaced. With the same cron and timezone
+                it goes on where the former was, with others it begins now.
+            cron: five fields, or six with the seconds in front; see ``Cron``.
+            timezone: an IANA name. Of a time that the clocks show twice the first counts; times
+                that they skip are due, once for all of them, when they skip them.
+            payload: JSON data, a dataclass or a pydantic model.
+            priority: the lower, the sooner.
+            missed: what becomes of times that nobody saw to within a minute, as nobody consumed.
+                "skip": nothing. "once": one job, for the last of them. "all": a job for each, but
+                for the last 100 at most.
+            timeout: seconds for this call instead of the memory's own.
+
+        Raises:
+            InvalidArgumentError: cron, timezone or missed can't be read.
+
+        """
+        new = NewSchedule(
+            check_name("schedule", name),
+            cron,
+            timezone,
+            payload,
+            check_priority(priority),
+            missed,
+            self._max_attempts,
+        )
+        await self._schedules.put(new, timeout=timeout)
+
+    async def unschedule(self, name: str, *, timeout: float | None = None) -> bool:
+        """Remove a schedule; return whether it was there. Jobs that it put already stay."""
+        return await self._schedules.remove(check_name("schedule", name), timeout=timeout)
+
+    async def schedules(self) -> list[Schedule]:
+        """Return the queue's periodic jobs by name, with the time at which each is due next."""
+        return await self._schedules.read()
+
+    async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
+        """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
+        return await self._dead_letters.page(limit, after)
+
+    async def dead_groups(self, limit: int = 10_000) -> list[DeadGroup]:
+        """Return the reasons why jobs died, the most frequent first.
+
+        Errors that differ in numbers, ids, quoted text or addresses alone are one reason. Looks at
+        the oldest ``limit`` dead jobs, 500 a round trip.
+        """
+        return await self._dead_letters.groups(limit)
+
+    async def retry_dead(self, job_ids: Iterable[str] | None = None) -> int:
+        """Give dead jobs (all, if None) all their attempts again; return how many.
+
+        One whose ``dedupe`` an unended job has by now stays dead: that one does its work. Of
+        several dead ones with one key, the oldest is tried again.
+        """
+        return await self._dead_letters.change(self._calls.revive, job_ids)
+
+    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
+        """Remove dead jobs (all, if None) for good; return how many."""
+        return await self._dead_letters.change(self._calls.purge, job_ids)
+
+
+def _status(record: JobRecord) -> JobStatus:
+    is_done = record.state == "done"
+    outcome = _decoded(record.outcome)
+    return JobStatus(
+        record.job_id,
+        record.state,
+        record.attempts,
+        record.max_attempts,
+        record.priority,
+        _decoded(record.payload),
+        outcome if is_done else None,
+        None if is_done else outcome,
+        _decoded(record.progress),
+        datetime.fromtimestamp(record.created_ms / 1000, UTC),
+    )
+
+
+def _decoded(value: bytes | str | None) -> Any:  # noqa: ANN401 - any JSON value
+    return decode(cast("bytes", value)) if value else None

@@ -1,0 +1,36 @@
+"""What is installed with the package and what with its extras, for errors that say so."""
+
+from __future__ import annotations
+
+# As pip knows us; what is imported is lionagi_qe.
+DISTRIBUTION = "aqe-fleet"
+# Top-level module -> the extra that brings it.
+_EXTRAS = {
+    "bandit": "fleet",
+    "cryptography": "encryption",
+    "detect_secrets": "fleet",
+    "key_value": "key-value",
+    "langgraph": "langgraph",
+    "lionagi": "lionagi",
+    "matplotlib": "charts",
+    "mcp": "mcp",
+    "packaging": "fleet",
+    "radon": "fleet",
+    "rich": "fleet",
+    "uv": "fleet",
+    "yaml": "fleet",
+    "zstandard": "zstd",
+}
+
+
+def lacking(error: ModuleNotFoundError) -> str | None:
+    """Return what to install for a module that isn't there; None if no extra of ours brings it."""
+    module = (error.name or "").partition(".")[0]
+    return needs(module) if module in _EXTRAS else None
+
+
+def needs(module: str) -> str:
+    """Return what brings a module, as ``needs matplotlib: pip install 'aqe-fleet[charts]'``."""
+    return (
+        f"needs {module}, which is not installed: pip install '{DISTRIBUTION}[{_EXTRAS[module]}]'"
+    )

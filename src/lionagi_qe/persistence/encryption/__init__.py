@@ -1,0 +1,1 @@
+"""Encryption at rest: values, payloads and holders leave the process sealed."""

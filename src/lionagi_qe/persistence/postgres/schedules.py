@@ -1,0 +1,60 @@
+"""Periodic jobs in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.persistence.contract.schedules import ScheduleRecord, Schedules
+from lionagi_qe.persistence.postgres.columns import column
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.contract.schedules import Fire, PutSchedule
+    from lionagi_qe.persistence.postgres.session import PostgresSession
+
+
+class PostgresSchedules:
+    """The schedules of the backend's fleet."""
+
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
+
+    async def put(self, schedule: PutSchedule) -> None:
+        """Call the server's function."""
+        await self._fetch(
+            "put_schedule",
+            schedule.queue,
+            schedule.name,
+            schedule.rule,
+            schedule.spec,
+            schedule.version,
+        )
+
+    async def remove(self, queue: str, name: str) -> bool:
+        """Delete the row."""
+        return bool(await self._fetch("remove_schedule", queue, name))
+
+    async def read(self, queue: str) -> Schedules:
+        """Read the rows, and the clock in any case."""
+        rows = await self._fetch("read_schedules", queue, mutates=False)
+        found = [ScheduleRecord(*row[1:]) for row in rows if row[1] is not None]
+        return Schedules(rows[0][0], found)
+
+    async def fire(self, fire: Fire) -> bool:
+        """Call the server's function."""
+        ((fired,),) = await self._fetch(
+            "fire_schedule",
+            fire.queue,
+            fire.record.name,
+            fire.record.version,
+            fire.record.fired_to_ms,
+            fire.now_ms,
+            column(fire.job_ids),
+            fire.payload.decode(),
+            fire.priority,
+            fire.max_attempts,
+        )
+        return bool(fired)
+
+    async def _fetch(self, name: str, *arguments: Any, mutates: bool = True) -> list[Any]:  # noqa: ANN401
+        async with self._session.connection(mutates=mutates) as connection:
+            return await connection.fetch(self._session.sql[name], self._session.fleet, *arguments)

@@ -1,0 +1,1 @@
+"""Parts of a memory: what may be read, written, queued and leased through a handle."""

@@ -1,0 +1,116 @@
+"""Archives of encrypted memories: each value sealed for its line, and their number at the end."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lionagi_qe.errors import ConfigurationError, DecryptionError
+from lionagi_qe.persistence.encryption.keys import KEY_BYTES, place_of
+from lionagi_qe.persistence.transfer.archive_lines import bad
+from lionagi_qe.persistence.values.keys import check_fleet, check_name
+
+if TYPE_CHECKING:
+    from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.encryption.keys import KeyRing
+    from lionagi_qe.persistence.transfer.archive_lines import Line
+    from lionagi_qe.persistence.transfer.verify import Digest
+
+# Of the text that a value becomes, beside a third more: the key's id, a nonce, a tag.
+SEAL_OVERHEAD = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSeal:
+    """Seals and opens the lines of one archive, which are worth nothing in another.
+
+    Attributes:
+        ring: the keys.
+        fleet: whose entries these are.
+        archive: names this archive and no other.
+    """
+
+    ring: KeyRing
+    fleet: str
+    archive: str
+
+    @classmethod
+    def new(cls, ring: KeyRing, fleet: str) -> ArchiveSeal:
+        """Return the seal of a new archive."""
+        return cls(ring, fleet, secrets.token_hex(16))
+
+    @classmethod
+    def of_head(
+        cls, name: str, line: Line, head: dict[str, Any], ring: KeyRing | None
+    ) -> ArchiveSeal:
+        """Return the seal of an archive that is there.
+
+        Raises:
+            ConfigurationError: there are no keys.
+            ArchiveError: the first line doesn't say which archive it is.
+
+        """
+        try:
+            fleet, archive = check_fleet(head["fleet"]), check_name("archive", head["archive"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise bad(name, line, "does not tell fleet and archive") from error
+        if ring is None:
+            raise ConfigurationError(
+                f"{name}: its values are sealed; open the memory with the keys that sealed them: "
+                "keys=KeyRing.from_env(), or ?keys=VARIABLE in its URL"
+            )
+        return cls(ring, fleet, archive)
+
+    def head(self) -> dict[str, str]:
+        """Return what the first line has to tell."""
+        return {"archive": self.archive}
+
+    def seal(self, record: Record) -> Record:
+        """Return the entry as it is written: its value a text."""
+        payload = record.payload.encode() if isinstance(record.payload, str) else record.payload
+        sealed = self.ring.seal(self._place(record), payload)
+        return record._replace(payload=orjson.dumps(sealed.decode()))
+
+    def open(self, name: str, line: Line, record: Record) -> Record:
+        """Return the entry with its value; ArchiveError if that wasn't sealed for this line."""
+        sealed = orjson.loads(record.payload)
+        return record._replace(payload=self._opened(name, line, self._place(record), sealed))
+
+    def seal_end(self, total: Digest) -> dict[str, str]:
+        """Return what the last line has to tell, so that no line can be left out."""
+        sealed = self.ring.seal(self._end(), _told(total))
+        return {"seal": sealed.decode()}
+
+    def check_end(self, name: str, line: Line, fields: dict[str, Any], total: Digest) -> None:
+        """Raise ArchiveError unless the lines before are those that were written."""
+        if self._opened(name, line, self._end(), fields.get("seal")) != _told(total):
+            raise bad(name, line, "was sealed for other entries: the file was changed")
+
+    def _place(self, record: Record) -> bytes:
+        facts = (record.revision, record.updated_ms, record.expires_ms)
+        return place_of(
+            self.fleet, "archive", self.archive, *map(str, facts), record.partition, record.key
+        )
+
+    def _end(self) -> bytes:
+        return place_of(self.fleet, "end of archive", self.archive)
+
+    def _opened(self, name: str, line: Line, place: bytes, sealed: object) -> bytes:
+        if not isinstance(sealed, str):
+            raise bad(name, line, "has a value in clear, where all are sealed")
+        try:
+            return self.ring.open(place, sealed)
+        except DecryptionError as error:
+            raise bad(name, line, f"can't be opened ({error})") from error
+
+
+def sealed_bytes(size: int) -> int:
+    """Return the most bytes of text that a value of so many bytes becomes."""
+    return (size + KEY_BYTES) * 4 // 3 + SEAL_OVERHEAD
+
+
+def _told(total: Digest) -> bytes:
+    return f"{total.entries} {total}".encode()
