@@ -223,6 +223,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         part._stand_on(  # noqa: SLF001 - one of us
             scheduler, self._fleet, self._limits, scope, self._parts.keys
         )
+        part._know_functions_of(self)  # noqa: SLF001 - one of us
         return part
 
     @property

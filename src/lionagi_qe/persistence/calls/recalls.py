@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
     RevisionConflictError,
 )
-from lionagi_qe.persistence.calls.base import Calls
+from lionagi_qe.persistence.calls.base import Calls, Limits
 from lionagi_qe.persistence.contract.operations import Delete, Put
 from lionagi_qe.persistence.recall.declaration import (
     DECLARATIONS,
@@ -35,7 +36,8 @@ from lionagi_qe.persistence.values.filters import check_filter
 from lionagi_qe.persistence.values.keys import KeyRange, check_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
+    from typing import Unpack
 
     from lionagi_qe.persistence.recall.embedding import Embed
     from lionagi_qe.persistence.recall.ranking import Recalled
@@ -47,9 +49,10 @@ _INDEX_PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An index as this handle uses it, and the declaration's payload that it was made from."""
+    """An index as this handle uses it, and the declaration's revision that it was made from."""
 
-    payload: bytes
+    revision: int
+    whole: Scheduler
     declaration: Declaration
     embedding: Embedding | None
     follower: Follower
@@ -58,10 +61,10 @@ class _Opened:
 class RecallCalls(Calls):
     """Declare indexes over entries, and search in them."""
 
-    def __init__(self, scheduler: Scheduler, *, max_value_bytes: int, max_batch: int) -> None:
-        super().__init__(scheduler, max_value_bytes=max_value_bytes, max_batch=max_batch)
+    def __init__(self, scheduler: Scheduler, **limits: Unpack[Limits]) -> None:
+        super().__init__(scheduler, **limits)
         self._opened: dict[str, _Opened] = {}
-        self._functions: dict[str, tuple[Embed | None, int]] = {}
+        self._functions: MutableMapping[str, tuple[Embed | None, int]] = {}
 
     async def index(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
@@ -112,29 +115,31 @@ class RecallCalls(Calls):
 
         """
         deadline = self._scheduler.deadline(timeout)
-        if embed is not None:
-            model = model_name(embed, model)
+        model = model_name(embed, model)
         asked = declare(name, pattern, text, fields, dims, model, usual_length, override)
         check_flag("replace_declared", replace_declared)
-        if asked.model is not None:
+        check_count("texts_at_once", texts_at_once)
+        whole = self._scheduler.for_index(pattern)
+        if embed is not None and model is not None:
             function = None if isinstance(embed, str) else checked_function(embed)
-            self._functions[asked.model] = function, check_count("texts_at_once", texts_at_once)
-        declaration = await self._declare(asked, deadline, replace_declared=replace_declared)
+            self._functions[model] = function, texts_at_once
+            self._opened.clear()
+        declaration = await self._declare(whole, asked, deadline, replace_declared=replace_declared)
         for version in declaration.superseded:
             old = replace(declaration, version=version)
-            await drop_data(self._scheduler, old.data, deadline)
+            await drop_data(whole, old.data, deadline)
         if declaration.superseded:
             declaration = replace(declaration, superseded=())
             await self._store_declaration(declaration, None, deadline)
         return declaration
 
     async def _declare(
-        self, asked: Declaration, deadline: float, *, replace_declared: bool
+        self, whole: Scheduler, asked: Declaration, deadline: float, *, replace_declared: bool
     ) -> Declaration:
         while True:
             record = await self._scheduler.read_record(asked.key, deadline)
             known = None if record is None else Declaration.read(decode(record.payload))
-            if known == asked:
+            if known is not None and known == asked:
                 return known
             if known is not None and not replace_declared:
                 msg = (
@@ -146,7 +151,7 @@ class RecallCalls(Calls):
             if known is not None:
                 asked = known.following(asked)
                 # What an interrupted reindex of the former declaration may have left.
-                await drop_data(self._scheduler, asked.data, deadline)
+                await drop_data(whole, asked.data, deadline)
             try:
                 revision = 0 if record is None else record.revision
                 await self._store_declaration(asked, revision, deadline)
@@ -184,7 +189,7 @@ class RecallCalls(Calls):
             limit: most entries, up to 1,000.
             filter: fields' values, by path: ``{"file": "auth.py", "at": {"$gte": "2024-01-01"}}``;
                 operators $eq $ne $gt $gte $lt $lte $in $nin, texts in their own order too. Where
-                it isn't of the index's ``fields``, it is looked for among the 4,096 best.
+                it isn't of the index's ``fields``, it is looked for among the 2,048 best.
             prefix: what the keys start with; cheap if it ends in a slash.
             refresh: first index what was stored before this call, by anybody. False: search in
                 what is indexed.
@@ -202,9 +207,8 @@ class RecallCalls(Calls):
             raise InvalidArgumentError(msg)
         wanted = Query(
             query,
-            None,
             check_prefix(prefix),
-            check_filter(None if filter is None else dict(filter)),
+            check_filter(filter),
             check_count("limit", limit, MOST_RECALLED),
             deadline,
         )
@@ -215,7 +219,7 @@ class RecallCalls(Calls):
             (vector,) = await opened.embedding.embed([query], deadline)
             wanted = replace(wanted, vector=vector)
         noted = opened.follower.noted
-        found = await Search(self._scheduler, opened.declaration, wanted).find()
+        found = await Search(opened.whole, opened.declaration, wanted).find()
         await opened.follower.forget(found.gone, noted, deadline)
         return found.recalled
 
@@ -252,15 +256,15 @@ class RecallCalls(Calls):
         opened = await self._open_index(name, self._scheduler.deadline(None))
         old = opened.declaration
         new = old.following(old)
-        follower = Follower(self._scheduler, new, opened.embedding)
+        follower = Follower(opened.whole, new, opened.embedding)
         await self._catch_up(follower, None)
         deadline = self._scheduler.deadline(None)
         record = await self._scheduler.read_record(old.key, deadline)
-        if record is None or record.payload != opened.payload:
+        if record is None or record.revision != opened.revision:
             # Somebody declared it anew, or was quicker; that one's data are right.
             return
         await self._store_declaration(new, record.revision, deadline)
-        await drop_data(self._scheduler, old.data, self._scheduler.deadline(None))
+        await drop_data(opened.whole, old.data, self._scheduler.deadline(None))
         await self._store_declaration(
             replace(new, superseded=()), None, self._scheduler.deadline(None)
         )
@@ -269,15 +273,15 @@ class RecallCalls(Calls):
         """Remove an index and its declaration, in bounded steps; tell whether there was one."""
         deadline = self._scheduler.deadline(timeout)
         try:
-            declaration = (await self._open_index(name, deadline)).declaration
+            opened = await self._open_index(name, deadline)
         except IndexNotFoundError:
             return False
-        key = declaration.key
+        declaration, key = opened.declaration, opened.declaration.key
         await self._scheduler.write(key, lambda: Delete(key), deadline)
         self._opened.pop(name, None)
         for version in (*declaration.superseded, declaration.version, declaration.version + 1):
             old = replace(declaration, version=version)
-            await drop_data(self._scheduler, old.data, deadline)
+            await drop_data(opened.whole, old.data, deadline)
         return True
 
     async def indexes(self, *, timeout: float | None = None) -> list[Declaration]:
@@ -296,20 +300,26 @@ class RecallCalls(Calls):
 
     async def _open_index(self, name: str, deadline: float) -> _Opened:
         """Return the index as it is declared now."""
-        payload = await self._scheduler.read(declaration_key(name), deadline)
-        if payload is None:
+        # Not by a cache, which may hold the one before.
+        record = await self._scheduler.read_record(declaration_key(name), deadline)
+        if record is None:
             self._opened.pop(name, None)
             msg = f"index {name!r}: not declared in this memory; call memory.index({name!r}, ...)"
             raise IndexNotFoundError(msg)
-        payload = payload.encode() if isinstance(payload, str) else bytes(payload)
         opened = self._opened.get(name)
-        if opened is not None and opened.payload == payload:
+        if opened is not None and opened.revision == record.revision:
             return opened
-        declaration = Declaration.read(decode(payload))
+        declaration = Declaration.read(decode(record.payload))
+        whole = self._scheduler.for_index(declaration.pattern)
         embedding = None
         if declaration.model is not None:
             function, at_once = self._functions.get(declaration.model, (None, TEXTS_AT_ONCE))
-            embedding = Embedding(self._scheduler, declaration, function, at_once)
-        follower = Follower(self._scheduler, declaration, embedding)
-        opened = self._opened[name] = _Opened(payload, declaration, embedding, follower)
+            embedding = Embedding(whole, declaration, function, at_once)
+        follower = Follower(whole, declaration, embedding)
+        opened = _Opened(record.revision, whole, declaration, embedding, follower)
+        self._opened[name] = opened
         return opened
+
+    def _know_functions_of(self, other: RecallCalls) -> None:
+        """Know the functions that make vectors by what another handle was given, too."""
+        self._functions = ChainMap({}, other._functions)

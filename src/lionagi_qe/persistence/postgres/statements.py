@@ -14,6 +14,7 @@ from lionagi_qe.persistence.postgres.fragments import (
     NOT_EXPIRED,
     TOMBSTONE,
 )
+from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 
 _LIVE = f"gone IS NULL AND {NOT_EXPIRED}"
@@ -127,6 +128,7 @@ def _jobs(first: int) -> str:
 
 _TEXTS = {
     **LOG_TEXTS,
+    **INDEX_TEXTS,
     "put": _LOGGED
     + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),

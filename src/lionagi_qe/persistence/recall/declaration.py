@@ -135,7 +135,7 @@ def check_index_name(name: object) -> str:
     return checked
 
 
-def declare(  # noqa: PLR0913 - of Memory.index
+def declare(  # noqa: PLR0913, PLR0917 - of Memory.index
     name: str,
     pattern: str,
     text: object,

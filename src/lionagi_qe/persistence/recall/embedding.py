@@ -16,6 +16,7 @@ from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
 from lionagi_qe.persistence.recall.vectors import batched, checked_vector, packed, unpacked
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_count
+from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +43,7 @@ def register_embedding(name: str, function: Embed) -> None:
         function: takes a list of texts and returns a vector for each, or an awaitable of that. One
             that isn't async is called in a thread.
     """
-    if not name or not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"embedding {name!r}: a name is a non-empty string"
-        raise InvalidArgumentError(msg)
-    _registered[name] = checked_function(function)
+    _registered[check_name("embedding", name)] = checked_function(function)
 
 
 def checked_function(function: object) -> Embed:
@@ -56,12 +54,18 @@ def checked_function(function: object) -> Embed:
     return cast("Embed", function)
 
 
-def model_name(embed: Embed | str, model: str | None) -> str:
-    """Return what vectors of this function are told apart by."""
+def model_name(embed: Embed | str | None, model: str | None) -> str | None:
+    """Return what vectors of this function are told apart by; None if there is no function."""
+    if embed is None:
+        if model is not None:
+            msg = f"model {model!r}: is the name of what embed makes vectors by; give embed too"
+            raise InvalidArgumentError(msg)
+        return None
     if model is not None:
-        return model
+        return check_name("model", model)
     if isinstance(embed, str):
-        return embed
+        return check_name("embed", embed)
+    checked_function(embed)
     name = getattr(embed, "__qualname__", "")
     if not name or "<" in name:
         msg = f"embed {embed!r}: has no name of its own; give model= too, the name of its model"

@@ -8,12 +8,18 @@ is still where the step began; so any number of processes may do it, and none do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lionagi_qe.errors import BackendTimeoutError, IndexBehindError, WatchTooOldError
+from lionagi_qe.errors import (
+    BackendTimeoutError,
+    IndexBehindError,
+    OutcomeUnknownError,
+    WatchTooOldError,
+)
 from lionagi_qe.persistence.contract.indexes import Document
 from lionagi_qe.persistence.recall.terms import (
     document_number,
@@ -22,8 +28,9 @@ from lionagi_qe.persistence.recall.terms import (
     levels,
     prefix_term,
     text_postings,
+    vector_postings,
 )
-from lionagi_qe.persistence.recall.vectors import code_of, packed
+from lionagi_qe.persistence.recall.vectors import packed
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -42,7 +49,8 @@ if TYPE_CHECKING:
 PAGE = 500
 # A position that has moved so far past what others do is noted, so that it needn't be read again.
 _NOTED_SECONDS = 60.0
-DROPPED_AT_ONCE = 500
+POSTINGS_AT_ONCE = 10_000
+DROPPED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ class Follower:
                 deadline,
             )
         except WatchTooOldError:
-            # The store was restored, or lost its last writes: nothing that is indexed can be relied on.
+            # The store was restored, or lost its last writes: what is indexed can't be relied on.
             await self.rebuild(deadline)
             return True
         records = [each for each in page.records if self._declaration.covers(each.key)]
@@ -200,15 +208,36 @@ class Follower:
         deadline: float,
     ) -> None:
         """Write a step; forget where we are if somebody else was quicker."""
-        name, text = self._declaration.data, str(place)
+        text = str(place)
         # Not repeated, but read again: who sent it twice would take himself for somebody else.
         self._place = self._noted = None
-        if await self._scheduler.perform(
-            lambda: self._indexes.write(name, expected, text, documents, gone), deadline
-        ):
+        *before, last = _parts(documents) or [[]]
+        for part in before:
+            # What was told of a step that isn't done comes again.
+            if not await self._send(expected, expected, part, [], deadline):
+                return
+        if await self._send(expected, text, last, gone, deadline):
             self._place, self._noted = place, text
             self._noted_at = asyncio.get_running_loop().time()
-            self._steps += 1
+
+    async def _send(
+        self,
+        expected: str,
+        position: str,
+        documents: Sequence[Document],
+        gone: Sequence[int],
+        deadline: float,
+    ) -> bool:
+        name = self._declaration.data
+        try:
+            written = await self._scheduler.perform(
+                lambda: self._indexes.write(name, expected, position, documents, gone), deadline
+            )
+        except OutcomeUnknownError:
+            # Where the index is tells.
+            return False
+        self._steps += written
+        return written
 
     async def forget(self, gone: Sequence[int], noted: str | None, deadline: float) -> None:
         """Take documents out whose entries a search didn't find.
@@ -218,9 +247,10 @@ class Follower:
         """
         name = self._declaration.data
         if noted and gone:
-            await self._scheduler.perform(
-                lambda: self._indexes.write(name, noted, noted, [], gone), deadline
-            )
+            with contextlib.suppress(OutcomeUnknownError):
+                await self._scheduler.perform(
+                    lambda: self._indexes.write(name, noted, noted, [], gone), deadline
+                )
 
     async def rebuild(self, deadline: float) -> None:
         """Remove what is indexed, to begin anew."""
@@ -234,34 +264,39 @@ class Follower:
         values = [decode(record.payload) for record in records]
         texts = [self._declaration.text_of(value) for value in values]
         vectors = await self._vectors([text for text in texts if text is not None], deadline)
-        documents: list[Document] = []
+        documents: dict[int, Document] = {}
         empty: list[int] = []
         for record, value, text in zip(records, values, texts, strict=True):
             number = document_number(record.key)
             if text is None:
                 empty.append(number)
                 continue
-            vector = vectors.get(text)
-            documents.append(
-                Document(
-                    number,
-                    record.key,
-                    self._postings(record.key, value, text),
-                    b"" if vector is None else code_of(vector),
-                    b"" if vector is None else packed(vector),
-                )
+            vector = vectors.get(text, [])
+            postings = self._postings(record.key, value, text, vector)
+            documents[number] = Document(
+                number, record.key, record.revision, postings, packed(vector)
             )
-        return documents, empty
+        return [*documents.values()], empty
 
-    def _postings(self, key: str, value: Any, text: str) -> list[Posting]:  # noqa: ANN401
+    def _postings(
+        self,
+        key: str,
+        value: Any,  # noqa: ANN401 - JSON data
+        text: str,
+        vector: Sequence[float],
+    ) -> list[Posting]:
         declaration = self._declaration
         labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
         for path in declaration.fields:
             terms = (field_term(path, found) for found in values_at(value, path))
             labels += [term for term in terms if term is not None]
-        words = text_postings(words_of(text), declaration.usual_length)
-        known = {posting.term for posting in words}
-        return words + [each for each in label_postings(labels) if each.term not in known]
+        found = [
+            *label_postings(labels),
+            *vector_postings(vector),
+            *text_postings(words_of(text), declaration.usual_length),
+        ]
+        # A term is there once, even if two should come to the same number.
+        return [*{posting.term: posting for posting in found}.values()]
 
     async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
         if self._embedding is None or not texts:
@@ -272,6 +307,20 @@ class Follower:
 
     async def _ask(self, question: Any, deadline: float) -> Any:  # noqa: ANN401
         return await self._scheduler.perform(question, deadline, repeat=True)
+
+
+def _parts(documents: Sequence[Document]) -> list[list[Document]]:
+    """Return the documents in parts that a server takes in without keeping others waiting."""
+    parts: list[list[Document]] = []
+    room = 0
+    for document in documents:
+        size = len(document.postings)
+        if not parts or size > room:
+            parts.append([])
+            room = POSTINGS_AT_ONCE
+        parts[-1].append(document)
+        room -= size
+    return parts
 
 
 async def drop_data(scheduler: Scheduler, name: str, deadline: float) -> None:

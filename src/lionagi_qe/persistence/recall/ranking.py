@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.values.entry import Entry
 
-# Reciprocal rank fusion with the constant that its authors found best (Cormack, Clarke and Büttcher,
+# Reciprocal rank fusion with the constant that its authors found best (Cormack, Clarke, Büttcher:
 # Reciprocal rank fusion outperforms Condorcet and individual rank learning methods, 2009).
 RANK_CONSTANT = 60
 
@@ -22,7 +22,7 @@ class Rank:
 
     Attributes:
         rank: from 1 on, among the entries that meet the search's conditions.
-        score: by words, BM25 (0 and more); by meaning, the cosine (-1 to 1).
+        score: by words, BM25 (above 0); by meaning, the cosine (above 0, up to 1).
     """
 
     rank: int
@@ -37,13 +37,17 @@ class Recalled:
         entry: as it is stored now.
         score: the sum of 1 / (60 + rank) over both rankings; compares within one search alone.
         text: its rank by words; None if it has none of the query's.
-        vector: its rank by meaning; None if it wasn't near, or the index has no vectors.
+        vector: its rank by meaning; None if it isn't near, or the index has no vectors.
+        words: those of the query that it has.
+        stale: it was changed after it was indexed: the ranks are those of what it was before.
     """
 
     entry: Entry
     score: float
-    text: Rank | None
-    vector: Rank | None
+    text: Rank | None = None
+    vector: Rank | None = None
+    words: tuple[str, ...] = ()
+    stale: bool = False
 
     @property
     def key(self) -> str:
@@ -57,42 +61,52 @@ class Recalled:
 
     @property
     def why(self) -> str:
-        """Tell in words by which ranks it was found."""
-        ranks = (("words", self.text), ("meaning", self.vector))
-        return ", ".join(
-            f"{name}: rank {rank.rank} ({rank.score:.3f})" for name, rank in ranks if rank
-        )
+        """Tell in words what it was found by."""
+        found: list[str] = []
+        if self.text:
+            found.append(f"words {' '.join(self.words)}: rank {_shown(self.text)}")
+        if self.vector:
+            found.append(f"meaning: rank {_shown(self.vector)}")
+        return "; ".join(found) + ("; changed since" if self.stale else "")
 
 
-class Ranked(NamedTuple):
-    """A document in one ranking."""
-
-    number: int
-    key: str
-    score: float
+def _shown(rank: Rank) -> str:
+    return f"{rank.rank} ({rank.score:.3f})"
 
 
-def best_first(found: Iterable[Ranked]) -> list[Ranked]:
-    """Return documents by score; equal ones by their numbers, as all backends have them."""
-    return sorted(found, key=lambda each: (-each.score, each.number))
+class Candidate(NamedTuple):
+    """An entry that may be among the best: its scores, 0 where it has none, and more of why."""
+
+    entry: Entry
+    by_text: float
+    by_vector: float
+    words: tuple[str, ...]
+    stale: bool
 
 
-def fuse(
-    by_text: Sequence[Ranked], by_vector: Sequence[Ranked], entries: dict[str, Entry], limit: int
-) -> list[Recalled]:
-    """Return the best of both rankings; only of what is among the entries."""
+def fuse(candidates: Iterable[Candidate], limit: int) -> list[Recalled]:
+    """Return the best of both rankings; equal ones by key."""
+    known = {each.entry.key: each for each in candidates}
+    texts = _ranks({key: each.by_text for key, each in known.items()})
+    vectors = _ranks({key: each.by_vector for key, each in known.items()})
     scores: dict[str, float] = defaultdict(float)
-    rankings: list[dict[str, Rank]] = []
-    for ranking in (by_text, by_vector):
-        ranks = {
-            each.key: Rank(rank, each.score)
-            for rank, each in enumerate((each for each in ranking if each.key in entries), 1)
-        }
-        rankings.append(ranks)
+    for ranks in (texts, vectors):
         for key, rank in ranks.items():
             scores[key] += 1 / (RANK_CONSTANT + rank.rank)
-    best = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
-    texts, vectors = rankings
+    best: Sequence[str] = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
     return [
-        Recalled(entries[key], scores[key], texts.get(key), vectors.get(key)) for key in best
+        Recalled(
+            known[key].entry,
+            scores[key],
+            texts.get(key),
+            vectors.get(key),
+            known[key].words,
+            known[key].stale,
+        )
+        for key in best
     ]
+
+
+def _ranks(scores: dict[str, float]) -> dict[str, Rank]:
+    best = sorted((-score, key) for key, score in scores.items() if score > 0)
+    return {key: Rank(at, -score) for at, (score, key) in enumerate(best, 1)}

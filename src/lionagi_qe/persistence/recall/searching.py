@@ -1,51 +1,59 @@
 """One search in an index: candidates by words and by meaning, the entries themselves, one ranking.
 
-A backend finds the best candidates; whether they are still stored and meet the conditions is
-asked of the entries, so a search shows nothing that is gone. Where conditions leave too few, it
-looks at more, up to a bound. Where the rarest condition that the index knows holds for few
-entries, it looks at all of those instead, and misses none.
+A backend finds the best candidates; whether they are still stored and meet the conditions is asked
+of the entries, so a search shows nothing that is gone. Candidates are ranked by their exact scores.
+Where conditions leave too few of them, a search looks at more, up to a bound. Where the rarest
+condition that the index knows holds for few entries, it looks at all of those instead.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import MATCHED_POSTINGS, Posting
+from lionagi_qe.persistence.contract.indexes import Posting
 from lionagi_qe.persistence.contract.records import entry_of
-from lionagi_qe.persistence.recall.ranking import Ranked, best_first, fuse
+from lionagi_qe.persistence.recall.ranking import Candidate, fuse
 from lionagi_qe.persistence.recall.terms import (
     SCORE_SCALE,
     field_term,
     narrowest_level,
     prefix_term,
+    query_coordinates,
     query_weight,
     word_term,
 )
-from lionagi_qe.persistence.recall.vectors import code_of, similarity, unpacked
+from lionagi_qe.persistence.recall.vectors import batched, similarity, unpacked
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.filters import meets, operators_in
 from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from typing import TypeVar
 
-    from lionagi_qe.persistence.contract.indexes import IndexBackend
+    from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.values.entry import Entry
 
+    T = TypeVar("T")
+
 MOST_QUERY_WORDS = 32
 _MOST_ASKED_WORDS = 512
 # Entries under a condition that are all looked at.
 EXHAUSTIVE = 512
+# Candidates of each ranking: at first, for each entry that is wanted, and at most.
 _SMALLEST_POOL = 64
 _POOL_SHARE = 4
 _GROWTH = 8
-# Codes are coarse: so many candidates for each vector that is wanted.
-_CODES_SHARE = 4
+MOST_CANDIDATES = 2_048
+# What a backend looks at to find them.
+_MOST_POSTINGS = 32_768
+_MOST_POSTINGS_OF_A_TERM = 4_096
+_READ_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +62,19 @@ class Query:
 
     Attributes:
         text: the words; any text.
-        vector: what they mean, if the index has vectors.
         prefix: what the keys start with.
         conditions: a checked filter.
         limit: most entries.
         deadline: by the loop's clock.
+        vector: what the text means, if the index has vectors.
     """
 
     text: str
-    vector: list[float] | None
     prefix: str
     conditions: dict[str, Any]
     limit: int
     deadline: float
+    vector: list[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,15 @@ class Found:
 
     recalled: list[Recalled]
     gone: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What the terms of a query weigh."""
+
+    words: list[Posting]
+    coordinates: list[Posting]
+    texts: dict[int, str] = field(default_factory=dict[int, str])
 
 
 class Search:
@@ -96,33 +113,34 @@ class Search:
         self._declaration = declaration
         self._query = query
         self._root = compile_glob(declaration.pattern).prefix
-        self._entries: dict[str, Entry] = {}
-        self._looked_at: dict[str, int] = {}
+        self._looked_at: set[str] = set()
+        self._candidates: list[Candidate] = []
         self._gone: list[int] = []
-
-    @property
-    def _indexes(self) -> IndexBackend:
-        return self._scheduler.indexes
 
     async def find(self) -> Found:
         """Find the best entries."""
-        words = list(dict.fromkeys(map(word_term, words_of(self._query.text))))[:_MOST_ASKED_WORDS]
+        words = list(dict.fromkeys(words_of(self._query.text)))[:_MOST_ASKED_WORDS]
+        texts = {word_term(word): word for word in words}
+        coordinates = query_coordinates(self._query.vector or ())
         labels = self._labels()
-        asked = list(dict.fromkeys([*words, *labels]))
-        total, counts = await self._ask(
-            lambda backend: backend.frequencies(self._declaration.data, asked)
-        )
+        asked = list(dict.fromkeys([*texts, *labels, *(term for term, _ in coordinates)]))
+        data = self._declaration.data
+        total, counts = await self._ask(lambda indexes: indexes.frequencies(data, asked))
         having = dict(zip(asked, counts, strict=True))
-        weights = _weights([(word, having[word]) for word in words], total)
         if not total or any(not having[label] for label in labels):
             return Found([], [])
+        weights = _Weights(
+            _weights([(term, having[term], 1) for term in texts], total)[:MOST_QUERY_WORDS],
+            _weights([(term, having[term], weight) for term, weight in coordinates], total),
+            texts,
+        )
         rarest = min(labels, key=lambda label: having[label], default=None)
         if rarest is not None and having[rarest] <= EXHAUSTIVE:
-            by_text, by_vector = await self._rank_all(rarest, weights)
-            await self._look_at([*by_text, *by_vector])
+            found = await self._ask(lambda indexes: indexes.holding(data, rarest, EXHAUSTIVE))
+            await self._look_at({each.key: each.number for each in found}, weights, found)
         else:
-            by_text, by_vector = await self._rank_best(weights)
-        return Found(fuse(by_text, by_vector, self._entries, self._query.limit), self._gone)
+            await self._look_at_best(weights)
+        return Found(fuse(self._candidates, self._query.limit), self._gone)
 
     def _labels(self) -> list[int]:
         """Return the terms of conditions that the index itself knows."""
@@ -137,102 +155,99 @@ class Search:
                 terms += [] if term is None else [term]
         return terms
 
-    async def _rank_all(
-        self, label: int, weights: Sequence[Posting]
-    ) -> tuple[list[Ranked], list[Ranked]]:
-        """Rank all documents that have a term."""
-        found = await self._ask(
-            lambda backend: backend.holding(self._declaration.data, label, EXHAUSTIVE)
-        )
-        wanted = dict(weights)
-        by_text: list[Ranked] = []
-        for each in found:
-            score = sum(wanted.get(term, 0) * weight for term, weight in each.postings)
-            if score:
-                by_text.append(Ranked(each.number, each.key, score / SCORE_SCALE))
-        with_vectors = [(each.number, each.key, each.vector) for each in found if each.vector]
-        return best_first(by_text), self._by_similarity(with_vectors)
-
-    async def _rank_best(self, weights: Sequence[Posting]) -> tuple[list[Ranked], list[Ranked]]:
-        """Rank the best candidates; more of them where the conditions leave too few."""
-        pool = max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE)
+    async def _look_at_best(self, weights: _Weights) -> None:
+        """Look at the best candidates; at more of them where the conditions leave too few."""
+        pool = min(max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE), MOST_CANDIDATES)
         while True:
-            by_text, by_vector = await asyncio.gather(
-                self._best_by_text(weights, pool), self._best_by_vector(pool)
+            rankings = await asyncio.gather(
+                self._best(weights.words, pool), self._best(weights.coordinates, pool)
             )
-            await self._look_at([*by_text, *by_vector])
+            await self._look_at(
+                {each.key: each.number for ranking in rankings for each in ranking}, weights
+            )
             # A ranking that is shorter than asked for is all there is.
-            full = max(len(by_text), len(by_vector)) >= pool
-            enough = len(self._entries) >= self._query.limit
-            if enough or not full or pool >= MATCHED_POSTINGS:
-                return by_text, by_vector
-            pool = min(pool * _GROWTH, MATCHED_POSTINGS)
+            full = max(map(len, rankings)) >= pool
+            enough = len(self._candidates) >= self._query.limit
+            if enough or not full or pool >= MOST_CANDIDATES:
+                return
+            pool = min(pool * _GROWTH, MOST_CANDIDATES)
 
-    async def _best_by_text(self, weights: Sequence[Posting], pool: int) -> list[Ranked]:
+    async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:
             return []
-        found = await self._ask(
-            lambda backend: backend.match(self._declaration.data, weights, pool)
-        )
-        return [Ranked(each.number, each.key, each.score / SCORE_SCALE) for each in found]
-
-    async def _best_by_vector(self, pool: int) -> list[Ranked]:
-        if self._query.vector is None:
-            return []
-        code = code_of(self._query.vector)
-        candidates = min(pool * _CODES_SHARE, MATCHED_POSTINGS)
-        found = await self._ask(
-            lambda backend: backend.nearest(self._declaration.data, code, candidates)
-        )
-        numbers = [each.number for each in found]
-        vectors = await self._ask(
-            lambda backend: backend.vectors(self._declaration.data, numbers)
-        )
-        ranked = self._by_similarity(
-            (each.number, each.key, vector)
-            for each, vector in zip(found, vectors, strict=True)
-            if vector
-        )
-        return ranked[:pool]
-
-    def _by_similarity(self, found: Iterable[tuple[int, str, bytes]]) -> list[Ranked]:
-        wanted = self._query.vector
-        if wanted is None:
-            return []
-        size = len(wanted) * 4
-        return best_first(
-            Ranked(number, key, similarity(wanted, unpacked(vector)))
-            for number, key, vector in found
-            if len(vector) == size
+        most = min(_MOST_POSTINGS_OF_A_TERM, _MOST_POSTINGS // len(weights))
+        return await self._ask(
+            lambda indexes: indexes.match(self._declaration.data, weights, most, pool)
         )
 
-    async def _look_at(self, candidates: Iterable[Ranked]) -> None:
-        """Read the entries of candidates, and keep those that meet the conditions."""
-        fresh = {
-            each.key: each.number for each in candidates if each.key not in self._looked_at
-        }
+    async def _look_at(
+        self, numbers: dict[str, int], weights: _Weights, found: Sequence[Document] = ()
+    ) -> None:
+        """Read the entries of documents, and score those that meet the conditions."""
+        fresh = numbers.keys() - self._looked_at
         self._looked_at |= fresh
-        wanted = [key for key in fresh if key.startswith(self._query.prefix)]
-        if not wanted:
-            return
+        wanted = sorted(key for key in fresh if key.startswith(self._query.prefix))
+        known = {each.key: each for each in found}
+        for keys in batched(wanted, _READ_AT_ONCE):
+            entries = await self._entries(keys, numbers)
+            missing = [numbers[key] for key in entries if key not in known]
+            documents = await self._documents(missing)
+            for key, document in {**documents, **known}.items():
+                if key in entries:
+                    self._candidates.append(self._scored(entries[key], document, weights))
+
+    async def _entries(self, keys: list[str], numbers: dict[str, int]) -> dict[str, Entry]:
         records = await self._scheduler.ask(
-            lambda backend: backend.read_records(wanted), self._query.deadline
+            lambda backend: backend.read_records(keys), self._query.deadline
         )
-        for key, record in zip(wanted, records, strict=True):
+        entries: dict[str, Entry] = {}
+        for key, record in zip(keys, records, strict=True):
             if record is None:
-                self._gone.append(fresh[key])
+                self._gone.append(numbers[key])
                 continue
             entry = entry_of(record)
             if meets(entry.value, self._query.conditions):
-                self._entries[key] = entry
+                entries[key] = entry
+        return entries
 
-    async def _ask(self, question: Any) -> Any:  # noqa: ANN401
+    async def _documents(self, numbers: list[int]) -> dict[str, Document]:
+        if not numbers:
+            return {}
+        found = await self._ask(lambda indexes: indexes.documents(self._declaration.data, numbers))
+        return {each.key: each for each in found if each is not None}
+
+    def _scored(self, entry: Entry, document: Document, weights: _Weights) -> Candidate:
+        theirs = dict(document.postings)
+        has = [each for each in weights.words if each.term in theirs]
+        by_text = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
+        return Candidate(
+            entry,
+            by_text,
+            self._similarity(document.vector),
+            tuple(weights.texts[term] for term, _ in has),
+            entry.revision != document.revision,
+        )
+
+    def _similarity(self, vector: bytes) -> float:
+        wanted = self._query.vector
+        if wanted is None or len(vector) != len(wanted) * 4:
+            return 0.0
+        return similarity(wanted, unpacked(vector))
+
+    async def _ask(self, question: Callable[[IndexBackend], Awaitable[T]]) -> T:
         return await self._scheduler.ask(
-            lambda _: question(self._indexes), self._query.deadline
+            lambda _: question(self._scheduler.indexes), self._query.deadline
         )
 
 
-def _weights(words: Sequence[tuple[int, int]], total: int) -> list[Posting]:
-    """Return what the words weigh that any document has: the rarest of them, if they are many."""
-    weights = [Posting(word, query_weight(total, having)) for word, having in words if having]
-    return sorted(weights, key=lambda each: (-each.weight, each.term))[:MOST_QUERY_WORDS]
+def _weights(terms: Iterable[tuple[int, int, int]], total: int) -> list[Posting]:
+    """Return what terms (how many documents have each, what each is worth) weigh; heaviest first.
+
+    Without those that no document has.
+    """
+    weights = [
+        Posting(term, worth * query_weight(total, having))
+        for term, having, worth in terms
+        if having
+    ]
+    return sorted(weights, key=lambda each: (-each.weight, each.term))

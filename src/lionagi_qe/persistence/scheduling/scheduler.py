@@ -252,8 +252,23 @@ class Scheduler:
 
     @property
     def indexes(self) -> IndexBackend:
-        """The backend's indexes; ConfigurationError if it keeps none."""
+        """The backend's indexes; ConfigurationError if it keeps none, or mustn't."""
+        if self.backend.capabilities.encrypted:
+            msg = (
+                "this memory is encrypted, and an index would keep the words of its values in "
+                "clear; search in a memory without keys, or by names: search(), scan()"
+            )
+            raise ConfigurationError(msg)
         return self._offered("indexes")
+
+    def for_index(self, pattern: str) -> Scheduler:
+        """Return what carries the calls of an index over the keys that match a pattern.
+
+        ConfigurationError if the backend keeps no indexes.
+        """
+        del pattern
+        _ = self.indexes
+        return self
 
     def _offered(self, name: str) -> Any:  # noqa: ANN401 - an optional part of the backend
         part = getattr(self.backend, name, None)

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import (
-    MATCHED_POSTINGS,
-    Document,
-    Match,
-    Posting,
-    nearest_codes,
-)
+from lionagi_qe.persistence.contract.indexes import Document, Match, Posting
+from lionagi_qe.persistence.sqlite import index_statements as sql
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
 
 if TYPE_CHECKING:
@@ -21,43 +16,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
-_FIND = "SELECT id, documents, position FROM indexes WHERE fleet = ? AND name = ?"
-_MAKE = "INSERT INTO indexes (fleet, name) VALUES (?, ?) RETURNING id, documents, position"
-_MOVE = "UPDATE indexes SET documents = documents + ?, position = ? WHERE id = ?"
-_OLD = "SELECT terms, weights FROM index_documents WHERE index_id = ? AND number = ?"
-_FORGET_POSTING = """
-DELETE FROM index_postings WHERE index_id = ? AND term = ? AND lightness = ? AND number = ?
-"""
-_FORGET_DOCUMENT = "DELETE FROM index_documents WHERE index_id = ? AND number = ?"
-_FORGET_CODE = "DELETE FROM index_codes WHERE index_id = ? AND number = ?"
-_ADD_DOCUMENT = """
-INSERT INTO index_documents (index_id, number, key, terms, weights, vector)
-VALUES (?, ?, ?, ?, ?, ?)
-"""
-_ADD_CODE = "INSERT INTO index_codes (index_id, number, code) VALUES (?, ?, ?)"
-_ADD_POSTING = """
-INSERT INTO index_postings (index_id, term, lightness, number) VALUES (?, ?, ?, ?)
-"""
-_COUNT_TERM = """
-INSERT INTO index_terms (index_id, term, documents) VALUES (?, ?, ?)
-ON CONFLICT (index_id, term) DO UPDATE SET documents = documents + excluded.documents
-"""
-_FORGET_TERM = "DELETE FROM index_terms WHERE index_id = ? AND term = ? AND documents <= 0"
-_HAVING = "SELECT documents FROM index_terms WHERE index_id = ? AND term = ?"
-_HEAVIEST = f"""
-SELECT * FROM (SELECT -lightness * ? AS score, number FROM index_postings
-WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT {MATCHED_POSTINGS})
-"""
-_KEY = "SELECT key FROM index_documents WHERE index_id = ? AND number = ?"
-_CODES = "SELECT number, code FROM index_codes WHERE index_id = ?"
-_VECTOR = "SELECT vector FROM index_documents WHERE index_id = ? AND number = ?"
-_HOLDING = """
-SELECT d.number, d.key, d.terms, d.weights, d.vector FROM index_postings p
-JOIN index_documents d ON d.index_id = p.index_id AND d.number = p.number
-WHERE p.index_id = ? AND p.term = ? ORDER BY p.lightness, p.number LIMIT ?
-"""
-_SOME = "SELECT number FROM index_documents WHERE index_id = ? LIMIT ?"
-
 
 class SqliteIndexes:
     """The indexes of the backend's fleet."""
@@ -66,7 +24,7 @@ class SqliteIndexes:
         self._session = session
 
     def _find(self, connection: apsw.Connection, index: str) -> Any:  # noqa: ANN401 - a row
-        return connection.execute(_FIND, (self._session.fleet, index)).get
+        return connection.execute(sql.FIND, (self._session.fleet, index)).get
 
     async def position(self, index: str) -> str:
         """Read the index's row."""
@@ -89,17 +47,16 @@ class SqliteIndexes:
 
         def change(connection: apsw.Connection) -> bool:
             row = self._find(connection, index)
-            if row is None:
-                row = connection.execute(_MAKE, (self._session.fleet, index)).get
-            number, _, current = row
-            if current != expected:
+            if (row[2] if row else "") != expected:
                 return False
+            if row is None:
+                row = connection.execute(sql.MAKE, (self._session.fleet, index)).get
             counts: Counter[int] = Counter()
             old = {*gone, *(document.number for document in documents)}
-            removed = _remove(connection, number, old, counts)
-            _add(connection, number, documents, counts)
-            _count(connection, number, counts)
-            connection.execute(_MOVE, (len(documents) - removed, position, number))
+            removed = _remove(connection, row[0], old, counts)
+            _add(connection, row[0], documents, counts)
+            _count(connection, row[0], counts)
+            connection.execute(sql.MOVE, (len(documents) - removed, position, row[0]))
             return True
 
         return await self._session.transact(change)
@@ -111,38 +68,43 @@ class SqliteIndexes:
             row = self._find(connection, index)
             if row is None:
                 return 0, [0] * len(terms)
-            found = (connection.execute(_HAVING, (row[0], term)).get for term in terms)
+            found = (connection.execute(sql.HAVING, (row[0], term)).get for term in terms)
             return row[1], [having or 0 for having in found]
 
         return await self._session.read_snapshot(read)
 
-    async def match(self, index: str, weights: Sequence[Posting], limit: int) -> list[Match]:
+    async def match(
+        self, index: str, weights: Sequence[Posting], most: int, limit: int
+    ) -> list[Match]:
         """Add up the heaviest postings of each term."""
-        terms = " UNION ALL ".join([_HEAVIEST] * len(weights))
-        query = (
-            f"SELECT sum(score), number FROM ({terms}) "  # noqa: S608 - only our own text
-            "GROUP BY number HAVING sum(score) > 0 ORDER BY 1 DESC, 2 LIMIT ?"
-        )
-
-        def read(connection: apsw.Connection) -> list[Match]:
-            row = self._find(connection, index)
-            if row is None or not weights:
-                return []
-            bound = [value for term, weight in weights for value in (weight, row[0], term)]
-            found: Any = connection.execute(query, (*bound, limit)).fetchall()
-            return _with_keys(connection, row[0], found)
-
-        return await self._session.read_snapshot(read)
-
-    async def nearest(self, index: str, code: bytes, limit: int) -> list[Match]:
-        """Compare all codes, on the thread that reads."""
 
         def read(connection: apsw.Connection) -> list[Match]:
             row = self._find(connection, index)
             if row is None:
                 return []
-            codes: Any = connection.execute(_CODES, (row[0],))
-            return _with_keys(connection, row[0], nearest_codes(codes, code, limit))
+            sums: Counter[int] = Counter()
+            for term, weight in weights:
+                found: Any = connection.execute(sql.HEAVIEST, (row[0], term, most))
+                for theirs, number in found:
+                    sums[number] += weight * theirs
+            scored = sorted((-score, number) for number, score in sums.items() if score > 0)
+            matches: list[Match] = []
+            for score, number in scored[:limit]:
+                key: Any = connection.execute(sql.KEY, (row[0], number)).get
+                matches.append(Match(-score, number, key))
+            return matches
+
+        return await self._session.read_snapshot(read)
+
+    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
+        """Look each document up."""
+
+        def read(connection: apsw.Connection) -> list[Document | None]:
+            row = self._find(connection, index)
+            if row is None:
+                return [None] * len(numbers)
+            found: Any = (connection.execute(sql.DOCUMENT, (row[0], n)).get for n in numbers)
+            return [each and _document(each) for each in found]
 
         return await self._session.read_snapshot(read)
 
@@ -153,23 +115,8 @@ class SqliteIndexes:
             row = self._find(connection, index)
             if row is None:
                 return []
-            rows: Any = connection.execute(_HOLDING, (row[0], term, limit))
-            return [
-                Document(number, key, _postings(terms, weights), b"", vector)
-                for number, key, terms, weights, vector in rows
-            ]
-
-        return await self._session.read_snapshot(read)
-
-    async def vectors(self, index: str, numbers: Sequence[int]) -> list[bytes]:
-        """Look each document up."""
-
-        def read(connection: apsw.Connection) -> list[bytes]:
-            row = self._find(connection, index)
-            if row is None:
-                return [b""] * len(numbers)
-            found: Any = (connection.execute(_VECTOR, (row[0], number)).get for number in numbers)
-            return [vector or b"" for vector in found]
+            found: Any = connection.execute(sql.HOLDING, (row[0], term, limit))
+            return [_document(each) for each in found]
 
         return await self._session.read_snapshot(read)
 
@@ -180,19 +127,15 @@ class SqliteIndexes:
             row = self._find(connection, index)
             if row is None:
                 return False
-            # Whoever is writing to it finds out.
-            connection.execute(_MOVE, (0, "", row[0]))
-            some = [number for (number,) in connection.execute(_SOME, (row[0], limit))]
-            if not some:
-                for table in ("index_terms", "index_postings", "index_codes"):
-                    connection.execute(f"DELETE FROM {table} WHERE index_id = ?", (row[0],))  # noqa: S608
-                connection.execute("DELETE FROM indexes WHERE id = ?", (row[0],))
-                return False
+            some: list[Any] = connection.execute(sql.SOME, (row[0], limit)).fetchall()
             counts: Counter[int] = Counter()
-            removed = _remove(connection, row[0], some, counts)
+            removed = _remove(connection, row[0], [number for (number,) in some], counts)
             _count(connection, row[0], counts)
-            connection.execute(_MOVE, (-removed, "", row[0]))
-            return True
+            connection.execute(sql.MOVE, (-removed, "", row[0]))
+            if len(some) == limit:
+                return True
+            connection.execute(sql.FORGET_INDEX, (row[0],))
+            return False
 
         return await self._session.transact(change)
 
@@ -203,17 +146,16 @@ def _remove(
     """Remove documents and all that is of them; return how many were there."""
     removed = 0
     for number in numbers:
-        row: Any = connection.execute(_OLD, (index, number)).get
+        row: Any = connection.execute(sql.OLD, (index, number)).get
         if row is None:
             continue
         removed += 1
         postings = _postings(*row)
         counts.subtract(posting.term for posting in postings)
         connection.executemany(
-            _FORGET_POSTING, [(index, term, -weight, number) for term, weight in postings]
+            sql.FORGET_POSTING, [(index, term, -weight, number) for term, weight in postings]
         )
-        connection.execute(_FORGET_DOCUMENT, (index, number))
-        connection.execute(_FORGET_CODE, (index, number))
+        connection.execute(sql.FORGET_DOCUMENT, (index, number))
     return removed
 
 
@@ -221,26 +163,21 @@ def _add(
     connection: apsw.Connection, index: int, documents: Sequence[Document], counts: Counter[int]
 ) -> None:
     postings: list[tuple[int, int, int, int]] = []
-    for document in documents:
-        counts.update(posting.term for posting in document.postings)
-        terms = packed_integers((posting.term for posting in document.postings), 8)
-        weights = packed_integers((posting.weight for posting in document.postings), 4)
-        connection.execute(
-            _ADD_DOCUMENT,
-            (index, document.number, document.key, terms, weights, document.vector),
-        )
-        if document.code:
-            connection.execute(_ADD_CODE, (index, document.number, document.code))
-        postings += [(index, term, -weight, document.number) for term, weight in document.postings]
+    for number, key, revision, theirs, vector in documents:
+        counts.update(term for term, _ in theirs)
+        terms = packed_integers((term for term, _ in theirs), 8)
+        weights = packed_integers((weight for _, weight in theirs), 4)
+        connection.execute(sql.ADD_DOCUMENT, (index, number, key, revision, terms, weights, vector))
+        postings += [(index, term, -weight, number) for term, weight in theirs]
     # In the order of the table.
-    connection.executemany(_ADD_POSTING, sorted(postings))
+    connection.executemany(sql.ADD_POSTING, sorted(postings))
 
 
 def _count(connection: apsw.Connection, index: int, counts: Counter[int]) -> None:
     changed = [(index, term, change) for term, change in sorted(counts.items()) if change]
-    connection.executemany(_COUNT_TERM, changed)
+    connection.executemany(sql.COUNT_TERM, changed)
     connection.executemany(
-        _FORGET_TERM, [(index, term) for _, term, change in changed if change < 0]
+        sql.FORGET_TERM, [(index, term) for _, term, change in changed if change < 0]
     )
 
 
@@ -249,12 +186,6 @@ def _postings(terms: bytes, weights: bytes) -> list[Posting]:
     return [Posting(*pair) for pair in pairs]
 
 
-def _with_keys(
-    connection: apsw.Connection, index: int, found: Iterable[tuple[int, int]]
-) -> list[Match]:
-    matches: list[Match] = []
-    for score, number in found:
-        key: Any = connection.execute(_KEY, (index, number)).get
-        if key is not None:
-            matches.append(Match(score, number, key))
-    return matches
+def _document(row: Any) -> Document:  # noqa: ANN401 - a row of a document
+    number, key, revision, terms, weights, vector = row
+    return Document(number, key, revision, _postings(terms, weights), vector)

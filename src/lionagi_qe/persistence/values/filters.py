@@ -8,13 +8,14 @@ anything with null, is neither greater nor less.
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.values.paths import MISSING, parse_path, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
@@ -31,10 +32,10 @@ def check_filter(wanted: object) -> dict[str, Any]:
     """Return a filter ({path: value or {operator: operand}}), or raise InvalidArgumentError."""
     if wanted is None:
         return {}
-    if not isinstance(wanted, dict):
+    if not isinstance(wanted, Mapping):
         msg = f"filter {wanted!r}: give a dict of fields, as {{'file': 'auth.py'}}"
         raise InvalidArgumentError(msg)
-    fields = cast("dict[Any, Any]", wanted)
+    fields = dict(cast("Mapping[Any, Any]", wanted))
     for path, want in fields.items():
         if not isinstance(path, str):
             msg = f"filter {wanted!r}: {path!r} is no name of a field"
@@ -80,7 +81,7 @@ def meets(value: Any, wanted: Mapping[str, Any]) -> bool:  # noqa: ANN401 - JSON
     return True
 
 
-def applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401, PLR0911 - JSON data
+def applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSON data
     """Return whether an operator holds between what was found (or MISSING) and its operand."""
     if name == "$eq":
         return equal(found, operand)

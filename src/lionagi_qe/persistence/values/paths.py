@@ -1,4 +1,4 @@
-"""Places in values, as indexes and filters name them: ``$.title``, ``file.name``, ``$.notes[*]``."""
+"""Places in values, as indexes and filters name them: ``$.title``, ``at.file``, ``notes[*]``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def parse_path(path: str) -> tuple[Step, ...]:
         steps.append(found["name"] if place is None else None if place == "*" else int(place))
         at = found.end()
     if at < len(rest) or not (steps or path == "$"):
-        msg = f"path {path!r}: write names with dots between, as $.title, meta.file or notes[*].text"
+        msg = (
+            f"path {path!r}: write names with dots between, as $.title, meta.file or notes[*].text"
+        )
         raise InvalidArgumentError(msg)
     return tuple(steps)
 

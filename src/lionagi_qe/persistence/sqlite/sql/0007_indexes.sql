@@ -8,24 +8,18 @@ CREATE TABLE indexes (
     UNIQUE (fleet, name)
 ) STRICT;
 
--- postings, weights: the document's terms and what each weighs, 8 and 4 bytes, little-endian.
+-- terms, weights: what the document has and what each weighs in it, 8 and 4 bytes, little-endian.
+-- vector: 32-bit floats.
 CREATE TABLE index_documents (
-    index_id INTEGER NOT NULL REFERENCES indexes (id),
+    index_id INTEGER NOT NULL,
     number INTEGER NOT NULL,
     key TEXT NOT NULL,
+    revision INTEGER NOT NULL,
     terms BLOB NOT NULL,
     weights BLOB NOT NULL,
     vector BLOB NOT NULL,
     PRIMARY KEY (index_id, number)
 ) STRICT;
-
--- Apart from the documents, as a search by meaning looks at all of them.
-CREATE TABLE index_codes (
-    index_id INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    code BLOB NOT NULL,
-    PRIMARY KEY (index_id, number)
-) STRICT, WITHOUT ROWID;
 
 -- lightness: the weight, negative, so that the heaviest documents of a term come first.
 CREATE TABLE index_postings (
