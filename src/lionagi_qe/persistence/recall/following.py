@@ -16,6 +16,7 @@ import orjson
 
 from lionagi_qe.errors import (
     BackendTimeoutError,
+    BackendUnavailableError,
     IndexBehindError,
     OutcomeUnknownError,
     WatchTooOldError,
@@ -247,7 +248,8 @@ class Follower:
         """
         name = self._declaration.data
         if noted and gone:
-            with contextlib.suppress(OutcomeUnknownError):
+            # The search has its answer; a standby, or a server that is full, can be told later.
+            with contextlib.suppress(BackendUnavailableError):
                 await self._scheduler.perform(
                     lambda: self._indexes.write(name, noted, noted, [], gone), deadline
                 )

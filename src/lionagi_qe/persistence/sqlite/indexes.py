@@ -80,19 +80,11 @@ class SqliteIndexes:
 
         def read(connection: apsw.Connection) -> list[Match]:
             row = self._find(connection, index)
-            if row is None:
+            if row is None or not weights:
                 return []
-            sums: Counter[int] = Counter()
-            for term, weight in weights:
-                found: Any = connection.execute(sql.HEAVIEST, (row[0], term, most))
-                for theirs, number in found:
-                    sums[number] += weight * theirs
-            scored = sorted((-score, number) for number, score in sums.items() if score > 0)
-            matches: list[Match] = []
-            for score, number in scored[:limit]:
-                key: Any = connection.execute(sql.KEY, (row[0], number)).get
-                matches.append(Match(-score, number, key))
-            return matches
+            bound = [value for term, weight in weights for value in (weight, row[0], term, most)]
+            best = connection.execute(sql.best(len(weights)), (*bound, limit, row[0]))
+            return [Match(*each) for each in best]
 
         return await self._session.read_snapshot(read)
 

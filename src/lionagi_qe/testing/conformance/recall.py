@@ -53,6 +53,7 @@ LESSONS = {
         "runs": 1,
     },
 }
+TEXT = ["$.title", "$.body"]
 MEANINGS = ("login auth session signin", "token refresh renew expiry", "float sum round money")
 
 
@@ -84,9 +85,7 @@ async def keys_of(memory: Memory, query: str, **options: Any) -> list[str]:
 async def declared(memory: Memory, **options: Any) -> Memory:
     """Store the lessons, and declare an index over them."""
     await memory.store_many(LESSONS)
-    await memory.index(
-        "lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"], **options
-    )
+    await memory.index("lessons", "aqe/lessons/*", TEXT, fields=["file"], **options)
     return memory
 
 
