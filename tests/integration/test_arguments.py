@@ -73,7 +73,6 @@ WRONG: dict[str, list[Any]] = {
     "transaction": [5, "tx"],
     "query": [5, None, b"words", ["words"]],
     "index": [*NOT_NAMES, None, "a/b"],
-    "index_name": [*NOT_NAMES, None, "a/b"],
     "text": [5, None, [5], [], [""], "$.", "a..b", "$[x]"],
     "fields": [5, None, "file", [5], [""], ["a..b"]],
     "embed": [5, "", b"name", [5]],
@@ -125,7 +124,6 @@ RIGHT: dict[str, Any] = {
 OF_ITS_OWN_KIND = {
     (Session, "key"): "session_key",
     (Memory, "after"): "key_after",
-    (Memory, "name"): "index_name",
 }
 # Of these, no value is wrong, or a wrong one can't be told from a right one.
 FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}

@@ -36,7 +36,7 @@ from lionagi_qe.persistence.values.filters import check_filter
 from lionagi_qe.persistence.values.keys import KeyRange, check_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
     from typing import Unpack
 
     from lionagi_qe.persistence.recall.embedding import Embed
@@ -172,7 +172,7 @@ class RecallCalls(Calls):
         *,
         index: str,
         limit: int = 10,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - what it is called everywhere
+        filter: Mapping[str, Any] | Callable[[Any], bool] | None = None,  # noqa: A002 - its usual name
         prefix: str | None = None,
         refresh: bool = True,
         timeout: float | None = None,
@@ -189,7 +189,8 @@ class RecallCalls(Calls):
             limit: most entries, up to 1,000.
             filter: fields' values, by path: ``{"file": "auth.py", "at": {"$gte": "2024-01-01"}}``;
                 operators $eq $ne $gt $gte $lt $lte $in $nin, texts in their own order too. Where
-                it isn't of the index's ``fields``, it is looked for among the 2,048 best.
+                it isn't of the index's ``fields``, it is looked for among the 2,048 best, as is
+                what a function of the value accepts.
             prefix: what the keys start with; cheap if it ends in a slash.
             refresh: first index what was stored before this call, by anybody. False: search in
                 what is indexed.
@@ -208,9 +209,10 @@ class RecallCalls(Calls):
         wanted = Query(
             query,
             check_prefix(prefix),
-            check_filter(filter),
+            {} if callable(filter) else check_filter(filter),
             check_count("limit", limit, MOST_RECALLED),
             deadline,
+            filter if callable(filter) else None,
         )
         opened = await self._open_index(index, deadline)
         if check_flag("refresh", refresh):

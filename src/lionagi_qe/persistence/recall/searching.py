@@ -46,7 +46,7 @@ _MOST_ASKED_WORDS = 512
 # Entries under a condition that are all looked at.
 EXHAUSTIVE = 512
 # Candidates of each ranking: at first, for each entry that is wanted, and at most.
-_SMALLEST_POOL = 64
+_SMALLEST_POOL = 128
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
@@ -64,6 +64,7 @@ class Query:
         text: the words; any text.
         prefix: what the keys start with.
         conditions: a checked filter.
+        accepts: whether a value is wanted, beside the conditions.
         limit: most entries.
         deadline: by the loop's clock.
         vector: what the text means, if the index has vectors.
@@ -74,6 +75,7 @@ class Query:
     conditions: dict[str, Any]
     limit: int
     deadline: float
+    accepts: Callable[[Any], bool] | None = None
     vector: list[float] | None = None
 
 
@@ -206,7 +208,10 @@ class Search:
                 self._gone.append(numbers[key])
                 continue
             entry = entry_of(record)
-            if meets(entry.value, self._query.conditions):
+            accepts = self._query.accepts
+            if meets(entry.value, self._query.conditions) and (
+                accepts is None or accepts(entry.value)
+            ):
                 entries[key] = entry
         return entries
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MISSING = object()
-_STEP = re.compile(r"(?:^|\.)(?P<name>[^.\[\]]+)|\[(?P<at>\d{1,9}|\*)\]")
+_STEP = re.compile(r"(?:^|\.)(?P<name>[^.\[\]]+)|\[(?P<at>-?\d{1,9}|\*)\]")
 
 Step = str | int | None
 
 
 @lru_cache(maxsize=1_024)
 def parse_path(path: str) -> tuple[Step, ...]:
-    """Return the steps of a path: names, places in lists, None for all of a list.
+    """Return the steps of a path: names, places in lists (negative: from the end), None for all.
 
     ``$`` is the value itself, and ``$.`` at the beginning may be left out.
     """
@@ -72,7 +72,9 @@ def _values(value: Any, steps: tuple[Step, ...]) -> Iterator[Any]:  # noqa: ANN4
     if not isinstance(value, list):
         return
     items = cast("list[Any]", value)
-    for item in items if step is None else items[step : step + 1]:
+    if step is not None:
+        items = items[step:][:1] if -len(items) <= step else []
+    for item in items:
         yield from _values(item, tuple(rest))
 
 
