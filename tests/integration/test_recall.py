@@ -132,6 +132,30 @@ async def test_an_index_ahead_of_a_store_that_lost_its_last_writes_is_made_anew(
         assert await found(memory, "pear") == ["aqe/t/b"]
 
 
+async def test_an_index_made_anew_by_another_while_one_recalls_is_read_anew(
+    memory: Memory,
+) -> None:
+    await memory.store("aqe/t/a", "apple")
+    await memory.index("t", "aqe/t/*")
+    assert await found(memory, "apple") == ["aqe/t/a"]
+    opened = memory._opened["t"]
+    await memory.store("aqe/t/b", "apple pie")
+    await opened.whole.indexes.drop("t/1", 100)
+    assert await found(memory, "apple") == ["aqe/t/a", "aqe/t/b"]
+
+
+async def test_what_is_no_declaration_is_told(memory: Memory) -> None:
+    for value in (5, {"schema": 1}, {"schema": 1, "name": "t", "text": 5}, []):
+        await memory.store("aqe/indexes/t", value)
+        with pytest.raises(errors.InvalidValueError, match="no declaration of an index"):
+            await memory.recall("apple", index="t")
+        with pytest.raises(errors.InvalidValueError, match="delete it"):
+            await memory.indexes()
+    await memory.store("aqe/indexes/t", {"schema": 99, "name": "t"})
+    with pytest.raises(errors.SchemaTooNewError, match="upgrade"):
+        await memory.recall("apple", index="t")
+
+
 async def test_dropping_leaves_nothing_behind(memory: Memory) -> None:
     await memory.store_many({f"aqe/t/{at}": f"word{at} shared" for at in range(250)})
     await memory.index("t", "aqe/t/*")

@@ -28,7 +28,7 @@ from lionagi_qe.persistence.recall.embedding import (
     checked_function,
     model_name,
 )
-from lionagi_qe.persistence.recall.following import Follower, drop_data
+from lionagi_qe.persistence.recall.following import Follower, IndexMovedError, drop_data
 from lionagi_qe.persistence.recall.searching import Query, Search
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_count, check_flag
@@ -36,7 +36,7 @@ from lionagi_qe.persistence.values.filters import check_filter
 from lionagi_qe.persistence.values.keys import KeyRange, check_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
     from typing import Unpack
 
     from lionagi_qe.persistence.recall.embedding import Embed
@@ -214,9 +214,10 @@ class RecallCalls(Calls):
             deadline,
             filter if callable(filter) else None,
         )
-        opened = await self._open_index(index, deadline)
         if check_flag("refresh", refresh):
-            await opened.follower.catch_up(deadline)
+            opened = await self._caught_up(index, deadline)
+        else:
+            opened = await self._open_index(index, deadline)
         if opened.embedding is not None and query.strip():
             (vector,) = await opened.embedding.embed([query], deadline)
             wanted = replace(wanted, vector=vector)
@@ -235,19 +236,21 @@ class RecallCalls(Calls):
             timeout: seconds after which IndexBehindError is raised; what was done is kept. None:
                 no end, while the server answers each request in time.
         """
-        opened = await self._open_index(name, self._scheduler.deadline(timeout))
-        await self._catch_up(opened.follower, timeout)
-
-    async def _catch_up(self, follower: Follower, timeout: float | None) -> None:
         if timeout is not None:
-            await follower.catch_up(self._scheduler.deadline(timeout))
+            await self._caught_up(name, self._scheduler.deadline(timeout))
             return
+        await _until_done(lambda: self._caught_up(name, self._scheduler.deadline(None)))
+
+    async def _caught_up(self, name: str, deadline: float) -> _Opened:
+        """Return the index once it has all that was stored before."""
         while True:
+            opened = await self._open_index(name, deadline)
             try:
-                await follower.catch_up(self._scheduler.deadline(None))
-            except IndexBehindError:
-                continue
-            return
+                await opened.follower.catch_up(deadline)
+            except IndexMovedError:
+                self._opened.pop(name, None)
+            else:
+                return opened
 
     async def reindex(self, name: str) -> None:
         """Make an index anew beside the old one, which is used until then; then remove the old.
@@ -259,7 +262,11 @@ class RecallCalls(Calls):
         old = opened.declaration
         new = old.following(old)
         follower = Follower(opened.whole, new, opened.embedding)
-        await self._catch_up(follower, None)
+        try:
+            await _until_done(lambda: follower.catch_up(self._scheduler.deadline(None)))
+        except IndexMovedError:
+            # Somebody removed the index, or declared it anew, meanwhile.
+            return
         deadline = self._scheduler.deadline(None)
         record = await self._scheduler.read_record(old.key, deadline)
         if record is None or record.revision != opened.revision:
@@ -325,3 +332,13 @@ class RecallCalls(Calls):
     def _know_functions_of(self, other: RecallCalls) -> None:
         """Know the functions that make vectors by what another handle was given, too."""
         self._functions = ChainMap({}, other._functions)
+
+
+async def _until_done(step: Callable[[], Awaitable[object]]) -> None:
+    """Go on where the time was up, while the server answers each request in time."""
+    while True:
+        try:
+            await step()
+        except IndexBehindError:
+            continue
+        return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from lionagi_qe.errors import InvalidArgumentError, SchemaTooNewError
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, SchemaTooNewError
 from lionagi_qe.persistence.recall.vectors import MOST_DIMENSIONS
 from lionagi_qe.persistence.values.entry import check_count, check_list
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -102,18 +102,25 @@ class Declaration:
 
     @classmethod
     def read(cls, value: Any) -> Self:  # noqa: ANN401 - JSON data
-        """Return the declaration that ``stored`` made."""
-        data: dict[str, Any] = dict(value)
-        schema = data.pop("schema")
-        if schema > SCHEMA:
+        """Return the declaration that ``stored`` made; InvalidValueError if it is none."""
+        data = dict(cast("dict[str, Any]", value)) if isinstance(value, dict) else {}
+        schema = data.pop("schema", None)
+        if isinstance(schema, int) and schema > SCHEMA:
             msg = (
                 f"index {data.get('name')!r}: was declared by a newer lionagi-qe-fleet (schema "
                 f"{schema}, this one knows up to {SCHEMA}); upgrade the package"
             )
             raise SchemaTooNewError(msg)
-        for name in ("text", "fields", "superseded"):
-            data[name] = tuple(data[name])
-        return cls(**data)
+        try:
+            for name in ("text", "fields", "superseded"):
+                data[name] = tuple(data[name])
+            return cls(**data)
+        except (KeyError, TypeError) as error:
+            msg = (
+                f"an entry under {DECLARATIONS!r} is no declaration of an index but {value!r:.80}; "
+                "delete it, and declare indexes by memory.index"
+            )
+            raise InvalidValueError(msg) from error
 
 
 def declaration_key(name: str) -> str:

@@ -54,6 +54,10 @@ POSTINGS_AT_ONCE = 10_000
 DROPPED_AT_ONCE = 100
 
 
+class IndexMovedError(Exception):
+    """The data that were followed are gone: the index was made anew, or its server lost them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far an index has come: in the log, and (until it is done) in the keys."""
@@ -88,6 +92,7 @@ class Follower:
         self._glob = compile_glob(declaration.pattern)
         self._lock = asyncio.Lock()
         self._begun = self._done = self._steps = 0
+        self._was_there = False
         # As the store has it, and as far as we have read since.
         self._noted: str | None = None
         self._noted_at = 0.0
@@ -102,6 +107,7 @@ class Follower:
 
         Raises:
             IndexBehindError: the time was up; what was done is kept.
+            IndexMovedError: the declaration has to be read again.
 
         """
         begun, steps = self._begun, self._steps
@@ -147,6 +153,9 @@ class Follower:
         """Learn how far the index has come; begin it if nobody has."""
         name = self._declaration.data
         noted = await self._ask(lambda: self._indexes.position(name), deadline)
+        if not noted and self._was_there:
+            raise IndexMovedError
+        self._was_there = bool(noted)
         if not noted:
             log = self._scheduler.log
             # Removals that were forgotten meanwhile do no harm: a search looks at the entries.
@@ -218,7 +227,7 @@ class Follower:
             if not await self._send(expected, expected, part, [], deadline):
                 return
         if await self._send(expected, text, last, gone, deadline):
-            self._place, self._noted = place, text
+            self._place, self._noted, self._was_there = place, text, True
             self._noted_at = asyncio.get_running_loop().time()
 
     async def _send(
@@ -257,6 +266,7 @@ class Follower:
     async def rebuild(self, deadline: float) -> None:
         """Remove what is indexed, to begin anew."""
         self._place = self._noted = None
+        self._was_there = False
         await drop_data(self._scheduler, self._declaration.data, deadline)
 
     async def _documents(
