@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 import redis.asyncio as driver
 from tests.backends import on, url_of
+from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import KeyRing, Memory, errors, open_memory
 from lionagi_qe.persistence.caching.hybrid import HybridBackend
@@ -130,6 +131,29 @@ async def test_an_index_ahead_of_a_store_that_lost_its_last_writes_is_made_anew(
         async with driver.Redis.from_url(redis_url) as client:
             await client.set(f"aqe:{{{fleet}}}:n", 1)
         assert await found(memory, "pear") == ["aqe/t/b"]
+
+
+@pytest.mark.postgres
+async def test_what_the_log_of_postgresql_no_longer_tells_is_found_all_the_same(
+    postgres_url: str,
+) -> None:
+    async with Behind.open(postgres_url) as store:
+        memory = store.memory
+        await memory.store_many({f"aqe/t/{at}": f"word{at} shared" for at in range(1_200)})
+        await memory.store_many({f"aqe/other/{at}": "shared" for at in range(700)})
+        await memory.index("t", "aqe/t/*")
+        assert await found(memory, "word7") == ["aqe/t/7"]
+        await memory.store("aqe/t/1000", "changed")
+        await memory.store("aqe/t/new", "word7 new")
+        await memory.delete("aqe/t/7")
+        await store.prune()
+        await store.ask("DELETE FROM lionagi_qe.entries WHERE fleet = FLEET AND gone IS NOT NULL")
+        async with open_memory(postgres_url, fleet=store.fleet, cleanup_interval=None) as late:
+            assert await found(late, "word7") == ["aqe/t/new"]
+            assert await found(late, "changed") == ["aqe/t/1000"]
+            assert await found(late, "word1000") == []
+            # It met the document of the one that is gone.
+            assert (await late._scheduler.indexes.frequencies("t/1", []))[0] == 1_200
 
 
 async def test_an_index_made_anew_by_another_while_one_recalls_is_read_anew(

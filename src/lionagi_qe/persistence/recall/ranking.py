@@ -36,6 +36,8 @@ class Recalled:
     Attributes:
         entry: as it is stored now.
         score: the sum of 1 / (60 + rank) over both rankings; compares within one search alone.
+            Where there are both, the rank by words counts by the share of the query's weight in
+            words that the entry has.
         text: its rank by words; None if it has none of the query's.
         vector: its rank by meaning; None if it isn't near, or the index has no vectors.
         words: those of the query that it has.
@@ -75,11 +77,15 @@ def _shown(rank: Rank) -> str:
 
 
 class Candidate(NamedTuple):
-    """An entry that may be among the best: its scores, 0 where it has none, and more of why."""
+    """An entry that may be among the best: its scores, 0 where it has none, and more of why.
+
+    ``share``: what its rank by words counts; of what the query's words weigh, those that it has.
+    """
 
     entry: Entry
     by_text: float
     by_vector: float
+    share: float
     words: tuple[str, ...]
     stale: bool
 
@@ -90,9 +96,10 @@ def fuse(candidates: Iterable[Candidate], limit: int) -> list[Recalled]:
     texts = _ranks({key: each.by_text for key, each in known.items()})
     vectors = _ranks({key: each.by_vector for key, each in known.items()})
     scores: dict[str, float] = defaultdict(float)
-    for ranks in (texts, vectors):
-        for key, rank in ranks.items():
-            scores[key] += 1 / (RANK_CONSTANT + rank.rank)
+    for key, rank in texts.items():
+        scores[key] += known[key].share / (RANK_CONSTANT + rank.rank)
+    for key, rank in vectors.items():
+        scores[key] += 1 / (RANK_CONSTANT + rank.rank)
     best: Sequence[str] = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
     return [
         Recalled(

@@ -99,6 +99,8 @@ class _Weights:
     words: list[Posting]
     coordinates: list[Posting]
     texts: dict[int, str] = field(default_factory=dict[int, str])
+    # Of all its words, those that no document has too.
+    whole: int = 1
 
 
 class Search:
@@ -135,6 +137,7 @@ class Search:
             _weights([(term, having[term], 1) for term in texts], total)[:MOST_QUERY_WORDS],
             _weights([(term, having[term], weight) for term, weight in coordinates], total),
             texts,
+            sum(query_weight(total, having[term]) for term in texts) or 1,
         )
         rarest = min(labels, key=lambda label: having[label], default=None)
         if rarest is not None and having[rarest] <= EXHAUSTIVE:
@@ -225,10 +228,12 @@ class Search:
         theirs = dict(document.postings)
         has = [each for each in weights.words if each.term in theirs]
         by_text = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
+        has_vectors = self._query.vector is not None
         return Candidate(
             entry,
             by_text,
             self._similarity(document.vector),
+            sum(weight for _, weight in has) / weights.whole if has_vectors else 1.0,
             tuple(weights.texts[term] for term, _ in has),
             entry.revision != document.revision,
         )
