@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 from pathlib import Path
@@ -67,6 +68,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if "benchmark" in item.keywords and "benchmarks" not in item.path.parts:
                 # Where make test would not look for it.
                 raise pytest.UsageError(f"{item.nodeid}: benchmarks belong into tests/benchmarks")
+
+
+def pytest_collection_finish() -> None:
+    # Ten thousand tests and what they import stay until the end: no collection needs to look at
+    # them again, which took an eighth of the processor time of the tests' own processes.
+    gc.collect()
+    gc.freeze()
 
 
 def _rank(file: Path) -> int:

@@ -18,7 +18,7 @@ async def test_a_watch_of_all_shards_goes_on_after_its_connections_were_lost() -
     fleet = f"lost-{uuid.uuid4().hex[:12]}"
     async with (
         SYSTEMS["cluster"]() as system,
-        open_memory(system.url, fleet=fleet, timeout=1, cleanup_interval=None) as memory,
+        open_memory(system.url, fleet=fleet, timeout=3, cleanup_interval=None) as memory,
         memory.watch("aqe/*", poll=0.01) as changes,
         asyncio.timeout(60),
     ):
