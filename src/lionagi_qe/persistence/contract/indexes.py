@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Posting(NamedTuple):
@@ -26,14 +26,14 @@ class Document(NamedTuple):
         number: what the index calls it, made of its key: 0 to 2**63 - 1.
         key: the entry's key.
         revision: the entry's, when it was indexed.
-        postings: distinct terms with their weights.
+        postings: its terms, and what each weighs in it.
         vector: 32-bit floats, little-endian; or empty.
     """
 
     number: int
     key: str
     revision: int
-    postings: Sequence[Posting]
+    postings: Mapping[int, int]
     vector: bytes = b""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import Document, Match, Posting
+from lionagi_qe.persistence.contract.indexes import Document, Match
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lionagi_qe.persistence.contract.indexes import Posting
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 
@@ -40,7 +41,7 @@ class PostgresIndexes:
         postings = [
             (str(each.number), str(term), str(weight))
             for each in documents
-            for term, weight in each.postings
+            for term, weight in each.postings.items()
         ]
         ((written,),) = await self._fetch(
             "write_index",
@@ -93,5 +94,5 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of the driver's
     number, key, revision, terms, weights, vector = row
-    postings = [Posting(*pair) for pair in zip(terms, weights, strict=True)]
+    postings = dict(zip(terms, weights, strict=True))
     return Document(number, key, revision, postings, vector)

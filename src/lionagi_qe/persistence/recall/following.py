@@ -41,7 +41,7 @@ from lionagi_qe.persistence.values.paths import values_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lionagi_qe.persistence.contract.indexes import IndexBackend, Posting
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.embedding import Embedding
@@ -296,7 +296,7 @@ class Follower:
         value: Any,  # noqa: ANN401 - JSON data
         text: str,
         vector: Sequence[float],
-    ) -> list[Posting]:
+    ) -> dict[int, int]:
         declaration = self._declaration
         labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
         for path in declaration.fields:
@@ -307,8 +307,7 @@ class Follower:
             *vector_postings(vector),
             *text_postings(words_of(text), declaration.usual_length),
         ]
-        # A term is there once, even if two should come to the same number.
-        return [*{posting.term: posting for posting in found}.values()]
+        return dict(found)
 
     async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
         if self._embedding is None or not texts:

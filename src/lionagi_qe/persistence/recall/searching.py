@@ -225,7 +225,7 @@ class Search:
         return {each.key: each for each in found if each is not None}
 
     def _scored(self, entry: Entry, document: Document, weights: _Weights) -> Candidate:
-        theirs = dict(document.postings)
+        theirs = document.postings
         has = [each for each in weights.words if each.term in theirs]
         by_text = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
         has_vectors = self._query.vector is not None

@@ -54,7 +54,7 @@ if sys.version_info >= (3, 12):
 else:
 
     def _product(ours: list[float], theirs: list[float]) -> float:
-        return math.fsum(map(operator.mul, ours, theirs))
+        return sum(map(operator.mul, ours, theirs))
 
 
 def similarity(ours: list[float], theirs: list[float]) -> float:

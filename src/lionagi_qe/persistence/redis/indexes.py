@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import Document, Match, Posting
+from lionagi_qe.persistence.contract.indexes import Document, Match
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.indexes import Posting
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _TERM_BYTES = 8
@@ -107,8 +108,8 @@ def _term(term: int) -> bytes:
 
 def _packed(document: Document) -> bytes:
     head = f"{document.revision} {len(document.postings)} {document.key}\n".encode()
-    terms = packed_integers((term for term, _ in document.postings), _TERM_BYTES)
-    weights = packed_integers((weight for _, weight in document.postings), _WEIGHT_BYTES)
+    terms = packed_integers(document.postings, _TERM_BYTES)
+    weights = packed_integers(document.postings.values(), _WEIGHT_BYTES)
     return head + terms + weights + document.vector
 
 
@@ -119,5 +120,5 @@ def _document(number: int, data: bytes) -> Document:
     vector_at = weights_at + int(count) * _WEIGHT_BYTES
     terms = unpacked_integers(data[head + 1 : weights_at], _TERM_BYTES)
     weights = unpacked_integers(data[weights_at:vector_at], _WEIGHT_BYTES)
-    postings = [Posting(*pair) for pair in zip(terms, weights, strict=True)]
+    postings = dict(zip(terms, weights, strict=True))
     return Document(number, key, int(revision), postings, data[vector_at:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import Document, Match, Posting
+from lionagi_qe.persistence.contract.indexes import Document, Match
 from lionagi_qe.persistence.sqlite import index_statements as sql
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from lionagi_qe.persistence.contract.indexes import Posting
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 
@@ -143,9 +144,10 @@ def _remove(
             continue
         removed += 1
         postings = _postings(*row)
-        counts.subtract(posting.term for posting in postings)
+        counts.subtract(postings.keys())
         connection.executemany(
-            sql.FORGET_POSTING, [(index, term, -weight, number) for term, weight in postings]
+            sql.FORGET_POSTING,
+            [(index, term, -weight, number) for term, weight in postings.items()],
         )
         connection.execute(sql.FORGET_DOCUMENT, (index, number))
     return removed
@@ -156,11 +158,10 @@ def _add(
 ) -> None:
     postings: list[tuple[int, int, int, int]] = []
     for number, key, revision, theirs, vector in documents:
-        counts.update(term for term, _ in theirs)
-        terms = packed_integers((term for term, _ in theirs), 8)
-        weights = packed_integers((weight for _, weight in theirs), 4)
+        counts.update(theirs.keys())
+        terms, weights = packed_integers(theirs, 8), packed_integers(theirs.values(), 4)
         connection.execute(sql.ADD_DOCUMENT, (index, number, key, revision, terms, weights, vector))
-        postings += [(index, term, -weight, number) for term, weight in theirs]
+        postings += [(index, term, -weight, number) for term, weight in theirs.items()]
     # In the order of the table.
     connection.executemany(sql.ADD_POSTING, sorted(postings))
 
@@ -173,9 +174,8 @@ def _count(connection: apsw.Connection, index: int, counts: Counter[int]) -> Non
     )
 
 
-def _postings(terms: bytes, weights: bytes) -> list[Posting]:
-    pairs = zip(unpacked_integers(terms, 8), unpacked_integers(weights, 4), strict=True)
-    return [Posting(*pair) for pair in pairs]
+def _postings(terms: bytes, weights: bytes) -> dict[int, int]:
+    return dict(zip(unpacked_integers(terms, 8), unpacked_integers(weights, 4), strict=True))
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of a document
