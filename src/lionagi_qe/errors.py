@@ -20,6 +20,8 @@ __all__ = [
     "CrossShardError",
     "DecryptionError",
     "EnvironmentBuildError",
+    "IndexBehindError",
+    "IndexNotFoundError",
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
@@ -212,6 +214,14 @@ class AccessDeniedError(BackendUnavailableError):
 
 class WatchTooOldError(AqeError, LookupError):
     """A watch's position is no longer kept; read all anew, and go on from there."""
+
+
+class IndexNotFoundError(AqeError, LookupError):
+    """No index of this name was declared in this memory; see Memory.index."""
+
+
+class IndexBehindError(AqeError, TimeoutError):
+    """An index could not be brought up to what is stored within the call's time."""
 
 
 class SessionEndedError(AqeError, LookupError):

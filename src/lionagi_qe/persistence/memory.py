@@ -16,6 +16,7 @@ from lionagi_qe.persistence.calls.entries import EntryCalls
 from lionagi_qe.persistence.calls.jobs import JobCalls
 from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
+from lionagi_qe.persistence.calls.recalls import RecallCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
@@ -75,7 +76,7 @@ class Parts:
     keys: KeyRing | None = None
 
 
-class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
+class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
     """A durable key-value memory that agents share.
 
     Use it as ``async with open_memory(url) as memory``; it also opens itself on the first call,
@@ -222,6 +223,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         part._stand_on(  # noqa: SLF001 - one of us
             scheduler, self._fleet, self._limits, scope, self._parts.keys
         )
+        part._know_functions_of(self)  # noqa: SLF001 - one of us
         return part
 
     @property

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.cache import Cache, Reading
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import (
         JobBackend,
         TransactionOperations,
@@ -145,6 +146,11 @@ class HybridBackend:
     def leases(self) -> LeaseBackend:
         """The durable backend's leases."""
         return cast("Any", self._durable).leases
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """The durable backend's indexes."""
+        return cast("Any", self._durable).indexes
 
     @property
     def schedules(self) -> ScheduleBackend:

@@ -6,6 +6,7 @@
 
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
+from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
 from lionagi_qe.persistence.contract.job_pages import ListedState
 from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
@@ -64,9 +65,11 @@ __all__ = [
     "Claim",
     "ClaimedJob",
     "Delete",
+    "Document",
     "EndJob",
     "Fence",
     "Fire",
+    "IndexBackend",
     "JobBackend",
     "JobOperation",
     "JobRecord",
@@ -81,11 +84,13 @@ __all__ = [
     "ListedState",
     "LogPage",
     "LogRecord",
+    "Match",
     "Notifier",
     "Operation",
     "Page",
     "PartlyRefused",
     "PayloadPage",
+    "Posting",
     "Put",
     "PutJob",
     "PutSchedule",

@@ -15,6 +15,7 @@ from lionagi_qe.persistence.postgres.fragments import (
     NOT_EXPIRED,
     TOMBSTONE,
 )
+from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 
@@ -127,6 +128,7 @@ def _jobs(first: int) -> str:
 _TEXTS = {
     **JOB_PAGE_TEXTS,
     **LOG_TEXTS,
+    **INDEX_TEXTS,
     "put": _LOGGED
     + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),

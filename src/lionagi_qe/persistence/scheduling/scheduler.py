@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.operations import Operation
@@ -248,6 +249,26 @@ class Scheduler:
     def log(self) -> ChangeLog:
         """The backend's changes; ConfigurationError if it keeps none."""
         return self._offered("log")
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """The backend's indexes; ConfigurationError if it keeps none, or mustn't."""
+        if self.backend.capabilities.encrypted:
+            msg = (
+                "this memory is encrypted, and an index would keep the words of its values in "
+                "clear; search in a memory without keys, or by names: search(), scan()"
+            )
+            raise ConfigurationError(msg)
+        return self._offered("indexes")
+
+    def for_index(self, pattern: str) -> Scheduler:
+        """Return what carries the calls of an index over the keys that match a pattern.
+
+        ConfigurationError if the backend keeps no indexes.
+        """
+        del pattern
+        _ = self.indexes
+        return self
 
     def _offered(self, name: str) -> Any:  # noqa: ANN401 - an optional part of the backend
         part = getattr(self.backend, name, None)

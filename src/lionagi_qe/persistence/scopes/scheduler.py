@@ -186,6 +186,13 @@ class ScopedScheduler:
         """The changes within the scope."""
         return ScopedLog(self._whole.log, self._scope)
 
+    def for_index(self, pattern: str) -> Scheduler:
+        """Return what an index over these keys may use: the memory's own, if all may be read."""
+        whole = self._opened()
+        if not self._scope.readable.cover(pattern):
+            raise self._scope.refusal(f"an index over {pattern!r}")
+        return whole.for_index(pattern)
+
     @property
     def written(self) -> asyncio.Event:
         """Set when the next write to the memory has ended, however it did."""
