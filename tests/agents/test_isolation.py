@@ -113,6 +113,14 @@ async def test_the_pristine_copy_is_only_read(workspace: Workspace, tmp_path: Pa
     assert "Read-only file system" in (await run(workspace, writes)).output
 
 
+async def test_the_other_directories_of_the_workspace_are_written(workspace: Workspace) -> None:
+    beside = workspace.root / "side_by_side"
+    beside.mkdir()
+    writes = f"open({str(beside / 'coverage.json')!r}, 'w').write('x')"
+    assert (await run(workspace, writes)).exit_code == 0
+    assert (beside / "coverage.json").read_text() == "x"
+
+
 async def test_other_forks_of_the_workspace_are_not_there(workspace: Workspace) -> None:
     with workspace.fork("one") as one, workspace.fork("two") as two:
         looks = f"import os; print(os.path.exists({str(two.source)!r}), os.getcwd())"

@@ -228,7 +228,7 @@ class _Confined:
         if installs is not None:
             writes += installs
             # The user's caches hold what other projects install, and their settings passwords.
-            cache = writes[0] / "cache"
+            cache = next((each for each in writes if each.name == "artifacts"), writes[0]) / "cache"
             cache.mkdir(exist_ok=True)
             own |= {"HOME": str(cache), "UV_CACHE_DIR": f"{cache}/uv", "XDG_CACHE_HOME": str(cache)}
             own |= {"PIP_CACHE_DIR": f"{cache}/pip"}

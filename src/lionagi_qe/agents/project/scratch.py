@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PREFIX = "aqe-"
 _OWNER = "owner"
-# Of a scratch directory; see Workspace.
-_WRITTEN = ("artifacts", "home", "members", "project", "tmp")
+# Of a scratch directory, what a program that works in it does not write; see Workspace.
+_NOT_WRITTEN = frozenset({"forks", "pristine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +126,5 @@ def places_of(cwd: Path) -> tuple[list[Path], list[Path]]:
         reads += [Path(line) for line in lines if line.endswith("/.git/objects")]
     if below[1:2] == ("forks",):
         return reads, [root.joinpath(*below[1:3])]
-    return reads, [root / name for name in _WRITTEN if (root / name).is_dir()]
+    own = (each for each in root.iterdir() if each.is_dir() and not each.is_symlink())
+    return reads, sorted(each for each in own if each.name not in _NOT_WRITTEN)
