@@ -44,6 +44,7 @@ __all__ = [
     "StaleFenceError",
     "TransferConflictError",
     "UnknownSchemeError",
+    "UntrustedTaskError",
     "ValueTooLargeError",
     "WatchTooOldError",
     "WrongEventLoopError",
@@ -282,3 +283,7 @@ class EnvironmentBuildError(AqeError):
 
 class IsolationError(AqeError):
     """A project's code was to run isolated, and this machine can't; the message says what to do."""
+
+
+class UntrustedTaskError(InvalidValueError):
+    """A worker was given a task that no key which it trusts has signed."""

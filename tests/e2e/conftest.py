@@ -95,6 +95,7 @@ def variables(cache: Path, tmp_path: Path) -> dict[str, str]:
 
 def variables_of(cache: Path, folder: Path) -> dict[str, str]:
     own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(folder / "state")}
+    own["LIONAGI_QE_SIGNING_KEYS"] = "of the suite: thirty-two characters"
     inherited = {key: value for key, value in os.environ.items() if key != "LIONAGI_QE_MEMORY"}
     return inherited | own
 

@@ -149,7 +149,11 @@ class QueueState:
         if state not in LISTED_STATES:
             msg = f"state {state!r}: is one of {', '.join(LISTED_STATES)}"
             raise InvalidArgumentError(msg)
-        page = await self._calls.list_jobs(self.name, state, after, check_count("limit", limit))
+        count = check_count("limit", limit)
+        if not isinstance(after, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"after {after!r}: is a text, that of the page before"
+            raise InvalidArgumentError(msg)
+        page = await self._calls.list_jobs(self.name, state, after, count)
         return JobPage([_listed(each) for each in page.jobs], page.after)
 
     async def cancel(self, job_id: str, *, timeout: float | None = None) -> Cancellation:

@@ -19,6 +19,7 @@ from lionagi_qe.fleet import channels, serialization, source_archive
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.registry import is_ours
+from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.fleet.task import Task, content_of, task_name
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -53,6 +54,7 @@ class Dispatcher:
         self._checkpoint = checkpoint
         self._began = began
         self._at_home = at_home
+        self._keys = SigningKeys.from_env()
         self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._queue = channels.queue_of(memory)
@@ -182,6 +184,8 @@ class Dispatcher:
         if kept is not None:
             return kept
         payload = replace(template, share=(share.part, share.of)).as_payload()
+        if self._keys is not None:
+            payload = self._keys.signed(payload, self._memory.fleet)
         job = await self._queue.put(payload, dedupe=f"{self._checkpoint.run}/{task}"[-128:])
         try:
             reason = await self._watch(job)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import (
         JobBackend,
         JobOperation,
@@ -185,6 +186,11 @@ class ScopedScheduler:
     def log(self) -> ChangeLog:
         """The changes within the scope."""
         return ScopedLog(self._whole.log, self._scope)
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """Refused: what an index reads is only known by its pattern; see ``for_index``."""
+        raise self._scope.refusal("indexes as such")
 
     def for_index(self, pattern: str) -> Scheduler:
         """Return what an index over these keys may use: the memory's own, if all may be read."""
