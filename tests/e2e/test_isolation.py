@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ ATTEMPTS = """
     def test_sees_a_process():
         seen = [Path(f"/proc/{{pid}}/cmdline").read_bytes() for pid in os.listdir("/proc")
                 if pid.isdigit()]
-        assert any({run!r}.encode() in each for each in seen)
+        assert any({neighbour!r}.encode() in each for each in seen)
 
     def test_calls_out():
         socket.create_connection(("127.0.0.1", {port}), 5).close()
@@ -104,6 +105,17 @@ def stay() -> Iterator[str]:
         process.kill()
 
 
+@pytest.fixture
+def neighbour() -> Iterator[str]:
+    """What is in the command line of somebody else's process."""
+    mark = f"neighbour-{uuid.uuid4().hex}"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"input()  # {mark}"], stdin=subprocess.PIPE
+    ) as own:
+        yield mark
+        own.communicate(b"\n")
+
+
 def processes_with(mark: str) -> list[psutil.Process]:
     return [
         each
@@ -112,12 +124,11 @@ def processes_with(mark: str) -> list[psutil.Process]:
     ]
 
 
-def hostile(project: Write, key: Path, port: int, stay: str) -> tuple[Path, Path]:
+def hostile(project: Write, key: Path, port: int, stay: str, neighbour: str) -> tuple[Path, Path]:
     victim = key.with_name("victim")
     victim.write_text("as it was")
-    # The run's own process has the project's directory among its arguments.
     attempts = ATTEMPTS.format(
-        key=str(key), victim=str(victim), run=str(key.parents[1]), port=port, stay=stay
+        key=str(key), victim=str(victim), neighbour=neighbour, port=port, stay=stay
     )
     files = {
         "src/shop/__init__.py": "def price():\n    return 1\n",
@@ -136,9 +147,9 @@ def hostile(project: Write, key: Path, port: int, stay: str) -> tuple[Path, Path
 
 
 def test_isolated_tests_reach_nothing_that_is_not_theirs(
-    examine: Examine, project: Write, key: Path, port: int, stay: str
+    examine: Examine, project: Write, key: Path, port: int, stay: str, neighbour: str
 ) -> None:
-    root, victim = hostile(project, key, port, stay)
+    root, victim = hostile(project, key, port, stay, neighbour)
     arguments = ("--agents", "test-executor,coverage-analyzer,mutation-tester,static-analyzer")
     token = {"SHOP_TOKEN": "secret"}
 
