@@ -208,7 +208,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
         traceback.print_exc()
         code = 1
     threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage] # noqa: SLF001 - likewise
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

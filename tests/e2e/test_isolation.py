@@ -147,7 +147,7 @@ def hostile(project: Write, key: Path, port: int, stay: str, neighbour: str) -> 
 
 
 def test_isolated_tests_reach_nothing_that_is_not_theirs(
-    examine: Examine, project: Write, key: Path, port: int, stay: str, neighbour: str
+    examine: Examine, project: Write, *, key: Path, port: int, stay: str, neighbour: str
 ) -> None:
     root, victim = hostile(project, key, port, stay, neighbour)
     arguments = ("--agents", "test-executor,coverage-analyzer,mutation-tester,static-analyzer")
