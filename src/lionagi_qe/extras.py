@@ -14,6 +14,7 @@ _EXTRAS = {
     "lionagi": "lionagi",
     "matplotlib": "charts",
     "mcp": "mcp",
+    "opentelemetry": "otel",
     "packaging": "fleet",
     "radon": "fleet",
     "rich": "fleet",

@@ -15,8 +15,8 @@ BARE = """
 import sys
 
 class Absent:
-    NAMES = {"bandit", "detect_secrets", "langgraph", "lionagi", "matplotlib", "mcp", "packaging",
-        "pygments", "radon", "rich", "uv", "yaml", "zstandard"}
+    NAMES = {"bandit", "detect_secrets", "langgraph", "lionagi", "matplotlib", "mcp",
+        "opentelemetry", "packaging", "pygments", "radon", "rich", "uv", "yaml", "zstandard"}
 
     def find_spec(self, name, path, target=None):
         if name.partition(".")[0] in self.NAMES:

@@ -20,6 +20,7 @@ from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import QUICK, agents_for, check_distinct, check_metrics, left_out
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import RunHistory
+from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
@@ -177,8 +178,12 @@ async def run(request: Request, progress: Progress) -> Outcome:
     # The memory first: without it nothing that follows would be kept.
     async with _opened(request) as memory:
         progress(Step("fleet", f"copying {request.path}"))
-        with Workspace.copy_of(request.path) as workspace:
+        with (
+            RunTraces.of(memory).running() as told,
+            Workspace.copy_of(request.path) as workspace,
+        ):
             started = await start(memory, request, workspace, began)
+            RunTraces.started(told, started.run)
             async with started.presence(memory):
                 return await _run(memory, started, workspace, progress)
 
