@@ -70,6 +70,7 @@ class Job(Generic[P]):
         traces: JobTraces,
     ) -> None:
         self._calls = calls
+        self._claimed = claimed
         self._claim = claimed.claim
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
@@ -210,7 +211,7 @@ class Job(Generic[P]):
         For who takes jobs by ``claim`` or ``consume``: what is done, and how the job ends, is then
         a part of the "process" span, which refers to that of the ``put``.
         """
-        with self._traces.processing(self) as recorded:
+        with self._traces.processing(self._claimed) as recorded:
             self._recorded = recorded
             try:
                 yield
@@ -237,7 +238,7 @@ class Job(Generic[P]):
         return EndJob(self.queue, self.id, self._claim, ending, payload, milliseconds, held)
 
     async def _end(self, operation: EndJob) -> str:
-        with self._traces.settling(self, operation.ending):
+        with self._traces.settling(self._claimed, operation.ending):
             state = await self._send(operation)
         self._ended()
         return state

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
-    from lionagi_qe.coordination.job import Job
     from lionagi_qe.persistence.contract.jobs import ClaimedJob, Ending
     from lionagi_qe.telemetry import Telemetry
     from lionagi_qe.telemetry.recorder import Recorded, Recorder
@@ -100,16 +99,16 @@ class JobTraces:
         recorder.messaging_duration.record(seconds, labels)
         recorder.consumed.add(len(jobs), labels)
 
-    def processing(self, job: Job[Any]) -> AbstractContextManager[Recorded | None]:
+    def processing(self, job: ClaimedJob) -> AbstractContextManager[Recorded | None]:
         """Tell that a job is worked at within the block."""
         recorder = self._recorder
         return _NOTHING if recorder is None else self._processing(recorder, job)
 
-    def _processing(self, recorder: Recorder, job: Job[Any]) -> AbstractContextManager[Recorded]:
+    def _processing(self, recorder: Recorder, job: ClaimedJob) -> AbstractContextManager[Recorded]:
         from lionagi_qe.telemetry.recorder import SpanKind, context_of
 
         attributes, labels = self._told(recorder, "process", "process")
-        attributes |= {names.MESSAGE_ID: job.id, names.ATTEMPT: job.attempt}
+        attributes |= {names.MESSAGE_ID: job.job_id, names.ATTEMPT: job.attempt}
         put = context_of(job.headers)
         continues = put is not None and recorder.job_traces == "parent"
         return recorder.span(
@@ -123,7 +122,7 @@ class JobTraces:
             labels=labels,
         )
 
-    def settling(self, job: Job[Any], ending: Ending) -> AbstractContextManager[Any]:
+    def settling(self, job: ClaimedJob, ending: Ending) -> AbstractContextManager[Any]:
         """Tell that a job is ended within the block."""
         recorder = self._recorder
         if recorder is None:
@@ -131,7 +130,7 @@ class JobTraces:
         from lionagi_qe.telemetry.recorder import SpanKind, context_of
 
         attributes, labels = self._told(recorder, ending, "settle")
-        attributes |= {names.MESSAGE_ID: job.id, names.ATTEMPT: job.attempt}
+        attributes |= {names.MESSAGE_ID: job.job_id, names.ATTEMPT: job.attempt}
         put = context_of(job.headers)
         return recorder.span(
             f"{ending} {labels[names.DESTINATION]}",

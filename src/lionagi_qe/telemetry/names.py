@@ -5,7 +5,10 @@ No attribute has a key, a value, a payload or the text of an error: those may ho
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
+
+# How the span of a handler refers to that of the put; see Telemetry.
+JobTraces = Literal["link", "parent"]
 
 # https://opentelemetry.io/docs/specs/semconv/db/ (stable)
 DB_SYSTEM: Final = "db.system.name"

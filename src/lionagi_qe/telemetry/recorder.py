@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from lionagi_qe.extras import DISTRIBUTION
 from lionagi_qe.telemetry import names
 
 if TYPE_CHECKING:
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.metrics import Histogram, MeterProvider
-    from opentelemetry.trace import Span, SpanContext, TracerProvider
+    from opentelemetry.trace import SpanContext, TracerProvider
 
-    from lionagi_qe.telemetry.settings import JobTraces
+    from lionagi_qe.telemetry.names import JobTraces
 
 SCOPE = "lionagi_qe"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
@@ -84,12 +86,11 @@ class Recorder:
     def __init__(
         self, tracers: TracerProvider, meters: MeterProvider, job_traces: JobTraces
     ) -> None:
-        from lionagi_qe import __version__
-
+        release = version(DISTRIBUTION)
         self.job_traces: JobTraces = job_traces
-        self._tracer = tracers.get_tracer(SCOPE, __version__, schema_url=SCHEMA_URL)
+        self._tracer = tracers.get_tracer(SCOPE, release, schema_url=SCHEMA_URL)
         self._labels: set[str] = set()
-        meter = meters.get_meter(SCOPE, __version__, schema_url=SCHEMA_URL)
+        meter = meters.get_meter(SCOPE, release, schema_url=SCHEMA_URL)
 
         def seconds(name: str, what: str, bounds: list[float] = _SECONDS) -> Histogram:
             return meter.create_histogram(

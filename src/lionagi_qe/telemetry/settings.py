@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.extras import needs
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from lionagi_qe.telemetry.names import JobTraces
     from lionagi_qe.telemetry.recorder import Recorder
 
 VARIABLE = "AQE_OTEL"
-JobTraces = Literal["link", "parent"]
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"", "0", "false", "no", "off"})
 

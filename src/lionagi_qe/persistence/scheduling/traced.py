@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Unpack
 
-    from opentelemetry.trace import Span
-
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults
     from lionagi_qe.persistence.contract.operations import Operation
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.scheduling.batch import Channel
     from lionagi_qe.persistence.scheduling.scheduler import Life
     from lionagi_qe.telemetry import Telemetry
-    from lionagi_qe.telemetry.recorder import Recorder
+    from lionagi_qe.telemetry.recorder import Recorder, Span
 
 T = TypeVar("T")
 _Arguments = TypeVarTuple("_Arguments")
