@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from redis.asyncio import Redis
 from tests.backends import on, url_of
-from tests.programs import AQE, call
 
 from lionagi_qe import open_memory
+from lionagi_qe.cli.doctor import doctor as command
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.inspection import clock_skew, inspect, probe
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.programs import Done
+from lionagi_qe.persistence.postgres import inspection
 
 pytestmark = pytest.mark.integration
 
@@ -30,14 +28,25 @@ def url(request: pytest.FixtureRequest) -> str:
     return url_of(request)
 
 
-async def doctor(*words: str, **env: str) -> Done:
-    return await asyncio.to_thread(call, *AQE, "doctor", *words, env=env)
+@dataclass
+class Done:
+    code: int
+    output: str
+
+
+async def doctor(*words: str) -> Done:
+    """Call the command, in a thread: it has an event loop of its own."""
+    runner = CliRunner()
+    done = await asyncio.to_thread(
+        runner.invoke, command, words, standalone_mode=False, catch_exceptions=False
+    )
+    return Done(done.return_value, done.output)
 
 
 async def test_it_sees_the_health_of_every_server(url: str) -> None:
     fleet = f"doctor-{uuid.uuid4().hex[:12]}"
     done = await doctor(url, "--fleet", fleet, "--json")
-    assert done.code == 0, done.complaints
+    assert done.code == 0, done.output
     facts = json.loads(done.output)
     assert facts["store_ms"] > 0
     assert abs(facts["clock_skew_ms"]) <= facts["clock_error_ms"] + 1
@@ -70,7 +79,7 @@ async def test_figures_come_from_the_server(url: str) -> None:
 
 
 async def test_an_encrypted_memory_is_unfit_without_its_keys_which_are_named(
-    url: str,
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet, keys = f"doctor-{uuid.uuid4().hex[:12]}", KeyRing.generate("autumn")
     async with open_memory(url, fleet=fleet, keys=KeyRing.parse(keys)) as memory:
@@ -81,9 +90,11 @@ async def test_an_encrypted_memory_is_unfit_without_its_keys_which_are_named(
         assert blind.output.endswith("unfit for use\n")
         assert await memory.list_keys() == ["aqe/a"]
     named = f"{url}{'&' if '?' in url else '?'}keys=DOCTOR_KEYS"
-    seeing = await doctor(named, "--fleet", fleet, DOCTOR_KEYS=keys)
+    monkeypatch.setenv("DOCTOR_KEYS", keys)
+    seeing = await doctor(named, "--fleet", fleet)
     assert seeing.code == 0, seeing.output
-    other = await doctor(named, "--fleet", fleet, DOCTOR_KEYS=KeyRing.generate("winter"))
+    monkeypatch.setenv("DOCTOR_KEYS", KeyRing.generate("winter"))
+    other = await doctor(named, "--fleet", fleet)
     assert other.code == 3
     assert "sealed by the key 'autumn', which is none of 'winter'" in other.output
     assert keys.partition(":")[2] not in f"{blind}{seeing}{other}"
@@ -119,17 +130,32 @@ async def test_a_sequence_that_hands_revisions_out_in_advance_is_unfit(postgres_
     assert "x the sequence of revisions has CACHE 50" in done.output
 
 
-async def test_whoever_can_not_do_what_is_needed_is_told_before_anything_is_made(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+async def test_advisory_locks_that_lock_nothing_are_found(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del tmp_path
-    monkeypatch.setitem(
-        __import__("lionagi_qe.persistence.postgres.inspection", fromlist=["_NEEDED"])._NEEDED,
-        "LISTEN and NOTIFY",
-        ("HEARKEN aqe_doctor",),
-    )
+    # As on servers that have the function for the sake of compatibility.
+    monkeypatch.setattr(inspection, "_TAKE_LOCK", "SELECT 1")
     memory = open_memory(postgres_url)
     probed = await probe(memory)
     await memory.close()
-    assert list(probed["lacking"]) == ["LISTEN and NOTIFY"]
-    assert "syntax error" in probed["lacking"]["LISTEN and NOTIFY"]
+    assert probed["lacking"] == {"advisory locks": "two connections got the same lock"}
+
+
+async def test_whoever_can_not_do_what_is_needed_is_told_before_anything_is_made(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = "LISTEN and NOTIFY"
+    monkeypatch.setitem(inspection._NEEDED, needed, ("HEARKEN aqe_doctor",))
+    memory = open_memory(postgres_url)
+    probed = await probe(memory)
+    await memory.close()
+    assert list(probed["lacking"]) == [needed]
+    assert "syntax error" in probed["lacking"][needed]
+    schema = f"doctor_{uuid.uuid4().hex[:12]}"
+    done = await doctor(f"{postgres_url}{'&' if '?' in postgres_url else '?'}schema={schema}")
+    assert done.code == 3
+    assert f"x PostgreSQL has no {needed}" in done.output
+    connection = await asyncpg.connect(postgres_url)
+    made = await connection.fetchval("SELECT to_regnamespace($1)::text", schema)
+    await connection.close()
+    assert made is None

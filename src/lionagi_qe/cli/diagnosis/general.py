@@ -30,7 +30,7 @@ def clock(skew_ms: float, error_ms: float) -> Iterator[Finding]:
 
 
 def encryption(sealed: Collection[str], clear: int, keys: Collection[str]) -> Iterator[Finding]:
-    """Judge which keys some entries are sealed by, how many are in clear, and which keys we have."""
+    """Judge which keys some entries are sealed by, how many are in clear, and what keys we have."""
     named = ", ".join(repr(key) for key in sorted(sealed))
     unknown = sorted(set(sealed) - set(keys))
     if sealed and not keys:

@@ -70,7 +70,7 @@ def findings(figures: Mapping[str, Any], today: date) -> Iterator[Finding]:
             f"the sequence of revisions has CACHE {figures['revisions_cached']}",
             "connections draw revisions in advance, so that later changes get lower ones and "
             "watches miss them",
-            "ALTER SEQUENCE ... CACHE 1, and find out who changed it",
+            "ALTER SEQUENCE SCHEMA.revisions CACHE 1, and find out who changed it",
         )
 
 

@@ -33,7 +33,7 @@ def findings(figures: Mapping[str, Any]) -> Iterator[Finding]:
             "wal",
             "problem",
             f"the write-ahead log has {size(wal)}",
-            "a reader that stays open keeps it from being written back: it grows, and reads get slow",
+            "a reader that stays open keeps it from being written back: it grows, reads get slow",
             "Find the program that has a transaction open for long (a shell, a backup), and end it",
         )
     left = figures.get("disk_free_bytes")

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
 _SECONDS = 10.0
-_LOCK = 7_305_817_442_046_117
+_TAKE_LOCK = "SELECT pg_advisory_xact_lock(7305817442046117)"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(7305817442046117)"
 # Names by which those who speak PostgreSQL's protocol tell themselves apart in version().
 _COMPATIBLE = {"cockroachdb": "CockroachDB", "-yb-": "YugabyteDB", "redshift": "Redshift"}
 # What the memory needs -> statements that do it, in a transaction that is rolled back.
 _NEEDED = {
     "functions in PL/pgSQL": ("DO $$ BEGIN PERFORM 1; END $$",),
-    "advisory locks": (f"SELECT pg_advisory_xact_lock({_LOCK})",),
     "LISTEN and NOTIFY": ("LISTEN aqe_doctor", "NOTIFY aqe_doctor, 'x'"),
     "SKIP LOCKED": (
         "CREATE TEMPORARY TABLE aqe_doctor (id integer PRIMARY KEY) ON COMMIT DROP",
@@ -94,8 +94,8 @@ async def inspect(backend: PostgresBackend) -> dict[str, Any]:
 async def probe(backend: PostgresBackend) -> dict[str, Any]:
     """Return who answers, and of what we need what it can't do, each with the reason.
 
-    On a connection of its own, before the memory is opened; nothing is left behind. A standby is
-    not asked: it refuses what changes anything.
+    On two connections of its own, before the memory is opened; nothing is left behind. A standby
+    is not asked: it refuses what changes anything.
 
     Raises:
         BackendUnavailableError, ConfigurationError: nobody answers, or not to us.
@@ -105,18 +105,30 @@ async def probe(backend: PostgresBackend) -> dict[str, Any]:
     try:
         async with asyncio.timeout(_SECONDS):
             connection = await link.connect(backend.session.hosts)
+            other = await _connected_beside(connection, backend)
     except Exception as error:
         raise explain(error, where, sent=False) from error
     try:
         async with asyncio.timeout(_SECONDS):
-            return await _asked(connection)
+            return await _asked(connection, other)
     except Exception as error:
         raise explain(error, where, sent=False) from error
     finally:
         connection.terminate()
+        other.terminate()
 
 
-async def _asked(connection: link.Connection) -> dict[str, Any]:
+async def _connected_beside(
+    connection: link.Connection, backend: PostgresBackend
+) -> link.Connection:
+    try:
+        return await link.connect(backend.session.hosts)
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _asked(connection: link.Connection, other: link.Connection) -> dict[str, Any]:
     text, standby, citus = await connection.fetchrow(_WHO)
     found = next((name for mark, name in _COMPATIBLE.items() if mark in text.lower()), None)
     lacking: dict[str, str] = {}
@@ -124,6 +136,10 @@ async def _asked(connection: link.Connection) -> dict[str, Any]:
         reason = await _refusal(connection, statements)
         if reason is not None:
             lacking[name] = reason
+    if not standby:
+        reason = await _unlocked(connection, other)
+        if reason is not None:
+            lacking["advisory locks"] = reason
     return {"system": "Citus" if citus else found or "PostgreSQL", "lacking": lacking}
 
 
@@ -141,4 +157,23 @@ async def _refusal(connection: link.Connection, statements: tuple[str, ...]) -> 
         return str(error).partition("\n")[0]
     finally:
         await transaction.rollback()
+    return None
+
+
+async def _unlocked(connection: link.Connection, other: link.Connection) -> str | None:
+    """Return why an advisory lock keeps nobody out; None if it does.
+
+    Some servers have the functions and no locks behind them.
+    """
+    holding = connection.transaction()
+    await holding.start()
+    try:
+        async with other.transaction():
+            await connection.execute(_TAKE_LOCK)
+            if await other.fetchval(_TRY_LOCK):
+                return "two connections got the same lock"
+    except asyncpg.PostgresError as error:
+        return str(error).partition("\n")[0]
+    finally:
+        await holding.rollback()
     return None
