@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.backends import on, url_of
 
-from lionagi_qe import open_memory
+from lionagi_qe import open_memory, open_memory_sync
 from lionagi_qe.coordination import Job, Lease, NewJob, WorkQueue
 from lionagi_qe.errors import (
     ConfigurationError,
@@ -286,6 +286,17 @@ async def test_a_lease_that_is_lost_is_counted(told: Told) -> None:
         await lease.revoke()
         await lease.lost.wait()
     assert told.metrics()["aqe.lease.lost"] == [({}, 1)]
+
+
+def test_calls_of_threads_without_a_loop_are_within_their_spans(told: Told) -> None:
+    with open_memory_sync("memory://", telemetry=told.telemetry()) as memory:
+        memory.store("aqe/a", 1)
+        with told.tracers.get_tracer("test").start_as_current_span("ours") as ours:
+            memory.retrieve("aqe/a")
+    assert told.span("store").parent is None
+    parent = told.span("retrieve").parent
+    assert parent is not None
+    assert parent.span_id == ours.get_span_context().span_id
 
 
 async def test_without_a_provider_that_records_nothing_is_made(

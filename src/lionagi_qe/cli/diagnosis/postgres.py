@@ -177,9 +177,9 @@ def _connections(figures: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "pooler",
             "advice",
-            "a pooler in transaction mode answers",
-            "statements are not prepared across calls, which costs; LISTEN doesn't work through "
-            "it: workers and watches look every now and then. In statement mode a memory can't be "
-            "opened, in session mode all works",
-            "Give PostgresMemory(listen_url=) an address past the pooler, or use session mode",
+            "a pooler answers, not PostgreSQL itself",
+            "in whatever mode it is, statements are not prepared across calls, which costs, and "
+            "nobody listens through it: workers and watches look every now and then. In statement "
+            "mode a memory can't be opened at all",
+            "Give PostgresMemory(listen_url=) an address past the pooler, where that matters",
         )
