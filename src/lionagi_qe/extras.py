@@ -17,6 +17,7 @@ _EXTRAS = {
     "markupsafe": "fleet",
     "matplotlib": "charts",
     "mcp": "mcp",
+    "opentelemetry": "otel",
     "packaging": "fleet",
     "radon": "fleet",
     "rich": "fleet",

@@ -16,7 +16,8 @@ import sys
 
 class Absent:
     NAMES = {"bandit", "detect_secrets", "jinja2", "langgraph", "lionagi", "matplotlib", "mcp",
-        "packaging", "pygments", "radon", "rich", "starlette", "uv", "uvicorn", "yaml", "zstandard"}
+        "opentelemetry", "packaging", "pygments", "radon", "rich", "starlette", "uv", "uvicorn",
+        "yaml", "zstandard"}
 
     def find_spec(self, name, path, target=None):
         if name.partition(".")[0] in self.NAMES:

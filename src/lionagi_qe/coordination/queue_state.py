@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.job_traces import JobTraces
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
@@ -102,13 +103,15 @@ class QueueState:
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        self._calls = parts_of(memory).jobs
+        parts = parts_of(memory)
+        self._calls = parts.jobs
         self.name = check_name("queue", name)
+        self._traces = JobTraces(parts.telemetry, memory.fleet, self.name)
         self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
         self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._results = Results(self._calls, self.name)
         self._dead_letters = DeadLetters(self._calls, self.name)
-        self._schedules = QueueSchedules(self._calls, self.name)
+        self._schedules = QueueSchedules(self._calls, self.name, self._traces)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
         """Wait until a job is done and return its result.

@@ -23,6 +23,7 @@ from lionagi_qe.fleet.registry import QUICK, agents_for, check_distinct, check_m
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.run_record import HasFindings, RunRecord, RunRecords, shown_findings
+from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
@@ -199,8 +200,9 @@ async def run(request: Request, progress: Progress) -> Outcome:
 async def _examined(memory: Memory, request: Request, progress: Progress, began: float) -> Outcome:
     """Examine the project from its copy to what is kept of it; see ``run``."""
     progress(Step("fleet", f"copying {request.path}"))
-    with Workspace.copy_of(request.path) as workspace:
+    with RunTraces.of(memory).running() as told, Workspace.copy_of(request.path) as workspace:
         started = await start(memory, request, workspace, began)
+        RunTraces.started(told, started.run)
         async with started.presence(memory):
             return await _run(memory, started, workspace, progress)
 

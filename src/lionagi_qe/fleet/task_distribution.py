@@ -19,6 +19,7 @@ from lionagi_qe.fleet import channels, serialization, source_archive
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.registry import is_ours
+from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.fleet.task import Task, content_of, task_name
 from lionagi_qe.persistence.memory import parts_of
@@ -58,6 +59,7 @@ class Dispatcher:
         self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._queue = channels.queue_of(memory)
+        self._traces = RunTraces.of(memory)
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()
         self._waiting = 0
@@ -65,6 +67,12 @@ class Dispatcher:
 
     async def __call__(self, agent: Agent, examination: Examination) -> Carried:
         """Return what comes of an examination; what an earlier process finished isn't repeated."""
+        with self._traces.examining(agent, self._checkpoint.run) as found:
+            carried = await self._carry_out(agent, examination)
+            found(carried.findings)
+        return carried
+
+    async def _carry_out(self, agent: Agent, examination: Examination) -> Carried:
         if not self._alone:
             try:
                 kept, parts, workers = await self._look(agent, examination)

@@ -19,6 +19,7 @@ from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
 from lionagi_qe.fleet.commander import Carried, failed_by
 from lionagi_qe.fleet.registry import agent_of
+from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.signatures import unsigned
 from lionagi_qe.fleet.source_extraction import unpack_tree
 from lionagi_qe.fleet.task import Task
@@ -137,12 +138,16 @@ class Worker:
         copy = await self._copy_of(task, settings)
         agent = agent_of(task.agent)
         started = time.monotonic()
-        with copy.workspace.fork(task.name) as fork:
+        with (
+            copy.workspace.fork(task.name) as fork,
+            RunTraces.of(self._memory).examining(agent, task.run) as found,
+        ):
             environment = copy.environment.within(fork)
             examination = task.examination(
                 content, fork, environment, self._progress, await self._clock.now()
             )
             findings = await _findings(agent, examination)
+            found(findings)
         return Carried(findings, time.monotonic() - started)
 
     async def _copy_of(self, task: Task, settings: Settings) -> _Copy:

@@ -37,6 +37,7 @@ from lionagi_qe.persistence.contract.cache import Fill
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -316,7 +317,9 @@ class HybridBackend:
             self.tally.errors += 1
             self._retry_at = loop.time() + self._max_stale
             reason = str(error) or "no answer in time"
-            _log.warning("the cache is left alone for a while: %s", reason)
+            _log.warning(
+                "the cache is left alone for a while: %s", reason, extra=log_fields(error=error)
+            )
             msg = f"the cache can't be reached: {reason}"
             raise BackendUnavailableError(msg) from error
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -110,7 +110,7 @@ JobResult = str | AqeError
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job in a worker's hands."""
+    """A job in a worker's hands; ``headers`` are split off its payload by who calls a backend."""
 
     job_id: str
     payload: bytes | str
@@ -119,6 +119,7 @@ class ClaimedJob:
     max_attempts: int
     claim: int
     created_ms: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

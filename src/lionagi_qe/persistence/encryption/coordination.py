@@ -17,6 +17,7 @@ from lionagi_qe.persistence.contract.jobs import (
 from lionagi_qe.persistence.contract.leases import Tenure
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -151,7 +152,12 @@ class EncryptedJobs:
     ) -> None:
         endings: list[JobOperation] = []
         for job, error in refused:
-            _log.error("queue %r: %s", queue, error)
+            _log.error(
+                "queue %r: %s",
+                queue,
+                error,
+                extra=log_fields(queue=queue, job=job.job_id, error=error),
+            )
             told = encode(f"{type(error).__name__}: {error}")
             endings.append(
                 EndJob(queue, job.job_id, job.claim, "retry", payload=told, ms=_PAUSE_MS)

@@ -154,7 +154,10 @@ class RedisJobs:
         jobs: list[ClaimedJob] = []
         for at in range(0, len(flat), 7):
             job_id, payload, *numbers = flat[at : at + 7]
-            jobs.append(ClaimedJob(job_id.decode(), payload, *map(int, numbers)))
+            priority, attempt, most, number, created = map(int, numbers)
+            jobs.append(
+                ClaimedJob(job_id.decode(), payload, priority, attempt, most, number, created)
+            )
         return Claim(jobs, int(due) if due else None)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:

@@ -146,9 +146,11 @@ class ScopedScheduler:
 
     # Ranges, and what is asked of the backend's parts: these are the scope's own
 
-    async def ask(self, question: Callable[[Backend], Awaitable[T]], deadline: float) -> T:
+    async def ask(
+        self, question: Callable[[Backend], Awaitable[T]], deadline: float, call: str = ""
+    ) -> T:
         """Return what the scope's backend answers; for questions that change nothing."""
-        return await self._opened().ask(lambda _: question(self.backend), deadline)
+        return await self._opened().ask(lambda _: question(self.backend), deadline, call)
 
     async def perform(
         self, action: Callable[[], Awaitable[T]], deadline: float, *, repeat: bool = False

@@ -28,6 +28,7 @@ from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ class SqliteJobs:
             try:
                 version, found = await self._session.read(partial(self._changes, waited, version))
             except AqeError as error:
-                _log.warning("can't look for jobs: %s", error)
+                _log.warning("can't look for jobs: %s", error, extra=log_fields(error=error))
                 found = dict.fromkeys(waited, 0)
             due.update({queue: loop.time() + wait / 1000 for queue, wait in found.items()})
             for queue in [queue for queue, moment in due.items() if moment <= loop.time()]:
