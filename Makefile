@@ -44,7 +44,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed pytest-overhead learn-eval chaos chaos-page drill poolers encrypted audit schema clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -118,6 +118,10 @@ corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")
 	$(BIN)/python -m tests.benchmarks.speed $(SPEED_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
+
+# Some ten minutes where nothing else runs; a line by the clock, and one of the processors.
+pytest-overhead: $(STAMP) ## Time pytest with --aqe beside pytest without it, on 2,000 tests (ARGS="--rounds 3")
+	$(BIN)/python -m tests.benchmarks.pytest_overhead $(ARGS)
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves

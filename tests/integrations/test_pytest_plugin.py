@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -152,8 +153,17 @@ def test_a_killed_run_keeps_nothing_and_leaves_no_process(
     assert result.ret == 9
     result.stdout.fnmatch_lines(["*::test_sees_neither_a_child_nor_a_thread_of_ours PASSED*"])
     own = [each for each in psutil.process_iter(["cmdline", "cwd"]) if _is_of(each, project)]
-    assert psutil.wait_procs(own, timeout=60)[1] == []
+    while any(_lives(each) for each in own):
+        time.sleep(0.02)
     assert records(project) == {}
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        # Nobody may be there to take it in.
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_of(process: psutil.Process, project: Path) -> bool:
@@ -211,23 +221,17 @@ def test_the_likeliest_to_fail_run_first_on_all_workers_alike(
     result = pytester.runpytest_inprocess("--aqe-order=learned", "-v")
     result.stdout.fnmatch_lines(["aqe: tests run in the learned order*", "*::test_b FAILED*"])
     result.stdout.fnmatch_lines(["*::test_b *", "*::test_c *", "*::test_a *"])
-    pytester.runpytest_inprocess("--aqe-order=learned", "-x").assert_outcomes(failed=1)
-    spread = pytester.runpytest_subprocess("--aqe-order=learned", "-n2", "-p", "no:randomly")
+    spread = pytester.runpytest_subprocess("--aqe-order=learned", "-n2")
     spread.assert_outcomes(passed=2, failed=1)
     found = records(project)
-    assert [len(found[test]) for test in ("test_a", "test_b", "test_c")] == [3, 4, 3]
+    assert [len(found[test]) for test in ("test_a", "test_b", "test_c")] == [3, 3, 3]
     assert {past[-1]["worker"] for past in found.values()} <= {"gw0", "gw1"}
     decisions = in_memory(project, lambda memory: TestOrdering(memory, "shop").decisions())
     assert [(each.acting, each.ran) for each in decisions] == [
         ("given", 3),
         ("learned", 3),
-        ("learned", 1),
         ("learned", 3),
     ]
-    # Those that failed last go before, where the user says so.
-    last = pytester.runpytest_inprocess("--aqe-order=learned", "--lf")
-    last.assert_outcomes(failed=1)
-    assert len(records(project)["test_a"]) == 3
 
 
 RERUN = """
@@ -384,12 +388,11 @@ def test_only_tests_that_a_change_needs_run(
     assert idle.ret == 0
     idle.stdout.fnmatch_lines(["aqe: 0 of 2 mapped tests are needed since HEAD*"])
     shop.write_text(text.replace("return 2", "return 2 + 0"))
-    result = pytester.runpytest_inprocess("--aqe-select=HEAD", "-v")
-    result.assert_outcomes(passed=1, deselected=1)
-    result.stdout.fnmatch_lines(["*::test_count PASSED*"])
-    # What is too new for the map runs.
+    # What is too new for the map runs, too.
     pytester.makepyfile(test_new="def test_new(): pass")
-    pytester.runpytest_inprocess("--aqe-select=HEAD").assert_outcomes(passed=2, deselected=1)
+    result = pytester.runpytest_inprocess("--aqe-select=HEAD", "-v")
+    result.assert_outcomes(passed=2, deselected=1)
+    result.stdout.fnmatch_lines(["*::test_count PASSED*", "*::test_new PASSED*"])
     unknown = pytester.runpytest_inprocess("--aqe-select=nowhere")
     unknown.assert_outcomes(passed=3)
     unknown.stdout.fnmatch_lines(["aqe: all tests run: nowhere: git can't compare*"])

@@ -83,15 +83,17 @@ class RunHistory:
         )
         return History(flaky, failing, await self._maps.retrieve())
 
-    async def seconds(self) -> dict[str, float]:
-        """Return test -> seconds when it last ran, in the order of their names; costs a scan.
+    async def seconds(self, entries: Mapping[str, Entry] | None = None) -> dict[str, float]:
+        """Return test -> seconds when it last ran, in the order of their names.
 
         Left out are tests that the last run of all of them did not have, if there was such a run.
+        Costs a scan, unless ``entries`` are given.
         """
         latest = await self._memory.retrieve(f"{self._runs}/latest", default="")
+        found = await self.entries() if entries is None else entries
         return {
-            entry.value["id"]: entry.value["records"][-1]["seconds"]
-            async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+            test: entry.value["records"][-1]["seconds"]
+            for test, entry in found.items()
             # Ids of runs sort by time.
             if entry.value["records"][-1]["run"] >= latest
         }

@@ -56,15 +56,12 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)  # before workers are started
     def pytest_sessionstart(self) -> None:
         """Start the memory's process, and ask it what is to be done with the tests."""
-        if self._records:
+        only_lists = self._config.getoption("collectonly")
+        if self._options.records and (not only_lists or self._options.wants_plan):
             self._start()
         if not self._has_workers:
             self._execution = Execution(self._plan)
             self._config.pluginmanager.register(self._execution, "aqe-execution")
-
-    @property
-    def _records(self) -> bool:
-        return self._options.records and not self._config.getoption("collectonly")
 
     @property
     def _has_workers(self) -> bool:

@@ -7,6 +7,7 @@ that was killed. While the tests run it reads their histories, to be quick at th
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ from lionagi_qe.fleet.project_memory import default_memory
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.test_sources import TestSources
 from lionagi_qe.integrations.pytest.plan import Plan
+from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory
 from lionagi_qe.persistence.connect import URL_VARIABLE
 from lionagi_qe.persistence.values.url import redact
@@ -93,6 +95,7 @@ class Service:
         self._url = ""
         self._entries: dict[str, Entry] = {}
         self._order: TestOrder | None = None
+        self._unlearned: str | None = None
 
     async def __aenter__(self) -> Self:
         """Open the memory, and read the tests' histories.
@@ -115,7 +118,10 @@ class Service:
             self._sources = TestSources(self._memory, request.name)
             self._entries = await self._history.entries()
             if request.learn or request.order == "learned":
-                await self._decide()
+                try:
+                    await self._decide()
+                except LearningStateError as error:
+                    self._unlearned = f"nothing is decided by what was learned, or added: {error}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -124,7 +130,7 @@ class Service:
 
     async def _decide(self) -> None:
         """Decide on the order, with what changed if it is followed; else only to be compared."""
-        learned = await self._learned.of_agents((), await self._history.seconds())
+        learned = await self._learned.of_agents((), await self._history.seconds(self._entries))
         shares: dict[str, float] = {}
         if self._request.order == "learned":
             test_map = await Maps(self._memory, self._request.name).retrieve()
@@ -135,6 +141,8 @@ class Service:
     async def plan(self) -> Plan:
         """Return what is to be done with the tests of the session."""
         plan = Plan(runs=self._request.runs)
+        if self._request.order == "learned" and self._unlearned is not None:
+            plan.notes.append(self._unlearned)
         if self._request.order == "learned" and self._order is not None:
             chosen = self._order.proposal.chosen
             plan.places, plan.new = dict(chosen.places), chosen.new
@@ -201,7 +209,9 @@ class Service:
         if self._request.runs > 1:
             ran = [test["id"] for test in tests]
             await self._sources.add(Path(self._request.root), ran, told["began"])
-        if self._order is None or not (told["teaches"] and self._request.learn and tests):
+        if self._order is None:
+            return [] if self._unlearned is None else [self._unlearned]
+        if not (told["teaches"] and self._request.learn and tests):
             return []
         came = [_speakable(name) for name in told["came"]]
         details = {"tests": tests, "order": self._order.as_details(came)}
@@ -303,4 +313,6 @@ class _Lines:
 
 
 if __name__ == "__main__":
+    # What is read stays until the end: nothing is gained by looking for what does not.
+    gc.disable()
     asyncio.run(_serve())

@@ -61,8 +61,11 @@ class Outcomes:
         if test is None:
             worker = getattr(report, "worker_id", None)
             test = self.tests[report.nodeid] = Test(place=len(self.tests), worker=worker)
+        quarantined = getattr(report, "aqe_quarantined", None)
+        if quarantined is not None:
+            test.message = getattr(report, "wasxfail", "")
         if _is_of_subtest(report):
-            if report.failed:
+            if report.failed or quarantined is not None:
                 test.outcome = "failed"
             return
         if report.when == "setup":
@@ -73,19 +76,10 @@ class Outcomes:
             test.repeated = attempts
         # Plugins have words of their own.
         told: Any = report
-        phase, ended = told.when, told.outcome
-        if ended == "rerun":
-            test.retried.append("failed" if phase == "call" else "error")
+        if told.outcome == "rerun":
+            test.retried.append("failed" if told.when == "call" else "error")
             return
-        outcome = getattr(report, "aqe_quarantined", None)
-        if outcome is not None:
-            test.message = getattr(report, "wasxfail", "")
-        elif phase == "???":
-            # How pytest-xdist tells that a test took its worker along.
-            outcome = "interrupted"
-        else:
-            xfail = hasattr(report, "wasxfail")
-            outcome = outcome_of(phase, ended, xfail=xfail)
+        outcome = quarantined or _outcome_of(told)
         if outcome is not None and test.outcome not in BAD:
             test.outcome = outcome
 
@@ -102,6 +96,13 @@ def outcome_in(reports: Iterable[pytest.TestReport]) -> str:
         name = report.nodeid
         outcomes.add(report)
     return outcomes.tests[name].outcome if name else "not_run"
+
+
+def _outcome_of(report: Any) -> str | None:  # noqa: ANN401 - as plugins make it
+    if report.when == "???":
+        # How pytest-xdist tells that a test took its worker along.
+        return "interrupted"
+    return outcome_of(report.when, report.outcome, xfail=hasattr(report, "wasxfail"))
 
 
 def _is_of_subtest(report: Any) -> bool:  # noqa: ANN401 - plugins add to reports
