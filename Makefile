@@ -47,7 +47,7 @@ SPEED_OUT ?= build/speed
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -136,6 +136,10 @@ speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects
 recall-quality: $(STAMP) ## How well recall finds what is meant, by words and by vectors
 	@$(BIN)/python -m pip install --quiet --group recall-quality
 	$(BIN)/python tests/benchmarks/recall_quality/measure.py
+
+# Some ten minutes where nothing else runs; a line by the clock, and one of the processors.
+pytest-overhead: $(STAMP) ## Time pytest with --aqe beside pytest without it, on 2,000 tests (ARGS="--rounds 3")
+	$(BIN)/python -m tests.benchmarks.pytest_overhead $(ARGS)
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves

@@ -71,8 +71,12 @@ def compare(
             seconds are compared with those of runs alike.
 
     """
+    # Not the last record of each: runs of a part of the tests may have come between.
     before = {
-        test: past[-1] for test, past in histories.items() if past and past[-1]["run"] == previous
+        test: record
+        for test, past in histories.items()
+        for record in past
+        if record["run"] == previous
     }
     now = {test["id"]: test for test in tests}
     both = [test for test in now if test in before]

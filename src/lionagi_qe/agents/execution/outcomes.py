@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lionagi_qe.agents.execution.phases import BAD, outcome_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,7 +26,6 @@ OUTCOMES = (
     "unimportable",
     "not_run",
 )
-BAD = frozenset({"failed", "error", "interrupted"})
 
 
 @dataclass(slots=True)
@@ -224,7 +225,7 @@ class Recording:
             # pytest-rerunfailures hides a failure and tries again.
             test.attempts.append("failed")
         _begin_phase(test, event["when"], event["seconds"])
-        outcome = _outcome_of(event)
+        outcome = outcome_of(event["when"], event["outcome"], xfail=event["xfail"])
         if outcome is not None and test.outcome not in BAD:
             test.outcome = outcome
         if outcome in BAD or outcome in {"skipped", "xfailed"}:
@@ -251,18 +252,6 @@ def _begin_phase(test: Test, when: str, seconds: float) -> None:
         # A plugin may run a test again; its last attempt counts.
         test.outcome, test.seconds, test.message = "not_run", 0.0, ""
     test.seconds += seconds
-
-
-def _outcome_of(event: dict[str, Any]) -> str | None:
-    """Return what a phase of a test says of the whole; None if it leaves that open."""
-    outcome = event["outcome"]
-    if outcome == "failed":
-        return "failed" if event["when"] == "call" else "error"
-    if outcome == "skipped":
-        return "xfailed" if event["xfail"] else "skipped"
-    if outcome == "passed" and event["when"] == "call":
-        return "xpassed" if event["xfail"] else "passed"
-    return None
 
 
 def read_event(line: bytes) -> dict[str, Any]:

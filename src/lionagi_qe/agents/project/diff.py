@@ -72,9 +72,19 @@ class Diff:
 
 
 def diff_of(workspace: Workspace, ref: str) -> Diff:
-    """Compare the workspace's pristine copy with a commit of the project's repository.
+    """Compare the workspace's pristine copy with a commit; see ``tree_diff``."""
+    return tree_diff(workspace.project, workspace.pristine, ref)
+
+
+def tree_diff(project: Path, tree: Path, ref: str) -> Diff:
+    """Compare a project's files with a commit of its repository.
 
     Files that git does not know yet count as new, unless it is told to ignore them.
+
+    Args:
+        project: the project's directory, in the repository.
+        tree: where its files are read: the same, or a copy.
+        ref: the commit, by any name that git knows.
 
     Raises:
         ProjectError: there is no git, no repository, or no such commit.
@@ -83,7 +93,6 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
     git = shutil.which("git")
     if git is None:
         raise ProjectError(f"--base {ref}: git is not installed, so nothing can be compared")
-    project = workspace.project
     base = _git(git, project, ref, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
     listed = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--relative")
     names = _git(git, project, ref, "diff", *listed, base.decode().strip(), "--", ".")
@@ -93,7 +102,7 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
     for raw in sorted(set(filter(None, names.split(b"\0")))):
         name = os.fsdecode(raw)
         before = _before(git, project, commit, name)
-        after = _text(workspace.pristine / name)
+        after = _text(tree / name)
         if before != after or before is None:
             changes[name] = Change(before, after)
     return Diff(ref, commit, changes)
