@@ -87,13 +87,25 @@ class RunHistory:
         )
         return History(flaky, failing, await self._maps.retrieve())
 
+    async def latest(self) -> str | None:
+        """Return the id of the last run in which tests ran; None if there was none."""
+        return await self._memory.retrieve(f"{self._runs}/latest")
+
     async def seconds(self) -> dict[str, float]:
         """Return test -> seconds in the last run, in the order of their names; costs a scan."""
-        latest = await self._memory.retrieve(f"{self._runs}/latest")
+        latest = await self.latest()
+        return {} if latest is None else await self.seconds_in(latest)
+
+    async def seconds_in(self, run: str) -> dict[str, float]:
+        """Return test -> seconds in a run, in the order of their names; costs a scan.
+
+        Of the last runs alone: a test has its last ``KEPT_RECORDS``.
+        """
         return {
-            entry.value["id"]: entry.value["records"][-1]["seconds"]
+            entry.value["id"]: record["seconds"]
             async for entry in self._memory.scan(f"{self._tests}/", BATCH)
-            if entry.value["records"][-1]["run"] == latest
+            for record in entry.value["records"]
+            if record["run"] == run
         }
 
     async def records(self) -> dict[str, Records]:
