@@ -25,8 +25,8 @@ from typing import Any
 _AQE = Path(sys.executable).with_name("aqe")
 _AGENTS = ("--agents", "test-executor,coverage-analyzer,quality-gate")
 _PER_FILE = 20
-# Of the waits' logarithm: the median is 2 ms, and one in a thousand is 20 times that.
-_MEDIAN, _SPREAD = 0.002, 1.0
+# Seconds of the waits, and their logarithm's deviation: one in a thousand is 20 times the median.
+_MEDIAN, _SPREAD = 0.01, 1.0
 _APART = {"test_seconds", "test_sessions"}
 _PRODUCT = "def step(number):\n    if number % {of}:\n        return number\n    return -number\n"
 _TEST = "def test_{number}():\n    time.sleep({wait:.5f})\n    assert step({number}) is not None\n"
@@ -39,7 +39,7 @@ class Ended:
     seconds: float
     report: dict[str, Any]
 
-    def figure(self, name: str) -> Any:  # noqa: ANN401 - JSON data
+    def figure(self, name: str) -> Any:
         return next(each["value"] for each in self.report["metrics"] if each["name"] == name)
 
     @property
@@ -99,18 +99,24 @@ def measured(shards: int, tests: int) -> str:
                 ended.append(aqe(folder, "run", project, *asked, *report))
             merged = aqe(folder, "merge", *files[-shards:], "--project", project, *_AGENTS)
             alike = merged.figures == whole.figures
-            rows += _rows(by, ended, merged, "equal" if alike else "DIFFERENT")
+            rows += _rows(by, ended, merged, "equal" if alike else "DIFFERENT", durations)
     return _page(whole, rows, tests)
 
 
-def _rows(by: str, ended: list[Ended], merged: Ended, alike: str) -> list[str]:
+def _rows(by: str, ended: list[Ended], merged: Ended, alike: str, durations: Path) -> list[str]:
     took = [each.figure("test_seconds") for each in ended]
-    spread = 100 * (max(took) - min(took)) / max(took)
+    known = json.loads(durations.read_bytes())["seconds"]
+    planned = [sum(known[test["id"]] for test in each.report["tests"]) for each in ended]
     commands = [each.seconds for each in ended]
-    return [
-        f"| {by} | {' '.join(f'{each:.1f}' for each in took)} | {spread:.1f} % "
-        f"| {max(commands):.1f} | {merged.seconds:.1f} | {alike} |"
-    ]
+    row = (
+        *(by, " ".join(f"{each:.1f}" for each in took), _apart(took), _apart(planned)),
+        *(f"{max(commands):.1f}", f"{merged.seconds:.1f}", alike),
+    )
+    return [f"| {' | '.join(row)} |"]
+
+
+def _apart(took: list[float]) -> str:
+    return f"{100 * (max(took) - min(took)) / max(took):.1f} %"
 
 
 def _page(whole: Ended, rows: list[str], tests: int) -> str:
@@ -119,11 +125,11 @@ def _page(whole: Ended, rows: list[str], tests: int) -> str:
 
 On {day}, {cores} cores that did other work as well, Python {sys.version.split()[0]}. The whole
 suite: {whole.figure("test_seconds"):.1f} s in pytest, {whole.seconds:.1f} s the command. "apart":
-how much sooner than the last shard's the first one's tests ended. "figures": those of `aqe merge`
-beside those of the whole run.
+how much sooner than the last shard's the first one's tests ended, by the clock, and by the
+durations that they were divided by. "figures": those of `aqe merge` beside those of the whole run.
 
-| by | seconds in pytest | apart | longest command s | merge s | figures |
-|---|---|---|---|---|---|
+| by | seconds in pytest | apart | apart as planned | longest command s | merge s | figures |
+|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 """
 
