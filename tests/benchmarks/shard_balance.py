@@ -20,7 +20,10 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _AQE = Path(sys.executable).with_name("aqe")
 _AGENTS = ("--agents", "test-executor,coverage-analyzer,quality-gate")
@@ -115,7 +118,7 @@ def _rows(by: str, ended: list[Ended], merged: Ended, alike: str, durations: Pat
     return [f"| {' | '.join(row)} |"]
 
 
-def _apart(took: list[float]) -> str:
+def _apart(took: Sequence[float]) -> str:
     return f"{100 * (max(took) - min(took)) / max(took):.1f} %"
 
 
