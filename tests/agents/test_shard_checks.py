@@ -135,10 +135,9 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
         {"id": "a.py::1", "outcome": "passed", "seconds": 1.2345},
         {"id": "a.py::2", "outcome": "not_run", "seconds": 0.0},
     ]
-    path.write_text(
-        as_durations(Run({"test-executor": Findings("test-executor", (), {"tests": tests})}))
-    )
-    assert read_durations(path).seconds == {"a.py::1": 1.2}
+    details = {"tests": tests, "overhead": 0.1}
+    path.write_text(as_durations(Run({"test-executor": Findings("test-executor", (), details)})))
+    assert read_durations(path).seconds == {"a.py::1": 1.3}, "what pytest takes beside, too"
     for text in ("", "{}", '{"schema": 1, "seconds": {"a.py::1": -1}}', '{"schema": 1}'):
         path.write_text(text)
         with pytest.raises(InvalidArgumentError, match="holds no durations of aqe"):

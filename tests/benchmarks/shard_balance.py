@@ -1,6 +1,6 @@
 """Runs a suite of 5,000 tests whole and in shards, and tells how far from each other shards end.
 
-    python -m tests.benchmarks.shard_balance FOLDER [--shards N] [--tests N]
+    python -m tests.benchmarks.shard_balance FOLDER [--shards N] [--tests N] [--by file|test]
 
 Most of the tests are short and few are long, as in suites of others; they wait rather than compute,
 so that other work on the machine counts little. One shard after the other, by the durations of the
@@ -83,7 +83,7 @@ def aqe(folder: Path, *words: object) -> Ended:
     return Ended(took, json.loads(completed.stdout))
 
 
-def measured(shards: int, tests: int) -> str:
+def measured(shards: int, tests: int, ways: Sequence[str]) -> str:
     """Return the page."""
     with tempfile.TemporaryDirectory(prefix="shards-") as name:
         folder = Path(name)
@@ -93,7 +93,7 @@ def measured(shards: int, tests: int) -> str:
             f"durations={durations}",
         )  # fmt: skip
         rows, files = [], []
-        parts: dict[str, list[Ended]] = {"file": [], "test": []}
+        parts: dict[str, list[Ended]] = {by: [] for by in ways}
         for by, ended in parts.items():
             for part in range(1, shards + 1):
                 files.append(folder / f"{by}{part}.json")
@@ -143,8 +143,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shards", type=int, default=5)
     parser.add_argument("--tests", type=int, default=5000)
+    parser.add_argument("--by", choices=("file", "test"), action="append")
     asked = parser.parse_args()
-    page = measured(asked.shards, asked.tests)
+    page = measured(asked.shards, asked.tests, asked.by or ("file", "test"))
     asked.folder.mkdir(parents=True, exist_ok=True)
     (asked.folder / "shards.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT..."
+)
 @click.option(
     "--project",
     "path",
@@ -59,7 +61,7 @@ def merge(  # noqa: PLR0913 - a command's options
     quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
-    """Make one run of the RESULTS that aqe run --shard 1/5 to 5/5 wrote, and judge it.
+    """Make one run of each RESULT that aqe run --shard 1/5 to 5/5 wrote, and judge it.
 
     Its figures are those of one run of all tests: outcomes, lines and branches, and what the other
     agents find here. It is judged, compared with the last run and kept once. Refused: results that

@@ -90,6 +90,7 @@ class TestExecutor(Agent):
             "ended": _how(session),
             "exit_code": session.completed.exit_code,
             "plugins": list(recording.plugins),
+            "overhead": recording.overhead,
             "output": examination.workspace.shown(session.completed.output),
             "coverage": coverage_data.collected(examination.workspace),
         }

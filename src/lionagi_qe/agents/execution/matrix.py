@@ -126,6 +126,7 @@ class MergedTests(Agent):
             "ended": next(iter(ended), details[0]["ended"]),
             "exit_code": None if None in exit_codes else worst(exit_codes),
             "plugins": details[0]["plugins"],
+            "overhead": _overhead(details),
             "output": "\n".join(each["output"] for each in details),
             "coverage": coverage_data.of_shards([each["coverage"] for each in details]),
             coverage_data.UNMAPPED: None if self._mapped else _UNMAPPED,
@@ -161,6 +162,12 @@ def _placed_in(workspace: Workspace, found: Findings) -> Findings:
         name: text.replace(there, here) for name, text in found.details["uncollectable"].items()
     }
     return replace(found, details={**found.details, "tests": tests, "uncollectable": broken})
+
+
+def _overhead(details: Sequence[Mapping[str, Any]]) -> float | None:
+    known = [each for each in details if each.get("overhead") is not None]
+    tests = sum(len(each["tests"]) for each in known)
+    return sum(len(each["tests"]) * each["overhead"] for each in known) / tests if tests else None
 
 
 def _in_order(details: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -206,6 +206,7 @@ def _merged(recordings: Sequence[Recording], order: Sequence[str]) -> Recording:
             (part.internal_error for part in recordings if part.internal_error is not None), None
         ),
         stopped=any(part.stopped for part in recordings),
+        seconds=None,
     )
 
 

@@ -77,10 +77,14 @@ def _checked(seconds: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def as_durations(found: HasFindings) -> str:
-    """Return the durations of a run's tests as a file, a line each in the order of their names."""
+    """Return the durations of a run's tests as a file, a line each in the order of their names.
+
+    What pytest takes for a test beside its phases counts as well: of short tests it is the most.
+    """
     tests = found.detail("test-executor", "tests")
+    overhead = found.detail("test-executor", "overhead") or 0.0
     seconds = {
-        test["id"]: float(f"{test['seconds']:.{_DIGITS}g}")
+        test["id"]: float(f"{test['seconds'] + overhead:.{_DIGITS}g}")
         for test in tests
         if test["outcome"] not in _NOT_TIMED
     }
