@@ -44,10 +44,13 @@ ONLY ?=
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
 
+# Where make shard-balance writes its table.
+SHARDS_OUT ?= build/shards
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +131,9 @@ corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's 
 
 side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
 	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)
+
+shard-balance: $(STAMP) ## Run 5,000 tests whole and in five shards, and tell how far apart these end
+	$(BIN)/python -m tests.benchmarks.shard_balance $(SHARDS_OUT)
 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")

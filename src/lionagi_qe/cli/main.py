@@ -48,6 +48,7 @@ class LazyGroup(click.Group):
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "mcp": ("lionagi_qe.cli.mcp", "mcp", "Serve the memory to an MCP client."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
+        "merge": ("lionagi_qe.cli.merge", "merge", "Make one run of the shards of a CI matrix."),
         "mutate": ("lionagi_qe.cli.mutate", "mutate", "Find changes that no test notices."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "repeat": ("lionagi_qe.cli.repeat", "repeat", "Run a flaky test as it was seen to fail."),

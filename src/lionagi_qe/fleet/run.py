@@ -62,6 +62,7 @@ class Outcome(HasFindings):
         left_out: agents that were not asked for.
         remarks: what a reader should know of the run as a whole.
         sources: file -> the name that git gives its content, for those that findings are about.
+        shard: which part of a run it is, as 2/5; nothing of it is kept.
     """
 
     run: str
@@ -77,6 +78,7 @@ class Outcome(HasFindings):
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    shard: str | None = None
 
     @property
     def defects(self) -> dict[str, str]:
@@ -192,7 +194,7 @@ async def run(request: Request, progress: Progress) -> Outcome:
     check(request)
     settings = request.settings
     # The memory first: without it nothing that follows would be kept.
-    async with _opened(request) as memory:
+    async with opened(request) as memory:
         with isolated(wanted=settings.isolate, network=settings.allow_network):
             return await _examined(memory, request, progress, began)
 
@@ -208,7 +210,8 @@ async def _examined(memory: Memory, request: Request, progress: Progress, began:
 
 
 @asynccontextmanager
-async def _opened(request: Request) -> AsyncGenerator[Memory]:
+async def opened(request: Request) -> AsyncGenerator[Memory]:
+    """Yield the memory that a run is kept in."""
     if isinstance(request.memory, Memory):
         yield request.memory
     else:
@@ -222,7 +225,7 @@ async def _run(
     request, settings = started.request, started.request.settings
     runs = RunHistory(memory, request.project)
     policies = LearnedState(memory, request.project)
-    agents = agents_for(request.agents)
+    agents = agents_for(request.agents, request.stand_in)
     budget = Budget.of(request.budget, await runs.expected_seconds(), started.began)
     diff = None if request.base is None else diff_of(workspace, request.base)
     environment = await target.prepare(
@@ -300,7 +303,7 @@ async def _learned(
 
 def check(request: Request) -> None:
     """Raise InvalidArgumentError for what is unknown or ambiguous: agents, metrics, rules."""
-    agents = agents_for(request.agents)
+    agents = agents_for(request.agents, request.stand_in)
     check_distinct(agents)
     rules = parse_rules(request.settings.fail_on)
     check_metrics([*request.settings.required, *(rule.metric for rule in rules)], agents)

@@ -85,13 +85,17 @@ class RunHistory:
         )
         return History(flaky, failing, await self._maps.retrieve())
 
+    async def latest(self) -> str | None:
+        """Return the id of the last run in which tests ran; None if there was none."""
+        return await self._memory.retrieve(f"{self._runs}/latest")
+
     async def seconds(self, entries: Mapping[str, Entry] | None = None) -> dict[str, float]:
         """Return test -> seconds when it last ran, in the order of their names.
 
         Left out are tests that the last run of all of them did not have, if there was such a run.
         Costs a scan, unless ``entries`` are given.
         """
-        latest = await self._memory.retrieve(f"{self._runs}/latest", default="")
+        latest = await self.latest() or ""
         found = await self.entries() if entries is None else entries
         return {
             test: entry.value["records"][-1]["seconds"]
@@ -104,6 +108,18 @@ class RunHistory:
         """Return test -> its history as it is kept; costs a scan."""
         return {
             entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+        }
+
+    async def seconds_in(self, run: str) -> dict[str, float]:
+        """Return test -> seconds in a run, in the order of their names; costs a scan.
+
+        Of the last runs alone: a test has its last ``KEPT_RECORDS``.
+        """
+        return {
+            test: record["seconds"]
+            for test, entry in (await self.entries()).items()
+            for record in entry.value["records"]
+            if record["run"] == run
         }
 
     async def records(self) -> dict[str, Records]:

@@ -119,6 +119,8 @@ async def _mapped(examination: Examination) -> dict[str, Any]:
     tests = examination.findings["test-executor"].details
     if not tests["complete"] and not tests["missing"]:
         return {"no_map": str(tests["incomplete"])}
+    if unmapped := tests.get(coverage_data.UNMAPPED):
+        return {"no_map": unmapped}
     found = await read_map(examination, [test["id"] for test in tests["tests"]])
     return {"no_map": found} if isinstance(found, str) else {"test_map": found}
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.workspace import Workspace
 
+# The detail that tells why the data don't say which test ran which line, if so.
+UNMAPPED = "unmapped"
+
 
 def collected(workspace: Workspace) -> dict[str, Any]:
     """Return the data files of a test run in this workspace, and where the code was."""
@@ -180,4 +183,20 @@ def put_in_place(examination: Examination, tests: Findings | None) -> None:
         return
     for name, content in carried["files"].items():
         (workspace.artifacts / check_name(name)).write_bytes(base64.b64decode(content))
-    write_rcfile(workspace, examination.environment, carried["source"])
+    if carried["files"]:
+        bring_earlier_report(workspace, examination.environment)
+    places = [carried["source"]] if isinstance(carried["source"], str) else carried["source"]
+    write_rcfile(workspace, examination.environment, *places)
+
+
+def of_shards(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what ``collected`` told of the shards of a test run, as if it were of one."""
+    return {
+        "source": list(dict.fromkeys(part["source"] for part in parts)),
+        "files": {
+            # Two machines may have given their files one name.
+            name.replace(DATA_FILE, f"{DATA_FILE}.{number}", 1): content
+            for number, part in enumerate(parts)
+            for name, content in part["files"].items()
+        },
+    }

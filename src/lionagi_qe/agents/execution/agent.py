@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings
@@ -14,10 +16,9 @@ from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.selection.prioritization import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
-    from lionagi_qe.agents.execution.parallel import TestRun
     from lionagi_qe.agents.execution.pytest_session import Session
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.workspace import Workspace
@@ -61,55 +62,76 @@ class TestExecutor(Agent):
                 session, minding, more = await _confirmed(examination, session)
                 notes += more
             notes = [*order.notes(minding), *notes]
+        found = self.findings_of(examination, session, sessions=run.sessions)
+        return replace(
+            found,
+            details={
+                **found.details,
+                **run.as_details(),
+                **_order_details(examination, order, session, minding),
+            },
+            notes=(*found.notes, *notes),
+        )
+
+    def findings_of(
+        self, examination: Examination, session: Session, *, sessions: int = 1
+    ) -> Findings:
+        """Return what a session, or ``sessions`` of them as one, tells of the tests."""
         recording = session.recording
         source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
         missing = missing_packages(examination, recording)
         reason = why_not_measured(session, missing)
-        return Findings(
-            self.name,
-            tuple(self._metrics(source, run, session, reason, examination.workspace)),
-            details={
-                "tests": recording.as_details(),
-                "uncollectable": recording.uncollectable,
-                "missing": missing,
-                "complete": recording.exit is not None and not (missing or recording.stopped),
-                "incomplete": _why_incomplete(session, missing),
-                "ended": _how(session),
-                "exit_code": session.completed.exit_code,
-                "plugins": list(recording.plugins),
-                "output": examination.workspace.shown(session.completed.output),
-                "coverage": coverage_data.collected(examination.workspace),
-            }
-            | run.as_details()
-            | _order_details(examination, order, session, minding),
-            notes=(*_notes(session), *notes),
-        )
-
-    def _metrics(
-        self,
-        source: Source,
-        run: TestRun,
-        session: Session,
-        reason: str | None,
-        workspace: Workspace,
-    ) -> list[Metric]:
+        details = {
+            "tests": recording.as_details(),
+            "uncollectable": recording.uncollectable,
+            "missing": missing,
+            "complete": recording.exit is not None and not (missing or recording.stopped),
+            "incomplete": _why_incomplete(session, missing),
+            "ended": _how(session),
+            "exit_code": session.completed.exit_code,
+            "plugins": list(recording.plugins),
+            "overhead": recording.overhead,
+            "output": examination.workspace.shown(session.completed.output),
+            "coverage": coverage_data.collected(examination.workspace),
+        }
         if reason is not None:
-            return [source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()]
-        recording = session.recording
-        counts = recording.outcomes()
-        subtests = recording.subtests()
+            metrics = self.unmeasured(source, reason).metrics
+        else:
+            seconds = _test_seconds(session, examination.workspace)
+            metrics = self.measured(source, details, seconds, sessions)
+        return Findings(self.name, metrics, details, tuple(_notes(session)))
+
+    def measured(
+        self, source: Source, details: Mapping[str, Any], seconds: float, sessions: int
+    ) -> tuple[Metric, ...]:
+        """Return the figures of tests.
+
+        Args:
+            source: of the figures.
+            details: of the findings: the tests, and files that could not be collected.
+            seconds: that the tests took.
+            sessions: in how many they ran.
+
+        """
+        tests: Sequence[Mapping[str, Any]] = details["tests"]
+        counts = Counter[str](test["outcome"] for test in tests)
+        subtests = Counter[str]()
+        for test in tests:
+            subtests.update(test["subtests"])
         values = {
-            "tests_collected": len(recording.tests),
+            "tests_collected": len(tests),
             "tests_errors": counts["error"],
-            "collection_errors": len(recording.uncollectable),
-            "test_seconds": round(_test_seconds(session, workspace), 3),
-            "test_sessions": run.sessions,
+            "collection_errors": len(details["uncollectable"]),
+            "test_seconds": round(seconds, 3),
+            "test_sessions": sessions,
         }
         for name in self.metrics:
             kind, _, outcome = name.partition("_")
             if name not in values:
                 values[name] = (subtests if kind == "subtests" else counts)[outcome]
-        return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
+        return tuple(
+            source.measured(name, values[name], unit) for name, unit in self.metrics.items()
+        )
 
 
 def _test_seconds(session: Session, workspace: Workspace) -> float:

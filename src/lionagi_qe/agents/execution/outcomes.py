@@ -70,6 +70,7 @@ class Recording:
         internal_error: pytest's own failure.
         stopped: it was asked to end before all tests had run.
         overdue: test that was ended because it took too long -> where it stood.
+        seconds: from the end of collection to that of the session; None if it did not end.
     """
 
     pytest: str | None = None
@@ -85,6 +86,9 @@ class Recording:
     internal_error: str | None = None
     overdue: dict[str, str] = field(default_factory=dict[str, str])
     stopped: bool = False
+    seconds: float | None = None
+    # By a clock of the session's own.
+    _began: float | None = None
     # Of the test that runs, before it began.
     _failed_subtests: int = 0
 
@@ -122,6 +126,14 @@ class Recording:
             internal_error=self.internal_error or later.internal_error,
             stopped=later.stopped,
         )
+
+    @property
+    def overhead(self) -> float | None:
+        """Seconds that pytest takes for a test beside its phases; None where that isn't known."""
+        if self.seconds is None or not self.tests:
+            return None
+        phases = sum(test.seconds for test in self.tests.values())
+        return max(self.seconds - phases, 0.0) / len(self.tests)
 
     def outcomes(self) -> Counter[str]:
         """Return outcome -> how many tests."""
@@ -166,6 +178,8 @@ class Recording:
                 self.stopped = True
             case "end":
                 self.exit = event["exit"]
+                if self._began is not None and "at" in event:
+                    self.seconds = event["at"] - self._began
             case "start" | "report" | "passed" | "finish":
                 self._take_test(event)
             case _:
@@ -175,6 +189,7 @@ class Recording:
         match event["event"]:
             case "collected":
                 self.collected = True
+                self._began = event.get("at")
                 self.tests = {name: Test(name) for name in event["ids"]}
             case "deselected":
                 self.deselected += event["count"]

@@ -14,7 +14,7 @@ from lionagi_qe.agents.execution.outcomes import Recording, read_event
 from lionagi_qe.agents.execution.session_run import AGENT, PLUGIN, collected_path, run_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lionagi_qe.agents.base import Examination, Progress
     from lionagi_qe.agents.environment.process import Completed
@@ -206,7 +206,13 @@ def _merged(recordings: Sequence[Recording], order: Sequence[str]) -> Recording:
             (part.internal_error for part in recordings if part.internal_error is not None), None
         ),
         stopped=any(part.stopped for part in recordings),
+        seconds=None,
     )
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that tells most of what went wrong in several processes of pytest."""
+    return max((code for code in codes if code != _NO_TESTS), key=_gravity, default=0)
 
 
 def _gravity(code: int) -> tuple[bool, int]:
@@ -216,10 +222,9 @@ def _gravity(code: int) -> tuple[bool, int]:
 
 def _completed(parts: Sequence[Completed], seconds: float) -> Completed:
     stopped = next((part.stopped for part in parts if part.stopped is not None), None)
-    codes = [part.exit_code or 0 for part in parts if part.exit_code != _NO_TESTS]
     return replace(
         parts[0],
-        exit_code=None if stopped else max(codes, key=_gravity, default=0),
+        exit_code=None if stopped else worst(part.exit_code or 0 for part in parts),
         stopped=stopped,
         seconds=seconds,
         output="\n".join(part.output for part in parts),

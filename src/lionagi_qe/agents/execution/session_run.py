@@ -14,13 +14,14 @@ from lionagi_qe.agents.coverage.settings import write_rcfile
 from lionagi_qe.agents.environment.process import usual_memory
 from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.pytest_session import run_pytest
+from lionagi_qe.agents.execution.sharding import Shard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.pytest_session import Session
-    from lionagi_qe.agents.execution.sharding import Shard
+    from lionagi_qe.agents.execution.sharding import MatrixShard
     from lionagi_qe.agents.project.workspace import Workspace
     from lionagi_qe.agents.selection.prioritization import TestOrder
 
@@ -38,7 +39,7 @@ async def run_tests(
     record: str,
     *,
     order: TestOrder | None = None,
-    shard: Shard | None = None,
+    shard: Shard | MatrixShard | None = None,
     timeout: float | None = None,
 ) -> Session:
     """Run the tests; where one ends the process, go on with the others in another session.
@@ -47,7 +48,7 @@ async def run_tests(
         examination: whose workspace and environment are used.
         record: name of the files that get the events.
         order: in which the tests run; None for pytest's own.
-        shard: only these tests, in a session that others run beside; coverage.py's report is then
+        shard: only these tests, while other sessions run the others; coverage.py's report is then
             left to who has the data of all of them.
         timeout: most seconds, where that is less than the settings say.
 
@@ -94,7 +95,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     examination: Examination,
     path: Path,
     order: TestOrder | None,
-    shard: Shard | None,
+    shard: Shard | MatrixShard | None,
     limit: float,
     timeout: float,
     only: list[str],
@@ -111,7 +112,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     if shard is None:
         coverage_data.bring_earlier_report(workspace, examination.environment)
         report = coverage_data.report_path(workspace)
-    else:
+    elif isinstance(shard, Shard):
         memory = usual_memory() // shard.of
     if only:
         listed = path.with_suffix(".only")
@@ -144,14 +145,10 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     return session
 
 
-def _written(shard: Shard, workspace: Workspace) -> Path:
+def _written(shard: Shard | MatrixShard, workspace: Workspace) -> Path:
     """Write the plugin's file."""
     path = workspace.artifacts / "shard.json"
-    document = {
-        "own": None if shard.own is None else sorted(shard.own),
-        "others": sorted(shard.others),
-        "collected": str(collected_path(workspace)),
-    }
+    document = shard.as_document() | {"collected": str(collected_path(workspace))}
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
 

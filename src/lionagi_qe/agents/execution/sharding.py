@@ -1,16 +1,17 @@
-"""Which test files go to which of the sessions that run side by side."""
+"""Which tests go to which session: of those side by side here, or of a CI matrix elsewhere."""
 
 from __future__ import annotations
 
 import heapq
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+Unit = Literal["file", "test"]
 # Each session collects all tests and makes the session's fixtures for itself, so that further ones
 # gain less and less.
 MOST_SESSIONS = 8
@@ -32,6 +33,46 @@ class Shard:
     own: frozenset[str] | None
     others: frozenset[str]
     of: int
+
+    def as_document(self) -> dict[str, Any]:
+        """Return what the session is told, JSON data; see ``inject/aqe_shard``."""
+        return {
+            "own": None if self.own is None else sorted(self.own),
+            "others": sorted(self.others),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixShard:
+    """The part of the tests that one machine of a CI matrix runs.
+
+    The division is made where the tests are collected, since nobody else knows them all.
+
+    Attributes:
+        part: from 1.
+        of: how many shards there are.
+        by: what may go to different shards: whole files, or tests that share no fixture of their
+            class or module.
+        seconds: test -> how long it took; the same for each shard, or the divisions differ.
+    """
+
+    part: int
+    of: int
+    by: Unit = "file"
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def __str__(self) -> str:
+        """Return it as people write it."""
+        return f"{self.part}/{self.of}"
+
+    def as_document(self) -> dict[str, Any]:
+        """Return what the session is told, JSON data; see ``inject/aqe_shard``."""
+        return {
+            "part": self.part,
+            "of": self.of,
+            "by": self.by,
+            "seconds": dict(self.seconds),
+        }
 
 
 def usable_cores() -> int:

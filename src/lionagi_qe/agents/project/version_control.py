@@ -76,6 +76,12 @@ def commit_of(project: Path) -> str | None:
     return f"{commit}-dirty" if changes else commit
 
 
+def tracked_files(project: Path) -> list[str] | None:
+    """Return the files that git tracks in a directory; None without git."""
+    listed = _ask(project, "ls-files", "-z", "--", ".")
+    return None if listed is None else [name for name in listed.split("\0") if name]
+
+
 def give_repository(project: Path, copy: Path) -> bool:
     """Give a copy of a project its own repository with the same history; return whether it has one.
 

@@ -88,7 +88,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     commit = f" at {escape(outcome.commit)}" if outcome.commit else ""
     yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
     yield f"Python {escape(outcome.environment.version)}  {escape(outcome.environment.origin)}"
-    if outcome.unkept is None:
+    if outcome.unkept is None and outcome.shard is None:
         yield f"run {outcome.run}  (aqe report shows it in a browser)"
     if scope := outcome.environment.layout.scope:
         more = "" if len(scope) <= _MOST_LISTED else f" and {len(scope) - _MOST_LISTED} more"
@@ -214,6 +214,8 @@ def _left_out(outcome: Outcome) -> Iterator[str]:
 def _comparison(outcome: Outcome) -> Iterator[str]:
     comparison = outcome.comparison
     yield ""
+    if outcome.shard is not None:
+        return
     if outcome.unkept is not None:
         yield "[bold red]not kept[/]: the memory failed, so there is nothing to compare with"
         return
