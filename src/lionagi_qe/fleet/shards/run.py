@@ -19,7 +19,7 @@ from lionagi_qe.fleet.commander import run_agents
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import agents_for
 from lionagi_qe.fleet.run import Outcome, opened, run
-from lionagi_qe.fleet.run_history import new_run_id
+from lionagi_qe.fleet.run_ids import new_run_id
 from lionagi_qe.fleet.shards.checks import check_whole
 from lionagi_qe.fleet.shards.durations import durations_of, read_durations
 from lionagi_qe.fleet.shards.result import ShardResult
