@@ -129,7 +129,7 @@ def write_reports(
 
 
 def report_files(
-    reports: tuple[str, ...], junit: Path | None, only: Collection[str] = (*_FORMS, _PAGES)
+    reports: tuple[str, ...], junit: Path | None, only: Collection[str] = (_PAGES, *_FORMS)
 ) -> list[tuple[str, Path]]:
     """Return form and file of each report to write; UsageError for what can't be written.
 
