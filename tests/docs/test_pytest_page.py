@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.users_pytest import as_for_a_user
 
 pytest_plugins = "pytester"
 
@@ -15,15 +16,10 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
-def as_for_a_user(
+def user(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
-    left_out = [name for name in pytestconfig.getini("addopts") if name.startswith("no:")]
-    monkeypatch.setenv(
-        "PYTEST_ADDOPTS", " ".join(f"-p {name}" for name in [*left_out, "no:asyncio"])
-    )
-    monkeypatch.setenv("XDG_STATE_HOME", str(pytester.mkdir("state")))
-    monkeypatch.delenv("LIONAGI_QE_MEMORY", raising=False)
+    as_for_a_user(pytester, monkeypatch, pytestconfig)
 
 
 def test_the_example_s_commands_say_what_the_page_shows(pytester: pytest.Pytester) -> None:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import psutil
 import pytest
+from tests.users_pytest import as_for_a_user
 
 from lionagi_qe.agents import line_map
 from lionagi_qe.fleet.coverage_maps import Maps
@@ -38,12 +39,7 @@ def project(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> Path:
     """A project whose memory is where its user's would be, and no plugins of no use."""
-    left_out = [name for name in pytestconfig.getini("addopts") if name.startswith("no:")]
-    monkeypatch.setenv(
-        "PYTEST_ADDOPTS", " ".join(f"-p {name}" for name in [*left_out, "no:asyncio"])
-    )
-    monkeypatch.setenv("XDG_STATE_HOME", str(pytester.mkdir("state")))
-    monkeypatch.delenv("LIONAGI_QE_MEMORY", raising=False)
+    as_for_a_user(pytester, monkeypatch, pytestconfig)
     pytester.makepyprojecttoml(PROJECT)
     return pytester.path
 
@@ -67,6 +63,7 @@ def outcomes(path: Path) -> dict[str, list[str]]:
 
 ALL_OUTCOMES = """
 import pytest
+from tests.users_pytest import as_for_a_user
 
 @pytest.fixture
 def broken():
@@ -304,6 +301,7 @@ def test_new_and_changed_tests_run_several_times_and_the_flaky_are_told(
 
 QUARANTINED = """
 import pytest
+from tests.users_pytest import as_for_a_user
 
 @pytest.fixture
 def broken():

@@ -79,6 +79,18 @@ def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def project_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds --project as ``path``, for commands about what a run left."""
+    return click.option(
+        "--project",
+        "path",
+        type=click.Path(path_type=Path),
+        default=Path(),
+        metavar="PATH",
+        help=f"{what}; by default the working directory.",
+    )
+
+
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --python, --memory, --locked, --isolate, --allow-network, --timeout and --quiet."""
     for option in reversed(

@@ -12,6 +12,7 @@ from lionagi_qe.cli.examination import (
     base_option,
     budget_option,
     learn_option,
+    project_option,
     project_options,
     request_of,
 )
@@ -31,14 +32,7 @@ if TYPE_CHECKING:
 @click.argument(
     "results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT..."
 )
-@click.option(
-    "--project",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="PATH",
-    help="The project's directory, as the shards had it; by default the working directory.",
-)
+@project_option("The project's directory, as the shards had it")
 @project_options
 @budget_option(None)
 @base_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from lionagi_qe.cli.examination import check_writable, memory_option, request_of
+from lionagi_qe.cli.examination import check_writable, memory_option, project_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.output import say
 from lionagi_qe.errors import InvalidArgumentError, MemoryMissingError
@@ -37,14 +37,7 @@ _DIRECTORY = Path("aqe-report")
 
 @click.command
 @click.argument("run", required=False)
-@click.option(
-    "--project",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="PATH",
-    help="The project's directory; by default the working directory.",
-)
+@project_option("The project's directory")
 @memory_option
 @click.option(
     "--html",

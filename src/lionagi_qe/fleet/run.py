@@ -219,6 +219,17 @@ async def opened(request: Request) -> AsyncGenerator[Memory]:
             yield memory
 
 
+async def environment_of(request: Request, workspace: Workspace, progress: Progress) -> Environment:
+    """Return the environment for the tests of a copy of the project; see ``target.prepare``."""
+    return await target.prepare(
+        workspace,
+        request.pyproject,
+        request.python,
+        lambda text: progress(Step("fleet", text)),
+        request.settings,
+    )
+
+
 async def _run(
     memory: Memory, started: Started, workspace: Workspace, progress: Progress
 ) -> Outcome:
@@ -228,13 +239,7 @@ async def _run(
     agents = agents_for(request.agents, request.stand_in)
     budget = Budget.of(request.budget, await runs.expected_seconds(), started.began)
     diff = None if request.base is None else diff_of(workspace, request.base)
-    environment = await target.prepare(
-        workspace,
-        request.pyproject,
-        request.python,
-        lambda text: progress(Step("fleet", text)),
-        settings,
-    )
+    environment = await environment_of(request, workspace, progress)
     seconds = await runs.seconds() if settings.learn else {}
     learned, remarks = await _learned(policies, seconds, agents, settings)
     wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)

@@ -58,8 +58,8 @@ _SYSTEM = (
     "/sys/devices/system/cpu",
 )
 # Each names a file of certificates or a directory of them.
-_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
-_BUNDLE = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts")
+_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_NAMESPACES", "SSL_CERT_DIR", "SSL_CERT_FILE")
+_NAMESPACES = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts")
 _RAM_DISK_BYTES = 256 * 1024**2
 _PROBE_SECONDS = 30
 # A shell's way to tell the signal that ended a program, which bubblewrap shares.
@@ -111,7 +111,7 @@ class Isolation:
             network: it may use the network whatever else is said: an installer.
 
         """
-        words = [self.program, *_BUNDLE, "--unshare-cgroup-try", "--die-with-parent"]
+        words = [self.program, *_NAMESPACES, "--unshare-cgroup-try", "--die-with-parent"]
         words += ["--cap-drop", "ALL"]
         if not (network or self.network):
             words.append("--unshare-net")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Examination, Step
-from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.execution.matrix import DIVISION, MergedTests, ShardExecutor, ShardFindings
 from lionagi_qe.agents.execution.sharding import MatrixShard
 from lionagi_qe.agents.history import History
@@ -18,7 +17,7 @@ from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.fleet.commander import run_agents
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import agents_for
-from lionagi_qe.fleet.run import Outcome, opened, run
+from lionagi_qe.fleet.run import Outcome, environment_of, opened, run
 from lionagi_qe.fleet.run_ids import new_run_id
 from lionagi_qe.fleet.shards.checks import check_whole
 from lionagi_qe.fleet.shards.durations import durations_of, read_durations
@@ -81,13 +80,7 @@ async def run_shard(
         shard = MatrixShard(asked.part, asked.of, asked.by, known.seconds)
         progress(Step("fleet", f"copying {request.path}"))
         with Workspace.copy_of(request.path) as workspace:
-            environment = await target.prepare(
-                workspace,
-                request.pyproject,
-                request.python,
-                lambda text: progress(Step("fleet", text)),
-                settings,
-            )
+            environment = await environment_of(request, workspace, progress)
             slowest = max(known.seconds.values(), default=None)
             examination = Examination(
                 workspace,

@@ -17,7 +17,8 @@ from lionagi_qe.persistence.values.paths import MISSING, parse_path, value_at
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+# Also of LangGraph's filters, which compare otherwise.
+ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
     "$lt": operator.lt,
@@ -25,7 +26,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }
 _EQUALITY = ("$eq", "$ne")
 _MEMBERSHIP = ("$in", "$nin")
-OPERATORS = (*_EQUALITY, *_ORDER, *_MEMBERSHIP)
+OPERATORS = (*_EQUALITY, *ORDER, *_MEMBERSHIP)
 
 
 def check_filter(wanted: object) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSON
         return any(equal(found, each) for each in operand)
     if name == "$nin":
         return not any(equal(found, each) for each in operand)
-    return is_ordered(found, operand) and _ORDER[name](found, operand)
+    return is_ordered(found, operand) and ORDER[name](found, operand)
 
 
 def is_ordered(found: object, operand: object) -> bool:
