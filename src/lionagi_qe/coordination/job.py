@@ -86,7 +86,7 @@ class Job(Generic[P]):
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
         self.scheduled_for = scheduled_for(claimed.job_id)
-        self.headers = claimed.headers
+        self.headers = claimed.headers or {}
         self.ended = False
         self.lost = False
         self.cancelling = False
@@ -238,8 +238,11 @@ class Job(Generic[P]):
         return EndJob(self.queue, self.id, self._claim, ending, payload, milliseconds, held)
 
     async def _end(self, operation: EndJob) -> str:
-        with self._traces.settling(self._claimed, operation.ending):
+        if self._traces.silent:
             state = await self._send(operation)
+        else:
+            with self._traces.settling(self._claimed, operation.ending):
+                state = await self._send(operation)
         self._ended()
         return state
 

@@ -32,10 +32,15 @@ class JobTraces:
         telemetry: who is told.
         fleet: whose queue it is.
         queue: its name.
+
+    Attributes:
+        silent: nobody is told.
     """
 
     def __init__(self, telemetry: Telemetry | None, fleet: str, queue: str) -> None:
         self._telemetry = telemetry
+        # On the way of every job: what asks nothing of us is done without us.
+        self.silent = telemetry is None
         self._fleet = fleet
         self._queue = queue
 

@@ -139,6 +139,8 @@ class WorkQueue(QueueState, Generic[P]):
         transaction = check_transaction(transaction)
         new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
         if transaction is None:
+            if self._traces.silent:
+                return await self._calls.write(self._put(new, held), timeout=timeout)
             with self._traces.sending("put") as headers:
                 return await self._calls.write(self._put(new, held, headers), timeout=timeout)
         if held is not None:
@@ -225,7 +227,8 @@ class WorkQueue(QueueState, Generic[P]):
             claim = await or_undo(
                 self._calls.claim(self.name, limit, lease_ms, timeout=timeout), self._give_back
             )
-            self._traces.received(claim.jobs, began)
+            if not self._traces.silent:
+                self._traces.received(claim.jobs, began)
             jobs, misfits = self._read(claim)
             if misfits:
                 await or_undo(_reject(misfits), lambda _, jobs=jobs: give_back(jobs))

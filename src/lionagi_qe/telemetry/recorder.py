@@ -237,7 +237,7 @@ def headers_of(span: Span) -> dict[str, str]:
     return headers
 
 
-def context_of(headers: Mapping[str, str]) -> SpanContext | None:
+def context_of(headers: Mapping[str, str] | None) -> SpanContext | None:
     """Return the span that headers name; None if they name none."""
     if not headers:
         return None

@@ -11,7 +11,7 @@ from lionagi_qe.persistence.calls.schedules import ScheduleCalls
 from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
 from lionagi_qe.persistence.values.codec import encode
-from lionagi_qe.persistence.values.headers import split_headers
+from lionagi_qe.persistence.values.headers import any_headers, split_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -104,6 +104,8 @@ class JobCalls(ScheduleCalls):
         claim = await self._ask(
             lambda jobs: jobs.claim(queue, count, lease_ms), timeout, repeat=False
         )
+        if not any_headers(job.payload for job in claim.jobs):
+            return claim
         return replace(claim, jobs=[*map(_split, claim.jobs)])
 
     async def listen(self, queue: str, *, timeout: float | None = None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
@@ -119,7 +119,7 @@ class ClaimedJob:
     max_attempts: int
     claim: int
     created_ms: int
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

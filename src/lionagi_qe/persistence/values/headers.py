@@ -10,10 +10,11 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # JSON that no payload begins with: one that does is stored behind headers, if empty ones.
 _BEGINNING = b'{"$aqe:headers":'
+_BEGINNINGS = frozenset({_BEGINNING, _BEGINNING.decode()})
 _MIDDLE = b',"payload":'
 _END = b"}"
 
@@ -40,6 +41,11 @@ def split_headers(stored: bytes | str) -> tuple[dict[str, str], bytes | str]:
         # A payload that only looks like that, of who knows no headers.
         return {}, stored
     return headers, rest[: -len(_END)]
+
+
+def any_headers(stored: Iterable[bytes | str]) -> bool:
+    """Whether one of these may have headers; quicker than to split each."""
+    return not _BEGINNINGS.isdisjoint([payload[: len(_BEGINNING)] for payload in stored])
 
 
 def _headers_in(text: bytes) -> dict[str, str] | None:
