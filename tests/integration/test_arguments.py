@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import math
 import uuid
@@ -143,7 +144,7 @@ async def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 
 
 def cases(kind: type[Any]) -> list[Any]:
-    """Return the name of each public call of a class, a parameter, and a value that is wrong."""
+    """Return the name of each public call of a class, a parameter, and values that are wrong."""
     found: list[Any] = []
     for name, function in inspect.getmembers(kind, inspect.isfunction):
         if name.startswith("_") or name in SKIPPED_CALLS:
@@ -152,9 +153,8 @@ def cases(kind: type[Any]) -> list[Any]:
             if parameter in FREE:
                 continue
             own = OF_ITS_OWN_KIND.get((kind, parameter), parameter)
-            for at, wrong in enumerate(WRONG[own]):
-                case = f"{kind.__name__}.{name}-{parameter}-{at}"
-                found.append(pytest.param(name, parameter, wrong, id=case))
+            case = f"{kind.__name__}.{name}-{parameter}"
+            found.append(pytest.param(name, parameter, WRONG[own], id=case))
     return found
 
 
@@ -180,6 +180,15 @@ async def refused(memory: Memory, call: Callable[[], Awaitable[Any]], wrong: Any
     assert await memory.search("aqe/args/*") == before
 
 
+async def all_refused(
+    memory: Memory, function: Callable[..., Any], parameter: str, values: list[Any]
+) -> None:
+    """Make a call with each of the values, one after the other."""
+    for wrong in values:
+        arguments = given(function, parameter, wrong)
+        await refused(memory, functools.partial(_call, function, arguments), wrong)
+
+
 def given(function: Callable[..., Any], parameter: str, wrong: Any) -> dict[str, Any]:
     needed = {
         name: RIGHT[name]
@@ -190,35 +199,32 @@ def given(function: Callable[..., Any], parameter: str, wrong: Any) -> dict[str,
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(Memory))
-async def test_of_the_memory(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
-    function = getattr(memory, name)
-    await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+@pytest.mark.parametrize(("name", "parameter", "values"), cases(Memory))
+async def test_of_the_memory(memory: Memory, name: str, parameter: str, values: list[Any]) -> None:
+    await all_refused(memory, getattr(memory, name), parameter, values)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(WorkQueue))
-async def test_of_a_queue(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+@pytest.mark.parametrize(("name", "parameter", "values"), cases(WorkQueue))
+async def test_of_a_queue(memory: Memory, name: str, parameter: str, values: list[Any]) -> None:
     queue = WorkQueue(memory, "arguments")
     before = await queue.stats()
-    function = getattr(queue, name)
-    await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+    await all_refused(memory, getattr(queue, name), parameter, values)
     assert await queue.stats() == before
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("name", "parameter", "wrong"), cases(Session))
-async def test_of_a_session(memory: Memory, name: str, parameter: str, wrong: Any) -> None:
+@pytest.mark.parametrize(("name", "parameter", "values"), cases(Session))
+async def test_of_a_session(memory: Memory, name: str, parameter: str, values: list[Any]) -> None:
     async with Session(memory, "arguments") as session:
-        function = getattr(session, name)
-        await refused(memory, lambda: _call(function, given(function, parameter, wrong)), wrong)
+        await all_refused(memory, getattr(session, name), parameter, values)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("wrong", WRONG["timeout"])
-async def test_of_a_lease(memory: Memory, wrong: Any) -> None:
+async def test_of_a_lease(memory: Memory) -> None:
     lease = Lease(memory, "arguments")
-    await refused(memory, lambda: lease.acquire(wrong), wrong)
+    for wrong in WRONG["timeout"]:
+        await refused(memory, functools.partial(lease.acquire, wrong), wrong)
     assert await lease.state() is None
 
 

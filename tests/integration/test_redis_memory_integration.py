@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis.asyncio
+from tests.backends import on, url_of
 
-from lionagi_qe import Item, RedisMemory, errors
+from lionagi_qe import Item, RedisMemory, errors, open_memory
 from lionagi_qe.testing.conformance.base import erase, until
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ async def names(url: str, fleet: str) -> list[str]:
     """Return the names of all Redis keys of a fleet."""
     async with redis.asyncio.Redis.from_url(url, protocol=2, decode_responses=True) as client:
         return [name async for name in client.scan_iter(f"aqe:{{{fleet}}}*", count=1_000)]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
+    return url_of(request)
 
 
 class TestRedisMemoryRealBasics:
@@ -488,3 +494,19 @@ class TestRedisMemoryRealPerformance:
         await redis_memory_clean.store_many({f"aqe/wanted/{at}": at for at in range(50)})
         with performance_tracker.measure("Redis search of 50 keys", 50):
             assert len(await redis_memory_clean.search("aqe/wanted/*")) == 50
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("", " lib-name=redis-py lib-ver="),
+        ("?lib_name=night-shift&lib_version=7", " lib-name=night-shift lib-ver=7"),
+    ],
+)
+@pytest.mark.parametrize("url", on("redis", "cluster"), indirect=True)
+async def test_a_server_is_told_which_library_connects(url: str, option: str, told: str) -> None:
+    async with open_memory(url + option) as memory:
+        await memory.store("aqe/a", 1)
+        clients = await ask(url.replace("+cluster", ""), "CLIENT", "LIST")
+
+    assert told in clients.decode()

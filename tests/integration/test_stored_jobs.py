@@ -50,7 +50,7 @@ async def store_as_before(name: str, url: str, fleet: str, patch: pytest.MonkeyP
     """Make a fleet with the schema of before, and put the jobs in there, in queue "old"."""
     if name in VERSIONS:
 
-        def of_before(package: str) -> list[Migration]:
+        def of_before(package: str) -> tuple[Migration, ...]:
             return load_migrations(package)[: VERSIONS[name]]
 
         with patch.context() as before:

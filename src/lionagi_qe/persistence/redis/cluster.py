@@ -16,6 +16,7 @@ from lionagi_qe.persistence.redis.connection import (
     connect,
     connected,
     drop,
+    introduced,
     is_closed,
     make,
     parse_info,
@@ -68,7 +69,9 @@ class ClusterLink:
             "max_connections": self._limiter.limit + 1,
             "require_full_coverage": True,
         }
-        self._client = make(RedisCluster, **(settled(self._settings) | ours))
+        self._client = make(
+            RedisCluster, **introduced(settled(self._settings) | ours, RedisCluster)
+        )
         try:
             await self._greet()
             await self._client.initialize()

@@ -6,12 +6,15 @@ The drivers' own retries are off: what was sent is never sent again.
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import redis.asyncio as driver
 from hiredis import pack_command
 from redis import exceptions
-from redis.asyncio.connection import SSLConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -93,7 +96,7 @@ async def run(
 
 async def connect(settings: dict[str, Any]) -> driver.Connection:
     """Open a connection with these settings of the driver's; raises what it raises."""
-    settings = settled(settings)
+    settings = introduced(settled(settings), AbstractConnection)
     kind: type[driver.Connection] = settings.pop("connection_class", driver.Connection)
     return await connected(make(kind, **settings))
 
@@ -142,6 +145,26 @@ def settled(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("ssl") or settings.get("connection_class") is SSLConnection:
         settings = _VERIFIED | settings
     return _NO_TIMEOUTS | settings | _PINNED | {"retry": Retry(NoBackoff(), 0)}
+
+
+def introduced(settings: dict[str, Any], kind: type[object]) -> dict[str, Any]:
+    """Return settings for this class of the driver's, with what names us to the server.
+
+    A driver that isn't given it reads its package's metadata anew for each connection, some
+    milliseconds of the processor; those before 8 have names of their own for it, or do so once.
+    """
+    if "driver_info" not in inspect.signature(kind).parameters:
+        return settings
+    own = {"name": settings.get("lib_name"), "lib_version": settings.get("lib_version")}
+    said = tuple((option, value) for option, value in own.items() if value is not None)
+    kept = {name: settings[name] for name in settings.keys() - {"lib_name", "lib_version"}}
+    return {"driver_info": _driver_info(said), **kept}
+
+
+@functools.cache
+def _driver_info(said: tuple[tuple[str, str], ...]) -> object:
+    # Older drivers have no such module.
+    return importlib.import_module("redis.driver_info").DriverInfo(**dict(said))
 
 
 def make(kind: Callable[..., T], **settings: Any) -> T:  # noqa: ANN401 - the driver's own

@@ -6,6 +6,7 @@ and a schema that was made from other text is refused.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _BRING_UP = "open it with migrate=True once, as aqe doctor URL does"
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Migration:
     """One step of a schema; ``checksum`` is the SHA-256 of its text."""
 
@@ -29,20 +30,21 @@ class Migration:
     name: str
     sql: str
 
-    @property
+    @functools.cached_property
     def checksum(self) -> str:
         """SHA-256 of the text, hexadecimal."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def load_migrations(package: str) -> list[Migration]:
-    """Return the migrations in ``package``/sql, oldest first."""
+@functools.cache
+def load_migrations(package: str) -> tuple[Migration, ...]:
+    """Return the migrations in ``package``/sql, oldest first; they are read once."""
     found: list[Migration] = []
     for file in resources.files(package).joinpath("sql").iterdir():
         matched = _FILE.fullmatch(file.name)
         if matched:
             found.append(Migration(int(matched[1]), matched[2], file.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda migration: migration.version)
+    return tuple(sorted(found, key=lambda migration: migration.version))
 
 
 def missing_migrations(
