@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,10 +10,12 @@ import click
 
 from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
 from lionagi_qe.agents.project.settings import Order, sessions
+from lionagi_qe.agents.project.time_span import seconds_of
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import showing
+from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run import run
 from lionagi_qe.persistence.connect import URL_VARIABLE
@@ -29,17 +30,14 @@ if TYPE_CHECKING:
 
 # Where a command's context keeps --fleet.
 _FLEET = f"{__name__}.fleet"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def duration(text: str) -> float:
     """Return the seconds of a time above 0: ``90``, ``90s``, ``1.5m``, ``1h``."""
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise click.BadParameter(f"{text!r} is no time above 0; write seconds, or 90s, 2m, 1h")
-    return seconds
+    try:
+        return seconds_of(text)
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 class _Seconds(click.FloatRange):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.cli.examination import request_of
 from lionagi_qe.cli.options import MemoryChoice, memory_options
 from lionagi_qe.cli.output import say
@@ -21,7 +23,7 @@ from lionagi_qe.learning.ordering import TestOrdering, projects
 from lionagi_qe.learning.qtable import QTable, agents
 
 if TYPE_CHECKING:
-    from lionagi_qe.learning.evaluation import Evaluation
+    from lionagi_qe.learning.evaluation import Detection, Evaluation
     from lionagi_qe.learning.shadow import Report
     from lionagi_qe.learning.statistics import Interval
 
@@ -58,10 +60,28 @@ def learn() -> None:
     is_flag=True,
     help="Learn the results of tests that the budget left out, too, as if known from elsewhere.",
 )
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Instead of the orders, judge the part of the tests that aqe select --confidence P takes: "
+    "in which share of the failing cycles it would have had a failure.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def evaluate(history: Path, *, budget: float, seeds: int, observe_all: bool, as_json: bool) -> None:
+def evaluate(  # noqa: PLR0913 - a command's options
+    history: Path,
+    *,
+    budget: float,
+    seeds: int,
+    observe_all: bool,
+    confidence: float | None,
+    as_json: bool,
+) -> None:
     """Replay HISTORY, a RETECS CSV file, online from a cold start, and print the NAPFD."""
     cycles = read_history(history)
+    if confidence is not None:
+        _show_detection(history, evaluation.replay_parts(cycles, confidence), as_json=as_json)
+        return
     results = {
         name: evaluation.evaluate(name, cycles, budget, seeds=seeds, observe_all=observe_all)
         for name in (*evaluation.POLICIES, evaluation.OPTIMAL)
@@ -86,6 +106,21 @@ def evaluate(history: Path, *, budget: float, seeds: int, observe_all: bool, as_
         },
     }
     say(json.dumps(document, indent=2))
+
+
+def _show_detection(history: Path, found: Detection, *, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps({"history": history.name, **asdict(found)}, indent=2))
+    elif not found.failing:
+        say(f"{history.name}: {found.awaited} failing cycles are too few to choose a part by")
+    else:
+        low, high = wilson(found.found, found.failing)
+        say(
+            f"{history.name}: asked for a confidence of {found.confidence:g}, found "
+            f"{found.found} of {found.failing} failing cycles ({found.found / found.failing:.3f}, "
+            f"95 % interval {low:.3f} to {high:.3f}) in {found.share:.1%} of the tests' time; all "
+            f"tests ran in the {found.awaited} failing cycles before"
+        )
 
 
 def _print_evaluation(history: Path, results: dict[str, Evaluation]) -> None:

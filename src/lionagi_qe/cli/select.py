@@ -10,6 +10,7 @@ from lionagi_qe.cli.examination import (
     base_option,
     carry_out,
     complain_if_unkept,
+    duration,
     learn_option,
     order_option,
     path_argument,
@@ -19,6 +20,7 @@ from lionagi_qe.cli.examination import (
 )
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.select_part import select_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,19 @@ if TYPE_CHECKING:
 @base_option
 @learn_option
 @order_option
+@click.option(
+    "--select-time",
+    type=duration,
+    metavar="TIME",
+    help="Instead, those that are the likeliest to fail, as many as take so long, for example 60s.",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Instead, so many of the likeliest to fail that they find a failing run with this "
+    "probability, for example 0.95.",
+)
 @click.option("--measure", is_flag=True, help="Run all tests first, and map them to the code.")
 @click.option("--why", is_flag=True, help="Tell the reason beside each test.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
@@ -41,6 +56,8 @@ def select(  # noqa: PLR0913 - a command's options
     python: Path | None,
     memory_url: str | None,
     base: str | None,
+    select_time: float | None,
+    confidence: float | None,
     measure: bool,
     why: bool,
     as_document: bool,
@@ -53,11 +70,24 @@ def select(  # noqa: PLR0913 - a command's options
     earlier run. What can't be known is told on stderr. For example:
 
       aqe select . --base main > tests.txt && test -s tests.txt && pytest @tests.txt
+
+    With --select-time or --confidence it is the tests that are the likeliest to fail, by all that
+    earlier runs taught; what they may miss is told on stderr. It can't know of new tests: pytest
+    --aqe-select-time and --aqe-confidence run those, too.
     """
     agents = ["regression-selector", *(["coverage-analyzer"] if measure else [])]
     request = request_of(
         path, agents=agents, python=python, memory_url=memory_url, base=base, given=given
     )
+    if select_time is not None or confidence is not None:
+        if measure or why or base or (select_time is not None and confidence is not None):
+            raise click.UsageError(
+                "--select-time and --confidence go with none of --base, --measure, --why, and not "
+                "with each other"
+            )
+        return select_part(
+            request, seconds=select_time, confidence=confidence, as_document=as_document
+        )
     outcome = carry_out(request, quiet=quiet)
     metric = outcome.metric("tests_selected")
     measured = metric is not None and metric.measured

@@ -127,10 +127,19 @@ class LearnedState:
             for test in executor.details["tests"]
             if test["outcome"] in _RAN
         ]
-        reason = await self._ordering.settle(decided, outcomes)
+        told = {test["id"] for test in executor.details["tests"] if test["outcome"] != "not_run"}
+        whole = decision.get("whole", True) and told.issuperset(decision["tests"])
+        reason = await self._ordering.settle(decided, outcomes, whole=whole)
         if decision["minding"]:
             await self._mind(decision["minding"])
         return [] if reason is None else [f"the order of tests was switched: {reason}"]
+
+    async def found_after(self) -> list[float]:
+        """Return how much of the tests' time earlier failing runs took to show a failure.
+
+        See ``learning.detection``; costs two round trips.
+        """
+        return await self._ordering.found_after()
 
     async def _add_parallel(self, findings: Mapping[str, Findings]) -> None:
         executor = findings.get("test-executor")

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.learning.detection import share_for, share_until_failure
 from lionagi_qe.learning.heuristics import EwmaUcb, RandomOrder, RecentFailureSort, optimal_order
 from lionagi_qe.learning.history import Outcome
 from lionagi_qe.learning.napfd import napfd, schedule
@@ -104,6 +105,66 @@ async def replay_kept(
             [Outcome(cycle.candidates[n].name, cycle.failed[n]) for n in sorted(scheduled)],
         )
     return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a part of the tests, chosen by a confidence, would have found.
+
+    Attributes:
+        confidence: the probability that was asked for.
+        failing: failing cycles for which there were enough before them to go by.
+        found: in how many of them the part had a failure.
+        awaited: failing cycles before that, of which all tests ran.
+        share: of the tests' time, the mean over ``failing``; 1 where there are none.
+    """
+
+    confidence: float
+    failing: int
+    found: int
+    awaited: int
+    share: float
+
+
+def replay_parts(cycles: Sequence[Cycle], confidence: float, seed: int = 0) -> Detection:
+    """Choose a part of each cycle's tests by what came before, and see whether it has a failure.
+
+    All tests run in all cycles, so that it is known what the part would have missed.
+
+    Args:
+        cycles: in ascending order.
+        confidence: see ``learning.detection.share_for``.
+        seed: of the shuffling and of the order's own choices.
+
+    """
+    ordering = LearnedOrder()
+    known: set[str] = set()
+    shares: list[float] = []
+    taken: list[float] = []
+    found = awaited = 0
+    for cycle in cycles:
+        rng = Random(f"{seed}/{cycle.number}")  # noqa: S311 - no cryptography here
+        order = _decide(ordering, cycle.candidates, math.inf, rng)
+        durations = [test.duration if test.name in known else 0.0 for test in cycle.candidates]
+        needed = share_until_failure(order, durations, cycle.failed)
+        if needed is not None:
+            share = share_for(confidence, shares)
+            if share is None:
+                awaited += 1
+            else:
+                found += needed <= share
+                taken.append(share)
+            shares.append(needed)
+        ordering.observe(
+            cycle.candidates,
+            [
+                Outcome(test.name, failed)
+                for test, failed in zip(cycle.candidates, cycle.failed, strict=True)
+            ],
+        )
+        known.update(test.name for test in cycle.candidates)
+    mean = math.fsum(taken) / len(taken) if taken else 1.0
+    return Detection(confidence, len(taken), found, awaited, mean)
 
 
 def _decide(

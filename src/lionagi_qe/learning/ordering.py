@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.learning.detection import share_until_failure
 from lionagi_qe.learning.heuristics import optimal_order, recent_failure_order
 from lionagi_qe.learning.names import ROOT, name_of, segment
 from lionagi_qe.learning.napfd import napfd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ORDERS = f"{ROOT}/order/"
 
 _NAMES_LOGGED = 20
+_REPLAYED = 1_000
 # The expected NAPFD of a random order of which all runs, whatever fails.
 _CHANCE = 0.5
 
@@ -146,8 +148,16 @@ class TestOrdering:
         )
         return decided
 
-    async def settle(self, decided: TestOrder, outcomes: Sequence[Outcome]) -> str | None:
+    async def settle(
+        self, decided: TestOrder, outcomes: Sequence[Outcome], *, whole: bool = False
+    ) -> str | None:
         """Learn how the tests that ran ended, oldest first.
+
+        Args:
+            decided: the decision.
+            outcomes: of the tests that ran.
+            whole: whether all tests did that were to run: only then it is known how much of them
+                finds a failure.
 
         Returns:
             In words, that and why the order to run from now on was switched; else None.
@@ -164,7 +174,8 @@ class TestOrdering:
             policy.observe(decided.candidates, outcomes)
             return policy.to_state()
 
-        await self._log.settle(decided.number, ran, failed, scores)
+        found_after = _found_after(decided, outcomes) if whole else None
+        await self._log.settle(decided.number, ran, failed, scores, found_after)
         await self._memory.update(f"{self._prefix}policy", observed)
         return await self._log.review(decided.number)
 
@@ -188,6 +199,11 @@ class TestOrdering:
     async def report(self) -> Report:
         """Return learned, heuristic, random and optimal orders side by side."""
         return await self._log.report()
+
+    async def found_after(self) -> list[float]:
+        """Return what ``learning.detection`` needs of the last 1,000 decisions: a share a run."""
+        recent = await self._log.recent(_REPLAYED)
+        return [each.found_after for each in recent if each.found_after is not None]
 
     async def reset(self) -> int:
         """Forget policy, log and switch; return how many entries there were."""
@@ -223,4 +239,13 @@ def _score(decided: TestOrder, outcomes: Sequence[Outcome]) -> Scores | None:
         random=_CHANCE,
         optimal=napfd(optimal_order([decided.candidates[index] for index in ran], failed), failed),
         given=score(range(len(decided.candidates))),
+    )
+
+
+def _found_after(decided: TestOrder, outcomes: Sequence[Outcome]) -> float | None:
+    failing = {outcome.name for outcome in outcomes if outcome.failed}
+    return share_until_failure(
+        decided.learned,
+        [test.duration for test in decided.candidates],
+        [test.name in failing for test in decided.candidates],
     )

@@ -51,6 +51,8 @@ class Decision:
         learned, heuristic: the first names of the two orders.
         ran, failed: how many tests ran and failed; None until the cycle is over.
         scores: None until then, and for a cycle without failures.
+        found_after: the share of the tests' time in which the learned order had found the first
+            failure; None until then, without failures, and where not all tests ran.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Decision:
     ran: int | None = None
     failed: int | None = None
     scores: Scores | None = None
+    found_after: float | None = None
 
     def to_entry(self) -> dict[str, Any]:
         """Return it as it is kept in the memory."""
@@ -83,6 +86,7 @@ class Decision:
                 ran=None if value.get("ran") is None else _whole(value["ran"]),
                 failed=None if value.get("failed") is None else _whole(value["failed"]),
                 scores=None if value.get("scores") is None else Scores(**_numbers(value["scores"])),
+                **_numbers({"found_after": value.get("found_after")}),
             )
         except (KeyError, TypeError) as error:
             raise LearningStateError(f"logged decision: is damaged: {error}") from error

@@ -52,8 +52,15 @@ class ShadowLog:
         key = self._key(decision.number)
         await self._memory.store(key, decision.to_entry(), ttl=_LOG_SECONDS, partition=PARTITION)
 
-    async def settle(self, number: int, ran: int, failed: int, scores: Scores | None) -> None:
-        """Add to a decision what came of it.
+    async def settle(
+        self,
+        number: int,
+        ran: int,
+        failed: int,
+        scores: Scores | None,
+        found_after: float | None = None,
+    ) -> None:
+        """Add to a decision what came of it; see Decision.
 
         Raises:
             InvalidArgumentError: that was done before, or the decision is not in the log.
@@ -68,7 +75,8 @@ class ShadowLog:
             logged = Decision.from_entry(entry)
             if logged.ran is not None:
                 raise InvalidArgumentError(f"decision {number}: was settled before")
-            return replace(logged, ran=ran, failed=failed, scores=scores).to_entry()
+            came = replace(logged, ran=ran, failed=failed, scores=scores, found_after=found_after)
+            return came.to_entry()
 
         await self._memory.update(self._key(number), settled)
 
@@ -93,9 +101,7 @@ class ShadowLog:
 
     async def review(self, newest: int) -> str | None:
         """Switch who decides if the last decisions call for it; return why, else None."""
-        keys = [self._key(number) for number in range(max(1, newest - _REVIEWED), newest + 1)]
-        found = await self._memory.retrieve_many(keys)
-        recent = [Decision.from_entry(found[key]) for key in keys if key in found]
+        recent = await self._between(newest - _REVIEWED, newest)
         switch = await self._switch()
         # Only decisions since the last switch tell whether to switch again.
         recent = [decision for decision in recent if decision.number > switch["after"]]
@@ -108,6 +114,16 @@ class ShadowLog:
                 partition=PARTITION,
             )
         return reason
+
+    async def recent(self, number: int) -> list[Decision]:
+        """Return the last decisions, at most so many, oldest first; costs two round trips."""
+        newest = int(await self._memory.retrieve(f"{self._prefix}decisions", 0))
+        return await self._between(newest - number + 1, newest)
+
+    async def _between(self, first: int, last: int) -> list[Decision]:
+        keys = [self._key(number) for number in range(max(1, first), last + 1)]
+        found = await self._memory.retrieve_many(keys)
+        return [Decision.from_entry(found[key]) for key in keys if key in found]
 
     async def _switch(self) -> dict[str, Any]:
         return await self._memory.retrieve(f"{self._prefix}acting", _NO_SWITCH)

@@ -33,6 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run only the tests that what changed since this commit needs (implies --aqe)",
     )
     group.addoption(
+        "--aqe-select-time",
+        metavar="TIME",
+        help="run only the likeliest tests to fail, as many as take so long, for example 60s, and "
+        "new ones; what they may miss is told (implies --aqe)",
+    )
+    group.addoption(
+        "--aqe-confidence",
+        metavar="P",
+        help="run only so many of the likeliest tests to fail that they find a failing run with "
+        "this probability, for example 0.95, and new ones (implies --aqe)",
+    )
+    group.addoption(
         "--aqe-rerun-new",
         type=int,
         metavar="N",
@@ -60,8 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(Execution(Plan.of_text(plan)), "aqe-execution")
         return
-    given = ("aqe", "aqe_order", "aqe_select", "aqe_rerun_new", "aqe_quarantine")
-    if any(config.getoption(name) is not None for name in given):
+    given = ("", "_order", "_select", "_select_time", "_confidence", "_rerun_new", "_quarantine")
+    if any(config.getoption(f"aqe{name}") is not None for name in given):
         from lionagi_qe.integrations.pytest.controller import Controller
         from lionagi_qe.integrations.pytest.options import Options
 

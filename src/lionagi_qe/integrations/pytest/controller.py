@@ -77,6 +77,8 @@ class Controller:
                 "url": options.url,
                 "order": options.order,
                 "base": options.base,
+                "time": options.time,
+                "confidence": options.confidence,
                 "runs": options.runs,
                 "learn": options.learn,
                 "seconds": options.seconds,

@@ -21,12 +21,11 @@ from lionagi_qe.agents.execution.phases import BAD
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project.diff import tree_diff
 from lionagi_qe.agents.project.version_control import commit_of
-from lionagi_qe.agents.selection.change_overlap import touched
 from lionagi_qe.agents.selection.impact import Selector
-from lionagi_qe.agents.selection.prioritization import POLICY, TestOrder, decide
 from lionagi_qe.errors import AqeError, ProjectError
 from lionagi_qe.fleet.coverage_maps import Maps
 from lionagi_qe.fleet.learned_state import LearnedState
+from lionagi_qe.fleet.part_of_tests import order_of_known, part_of_known
 from lionagi_qe.fleet.project_memory import default_memory
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.test_sources import TestSources
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.line_map import TestMap
     from lionagi_qe.agents.project.diff import Diff
+    from lionagi_qe.agents.selection.prioritization import TestOrder
     from lionagi_qe.persistence import Entry, Memory
 
 # As the figures are found again, beside those of the agents.
@@ -69,6 +69,8 @@ class Request:
         url: of the memory; None for the one of the environment, else the project's own.
         order: "learned" or "default".
         base: the commit to compare with, if tests are to be selected.
+        time: seconds for the likeliest tests to fail, if the others are to be left out.
+        confidence: the probability with which those that run are to find a failing run.
         runs: how often new and changed tests run.
         learn: whether the session teaches.
         seconds: most that the opening, a plan or the keeping may take.
@@ -80,9 +82,21 @@ class Request:
     url: str | None
     order: str
     base: str | None
+    time: float | None
+    confidence: float | None
     runs: int
     learn: bool
     seconds: float
+
+    @property
+    def asks_what_was_learned(self) -> bool:
+        """Whether what was learned decides which tests run, or when."""
+        return self.order == "learned" or self.wants_part
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether tests are to be left out that are less likely to fail than others."""
+        return self.time is not None or self.confidence is not None
 
 
 class Service:
@@ -117,7 +131,7 @@ class Service:
             self._learned = LearnedState(self._memory, request.name)
             self._sources = TestSources(self._memory, request.name)
             self._entries = await self._history.entries()
-            if request.learn or request.order == "learned":
+            if request.learn or request.asks_what_was_learned:
                 try:
                     await self._decide()
                 except LearningStateError as error:
@@ -130,18 +144,19 @@ class Service:
 
     async def _decide(self) -> None:
         """Decide on the order, with what changed if it is followed; else only to be compared."""
-        learned = await self._learned.of_agents((), await self._history.seconds(self._entries))
-        shares: dict[str, float] = {}
-        if self._request.order == "learned":
-            test_map = await Maps(self._memory, self._request.name).retrieve()
-            if test_map is not None:
-                shares = await asyncio.to_thread(touched, self._project, test_map)
-        self._order = decide(learned[POLICY], shares, self._request.order)
+        self._order = await order_of_known(
+            self._memory,
+            self._request.name,
+            self._project,
+            setting=self._request.order,
+            entries=self._entries,
+            by_change=self._request.asks_what_was_learned,
+        )
 
     async def plan(self) -> Plan:
         """Return what is to be done with the tests of the session."""
         plan = Plan(runs=self._request.runs)
-        if self._request.order == "learned" and self._unlearned is not None:
+        if self._request.asks_what_was_learned and self._unlearned is not None:
             plan.notes.append(self._unlearned)
         if self._request.order == "learned" and self._order is not None:
             chosen = self._order.proposal.chosen
@@ -149,6 +164,16 @@ class Service:
             plan.notes.append(self._about_order(self._order) if self._entries else _NO_HISTORY)
         if self._request.base is not None:
             await self._select(plan, self._request.base)
+        if self._request.wants_part and self._order is not None:
+            part = await part_of_known(
+                self._memory,
+                self._request.name,
+                self._order,
+                seconds=self._request.time,
+                confidence=self._request.confidence,
+            )
+            plan.left_out |= part.left_out
+            plan.notes.append(part.told)
         if self._request.runs > 1:
             plan.known = frozenset(self._entries)
             plan.sources = await self._sources.retrieve()
@@ -214,7 +239,8 @@ class Service:
         if not (told["teaches"] and self._request.learn and tests):
             return []
         came = [_speakable(name) for name in told["came"]]
-        details = {"tests": tests, "order": self._order.as_details(came)}
+        order = self._order.as_details(came) | {"whole": told["is_whole"]}
+        details = {"tests": tests, "order": order}
         return await self._learned.add(
             run, {"test-executor": Findings("test-executor", (), details)}
         )

@@ -10,7 +10,8 @@ import pytest
 from lionagi_qe.agents.flaky.quarantine import read_quarantine
 from lionagi_qe.agents.project.metadata import project_name
 from lionagi_qe.agents.project.settings import read_pyproject, settings_of
-from lionagi_qe.errors import AqeError
+from lionagi_qe.agents.project.time_span import seconds_of
+from lionagi_qe.errors import AqeError, InvalidArgumentError
 from lionagi_qe.fleet.project_memory import memory_around
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ class Options:
         records: whether they are; else only the quarantine was asked for.
         url: of the memory; None for the one that the environment names, or the project's own.
         order: "learned" or "default".
-        base: the commit to compare with; None to run all tests.
+        base: the commit to compare with; None where that leaves no test out.
+        time: seconds for the likeliest tests to fail; None for no such limit.
+        confidence: with which those that run are to find a failing run; None for no such limit.
         runs: how often new and changed tests run.
         quarantined: tests whose failures don't fail the session.
         learn: whether the session teaches.
@@ -40,6 +43,8 @@ class Options:
     url: str | None
     order: str
     base: str | None
+    time: float | None
+    confidence: float | None
     runs: int
     quarantined: frozenset[str]
     learn: bool
@@ -48,7 +53,8 @@ class Options:
     @property
     def wants_plan(self) -> bool:
         """Whether the memory has to be asked before the tests run."""
-        return self.order == "learned" or self.base is not None or self.runs > 1
+        parts = (self.base, self.time, self.confidence)
+        return self.order == "learned" or any(part is not None for part in parts) or self.runs > 1
 
     @classmethod
     def of(cls, config: pytest.Config) -> Options:
@@ -68,15 +74,16 @@ class Options:
         project = memory_around(config.rootpath).project
         pyproject = read_pyproject(project)
         settings = settings_of(project, pyproject, {"order": config.getoption("aqe_order")})
-        asked = ("aqe", "aqe_order", "aqe_select", "aqe_rerun_new")
+        asked = ("", "_order", "_select", "_select_time", "_confidence", "_rerun_new")
         return cls(
             project,
             settings.project or project_name(project, pyproject),
-            any(config.getoption(name) is not None for name in asked),
+            any(config.getoption(f"aqe{name}") is not None for name in asked),
             _url(config),
             # What "auto" needs, to see a failure in pytest's own order too, can't be had here.
             "learned" if settings.order == "learned" else "default",
             config.getoption("aqe_select"),
+            *_part(config),
             _runs(config),
             _quarantined(config, project, settings.quarantine),
             settings.learn,
@@ -92,6 +99,31 @@ def _url(config: pytest.Config) -> str | None:
             f"--aqe {url}: is no URL of a memory; write --aqe behind the paths, or --aqe=URL"
         )
     return url or None
+
+
+def _part(config: pytest.Config) -> tuple[float | None, float | None]:
+    """Return the time and the confidence that are asked for, of which one can be."""
+    time, confidence = config.getoption("aqe_select_time"), config.getoption("aqe_confidence")
+    if time is not None and confidence is not None:
+        raise pytest.UsageError("--aqe-select-time and --aqe-confidence: choose one of them")
+    if time is None:
+        return None, None if confidence is None else _probability(confidence)
+    try:
+        return seconds_of(time), None
+    except InvalidArgumentError as error:
+        raise pytest.UsageError(f"--aqe-select-time: {error}") from error
+
+
+def _probability(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise pytest.UsageError(
+            f"--aqe-confidence {text}: should be between 0 and 1, 0.95 for example"
+        )
+    return number
 
 
 def _runs(config: pytest.Config) -> int:
