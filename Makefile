@@ -36,6 +36,9 @@ CHAOS_SECONDS ?= 6
 CHAOS_OUT ?= build/chaos
 JUDGE ?=
 
+# How many cases a backend and kind make fuzz takes.
+CASES ?= 10000
+
 # Where make corpus writes its table; CORPUS_OUT=docs for the one in the repository.
 CORPUS_OUT ?= build/corpus
 # Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"; for the
@@ -50,7 +53,7 @@ SHARDS_OUT ?= build/shards
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -124,6 +127,11 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 \
 		tests/benchmarks tests/chaos/test_kill_under_load.py tests/integration/test_transfer.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
+
+# Half an hour or so for 10,000.
+fuzz: $(STAMP) ## Store, search and import CASES hostile keys, values, patterns and archives a backend
+	AQE_FUZZ_CASES=$(CASES) LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q --timeout 0 tests/fuzz \
+		tests/security/test_secrets.py -k "hostile or form_of_a_url"
 
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -78,7 +79,8 @@ def complaints(url: str) -> list[str]:
     return told
 
 
-@settings(max_examples=300, deadline=None)
+# As many as make fuzz asks for.
+@settings(max_examples=max(300, int(os.environ.get("AQE_FUZZ_CASES", "0"))), deadline=None)
 @given(form=st.sampled_from(FORMS), password=PASSWORDS, escaped=st.booleans())
 @example(form="redis://h/0?password={}", password=f"{MARK}&{MARK}={MARK}", escaped=False)
 @example(form="unix://u:{}@/tmp/redis.sock", password=f"{MARK}/{MARK}", escaped=False)
