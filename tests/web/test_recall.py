@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def found(page: str) -> list[str]:
-    return re.findall(r'<th scope="row"><a href="[^"]*entry\?key=[^"]*">([^<]+)', page)
+    return re.findall(r'<th scope="row" class="key"><a href="[^"]*entry\?key=[^"]*">([^<]+)', page)
 
 
 async def declare(memory: Memory) -> None:
