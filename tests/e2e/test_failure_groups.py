@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.e2e.conftest import Answer
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "failure-groups.schema.json"
 SHOP = """
     def price(article):
         raise ValueError(f"no price for {article}")
@@ -58,7 +61,15 @@ def test_what_failed_before_is_told_in_each_report_and_text_stays_text(
     project({"shop.py": SHOP})
     commit(root)
     page, text = tmp_path / "page", tmp_path / "report.md"
-    written = ("--report", f"html={page}", "--report", f"md={text}")
+    json_file = tmp_path / "run.json"
+    written = (
+        "--report",
+        f"html={page}",
+        "--report",
+        f"md={text}",
+        "--report",
+        f"json={json_file}",
+    )
 
     answer = aqe("run", root, *agents, *written)
     assert answer.exit_code == 1, answer.err
@@ -66,6 +77,11 @@ def test_what_failed_before_is_told_in_each_report_and_text_stays_text(
     html = (page / "index.html").read_text(encoding="utf-8")
     markdown = text.read_text(encoding="utf-8")
     lines = answer.out.splitlines()
+    told_as_json = json_file.read_text(encoding="utf-8")
+    groups = json.loads(told_as_json)["failure_groups"]
+    jsonschema.validate(groups, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert groups[0]["before"]["gone"]["commit"] == mended
+    assert not UNSEEN.search(told_as_json)
     for told in (answer.out, html, markdown):
         assert f"with one commit between: {mended[:10]}" in told
         assert not UNSEEN.search(told)

@@ -1,7 +1,8 @@
 """``make screenshots``: the pages of a report of the example project, drawn for the documents.
 
-The example is run four times: on a commit that breaks one of its rules, on one that mends it, and
-the last time with all agents on one that breaks two: so there is a past, and something to see. Costs two or three minutes.
+The example is run four times: also on a commit that breaks one of its rules and on one that mends
+it, and the last time with all agents on one that breaks two: so there is something to see.
+Costs two or three minutes.
 """
 
 from __future__ import annotations

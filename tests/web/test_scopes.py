@@ -107,6 +107,17 @@ async def test_what_a_scope_may_not_change_is_refused_by_its_page(whole: Memory)
     assert await Lease(whole, "deployer").state() is not None
 
 
+async def test_what_is_refused_is_told_as_text(whole: Memory) -> None:
+    scope = whole.scoped("reader<img src=x>", read=["aqe/plans/*"])
+    planted = quote("aqe/<img src=x onerror=alert(1)>\u202e")
+    async with client_of(scope) as client:
+        for address in ("/", "/entry?key=aqe/secret", f"/memory?prefix={planted}/", "/recall"):
+            page = (await client.get(address)).text
+            assert told(page), address
+            assert "<img" not in page, address
+            assert "\u202e" not in page, address
+
+
 async def test_news_of_what_may_not_be_seen_is_silence_and_no_error(whole: Memory) -> None:
     scope = whole.scoped("reader", read=["aqe/plans/*"])
     async with client_of(scope) as client:
