@@ -62,6 +62,11 @@ PRODUCT = """
     def odd():
         raise Odd
 
+    class BrokenExceptionGroup(Exception):
+        @property
+        def exceptions(self):
+            raise RuntimeError("no parts")
+
     def fourth(n):
         return 4 if n < 3 else 5
 """
@@ -129,6 +134,21 @@ TESTS_OF_PRODUCT = r"""
 
     def test_odd():
         shop.odd()
+
+    def deeper(n):
+        return deeper(n + 1)
+
+    def test_deep_one():
+        deeper(0)
+
+    def test_deep_two():
+        deeper(700)
+
+    def test_broken():
+        raise shop.BrokenExceptionGroup("it can't be told")
+
+    def test_generated():
+        exec("raise KeyError('of no file')")
 
     def test_long():
         raise ValueError("\x1b[31m\x00<script>\u202e" + "x" * 1_000_000)
@@ -267,6 +287,25 @@ def test_an_endless_message_is_told_by_its_beginning(planted: list[dict[str, Any
 
 def test_an_error_that_can_not_be_told_is_told_by_its_type(planted: list[dict[str, Any]]) -> None:
     assert planted[names(planted).index({"test_odd"})]["place"][0] == "shop.Odd"
+
+
+def test_what_calls_itself_is_one_place(planted: list[dict[str, Any]]) -> None:
+    group = planted[names(planted).index({"test_deep_one", "test_deep_two"})]
+    assert group["place"].count("test_shop.py deeper: return deeper(n + 1)") == 1
+
+
+def test_an_error_that_breaks_when_it_is_looked_at_goes_by_its_text(
+    planted: list[dict[str, Any]],
+) -> None:
+    group = planted[names(planted).index({"test_broken"})]
+    assert group["place"] == ["failed"]
+    assert "can't be told" in group["texts"][0]
+
+
+def test_code_of_no_file_is_no_place(planted: list[dict[str, Any]]) -> None:
+    group = planted[names(planted).index({"test_generated"})]
+    assert len(group["place"]) == 2
+    assert group["place"][1].startswith("test_shop.py test_generated: exec(")
 
 
 def test_files_that_can_not_be_collected_for_one_reason_are_together(tmp_path: Path) -> None:

@@ -126,7 +126,12 @@ def _frames(error: Mapping[str, Any]) -> Iterator[str]:
     """
     if error["type"] in _OF_IMPORTS:
         return
+    told: set[str] = set()
     for file, function, line, number in error["frames"]:
-        yield f"{file} {function}: {line}" + (f" ({number})" if number > 1 else "")
+        frame = f"{file} {function}: {line}" + (f" ({number})" if number > 1 else "")
+        # What calls itself is one place, however deep it came.
+        if frame not in told:
+            told.add(frame)
+            yield frame
         if not is_test_file(file):
             return

@@ -188,7 +188,11 @@ def pytest_exception_interact(
         error = error.__cause__ or error
     if error is not None and _record is not None:
         _say_passed()
-        _say("failure", id=report.nodeid, errors=_traces.errors_of(error))
+        try:
+            _say("failure", id=report.nodeid, errors=_traces.errors_of(error))
+        except Exception as defect:  # noqa: BLE001 - an error of the project's may do anything
+            # Then the failure goes by its text; the project's session is not to end for it.
+            _say("untold", id=report.nodeid, text=type(defect).__name__)
     if isinstance(error, ModuleNotFoundError) and error.name:
         _say("missing", id=report.nodeid, module=error.name)
 

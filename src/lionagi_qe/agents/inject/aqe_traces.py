@@ -59,8 +59,10 @@ def errors_of(error: BaseException) -> list[dict[str, Any]]:
 
 def _parts(error: BaseException) -> list[BaseException]:
     """Return the errors of a group: Python's own, or that of its backport."""
+    if not type(error).__name__.endswith("ExceptionGroup"):
+        return []
     parts = getattr(error, "exceptions", None)
-    if not isinstance(parts, tuple) or not type(error).__name__.endswith("ExceptionGroup"):
+    if not isinstance(parts, tuple):
         return []
     return [part for part in parts if isinstance(part, BaseException)]
 
@@ -112,7 +114,8 @@ def _frames(trace: TracebackType | None) -> list[tuple[str, str, str, int]]:
 
 def _file_of(name: str) -> str | None:
     """Return a file by its name within the project; None if it is not the project's."""
-    path = os.path.realpath(name)
+    # What was made of a text, and what Python has frozen, are in no file.
+    path = "" if name.startswith("<") else os.path.realpath(name)
     if not _root or not path.startswith(_root[0]):
         return None
     parts = path[len(_root[0]) :].replace(os.sep, "/").split("/")
