@@ -53,7 +53,7 @@ SHARDS_OUT ?= build/shards
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -150,6 +150,9 @@ speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects
 recall-quality: $(STAMP) ## How well recall finds what is meant, by words and by vectors
 	@$(BIN)/python -m pip install --quiet --group recall-quality
 	$(BIN)/python tests/benchmarks/recall_quality/measure.py
+
+failure-grouping: $(STAMP) ## Which messages of failures, sorted by hand, thresholds would merge and split
+	$(BIN)/python -m tests.benchmarks.failure_grouping.measure
 
 # Some ten minutes where nothing else runs; a line by the clock, and one of the processors.
 pytest-overhead: $(STAMP) ## Time pytest with --aqe beside pytest without it, on 2,000 tests (ARGS="--rounds 3")

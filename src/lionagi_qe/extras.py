@@ -20,6 +20,7 @@ _EXTRAS = {
     "opentelemetry": "otel",
     "packaging": "fleet",
     "radon": "fleet",
+    "rapidfuzz": "fleet",
     "rich": "fleet",
     "starlette": "web",
     "uv": "fleet",

@@ -123,7 +123,7 @@ def test_a_result_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) 
         path.write_bytes(content)
         with pytest.raises(InvalidArgumentError, match="is no result of a shard"):
             read_result(path)
-    path.write_bytes(written.as_bytes().replace(b'"schema": 1', b'"schema": 2'))
+    path.write_bytes(written.as_bytes().replace(b'"schema": 2', b'"schema": 1'))
     with pytest.raises(InvalidArgumentError, match="written by another version of aqe"):
         read_result(path)
 

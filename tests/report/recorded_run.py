@@ -132,8 +132,32 @@ class _Making:
         }
         metrics = [self.source.measured(name, value, "tests") for name, value in figures.items()]
         metrics.append(self.source.measured("test_seconds", 12.5, "s"))
+        failing = [test["id"] for test in tests if test["outcome"] == "failed"]
+        groups = self.failures(failing) if failing else []
+        metrics.append(self.source.measured("failure_groups", len(groups), "failures"))
         broken = {f"tests/broken{self.text}.py": f"ImportError: {self.text}"}
-        return Findings("test-executor", tuple(metrics), {"tests": tests, "uncollectable": broken})
+        details = {"tests": tests, "uncollectable": broken, "failure_groups": groups}
+        return Findings("test-executor", tuple(metrics), details)
+
+    def failures(self, failing: list[str]) -> list[dict[str, Any]]:
+        gone = {"run": f"{self.runs[1]}{self.text}", "commit": self.text or COMMITS[0]}
+        return [
+            {
+                "id": f"{number:012x}",
+                "place": ["AssertionError", f"tests/test_{number}.py {self.text}"],
+                "located": True,
+                "texts": [self.text],
+                "message": f"AssertionError: {number} {self.text}",
+                "tests": part,
+                "before": {
+                    "runs": [f"{self.runs[0]}{self.text}"],
+                    "commit": self.text or COMMITS[0],
+                    "gone": gone | {"commits": 1},
+                },
+            }
+            for number, part in enumerate((failing[:-1], failing[-1:]))
+            if part
+        ]
 
     def coverage(self) -> Findings:
         length = 9 * self.size.functions

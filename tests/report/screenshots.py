@@ -1,7 +1,8 @@
 """``make screenshots``: the pages of a report of the example project, drawn for the documents.
 
-The example is run four times, the last time with all agents, on a commit that breaks two of its
-rules: so there is a past, and something to see. Costs two or three minutes.
+The example is run four times: also on a commit that breaks one of its rules and on one that mends
+it, and the last time with all agents on one that breaks two: so there is something to see.
+Costs two or three minutes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.report.browser import Browser
 from tests.report.pages import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
 AQE = Path(sys.executable).with_name("aqe")
@@ -66,6 +71,7 @@ def _shots(pages: Path) -> list[Shot]:
         Shot("overview", "index.html"),
         Shot("overview-dark", "index.html", dark=True),
         Shot("overview-phone", "index.html", _PHONE),
+        Shot("failures", "index.html#failures"),
         Shot("tests", "tests.html", _LIST),
         Shot("test", test),
         Shot("test-phone-dark", test, _PHONE, dark=True),
@@ -87,15 +93,25 @@ def _examined(folder: Path) -> Path:
     env = os.environ | {"XDG_STATE_HOME": str(folder / "state")}
     env.pop("LIONAGI_QE_MEMORY", None)
     _commit(shop, "Open the shop")
-    for _ in range(3):
-        _run(shop, env)
-    for file, text, other in _CHANGES:
-        path = shop / file
-        path.write_text(path.read_text().replace(text, other))
+    _run(shop, env)
+    # One failure comes, goes and comes back.
+    _change(shop, _CHANGES[:1])
+    _commit(shop, "Let parcels weigh more")
+    _run(shop, env)
+    _change(shop, [(file, other, text) for file, text, other in _CHANGES[:1]])
+    _commit(shop, "Let them weigh what they did")
+    _run(shop, env)
+    _change(shop, _CHANGES)
     _commit(shop, "Be generous")
     pages = folder / "pages"
     _run(shop, env, "--base", "HEAD~1", "--budget", "150s", "--report", f"html={pages}")
     return pages
+
+
+def _change(shop: Path, changes: Iterable[tuple[str, str, str]]) -> None:
+    for file, text, other in changes:
+        path = shop / file
+        path.write_text(path.read_text().replace(text, other))
 
 
 def _run(shop: Path, env: dict[str, str], *options: str) -> None:

@@ -45,6 +45,19 @@ async def example(memory: Memory) -> AsyncGenerator[Shown]:
             for at in range(40)
         }
     )
+    await memory.index("lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"])
+    lessons = {
+        "login": ("Flaky login", "It fails after the token refresh: freeze the clock.", "auth.py"),
+        "rounding": ("Rounding", "Sums of floats differ in the last digit.", "money.py"),
+        "order": ("Order of tests", "The login test leaves a session behind.", "auth.py"),
+    }
+    await memory.store_many(
+        {
+            f"aqe/lessons/{name}": {"title": title, "body": body, "file": file}
+            for name, (title, body, file) in lessons.items()
+        }
+    )
+    await memory.refresh_index("lessons")
     await memory.store("aqe/sessions/7", {"user": "ann"}, ttl=_LONG, partition="sessions")
     run = "20260807T101500.000000Z-0a1b2c"
     root = f"aqe/work/storefront/{run}"

@@ -46,6 +46,7 @@ def pages(dead: str, test: str) -> dict[str, str]:
         "memory": "/memory?prefix=aqe/",
         "memory-search": "/memory?q=release",
         "entry": "/entry?key=aqe/plans/release-7",
+        "recall": f"/recall?index=lessons&q={quote('flaky login after token refresh')}",
         "watch": "/watch",
         "projects": "/projects",
         "project": "/project?name=storefront",

@@ -53,6 +53,10 @@ async def fill(memory: Memory) -> None:
         }
     )
     await memory.store("aqe/sessions/7", {"user": "ann"}, ttl=_FOR_THE_TEST, partition="sessions")
+    if not memory.capabilities.encrypted:
+        await memory.index("notes", "aqe/notes/*")
+        await memory.index("settings", "aqe/settings/*", fields=["url"])
+        await memory.refresh_index("notes")
     await _put_jobs(memory)
     await _record_runs(memory)
 

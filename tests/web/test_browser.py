@@ -140,6 +140,29 @@ async def test_a_person_signs_in_edits_meets_a_conflict_and_purges(
         assert all("409" in each for each in wrong)
 
 
+async def test_an_index_is_chosen_words_are_typed_and_what_was_found_is_opened(
+    browser: Browser, memory: Memory
+) -> None:
+    await memory.store("aqe/lessons/login", {"title": "Flaky login", "note": PLANTED})
+    await memory.index("lessons", "aqe/lessons/*")
+    async with opened(browser, memory) as (page, address, wrong):
+        await page.goto(f"{address}/login")
+        await page.fill("#token", TOKEN)
+        await page.keyboard.press("Enter")
+        await page.locator("[data-fetched]").wait_for()
+        await page.click("nav >> text=Recall")
+        await page.select_option("#index", "lessons")
+        await page.fill("#q", "flaky login")
+        await page.keyboard.press("Enter")
+        row = page.locator("tbody tr", has_text="aqe/lessons/login")
+        await row.wait_for()
+        assert await page.input_value("#index") == "lessons"
+        assert await page.title() == "Recall · aqe"
+        await row.locator("a").click()
+        await page.locator("pre", has_text="Flaky login").wait_for()
+        assert wrong == []
+
+
 # A desktop by day and a phone by night, in which colours are what differs.
 SURROUNDINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "light": ({}, {"resultTypes": ["violations"]}),

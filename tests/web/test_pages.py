@@ -40,6 +40,8 @@ PAGES = [
     "/memory?prefix=aqe/notes/",
     "/memory?q=notes",
     "/entry?key=aqe/settings/database",
+    "/recall",
+    "/recall?index=notes&q=script",
     "/watch",
     "/projects",
     f"/project?name={PROJECT}",
@@ -122,6 +124,7 @@ async def test_what_is_not_there_says_so(client: httpx.AsyncClient) -> None:
         ("/job?name=reviews&id=gone", 404, "no such job"),
         ("/project?name=gone", 404, "No figures"),
         ("/test?project=shop&id=gone", 404, "No run of this project"),
+        ("/recall?index=gone&q=x", 404, "not declared"),
         ("/memory?q=[", 400, "never closed"),
         ("/news?pattern=[", 400, "never closed"),
     ):

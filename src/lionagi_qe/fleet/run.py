@@ -16,6 +16,7 @@ from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import DEFECT, run_agents
 from lionagi_qe.fleet.examined_source import source_names
+from lionagi_qe.fleet.failure_history import FailureHistory
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
@@ -278,6 +279,9 @@ async def _run(
         sources=source_names(workspace.pristine, findings),
     )
     try:
+        failures = FailureHistory(memory, request.project, workspace.project)
+        findings = await failures.with_past(started.run, workspace.commit, findings)
+        outcome = replace(outcome, findings=findings)
         comparison = await runs.record(started.run, findings, examined.seconds)
         if learned:
             remarks += await policies.add(started.run, findings)

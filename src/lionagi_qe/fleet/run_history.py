@@ -129,6 +129,18 @@ class RunHistory:
             async for entry in self._memory.scan(f"{self._tests}/", BATCH)
         }
 
+    async def records_of(self, tests: Iterable[str]) -> dict[str, Records]:
+        """Return test -> its records, the latest last, of those that have any; costs a read."""
+        keys = [self._key({"id": test}) for test in tests]
+        found = await self._memory.retrieve_many(keys)
+        return {value["id"]: value["records"] for value in found.values()}
+
+    async def commit_of(self, run: str) -> str | None:
+        """Return the commit that a run examined, if it is known; costs a read of its figures."""
+        figures = self._memory.scan(f"{self._runs}/{run}/")
+        commits = [entry.value["commit"] async for entry in figures]
+        return next(filter(None, commits), None)
+
     async def record(
         self, run: str, findings: Mapping[str, Findings], seconds: Mapping[str, float]
     ) -> Comparison | None:

@@ -30,6 +30,7 @@ _SCHEMA = 1
 _KEPT = frozenset(
     {
         "findings",
+        "failure_groups",
         "files",
         "flaky",
         "gaps",

@@ -193,16 +193,32 @@ class FleetMemoryStore:
     async def _recall(
         self, query: MemoryQuery, matches: Callable[[dict[str, Any]], bool]
     ) -> list[MemoryItem]:
-        name = self._prefix.replace("/", ".")
-        if not self._declared:
-            pattern = f"{escape_glob(self._prefix)}/*"
-            await self._memory.index(name, pattern, "$.content", **self._vectors)
-            self._declared = True
+        name = await self.index()
         limit = min(query.limit, MOST_RECALLED)
         found = await self._memory.recall(query.text or "", index=name, limit=limit, filter=matches)
         return [self._item(_id_in(each.key), each.value) for each in found]
 
     # Beyond the protocol
+
+    async def index(self) -> str:
+        """Declare the index of a ranked store, unless it is; return its name.
+
+        For ``FleetRecall(memory, project, indexes=[await store.index()])`` on the memory that the
+        store stands on: then a turn is told the items that say what it is about.
+
+        Raises:
+            InvalidArgumentError: the store is not ranked, or its index was declared otherwise.
+            ConfigurationError: the memory is encrypted.
+
+        """
+        if not self._ranked:
+            raise InvalidArgumentError("this store has no index; give ranked=True")
+        name = self._prefix.replace("/", ".")
+        if not self._declared:
+            pattern = f"{escape_glob(self._prefix)}/*"
+            await self._memory.index(name, pattern, "$.content", **self._vectors)
+            self._declared = True
+        return name
 
     async def delete(self, item_id: UUID) -> bool:
         """Remove an item; return whether there was one."""

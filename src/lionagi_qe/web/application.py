@@ -23,10 +23,12 @@ from lionagi_qe.web import (
     overview,
     projects,
     queues,
+    recalling,
     signing_in,
 )
 from lionagi_qe.web.console import Console, console_of
 from lionagi_qe.web.protection import Access, Guard
+from lionagi_qe.web.refusals import status_of
 from lionagi_qe.web.rendering import STATIC, go_to, render
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def app(  # noqa: PLR0913 - keyword-only settings with defaults
         "/leases": leases.leases,
         "/memory": entries.entries,
         "/entry": entries.entry,
+        "/recall": recalling.recall,
         "/watch": live.watch,
         "/changes": live.changes,
         "/news": live.news,
@@ -123,8 +126,7 @@ def _looking(page: Page) -> Page:
         try:
             return await page(request)
         except AqeError as error:
-            # Errors of what was asked are ValueErrors, too; all others are the memory's.
-            return _trouble(request, str(error), 400 if isinstance(error, ValueError) else 503)
+            return _trouble(request, str(error), status_of(error))
 
     return shown
 

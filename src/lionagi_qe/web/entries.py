@@ -9,6 +9,7 @@ from lionagi_qe.errors import AqeError, InvalidArgumentError, RevisionConflictEr
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.glob import compile_glob, escape_glob
 from lionagi_qe.web.console import PAGE, asked, memory_of
+from lionagi_qe.web.refusals import allowed, readable_entries
 from lionagi_qe.web.rendering import as_json, go_to, render, shown
 
 if TYPE_CHECKING:
@@ -34,12 +35,9 @@ async def entries(request: Request) -> Response:
     after = request.query_params.get("after", "")
     memory = memory_of(request)
     folder = "" if wanted else request.query_params.get("prefix", "") or _ROOT
-    if wanted:
-        keys, behind, is_whole = await _search(memory, wanted, after)
-    else:
-        keys = await memory.list_children(folder, limit=PAGE, after=after or None)
-        behind, is_whole = (keys[-1] if len(keys) == PAGE else None), True
-    found = await memory.entries_many([key for key in keys if not key.endswith("/")])
+    looked = _search(memory, wanted, after) if wanted else _level(memory, folder, after)
+    keys, behind, is_whole = await allowed(request, looked, ([], None, True))
+    found = await readable_entries(memory, [key for key in keys if not key.endswith("/")])
     return render(
         request,
         "entries.html",
@@ -49,6 +47,12 @@ async def entries(request: Request) -> Response:
         after=behind,
         is_whole=is_whole,
     )
+
+
+async def _level(memory: Memory, folder: str, after: str) -> tuple[list[str], str | None, bool]:
+    """Return what lies in a level, as ``_search`` does what it finds."""
+    keys = await memory.list_children(folder, limit=PAGE, after=after or None)
+    return keys, keys[-1] if len(keys) == PAGE else None, True
 
 
 async def _search(memory: Memory, wanted: str, after: str) -> tuple[list[str], str | None, bool]:

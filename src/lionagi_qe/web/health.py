@@ -9,8 +9,10 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.contract.job_pages import LISTED_STATES
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.web.console import memory_of
 from lionagi_qe.web.overview import members_of, queues_of
+from lionagi_qe.web.refusals import allowed
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,9 +23,14 @@ _ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
 
 
 async def health(request: Request) -> Response:
-    """Answer 200 if the memory does, else 503; costs a read of one entry."""
+    """Answer 200 if the memory does, else 503; costs a read of one entry.
+
+    In a scope that has no such entry it asks for the names of queues.
+    """
+    memory = memory_of(request)
     try:
-        await memory_of(request).exists("aqe/health")
+        if await allowed(request, memory.exists("aqe/health"), None) is None:
+            await parts_of(memory).jobs.queues()
     except AqeError as error:
         return JSONResponse({"status": "failing", "error": type(error).__name__}, status_code=503)
     return JSONResponse({"status": "ok"})
@@ -34,18 +41,19 @@ async def metrics(request: Request) -> Response:
     memory = memory_of(request)
     stats, queues, members = (
         await memory.get_stats(),
-        await queues_of(memory),
-        await members_of(memory),
+        await allowed(request, queues_of(memory), {}),
+        await allowed(request, members_of(memory), None),
     )
     lines = [
         *_head("aqe_entries", "Live entries of the fleet."),
         f"aqe_entries {stats['total_keys']}",
         *_head("aqe_entries_bytes", "Bytes of the values of live entries."),
         f"aqe_entries_bytes {stats['size_bytes']}",
-        *_head("aqe_members", "Agents that show that they are alive, the first 200."),
-        f"aqe_members {len(members)}",
-        *_head("aqe_jobs", "Jobs by queue and state."),
     ]
+    if members is not None:
+        about = "Agents that show that they are alive, the first 200."
+        lines += [*_head("aqe_members", about), f"aqe_members {len(members)}"]
+    lines += _head("aqe_jobs", "Jobs by queue and state.")
     lines += [
         f'aqe_jobs{{queue="{_label(name)}",state="{state}"}} {getattr(counts, state)}'
         for name, counts in queues.items()

@@ -9,6 +9,7 @@ from lionagi_qe.learning.names import name_of
 from lionagi_qe.learning.ordering import ORDERS, TestOrdering
 from lionagi_qe.learning.qtable import TABLES, QTable
 from lionagi_qe.web.console import memory_of
+from lionagi_qe.web.refusals import allowed
 from lionagi_qe.web.rendering import render
 
 if TYPE_CHECKING:
@@ -27,16 +28,18 @@ async def learning(request: Request) -> Response:
     """
     memory = memory_of(request)
     project, agent = request.query_params.get("project"), request.query_params.get("agent")
-    projects = {*await _names(memory, ORDERS), *await _names(memory, CHOICES)}
+    orders, choices, tables = [
+        await allowed(request, _names(memory, folder), []) for folder in (ORDERS, CHOICES, TABLES)
+    ]
     return render(
         request,
         "learning.html",
-        projects=sorted(projects),
-        agents=await _names(memory, TABLES),
+        projects=sorted({*orders, *choices}),
+        agents=tables,
         project=project,
         agent=agent,
-        reports=await _reports(memory, project) if project else [],
-        states=await _states(memory, agent) if agent else {},
+        reports=await allowed(request, _reports(memory, project), []) if project else [],
+        states=await allowed(request, _states(memory, agent), {}) if agent else {},
     )
 
 

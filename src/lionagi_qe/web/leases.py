@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.coordination import Lease, held_leases
 from lionagi_qe.web.console import PAGE, memory_of
+from lionagi_qe.web.refusals import allowed
 from lionagi_qe.web.rendering import go_to, render
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 async def leases(request: Request) -> Response:
     """List who holds which lease, a page at a time, by name."""
-    found = await held_leases(memory_of(request), PAGE, request.query_params.get("after", ""))
-    after = found[-1].name if len(found) == PAGE else None
-    return render(request, "leases.html", leases=found, after=after)
+    after = request.query_params.get("after", "")
+    found = await allowed(request, held_leases(memory_of(request), PAGE, after), [])
+    behind = found[-1].name if len(found) == PAGE else None
+    return render(request, "leases.html", leases=found, after=behind)
 
 
 async def revoke(request: Request, form: Form) -> Response:

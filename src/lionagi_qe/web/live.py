@@ -12,8 +12,10 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 
 from lionagi_qe.coordination import WorkQueue, held_leases
 from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.values.glob import compile_glob
 from lionagi_qe.web.console import PAGE, console_of, memory_of
 from lionagi_qe.web.overview import queues_of
+from lionagi_qe.web.refusals import allowed
 from lionagi_qe.web.rendering import link, preview, render, shown
 
 if TYPE_CHECKING:
@@ -44,14 +46,26 @@ _log = logging.getLogger(__name__)
 async def watch(request: Request) -> Response:
     """Show the page on which changes appear as they happen."""
     pattern = request.query_params.get("pattern", "").strip() or "aqe/*"
-    return render(request, "watch.html", pattern=pattern)
+    feed = await allowed(request, _opened(memory_of(request), pattern), None)
+    if feed is not None:
+        await feed.close()
+    return render(request, "watch.html", pattern=pattern, can_watch=feed is not None)
+
+
+async def _opened(memory: Memory, pattern: str, *, values: bool = True) -> Watch:
+    """Return an open watch, so that what is wrong with it is an answer and no broken stream.
+
+    Whether a scope has any of these keys is told when they are read.
+    """
+    await memory.list_keys(compile_glob(pattern).prefix, limit=1)
+    feed = memory.watch(pattern, values=values)
+    await feed.open()
+    return feed
 
 
 async def changes(request: Request) -> Response:
     """Send each change of the entries that match ``pattern``, from now on."""
-    feed = memory_of(request).watch(request.query_params.get("pattern", "aqe/*"))
-    # Here, so that a bad pattern is an answer and not a broken stream.
-    await feed.open()
+    feed = await _opened(memory_of(request), request.query_params.get("pattern", "aqe/*"))
 
     async def told() -> AsyncGenerator[str]:
         async with feed:
@@ -84,10 +98,15 @@ async def news(request: Request) -> Response:
     if "queue" in asked:
         sources.append(_looked(lambda: queues_of(memory)))
     for pattern in asked.getlist("pattern")[:_MOST_PATTERNS]:
-        feed = memory.watch(pattern, values=False)
-        await feed.open()
-        sources.append(_told_of(feed))
+        feed = await allowed(request, _opened(memory, pattern, values=False), None)
+        # What may not be seen has no news; a stream that ends would be asked for again and again.
+        sources.append(_silence() if feed is None else _told_of(feed))
     return _stream(request, _merged(sources))
+
+
+async def _silence() -> AsyncGenerator[str]:
+    await asyncio.Event().wait()
+    yield ""
 
 
 async def _told_of(feed: Watch) -> AsyncGenerator[str]:

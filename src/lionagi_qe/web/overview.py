@@ -10,9 +10,12 @@ from lionagi_qe.coordination.presence import PREFIX as PRESENCE
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.web.console import memory_of
+from lionagi_qe.web.refusals import allowed
 from lionagi_qe.web.rendering import render
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -30,9 +33,12 @@ _WORK = "aqe/work/"
 async def overview(request: Request) -> Response:
     """Show all at a glance; costs a count of each queue."""
     memory = memory_of(request)
-    queues, members, projects, runs = await asyncio.gather(
-        queues_of(memory), members_of(memory), projects_of(memory), open_runs(memory)
+    queues, members, projects = await asyncio.gather(
+        allowed(request, queues_of(memory), {}),
+        allowed(request, members_of(memory), []),
+        allowed(request, projects_of(memory), []),
     )
+    runs = await allowed(request, open_runs(memory, members), [])
     return render(
         request, "overview.html", queues=queues, members=members, projects=projects, runs=runs
     )
@@ -79,12 +85,18 @@ async def projects_of(memory: Memory) -> list[str]:
     return [name.removeprefix(_RUNS)[:-1] for name in found if name.endswith("/")]
 
 
-async def open_runs(memory: Memory) -> list[dict[str, Any]]:
-    """Return the runs that did not end yet, or were cut off: the plan, and what is done of it."""
+async def open_runs(memory: Memory, members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs that did not end yet, or were cut off: the plan, and what is done of it.
+
+    Args:
+        memory: where they are.
+        members: who is alive.
+
+    """
     roots: list[str] = []
     for project in await memory.list_children(_WORK, limit=_MOST_PROJECTS):
         roots += await memory.list_children(project, limit=_MOST_RUNS)
-    alive = {member["name"] for member in await members_of(memory)}
+    alive = {member["name"] for member in members}
     records = await memory.retrieve_many([f"{root}record" for root in roots])
     runs = [
         _run(memory, root, records[f"{root}record"], alive)

@@ -10,6 +10,7 @@ from lionagi_qe.fleet.key_segments import segment
 from lionagi_qe.fleet.trends import last_runs, points
 from lionagi_qe.web.console import PAGE, asked, memory_of
 from lionagi_qe.web.overview import projects_of
+from lionagi_qe.web.refusals import allowed, refused_of
 from lionagi_qe.web.rendering import render
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ _MOST_PAGES = 8
 
 async def projects(request: Request) -> Response:
     """List the projects that runs were kept of."""
-    return render(request, "projects.html", projects=await projects_of(memory_of(request)))
+    names = await allowed(request, projects_of(memory_of(request)), [])
+    return render(request, "projects.html", projects=names)
 
 
 async def project(request: Request) -> Response:
@@ -46,14 +48,18 @@ async def project(request: Request) -> Response:
     begin, after = request.query_params.get("tests", ""), request.query_params.get("after", "")
     only_bad = request.query_params.get("show") == "failing"
     runs, (tests, behind) = await asyncio.gather(
-        last_runs(memory, name, _LAST_RUNS),
-        _tests(memory, f"aqe/tests/{name}/", begin, after, only_bad=only_bad),
+        allowed(request, last_runs(memory, name, _LAST_RUNS), []),
+        allowed(
+            request,
+            _tests(memory, f"aqe/tests/{name}/", begin, after, only_bad=only_bad),
+            ([], None),
+        ),
     )
     series = _series(runs)
     return render(
         request,
         "project.html",
-        status=200 if runs or tests else 404,
+        status=200 if runs or tests else 403 if refused_of(request) else 404,
         name=name,
         runs=list(reversed(runs)),
         series=[each for each in series if each["name"] in _FIRST] or series,
@@ -108,13 +114,13 @@ async def test(request: Request) -> Response:
     memory = memory_of(request)
     name, test_id = asked(request, "project"), asked(request, "id")
     kept, flaky = await asyncio.gather(
-        memory.retrieve(f"aqe/tests/{name}/{segment(test_id)}"),
-        memory.retrieve(f"aqe/flaky/{name}/{segment(test_id)}"),
+        allowed(request, memory.retrieve(f"aqe/tests/{name}/{segment(test_id)}"), None),
+        allowed(request, memory.retrieve(f"aqe/flaky/{name}/{segment(test_id)}"), None),
     )
     return render(
         request,
         "test.html",
-        status=200 if kept is not None else 404,
+        status=200 if kept is not None else 403 if refused_of(request) else 404,
         project=name,
         test_id=test_id,
         test=_test(kept),

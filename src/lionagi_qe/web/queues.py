@@ -11,6 +11,7 @@ from lionagi_qe.persistence.contract.job_pages import LISTED_STATES
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.web.console import PAGE, asked, memory_of
 from lionagi_qe.web.overview import queues_of
+from lionagi_qe.web.refusals import allowed
 from lionagi_qe.web.rendering import go_to, render
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ _CONFIRMED = frozenset({"cancel", "purge"})
 
 async def queues(request: Request) -> Response:
     """List the queues with the counts of their jobs."""
-    return render(request, "queues.html", queues=await queues_of(memory_of(request)))
+    found = await allowed(request, queues_of(memory_of(request)), {})
+    return render(request, "queues.html", queues=found)
 
 
 async def queue(request: Request) -> Response:
@@ -37,16 +39,20 @@ async def queue(request: Request) -> Response:
     memory, name = memory_of(request), asked(request, "name")
     found = WorkQueue(memory, name)
     counts, names, schedules = await asyncio.gather(
-        found.stats(), parts_of(memory).jobs.queues(), found.schedules()
+        found.stats(),
+        parts_of(memory).jobs.queues(),
+        allowed(request, found.schedules(), []),
     )
     state = request.query_params.get("state") or _most_telling(counts)
     values: dict[str, object] = {"jobs": [], "after": None, "reasons": []}
     if state != _SCHEDULED:
         listed = cast("ListedState", state)
-        page = await found.jobs(listed, PAGE, request.query_params.get("after", ""))
-        values |= {"jobs": page.jobs, "after": page.after}
+        after = request.query_params.get("after", "")
+        page = await allowed(request, found.jobs(listed, PAGE, after), None)
+        if page is not None:
+            values |= {"jobs": page.jobs, "after": page.after}
         if state == "dead":
-            values["reasons"] = await found.dead_groups(_GROUPED)
+            values["reasons"] = await allowed(request, found.dead_groups(_GROUPED), [])
     return render(
         request,
         "queue.html",

@@ -17,6 +17,7 @@ from lionagi_qe.display import visible
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.url import redact_text
 from lionagi_qe.web.console import console_of
+from lionagi_qe.web.refusals import refused_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +66,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: obje
         form_key=access.form_key(request),
         now=datetime.now(UTC),
         version=__version__,
+        refused=list(dict.fromkeys(refused_of(request))),
         **values,
     )
     return HTMLResponse(page, status_code=status, headers={"cache-control": "no-store"})

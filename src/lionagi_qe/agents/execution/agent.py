@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings
 from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.execution.failure_groups import failures_of, grouped
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.parallel import run_decided
 from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not_measured
@@ -46,6 +47,7 @@ class TestExecutor(Agent):
         "subtests_failed": "subtests",
         "subtests_skipped": "subtests",
         "collection_errors": "files",
+        "failure_groups": "failures",
         "test_seconds": "s",
         "test_sessions": "sessions",
     }
@@ -84,6 +86,7 @@ class TestExecutor(Agent):
         details = {
             "tests": recording.as_details(),
             "uncollectable": recording.uncollectable,
+            "failure_groups": grouped(failures_of(recording)),
             "missing": missing,
             "complete": recording.exit is not None and not (missing or recording.stopped),
             "incomplete": _why_incomplete(session, missing),
@@ -108,7 +111,8 @@ class TestExecutor(Agent):
 
         Args:
             source: of the figures.
-            details: of the findings: the tests, and files that could not be collected.
+            details: of the findings: the tests, files that could not be collected, and which of
+                their failures are one.
             seconds: that the tests took.
             sessions: in how many they ran.
 
@@ -122,6 +126,7 @@ class TestExecutor(Agent):
             "tests_collected": len(tests),
             "tests_errors": counts["error"],
             "collection_errors": len(details["uncollectable"]),
+            "failure_groups": len(details["failure_groups"]),
             "test_seconds": round(seconds, 3),
             "test_sessions": sessions,
         }

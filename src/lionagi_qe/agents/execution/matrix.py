@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.execution.agent import TestExecutor
+from lionagi_qe.agents.execution.failure_groups import grouped, ungrouped
 from lionagi_qe.agents.execution.outcomes import read_event
 from lionagi_qe.agents.execution.parallel_run import worst
 from lionagi_qe.agents.execution.session_run import AGENT, PLUGIN, collected_path, run_tests
@@ -120,6 +121,9 @@ class MergedTests(Agent):
         return {
             "tests": _in_order(details),
             "uncollectable": {k: v for each in details for k, v in each["uncollectable"].items()},
+            "failure_groups": grouped(
+                failure for each in details for failure in ungrouped(each["failure_groups"])
+            ),
             "missing": missing,
             "complete": all(each["complete"] for each in details),
             "incomplete": "; ".join(dict.fromkeys(incomplete)) or None,
@@ -161,7 +165,12 @@ def _placed_in(workspace: Workspace, found: Findings) -> Findings:
     broken = {
         name: text.replace(there, here) for name, text in found.details["uncollectable"].items()
     }
-    return replace(found, details={**found.details, "tests": tests, "uncollectable": broken})
+    groups = [
+        group | {"message": group["message"].replace(there, here)}
+        for group in found.details["failure_groups"]
+    ]
+    placed = {"tests": tests, "uncollectable": broken, "failure_groups": groups}
+    return replace(found, details={**found.details, **placed})
 
 
 def _overhead(details: Sequence[Mapping[str, Any]]) -> float | None:

@@ -27,6 +27,9 @@ OUTCOMES = (
     "not_run",
 )
 
+# Of one test, whose subtests may all fail.
+_MOST_FAILURES = 20
+
 
 @dataclass(slots=True)
 class Test:
@@ -41,6 +44,7 @@ class Test:
         subtests: outcome -> how many.
         missing: the module it could not import.
         attempts: the outcome of each time that it ran; more than one if a plugin repeats it.
+        failures: of each failure its errors; see ``inject/aqe_traces``.
     """
 
     id: str
@@ -50,6 +54,7 @@ class Test:
     subtests: Counter[str] = field(default_factory=Counter[str])
     missing: str | None = None
     attempts: list[str] = field(default_factory=list[str])
+    failures: list[list[dict[str, Any]]] = field(default_factory=list[list[dict[str, Any]]])
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Recording:
         plugins: of pytest, name-version.
         tests: by id, in the order collected.
         uncollectable: file -> why its tests could not be collected.
+        broken: file -> the errors that kept its tests from being collected.
         missing: file -> module that could not be imported there.
         skipped_modules: how many files skip themselves as a whole.
         deselected: how many tests the project's options leave out.
@@ -77,6 +83,7 @@ class Recording:
     plugins: tuple[str, ...] = ()
     tests: dict[str, Test] = field(default_factory=dict[str, Test])
     uncollectable: dict[str, str] = field(default_factory=dict[str, str])
+    broken: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     missing: dict[str, str] = field(default_factory=dict[str, str])
     skipped_modules: int = 0
     deselected: int = 0
@@ -185,6 +192,12 @@ class Recording:
             case _:
                 self._take_collection(event)
 
+    def _take_failure(self, name: str, errors: list[dict[str, Any]]) -> None:
+        if name not in self.tests:
+            self.broken[name] = errors
+        elif len(self.tests[name].failures) < _MOST_FAILURES:
+            self.tests[name].failures.append(errors)
+
     def _take_collection(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "collected":
@@ -193,6 +206,8 @@ class Recording:
                 self.tests = {name: Test(name) for name in event["ids"]}
             case "deselected":
                 self.deselected += event["count"]
+            case "failure":
+                self._take_failure(event["id"], event["errors"])
             case "uncollectable":
                 self.uncollectable[event["id"]] = event["text"]
             case "module_skipped":
@@ -266,6 +281,7 @@ def _begin_phase(test: Test, when: str, seconds: float) -> None:
     if when == "setup":
         # A plugin may run a test again; its last attempt counts.
         test.outcome, test.seconds, test.message = "not_run", 0.0, ""
+        test.failures.clear()
     test.seconds += seconds
 
 

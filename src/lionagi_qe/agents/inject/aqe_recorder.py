@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _SHOW_STACKS = None if _END_TEST is None else _END_TEST + 1
 # The third one ends the session in good order, so that what was measured is kept.
 _END_SESSION = None if _END_TEST is None else _END_TEST + 2
 
+# Beside this file, under the name that it is imported by in the examined project.
+_traces: Any = import_module("aqe_traces")
 _record: IO[bytes] | None = None
 _stacks: IO[str] | None = None
 _running: list[str] = []
@@ -143,6 +146,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in found})
     _say("session", pytest=__version__, plugins=plugins)
     _session[:] = [session]
+    _traces.within(os.getcwd())  # noqa: PTH109 - as cheap as it gets
     if _record is not None and "AQE_STACKS" in os.environ:
         _listen(os.environ["AQE_STACKS"])
 
@@ -177,11 +181,18 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_exception_interact(
     call: pytest.CallInfo[Any], report: pytest.CollectReport | pytest.TestReport
 ) -> None:
-    """Tell which module a test or a file could not import."""
+    """Tell what made a test or a file fail, and which module could not be imported."""
     error = call.excinfo.value if call.excinfo is not None else None
     # pytest wraps what a test file raises on import.
     if error is not None and getattr(report, "when", None) == "collect":
-        error = error.__cause__
+        error = error.__cause__ or error
+    if error is not None and _record is not None:
+        _say_passed()
+        try:
+            _say("failure", id=report.nodeid, errors=_traces.errors_of(error))
+        except Exception as defect:  # noqa: BLE001 - an error of the project's may do anything
+            # Then the failure goes by its text; the project's session is not to end for it.
+            _say("untold", id=report.nodeid, text=type(defect).__name__)
     if isinstance(error, ModuleNotFoundError) and error.name:
         _say("missing", id=report.nodeid, module=error.name)
 

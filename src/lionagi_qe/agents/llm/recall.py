@@ -13,6 +13,7 @@ import orjson
 import tiktoken
 
 from lionagi_qe.agents.llm.fleet_actions import TESTS, FleetResults, Gaps
+from lionagi_qe.agents.llm.indexed_facts import IndexedFacts
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.learning.names import segment
 from lionagi_qe.persistence.values.entry import check_count, check_ttl
@@ -52,6 +53,11 @@ class FleetRecall:
     first, as many whole lines as ``max_tokens`` allow. It costs one read for the gaps and two short
     scans for each file. LionAGI shows it only on branches with a system message.
 
+    With ``indexes`` it also tells what these find for the instruction's text, by words and, where
+    they have vectors, by meaning: up to five entries of each, in up to half of ``max_tokens`` where
+    there are files, too. That costs a recall for each index. Whatever is in these indexes may be
+    told to the model.
+
     After a turn it stores what the tools returned about files, as returned: never what the model
     made of it.
 
@@ -62,6 +68,8 @@ class FleetRecall:
         learn_from: names of tools whose results are kept; None for all but those that read this
             memory, which would only repeat it.
         ttl: how long a tool's result is worth telling; None for ever.
+        indexes: names of indexes that the memory declares (see ``Memory.index``, and ``index`` of
+            ``FleetMemoryStore``).
         count_tokens: how tokens are counted; by default as LionAGI does, which downloads an
             encoding the first time.
     """
@@ -76,6 +84,7 @@ class FleetRecall:
         max_tokens: int = DEFAULT_TOKENS,
         learn_from: Collection[str] | None = None,
         ttl: float | timedelta | None = DEFAULT_TTL,
+        indexes: Sequence[str] = (),
         count_tokens: Callable[[str], int] | None = None,
     ) -> None:
         if "/" in project:
@@ -88,6 +97,8 @@ class FleetRecall:
             write=[f"{escape_glob(self._knowledge)}/*"],
         )
         self._project = project
+        # Of the whole memory: whoever names an index means what is in it.
+        self._indexed = IndexedFacts(memory, indexes)
         self._results = FleetResults(memory)
         self._max_tokens = check_count("max_tokens", max_tokens)
         self._learn_from = None if learn_from is None else frozenset(learn_from)
@@ -98,36 +109,45 @@ class FleetRecall:
     # Before a turn
 
     async def provide(self, branch: Branch, instruction: Instruction) -> str | None:
-        """Return what is known about the files that the instruction names, None if nothing is."""
+        """Return what is known about the instruction and the files it names, None if nothing is."""
         del branch
-        files = files_in(_said(instruction))
-        if not files:
-            return None
+        said = _said(instruction)
+        files = files_in(said)
+        found = await self._indexed.about(said)
         facts = [
             fact
             for facts in (self._gaps(files), self._tests(files), self._learned(files))
             async for fact in facts
         ]
-        return self._within_budget(facts)
+        return self._within_budget(found, facts)
 
-    def _within_budget(self, facts: Sequence[str]) -> str | None:
+    def _within_budget(self, found: Sequence[str], facts: Sequence[str]) -> str | None:
+        """Return whole lines, those that were found first, up to half of it if there are facts."""
         # One tag can't be guessed by what is told, so that this can't pretend to be over.
         nonce = secrets.token_hex(8)
         # LionAGI puts it right behind the system message.
         begin = f'\n<untrusted-context nonce="{nonce}" source="{self.name}">\n{_HEAD}\n'
         end = f'</untrusted-context nonce="{nonce}">'
-        left = self._max_tokens - self._count(begin) - self._count(end)
+        room = self._max_tokens - self._count(begin) - self._count(end)
+        told, left = self._fitting(found, room // 2 if facts else room)
+        more, _ = self._fitting(facts, left + (room - room // 2 if facts else 0))
+        lines = "".join((*told, *more))
+        return begin + lines + end if lines else None
+
+    def _fitting(self, facts: Sequence[str], room: int) -> tuple[list[str], int]:
+        """Return the facts, as lines, that fit into so many tokens, and how many are left."""
         told: list[str] = []
         for fact in facts:
             line = f"- {_CLOSING.sub('&lt;', ' '.join(fact.split()))}\n"
             cost = self._count(line)
-            if cost > left:
-                continue
-            left -= cost
-            told.append(line)
-        return begin + "".join(told) + end if told else None
+            if cost <= room:
+                room -= cost
+                told.append(line)
+        return told, room
 
     async def _gaps(self, files: Collection[str]) -> AsyncIterator[str]:
+        if not files:
+            return
         told = await self._results.gaps(Gaps(project=self._project, limit=200))
         gaps = [gap for gap in told.get("gaps", ()) if _is_one_of(gap["file"], files)]
         for gap in gaps[:MOST_GAPS]:

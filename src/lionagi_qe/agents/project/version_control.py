@@ -27,6 +27,7 @@ _READS_VERSION = re.compile(
     r"setuptools[-_]git[-_]versioning|poetry[-_]dynamic[-_]versioning|\bpbr\b|"
     r"source\s*=\s*[\"']scm[\"']|git describe"
 )
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
@@ -74,6 +75,23 @@ def commit_of(project: Path) -> str | None:
         return None
     changes = _ask(project, "status", "--porcelain", "--untracked-files=normal", "--", ".")
     return f"{commit}-dirty" if changes else commit
+
+
+def commits_between(project: Path, old: str | None, new: str | None) -> int | None:
+    """Return how many commits lead from one to another; None unless both are clean, and it does.
+
+    Args:
+        project: a directory in the repository.
+        old: as ``commit_of`` returned it.
+        new: as above.
+
+    """
+    if old is None or new is None or not (_COMMIT.fullmatch(old) and _COMMIT.fullmatch(new)):
+        return None
+    if _ask(project, "merge-base", "--is-ancestor", old, new) is None:
+        return None
+    counted = _ask(project, "rev-list", "--count", f"{old}..{new}")
+    return int(counted) if counted else None
 
 
 def tracked_files(project: Path) -> list[str] | None:

@@ -12,7 +12,13 @@ from rich.text import Text
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import changes
-from lionagi_qe.fleet.report.failure_groups import failure_groups, last_lines
+from lionagi_qe.fleet.report.failure_groups import (
+    UNCOLLECTABLE,
+    before,
+    failure_groups,
+    message_lines,
+    outcomes,
+)
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
@@ -118,22 +124,27 @@ def _tests(outcome: Outcome) -> Iterator[str]:
         "" if sessions is None or sessions.value in {None, 1} else f" in {sessions.value} sessions"
     )
     yield f"tests     {counts}{aside}{took}{beside}  {source(first)}"
-    yield from _failures(outcome.detail("test-executor", "tests"))
-    for file, text in dict(outcome.detail("test-executor", "uncollectable")).items():
-        yield f"[red]uncollectable[/] {escape(file)}"
-        yield from _lines_of(last_lines(text))
+    yield from _failures(outcome)
 
 
-def _failures(tests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the tests that failed, those that say the same together: one cause may fail all."""
-    groups = failure_groups(tests)
-    for message, found in groups[:_MOST_LISTED]:
-        for test in found[:_MOST_ALIKE]:
-            yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
-        if len(found) > _MOST_ALIKE:
-            yield f"            and {len(found) - _MOST_ALIKE} more that say the same:"
-        yield from _lines_of(message)
-    left = sum(len(found) for _, found in groups[_MOST_LISTED:])
+def _failures(outcome: Outcome) -> Iterator[str]:
+    """Yield the tests that failed, those together that are one failure."""
+    groups, ended = failure_groups(outcome), outcomes(outcome)
+    if groups:
+        counted = outcome.metric("failure_groups")
+        told = "" if counted is None else f"  {source(counted)}"
+        yield f"failures  {len(groups)} {'kind' if len(groups) == 1 else 'kinds'}{told}"
+    for group in groups[:_MOST_LISTED]:
+        tests: Sequence[str] = group["tests"]
+        for test in tests[:_MOST_ALIKE]:
+            label = ended.get(test, UNCOLLECTABLE)
+            yield f"[red]{label:<11} [/]{escape(test)}"
+        if len(tests) > _MOST_ALIKE:
+            yield f"            and {len(tests) - _MOST_ALIKE} more that fail alike:"
+        yield from _lines_of(message_lines(group))
+        if (past := before(group)) is not None:
+            yield f"    [dim]{escape(past)}[/]"
+    left = sum(len(group["tests"]) for group in groups[_MOST_LISTED:])
     if left:
         yield f"            and {left} more: --json, or --report junit=FILE"
 

@@ -1,29 +1,76 @@
-"""Failing tests, those that say the same together: one cause may fail all of them."""
+"""Failing tests, those that are one failure together, for every report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.execution.failure_groups import by_messages
+from lionagi_qe.agents.execution.session_run import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-    Test = Mapping[str, Any]
+    from lionagi_qe.fleet.run_record import HasFindings
+
+    Group = Mapping[str, Any]
 
 MESSAGE_LINES = 6
+UNCOLLECTABLE = "uncollectable"
+_SHORT = 10
 
 
-def failure_groups(tests: Iterable[Test]) -> list[tuple[list[str], list[Test]]]:
-    """Return the last lines of a message, and the tests that end with them; most tests first."""
-    alike: dict[tuple[str, ...], list[Test]] = {}
-    for test in tests:
-        if test["outcome"] in BAD:
-            alike.setdefault(tuple(last_lines(test["message"])), []).append(test)
-    groups = sorted(alike.items(), key=lambda group: -len(group[1]))
-    return [(list(message), found) for message, found in groups]
+def failure_groups(run: HasFindings) -> Sequence[Group]:
+    """Return the groups of a run, most tests first; by messages where earlier versions kept it."""
+    groups = run.detail(AGENT, "failure_groups")
+    if groups or run.metric("failure_groups") is not None:
+        return groups
+    return by_messages(run.detail(AGENT, "tests"))
 
 
-def last_lines(message: str) -> list[str]:
-    """Return the last lines of a message that say something."""
-    return [line for line in message.splitlines() if line.strip()][-MESSAGE_LINES:]
+def outcomes(run: HasFindings) -> dict[str, str]:
+    """Return test -> how it ended; what is no test is a file that could not be collected."""
+    return {test["id"]: test["outcome"] for test in run.detail(AGENT, "tests")}
+
+
+def message_lines(group: Group) -> list[str]:
+    """Return the beginning of what the failure says."""
+    return [line for line in group["message"].splitlines() if line.strip()][:MESSAGE_LINES]
+
+
+def before(group: Group) -> str | None:
+    """Return in words where a failure was seen before; None if that isn't known.
+
+    What is said of when it was gone is what is known: the run in which its tests passed, and the
+    commits between. That one of these mended it, nobody measured.
+    """
+    past = group.get("before")
+    if past is None:
+        return None
+    runs = past["runs"]
+    told = f"seen before: run {runs[-1]}"
+    if past["commit"]:
+        told += f" at {_short(past['commit'])}"
+    if len(runs) > 1:
+        told += f", and {len(runs) - 1} more since run {runs[0]}"
+    gone = past["gone"]
+    if gone is None:
+        return told
+    return f"{told}; gone in run {gone['run']}{_between(gone)}"
+
+
+def _between(gone: Mapping[str, Any]) -> str:
+    commit, commits = gone["commit"], gone["commits"]
+    if commit is None:
+        return ""
+    if commits == 0:
+        return ", at the same commit"
+    if commits == 1:
+        return f", with one commit between: {_short(commit)}"
+    if commits is None:
+        return f", at {_short(commit)}"
+    return f", {commits} commits later, at {_short(commit)}"
+
+
+def _short(commit: str) -> str:
+    """Return a commit as people write it; that files differed from it is kept."""
+    return commit.removesuffix("-dirty")[:_SHORT] + ("-dirty" if commit.endswith("-dirty") else "")

@@ -43,6 +43,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         ],
         "tests": outcome.detail("test-executor", "tests"),
         "order": _order(outcome),
+        "failure_groups": outcome.detail("test-executor", "failure_groups"),
         "uncollectable": outcome.detail("test-executor", "uncollectable") or {},
         "files": outcome.detail("coverage-analyzer", "files"),
         "findings": [

@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report.changes import changes
+from lionagi_qe.fleet.report.failure_groups import (
+    UNCOLLECTABLE,
+    before,
+    failure_groups,
+    message_lines,
+    outcomes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 20
+_LONGEST_MESSAGE = 200
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
 # What code hosts make a link or a mention of, escaped or not; a comment within keeps them from it.
 _LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=[Gg][Hh])(?=-\d)")
@@ -86,8 +93,19 @@ def _figures(outcome: Outcome) -> Iterator[str]:
 
 
 def _failures(outcome: Outcome) -> Iterator[str]:
-    bad = [test for test in outcome.detail("test-executor", "tests") if test["outcome"] in BAD]
-    yield from _listed("Failing tests", [f"{_code(test['id'])} {test['outcome']}" for test in bad])
+    """Yield failing tests, those together that are one failure; one that fails alone has a line."""
+    groups, ended = failure_groups(outcome), outcomes(outcome)
+    yield from _listed("Failing tests", [_failure(group, ended) for group in groups])
+
+
+def _failure(group: Mapping[str, Any], ended: Mapping[str, str]) -> str:
+    first, *others = group["tests"]
+    alike = f", and {len(others)} more that fail alike" if others else ""
+    said = next(iter(message_lines(group)), "")
+    told = f": {_text(said[:_LONGEST_MESSAGE])}" if said else ""
+    past = before(group)
+    aside = "" if past is None else f" ({_text(past)})"
+    return f"{_code(first)} {ended.get(first, UNCOLLECTABLE)}{alike}{told}{aside}"
 
 
 def _findings(outcome: Outcome) -> Iterator[str]:

@@ -14,7 +14,7 @@ from lionagi_qe.fleet import serialization
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SCHEMA = 1
+_SCHEMA = 2
 _KIND = "a shard's result of aqe"
 # Fields that are no part of the file as they are.
 _APART = ("file", "findings")

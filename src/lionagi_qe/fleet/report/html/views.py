@@ -10,7 +10,12 @@ from urllib.parse import quote, urlsplit
 
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
-from lionagi_qe.fleet.report.failure_groups import failure_groups
+from lionagi_qe.fleet.report.failure_groups import (
+    before,
+    failure_groups,
+    message_lines,
+    outcomes,
+)
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
 from lionagi_qe.fleet.trends import points
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS = 30
 _MOST_IN_GROUP = 30
+_LONGEST_TITLE = 160
 _MOST_GAPS = 500
 _MOST_MUTANTS = 500
 _MOST_FINDINGS = 2000
@@ -33,6 +39,7 @@ _FIGURES = {
     "tests_passed": "tests.html#outcome=passed",
     "tests_failed": "tests.html#outcome=failing",
     "tests_errors": "tests.html#outcome=failing",
+    "failure_groups": "#failures",
     "tests_skipped": "tests.html#outcome=skipped",
     "line_coverage": "coverage.html",
     "branch_coverage": "coverage.html",
@@ -76,16 +83,20 @@ def percent(share: float, *, digits: int = 1) -> str:
 
 
 def _overview(record: RunRecord, past: ProjectPast) -> dict[str, Any]:
-    groups = failure_groups(record.detail("test-executor", "tests"))
+    groups, ended = failure_groups(record), outcomes(record)
     return {
         "figures": list(_course(record, past)),
         "groups": [
             {
-                "message": "\n".join(message),
-                "count": len(tests),
-                "tests": [_linked(test["id"]) for test in tests[:_MOST_IN_GROUP]],
+                "message": group["message"],
+                "title": next(iter(message_lines(group)), "nothing")[:_LONGEST_TITLE],
+                "count": len(group["tests"]),
+                "tests": [
+                    _linked(test, known=test in ended) for test in group["tests"][:_MOST_IN_GROUP]
+                ],
+                "before": before(group),
             }
-            for message, tests in groups[:_MOST_GROUPS]
+            for group in groups[:_MOST_GROUPS]
         ],
         "groups_left": len(groups[_MOST_GROUPS:]),
         "changes": _changes(record),
