@@ -202,8 +202,9 @@ docs-links: $(STAMP) ## Ask for every address outside that the documents name; n
 	@$(BIN)/python -m pip install --quiet --group docs
 	$(BIN)/sphinx-build --quiet --builder linkcheck docs build/docs-links
 
-schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
+schema: $(STAMP) ## Write docker/schema.sql from the migrations, docs/schemas from the types of documents
 	$(BIN)/python docker/generate_schema.py
+	$(BIN)/python docs/generate_schemas.py
 
 clean: ## Remove .venv, caches and reports
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage .coverage.* test-results build dist
