@@ -45,7 +45,7 @@ def name_of(words: Sequence[str]) -> str | None:
     if "--json" not in words or not words or words[0] == "bench" or "--help" in words:
         return None
     if words[0] in RUNS:
-        return "run"
+        return "run-all" if "--all" in words else "run"
     name = "-".join(words[:2]) if words[0] in GROUPS else words[0]
     return "queue-dead-group" if name == "queue-dead" and "--group" in words else name
 

@@ -44,7 +44,7 @@ def test_every_command_that_prints_json_has_a_schema() -> None:
             if "--json" in options and words[0] != "bench":
                 found.add(name_of([*words, "--json"]))
                 assert words[0] in RUNS or len(words) == (2 if words[0] in GROUPS else 1)
-    files = {"bench", "bench-sweep", "durations", "queue-dead-group"}
+    files = {"bench", "bench-sweep", "durations", "queue-dead-group", "run-all"}
     assert found | files == set(DOCUMENTS)
 
 

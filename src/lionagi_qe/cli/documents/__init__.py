@@ -24,6 +24,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What a document is of -> its shape. Words of commands are joined by hyphens.
 DOCUMENTS: Mapping[str, Any] = {
     "run": run.RunDocument,
+    "run-all": run.RunsDocument,
     "ask": others.Answer,
     "bench": others.Benchmark,
     "bench-sweep": others.BenchmarkSweep,

@@ -142,3 +142,19 @@ class RunDocument(Shape):
     defects: dict[str, str]
     """Agent -> the traceback with which it ended."""
     exit_code: int
+
+
+class NotExamined(Shape):
+    """A project that could not be examined."""
+
+    path: str
+    error: str
+    exit_code: int
+
+
+class RunsDocument(Shape):
+    """What aqe run --all prints: the runs of the projects in a directory."""
+
+    projects: list[RunDocument | NotExamined]
+    exit_code: int
+    """The gravest."""
