@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 import tomllib
@@ -46,6 +47,11 @@ PROGRAMS = [
 def test_python_programs_run_as_they_are(name: str, program: str, tmp_path: Path) -> None:
     done = programs.call("-W", "error", "-c", program, cwd=tmp_path)
     assert done.code == 0, f"{name}: {done.complaints}"
+
+
+def test_excerpts_of_python_compile() -> None:
+    for name, text in blocks("python"):
+        compile(text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def test_the_readme_has_a_program_to_run() -> None:
