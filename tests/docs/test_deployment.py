@@ -98,6 +98,18 @@ def test_nothing_runs_as_root_and_the_console_only_shows() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
+def test_what_ends_once_it_is_done_is_waited_for_by_what_stays() -> None:
+    # docker compose up --wait takes one that ended for a failure otherwise.
+    for name, service in SERVICES.items():
+        if service["restart"] == "no":
+            waiting = [
+                other["depends_on"][name]["condition"]
+                for other in SERVICES.values()
+                if name in other.get("depends_on", {})
+            ]
+            assert set(waiting) == {"service_completed_successfully"}
+
+
 def test_secrets_are_files_and_in_no_variable_url_or_image() -> None:
     known = ENTRYPOINT.read_text(encoding="utf-8")
     for service in SERVICES.values():
