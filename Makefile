@@ -16,6 +16,8 @@ ARGS ?=
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
+# Where make docs writes.
+DOCS_OUT ?= build/site
 # Where make demo and make screenshots write.
 DEMO_OUT ?= build/demo
 SCREENSHOTS_OUT ?= docs/screenshots
@@ -53,7 +55,7 @@ SHARDS_OUT ?= build/shards
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +101,9 @@ lint: $(STAMP) ## Check style and format
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yml docker-compose-test.yml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck docker/entrypoint.sh .github/comment.sh run-integration-tests.sh
 
 types: $(STAMP) ## Check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -196,8 +201,21 @@ audit: $(STAMP) ## Look up known vulnerabilities of what is installed (exit 4: c
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && build/audit/bin/python -m pip install --quiet --group audit; }
 	@$(BIN)/python -m tests.audit build/audit/bin/pip-audit "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-schema: $(STAMP) ## Write docker/schema.sql anew from the migrations
+# Warnings are errors; pages, links, anchors and public names are checked in what was built.
+docs: $(STAMP) ## Build the site of the documents into DOCS_OUT, strictly
+	@$(BIN)/python -m pip install --quiet --group docs
+	rm -rf $(DOCS_OUT)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
+	AQE_DOCS_OUT=$(DOCS_OUT) $(BIN)/python -m pytest -q --no-header -p no:cacheprovider tests/docs/site_checks.py
+	@echo "file://$(abspath $(DOCS_OUT))/index.html"
+
+docs-links: $(STAMP) ## Ask for every address outside that the documents name; needs the network
+	@$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/sphinx-build --quiet --builder linkcheck docs build/docs-links
+
+schema: $(STAMP) ## Write docker/schema.sql from the migrations, docs/schemas from the types of documents
 	$(BIN)/python docker/generate_schema.py
+	$(BIN)/python docs/generate_schemas.py
 
 clean: ## Remove .venv, caches and reports
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage .coverage.* test-results build dist

@@ -34,6 +34,8 @@ AQE = Path(sys.executable).with_name("aqe")
 _MODULES = ("lionagi_qe.cli.main", "lionagi_qe.cli.run", "lionagi_qe.cli.memory")
 _LONGEST_MESSAGE = 160 * 1024
 _OF_PYTHON = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC")
+# Passed, gate failed, infrastructure, not measured: the command came to its end.
+_WROTE_ALL = (0, 1, 3, 4)
 _servers: dict[tuple[str, ...], _Server] = {}
 
 
@@ -54,7 +56,7 @@ def call(
     given: bytes = b"",
     timeout: float = 240,
 ) -> Done:
-    """Run ``aqe`` to its end.
+    """Run ``aqe`` to its end; a JSON document that it prints has to keep to its schema.
 
     Args:
         arguments: of ``aqe``.
@@ -76,7 +78,7 @@ def call(
             check=False,
             timeout=timeout,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return _checked(arguments, Done(done.returncode, done.stdout, done.stderr))
     known = tuple(flags)
     if known not in _servers:
         _servers[known] = _Server(flags)
@@ -86,7 +88,17 @@ def call(
         "cwd": os.fspath(cwd or Path.cwd()),
         "script": "" if flags else str(AQE),
     }
-    return _servers[known].call(request, given, time.monotonic() + timeout)
+    done = _servers[known].call(request, given, time.monotonic() + timeout)
+    return _checked(arguments, done)
+
+
+def _checked(arguments: Sequence[str], done: Done) -> Done:
+    if "--json" in arguments and done.code in _WROTE_ALL:
+        # Not where this is the server: what it takes would be in each of its children.
+        from tests import json_documents
+
+        json_documents.check(arguments, done.output)
+    return done
 
 
 def _interpreter_settings(env: Mapping[str, str]) -> dict[str, str]:

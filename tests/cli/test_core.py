@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ast
+import sys
+from pathlib import Path
 
 import pytest
 from tests import programs
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import lionagi_qe
+from lionagi_qe.extras import lacking
 
 # ``aqe`` where nothing of the extras is installed.
 BARE = """
 import sys
 
 class Absent:
-    NAMES = {"bandit", "detect_secrets", "jinja2", "langgraph", "lionagi", "matplotlib", "mcp",
+    NAMES = {"anyio", "bandit", "detect_secrets", "jinja2", "langchain_core", "langgraph",
+        "lionagi", "matplotlib", "mcp",
         "opentelemetry", "packaging", "pygments", "radon", "rich", "starlette", "uv", "uvicorn",
         "yaml", "zstandard"}
 
@@ -64,3 +67,37 @@ async def test_the_memory_and_its_commands_need_no_extra(tmp_path: Path) -> None
         ["doctor"],
     ):
         assert await programs.run("-c", BARE, *words, env=env) is not None
+
+
+# What the core depends on, and what comes with that.
+CORE = {
+    "apsw",
+    "asyncpg",
+    "click",
+    "cronsim",
+    "hiredis",
+    "orjson",
+    "platformdirs",
+    "pydantic",
+    "redis",
+}
+CORE |= {"typing_extensions"}
+# Run in the examined project's environment; the test kit, whose pytest says what it lacks; and what
+# a model's own library brings, which is asked for first.
+ELSEWHERE = ("agents/inject/", "testing/", "integrations/pytest/")
+AFTER_ITS_LIBRARY = {"tiktoken"}
+
+
+def test_whatever_is_imported_comes_with_the_core_or_an_extra_that_errors_name() -> None:
+    root = Path(lionagi_qe.__file__).parent
+    known = CORE | AFTER_ITS_LIBRARY | {"lionagi_qe", *sys.stdlib_module_names}
+    for file in root.rglob("*.py"):
+        if file.relative_to(root).as_posix().startswith(ELSEWHERE):
+            continue
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                told = lacking(ModuleNotFoundError(name=name))
+                assert told or name.partition(".")[0] in known, f"{file}: {name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 import tomllib
@@ -46,6 +47,11 @@ PROGRAMS = [
 def test_python_programs_run_as_they_are(name: str, program: str, tmp_path: Path) -> None:
     done = programs.call("-W", "error", "-c", program, cwd=tmp_path)
     assert done.code == 0, f"{name}: {done.complaints}"
+
+
+def test_excerpts_of_python_compile() -> None:
+    for name, text in blocks("python"):
+        compile(text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def test_the_readme_has_a_program_to_run() -> None:
@@ -108,3 +114,22 @@ def test_tests_that_the_security_page_names_exist() -> None:
     assert named
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_measured_rows_of_the_comparison_are_those_of_the_benchmarks() -> None:
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    sections = dict(
+        re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", benchmarks, re.MULTILINE | re.DOTALL)
+    )
+    drivers = {"SQLite": "apsw", "PostgreSQL": "asyncpg", "Redis": "redis-py"}
+    measured = page.partition("## Measured")[2]
+    rows = re.findall(
+        r"^\| ([^|]+) \| (SQLite|PostgreSQL|Redis) \| (.+) \|$", measured, re.MULTILINE
+    )
+    assert len(rows) == 21
+    for work, server, figures in rows:
+        who = ("lionagi-qe", "LangGraph", "py-key-value", "SAQ", drivers[server])
+        for name, figure in zip(who, figures.split("|"), strict=True):
+            if figure.strip():
+                assert f"| {work} | {name} | {figure.strip()} |" in sections[server]

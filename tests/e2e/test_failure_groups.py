@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
+from tests import json_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.e2e.conftest import Answer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "failure-groups.schema.json"
 SHOP = """
     def price(article):
         raise ValueError(f"no price for {article}")
@@ -79,7 +78,7 @@ def test_what_failed_before_is_told_in_each_report_and_text_stays_text(
     lines = answer.out.splitlines()
     told_as_json = json_file.read_text(encoding="utf-8")
     groups = json.loads(told_as_json)["failure_groups"]
-    jsonschema.validate(groups, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert not json_documents.faults_of("run", json.loads(told_as_json))
     assert groups[0]["before"]["gone"]["commit"] == mended
     assert not UNSEEN.search(told_as_json)
     for told in (answer.out, html, markdown):

@@ -79,7 +79,7 @@ def test_tables_are_shown_exported_imported_and_forgotten(tmp_path: Path, url: s
     assert "1 values stored" in _aqe_learn("import", "-", "--memory", other, given=exported).output
     assert _aqe_learn("export", "--memory", other).output == exported
     assert "1 entries deleted" in _aqe_learn("reset", "hunter", "--yes", "--memory", url).output
-    assert _aqe_learn("show", "--memory", url).output == ""
+    assert _aqe_learn("show", "--memory", url).stdout == ""
 
 
 @pytest.mark.parametrize("command", ["show", "export"])

@@ -227,7 +227,10 @@ def show(agent: str | None, *, choice: MemoryChoice) -> None:
     if agent is not None and Path(agent).is_dir():
         _, choice = _project(agent, choice)
         agent = None
-    for name, states in asyncio.run(_export(choice, agent)).items():
+    found = asyncio.run(_export(choice, agent))
+    if not found:
+        say("aqe: nothing was learned yet", err=True)
+    for name, states in found.items():
         say(name)
         for state, actions in states["states"].items():
             say(f"  {state}")

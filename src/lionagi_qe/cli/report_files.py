@@ -56,6 +56,12 @@ def _code_quality(outcome: Outcome, _: int) -> bytes:
     return as_code_quality(outcome).encode() + b"\n"
 
 
+def _cobertura(outcome: Outcome, _: int) -> bytes:
+    from lionagi_qe.fleet.report.cobertura import as_cobertura
+
+    return as_cobertura(outcome)
+
+
 def _durations(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.shards.durations import as_durations
 
@@ -69,6 +75,7 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
     "sarif": _sarif,
     "github": _annotations,
     "gitlab": _code_quality,
+    "cobertura": _cobertura,
     "durations": _durations,
 }
 # The form that is a directory.
@@ -86,7 +93,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="FORM=FILE",
                 help="Write a report: html=DIR (pages for a browser), junit=F, sarif=F, json=F, "
                 "md=F, github=F (annotations for GitHub Actions, once printed), gitlab=F (code "
-                "quality), durations=F (for --durations); several separated by commas.",
+                "quality), cobertura=F (coverage), durations=F (for --durations); several "
+                "separated by commas.",
             ),
             click.option(
                 "--junit",

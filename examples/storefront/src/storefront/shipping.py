@@ -1,4 +1,4 @@
-"""What sending a blob costs."""
+"""What sending a parcel costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 
 def shipping_cost(weight, country, *, express=False, insured=False, member=False, value=Decimal(0)):
-    """Return the cost of a blob; grown over the years, and it shows."""
+    """Return the cost of a parcel; grown over the years, and it shows."""
     if weight <= 0:
         return Decimal(0)
     if country == "DE":

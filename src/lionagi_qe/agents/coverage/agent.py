@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
@@ -222,16 +223,23 @@ def _measured_lines(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return file -> which lines ran, which did not, and branches that were not taken.
 
     A branch is the line that it is on and the one that it leads to, negative where it leaves the
-    function.
+    function. "branches" has, for each line with some, how many it has and how many were taken.
     """
     return {
         _posix(name): {
             "ran": as_text(file["executed_lines"]),
             "missed": as_text(file["missing_lines"]),
             "missed_branches": file.get("missing_branches", []),
+            "branches": _branches(file),
         }
         for name, file in report["files"].items()
     }
+
+
+def _branches(file: dict[str, Any]) -> list[list[int]]:
+    taken = Counter(line for line, _ in file.get("executed_branches", ()))
+    total = taken + Counter(line for line, _ in file.get("missing_branches", ()))
+    return [[line, total[line], taken[line]] for line in sorted(total)]
 
 
 def _gaps(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 10
 _MOST_ALIKE = 3
+_MARGIN_OF_CODE = 4
 _ALWAYS = ("tests_passed", "tests_failed")
 _COUNTS = (
     "tests_passed",
@@ -56,8 +57,9 @@ def write(outcome: Outcome, console: Console) -> None:
         tools = "" if measured is None else f"  {source(measured)}"
         title = f"[bold]largest coverage gaps[/], {len(shown)} of {len(gaps)}{tools}"
         _print(console, ["", title])
-        if console.is_terminal:
-            console.print(_gap_table(shown))
+        table = _gap_table(shown)
+        if console.is_terminal and console.measure(table).maximum <= console.width:
+            console.print(table)
         else:
             _print(console, _gap_lines(shown))
     _print(
@@ -87,7 +89,22 @@ def show(console: Console, line: str) -> None:
     # Without its markup it may begin with what a CI server obeys; that costs it its colours.
     plain = visible(text.plain)
     shown = text if plain == text.plain else Text(plain)
-    console.print(shown, soft_wrap=True, highlight=False)
+    for part in _wrapped(console, shown):
+        console.print(part, soft_wrap=True, highlight=False)
+
+
+def _wrapped(console: Console, text: Text) -> Iterable[Text]:
+    """Break a line that is too wide for the terminal between words; code and commands stay whole.
+
+    Whoever pipes the output gets each line as one.
+    """
+    margin = len(text.plain) - len(text.plain.lstrip())
+    is_prose = margin < _MARGIN_OF_CODE and "aqe " not in text.plain
+    if not (console.is_terminal and is_prose and text.cell_len > console.width):
+        return (text,)
+    indent = " " * (margin + 2)
+    first, *rest = text.wrap(console, console.width - len(indent))
+    return (first, *(Text(indent).append_text(part) for part in rest))
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
@@ -183,8 +200,8 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("missed lines", "of", "missed branches", "complexity"):
         table.add_column(name, justify="right")
-    table.add_column("function", overflow="fold")
-    table.add_column("where", overflow="fold")
+    table.add_column("function")
+    table.add_column("where")
     for gap in gaps:
         table.add_row(
             str(len(gap["missed_lines"])),

@@ -1,0 +1,101 @@
+"""Documents of ``aqe memory``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lionagi_qe.cli.documents.document import Json, Shape
+
+
+class ListedEntry(Shape):
+    """An entry without its value; times are ISO 8601, UTC."""
+
+    key: str
+    revision: int
+    partition: str
+    created_at: str
+    updated_at: str
+    expires_at: str | None
+
+
+class FoundEntry(ListedEntry):
+    """An entry."""
+
+    value: Json
+
+
+class Statistics(Shape):
+    """Counts of a fleet's entries."""
+
+    fleet: str
+    backend: str
+    total_keys: int
+    total_expired: int
+    """Expired, and not cleaned up yet."""
+    size_bytes: int
+    exact: bool
+    """Whether the counts are no estimates."""
+    partitions: dict[str, int]
+    server: dict[str, Json]
+    pool: dict[str, Json]
+
+
+class RecalledEntry(Shape):
+    """An entry that says what was asked for."""
+
+    key: str
+    score: float
+    why: str
+    stale: bool
+    """Whether it was changed after it was indexed."""
+    revision: int
+    value: Json
+
+
+class Side(Shape):
+    """One of two memories that were compared."""
+
+    entries: int
+    digest: str
+
+
+class FirstDifference(Shape):
+    """An entry that differs."""
+
+    key: str
+    fault: str
+
+
+class Verified(Shape):
+    """Two memories side by side."""
+
+    equal: bool
+    source: Side
+    target: Side
+    faults: dict[str, int]
+    first: list[FirstDifference]
+
+
+class Change(Shape):
+    """A line of aqe memory watch."""
+
+    kind: Literal["stored", "deleted", "expired"]
+    key: str
+    revision: int
+    value: Json
+    cursor: str
+    """For --since."""
+
+
+class RekeyedMemory(Shape):
+    """What aqe memory rekey did."""
+
+    key: str
+    sealed: int
+    entries: int
+    left: int
+    refused: int
+    first: list[str]
+    complete: bool
+    queues: list[str]
+    """Queues whose jobs are still sealed by older keys."""

@@ -1,0 +1,68 @@
+"""Documents of ``aqe queue``."""
+
+from __future__ import annotations
+
+from lionagi_qe.cli.documents.document import Json, Shape
+
+
+class Counts(Shape):
+    """Jobs of a queue by state."""
+
+    ready: int
+    delayed: int
+    claimed: int
+    done: int
+    dead: int
+    cancelled: int
+    exact: bool
+
+
+class Status(Shape):
+    """How a job stands."""
+
+    id: str
+    state: str
+    attempts: int
+    max_attempts: int
+    priority: int
+    payload: Json
+    progress: Json
+    headers: dict[str, str]
+    created_at: str
+    """ISO 8601, UTC."""
+
+
+class Dead(Shape):
+    """A job whose attempts are used up."""
+
+    id: str
+    payload: Json
+    error: Json
+    attempts: int
+    priority: int
+    created_at: str
+    """ISO 8601, UTC."""
+    headers: dict[str, str]
+
+
+class DeadOfOneReason(Shape):
+    """Dead jobs that died of the same."""
+
+    reason: str
+    count: int
+    first: Dead
+    last: Dead
+
+
+class PeriodicJob(Shape):
+    """A schedule."""
+
+    name: str
+    cron: str
+    timezone: str
+    payload: Json
+    priority: int
+    missed: str
+    max_attempts: int
+    next_at: str
+    """ISO 8601, UTC."""
