@@ -44,8 +44,17 @@ def test_every_command_that_prints_json_has_a_schema() -> None:
             if "--json" in options and words[0] != "bench":
                 found.add(name_of([*words, "--json"]))
                 assert words[0] in RUNS or len(words) == (2 if words[0] in GROUPS else 1)
-    files = {"bench", "bench-sweep", "durations", "queue-dead-group", "run-all"}
-    assert found | files == set(DOCUMENTS)
+    # Files, and what options of a command make another document of.
+    further = {
+        "bench",
+        "bench-sweep",
+        "durations",
+        "learn-eval-parts",
+        "queue-dead-group",
+        "run-all",
+        "select-part",
+    }
+    assert found | further == set(DOCUMENTS)
 
 
 def leaves(name: str, command: click.Command) -> list[tuple[list[str], click.Command]]:
