@@ -29,6 +29,7 @@ class NewJob:
     dedupe: str | None = None
     on_duplicate: OnDuplicate = "keep"
     dedupe_for: float | timedelta = 0
+    limit_key: str | None = None
 
 
 def new_job_id() -> str:

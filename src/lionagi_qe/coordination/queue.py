@@ -62,7 +62,7 @@ class WorkQueue(QueueState, Generic[P]):
             await job.ack(result)
 
     The lowest priority number comes first, then the oldest; among workers that claim at the same
-    moment this holds roughly. A worker holds a job by a lease: if it dies, the job goes to another
+    moment this holds roughly. Jobs put with a ``limit_key`` take turns by key, see ``limit``. A worker holds a job by a lease: if it dies, the job goes to another
     once that has ended. The server's clock decides. On Redis Cluster a queue lies in one shard,
     that of the entries whose keys begin like its name (see ``colocate`` of RedisMemory).
 
@@ -103,6 +103,7 @@ class WorkQueue(QueueState, Generic[P]):
         dedupe: str | None = None,
         on_duplicate: OnDuplicate = "keep",
         dedupe_for: float | timedelta = 0,
+        limit_key: str | None = None,
         fence: Fence | Fenced | None = None,
         transaction: Transaction | None = None,
         timeout: float | None = None,
@@ -122,6 +123,9 @@ class WorkQueue(QueueState, Generic[P]):
             dedupe_for: seconds (or timedelta) from now on, by the server's clock, for which the key
                 is this job's even if it ends before: an idempotency key. Who puts it meanwhile gets
                 its id; duplicates don't prolong that.
+            limit_key: whose job it is, a customer's for example: any text of at most 128 bytes.
+                Keys whose jobs wait take turns, within a priority; ``limit(per="key")`` limits how
+                many jobs of each key run at once, or begin in a time.
             fence: add it only while this lease is held.
             transaction: add it if and when this is applied; the id may then be another one's
                 (``transaction.job_ids``), where ``dedupe`` is given.
@@ -135,7 +139,7 @@ class WorkQueue(QueueState, Generic[P]):
         """
         held = fence_of(fence)
         transaction = check_transaction(transaction)
-        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
+        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for, limit_key)
         if transaction is None:
             job = self._put(new, held)
             return await self._calls.write(job, timeout=timeout)
@@ -155,8 +159,8 @@ class WorkQueue(QueueState, Generic[P]):
     ) -> list[str]:
         """Add jobs in one atomic step and return their ids, in order.
 
-        A payload may be a ``NewJob`` with its own priority, delay and dedupe. BatchTooLargeError
-        above the memory's ``max_batch``.
+        A payload may be a ``NewJob`` with its own priority, delay, dedupe and limit key.
+        BatchTooLargeError above the memory's ``max_batch``.
         """
         held = fence_of(fence)
         jobs = [
@@ -176,6 +180,7 @@ class WorkQueue(QueueState, Generic[P]):
             self._max_attempts,
             fence,
             *check_duplicates(job),
+            None if job.limit_key is None else check_name("limit_key", job.limit_key),
         )
 
     # Working

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.limits import QueueLimits, job_limit
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
@@ -18,11 +19,14 @@ from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
+    from lionagi_qe.coordination.limits import Limit
     from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.limits import Per
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_RESULT_TTL = 3_600.0
@@ -51,6 +55,7 @@ class JobStatus:
         error: the error of its last failed attempt, if it isn't done.
         progress: what its worker noted last.
         created_at: when it was put, UTC by the server's clock.
+        limit_key: what it was put with; it counts towards the limit of that key.
     """
 
     id: str
@@ -63,6 +68,7 @@ class JobStatus:
     error: Any
     progress: Any
     created_at: datetime
+    limit_key: str | None = None
 
 
 class QueueState:
@@ -90,6 +96,7 @@ class QueueState:
         self._results = Results(self._calls, self.name)
         self._dead_letters = DeadLetters(self._calls, self.name)
         self._schedules = QueueSchedules(self._calls, self.name)
+        self._limits = QueueLimits(self._calls, self.name)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
         """Wait until a job is done and return its result.
@@ -186,6 +193,45 @@ class QueueState:
         """Return the queue's periodic jobs by name, with the time at which each is due next."""
         return await self._schedules.read()
 
+    async def limit(  # noqa: PLR0913 - keyword-only
+        self,
+        *,
+        per: Per = "queue",
+        concurrency: int | None = None,
+        rate: int | None = None,
+        period: float | timedelta = 1.0,
+        burst: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Limit how many jobs run at once, and how many begin in a time, for all workers together.
+
+        The server decides at each claim; what is set holds for all claims that begin after this
+        has returned, and what workers hold already counts. It replaces the former limit ``per``
+        the same; without ``concurrency`` and ``rate`` there is none any more. One round trip, and
+        on the server a step for each key whose jobs wait at a limit.
+
+        Args:
+            per: "queue": all jobs of the queue together. "key": those of each ``limit_key`` by
+                itself (``queue.put(..., limit_key="customer-7")``); jobs without one aren't
+                limited by it.
+            concurrency: most jobs that workers hold at once. The place of a worker that died is
+                free when its lease ends.
+            rate: most jobs that begin each ``period``, evenly spaced: after ``burst`` of them one
+                each ``period / rate``. Each attempt counts, one that is released as well. In no
+                stretch of ``period`` begin more than ``rate + burst - 1``.
+            period: seconds (or timedelta), to the millisecond; at most 366 days.
+            burst: how many may begin at once after a pause, at most ``rate``. None: as many as
+                fall due in 0.1 s, at least 1.
+            timeout: seconds for this call instead of the memory's own.
+
+        """
+        limit = job_limit(per, concurrency, rate, period, burst)
+        await self._limits.put(limit, timeout=timeout)
+
+    async def limits(self) -> list[Limit]:
+        """Return the queue's limits, that of the queue before that of each key."""
+        return await self._limits.read()
+
     async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
         """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
         return await self._dead_letters.page(limit, after)
@@ -225,6 +271,7 @@ def _status(record: JobRecord) -> JobStatus:
         None if is_done else outcome,
         _decoded(record.progress),
         datetime.fromtimestamp(record.created_ms / 1000, UTC),
+        record.limit_key,
     )
 
 

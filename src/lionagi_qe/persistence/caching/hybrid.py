@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         Stats,
         Sweep,
     )
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.memory import MemorySettings
     from lionagi_qe.persistence.values.keys import KeyRange
@@ -150,6 +151,11 @@ class HybridBackend:
     def schedules(self) -> ScheduleBackend:
         """The durable backend's periodic jobs."""
         return cast("Any", self._durable).schedules
+
+    @property
+    def limits(self) -> LimitBackend:
+        """The limits of the durable backend's queues."""
+        return cast("Any", self._durable).limits
 
     @property
     def capabilities(self) -> Capabilities:

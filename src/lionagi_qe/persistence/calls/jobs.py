@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
+from lionagi_qe.persistence.calls.limits import LimitCalls
 from lionagi_qe.persistence.calls.schedules import ScheduleCalls
 from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
@@ -27,7 +28,7 @@ T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})
 
 
-class JobCalls(ScheduleCalls):
+class JobCalls(ScheduleCalls, LimitCalls):
     """Put, claim, end and look at jobs by checked names; one round trip each.
 
     Operations on jobs made at the same moment travel together. Where they are safe to repeat, a

@@ -42,6 +42,7 @@ from lionagi_qe.persistence.contract.records import (
     Sweep,
 )
 from lionagi_qe.persistence.contract.refused import PartlyRefused
+from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
 from lionagi_qe.persistence.contract.schedules import (
     Fire,
     PutSchedule,
@@ -65,6 +66,7 @@ __all__ = [
     "Fence",
     "Fire",
     "JobBackend",
+    "JobLimit",
     "JobOperation",
     "JobRecord",
     "JobResult",
@@ -73,6 +75,7 @@ __all__ = [
     "Learn",
     "Learned",
     "LeaseBackend",
+    "LimitBackend",
     "LogPage",
     "LogRecord",
     "Notifier",

@@ -44,6 +44,7 @@ class PutJob:
             attempts to this one, which is added. "earliest": one that waits gets the lower of both
             priorities and the earlier of both times.
         dedupe_ms: for so long from now on ``dedupe`` is this job's, even if it ends before.
+        limit_key: the line in which it waits, see ``contract.limits``; None for the queue's own.
     """
 
     queue: str
@@ -56,6 +57,7 @@ class PutJob:
     fence: Fence | None = None
     on_duplicate: OnDuplicate = "keep"
     dedupe_ms: int = 0
+    limit_key: str | None = None
 
 
 Ending = Literal["ack", "retry", "bury", "release", "extend", "progress"]
@@ -135,6 +137,7 @@ class JobRecord:
     Attributes:
         outcome: its result if it is done, else its last error.
         progress: what its worker noted last.
+        limit_key: the line that it waits in, None for the queue's own.
     """
 
     job_id: str
@@ -146,6 +149,7 @@ class JobRecord:
     outcome: bytes | str | None
     created_ms: int
     progress: bytes | str | None = None
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,8 @@ def options_of(put: PutJob) -> str:
         options["on_duplicate"] = put.on_duplicate
     if put.dedupe_ms:
         options["dedupe_ms"] = put.dedupe_ms
+    if put.limit_key is not None:
+        options["limit_key"] = put.limit_key
     return json.dumps(options) if options else ""
 
 

@@ -27,6 +27,7 @@ from lionagi_qe.persistence.postgres.operations import (
     results_of,
 )
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
+from lionagi_qe.persistence.postgres.limits import PostgresLimits
 from lionagi_qe.persistence.postgres.schedules import PostgresSchedules
 from lionagi_qe.persistence.postgres.schema import applied_migrations
 from lionagi_qe.persistence.postgres.session import PostgresSession
@@ -69,6 +70,7 @@ class PostgresBackend:
         self.leases = PostgresLeases(self.session)
         self.jobs = PostgresJobs(self.session)
         self.schedules = PostgresSchedules(self.session)
+        self.limits = PostgresLimits(self.session)
         self.log = PostgresLog(self.session, self.sweep)
 
     @property

@@ -24,7 +24,7 @@ _PAYLOADS = joined(
 )
 _JOB_COLUMNS = """j.id, CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
     j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
-    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress"""
+    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress, j.limit_key"""
 _DEAD_JOBS = f"""
     SELECT d.ctid FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
         SELECT j.ctid FROM {{schema}}.jobs AS j
@@ -205,16 +205,24 @@ WHERE j.fleet + 0 = $1 AND j.queue = $2 AND j.state = 4 AND j.id > $3 ORDER BY j
 """,
     "count_jobs": """
 SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 LIMIT $3) AS ready),
-    count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2),
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 AND limit_key IS NULL LIMIT $3) AS ready)
+    + (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 AND limit_key IS NOT NULL LIMIT $3) AS k),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 0 LIMIT $3) AS delayed),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 2 LIMIT $3) AS claimed),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 3 AND due_at > now() LIMIT $3) AS done),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone)
-FROM (SELECT state FROM {schema}.jobs
-    WHERE fleet + 0 = $1 AND queue = $2 AND state IN (0, 2) LIMIT $3) AS due
+""",
+    "put_limit": "SELECT {schema}.put_limit($1, $2, $3, $4, $5, $6, $7)",
+    "read_limits": """
+SELECT per, concurrency, rate, period_ms, burst FROM {schema}.job_limits
+WHERE fleet = $1 AND queue = $2 ORDER BY per DESC
 """,
     "put_schedule": "SELECT {schema}.put_schedule($1, $2, $3, $4, $5, $6)",
     "remove_schedule": """

@@ -26,6 +26,7 @@ from lionagi_qe.persistence.redis.operations import (
     words_of,
 )
 from lionagi_qe.persistence.redis.queue import RedisJobs
+from lionagi_qe.persistence.redis.limits import RedisLimits
 from lionagi_qe.persistence.redis.schedules import RedisSchedules
 from lionagi_qe.persistence.redis.schema import LAYOUT, Layout
 from lionagi_qe.persistence.redis.session import RedisSession
@@ -59,6 +60,7 @@ class RedisBackend:
         self.leases = RedisLeases(self.session)
         self.jobs = RedisJobs(self.session)
         self.schedules = RedisSchedules(self.session)
+        self.limits = RedisLimits(self.session)
         self.log = RedisLog(self.session)
 
     @property

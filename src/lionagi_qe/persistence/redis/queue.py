@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.redis.session import RedisSession
 
-_FIELDS = 9
+_FIELDS = 10
 
 
 class RedisJobs:
@@ -230,7 +230,7 @@ def _refusal(
 
 
 def _record(fields: list[Any]) -> JobRecord:
-    job_id, state, priority, attempts, most, payload, outcome, created, progress = fields
+    job_id, state, priority, attempts, most, payload, outcome, created, progress, key = fields
     return JobRecord(
         job_id.decode(),
         STATES[int(state)],
@@ -241,4 +241,5 @@ def _record(fields: list[Any]) -> JobRecord:
         outcome,
         int(created),
         progress,
+        None if key is None else key.decode(),
     )

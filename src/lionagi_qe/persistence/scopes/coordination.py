@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
     from lionagi_qe.persistence.contract.operations import Fence
+    from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
     from lionagi_qe.persistence.contract.schedules import (
         Fire,
         PutSchedule,
@@ -157,6 +158,24 @@ class ScopedSchedules:
         """Put what is due."""
         self._scope.check_queue(fire.queue)
         return await self._whole.fire(fire)
+
+
+class ScopedLimits:
+    """The limits of a scope's queues."""
+
+    def __init__(self, whole: LimitBackend, scope: Scope) -> None:
+        self._whole = whole
+        self._scope = scope
+
+    async def put(self, queue: str, limit: JobLimit) -> None:
+        """Set a limit, or take it away."""
+        self._scope.check_queue(queue)
+        await self._whole.put(queue, limit)
+
+    async def read(self, queue: str) -> Sequence[JobLimit]:
+        """Return the limits of a queue."""
+        self._scope.check_queue(queue)
+        return await self._whole.read(queue)
 
 
 class ScopedLeases:

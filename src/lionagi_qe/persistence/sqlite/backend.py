@@ -16,6 +16,7 @@ from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
+from lionagi_qe.persistence.sqlite.limits import SqliteLimits
 from lionagi_qe.persistence.sqlite.schedules import SqliteSchedules
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,
@@ -49,6 +50,7 @@ class SqliteBackend:
         self.leases = SqliteLeases(self.session)
         self.jobs = SqliteJobs(self.session)
         self.schedules = SqliteSchedules(self.session)
+        self.limits = SqliteLimits(self.session, self.jobs.notifier.notify)
         self.log = SqliteLog(self.session, self.sweep)
 
     @property

@@ -8,16 +8,17 @@ from __future__ import annotations
 # A claimed job that is being cancelled is told as 6.
 _SHOWN = "CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END"
 COLUMNS = f"""id, {_SHOWN}, priority, attempts, max_attempts, payload, outcome, created_ms,
-    progress"""
+    progress, limit_key"""
+CLAIMED_COLUMNS = "seq, id, payload, priority, attempts, max_attempts, claim, created_ms"
 
 NOTE_QUEUE = "INSERT OR IGNORE INTO queues (fleet, name) VALUES (:fleet, :queue)"
 QUEUES = "SELECT name FROM queues WHERE fleet = :fleet ORDER BY name"
 
 PUT = """
 INSERT INTO jobs
-    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, created_ms, due_ms)
-VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :dedupe, :now,
-    :now + :delay)
+    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, limit_key, created_ms, due_ms)
+VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :dedupe, :limit_key,
+    :now, :now + :delay)
 ON CONFLICT DO NOTHING
 """
 # The unended job that has the key.
@@ -47,7 +48,7 @@ REPLACE = """
 UPDATE jobs SET
     state = :delay = 0, priority = :priority, attempts = 0, max_attempts = :max_attempts,
     payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
-    replaced_by = :id
+    replaced_by = :id, limit_key = :limit_key
 WHERE fleet = :fleet AND id = :holder
 """
 HASTEN = """
@@ -108,6 +109,18 @@ SELECT state FROM jobs
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 
+# Whether jobs are due, and whether the queue has limits or keys.
+BEFORE_CLAIM = """
+SELECT EXISTS (
+    SELECT 1 FROM jobs INDEXED BY jobs_delayed
+    WHERE fleet = :fleet AND queue = :queue AND state = 0 AND due_ms <= :now
+) OR EXISTS (
+    SELECT 1 FROM jobs INDEXED BY jobs_claimed
+    WHERE fleet = :fleet AND queue = :queue AND state = 2 AND due_ms <= :now
+), EXISTS (
+    SELECT 1 FROM job_lines WHERE fleet = :fleet AND queue = :queue AND limit_key = ''
+)
+"""
 DUE = """
 UPDATE jobs SET
     state = CASE
@@ -120,35 +133,55 @@ UPDATE jobs SET
     payload = CASE WHEN cancel_ms IS NULL THEN payload ELSE x'' END,
     due_ms = :now + coalesce(cancel_ms, 0)
 WHERE seq IN (
-    SELECT seq FROM jobs INDEXED BY jobs_due
-    WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) AND due_ms <= :now
-    ORDER BY due_ms LIMIT max(:count, 100)
+    SELECT seq FROM (
+        SELECT seq FROM jobs INDEXED BY jobs_delayed
+        WHERE fleet = :fleet AND queue = :queue AND state = 0 AND due_ms <= :now
+        ORDER BY due_ms LIMIT max(:count, 100)
+    ) UNION ALL SELECT seq FROM (
+        SELECT seq FROM jobs INDEXED BY jobs_claimed
+        WHERE fleet = :fleet AND queue = :queue AND state = 2 AND due_ms <= :now
+        ORDER BY due_ms LIMIT max(:count, 100)
+    )
 )
 """
-CLAIM = """
+CLAIM = f"""
 UPDATE jobs SET
     state = 2, attempts = attempts + 1, claim = claim + 1, due_ms = :now + :lease
 WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_ready
-    WHERE fleet = :fleet AND queue = :queue AND state = 1
+    WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL
     ORDER BY priority, seq LIMIT :count
 )
-RETURNING seq, id, payload, priority, attempts, max_attempts, claim, created_ms
+RETURNING {CLAIMED_COLUMNS}
 """
-NEXT_DUE = """
-SELECT due_ms - :now FROM jobs INDEXED BY jobs_due
-WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
+_NEXT_DELAYED = """
+SELECT due_ms - :now FROM jobs INDEXED BY jobs_delayed
+WHERE fleet = :fleet AND queue = :queue AND state = 0 ORDER BY due_ms LIMIT 1
 """
-# In how many milliseconds a claim would find something; null for never.
-FINDS_IN = """
+_NEXT_ENDED = """
+SELECT due_ms - :now FROM jobs INDEXED BY jobs_claimed
+WHERE fleet = :fleet AND queue = :queue AND state = 2 ORDER BY due_ms LIMIT 1
+"""
+NEXT_DUE = f"""
+SELECT min(wait) FROM (SELECT ({_NEXT_DELAYED}) AS wait UNION ALL SELECT ({_NEXT_ENDED}))
+"""
+# In how many milliseconds a claim may find something; null for never.
+FINDS_IN = f"""
 SELECT CASE
     WHEN EXISTS (
         SELECT 1 FROM jobs INDEXED BY jobs_ready
-        WHERE fleet = :fleet AND queue = :queue AND state = 1
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL
+    ) OR EXISTS (
+        SELECT 1 FROM job_lines INDEXED BY job_lines_in_turn
+        WHERE fleet = :fleet AND queue = :queue AND state = 0
     ) THEN 0
     ELSE (
-        SELECT max(due_ms - :now, 0) FROM jobs INDEXED BY jobs_due
-        WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
+        SELECT max(min(wait), 0) FROM (
+            SELECT ({_NEXT_DELAYED}) AS wait UNION ALL SELECT ({_NEXT_ENDED}) UNION ALL SELECT (
+                SELECT free_ms - :now FROM job_lines INDEXED BY job_lines_free
+                WHERE fleet = :fleet AND queue = :queue AND state = 2 ORDER BY free_ms LIMIT 1
+            )
+        )
     ) END
 """
 
@@ -183,15 +216,18 @@ WHERE fleet = :fleet AND queue = :queue AND state = 4 AND id > :after ORDER BY i
 COUNT = """
 SELECT
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_ready
-        WHERE fleet = :fleet AND queue = :queue AND state = 1 LIMIT :limit)),
-    count(*) FILTER (WHERE state = 0),
-    count(*) FILTER (WHERE state = 2),
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL LIMIT :limit))
+    + (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_key_ready
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NOT NULL
+        LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_delayed
+        WHERE fleet = :fleet AND queue = :queue AND state = 0 LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_claimed
+        WHERE fleet = :fleet AND queue = :queue AND state = 2 LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_done
         WHERE fleet = :fleet AND queue = :queue AND state = 3 AND due_ms > :now LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead
         WHERE fleet = :fleet AND queue = :queue AND state = 4 LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_cancelled
         WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit))
-FROM (SELECT state FROM jobs INDEXED BY jobs_due
-    WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) LIMIT :limit)
 """

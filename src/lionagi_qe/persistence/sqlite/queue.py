@@ -24,6 +24,8 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn
+from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES, NOTE_LINES
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
 
@@ -150,9 +152,14 @@ class SqliteJobs:
             bound = self._bound(
                 queue=queue, count=count, lease=lease_ms, lease_ended=LEASE_ENDED.encode()
             )
-            connection.execute(sql.DUE, bound)
+            before: Any = connection.execute(sql.BEFORE_CLAIM, bound).get
+            is_due, has_lines = before
+            if is_due:
+                connection.execute(sql.DUE, bound)
+            if has_lines:
+                return _claim_in_turn(connection, bound, count)
             rows: list[Any] = connection.execute(sql.CLAIM, bound).fetchall()
-            jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=_turn)]
+            jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=in_turn)]
             if len(jobs) == count:
                 return Claim(jobs, 0)
             due: Any = connection.execute(sql.NEXT_DUE, bound).get
@@ -181,7 +188,7 @@ class SqliteJobs:
     def forget(self, connection: apsw.Connection, limit: int) -> bool:
         """Delete ended jobs and keys that were kept long enough; return whether more is due."""
         is_more = False
-        for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS):
+        for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS, FORGET_LINES):
             connection.execute(statement, self._bound(limit=limit))
             is_more |= connection.changes() == limit
         return is_more
@@ -235,8 +242,11 @@ def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str
         priority=put.priority,
         max_attempts=put.max_attempts,
         dedupe=put.dedupe,
+        limit_key=put.limit_key,
     )
     connection.execute(sql.NOTE_QUEUE, bound)
+    if put.limit_key is not None:
+        connection.execute(NOTE_LINES, bound)
     if put.dedupe is not None:
         other = _holder(connection, put, bound)
         if other is not None:
@@ -275,8 +285,15 @@ def _cancel(connection: apsw.Connection, cancel: CancelJob, bound: dict[str, Any
     return "unknown" if state is None else STATES[state]
 
 
-def _turn(row: Any) -> tuple[int, int]:  # noqa: ANN401 - a row
-    return row[3], row[0]
+def _claim_in_turn(connection: apsw.Connection, bound: dict[str, Any], count: int) -> Claim:
+    claim = ClaimInTurn(connection, bound, count)
+    claim.take()
+    jobs = [ClaimedJob(*row[1:]) for row in claim.rows]
+    if len(jobs) == count:
+        return Claim(jobs, 0)
+    due: Any = connection.execute(sql.NEXT_DUE, bound).get
+    waits = [wait for wait in (due, claim.wait_ms) if wait is not None]
+    return Claim(jobs, min(waits, default=None))
 
 
 def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row

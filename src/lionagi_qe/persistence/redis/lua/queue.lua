@@ -2,7 +2,7 @@
 --   Q:j:<id>  hash of a job: s state (0 delayed, 1 ready, 2 claimed, 3 done, 4 dead, 5 cancelled),
 --             y priority, a attempts, m most attempts, c number of the claim (which counts up
 --             whenever the job changes hands), p payload, o result or last error, d dedupe key, n
---             place in line, t created in ms, g progress, b id of the put that replaced its payload;
+--             place in line, with a limit key "place/key", t created in ms, g progress, b id of the put that replaced its payload;
 --             k if it is being cancelled: for how many ms it is kept then. Done and cancelled ones
 --             expire natively
 --   Q:r       sorted set of ready jobs "place:id" by priority
@@ -12,6 +12,7 @@
 --   Q:u       hash of dedupe keys to the ids of unended jobs
 --   Q:n       the place last given in line
 --   Q:s       hash of periodic jobs, see queue_schedule.lua
+--   Q:m, Q:k.. limits, and the lines of jobs with a limit key, see queue_lines.lua
 -- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
 -- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
@@ -27,15 +28,24 @@ local function kept_key(Q, dedupe)
 end
 
 local function line_up(Q, id, place, priority)
-  redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
+  local key = key_of(place)
+  if key then
+    join_line(Q, key, id, place, priority)
+  else
+    redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
+  end
 end
 
 -- Takes a job that waits out of its line, or a claimed one out of those.
 local function leave_line(Q, id, state, place)
-  if state == '1' then
+  local key = key_of(place)
+  if state == '1' and key then
+    quit_line(Q, key, id, place)
+  elseif state == '1' then
     redis.call('ZREM', Q .. ':r', place .. ':' .. id)
   else
     redis.call('ZREM', Q .. (state == '0' and ':w' or ':l'), id)
+    if state == '2' then free_place(Q, place) end
   end
 end
 
@@ -76,6 +86,7 @@ local function make_ready(Q, limit, lease_ended)
     local name = Q .. ':j:' .. id
     local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm', 'k')
     redis.call('ZREM', Q .. ':l', id)
+    free_place(Q, job[1])
     redis.call('HINCRBY', name, 'c', 1)
     redis.call('HSET', name, 'o', lease_ended)
     if job[5] then
@@ -87,6 +98,10 @@ local function make_ready(Q, limit, lease_ended)
       line_up(Q, id, job[1], job[2])
     end
   end
+end
+
+local function place_of(place, options)
+  return options.limit_key and place .. '/' .. options.limit_key or place
 end
 
 -- Returns the job that has the dedupe key of the put of ``id``, treated as ``options`` say; nil if
@@ -109,9 +124,11 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     return nil
   end
   local due = tonumber(delay) > 0 and now + delay or nil
+  local new_place = place
   if what == 'replace' then
+    new_place = place_of(string.sub(place, 1, PLACE_WIDTH), options)
     redis.call('HSET', name, 'y', priority, 'a', 0, 'm', most, 'p', payload, 't', number(now),
-      'b', id)
+      'b', id, 'n', new_place)
     redis.call('HDEL', name, 'o', 'g')
   else
     if tonumber(job[3]) < tonumber(priority) then priority = job[3] end
@@ -128,7 +145,7 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
   if due then
     redis.call('ZADD', Q .. ':w', number(due), holder)
   else
-    line_up(Q, holder, place, priority)
+    line_up(Q, holder, new_place, priority)
   end
   return holder
 end
@@ -136,13 +153,14 @@ end
 local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, options)
   local name = Q .. ':j:' .. id
   options = options == '' and {} or cjson.decode(options)
+  if options.limit_key then redis.call('HSET', Q .. ':m', 'on', 1) end
   if dedupe ~= '' then
     local holder = holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     if holder then return holder end
   end
   if redis.call('EXISTS', name) == 1 then return id end
   redis.call('SADD', P .. ':qs', queue)
-  local place = string.format('%016.0f', redis.call('INCR', Q .. ':n'))
+  local place = place_of(string.format('%016.0f', redis.call('INCR', Q .. ':n')), options)
   local state = tonumber(delay) > 0 and 0 or 1
   redis.call('HSET', name, 's', state, 'y', priority, 'a', 0, 'm', most, 'c', 0, 'p', payload,
     'n', place, 't', number(now))
@@ -162,18 +180,18 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
 end
 
 -- Whether the claim of this number may be ended so, or was so by this very call before; then its
--- state, and for how long it is kept if it is being cancelled.
+-- state, for how long it is kept if it is being cancelled, and its place.
 local function standing(Q, kind, id, claim)
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k', 'n')
   local state = job[1]
   if not state or job[2] ~= claim then return 'lost' end
-  if state == '2' then return 'ok', state, job[3] end
+  if state == '2' then return 'ok', state, job[3], job[4] end
   local repeated = kind == 'ack' and state == '3' or kind == 'bury' and (state == '4' or state == '5')
     or (kind == 'retry' or kind == 'release') and state ~= '3'
   return repeated and 'repeated' or 'lost', state
 end
 
-local function end_job(Q, kind, id, payload, ms, cancelled)
+local function end_job(Q, kind, id, payload, ms, cancelled, place)
   local name = Q .. ':j:' .. id
   if kind == 'extend' then
     redis.call('ZADD', Q .. ':l', number(now + ms), id)
@@ -182,7 +200,7 @@ local function end_job(Q, kind, id, payload, ms, cancelled)
     redis.call('HSET', name, 'g', payload)
     return cancelled and '6' or '2'
   end
-  redis.call('ZREM', Q .. ':l', id)
+  leave_line(Q, id, '2', place)
   if kind == 'ack' then
     redis.call('HSET', name, 'o', payload)
     finish(Q, id, 3, ms)
@@ -246,7 +264,7 @@ end
 -- retry, bury, release, extend, progress, cancel), queue, id, payload, priority or claim, delay or
 -- other time in ms, dedupe key, most attempts, options of a put in JSON or "". Appends status and figure of each to ``answers``.
 local function apply_jobs(first, count, stale, answers)
-  local rung = {}
+  local rung, lined = {}, {}
   for i = 1, count do
     local at = first + (i - 1) * QUEUE_WIDTH
     local kind, queue, id, payload = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -261,14 +279,19 @@ local function apply_jobs(first, count, stale, answers)
     elseif kind == 'cancel' then
       figure = cancel_job(Q, id, ARGV[at + 6])
     else
-      local cancelled
-      status, figure, cancelled = standing(Q, kind, id, ARGV[at + 5])
+      local cancelled, place
+      status, figure, cancelled, place = standing(Q, kind, id, ARGV[at + 5])
       if status == 'ok' then
-        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled)
+        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled, place)
         if kind == 'retry' or kind == 'release' then rung[Q] = true end
       elseif status == 'repeated' then
         status = 'ok'
       end
+    end
+    -- Where there are limits, who waits for a job may wait for the end of another.
+    if not rung[Q] and kind ~= 'put' then
+      if lined[Q] == nil then lined[Q] = redis.call('EXISTS', Q .. ':m') == 1 end
+      if lined[Q] and kind ~= 'extend' and kind ~= 'progress' then rung[Q] = true end
     end
     answers[#answers + 1] = status
     answers[#answers + 1] = figure or ''

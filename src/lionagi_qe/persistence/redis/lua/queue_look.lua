@@ -1,6 +1,6 @@
 -- Reads jobs. ARGV: P, what, queue, then
 --   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
---                         created, progress; nothing for unknown ones
+--                         created, progress, limit key; nothing for unknown ones
 --   dead after limit   -> the same, of dead jobs with ids above ``after``
 --   count              -> {ready, delayed, claimed, done, dead, cancelled}
 
@@ -8,7 +8,8 @@ local what, Q = ARGV[2], queue_of(ARGV[3])
 
 if what == 'count' then
   return {
-    redis.call('ZCARD', Q .. ':r'), redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
+    redis.call('ZCARD', Q .. ':r') + tonumber(redis.call('HGET', Q .. ':m', 'ready') or 0),
+    redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
     redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
     redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'),
   }
@@ -23,11 +24,12 @@ else
 end
 local answer = {}
 for _, id in ipairs(ids) do
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'k')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'n', 'k')
   if job[1] then
     answer[#answer + 1] = id
-    if job[1] == '2' and job[9] then job[1] = '6' end
-    for i = 1, 8 do answer[#answer + 1] = job[i] end
+    if job[1] == '2' and job[10] then job[1] = '6' end
+    job[9] = key_of(job[9]) or false
+    for i = 1, 9 do answer[#answer + 1] = job[i] end
   end
 end
 return answer
