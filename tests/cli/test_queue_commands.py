@@ -128,6 +128,33 @@ def test_dead_jobs_are_counted_by_reason(
     assert (group["reason"], group["count"], group["last"]["id"]) == ("no such file", 2, dead[1])
 
 
+def test_limits_are_set_listed_and_taken_away(
+    dead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    assert aqe(capsys, "limits", "mails") == (0, "", "")
+    made = ["limit", "mails", "--concurrency", "4", "--rate", "100", "--period", "60"]
+    assert aqe(capsys, *made)[1] == "queue\t4 at once; 100 each 60 s, 1 of them at once\n"
+    assert aqe(capsys, "limit", "mails", "--per", "key", "--concurrency", "1")[0] == 0
+    assert aqe(capsys, "limits", "mails")[1].splitlines()[1] == "key\t1 at once"
+    assert aqe(capsys, "limit", "mails", "--off")[1] == "queue\tno limit\n"
+    (left,) = json.loads(aqe(capsys, "limits", "mails", "--json")[1])
+    assert (left["per"], left["concurrency"], left["rate"]) == ("key", 1, None)
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--off", "--rate", "5"], ["--rate", "5", "--burst", "6"], ["--per", "x"]]
+)
+def test_a_limit_that_cannot_be_is_refused(
+    dead: list[str], options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    code, _, complaint = aqe(capsys, "limit", "mails", *options)
+    assert code > 1
+    assert complaint
+    assert aqe(capsys, "limits", "mails") == (0, "", "")
+
+
 def test_schedules_are_made_listed_and_removed(
     dead: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.sqlite import backend as sqlite
 from lionagi_qe.persistence.sqlite import lease as sqlite_lease
+from lionagi_qe.persistence.sqlite import limits as sqlite_limits
 from lionagi_qe.persistence.sqlite import operations as sqlite_operations
 from lionagi_qe.persistence.sqlite import queue as sqlite_queue
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
@@ -247,6 +248,22 @@ def _never_cancelled(patch: pytest.MonkeyPatch) -> None:
     _around(patch, SqliteJobs, "write", write)
 
 
+def _unlimited(patch: pytest.MonkeyPatch) -> None:
+    """Limits are set and told, and nobody keeps to them."""
+    patch.setattr(sqlite_limits.ClaimInTurn, "limits", lambda _: {})
+
+
+def _places_kept(patch: pytest.MonkeyPatch) -> None:
+    """The end of a job frees no place."""
+    plain = sqlite_queue.touch_line
+
+    def touch(connection: Any, bound: Any, key: Any, priority: Any) -> None:
+        if priority is not None:
+            plain(connection, bound, key, priority)
+
+    patch.setattr(sqlite_queue, "touch_line", touch)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "OneToken": (
         _one_token,
@@ -300,6 +317,21 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         _always_anew,
         QueueConformance,
         "test_a_schedule_goes_on_or_begins_anew_as_its_rule_says",
+    ),
+    "NoTurns": (
+        _written(_changed(PutJob, limit_key="one")),
+        QueueConformance,
+        "test_keys_take_turns_whoever_came_first",
+    ),
+    "Unlimited": (
+        _unlimited,
+        QueueConformance,
+        "test_a_queue_has_no_more_jobs_claimed_than_its_limit",
+    ),
+    "PlacesKept": (
+        _places_kept,
+        QueueConformance,
+        "test_a_key_has_no_more_jobs_claimed_than_the_limit_of_keys",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

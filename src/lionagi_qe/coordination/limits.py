@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MOST = 1_000_000
 MAX_PERIOD = timedelta(days=366)
-# Workers look for what a rate lets begin at most every 10 ms: a burst of that which falls due in ten
-# of these keeps up with any rate.
+# Workers look for what a rate lets begin every 10 ms at most: with a burst of what falls due in ten
+# of these they keep up with any rate.
 _BURST_SECONDS = 0.1
 
 

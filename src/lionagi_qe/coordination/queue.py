@@ -62,9 +62,10 @@ class WorkQueue(QueueState, Generic[P]):
             await job.ack(result)
 
     The lowest priority number comes first, then the oldest; among workers that claim at the same
-    moment this holds roughly. Jobs put with a ``limit_key`` take turns by key, see ``limit``. A worker holds a job by a lease: if it dies, the job goes to another
-    once that has ended. The server's clock decides. On Redis Cluster a queue lies in one shard,
-    that of the entries whose keys begin like its name (see ``colocate`` of RedisMemory).
+    moment this holds roughly. Jobs put with a ``limit_key`` take turns by key, see ``limit``. A
+    worker holds a job by a lease: if it dies, the job goes to another once that has ended. The
+    server's clock decides. On Redis Cluster a queue lies in one shard, that of the entries whose
+    keys begin like its name (see ``colocate`` of RedisMemory).
 
     Args:
         memory: where the queue lives; all who share it use the same fleet.

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation, Result
     from lionagi_qe.persistence.contract.records import (
         KeyPage,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
         Stats,
         Sweep,
     )
-    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.memory import MemorySettings
     from lionagi_qe.persistence.values.keys import KeyRange

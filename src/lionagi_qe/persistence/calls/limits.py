@@ -17,15 +17,11 @@ T = TypeVar("T")
 class LimitCalls(Calls):
     """Set and read the limits of queues by checked names; one round trip each."""
 
-    async def put_limit(
-        self, queue: str, limit: JobLimit, *, timeout: float | None = None
-    ) -> None:
+    async def put_limit(self, queue: str, limit: JobLimit, *, timeout: float | None = None) -> None:
         """Set a limit, or take it away. Safe to repeat."""
         await self._ask_limits(lambda limits: limits.put(queue, limit), timeout)
 
-    async def read_limits(
-        self, queue: str, *, timeout: float | None = None
-    ) -> Sequence[JobLimit]:
+    async def read_limits(self, queue: str, *, timeout: float | None = None) -> Sequence[JobLimit]:
         """Return the limits of a queue, the queue's own first."""
         return await self._ask_limits(lambda limits: limits.read(queue), timeout)
 

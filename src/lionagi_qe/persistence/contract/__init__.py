@@ -21,6 +21,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
+from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.contract.operations import (
     Add,
@@ -42,7 +43,6 @@ from lionagi_qe.persistence.contract.records import (
     Sweep,
 )
 from lionagi_qe.persistence.contract.refused import PartlyRefused
-from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
 from lionagi_qe.persistence.contract.schedules import (
     Fire,
     PutSchedule,

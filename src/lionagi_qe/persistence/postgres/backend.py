@@ -16,6 +16,7 @@ from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
+from lionagi_qe.persistence.postgres.limits import PostgresLimits
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
     REFUSED,
@@ -27,7 +28,6 @@ from lionagi_qe.persistence.postgres.operations import (
     results_of,
 )
 from lionagi_qe.persistence.postgres.queue import PostgresJobs
-from lionagi_qe.persistence.postgres.limits import PostgresLimits
 from lionagi_qe.persistence.postgres.schedules import PostgresSchedules
 from lionagi_qe.persistence.postgres.schema import applied_migrations
 from lionagi_qe.persistence.postgres.session import PostgresSession

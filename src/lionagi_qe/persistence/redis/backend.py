@@ -16,6 +16,7 @@ from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import parse_info
 from lionagi_qe.persistence.redis.figures import server_figures
 from lionagi_qe.persistence.redis.lease import RedisLeases
+from lionagi_qe.persistence.redis.limits import RedisLimits
 from lionagi_qe.persistence.redis.log import RedisLog
 from lionagi_qe.persistence.redis.operations import (
     fence_words,
@@ -26,7 +27,6 @@ from lionagi_qe.persistence.redis.operations import (
     words_of,
 )
 from lionagi_qe.persistence.redis.queue import RedisJobs
-from lionagi_qe.persistence.redis.limits import RedisLimits
 from lionagi_qe.persistence.redis.schedules import RedisSchedules
 from lionagi_qe.persistence.redis.schema import LAYOUT, Layout
 from lionagi_qe.persistence.redis.session import RedisSession

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.change_log import ChangeLog
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
-    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.batch import Channel
     from lionagi_qe.persistence.scheduling.batcher import Batcher

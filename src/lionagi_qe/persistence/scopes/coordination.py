@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
-    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
+    from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.contract.schedules import (
         Fire,
         PutSchedule,

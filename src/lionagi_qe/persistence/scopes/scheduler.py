@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
-    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.scopes.scope import Scope

@@ -13,10 +13,10 @@ from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
+from lionagi_qe.persistence.sqlite.limits import SqliteLimits
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
-from lionagi_qe.persistence.sqlite.limits import SqliteLimits
 from lionagi_qe.persistence.sqlite.schedules import SqliteSchedules
 from lionagi_qe.persistence.sqlite.schema import (
     applied_migrations,

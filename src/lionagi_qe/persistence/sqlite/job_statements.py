@@ -16,7 +16,8 @@ QUEUES = "SELECT name FROM queues WHERE fleet = :fleet ORDER BY name"
 
 PUT = """
 INSERT INTO jobs
-    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, limit_key, created_ms, due_ms)
+    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, limit_key, created_ms,
+    due_ms)
 VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :dedupe, :limit_key,
     :now, :now + :delay)
 ON CONFLICT DO NOTHING
@@ -50,12 +51,14 @@ UPDATE jobs SET
     payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
     replaced_by = :id, limit_key = :limit_key
 WHERE fleet = :fleet AND id = :holder
+RETURNING state, limit_key, priority
 """
 HASTEN = """
 UPDATE jobs SET
     state = CASE WHEN :delay = 0 THEN 1 ELSE state END, priority = min(priority, :priority),
     due_ms = min(due_ms, :now + :delay)
 WHERE fleet = :fleet AND id = :holder
+RETURNING state, limit_key, priority
 """
 # One that runs while its key goes to another is not tried again.
 DETACH = """
@@ -84,7 +87,7 @@ UPDATE jobs SET
         WHEN :ending IN ('ack', 'extend') THEN :now + :ms
         ELSE :now + coalesce(cancel_ms, :ms) END
 WHERE fleet = :fleet AND id = :id AND claim = :claim AND state = 2 AND queue = :queue
-RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END
+RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END, limit_key, priority
 """
 # The same call again, after its answer was lost?
 ENDED = """
@@ -102,7 +105,7 @@ UPDATE jobs SET
     payload = CASE WHEN state = 2 AND due_ms > :now THEN payload ELSE x'' END,
     due_ms = CASE WHEN state = 2 AND due_ms > :now THEN due_ms ELSE :now + :ms END
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND state IN (0, 1, 2)
-RETURNING CASE state WHEN 2 THEN 6 ELSE state END
+RETURNING CASE state WHEN 2 THEN 6 ELSE state END, limit_key
 """
 STATE = """
 SELECT state FROM jobs
@@ -143,6 +146,7 @@ WHERE seq IN (
         ORDER BY due_ms LIMIT max(:count, 100)
     )
 )
+RETURNING state, limit_key, priority
 """
 CLAIM = f"""
 UPDATE jobs SET
@@ -189,6 +193,7 @@ SELECT CASE
 REVIVE = """
 UPDATE OR IGNORE jobs SET state = 1, attempts = 0, due_ms = :now
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+RETURNING limit_key, priority
 """
 PURGE = "DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4"
 FORGET = """

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from lionagi_qe.persistence.contract.limits import Per
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 
@@ -89,7 +90,7 @@ class ClaimInTurn:
 
     def take(self) -> None:
         """Claim what the limits allow."""
-        limits = {limit.per: limit for limit in limits_of(self.connection, self.bound)}
+        limits = self.limits()
         self._per_key = limits.get("key", JobLimit("key"))
         of_queue = limits.get("queue", JobLimit("queue"))
         room = self._under_concurrency(of_queue)
@@ -105,6 +106,10 @@ class ClaimInTurn:
             bound = {**self.bound, "tat": after.tat_ms}
             self.connection.execute(line_statements.SET_OWN_TAT, bound)
             self._wait(after.wait_ms or None)
+
+    def limits(self) -> dict[Per, JobLimit]:
+        """Return those of the queue."""
+        return {limit.per: limit for limit in limits_of(self.connection, self.bound)}
 
     def _wait(self, milliseconds: int | None) -> None:
         if milliseconds is not None:
@@ -174,6 +179,25 @@ class ClaimInTurn:
         self.rows += connection.execute(line_statements.CLAIM_ONE, {**bound, "seq": seq})
         connection.execute(line_statements.SERVED, {**bound, "tat": tat})
         return True
+
+
+def touch_line(
+    connection: apsw.Connection, bound: dict[str, Any], key: str | None, priority: int | None
+) -> None:
+    """Put the line of a limit key in turn, since one of its jobs may be claimed or ended.
+
+    Args:
+        connection: in a transaction that changes the job.
+        bound: fleet and queue.
+        key: the job's; None for one without, of which nothing has to be done.
+        priority: that of a job that may be claimed; None for one that was claimed and has ended.
+    """
+    if key is None:
+        return
+    touched = {**bound, "key": key, "priority": priority}
+    if priority is not None:
+        connection.execute(line_statements.ENTER, touched)
+    connection.execute(line_statements.TOUCH, touched)
 
 
 def in_turn(row: Any) -> tuple[int, int]:  # noqa: ANN401 - a row

@@ -1,4 +1,4 @@
-"""The SQL of limits, and of the lines that jobs with a limit key wait in; see 0007_job_limits.sql."""
+"""The SQL of limits, and of the lines of limit keys; see 0007_job_limits.sql."""
 
 from __future__ import annotations
 
@@ -20,6 +20,24 @@ WHERE fleet = :fleet AND queue = :queue ORDER BY per DESC
 """
 ALL_IN_TURN = """
 UPDATE job_lines SET state = 0 WHERE fleet = :fleet AND queue = :queue AND state IN (1, 2)
+"""
+
+# A job that may be claimed (priority is its own) puts its line in turn, and so does the end of one
+# that was claimed (priority is null).
+_NEXT_TURN = """(
+    SELECT coalesce(max(turn), 0) + 1 FROM job_lines WHERE fleet = :fleet AND queue = :queue
+)"""
+TOUCH = f"""
+UPDATE job_lines SET
+    priority = min(priority, coalesce(:priority, priority)),
+    turn = CASE WHEN state IN (1, 3) THEN {_NEXT_TURN} ELSE turn END,
+    state = CASE WHEN state IN (1, 3) THEN 0 ELSE state END
+WHERE fleet = :fleet AND queue = :queue AND limit_key = :key
+    AND (state = 1 OR (:priority IS NOT NULL AND (state = 3 OR priority > :priority)))
+"""
+ENTER = f"""
+INSERT OR IGNORE INTO job_lines (fleet, queue, limit_key, state, priority, turn)
+VALUES (:fleet, :queue, :key, 0, :priority, {_NEXT_TURN})
 """
 
 _LINE = "WHERE fleet = :fleet AND queue = :queue AND limit_key = :key"
@@ -64,9 +82,7 @@ WHERE seq = :seq RETURNING {CLAIMED_COLUMNS}
 """
 # tat: null leaves it as it is.
 SERVED = f"""
-UPDATE job_lines SET tat_ms = coalesce(:tat, tat_ms), turn = (
-    SELECT max(turn) + 1 FROM job_lines WHERE fleet = :fleet AND queue = :queue
-) {_LINE}
+UPDATE job_lines SET tat_ms = coalesce(:tat, tat_ms), turn = {_NEXT_TURN} {_LINE}
 """
 WAIT_FOR_END = f"UPDATE job_lines SET state = 1 {_LINE}"
 WAIT_FOR_RATE = f"""

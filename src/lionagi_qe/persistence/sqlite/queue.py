@@ -14,6 +14,7 @@ from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
     Claim,
     ClaimedJob,
+    EndJob,
     JobOperation,
     JobRecord,
     JobResult,
@@ -24,7 +25,7 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
-from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn
+from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn, touch_line
 from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES, NOTE_LINES
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 EXACT_COUNT_LIMIT = 100_000
+_READY = STATES.index("ready")
 # Seconds between two looks at whether another process changed the file, while somebody waits.
 _LOOK = 0.02
 
@@ -138,12 +140,7 @@ class SqliteJobs:
         if isinstance(operation, CancelJob):
             return _cancel(connection, operation, bound)
         bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
-        state: Any = connection.execute(sql.END, bound).get
-        if state is None:
-            state = connection.execute(sql.ENDED, bound).get
-        if state is None:
-            raise JobLostError(operation.job_id)
-        return STATES[state]
+        return _end(connection, operation, bound)
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Make ready what is due, then take the first ones."""
@@ -155,7 +152,8 @@ class SqliteJobs:
             before: Any = connection.execute(sql.BEFORE_CLAIM, bound).get
             is_due, has_lines = before
             if is_due:
-                connection.execute(sql.DUE, bound)
+                for state, key, priority in _rows(connection, sql.DUE, bound):
+                    touch_line(connection, bound, key, priority if state == _READY else None)
             if has_lines:
                 return _claim_in_turn(connection, bound, count)
             rows: list[Any] = connection.execute(sql.CLAIM, bound).fetchall()
@@ -169,19 +167,27 @@ class SqliteJobs:
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready."""
-        return await self._each(sql.REVIVE, queue, job_ids)
+
+        def change(connection: apsw.Connection) -> int:
+            revived = 0
+            for job_id in job_ids:
+                bound = self._bound(queue=queue, id=job_id)
+                for key, priority in _rows(connection, sql.REVIVE, bound):
+                    touch_line(connection, bound, key, priority)
+                    revived += 1
+            return revived
+
+        return await self._session.transact(change)
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
-        return await self._each(sql.PURGE, queue, job_ids)
 
-    async def _each(self, statement: str, queue: str, job_ids: Sequence[str]) -> int:
         def change(connection: apsw.Connection) -> int:
-            changed = 0
+            purged = 0
             for job_id in job_ids:
-                connection.execute(statement, self._bound(queue=queue, id=job_id))
-                changed += connection.changes()
-            return changed
+                connection.execute(sql.PURGE, self._bound(queue=queue, id=job_id))
+                purged += connection.changes()
+            return purged
 
         return await self._session.transact(change)
 
@@ -252,7 +258,11 @@ def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str
         if other is not None:
             return other
     connection.execute(sql.PUT, bound)
-    if put.dedupe_ms and connection.changes():
+    if not connection.changes():
+        return put.job_id
+    if put.limit_key is not None and not put.delay_ms:
+        touch_line(connection, bound, put.limit_key, put.priority)
+    if put.dedupe_ms:
         connection.execute(sql.KEEP_KEY, {**bound, "dedupe_ms": put.dedupe_ms})
     return put.job_id
 
@@ -273,16 +283,41 @@ def _holder(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> 
         connection.execute(sql.DETACH, bound)
         connection.execute(sql.MOVE_KEY, bound)
         return None
-    connection.execute(sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN, bound)
+    change = sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN
+    ((its_state, key, priority),) = _rows(connection, change, bound)
+    if its_state == _READY:
+        touch_line(connection, bound, key, priority)
     return str(holder)
+
+
+def _end(connection: apsw.Connection, end: EndJob, bound: dict[str, Any]) -> str:
+    bound.update(ending=end.ending, claim=end.claim, ms=end.ms)
+    ended: Any = connection.execute(sql.END, bound).get
+    if ended is not None:
+        state, key, priority = ended
+        if key is not None and end.ending not in {"extend", "progress"}:
+            touch_line(connection, bound, key, priority if state == _READY else None)
+        return STATES[state]
+    state = connection.execute(sql.ENDED, bound).get
+    if state is None:
+        raise JobLostError(end.job_id)
+    return STATES[state]
 
 
 def _cancel(connection: apsw.Connection, cancel: CancelJob, bound: dict[str, Any]) -> str:
     bound.update(ms=cancel.ms)
-    state: Any = connection.execute(sql.CANCEL, bound).get
+    state: Any = None
+    for its_state, key in _rows(connection, sql.CANCEL, bound):
+        state = its_state
+        touch_line(connection, bound, key, None)
     if state is None:
         state = connection.execute(sql.STATE, bound).get
     return "unknown" if state is None else STATES[state]
+
+
+def _rows(connection: apsw.Connection, statement: str, bound: dict[str, Any]) -> list[Any]:
+    """Return all rows that a change returns: it isn't over before."""
+    return connection.execute(statement, bound).fetchall()
 
 
 def _claim_in_turn(connection: apsw.Connection, bound: dict[str, Any], count: int) -> Claim:

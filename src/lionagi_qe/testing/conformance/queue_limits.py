@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-async def _put(queue: WorkQueue, keys: Iterable[str | None], **settings: int) -> None:
+async def _put(queue: WorkQueue, keys: Iterable[str | None]) -> None:
     """Put a job for each key, whose payload is the key and its number."""
     count: dict[str | None, itertools.count[int]] = {}
     await queue.put_many(
-        NewJob([key, next(count.setdefault(key, itertools.count(1)))], limit_key=key, **settings)
+        NewJob([key, next(count.setdefault(key, itertools.count(1)))], limit_key=key)
         for key in keys
     )
 
@@ -76,7 +76,9 @@ class QueueLimitsConformance(Conformance):
         queue = queue_of(memory)
         await queue.limit(concurrency=3)
         await _put(queue, [None, "a", "a", None, "b", None])
-        claims = await asyncio.gather(*(queue_of(each).claim(2, LONG) for each in [memory, other] * 2))
+        claims = await asyncio.gather(
+            *(queue_of(each).claim(2, LONG) for each in [memory, other] * 2)
+        )
         jobs = [job for claim in claims for job in claim]
         assert len(jobs) == 3
         assert await _all(queue_of(other)) == []
@@ -95,7 +97,7 @@ class QueueLimitsConformance(Conformance):
         await _put(queue, [None] * 3)
         jobs = await _all(queue)
         assert sorted(_told(jobs)) == ["1", "2", "3", "a1", "a2", "b1"]
-        held = {each: job for each, job in zip(_told(jobs), jobs, strict=True)}
+        held = dict(zip(_told(jobs), jobs, strict=True))
         assert await _all(queue_of(other)) == []
         await held["b1"].ack()
         assert await _all(queue_of(other)) == []

@@ -114,6 +114,8 @@ REFUSED: Mapping[str, Call] = {
     "WorkQueue.schedule": lambda memory: _queue(memory).schedule("s", cron="0 3 * * *"),
     "WorkQueue.unschedule": lambda memory: _queue(memory).unschedule("s"),
     "WorkQueue.schedules": lambda memory: _queue(memory).schedules(),
+    "WorkQueue.limit": lambda memory: _queue(memory).limit(concurrency=1),
+    "WorkQueue.limits": lambda memory: _queue(memory).limits(),
     "WorkQueue.dead_groups": lambda memory: _queue(memory).dead_groups(),
     "WorkQueue.dead": lambda memory: _queue(memory).dead(),
     "WorkQueue.retry_dead": lambda memory: _queue(memory).retry_dead(["1"]),

@@ -1,17 +1,16 @@
--- limit_key: null, or the line that the job waits in; see contract/limits.py.
-ALTER TABLE {schema}.jobs ADD COLUMN limit_key text COLLATE "C";
+-- limit_key: null, or the line that the job waits in; see contract/limits.py. limited: it was claimed while
+-- its queue had limits or keys, so that somebody may wait for its end.
+ALTER TABLE {schema}.jobs ADD COLUMN limit_key text COLLATE "C", ADD COLUMN limited boolean;
 
 DROP INDEX {schema}.jobs_ready;
 CREATE INDEX jobs_ready ON {schema}.jobs ((fleet + 0), queue, priority, seq)
     WHERE state = 1 AND limit_key IS NULL;
-CREATE INDEX jobs_key_ready ON {schema}.jobs ((fleet + 0), queue, limit_key, priority, seq)
-    WHERE state = 1 AND limit_key IS NOT NULL;
--- Apart, so that the claimed ones can be counted without the delayed ones.
+-- Of each key the ready ones in order, and the claimed ones, to be counted.
+CREATE INDEX jobs_in_line ON {schema}.jobs ((fleet + 0), queue, limit_key, state, priority, seq)
+    WHERE limit_key IS NOT NULL AND state IN (1, 2);
+-- By state, so that the claimed ones can be counted without the delayed ones.
 DROP INDEX {schema}.jobs_due;
-CREATE INDEX jobs_delayed ON {schema}.jobs ((fleet + 0), queue, due_at) WHERE state = 0;
-CREATE INDEX jobs_claimed ON {schema}.jobs ((fleet + 0), queue, due_at) WHERE state = 2;
-CREATE INDEX jobs_key_claimed ON {schema}.jobs ((fleet + 0), queue, limit_key)
-    WHERE state = 2 AND limit_key IS NOT NULL;
+CREATE INDEX jobs_due ON {schema}.jobs ((fleet + 0), queue, state, due_at) WHERE state IN (0, 2);
 
 CREATE TABLE {schema}.job_limits (
     fleet integer NOT NULL,
@@ -28,8 +27,9 @@ CREATE TABLE {schema}.job_limits (
 -- its tat_ms that of the whole queue. state: 0 in turn, 1 waits for an end of one of its jobs, 2 waits
 -- until free_ms for its rate, 3 empty and kept for its tat_ms, 4 the line with key ''. priority: not
 -- above that of its next job. turn: the lower, the sooner. Times are in ms since 1970.
--- A claim of such a queue holds the lock ``line_lock`` alone, and whoever changes what is in its lines
--- shares it: so a claim finds all of a change or nothing of it.
+-- A claim of such a queue holds the lock ``line_lock`` alone. Whoever has changed what is in its lines
+-- shares it, then puts them in turn: so a claim that didn't see the change is over by then, and the next
+-- one sees both. That one waits while it holds jobs; a claim waits for no job.
 CREATE TABLE {schema}.job_lines (
     fleet integer NOT NULL,
     queue text COLLATE "C" NOT NULL,
@@ -53,41 +53,8 @@ LANGUAGE sql STABLE AS $body$
     SELECT hashtextextended(p_queue, '{schema}.job_lines'::regclass::oid::bigint << 32 | p_fleet)
 $body$;
 
--- Shares the locks of those queues that have lines, or get some by what is put; returns their names.
-CREATE FUNCTION {schema}.share_lines(p_fleet integer, p_queues text[], options text[])
-RETURNS text[]
-LANGUAGE plpgsql AS $body$
-DECLARE
-    lined text[];
-BEGIN
-    IF options IS NOT NULL THEN
-        INSERT INTO {schema}.job_lines (fleet, queue, limit_key, state, priority, turn)
-        SELECT DISTINCT p_fleet, o.queue, '', 4, 0, 0 FROM unnest(p_queues, options) AS o (queue, option)
-        WHERE o.option::jsonb ? 'limit_key' AND NOT EXISTS (
-            SELECT FROM {schema}.job_lines l
-            WHERE l.fleet = p_fleet AND l.queue = o.queue AND l.limit_key = ''
-        ) ORDER BY o.queue
-        ON CONFLICT DO NOTHING;
-    END IF;
-    lined := ARRAY (
-        SELECT l.queue FROM {schema}.job_lines l
-        WHERE l.fleet = p_fleet AND l.queue = ANY (p_queues) AND l.limit_key = ''
-        -- Of one whose key is another's by now, that one may have a limit key.
-        UNION SELECT o.queue FROM unnest(p_queues, options) AS o (queue, option)
-        WHERE o.option IS NOT NULL
-    );
-    IF lined <> '{}' THEN
-        PERFORM pg_advisory_xact_lock_shared(lock) FROM (
-            SELECT DISTINCT {schema}.line_lock(p_fleet, name) AS lock FROM unnest(lined) AS name
-            ORDER BY lock
-        ) AS locks;
-    END IF;
-    RETURN lined;
-END
-$body$;
-
 -- Puts lines in turn, in the order given: p_priorities are those of jobs that may be claimed by now, null
--- of one that was claimed and has ended. Locks the lines by name.
+-- of one that was claimed and has ended. The last thing that a call does: nothing is waited for behind it.
 CREATE FUNCTION {schema}.touch_lines(
     p_fleet integer, p_queues text[], p_keys text[], p_priorities integer[]
 ) RETURNS void
@@ -98,6 +65,10 @@ DECLARE
     );
     touched record;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(lock) FROM (
+        SELECT DISTINCT {schema}.line_lock(p_fleet, name) AS lock FROM unnest(p_queues) AS name
+        ORDER BY lock
+    ) AS locks;
     FOR touched IN
         SELECT queue, key, min(priority) AS priority, turns[min(at)] AS turn
         FROM unnest(p_queues, p_keys, p_priorities) WITH ORDINALITY AS t (queue, key, priority, at)
@@ -134,6 +105,14 @@ DECLARE
     found_id text;
     other {schema}.jobs;
 BEGIN
+    IF options ->> 'limit_key' IS NOT NULL THEN
+        PERFORM FROM {schema}.job_lines l
+        WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = '';
+        IF NOT FOUND THEN
+            INSERT INTO {schema}.job_lines (fleet, queue, limit_key, state, priority, turn)
+            VALUES (p_fleet, p_queue, '', 4, 0, 0) ON CONFLICT DO NOTHING;
+        END IF;
+    END IF;
     LOOP
         found_id := NULL;
         IF p_dedupe IS NOT NULL THEN
@@ -229,21 +208,21 @@ DECLARE
     moment timestamptz;
     later timestamptz;
     rung text[] := '{}';
-    lined text[];
+    is_limited boolean;
     line_key text;
     line_priority integer;
-    touched_queues text[] := '{}';
-    touched_keys text[] := '{}';
-    touched_priorities integer[] := '{}';
+    touched_queues text[];
+    touched_keys text[];
+    touched_priorities integer[];
 BEGIN
     IF fence_names IS NOT NULL THEN
         fresh := {schema}.check_fences(p_fleet, fence_names, fence_tokens);
     END IF;
-    lined := {schema}.share_lines(p_fleet, p_queues, options);
     FOR i IN 1 .. cardinality(ids) LOOP
         status := 'ok';
         figure := NULL;
         line_key := NULL;
+        is_limited := false;
         moment := clock_timestamp();
         later := moment + milliseconds[i] * interval '1 millisecond';
         IF NOT fresh[i] THEN
@@ -265,7 +244,7 @@ BEGIN
                     p_fleet, p_queues[i], ids[i], payloads[i], numbers[i]::integer, milliseconds[i],
                     dedupes[i], most_attempts[i], options[i]::jsonb, moment
                 );
-                IF p_queues[i] = ANY (lined) THEN
+                IF options[i] IS NOT NULL THEN
                     SELECT j.limit_key, j.priority INTO line_key, line_priority FROM {schema}.jobs j
                     WHERE j.fleet = p_fleet AND j.id = figure AND j.state = 1;
                 END IF;
@@ -280,8 +259,9 @@ BEGIN
                 due_at = CASE WHEN j.state = 2 AND j.due_at > moment THEN j.due_at ELSE later END
             WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
                 AND j.state IN (0, 1, 2)
-            RETURNING CASE j.state WHEN 2 THEN 6 ELSE j.state END, j.limit_key, NULL
-            INTO figure, line_key, line_priority;
+            RETURNING CASE j.state WHEN 2 THEN 6 ELSE j.state END, j.limit_key, NULL,
+                j.limited
+            INTO figure, line_key, line_priority, is_limited;
             IF NOT FOUND THEN
                 SELECT j.state INTO figure FROM {schema}.jobs j
                 WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
@@ -313,8 +293,8 @@ BEGIN
                 AND j.queue = p_queues[i]
             RETURNING CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
                 CASE WHEN j.state <> 2 THEN j.limit_key END,
-                CASE WHEN j.state = 1 THEN j.priority END
-            INTO figure, line_key, line_priority;
+                CASE WHEN j.state = 1 THEN j.priority END, j.state <> 2 AND j.limited
+            INTO figure, line_key, line_priority, is_limited;
             IF NOT FOUND THEN
                 -- The same call again, after its answer was lost?
                 SELECT j.state INTO figure FROM {schema}.jobs j
@@ -336,15 +316,15 @@ BEGIN
             touched_keys := touched_keys || line_key;
             touched_priorities := touched_priorities || line_priority;
         END IF;
-        IF (kinds[i] IN ('put', 'retry', 'release')
-                OR (kinds[i] IN ('ack', 'bury', 'cancel') AND p_queues[i] = ANY (lined)))
+        -- Where there are limits, who waits for a job may wait for the end of another.
+        IF (is_limited OR kinds[i] IN ('put', 'retry', 'release'))
             AND p_queues[i] <> ALL (rung) THEN
             rung := rung || p_queues[i];
             PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
         END IF;
         RETURN NEXT;
     END LOOP;
-    IF touched_keys <> '{}' THEN
+    IF touched_keys IS NOT NULL THEN
         PERFORM {schema}.touch_lines(p_fleet, touched_queues, touched_keys, touched_priorities);
     END IF;
 END
@@ -360,15 +340,6 @@ LANGUAGE plpgsql AS $body$
 DECLARE
     touched record;
 BEGIN
-    IF NOT EXISTS (
-        SELECT FROM {schema}.jobs j
-        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
-    ) AND NOT EXISTS (
-        SELECT FROM {schema}.jobs j
-        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
-    ) THEN
-        RETURN;
-    END IF;
     WITH delayed AS (
         SELECT j.ctid FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
@@ -509,7 +480,7 @@ BEGIN
             ), taken AS (
                 UPDATE {schema}.jobs j SET
                     state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
-                    due_at = moment + p_lease * interval '1 millisecond'
+                    due_at = moment + p_lease * interval '1 millisecond', limited = true
                 WHERE j.ctid = ANY (ARRAY (SELECT ctid FROM picked))
                 RETURNING j.*
             )
@@ -525,7 +496,7 @@ BEGIN
         SELECT j.seq, j.priority, j.ctid AS place INTO job FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 1
             AND j.limit_key = line.limit_key
-        ORDER BY j.priority, j.seq LIMIT 1;
+        ORDER BY j.priority, j.seq LIMIT 1 FOR UPDATE SKIP LOCKED;
         passed := passed + 1;
         IF NOT FOUND THEN
             IF line.tat_ms > now_ms THEN
@@ -557,7 +528,7 @@ BEGIN
                 found_jobs := found_jobs + 1;
                 RETURN QUERY UPDATE {schema}.jobs j SET
                     state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
-                    due_at = moment + p_lease * interval '1 millisecond'
+                    due_at = moment + p_lease * interval '1 millisecond', limited = true
                 WHERE j.ctid = job.place
                 RETURNING j.id, j.payload, j.priority, j.attempts, j.max_attempts, j.claim,
                     (extract(epoch FROM j.created_at) * 1000)::bigint, NULL::bigint;
@@ -616,6 +587,11 @@ BEGIN
     END IF;
     UPDATE {schema}.job_lines l SET state = 0
     WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.state IN (1, 2);
+    UPDATE {schema}.jobs j SET limited = true WHERE j.ctid = ANY (ARRAY (
+        SELECT c.ctid FROM {schema}.jobs c
+        WHERE c.fleet + 0 = p_fleet AND c.queue = p_queue AND c.state = 2 AND c.limited IS NULL
+        FOR UPDATE SKIP LOCKED
+    ));
     PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queue);
 END
 $body$;
@@ -632,17 +608,28 @@ LANGUAGE plpgsql AS $body$
 DECLARE
     moment timestamptz := clock_timestamp();
     found_jobs integer;
+    is_lined boolean;
+    is_due boolean;
 BEGIN
-    IF EXISTS (
+    SELECT EXISTS (
         SELECT FROM {schema}.job_lines l
         WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
-    ) THEN
+    ), EXISTS (
+        SELECT FROM {schema}.jobs j
+        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
+    ) OR EXISTS (
+        SELECT FROM {schema}.jobs j
+        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
+    ) INTO is_lined, is_due;
+    IF is_lined THEN
         RETURN QUERY SELECT * FROM {schema}.claim_in_turn(
             p_fleet, p_queue, p_count, p_lease, p_lease_ended
         );
         RETURN;
     END IF;
-    PERFORM {schema}.make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, false);
+    IF is_due THEN
+        PERFORM {schema}.make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, false);
+    END IF;
 
     RETURN QUERY
     WITH picked AS (
@@ -680,7 +667,6 @@ DECLARE
     keys text[] := '{}';
     priorities integer[] := '{}';
 BEGIN
-    PERFORM {schema}.share_lines(p_fleet, ARRAY[p_queue], NULL);
     FOREACH one IN ARRAY ids LOOP
         BEGIN
             UPDATE {schema}.jobs j SET state = 1, attempts = 0, due_at = clock_timestamp()

@@ -3,7 +3,8 @@
 --             y priority, a attempts, m most attempts, c number of the claim (which counts up
 --             whenever the job changes hands), p payload, o result or last error, d dedupe key, n
 --             place in line, with a limit key "place/key", t created in ms, g progress, b id of the put that replaced its payload;
---             k if it is being cancelled: for how many ms it is kept then. Done and cancelled ones
+--             k if it is being cancelled: for how many ms it is kept then; e if it was claimed while
+--             the queue had limits or keys, so that somebody may wait for its end. Done and cancelled ones
 --             expire natively
 --   Q:r       sorted set of ready jobs "place:id" by priority
 --   Q:w, Q:l  sorted sets of delayed and claimed jobs, by when that ends in ms
@@ -28,9 +29,8 @@ local function kept_key(Q, dedupe)
 end
 
 local function line_up(Q, id, place, priority)
-  local key = key_of(place)
-  if key then
-    join_line(Q, key, id, place, priority)
+  if #place > PLACE_WIDTH then
+    lines_of_keys().join_line(Q, id, place, priority)
   else
     redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
   end
@@ -38,14 +38,14 @@ end
 
 -- Takes a job that waits out of its line, or a claimed one out of those.
 local function leave_line(Q, id, state, place)
-  local key = key_of(place)
-  if state == '1' and key then
-    quit_line(Q, key, id, place)
+  local has_key = #place > PLACE_WIDTH
+  if state == '1' and has_key then
+    lines_of_keys().quit_line(Q, id, place)
   elseif state == '1' then
     redis.call('ZREM', Q .. ':r', place .. ':' .. id)
   else
     redis.call('ZREM', Q .. (state == '0' and ':w' or ':l'), id)
-    if state == '2' then free_place(Q, place) end
+    if state == '2' and has_key then lines_of_keys().free_place(Q, place) end
   end
 end
 
@@ -86,7 +86,7 @@ local function make_ready(Q, limit, lease_ended)
     local name = Q .. ':j:' .. id
     local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm', 'k')
     redis.call('ZREM', Q .. ':l', id)
-    free_place(Q, job[1])
+    if #job[1] > PLACE_WIDTH then lines_of_keys().free_place(Q, job[1]) end
     redis.call('HINCRBY', name, 'c', 1)
     redis.call('HSET', name, 'o', lease_ended)
     if job[5] then
@@ -98,10 +98,6 @@ local function make_ready(Q, limit, lease_ended)
       line_up(Q, id, job[1], job[2])
     end
   end
-end
-
-local function place_of(place, options)
-  return options.limit_key and place .. '/' .. options.limit_key or place
 end
 
 -- Returns the job that has the dedupe key of the put of ``id``, treated as ``options`` say; nil if
@@ -126,7 +122,8 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
   local due = tonumber(delay) > 0 and now + delay or nil
   local new_place = place
   if what == 'replace' then
-    new_place = place_of(string.sub(place, 1, PLACE_WIDTH), options)
+    new_place = string.sub(place, 1, PLACE_WIDTH)
+    if options.limit_key then new_place = new_place .. '/' .. options.limit_key end
     redis.call('HSET', name, 'y', priority, 'a', 0, 'm', most, 'p', payload, 't', number(now),
       'b', id, 'n', new_place)
     redis.call('HDEL', name, 'o', 'g')
@@ -153,14 +150,17 @@ end
 local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, options)
   local name = Q .. ':j:' .. id
   options = options == '' and {} or cjson.decode(options)
-  if options.limit_key then redis.call('HSET', Q .. ':m', 'on', 1) end
   if dedupe ~= '' then
     local holder = holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     if holder then return holder end
   end
   if redis.call('EXISTS', name) == 1 then return id end
   redis.call('SADD', P .. ':qs', queue)
-  local place = place_of(string.format('%016.0f', redis.call('INCR', Q .. ':n')), options)
+  local place = string.format('%016.0f', redis.call('INCR', Q .. ':n'))
+  if options.limit_key then
+    place = place .. '/' .. options.limit_key
+    redis.call('HSET', Q .. ':m', 'on', 1)
+  end
   local state = tonumber(delay) > 0 and 0 or 1
   redis.call('HSET', name, 's', state, 'y', priority, 'a', 0, 'm', most, 'c', 0, 'p', payload,
     'n', place, 't', number(now))
@@ -180,12 +180,13 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
 end
 
 -- Whether the claim of this number may be ended so, or was so by this very call before; then its
--- state, for how long it is kept if it is being cancelled, and its place.
+-- state, for how long it is kept if it is being cancelled, its place, and whether somebody may wait for its
+-- end.
 local function standing(Q, kind, id, claim)
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k', 'n')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k', 'n', 'e')
   local state = job[1]
   if not state or job[2] ~= claim then return 'lost' end
-  if state == '2' then return 'ok', state, job[3], job[4] end
+  if state == '2' then return 'ok', state, job[3], job[4], job[5] end
   local repeated = kind == 'ack' and state == '3' or kind == 'bury' and (state == '4' or state == '5')
     or (kind == 'retry' or kind == 'release') and state ~= '3'
   return repeated and 'repeated' or 'lost', state
@@ -229,10 +230,11 @@ local function end_job(Q, kind, id, payload, ms, cancelled, place)
   return '1'
 end
 
--- Returns the state after that, "" for an unknown job. A claim that has ended holds nobody back.
+-- Returns the state after that, "" for an unknown job, and whether somebody may wait for its end. A claim
+-- that has ended holds nobody back.
 local function cancel_job(Q, id, ms)
   local name = Q .. ':j:' .. id
-  local job = redis.call('HMGET', name, 's', 'n')
+  local job = redis.call('HMGET', name, 's', 'n', 'e')
   local state = job[1]
   if not state then return '' end
   if state ~= '0' and state ~= '1' and state ~= '2' then return state end
@@ -245,7 +247,7 @@ local function cancel_job(Q, id, ms)
   end
   leave_line(Q, id, state, job[2])
   finish(Q, id, 5, ms)
-  return '5'
+  return '5', state == '2' and job[3]
 end
 
 -- Returns {position, status} of the first operation that would fail, changing nothing.
@@ -264,7 +266,7 @@ end
 -- retry, bury, release, extend, progress, cancel), queue, id, payload, priority or claim, delay or
 -- other time in ms, dedupe key, most attempts, options of a put in JSON or "". Appends status and figure of each to ``answers``.
 local function apply_jobs(first, count, stale, answers)
-  local rung, lined = {}, {}
+  local rung = {}
   for i = 1, count do
     local at = first + (i - 1) * QUEUE_WIDTH
     local kind, queue, id, payload = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -277,21 +279,22 @@ local function apply_jobs(first, count, stale, answers)
         ARGV[at + 9])
       rung[Q] = true
     elseif kind == 'cancel' then
-      figure = cancel_job(Q, id, ARGV[at + 6])
+      local is_awaited
+      figure, is_awaited = cancel_job(Q, id, ARGV[at + 6])
+      if is_awaited then rung[Q] = true end
     else
-      local cancelled, place
-      status, figure, cancelled, place = standing(Q, kind, id, ARGV[at + 5])
+      local cancelled, place, is_awaited
+      status, figure, cancelled, place, is_awaited = standing(Q, kind, id, ARGV[at + 5])
       if status == 'ok' then
         figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled, place)
-        if kind == 'retry' or kind == 'release' then rung[Q] = true end
+        if kind == 'retry' or kind == 'release' then
+          rung[Q] = true
+        elseif is_awaited and kind ~= 'extend' and kind ~= 'progress' then
+          rung[Q] = true
+        end
       elseif status == 'repeated' then
         status = 'ok'
       end
-    end
-    -- Where there are limits, who waits for a job may wait for the end of another.
-    if not rung[Q] and kind ~= 'put' then
-      if lined[Q] == nil then lined[Q] = redis.call('EXISTS', Q .. ':m') == 1 end
-      if lined[Q] and kind ~= 'extend' and kind ~= 'progress' then rung[Q] = true end
     end
     answers[#answers + 1] = status
     answers[#answers + 1] = figure or ''

@@ -6,22 +6,24 @@ local MOST_DUE = 100
 local Q, count, lease_ms = queue_of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 write_when_full()
 make_ready(Q, math.max(count, MOST_DUE), ARGV[5])
+local has_lines = redis.call('EXISTS', Q .. ':m') == 1
 local answer = {''}
 
 local function hand_out(member)
   local id = string.match(member, '^%d+:(.*)$')
   local name = Q .. ':j:' .. id
-  local attempt, claim = redis.call('HINCRBY', name, 'a', 1), redis.call('HINCRBY', name, 'c', 1)
-  redis.call('HSET', name, 's', 2)
+  local job = redis.call('HMGET', name, 'p', 'y', 'm', 't', 'a', 'c')
+  local attempt, claim = number(job[5] + 1), number(job[6] + 1)
+  redis.call('HSET', name, 's', 2, 'a', attempt, 'c', claim)
+  if has_lines then redis.call('HSET', name, 'e', 1) end
   redis.call('ZADD', Q .. ':l', number(now + lease_ms), id)
-  local job = redis.call('HMGET', name, 'p', 'y', 'm', 't')
   for _, value in ipairs({id, job[1], job[2], attempt, job[3], claim, job[4]}) do
     answer[#answer + 1] = value
   end
 end
 
 local found, wait
-if redis.call('EXISTS', Q .. ':m') == 1 then
+if has_lines then
   found, wait = claim_in_turn(Q, count, hand_out)
 else
   local picked = redis.call('ZPOPMIN', Q .. ':r', count)

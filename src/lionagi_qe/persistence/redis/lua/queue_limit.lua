@@ -14,9 +14,12 @@ if ARGV[5] == '-' and ARGV[6] == '-' then
 else
   redis.call('HSET', Q .. ':m', ARGV[4], table.concat({ARGV[5], ARGV[6], ARGV[7], ARGV[8]}, ' '))
 end
-free_by_time(Q, '+inf')
+lines_of_keys().free_by_time(Q, '+inf')
 for _, key in ipairs(redis.call('SMEMBERS', Q .. ':kp')) do
   redis.call('SREM', Q .. ':kp', key)
-  look_at_line(Q, key)
+  lines_of_keys().look_at_line(Q, key)
+end
+for _, id in ipairs(redis.call('ZRANGE', Q .. ':l', 0, -1)) do
+  redis.call('HSET', Q .. ':j:' .. id, 'e', 1)
 end
 redis.call('PUBLISH', Q, '')

@@ -28,7 +28,7 @@ for _, id in ipairs(ids) do
   if job[1] then
     answer[#answer + 1] = id
     if job[1] == '2' and job[10] then job[1] = '6' end
-    job[9] = key_of(job[9]) or false
+    job[9] = #job[9] > PLACE_WIDTH and lines_of_keys().key_of(job[9])
     for i = 1, 9 do answer[#answer + 1] = job[i] end
   end
 end

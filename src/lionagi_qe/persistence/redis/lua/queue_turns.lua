@@ -1,67 +1,67 @@
--- Which jobs of a queue that has limits or keys are claimed next.
+-- Claims jobs of a queue that has limits or keys: calls ``hand_out`` with the place and id of each,
+-- ``count`` at most. Returns how many, and in how many ms more may be had because of a rate or since enough
+-- was looked at, nil if not for that.
+local function claim_in_turn(Q, count, hand_out)
+  local MOST_PASSED, ROUNDING = 1000, 1e-6
+  local lines = lines_of_keys()
 
-local MOST_PASSED, ROUNDING = 1000, 1e-6
-
--- Returns a limit as it is stored; spacing: how far jobs of a rate lie apart in ms.
-local function limit_of(text)
-  local concurrency, rate, period, burst = string.match(text or '', '^(%S+) (%S+) (%S+) (%S+)$')
-  rate = tonumber(rate)
-  return {
-    concurrency = tonumber(concurrency), rate = rate, burst = tonumber(burst),
-    spacing = rate and period / rate,
-  }
-end
-
--- Until when jobs that began fill a rate, by the generic cell rate algorithm. What a former, slower rate
--- left counts up to one burst.
-local function filled_to(limit, tat)
-  return math.min(math.max(tonumber(tat or 0), now), now + limit.burst * limit.spacing)
-end
-
--- In how many ms one may begin, not above 0 for now.
-local function wait_of(limit, filled)
-  return filled - now - (limit.burst - 1 + ROUNDING) * limit.spacing
-end
-
-local function keep_rate(Q, key, tat)
-  redis.call('SET', of_line('qg', Q, key), string.format('%.17g', tat), 'PX',
-    number(math.max(1, math.ceil(tat - now))))
-end
-
--- Returns the member of a line's next job, or nil if the line had to be passed over, out of turn.
-local function next_of_line(Q, key, turn, priority, limit)
-  local head = redis.call('ZRANGE', of_line('ql', Q, key), 0, 0, 'WITHSCORES')
-  if not head[1] then
-    leave_turn(Q, key, turn)
-    return nil
+  -- Returns a limit as it is stored; spacing: how far jobs of a rate lie apart in ms.
+  local function limit_of(text)
+    local concurrency, rate, period, burst = string.match(text or '', '^(%S+) (%S+) (%S+) (%S+)$')
+    rate = tonumber(rate)
+    return {
+      concurrency = tonumber(concurrency), rate = rate, burst = tonumber(burst),
+      spacing = rate and period / rate,
+    }
   end
-  if tonumber(head[2]) > priority then
-    redis.call('ZADD', Q .. ':k', head[2], turn .. ':' .. key)
-    return nil
+
+  -- Until when jobs that began fill a rate, by the generic cell rate algorithm. What a former, slower rate
+  -- left counts up to one burst.
+  local function filled_to(limit, tat)
+    return math.min(math.max(tonumber(tat or 0), now), now + limit.burst * limit.spacing)
   end
-  local claimed = tonumber(redis.call('HGET', Q .. ':kc', key) or 0)
-  if limit.concurrency and claimed >= limit.concurrency then
-    leave_turn(Q, key, turn)
-    redis.call('SADD', Q .. ':kp', key)
-    return nil
+
+  -- In how many ms one may begin, not above 0 for now.
+  local function wait_of(limit, filled)
+    return filled - now - (limit.burst - 1 + ROUNDING) * limit.spacing
   end
-  if limit.rate then
-    local filled = filled_to(limit, redis.call('GET', of_line('qg', Q, key)))
-    local wait = wait_of(limit, filled)
-    if wait > 0 then
-      leave_turn(Q, key, turn)
-      redis.call('ZADD', Q .. ':kw', number(now + math.ceil(wait)), key)
-      keep_rate(Q, key, filled)
+
+  local function keep_rate(Q, key, tat)
+    redis.call('SET', lines.of_line('qg', Q, key), string.format('%.17g', tat), 'PX',
+      number(math.max(1, math.ceil(tat - now))))
+  end
+
+  -- Returns the member of a line's next job, or nil if the line had to be passed over, out of turn.
+  local function next_of_line(Q, key, turn, priority, limit)
+    local head = redis.call('ZRANGE', lines.of_line('ql', Q, key), 0, 0, 'WITHSCORES')
+    if not head[1] then
+      lines.leave_turn(Q, key, turn)
       return nil
     end
-    keep_rate(Q, key, filled + limit.spacing)
+    if tonumber(head[2]) > priority then
+      redis.call('ZADD', Q .. ':k', head[2], turn .. ':' .. key)
+      return nil
+    end
+    local claimed = tonumber(redis.call('HGET', Q .. ':kc', key) or 0)
+    if limit.concurrency and claimed >= limit.concurrency then
+      lines.leave_turn(Q, key, turn)
+      redis.call('SADD', Q .. ':kp', key)
+      return nil
+    end
+    if limit.rate then
+      local filled = filled_to(limit, redis.call('GET', lines.of_line('qg', Q, key)))
+      local wait = wait_of(limit, filled)
+      if wait > 0 then
+        lines.leave_turn(Q, key, turn)
+        redis.call('ZADD', Q .. ':kw', number(now + math.ceil(wait)), key)
+        keep_rate(Q, key, filled)
+        return nil
+      end
+      keep_rate(Q, key, filled + limit.spacing)
+    end
+    return head[1]
   end
-  return head[1]
-end
 
--- Calls ``hand_out`` with the id of each job that is claimed, ``count`` at most. Returns how many, and in
--- how many ms more may be had because of a rate or since enough was looked at, nil if not for that.
-local function claim_in_turn(Q, count, hand_out)
   local state = redis.call('HMGET', Q .. ':m', 'queue', 'key', 'turn', 'tat')
   local of_queue, of_key, own_turn = limit_of(state[1]), limit_of(state[2]), tonumber(state[3] or 0)
   local room, filled = count, nil
@@ -72,14 +72,14 @@ local function claim_in_turn(Q, count, hand_out)
     filled = filled_to(of_queue, state[4])
     room = math.min(room, math.floor(of_queue.burst - (filled - now) / of_queue.spacing + ROUNDING))
   end
-  if room > 0 then free_by_time(Q, number(now)) end
+  if room > 0 then lines.free_by_time(Q, number(now)) end
   local found, passed = 0, 0
 
   local function claim_own(most)
     local picked = redis.call('ZPOPMIN', Q .. ':r', most)
     for i = 1, #picked, 2 do hand_out(picked[i]) end
     found = found + #picked / 2
-    own_turn = tonumber(next_turn(Q))
+    own_turn = tonumber(lines.next_turn(Q))
   end
 
   while found < room and passed <= MOST_PASSED do
@@ -96,13 +96,13 @@ local function claim_in_turn(Q, count, hand_out)
     else
       local member = next_of_line(Q, key, turn, priority, of_key)
       if member then
-        redis.call('ZREM', of_line('ql', Q, key), member)
+        redis.call('ZREM', lines.of_line('ql', Q, key), member)
         redis.call('HINCRBY', Q .. ':m', 'ready', -1)
         redis.call('HINCRBY', Q .. ':kc', key, 1)
         hand_out(member)
         found = found + 1
-        leave_turn(Q, key, turn)
-        look_at_line(Q, key)
+        lines.leave_turn(Q, key, turn)
+        lines.look_at_line(Q, key)
       else
         passed = passed + 1
       end
