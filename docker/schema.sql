@@ -1336,8 +1336,8 @@ ALTER TABLE "lionagi_qe".jobs ADD COLUMN limit_key text COLLATE "C", ADD COLUMN 
 DROP INDEX "lionagi_qe".jobs_ready;
 CREATE INDEX jobs_ready ON "lionagi_qe".jobs ((fleet + 0), queue, priority, seq)
     WHERE state = 1 AND limit_key IS NULL;
--- Of each key the ready ones in order, and the claimed ones, to be counted.
-CREATE INDEX jobs_in_line ON "lionagi_qe".jobs ((fleet + 0), queue, limit_key, state, priority, seq)
+-- Of each key the ready ones in order, and the claimed ones, to be counted. "0 + fleet = x" means this one.
+CREATE INDEX jobs_in_line ON "lionagi_qe".jobs ((0 + fleet), queue, limit_key, state, priority, seq)
     WHERE limit_key IS NOT NULL AND state IN (1, 2);
 -- By state, so that the claimed ones can be counted without the delayed ones.
 DROP INDEX "lionagi_qe".jobs_due;
@@ -1824,8 +1824,8 @@ BEGIN
             EXIT WHEN line.fleet IS NULL;
             CONTINUE;
         END IF;
-        SELECT j.seq, j.priority, j.ctid AS place INTO job FROM "lionagi_qe".jobs j
-        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 1
+        SELECT j.id, j.priority INTO job FROM "lionagi_qe".jobs j
+        WHERE 0 + j.fleet = p_fleet AND j.queue = p_queue AND j.state = 1
             AND j.limit_key = line.limit_key
         ORDER BY j.priority, j.seq LIMIT 1 FOR UPDATE SKIP LOCKED;
         passed := passed + 1;
@@ -1842,7 +1842,7 @@ BEGIN
             WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = line.limit_key;
         ELSIF of_key.concurrency <= (SELECT count(*) FROM (
             SELECT FROM "lionagi_qe".jobs j
-            WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2
+            WHERE 0 + j.fleet = p_fleet AND j.queue = p_queue AND j.state = 2
                 AND j.limit_key = line.limit_key
             LIMIT of_key.concurrency
         ) AS claimed) THEN
@@ -1860,7 +1860,7 @@ BEGIN
                 RETURN QUERY UPDATE "lionagi_qe".jobs j SET
                     state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
                     due_at = moment + p_lease * interval '1 millisecond', limited = true
-                WHERE j.ctid = job.place
+                WHERE j.fleet = p_fleet AND j.id = job.id
                 RETURNING j.id, j.payload, j.priority, j.attempts, j.max_attempts, j.claim,
                     (extract(epoch FROM j.created_at) * 1000)::bigint, NULL::bigint;
                 UPDATE "lionagi_qe".job_lines l SET
@@ -2060,4 +2060,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (4, 'job_limits', '17da8fd5723f7fc5e39e930ae8149a8e3a081c21dcef04ca40dc992cd79b012f');
+VALUES (4, 'job_limits', 'd7764e0143bfb37c37c093f984d5856fee71abc12ed4ee161de182e0072a5d90');

@@ -207,7 +207,7 @@ WHERE j.fleet + 0 = $1 AND j.queue = $2 AND j.state = 4 AND j.id > $3 ORDER BY j
 SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 AND limit_key IS NULL LIMIT $3) AS ready)
     + (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 AND limit_key IS NOT NULL LIMIT $3) AS k),
+        WHERE 0 + fleet = $1 AND queue = $2 AND state = 1 AND limit_key IS NOT NULL LIMIT $3) AS k),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 0 LIMIT $3) AS delayed),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs

@@ -5,8 +5,8 @@ ALTER TABLE {schema}.jobs ADD COLUMN limit_key text COLLATE "C", ADD COLUMN limi
 DROP INDEX {schema}.jobs_ready;
 CREATE INDEX jobs_ready ON {schema}.jobs ((fleet + 0), queue, priority, seq)
     WHERE state = 1 AND limit_key IS NULL;
--- Of each key the ready ones in order, and the claimed ones, to be counted.
-CREATE INDEX jobs_in_line ON {schema}.jobs ((fleet + 0), queue, limit_key, state, priority, seq)
+-- Of each key the ready ones in order, and the claimed ones, to be counted. "0 + fleet = x" means this one.
+CREATE INDEX jobs_in_line ON {schema}.jobs ((0 + fleet), queue, limit_key, state, priority, seq)
     WHERE limit_key IS NOT NULL AND state IN (1, 2);
 -- By state, so that the claimed ones can be counted without the delayed ones.
 DROP INDEX {schema}.jobs_due;
@@ -493,8 +493,8 @@ BEGIN
             EXIT WHEN line.fleet IS NULL;
             CONTINUE;
         END IF;
-        SELECT j.seq, j.priority, j.ctid AS place INTO job FROM {schema}.jobs j
-        WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 1
+        SELECT j.id, j.priority INTO job FROM {schema}.jobs j
+        WHERE 0 + j.fleet = p_fleet AND j.queue = p_queue AND j.state = 1
             AND j.limit_key = line.limit_key
         ORDER BY j.priority, j.seq LIMIT 1 FOR UPDATE SKIP LOCKED;
         passed := passed + 1;
@@ -511,7 +511,7 @@ BEGIN
             WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = line.limit_key;
         ELSIF of_key.concurrency <= (SELECT count(*) FROM (
             SELECT FROM {schema}.jobs j
-            WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2
+            WHERE 0 + j.fleet = p_fleet AND j.queue = p_queue AND j.state = 2
                 AND j.limit_key = line.limit_key
             LIMIT of_key.concurrency
         ) AS claimed) THEN
@@ -529,7 +529,7 @@ BEGIN
                 RETURN QUERY UPDATE {schema}.jobs j SET
                     state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
                     due_at = moment + p_lease * interval '1 millisecond', limited = true
-                WHERE j.ctid = job.place
+                WHERE j.fleet = p_fleet AND j.id = job.id
                 RETURNING j.id, j.payload, j.priority, j.attempts, j.max_attempts, j.claim,
                     (extract(epoch FROM j.created_at) * 1000)::bigint, NULL::bigint;
                 UPDATE {schema}.job_lines l SET
