@@ -16,6 +16,9 @@ ARGS ?=
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
+# Where make demo and make screenshots write.
+DEMO_OUT ?= build/demo
+SCREENSHOTS_OUT ?= docs/screenshots
 # Where make bench writes its page and charts; BENCH_OUT=docs for the one in the repository.
 BENCH_OUT ?= build/benchmarks
 # How often make drill switches each system over, and where it writes what it measured.
@@ -41,10 +44,13 @@ ONLY ?=
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
 
+# Where make shard-balance writes its table.
+SHARDS_OUT ?= build/shards
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo test test-one lint types imports check release-check bench corpus speed learn-eval chaos chaos-page drill poolers encrypted audit schema clean
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted audit schema browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,11 +66,19 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Run the fleet on a small project
+demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write pages to DEMO_OUT
+	@mkdir -p $(dir $(DEMO_OUT))
 	@$(BIN)/aqe --version
-	@$(BIN)/aqe run examples/storefront
+	@$(BIN)/aqe run examples/storefront --budget 90s --report html=$(DEMO_OUT)
 
-test: $(STAMP) ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
+report-speed: $(STAMP) ## Print how large the pages of 5,000 tests are, and how soon Chromium shows them
+	$(BIN)/python -m tests.report.load_time
+
+# For the console's tests; quick and quiet where there is one. As root on Debian it comes by apt.
+browser: $(STAMP)
+	@$(BIN)/python -m tests.web.chromium
+
+test: $(STAMP) browser ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
 	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
@@ -115,9 +129,23 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY)) $(if $(LIST),--list $(LIST))
 
+side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
+	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)
+
+shard-balance: $(STAMP) ## Run 5,000 tests whole and in five shards, and tell how far apart these end
+	$(BIN)/python -m tests.benchmarks.shard_balance $(SHARDS_OUT)
+
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")
 	$(BIN)/python -m tests.benchmarks.speed $(SPEED_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
+
+recall-quality: $(STAMP) ## How well recall finds what is meant, by words and by vectors
+	@$(BIN)/python -m pip install --quiet --group recall-quality
+	$(BIN)/python tests/benchmarks/recall_quality/measure.py
+
+# Some ten minutes where nothing else runs; a line by the clock, and one of the processors.
+pytest-overhead: $(STAMP) ## Time pytest with --aqe beside pytest without it, on 2,000 tests (ARGS="--rounds 3")
+	$(BIN)/python -m tests.benchmarks.pytest_overhead $(ARGS)
 
 # LEARN_EVAL_CSV=... names a history in the RETECS format.
 learn-eval: $(STAMP) ## Replay CI histories: what the learned test order is worth, with learning curves
@@ -147,6 +175,11 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
+
+# Runs the fleet on the example again and again; a few minutes.
+screenshots: $(STAMP) browser ## Draw the pages of a report and of the console for the documents (SCREENSHOTS_OUT=...)
+	$(BIN)/python -m tests.report.screenshots $(SCREENSHOTS_OUT)
+	$(BIN)/python -m tests.web.screenshots $(SCREENSHOTS_OUT)/console
 
 audit: $(STAMP) ## Look up known vulnerabilities of what is installed (exit 4: could not look)
 	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && build/audit/bin/python -m pip install --quiet --group audit; }

@@ -43,7 +43,7 @@ BY_FOLDER = {
 }
 
 # What takes longest goes first, so that no worker is left alone with it at the end of a run.
-LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "integrations", "corpus", "integration")
+LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "web", "integrations", "corpus", "integration")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,8 @@ import sys
 from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests import prefork
+
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Mapping
@@ -66,12 +68,17 @@ def call(
     The user's own settings for memories don't reach it; ``env`` is added to the environment.
     """
     kept = {name: value for name, value in os.environ.items() if "LIONAGI" not in name}
+    own = {**kept, **(env or {})}
+    if arguments[: len(AQE)] == AQE:
+        words = [str(each) for each in arguments[len(AQE) :]]
+        found = prefork.call(words, flags=AQE[:2], env=own, cwd=cwd, given=given.encode())
+        return Done(found.code, found.output.decode(), found.complaints.decode())
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         input=given,
         capture_output=True,
         text=True,
-        env={**kept, **(env or {})},
+        env=own,
         cwd=cwd,
         check=False,
         timeout=120,

@@ -22,7 +22,12 @@ _COMMAND = re.compile(r"^(?P<space>[ \t]*):(?=:)|#(?=#\\*\[|#vso\\*\[)", re.MULT
 
 def visible(text: str) -> str:
     """Return text without characters that a terminal or a CI server would obey."""
-    return _COMMAND.sub(_command_escaped, _UNSEEN.sub(_escaped, text))
+    return _COMMAND.sub(_command_escaped, spelled_out(text))
+
+
+def spelled_out(text: str) -> str:
+    """Return text with what can't be seen in it spelled out: enough where no CI server reads."""
+    return _UNSEEN.sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:

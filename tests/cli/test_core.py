@@ -15,8 +15,9 @@ BARE = """
 import sys
 
 class Absent:
-    NAMES = {"bandit", "detect_secrets", "langgraph", "lionagi", "matplotlib", "mcp", "packaging",
-        "pygments", "radon", "rich", "uv", "yaml", "zstandard"}
+    NAMES = {"bandit", "detect_secrets", "jinja2", "langgraph", "lionagi", "matplotlib", "mcp",
+        "opentelemetry", "packaging", "pygments", "radon", "rich", "starlette", "uv", "uvicorn",
+        "yaml", "zstandard"}
 
     def find_spec(self, name, path, target=None):
         if name.partition(".")[0] in self.NAMES:
@@ -36,6 +37,7 @@ sys.exit(main())
         (["worker"], "fleet"),
         (["bench", "memory://"], "fleet"),
         (["mcp"], "mcp"),
+        (["serve"], "web"),
     ],
 )
 async def test_a_command_that_needs_an_extra_says_so_in_one_line(

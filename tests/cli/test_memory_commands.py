@@ -250,6 +250,32 @@ def test_the_doctor_examines_postgresql(postgres_url: str) -> None:
     assert "every acknowledged write survives a crash" in output
 
 
+def test_entries_are_recalled_by_what_they_say(url: str) -> None:
+    async def declare() -> None:
+        async with open_memory(url) as memory:
+            await memory.index("notes", "aqe/notes/*", "$.text", fields=["kind"])
+
+    asyncio.run(declare())
+    aqe("memory", "set", "aqe/notes/1", '{"text": "a flaky login"}', url=url)
+    aqe("memory", "set", "aqe/notes/2", '{"text": "rounding of sums"}', url=url)
+    assert aqe("memory", "indexes", url=url) == (0, "notes\t$.text of aqe/notes/*\n", "")
+    code, output, _ = aqe("memory", "recall", "the LOGIN", "--index", "notes", url=url)
+    assert code == 0
+    assert output.startswith("aqe/notes/1\twords login: rank 1 (")
+    (found,) = json.loads(aqe("memory", "recall", "sums", "--index", "notes", "--json", url=url)[1])
+    assert (found["key"], found["value"], found["stale"]) == (
+        "aqe/notes/2",
+        {"text": "rounding of sums"},
+        False,
+    )
+    assert json.loads(aqe("memory", "indexes", "--json", url=url)[1])[0]["fields"] == ["kind"]
+    assert aqe("memory", "recall", "nothing", "--index", "notes", url=url)[0] == 1
+    assert aqe("memory", "reindex", "notes", url=url) == (0, "notes: made anew\n", "")
+    code, _, complaint = aqe("memory", "recall", "x", "--index", "other", url=url)
+    assert code != 0
+    assert "index 'other': not declared" in complaint
+
+
 def test_help_lists_every_command_and_teaches() -> None:
     _, output, _ = aqe("--help")
     for name in ("run", "memory", "doctor", "learn"):

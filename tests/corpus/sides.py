@@ -66,18 +66,20 @@ class Figures:
 
 
 def of_fleet(
-    project: Path, scratch: Path, cache: Path, limit: float
+    project: Path, scratch: Path, cache: Path, limit: float, *options: str
 ) -> tuple[Figures, dict[str, Any]]:
-    """Return the figures of ``aqe run`` with a new memory, and its JSON report ({} if none).
+    """Return the figures of ``aqe run``, and its JSON report ({} if none).
 
     Args:
         project: the tree to examine.
-        scratch: a directory for the memory and the log.
+        scratch: a directory for the log, and the memory: a new one, where it has none.
         cache: where environments are kept.
         limit: most seconds.
+        options: further ones of the command.
 
     """
     command, env = fleet_command(project, scratch, cache)
+    command += options
     began = time.monotonic()
     done = _call(command, project, env, scratch / "aqe.log", limit)
     figures = Figures(total=time.monotonic() - began)

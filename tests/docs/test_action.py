@@ -56,6 +56,10 @@ def test_the_run_leaves_reports_a_summary_and_its_exit_code(
         f"findings={tmp_path}/aqe/aqe.sarif",
     ]
     assert "shop" in (tmp_path / "summary").read_text()
+    verdict = "passed" if code == 0 else "failed"
+    pages = tmp_path / "aqe" / "pages"
+    assert f"gate {verdict}" in (pages / "index.html").read_text()
+    assert f"pages     {pages}/index.html\n" in done.stdout
     assert ("::error" in done.stdout) == bool(code)
 
 

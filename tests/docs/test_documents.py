@@ -95,7 +95,8 @@ def test_the_fleet_s_page_names_every_agent_metric_and_setting_and_no_other() ->
     assert re.findall(r"^\*\*([a-z-]+)\*\*", text, re.MULTILINE) == [agent.name for agent in agents]
     (settings,) = (found for found in blocks("toml") if found[0] == "docs/fleet.md")
     table = tomllib.loads(settings[1])["tool"]["aqe"]
-    options = {field.name.replace("_", "-") for field in fields(Settings)} - {"model"}
+    users = {"model", "allow-network"}
+    options = {field.name.replace("_", "-") for field in fields(Settings)} - users
     assert table.keys() == options
     given = settings_of(ROOT, {"tool": {"aqe": table}}, {})
     check_metrics([*given.required, *(rule.metric for rule in parse_rules(given.fail_on))])

@@ -8,19 +8,18 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import prefork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-AQE = Path(sys.executable).with_name("aqe")
+AQE = prefork.AQE
 TESTS_AND_COVERAGE = "test-executor,coverage-analyzer,quality-gate"
 STOREFRONT = Path(__file__).parents[2] / "examples" / "storefront"
 
@@ -96,21 +95,14 @@ def variables(cache: Path, tmp_path: Path) -> dict[str, str]:
 
 def variables_of(cache: Path, folder: Path) -> dict[str, str]:
     own = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(folder / "state")}
+    own["LIONAGI_QE_SIGNING_KEYS"] = "of the suite: thirty-two characters"
     inherited = {key: value for key, value in os.environ.items() if key != "LIONAGI_QE_MEMORY"}
     return inherited | own
 
 
 def start_aqe(arguments: Iterable[object], folder: Path, env: Mapping[str, str]) -> Answer:
-    completed = subprocess.run(
-        [str(AQE), *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        cwd=folder,
-        env=env,
-        timeout=240,
-    )
-    out, err = completed.stdout.decode(), completed.stderr.decode()
-    return Answer(completed.returncode, out, err, folder)
+    done = prefork.call([*map(str, arguments)], env=env, cwd=folder)
+    return Answer(done.code, done.output.decode(), done.complaints.decode(), folder)
 
 
 @pytest.fixture

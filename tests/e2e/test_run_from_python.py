@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests import programs
 
 import lionagi_qe
 from lionagi_qe import coordination, fleet, learning, open_memory, persistence
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence import contract, transfer
+from lionagi_qe.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +63,11 @@ class Counter(fleet.Agent):
 
 async def test_a_project_is_examined_and_remembered(shop: Path) -> None:
     steps: list[fleet.Step] = []
-    async with open_memory("memory://") as memory:
+    spans = InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    telemetry = Telemetry(tracer_provider=tracers)
+    async with open_memory("memory://", telemetry=telemetry) as memory:
         outcome = await fleet.examine(
             shop,
             agents=["coverage-analyzer", "quality-gate", Counter()],
@@ -81,6 +89,19 @@ async def test_a_project_is_examined_and_remembered(shop: Path) -> None:
         "unknowable": None,
     }
     assert {step.agent for step in steps} >= {"test-executor", "coverage-analyzer"}
+    told = {span.name: span for span in spans.get_finished_spans()}
+    run = told["aqe run"].context
+    for agent in ("test-executor", "coverage-analyzer", "quality-gate", "line-counter"):
+        examined = told[f"examine {agent}"]
+        assert examined.parent is not None
+        assert run is not None
+        assert examined.parent.span_id == run.span_id
+        assert dict(examined.attributes or {}) == {
+            "aqe.agent.name": agent,
+            "aqe.agent.measured": True,
+            "aqe.run.id": outcome.run,
+        }
+    assert str(shop) not in str([dict(span.attributes or {}) for span in told.values()])
 
 
 async def test_a_gate_judges_the_figures_of_an_agent_of_ones_own(shop: Path) -> None:

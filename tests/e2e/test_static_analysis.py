@@ -166,7 +166,7 @@ def test_the_gate_fails_on_what_it_is_told_to(examine: Examine, project: Write) 
         (("--fail-on", "secrets"), "is no rule; write METRIC"),
         (("--fail-on", "speed > 1"), "unknown; known: "),
         (("--agents", "oracle"), "agent 'oracle': unknown; known: test-executor, "),
-        (("--report", "pdf=x"), "--report pdf=x: write one of json=FILE, "),
+        (("--report", "pdf=x"), "--report pdf=x: write one of html=DIR, json=FILE, "),
         (("--report", "md=no-such-directory/x"), "its directory does not exist"),
         (("--budget", "soon"), "is no time above 0"),
     ],

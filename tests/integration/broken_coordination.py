@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lionagi_qe.testing.conformance import Connect
 
 
-def _around(patch: pytest.MonkeyPatch, owner: Any, name: str, change: Callable[..., Any]) -> None:
+def around(patch: pytest.MonkeyPatch, owner: Any, name: str, change: Callable[..., Any]) -> None:
     """Have ``change(plain, self, ...)`` called instead of a method."""
     plain = getattr(owner, name)
 
@@ -68,7 +68,7 @@ def _two_holders(patch: pytest.MonkeyPatch) -> None:
         found = await plain(self, name, holder, ttl_ms)
         return replace(found, holder=holder)
 
-    _around(patch, SqliteLeases, "acquire", take)
+    around(patch, SqliteLeases, "acquire", take)
 
 
 def _unfenced(patch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def _short_renewals(patch: pytest.MonkeyPatch) -> None:
         del plain, self, fence, ttl_ms
         return True
 
-    _around(patch, SqliteLeases, "renew", renew)
+    around(patch, SqliteLeases, "renew", renew)
 
 
 def _no_priorities(patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def _no_priorities(patch: pytest.MonkeyPatch) -> None:
         found = await plain(self, queue, count, lease_ms)
         return Claim(found.jobs[::-1], found.due_ms)
 
-    _around(patch, SqliteJobs, "claim", claim)
+    around(patch, SqliteJobs, "claim", claim)
 
 
 def _written(change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -104,7 +104,7 @@ def _written(change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], Non
         async def write(plain: Any, self: Any, operations: Any) -> Any:
             return await plain(self, [change(each) for each in operations])
 
-        _around(patch, SqliteJobs, "write", write)
+        around(patch, SqliteJobs, "write", write)
 
     return patch_it
 
@@ -116,7 +116,7 @@ def _told_twice(patch: pytest.MonkeyPatch) -> None:
         await plain(self, fire)
         return True
 
-    _around(patch, SqliteSchedules, "fire", fire)
+    around(patch, SqliteSchedules, "fire", fire)
 
 
 def _early(patch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def _early(patch: pytest.MonkeyPatch) -> None:
     async def fire(plain: Any, self: Any, fire: Fire) -> bool:
         return await plain(self, replace(fire, now_ms=fire.record.fired_to_ms + 1))
 
-    _around(patch, SqliteSchedules, "fire", fire)
+    around(patch, SqliteSchedules, "fire", fire)
 
 
 def _always_anew(patch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def _always_anew(patch: pytest.MonkeyPatch) -> None:
         await self.remove(schedule.queue, schedule.name)
         await plain(self, schedule)
 
-    _around(patch, SqliteSchedules, "put", put)
+    around(patch, SqliteSchedules, "put", put)
 
 
 def _changed(kind: type, of: str | None = None, /, **fields: Any) -> Callable[[Any], Any]:
@@ -156,7 +156,7 @@ def _late_work_counts(patch: pytest.MonkeyPatch) -> None:
         results = await plain(self, operations)
         return ["done" if isinstance(each, JobLostError) else each for each in results]
 
-    _around(patch, SqliteJobs, "write", write)
+    around(patch, SqliteJobs, "write", write)
 
 
 def _halves(patch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def _halves(patch: pytest.MonkeyPatch) -> None:
         jobs = await plain(self, TransactionOperations([], step.jobs))
         return TransactionResults(entries.operations, jobs.jobs)
 
-    _around(patch, SqliteJobs, "transact", transact)
+    around(patch, SqliteJobs, "transact", transact)
 
 
 def _fragile(patch: pytest.MonkeyPatch) -> None:
@@ -190,14 +190,14 @@ def _ends_with_children(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consumer, "_is_cancelled", lambda: True)
 
 
-def _pages(change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], None]:
+def pages(change: Callable[[Any], Any]) -> Callable[[pytest.MonkeyPatch], None]:
     """Return a defect of what watchers are told."""
 
     def patch_it(patch: pytest.MonkeyPatch) -> None:
         async def read(plain: Any, self: Any, *arguments: Any, **named: Any) -> Any:
             return change(await plain(self, *arguments, **named))
 
-        _around(patch, SqliteLog, "read", read)
+        around(patch, SqliteLog, "read", read)
 
     return patch_it
 
@@ -221,7 +221,7 @@ def _nothing_expires(patch: pytest.MonkeyPatch) -> None:
     async def read(plain: Any, self: Any, *arguments: Any, **named: Any) -> Any:
         return await plain(self, *arguments, **{**named, "bury": False})
 
-    _around(patch, SqliteLog, "read", read)
+    around(patch, SqliteLog, "read", read)
 
 
 def _lost_beats(patch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def _never_cancelled(patch: pytest.MonkeyPatch) -> None:
             "cancelled" if isinstance(each, CancelJob) else next(results) for each in operations
         ]
 
-    _around(patch, SqliteJobs, "write", write)
+    around(patch, SqliteJobs, "write", write)
 
 
 def _unlimited(patch: pytest.MonkeyPatch) -> None:
@@ -360,17 +360,17 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     ),
     "Halves": (_halves, QueueConformance, "test_what_is_refused_changes_nothing"),
     "NoRemovals": (
-        _pages(_without_removals),
+        pages(_without_removals),
         WatchConformance,
         "test_every_way_of_changing_an_entry_is_seen",
     ),
     "Twice": (
-        _pages(_twice),
+        pages(_twice),
         WatchConformance,
         "test_a_watch_yields_what_is_stored_from_its_beginning_on",
     ),
     "CursorsAtTheEnd": (
-        _pages(_cursors_at_the_end),
+        pages(_cursors_at_the_end),
         WatchConformance,
         "test_each_change_tells_where_to_go_on",
     ),
@@ -401,13 +401,16 @@ class _Broken(Conformance):
         return lambda **settings: open_memory(f"sqlite:///{tmp_path}/a.db", **settings)
 
 
-globals().update(
-    {
+def broken(defects: dict[str, Any]) -> dict[str, type]:
+    """Return a class of tests for each defect, by name."""
+    return {
         f"Test{name}": type(
             f"Test{name}",
             (_Broken,),
             {"defect": staticmethod(defect), test: getattr(suite, test)},
         )
-        for name, (defect, suite, test) in DEFECTS.items()
+        for name, (defect, suite, test) in defects.items()
     }
-)
+
+
+globals().update(broken(DEFECTS))

@@ -63,6 +63,7 @@ WRONG: dict[str, list[Any]] = {
     "cron": ["", 5, None, b"* * * * *", "garbage", "* * * *", "61 * * * *", "0 0 31 2 *", "\x00"],
     "timezone": ["", 5, None, "Mars/Olympus", "../etc/passwd", "\x00"],
     "missed": ["never", "", 5, None, ["once"]],
+    "state": [5, "", None, "finished", b"ready", ["ready"]],
     "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
     "job_ids": ["id", 5, [5], [None], ["\x00"], ["x" * 1000], ["\ud800"]],
     "after": [5, None, b"id", "\x00", "\ud800"],
@@ -76,6 +77,28 @@ WRONG: dict[str, list[Any]] = {
     "payload_type": [5, "no such type", object()],
     "fn": [5, None, "f"],
     "transaction": [5, "tx"],
+    "query": [5, None, b"words", ["words"]],
+    "index": [*NOT_NAMES, None, "a/b"],
+    "text": [5, None, [5], [], [""], "$.", "a..b", "$[x]"],
+    "fields": [5, None, "file", [5], [""], ["a..b"]],
+    "embed": [5, "", b"name", [5]],
+    "dims": [value for value in NOT_COUNTS if value is not None],
+    "model": [5, "", b"model"],
+    "texts_at_once": NOT_COUNTS,
+    "usual_length": NOT_COUNTS,
+    "override": [5, "", b"path", "a..b"],
+    "replace_declared": ["yes", 1, None],
+    "refresh": ["yes", 1, None],
+    "filter": [
+        5,
+        "file",
+        [5],
+        {5: 1},
+        {"": 1},
+        {"a..b": 1},
+        {"a": {"$near": 1}},
+        {"a": {"$in": 5}},
+    ],
     "steps": [5, [5]],
     "read": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
     "write": [5, None, "aqe/*", [5], [None], ["other/*"], ["aqe/\x00*"], [""]],
@@ -97,12 +120,18 @@ RIGHT: dict[str, Any] = {
     "payloads": [1],
     "job_id": "no-such-job",
     "cron": "0 3 * * *",
+    "state": "ready",
     "name": "name",
+    "query": "words",
+    "index": "no-such-index",
     "agent_id": "agent",
 }
 # Keys of a session stand behind its own prefix, so that any text will do; pages of keys may begin
 # anywhere.
-OF_ITS_OWN_KIND = {(Session, "key"): "session_key", (Memory, "after"): "key_after"}
+OF_ITS_OWN_KIND = {
+    (Session, "key"): "session_key",
+    (Memory, "after"): "key_after",
+}
 # Of these, no value is wrong, or a wrong one can't be told from a right one.
 FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}
 SKIPPED_CALLS = {"open", "close", "transaction", "learn_many", "work", "consume", "stop"}

@@ -38,7 +38,8 @@ def test_a_backend_of_ones_own_passes_the_suite(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("defects", "least"), [("broken_memories.py", 20), ("broken_coordination.py", 15)]
+    ("defects", "least"),
+    [("broken_memories.py", 20), ("broken_coordination.py", 15), ("broken_recall.py", 8)],
 )
 def test_every_broken_rule_turns_the_suite_red(tmp_path: Path, defects: str, least: int) -> None:
     code, output, report = run(HERE / defects, tmp_path, "--tb=no")

@@ -341,11 +341,6 @@ class TestFleetStore(StoreContract):
         assert await store.alist_namespaces() == []
 
 
-async def test_an_index_is_refused_by_name(sqlite_memory: Memory) -> None:
-    with pytest.raises(NotImplementedError, match="index: this store has no vectors"):
-        FleetStore(sqlite_memory, index={"dims": 2})
-
-
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [

@@ -219,6 +219,37 @@ async def test_a_memory_opened_from_a_url_is_closed(sqlite_url: str) -> None:
         await store.retrieve(uuid4())
 
 
+async def test_a_ranked_store_finds_what_says_it_best(memory: Memory) -> None:
+    store = FleetMemoryStore(memory, prefix="aqe/ranked", ranked=True)
+    for content, tag in (
+        ("The login is flaky after a token refresh", "a"),
+        ({"note": "refresh the token before it ends"}, "b"),
+        ("sums of floats", "a"),
+    ):
+        await store.store(item(content, tag))
+    found = await contents(store, text="flaky token refresh")
+    assert found == [
+        "The login is flaky after a token refresh",
+        {"note": "refresh the token before it ends"},
+    ]
+    assert await contents(store, text="token", tags=["b"]) == found[1:]
+    assert await contents(store, text="flaky refresh", limit=1) == found[:1]
+    assert await contents(store, text="nothing alike") == []
+    assert len(await contents(store)) == 3
+    with pytest.raises(errors.InvalidArgumentError, match="ranked=True"):
+        FleetMemoryStore(memory, embed="model", dims=3)
+
+
+async def test_a_ranked_store_with_vectors_finds_by_meaning(sqlite_memory: Memory) -> None:
+    def embed(texts: list[str]) -> list[list[float]]:
+        return [[float("cat" in text or "kitten" in text), 0.1] for text in texts]
+
+    store = FleetMemoryStore(sqlite_memory, ranked=True, embed=embed, dims=2, model="cats")
+    await store.store(item("about a kitten"))
+    await store.store(item("about a car"))
+    assert (await contents(store, text="cat"))[0] == "about a kitten"
+
+
 class Weight(BaseModel):
     grams: int
 

@@ -297,12 +297,14 @@ def test_a_name_that_was_sent_leads_nowhere_else(name: str) -> None:
 ELSEWHERE = {
     "agents/coverage/data.py": "the examined copy",
     "agents/coverage/settings.py": "the examined copy",
+    "agents/environment/cache_directory.py": "the cache directory, mode 0700, and its locks",
     "agents/environment/installer.py": "the examined copy's scratch directory, mode 0700",
     "agents/environment/lock_files.py": "the examined copy's scratch directory",
     "agents/environment/process.py": "the examined copy's scratch directory",
     "agents/environment/built.py": "an environment in the cache directory, mode 0700",
     "agents/environment/tool_overlay.py": "tools in the cache directory, mode 0700",
-    "agents/execution/agent.py": "the examined copy's scratch directory",
+    "agents/execution/parallel.py": "the examined copy's scratch directory",
+    "agents/execution/session_run.py": "the examined copy's scratch directory",
     "agents/generation/validation.py": "the examined copy",
     "agents/mutation/runner.py": "the examined copy",
     "agents/project/built_files.py": "the examined copy, and the cache directory",
@@ -313,6 +315,7 @@ ELSEWHERE = {
     "bench/learn_eval.py": "what make learn-eval publishes",
     "cli/generate.py": "tests for the user's tree, O_EXCL, for whom the umask lets",
     "cli/main.py": "/dev/null",
+    "fleet/report/html/pages.py": "a new directory, of lionagi_qe.files",
     "fleet/source_extraction.py": "the examined copy",
     "persistence/transfer/archive.py": "compression around a file of lionagi_qe.files",
 }

@@ -150,6 +150,7 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
             lambda: jobs.claim("other", 1, 1),
             lambda: jobs.find("other", ["id"]),
             lambda: jobs.list_dead("other", "", 1),
+            lambda: jobs.list_jobs("other", "ready", "", 1),
             lambda: jobs.revive("other", ["id"]),
             lambda: jobs.purge("other", ["id"]),
             lambda: jobs.count("other"),
@@ -176,6 +177,10 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
                 continue
             pytest.fail(f"{at} was not refused")
         assert await jobs.queues() == []
+        await parts_of(memory).leases.acquire("another", "me", 60_000)
+        mine = await leases.acquire("mine", "me", 60_000)
+        assert [name for name, _ in await leases.list_held("", 1)] == ["mine"]
+        assert mine.holder == "me"
 
 
 async def test_a_refusal_needs_no_server(tmp_path: Path) -> None:

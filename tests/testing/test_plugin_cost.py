@@ -7,12 +7,18 @@ from tests.programs import run
 
 async def test_pytest_loads_nothing_of_the_memory() -> None:
     program = (
-        "import pytest, sys\nknown = set(sys.modules)\nimport lionagi_qe.testing.plugin\n"
+        "import pytest, sys\nknown = set(sys.modules)\n"
+        "from importlib.metadata import entry_points\n"
+        "own = [each for each in entry_points(group='pytest11') if 'lionagi_qe' in each.value]\n"
+        "known |= set(sys.modules)\n"
+        "assert len([each.load() for each in own]) == 2\n"
         "print(*sorted(set(sys.modules) - known))"
     )
     assert (await run("-c", program)).split() == [
         "lionagi_qe",
         "lionagi_qe.errors",
+        "lionagi_qe.integrations",
+        "lionagi_qe.integrations.pytest",
         "lionagi_qe.testing",
         "lionagi_qe.testing.plugin",
     ]

@@ -1,54 +1,117 @@
-"""``aqe doctor``: is the memory fit for use, and what does it promise?"""
+"""``aqe doctor``: is the memory fit for use, what does it promise, and what should be mended?"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.diagnosis import general
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.inspection import clock_skew, inspect, probe, sealing_keys
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lionagi_qe.cli.diagnosis.finding import Finding
     from lionagi_qe.persistence import Memory
 
-_EVICTS_NOTHING = "noeviction"
 _TRIALS = 5
+_MARKS = {"unfit": "x", "problem": "!", "advice": "-"}
 
 
 @click.command()
 @click.argument("url", required=False)
 @click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's memory.")
 @click.option("--no-migrate", is_flag=True, help="Only look: don't bring the schema up.")
+@click.option("--strict", is_flag=True, help="Exit code 1 if a problem was found.")
 @json_option
-def doctor(url: str | None, fleet: str, *, no_migrate: bool, as_json: bool) -> int:
+def doctor(url: str | None, fleet: str, *, no_migrate: bool, strict: bool, as_json: bool) -> int:
     """Check the memory at URL: reach it, check its schema, write and read, tell its durability.
 
-    A standby is only read. Without URL it is the one that commands use by default, which must be
-    there. Exit code 3 if it is unfit.
+    And what of the server wants mending: clock, version, bloat, eviction, disk, replication,
+    connections, poolers, encryption; each with what it means and what to do. A standby is only
+    read. Without URL it is the one that commands use by default, which must be there. Exit code 3
+    if it is unfit.
     """
     choice = MemoryChoice.of(url, fleet)
     # Nobody wants a new one in whatever directory this is called from.
     migrate = not (choice.is_missing or no_migrate)
-    findings = asyncio.run(_examine(choice, migrate=migrate))
+    facts, findings = asyncio.run(_examine(choice, migrate=migrate))
     if as_json:
-        show_json(findings)
+        # The sentences alone are what there was before findings had parts.
+        told = [str(finding) for finding in findings]
+        show_json({**facts, "findings": [*map(asdict, findings)], "advice": told})
     else:
-        _write(choice, findings)
-    return Exit.PASSED
+        _write(choice, facts, findings)
+    levels = {finding.level for finding in findings}
+    if "unfit" in levels:
+        return Exit.INFRASTRUCTURE
+    return Exit.GATE_FAILED if strict and "problem" in levels else Exit.PASSED
 
 
-async def _examine(choice: MemoryChoice, *, migrate: bool) -> dict[str, Any]:
-    async with choice.open(migrate=migrate) as memory:
-        facts = await memory.describe()
-        trial = await (_read if _is_standby(facts) else _try)(memory)
-    return {**facts, **trial, "advice": _advice(facts)}
+async def _examine(choice: MemoryChoice, *, migrate: bool) -> tuple[dict[str, Any], list[Finding]]:
+    memory = choice.open(migrate=migrate)
+    try:
+        findings = [*_compatibility(await probe(memory))]
+        if any(finding.level == "unfit" for finding in findings):
+            # Whatever opening it would say, this is why.
+            return {}, findings
+        await memory.open()
+        return await _examine_open(memory, findings)
+    finally:
+        await memory.close()
+
+
+async def _examine_open(
+    memory: Memory, findings: list[Finding]
+) -> tuple[dict[str, Any], list[Finding]]:
+    facts = await memory.describe()
+    sealed, clear = await sealing_keys(memory)
+    findings += general.encryption(sealed, clear, facts.get("keys", ()))
+    locked = any(finding.level == "unfit" for finding in findings)
+    # Nothing of ours is put among what is sealed, in clear.
+    trial = {} if locked else await (_read if _is_standby(facts) else _try)(memory)
+    skew, error = await clock_skew(memory)
+    findings += general.clock(skew, error)
+    findings += _of_server(memory.capabilities.name, await inspect(memory))
+    return {**facts, **trial, "clock_skew_ms": round(skew, 1), "clock_error_ms": round(error, 1)}, (
+        findings
+    )
+
+
+def _compatibility(probed: Mapping[str, Any]) -> Iterator[Finding]:
+    if probed:
+        from lionagi_qe.cli.diagnosis import postgres
+
+        yield from postgres.compatibility(probed)
+
+
+def _of_server(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
+    if not figures:
+        return
+    match name.removeprefix("hybrid-"):
+        case "postgresql":
+            from lionagi_qe.cli.diagnosis import postgres
+
+            yield from postgres.findings(figures, datetime.now(UTC).date())
+        case "redis":
+            from lionagi_qe.cli.diagnosis import redis
+
+            yield from redis.findings(figures)
+        case _:
+            from lionagi_qe.cli.diagnosis import sqlite
+
+            yield from sqlite.findings(figures)
 
 
 def _is_standby(facts: dict[str, Any]) -> bool:
@@ -82,32 +145,19 @@ async def _try(memory: Memory) -> dict[str, Any]:
     }
 
 
-def _advice(facts: dict[str, Any]) -> list[str]:
-    """Return what a person may want to change, each a sentence."""
-    advice: list[str] = []
-    policy = facts.get("maxmemory_policy", _EVICTS_NOTHING)
-    if policy != _EVICTS_NOTHING:
-        advice.append(
-            f"Redis may evict entries (maxmemory-policy {policy}); set it to {_EVICTS_NOTHING}."
-        )
-    if facts.get("aof_enabled") is False:
-        advice.append("A crash of Redis takes all since its last snapshot; set appendonly yes.")
-    if facts.get("fsync") == "off" or facts.get("synchronous_commit") == "off":
-        advice.append(
-            "A crash of PostgreSQL may take the last writes; set fsync and "
-            "synchronous_commit to on."
-        )
-    if facts.get("transaction_pooler"):
-        advice.append("A pooler answers: statements are not prepared across calls, which costs.")
-    return advice
-
-
-def _write(choice: MemoryChoice, findings: dict[str, Any]) -> None:
+def _write(choice: MemoryChoice, facts: dict[str, Any], findings: list[Finding]) -> None:
     say(f"{choice.shown}, fleet {choice.fleet}")
-    advice = findings.pop("advice")
-    width = max(map(len, findings))
-    for name, value in findings.items():
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
         say(f"  {name:<{width}}  {value}")
-    for sentence in advice:
-        say(f"! {sentence}")
-    say("fit for reading and watching: a standby" if _is_standby(findings) else "fit for use")
+    for level, mark in _MARKS.items():
+        for finding in findings:
+            if finding.level == level:
+                say(f"{mark} {finding}")
+    levels = {finding.level for finding in findings}
+    if "unfit" in levels:
+        say("unfit for use")
+    elif _is_standby(facts):
+        say("fit for reading and watching: a standby")
+    else:
+        say("fit for use")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
-from lionagi_qe.agents.project.settings import Order
+from lionagi_qe.agents.project.settings import Order, sessions
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.output import say
@@ -79,8 +79,20 @@ def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def project_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds --project as ``path``, for commands about what a run left."""
+    return click.option(
+        "--project",
+        "path",
+        type=click.Path(path_type=Path),
+        default=Path(),
+        metavar="PATH",
+        help=f"{what}; by default the working directory.",
+    )
+
+
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --python, --memory, --locked, --timeout and --quiet."""
+    """Add --python, --memory, --locked, --isolate, --allow-network, --timeout and --quiet."""
     for option in reversed(
         (
             click.option(
@@ -95,6 +107,19 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 default=None,
                 help="Insist on the versions of the project's lock file, or leave them aside; by "
                 "default they are kept to where they can be had.",
+            ),
+            click.option(
+                "--isolate/--no-isolate",
+                default=None,
+                envvar="AQE_ISOLATE",
+                help="Run the project's code without your files, processes and network; takes "
+                "bubblewrap. Installing what it needs still uses the network.",
+            ),
+            click.option(
+                "--allow-network",
+                is_flag=True,
+                default=None,
+                help="Let isolated code use the network.",
             ),
             click.option(
                 "--timeout",
@@ -167,6 +192,27 @@ def order_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(get_args(Order)),
         help="default: tests run as pytest collects them. learned: the likeliest to fail first. "
         "auto: the latter once a hunt for flaky tests has shown that no test minds (the default).",
+    )(command)
+
+
+def parallel_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --parallel, which goes into the settings."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+        if value is None:
+            return None
+        try:
+            return sessions(int(value) if value.isdecimal() else value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value!r} {error}") from error
+
+    return click.option(
+        "--parallel",
+        metavar="N|auto|off",
+        callback=read,
+        help="Run the tests in N sessions side by side, once a comparison with one session has "
+        "shown that this changes nothing. auto: as many as there are cores, where it pays (the "
+        "default).",
     )(command)
 
 

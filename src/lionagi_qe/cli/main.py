@@ -34,6 +34,7 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
+        "cache": ("lionagi_qe.cli.cache", "cache", "Look at what is kept between runs, and prune."),
         "completion": (
             "lionagi_qe.cli.completion",
             "completion",
@@ -47,11 +48,14 @@ class LazyGroup(click.Group):
         "learn": ("lionagi_qe.cli.learn", "learn", "Inspect and evaluate what was learned."),
         "mcp": ("lionagi_qe.cli.mcp", "mcp", "Serve the memory to an MCP client."),
         "memory": ("lionagi_qe.cli.memory", "memory", "Look at and change the shared memory."),
+        "merge": ("lionagi_qe.cli.merge", "merge", "Make one run of the shards of a CI matrix."),
         "mutate": ("lionagi_qe.cli.mutate", "mutate", "Find changes that no test notices."),
         "queue": ("lionagi_qe.cli.queue", "queue", "Look at work queues and dead letters."),
         "repeat": ("lionagi_qe.cli.repeat", "repeat", "Run a flaky test as it was seen to fail."),
+        "report": ("lionagi_qe.cli.report", "report", "Show a run that is over in a browser."),
         "run": ("lionagi_qe.cli.run", "run", "Examine a project: tests, coverage, quality gate."),
         "select": ("lionagi_qe.cli.select", "select", "Say which tests a change needs."),
+        "serve": ("lionagi_qe.cli.serve", "serve", "Show a memory live, in a browser."),
         "worker": ("lionagi_qe.cli.worker", "worker", "Examine for runs on any machine."),
     }
 

@@ -17,6 +17,7 @@ from lionagi_qe.cli.options import (
     standard_input,
 )
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.recall import COMMANDS as RECALL
 from lionagi_qe.cli.rekey import rekey
 from lionagi_qe.cli.transfer import COMMANDS
 from lionagi_qe.errors import MemoryMissingError, RevisionConflictError
@@ -246,5 +247,5 @@ def clear(partition: str, choice: MemoryChoice) -> None:
     say(f"removed {asyncio.run(remove()):,}")
 
 
-for command in (*COMMANDS, rekey):
+for command in (*COMMANDS, *RECALL, rekey):
     memory.add_command(command)

@@ -68,6 +68,11 @@ class MemoryChoice:
         origin = f"of the project in {found.project}"
         return cls(found.url, fleet, origin, is_missing=not found.file.exists())
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is in a file, or of one process alone: nobody else writes there."""
+        return self.url.startswith((_SQLITE, "memory:"))
+
     def open(self, **settings: Any) -> Memory:  # noqa: ANN401 - Memory's settings
         """Return the memory, to be used in ``async with``; name it on stderr unless the caller did.
 

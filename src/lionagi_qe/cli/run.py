@@ -13,72 +13,24 @@ from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,
     check_writable,
-    exit_code_of_run,
     learn_option,
     order_option,
+    parallel_option,
     path_argument,
     project_options,
     request_of,
-    tell,
 )
+from lionagi_qe.cli.judging import agents_named, judging_options
 from lionagi_qe.cli.model_options import check_model, model_options
+from lionagi_qe.cli.report_files import finish, report_files, report_options
 from lionagi_qe.cli.several import check_is_one, places, run_each
-from lionagi_qe.files import write_bytes, write_text
-from lionagi_qe.fleet.registry import QUICK, names
+from lionagi_qe.cli.shard import check_for_shard, run_as_shard, shard_of, shard_options
+from lionagi_qe.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lionagi_qe.agents.project.model_choice import ModelChoice
     from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.run import Outcome
-
-
-# Each imports its own report, since most runs write none of them.
-def _json(outcome: Outcome, code: int) -> bytes:
-    from lionagi_qe.fleet.report.json import as_json
-
-    return as_json(outcome, code).encode() + b"\n"
-
-
-def _junit(outcome: Outcome, _: int) -> bytes:
-    from lionagi_qe.fleet.report.junit import as_junit
-
-    return as_junit(outcome)
-
-
-def _markdown(outcome: Outcome, _: int) -> bytes:
-    from lionagi_qe.fleet.report.markdown import as_markdown
-
-    return as_markdown(outcome).encode()
-
-
-def _sarif(outcome: Outcome, _: int) -> bytes:
-    from lionagi_qe.fleet.report.sarif import as_sarif
-
-    return as_sarif(outcome).encode() + b"\n"
-
-
-def _annotations(outcome: Outcome, _: int) -> bytes:
-    from lionagi_qe.fleet.report.annotations import as_annotations
-
-    return as_annotations(outcome).encode(errors="backslashreplace")
-
-
-def _code_quality(outcome: Outcome, _: int) -> bytes:
-    from lionagi_qe.fleet.report.code_quality import as_code_quality
-
-    return as_code_quality(outcome).encode() + b"\n"
-
-
-_FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
-    "json": _json,
-    "junit": _junit,
-    "md": _markdown,
-    "sarif": _sarif,
-    "github": _annotations,
-    "gitlab": _code_quality,
-}
 
 
 @click.command
@@ -88,49 +40,11 @@ _FORMS: dict[str, Callable[[Outcome, int], bytes]] = {
 @base_option
 @learn_option
 @order_option
+@parallel_option
 @model_options
-@click.option(
-    "--agents",
-    metavar="NAMES",
-    help=f"Which agents, separated by commas: {', '.join(names())}. By default the quick ones "
-    f"({', '.join(QUICK)}), and all of them under a --budget.",
-)
-@click.option(
-    "--min-coverage",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    help="Lowest line coverage that passes.",
-)
-@click.option(
-    "--min-branch-coverage",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    help="Lowest branch coverage that passes.",
-)
-@click.option(
-    "--fail-on",
-    multiple=True,
-    metavar="RULE",
-    help="Fail the gate when this holds, for example 'security_findings > 0'; may be repeated.",
-)
-@click.option(
-    "--require",
-    "required",
-    multiple=True,
-    metavar="METRIC",
-    help="A metric that must be measured; may be repeated.",
-)
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    metavar="FORM=FILE",
-    help="Write a report: junit=F, sarif=F, json=F, md=F, github=F (annotations for GitHub "
-    "Actions, once printed), or gitlab=F (code quality); several separated by commas.",
-)
-@click.option(
-    "--junit", type=click.Path(path_type=Path), metavar="FILE", help="The same as --report junit=."
-)
+@judging_options
+@report_options
+@shard_options
 @click.option(
     "--write-baseline",
     type=click.Path(path_type=Path),
@@ -172,10 +86,11 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, learn.
+    order, parallel, learn, isolate.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None
+    shard = shard_of(given)
     if resume:
         decided = {"python": python, "budget": budget, "base": base, "agents": agents} | given
         if click.get_current_context().get_parameter_source("label") is ParameterSource.COMMANDLINE:
@@ -187,7 +102,7 @@ def run(  # noqa: PLR0913 - a command's options
     def asked_of(place: Path) -> Request:
         return request_of(
             place,
-            agents=_agents(agents, budget),
+            agents=agents_named(agents, budget),
             python=python,
             memory_url=memory_url,
             budget=budget,
@@ -197,7 +112,7 @@ def run(  # noqa: PLR0913 - a command's options
         )
 
     if every:
-        _check_for_all(resume, reports, junit, write_baseline)
+        _check_for_all(resume, reports, junit, write_baseline, shard)
         return run_each(
             path,
             lambda place: carry_out(asked_of(place), quiet=quiet),
@@ -206,22 +121,23 @@ def run(  # noqa: PLR0913 - a command's options
         )
     check_is_one(path)
     request = asked_of(path)
-    files = _files(reports, junit)
+    if shard is not None:
+        check_for_shard(resume=resume, write_baseline=write_baseline)
+        return run_as_shard(request, shard, reports, junit, quiet=quiet, as_document=as_document)
+    files = report_files(reports, junit)
     if write_baseline is not None:
         check_writable("--write-baseline", write_baseline)
     outcome = carry_out(request, quiet=quiet, writes=write_baseline)
-    code = exit_code_of_run(outcome)
-    for form, file in files:
-        write_bytes(file, _FORMS[form](outcome, code), "shared")
+    code = finish(outcome, request, files, as_document=as_document)
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)
-    return tell(outcome, code, as_document=as_document)
+    return code
 
 
 def _check_for_all(*of_one_run: object) -> None:
     """Raise UsageError for options that are about one run."""
     if any(of_one_run):
-        raise click.UsageError("--all goes with no file to write and no run to resume")
+        raise click.UsageError("--all goes with no file to write, no shard and no run to resume")
 
 
 def _check_resumable(decided: dict[str, Any]) -> None:
@@ -230,30 +146,6 @@ def _check_resumable(decided: dict[str, Any]) -> None:
         if value is not None:
             option = name.replace("_", "-")
             raise click.UsageError(f"--{option} can't go with --resume: the run has its options")
-
-
-def _agents(wanted: str | None, budget: float | None) -> list[str]:
-    if wanted is not None:
-        chosen = [name.strip() for name in wanted.split(",") if name.strip()]
-        if not chosen:
-            raise click.UsageError(f"--agents {wanted!r} names none of {', '.join(names())}")
-        return chosen
-    return list(QUICK) if budget is None else names()
-
-
-def _files(reports: tuple[str, ...], junit: Path | None) -> list[tuple[str, Path]]:
-    """Return form and file of each report to write."""
-    files = [] if junit is None else [("junit", junit)]
-    if junit is not None:
-        check_writable("--junit", junit)
-    for word in ",".join(reports).split(",") if reports else ():
-        form, separator, name = word.partition("=")
-        if form not in _FORMS or not separator or not name:
-            known = ", ".join(f"{form}=FILE" for form in _FORMS)
-            raise click.UsageError(f"--report {word}: write one of {known}")
-        check_writable(f"--report {word}:", Path(name))
-        files.append((form, Path(name)))
-    return files
 
 
 def _write_baseline(outcome: Outcome, file: Path) -> None:

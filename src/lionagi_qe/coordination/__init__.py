@@ -5,12 +5,12 @@ from __future__ import annotations
 from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
-from lionagi_qe.coordination.lease import Lease, LeaseState
+from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
 from lionagi_qe.coordination.limits import Limit
 from lionagi_qe.coordination.new_job import NewJob
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
 from lionagi_qe.coordination.queue import WorkQueue
-from lionagi_qe.coordination.queue_state import Cancellation, JobStatus
+from lionagi_qe.coordination.queue_state import Cancellation, JobPage, JobStatus, ListedJob
 from lionagi_qe.coordination.schedules import MISSED, Missed, Schedule
 from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.contract.jobs import QueueCounts
@@ -22,10 +22,12 @@ __all__ = [
     "DeadGroup",
     "DeadJob",
     "Job",
+    "JobPage",
     "JobStatus",
     "Lease",
     "LeaseState",
     "Limit",
+    "ListedJob",
     "Member",
     "Missed",
     "Movement",
@@ -37,4 +39,5 @@ __all__ = [
     "Session",
     "WorkQueue",
     "exponential",
+    "held_leases",
 ]

@@ -15,6 +15,7 @@ from lionagi_qe.errors import (
     InvalidValueError,
     JobLostError,
 )
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -104,7 +105,7 @@ class Consumer:
             except BackendUnavailableError as error:
                 if isinstance(error, AccessDeniedError):
                     raise
-                _log.warning("no jobs for now: %s", error)
+                _log.warning("no jobs for now: %s", error, extra=log_fields(error=error))
                 await self._rest(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
@@ -150,7 +151,12 @@ class Consumer:
                 if answer is None or job.ended or job.lost:
                     continue
                 pause = self._lease_ttl / _EXTENSIONS**2
-                _log.warning("the lease of %r could not be extended yet: %s", job, answer)
+                _log.warning(
+                    "the lease of %r could not be extended yet: %s",
+                    job,
+                    answer,
+                    extra=job.log_fields(answer),
+                )
 
 
 async def give_back(jobs: Iterable[Job]) -> None:
@@ -162,7 +168,9 @@ async def _recall(job: Job) -> None:
     try:
         await job.recall()
     except AqeError as error:
-        _log.warning("%r returns only when its lease ends: %s", job, error)
+        _log.warning(
+            "%r returns only when its lease ends: %s", job, error, extra=job.log_fields(error)
+        )
 
 
 async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
@@ -179,16 +187,17 @@ async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
 
     job.watch(cancel)
     try:
-        await _do(job, handler)
+        with job.processing():
+            await _do(job, handler)
     except asyncio.CancelledError:
         if not (job.lost or job.cancelling):
             raise
         what = "lost" if job.lost else "cancelled"
-        _log.warning("%r was %s while it was worked at", job, what)
+        _log.warning("%r was %s while it was worked at", job, what, extra=job.log_fields())
     except JobLostError as error:
-        _log.warning("too late: %s", error)
+        _log.warning("too late: %s", error, extra=job.log_fields(error))
     except AqeError as error:
-        _log.warning("%r returns when its lease ends: %s", job, error)
+        _log.warning("%r returns when its lease ends: %s", job, error, extra=job.log_fields(error))
         job.give_up()
 
 
@@ -228,7 +237,7 @@ def _is_cancelled() -> bool:
 
 
 async def _fail(job: Job, error: BaseException) -> None:
-    _log.warning("%r failed", job, exc_info=error)
+    _log.warning("%r failed", job, exc_info=error, extra=job.log_fields(error))
     if not (job.ended or job.lost):
         # A result that can't be stored won't get better by trying again.
         await job.fail(error, retry=not isinstance(error, InvalidValueError))

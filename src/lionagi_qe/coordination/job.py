@@ -17,17 +17,20 @@ from lionagi_qe.persistence.contract.jobs import EndJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from lionagi_qe.coordination.backoff import Backoff
+    from lionagi_qe.coordination.job_traces import JobTraces
     from lionagi_qe.errors import InvalidValueError
     from lionagi_qe.persistence.calls.jobs import JobCalls
     from lionagi_qe.persistence.contract.jobs import ClaimedJob, Ending
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction
+    from lionagi_qe.telemetry.recorder import Recorded
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Job(Generic[P]):
         max_attempts: after so many attempts it is dead.
         created_at: when it was put, UTC by the server's clock.
         scheduled_for: the time, in UTC, for which a schedule had it put; else None.
+        headers: ``traceparent`` of the span that put it, if OpenTelemetry was told of that.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
         cancelling: somebody asked to cancel it; known from the next ``extend`` or ``progress`` on.
@@ -63,11 +67,15 @@ class Job(Generic[P]):
         *,
         backoff: Backoff,
         result_ttl_ms: int,
+        traces: JobTraces,
     ) -> None:
         self._calls = calls
+        self._claimed = claimed
         self._claim = claimed.claim
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
+        self._traces = traces
+        self._recorded: Recorded | None = None
         self._watchers: list[Callable[[Job], None]] = []
         self._when_cancelling: list[Callable[[], object]] = []
         self.queue = queue
@@ -78,6 +86,7 @@ class Job(Generic[P]):
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
         self.scheduled_for = scheduled_for(claimed.job_id)
+        self.headers = claimed.headers or {}
         self.ended = False
         self.lost = False
         self.cancelling = False
@@ -130,6 +139,9 @@ class Job(Generic[P]):
         backoff if None.
         """
         text = error if isinstance(error, str) else _described(error)
+        if self._recorded is not None:
+            # What was raised may have been caught on the way here.
+            self._recorded.fail("failed" if isinstance(error, str) else type(error).__name__)
         if delay is None:
             delay = min(max(self._backoff(self.attempt), 0), MAX_TTL_SECONDS)
         operation = self._operation(
@@ -159,17 +171,23 @@ class Job(Generic[P]):
 
     async def reject(self, error: InvalidValueError) -> None:
         """Fail a job whose payload can't be handed out; it is tried again by the queue's rules."""
-        _log.warning("%r is not handed out: %s", self, error)
+        _log.warning("%r is not handed out: %s", self, error, extra=self.log_fields(error))
         try:
             await self.fail(error)
         except AqeError as unended:
-            _log.warning("%r returns when its lease ends: %s", self, unended)
+            _log.warning(
+                "%r returns when its lease ends: %s", self, unended, extra=self.log_fields(unended)
+            )
 
     async def _go_on(self, operation: EndJob) -> None:
         if await self._send(operation) == "cancelling" and not self.cancelling:
             self.cancelling = True
             for tell in self._when_cancelling:
                 tell()
+
+    def log_fields(self, error: BaseException | None = None) -> dict[str, object]:
+        """Return what is logged beside a text about this job, for ``extra=``."""
+        return log_fields(queue=self.queue, job=self.id, attempt=self.attempt, error=error)
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
         """Have ``watcher`` called once the job is ended or lost."""
@@ -185,6 +203,20 @@ class Job(Generic[P]):
             yield
         finally:
             self._when_cancelling.remove(tell)
+
+    @contextmanager
+    def processing(self) -> Generator[None]:
+        """Tell OpenTelemetry that the job is worked at within the block; ``queue.work`` does so.
+
+        For who takes jobs by ``claim`` or ``consume``: what is done, and how the job ends, is then
+        a part of the "process" span, which refers to that of the ``put``.
+        """
+        with self._traces.processing(self._claimed) as recorded:
+            self._recorded = recorded
+            try:
+                yield
+            finally:
+                self._recorded = None
 
     async def recall(self) -> None:
         """Give the job back over its worker's head; for that one it is lost."""
@@ -206,7 +238,11 @@ class Job(Generic[P]):
         return EndJob(self.queue, self.id, self._claim, ending, payload, milliseconds, held)
 
     async def _end(self, operation: EndJob) -> str:
-        state = await self._send(operation)
+        if self._traces.silent:
+            state = await self._send(operation)
+        else:
+            with self._traces.settling(self._claimed, operation.ending):
+                state = await self._send(operation)
         self._ended()
         return state
 

@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lionagi_qe.coordination.lease_traces import LeaseTraces
 from lionagi_qe.coordination.undoing import or_undo
 from lionagi_qe.errors import (
     AqeError,
@@ -22,8 +23,9 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.contract.operations import Fence
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.persistence.values.entry import check_count, check_seconds
 from lionagi_qe.persistence.values.keys import check_name
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,6 +52,26 @@ class LeaseState:
     token: int
     holder: str
     remaining: float
+
+
+def _state(name: str, tenure: Tenure) -> LeaseState:
+    label = tenure.holder.rpartition("#")[0]
+    return LeaseState(name, tenure.token, label, tenure.remaining_ms / 1000)
+
+
+async def held_leases(memory: Memory, limit: int = 100, after: str = "") -> list[LeaseState]:
+    """Return the leases that are held now, by name; ``after``: only those behind this name.
+
+    One round trip (on Redis Cluster one for each shard). Costs a look at what the page holds, on
+    Redis at the names of all that are held.
+
+    Raises:
+        InvalidArgumentError: ``after`` can't be a lease's name, or ``limit`` is no count.
+
+    """
+    behind = "" if after == "" else check_name("lease", after)
+    found = await parts_of(memory).leases.list_held(behind, check_count("limit", limit))
+    return [_state(name, tenure) for name, tenure in found]
 
 
 class Lease:
@@ -88,6 +110,8 @@ class Lease:
         self._fence: Fence | None = None
         self._held = False
         self._ends = 0.0
+        self._since = 0.0
+        self._traces = LeaseTraces(parts_of(memory).telemetry, memory.fleet, self.name)
         self._renewing: asyncio.Task[None] | None = None
         self._body: asyncio.Task[object] | None = None
         self._cancelling = 0
@@ -116,10 +140,7 @@ class Lease:
     async def state(self) -> LeaseState | None:
         """Ask the server who holds the lease; None if nobody does."""
         tenure = await parts_of(self._memory).leases.look(self.name)
-        if tenure is None:
-            return None
-        label = tenure.holder.rpartition("#")[0]
-        return LeaseState(self.name, tenure.token, label, tenure.remaining_ms / 1000)
+        return None if tenure is None else _state(self.name, tenure)
 
     async def revoke(self) -> bool:
         """End the lease, whoever holds it; return False if nobody did. Two round trips.
@@ -135,7 +156,11 @@ class Lease:
 
     async def try_acquire(self) -> bool:
         """Take the lease if it is free; return whether it was. One round trip."""
-        return (await self._attempt(self._new_attempt())) is None
+        attempt = self._new_attempt()
+        with self._traces.acquiring() as told:
+            taken = (await self._attempt(attempt)) is None
+            self._traces.acquired(told, self.token if taken else None)
+        return taken
 
     async def acquire(self, timeout: float | None = None) -> None:
         """Wait for the lease and take it.
@@ -152,18 +177,24 @@ class Lease:
         began = loop.time()
         deadline = None if timeout is None else began + check_seconds("timeout", timeout)
         attempt = self._new_attempt()
-        try:
-            async with asyncio.timeout_at(deadline):
-                while (other := await self._attempt(attempt, deadline)) is not None:
-                    waited = loop.time() - began
-                    most = max(_LONGEST_PAUSE / (1 + waited), _SHORTEST_PAUSE)
-                    left = other.remaining_ms / 1000
-                    await asyncio.sleep(min(left + 0.001, most) * random.uniform(0.5, 1))  # noqa: S311
-        except TimeoutError as error:
-            if isinstance(error, AqeError):
-                raise
-            msg = f"lease {self.name!r} was not free within {timeout} s; its holder kept it"
-            raise BackendTimeoutError(msg) from error
+        with self._traces.acquiring() as told:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._wait_for_turn(attempt, began, deadline)
+            except TimeoutError as error:
+                if isinstance(error, AqeError):
+                    raise
+                msg = f"lease {self.name!r} was not free within {timeout} s; its holder kept it"
+                raise BackendTimeoutError(msg) from error
+            self._traces.acquired(told, self.token)
+
+    async def _wait_for_turn(self, attempt: str, began: float, deadline: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        while (other := await self._attempt(attempt, deadline)) is not None:
+            waited = loop.time() - began
+            most = max(_LONGEST_PAUSE / (1 + waited), _SHORTEST_PAUSE)
+            left = other.remaining_ms / 1000
+            await asyncio.sleep(min(left + 0.001, most) * random.uniform(0.5, 1))  # noqa: S311
 
     def _new_attempt(self) -> str:
         if self._held:
@@ -194,6 +225,7 @@ class Lease:
         # Counted from before we asked: never longer than by the server's own count.
         self._ends = started + self.ttl
         self._held = True
+        self._since = started
         self.lost.clear()
         self._renewing = asyncio.create_task(self._renew(), name=f"renew lease {self.name}")
         return None
@@ -207,12 +239,17 @@ class Lease:
         if self._renewing is not None:
             self._renewing.cancel()
             self._renewing = None
-        releasing = asyncio.ensure_future(self._give_up(fence))
+        self._traces.ended(asyncio.get_running_loop().time() - self._since, lost=False)
+        releasing = asyncio.ensure_future(self._release(fence))
         try:
             return await asyncio.shield(releasing)
         except asyncio.CancelledError:
             await asyncio.wait({releasing})
             raise
+
+    async def _release(self, fence: Fence) -> bool:
+        with self._traces.releasing():
+            return await self._give_up(fence)
 
     async def _give_up(self, fence: Fence) -> bool:
         try:
@@ -223,6 +260,7 @@ class Lease:
                 self.name,
                 self.ttl,
                 error,
+                extra=log_fields(lease=self.name, error=error),
             )
             return True
 
@@ -243,10 +281,19 @@ class Lease:
                     self.fence, self._ttl_ms, timeout=self._ends - started
                 )
             except BackendUnavailableError as error:
-                _log.warning("lease %r could not be renewed yet: %s", self.name, error)
+                _log.warning(
+                    "lease %r could not be renewed yet: %s",
+                    self.name,
+                    error,
+                    extra=log_fields(lease=self.name, error=error),
+                )
                 pause = min(_LONGEST_PAUSE, self.ttl / 10)
-            except AqeError:
-                _log.exception("lease %r can't be renewed", self.name)
+            except AqeError as error:
+                _log.exception(
+                    "lease %r can't be renewed",
+                    self.name,
+                    extra=log_fields(lease=self.name, error=error),
+                )
                 kept = False
             else:
                 self._ends = started + self.ttl
@@ -254,6 +301,7 @@ class Lease:
         self._lose()
 
     def _lose(self) -> None:
+        self._traces.ended(asyncio.get_running_loop().time() - self._since, lost=True)
         self._held = False
         self._renewing = None
         self.lost.set()

@@ -19,6 +19,7 @@ from lionagi_qe.errors import (
 from lionagi_qe.persistence.values.entry import check_seconds
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import check_key
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,12 @@ class Presence:
             try:
                 await self._leave()
             except BackendUnavailableError as error_:
-                _log.warning("%s leaves without a word, which takes its ttl: %s", self.key, error_)
+                _log.warning(
+                    "%s leaves without a word, which takes its ttl: %s",
+                    self.key,
+                    error_,
+                    extra=log_fields(member=self.key, error=error_),
+                )
 
     async def _leave(self) -> None:
         revision = self._revision
@@ -155,9 +161,18 @@ class Presence:
             try:
                 await self.beat()
             except BackendUnavailableError as error:
-                _log.warning("%s could not beat: %s", self.key, error)
-            except AqeError:
-                _log.exception("%s could not beat", self.key)
+                _log.warning(
+                    "%s could not beat: %s",
+                    self.key,
+                    error,
+                    extra=log_fields(member=self.key, error=error),
+                )
+            except AqeError as error:
+                _log.exception(
+                    "%s could not beat",
+                    self.key,
+                    extra=log_fields(member=self.key, error=error),
+                )
 
     async def beat(self) -> bool:
         """Show now that we are alive; False, and ``replaced``, if another took our place.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -25,10 +26,11 @@ from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.entry import check_count, check_list, check_seconds
+from lionagi_qe.persistence.values.headers import with_headers
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
     from datetime import timedelta
     from signal import Signals
 
@@ -142,12 +144,15 @@ class WorkQueue(QueueState, Generic[P]):
         transaction = check_transaction(transaction)
         new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for, limit_key)
         if transaction is None:
-            job = self._put(new, held)
-            return await self._calls.write(job, timeout=timeout)
+            if self._traces.silent:
+                return await self._calls.write(self._put(new, held), timeout=timeout)
+            with self._traces.sending("put") as headers:
+                return await self._calls.write(self._put(new, held, headers), timeout=timeout)
         if held is not None:
             msg = "fence: give it to memory.transaction(fence=...), for all that it changes"
             raise InvalidArgumentError(msg)
-        job = self._put(new, transaction.fence)
+        with self._traces.creating() as headers:
+            job = self._put(new, transaction.fence, headers)
         transaction.add_job(job)
         return job.job_id
 
@@ -164,17 +169,21 @@ class WorkQueue(QueueState, Generic[P]):
         BatchTooLargeError above the memory's ``max_batch``.
         """
         held = fence_of(fence)
-        jobs = [
-            self._put(payload if isinstance(payload, NewJob) else NewJob(payload), held)
+        new = [
+            payload if isinstance(payload, NewJob) else NewJob(payload)
             for payload in check_list("payloads", payloads)
         ]
-        return await self._calls.put_many(jobs, timeout=timeout)
+        with self._traces.sending("put_many", len(new)) as headers:
+            jobs = [self._put(job, held, headers) for job in new]
+            return await self._calls.put_many(jobs, timeout=timeout)
 
-    def _put(self, job: NewJob, fence: Fence | None) -> PutJob:
+    def _put(
+        self, job: NewJob, fence: Fence | None, headers: Mapping[str, str] | None = None
+    ) -> PutJob:
         return PutJob(
             self.name,
             new_job_id(),
-            self._calls.encode(job.payload),
+            with_headers(self._calls.encode(job.payload), headers or {}),
             check_priority(job.priority),
             check_delay(job.delay),
             None if job.dedupe is None else check_name("dedupe", job.dedupe),
@@ -220,10 +229,12 @@ class WorkQueue(QueueState, Generic[P]):
         poll = _FIRST_POLL
         while True:
             told = end > loop.time() and await self._calls.listen(self.name, timeout=timeout)
-            since = notifier.count(self.name)
+            since, began = notifier.count(self.name), time.perf_counter()
             claim = await or_undo(
                 self._calls.claim(self.name, limit, lease_ms, timeout=timeout), self._give_back
             )
+            if not self._traces.silent:
+                self._traces.received(claim.jobs, began)
             jobs, misfits = self._read(claim)
             if misfits:
                 await or_undo(_reject(misfits), lambda _, jobs=jobs: give_back(jobs))
@@ -262,6 +273,7 @@ class WorkQueue(QueueState, Generic[P]):
             payload,
             backoff=self._backoff,
             result_ttl_ms=self._result_ttl_ms,
+            traces=self._traces,
         )
 
     async def _give_back(self, claim: Claim) -> None:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.job_traces import JobTraces
 from lionagi_qe.coordination.limits import QueueLimits, job_limit
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.contract.job_pages import LISTED_STATES
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import check_count, check_seconds
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from lionagi_qe.coordination.limits import Limit
     from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
-    from lionagi_qe.persistence.contract.jobs import JobRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
     from lionagi_qe.persistence.contract.limits import Per
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -71,6 +75,22 @@ class JobStatus:
     limit_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job in a list; ``due_at``: when its delay or its claim ends, None in other states."""
+
+    status: JobStatus
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs; ``after``: pass it on for the next one, None at the end."""
+
+    jobs: list[ListedJob]
+    after: str | None
+
+
 class QueueState:
     """Looking at the jobs of a queue, cancelling them, its schedules and dead letters.
 
@@ -89,13 +109,15 @@ class QueueState:
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         result_ttl: float = DEFAULT_RESULT_TTL,
     ) -> None:
-        self._calls = parts_of(memory).jobs
+        parts = parts_of(memory)
+        self._calls = parts.jobs
         self.name = check_name("queue", name)
+        self._traces = JobTraces(parts.telemetry, memory.fleet, self.name)
         self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
         self._result_ttl_ms = math.ceil(check_seconds("result_ttl", result_ttl) * 1000)
         self._results = Results(self._calls, self.name)
         self._dead_letters = DeadLetters(self._calls, self.name)
-        self._schedules = QueueSchedules(self._calls, self.name)
+        self._schedules = QueueSchedules(self._calls, self.name, self._traces)
         self._limits = QueueLimits(self._calls, self.name)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
@@ -120,6 +142,29 @@ class QueueState:
     async def stats(self) -> QueueCounts:
         """Count the jobs by state: ready, delayed, claimed, done, dead, cancelled."""
         return await self._calls.count(self.name)
+
+    async def jobs(self, state: ListedState, limit: int = 100, after: str = "") -> JobPage:
+        """Return a page of the jobs in a state; ``after``: what the page before it had as its own.
+
+        Ready ones in the order of claims, those of each limit key behind those without one; delayed
+        and claimed ones (those being cancelled as well) by when that ends; others the newest first.
+        Jobs that change their state meanwhile may be missed or met twice. One round trip, which
+        costs what the page holds, wherever it lies; but on SQL databases it passes jobs that other
+        queues have done to list those that this one has.
+
+        Raises:
+            InvalidArgumentError: there is no such state, or ``after`` is not from a page.
+
+        """
+        if state not in LISTED_STATES:
+            msg = f"state {state!r}: is one of {', '.join(LISTED_STATES)}"
+            raise InvalidArgumentError(msg)
+        count = check_count("limit", limit)
+        if not isinstance(after, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"after {after!r}: is a text, that of the page before"
+            raise InvalidArgumentError(msg)
+        page = await self._calls.list_jobs(self.name, state, after, count)
+        return JobPage([_listed(each) for each in page.jobs], page.after)
 
     async def cancel(self, job_id: str, *, timeout: float | None = None) -> Cancellation:
         """Cancel a job, and return what that came to. One round trip; safe to repeat.
@@ -273,6 +318,12 @@ def _status(record: JobRecord) -> JobStatus:
         datetime.fromtimestamp(record.created_ms / 1000, UTC),
         record.limit_key,
     )
+
+
+def _listed(listed: ListedRecord) -> ListedJob:
+    due_ms = listed.due_ms
+    due_at = None if due_ms is None else datetime.fromtimestamp(due_ms / 1000, UTC)
+    return ListedJob(_status(listed.record), due_at)
 
 
 def _decoded(value: bytes | str | None) -> Any:  # noqa: ANN401 - any JSON value

@@ -16,6 +16,7 @@ from lionagi_qe.errors import (
     JobNotFoundError,
 )
 from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.calls.jobs import JobCalls
@@ -75,7 +76,12 @@ class Results:
             if isinstance(error, BackendUnavailableError) and not isinstance(
                 error, AccessDeniedError
             ):
-                _log.warning("results of queue %r can't be read yet: %s", self._queue, error)
+                _log.warning(
+                    "results of queue %r can't be read yet: %s",
+                    self._queue,
+                    error,
+                    extra=log_fields(queue=self._queue, error=error),
+                )
                 return
             for job_id in job_ids:
                 self._tell(job_id, error)

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -23,9 +23,12 @@ from lionagi_qe.errors import (
     InvalidArgumentError,
 )
 from lionagi_qe.persistence.contract.schedules import Fire, PutSchedule
+from lionagi_qe.persistence.values.headers import with_headers
 from lionagi_qe.persistence.values.keys import check_name
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
+    from lionagi_qe.coordination.job_traces import JobTraces
     from lionagi_qe.persistence.calls.jobs import JobCalls
     from lionagi_qe.persistence.contract.schedules import ScheduleRecord
 
@@ -85,9 +88,10 @@ class NewSchedule:
 class QueueSchedules:
     """The periodic jobs of one queue."""
 
-    def __init__(self, calls: JobCalls, queue: str) -> None:
+    def __init__(self, calls: JobCalls, queue: str, traces: JobTraces) -> None:
         self._calls = calls
         self._queue = queue
+        self._traces = traces
         self._changed = asyncio.Event()
 
     async def put(self, new: NewSchedule, *, timeout: float | None = None) -> None:
@@ -128,7 +132,12 @@ class QueueSchedules:
                 # A backend without periodic jobs.
                 return
             except AqeError as error:
-                _log.warning("schedules of queue %r can't be seen to yet: %s", self._queue, error)
+                _log.warning(
+                    "schedules of queue %r can't be seen to yet: %s",
+                    self._queue,
+                    error,
+                    extra=log_fields(queue=self._queue, error=error),
+                )
                 pause = _PAUSE if isinstance(error, BackendUnavailableError) else LOOK
             await _wait(self._changed, min(pause, LOOK))
 
@@ -144,14 +153,27 @@ class QueueSchedules:
             try:
                 schedule = _shown(record)
             except InvalidArgumentError as error:
-                _log.warning("schedule %r of queue %r: %s", record.name, self._queue, error)
+                _log.warning(
+                    "schedule %r of queue %r: %s",
+                    record.name,
+                    self._queue,
+                    error,
+                    extra=log_fields(queue=self._queue, error=error),
+                )
                 continue
             if schedule.next_at <= now:
-                await self._calls.fire(self._firing(record, schedule, now, found.now_ms))
+                await self._fire(self._firing(record, schedule, now, found.now_ms))
                 pauses.append(_seconds_to(schedule, now))
             else:
                 pauses.append((schedule.next_at - now).total_seconds())
         return min(pauses)
+
+    async def _fire(self, fire: Fire) -> None:
+        if not fire.job_ids:
+            await self._calls.fire(fire)
+            return
+        with self._traces.sending("fire", len(fire.job_ids)) as headers:
+            await self._calls.fire(replace(fire, payload=with_headers(fire.payload, headers)))
 
     def _firing(
         self, record: ScheduleRecord, schedule: Schedule, now: datetime, now_ms: int

@@ -58,6 +58,7 @@ def compare(
     tests: Sequence[Mapping[str, Any]],
     histories: Mapping[str, Sequence[Mapping[str, Any]]],
     figures: dict[str, tuple[float, float]],
+    sessions: int = 1,
 ) -> Comparison:
     """Compare a run with the previous one.
 
@@ -66,14 +67,20 @@ def compare(
         tests: of this run: id, outcome, seconds.
         histories: test id -> what earlier runs recorded, the latest last: run, outcome, seconds.
         figures: see Comparison.
+        sessions: in how many the tests ran side by side, which makes each take longer: their
+            seconds are compared with those of runs alike.
 
     """
+    # Not the last record of each: runs of a part of the tests may have come between.
     before = {
-        test: past[-1] for test, past in histories.items() if past and past[-1]["run"] == previous
+        test: record
+        for test, past in histories.items()
+        for record in past
+        if record["run"] == previous
     }
     now = {test["id"]: test for test in tests}
     both = [test for test in now if test in before]
-    slower = (_slower(now[test], histories[test]) for test in now if test in histories)
+    slower = (_slower(now[test], histories[test], sessions) for test in now if test in histories)
     return Comparison(
         previous,
         added=tuple(sorted(now.keys() - before.keys())),
@@ -93,8 +100,14 @@ def compare(
     )
 
 
-def _slower(test: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Slower | None:
-    past = [record["seconds"] for record in history if record["outcome"] == "passed"]
+def _slower(
+    test: Mapping[str, Any], history: Sequence[Mapping[str, Any]], sessions: int
+) -> Slower | None:
+    past = [
+        record["seconds"]
+        for record in history
+        if record["outcome"] == "passed" and record.get("sessions", 1) == sessions
+    ]
     if test["outcome"] != "passed" or len(past) < SLOWER_SAMPLES:
         return None
     usual = median(past)

@@ -5,6 +5,10 @@ Agents find it in ``History.learned``, and tell in the details of their findings
 ``order``: of the tests. Kept by ``TestOrdering``; beside it, in ``aqe/learning/hunted/<project>``,
 what the last hunt for flaky tests tells of orders: which tests it tried, and which of them mind.
 
+``parallel``: whether tests mind running side by side, by the number of sessions and the version of
+Python: what ``agents/execution/parallel`` found, kept as it is in
+``aqe/learning/parallel/<project>``.
+
 ``reruns`` and ``mutants``: what a hunt's further sessions change, and which mutants are tried. Kept
 by ``Choices``.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.execution.parallel import POLICY as PARALLEL
 from lionagi_qe.agents.selection.prioritization import POLICY as ORDER
 from lionagi_qe.agents.selection.prioritization import follows
 from lionagi_qe.fleet.key_segments import project_segment
@@ -51,6 +56,7 @@ class LearnedState:
         }
         self._last = f"{ROOT}/last/{project_segment(project)}"
         self._hunted = f"{ROOT}/hunted/{project_segment(project)}"
+        self._parallel = f"{ROOT}/parallel/{project_segment(project)}"
 
     async def of_agents(
         self, agents: Iterable[str], seconds: Mapping[str, float]
@@ -69,7 +75,9 @@ class LearnedState:
         await self._ordering.policy()
         hunted = await self._memory.retrieve(self._hunted)
         order = await self._ordering.learned_state()
-        learned = {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+        learned: dict[str, Any] = {ORDER: order | {"seconds": dict(seconds), "hunted": hunted}}
+        found = await self._memory.retrieve(self._parallel)
+        learned[PARALLEL] = {"found": found or {}, "seconds": dict(seconds)}
         for agent in self._choices.keys() & set(agents):
             kind, choices = self._choices[agent]
             learned[kind] = await choices.learned_state()
@@ -89,6 +97,7 @@ class LearnedState:
         await self._memory.store(self._last, run, ttl=None, partition=PARTITION)
         remarks = await self._add_order(findings)
         await self._add_hunt(findings)
+        await self._add_parallel(findings)
         for agent, (kind, choices) in self._choices.items():
             made = findings[agent].details.get(kind) if agent in findings else None
             reason = None if made is None else await choices.add(Made.of_details(made))
@@ -122,6 +131,17 @@ class LearnedState:
         if decision["minding"]:
             await self._mind(decision["minding"])
         return [] if reason is None else [f"the order of tests was switched: {reason}"]
+
+    async def _add_parallel(self, findings: Mapping[str, Findings]) -> None:
+        executor = findings.get("test-executor")
+        told = None if executor is None else executor.details.get(PARALLEL)
+        if told is None or told["found"] is None:
+            return
+
+        def extended(found: dict[str, Any] | None) -> dict[str, Any]:
+            return (found or {}) | {told["about"]: told["found"]}
+
+        await self._memory.update(self._parallel, extended)
 
     async def _mind(self, tests: list[str]) -> None:
         def minding(hunted: dict[str, Any] | None) -> dict[str, Any]:

@@ -55,10 +55,14 @@ def all_agents() -> list[type[Agent]]:
     return [_class_of(name) for name in names()]
 
 
-def agents_for(wanted: Iterable[str | Agent]) -> list[Agent]:
+def agents_for(wanted: Iterable[str | Agent], stand_in: Agent | None = None) -> list[Agent]:
     """Return the agents wanted, given by name or as themselves, and those that they need.
 
     Ours come in the order in which reports tell of them, the others before the instant ones.
+
+    Args:
+        wanted: names, or agents of the caller's own.
+        stand_in: takes the place of ours of its name, if that one is wanted or needed.
 
     Raises:
         InvalidArgumentError: there is no agent of a name, or there are two.
@@ -74,7 +78,10 @@ def agents_for(wanted: Iterable[str | Agent]) -> list[Agent]:
         if isinstance(agent, str):
             if name in chosen:
                 continue
-            agent = _class_of(name)()
+            if stand_in is not None and stand_in.name == name:
+                agent = stand_in
+            else:
+                agent = _class_of(name)()
         elif name in _CLASSES or chosen.get(name, agent) is not agent:
             raise InvalidArgumentError(
                 f"agent {name!r}: there is one already; name yours otherwise"

@@ -43,6 +43,7 @@ class Request:
         base: a commit to compare with.
         resume: go on with the project's last run that did not end, as it was asked for.
         fleet: whose part of the memory the results are kept in; of an open memory, its own.
+        stand_in: an agent of the name of one of ours, which takes its place.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Request:
     base: str | None = None
     resume: bool = False
     fleet: str = DEFAULT_FLEET
+    stand_in: Agent | None = None
 
     @property
     def memory_url(self) -> str:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Step
 from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.project.diff import diff_of
+from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.commander import DEFECT, run_agents
+from lionagi_qe.fleet.examined_source import source_names
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
 from lionagi_qe.fleet.plan import Budget
 from lionagi_qe.fleet.registry import QUICK, agents_for, check_distinct, check_metrics, left_out
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run_history import RunHistory
+from lionagi_qe.fleet.run_record import HasFindings, RunRecord, RunRecords, shown_findings
+from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.start import start
 from lionagi_qe.fleet.task_distribution import Dispatcher
 from lionagi_qe.learning.errors import LearningStateError
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Agent, Findings, Progress
     from lionagi_qe.agents.environment.target import Environment
-    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.fleet.request import Request
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(HasFindings):
     """All that a run has to report.
 
     Attributes:
@@ -58,6 +61,8 @@ class Outcome:
         unkept: why the memory does not hold the results, if so.
         left_out: agents that were not asked for.
         remarks: what a reader should know of the run as a whole.
+        sources: file -> the name that git gives its content, for those that findings are about.
+        shard: which part of a run it is, as 2/5; nothing of it is kept.
     """
 
     run: str
@@ -72,16 +77,8 @@ class Outcome:
     unkept: AqeError | None
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    def metric(self, name: str) -> Metric | None:
-        """Return the figure of that name, whichever agent states it."""
-        found = (findings.metric(name) for findings in self.findings.values())
-        return next(filter(None, found), None)
-
-    def detail(self, agent: str, name: str) -> Any:  # noqa: ANN401 - JSON data
-        """Return a detail of an agent's findings; [] if it has none."""
-        findings = self.findings.get(agent)
-        return [] if findings is None else findings.details.get(name, [])
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    shard: str | None = None
 
     @property
     def defects(self) -> dict[str, str]:
@@ -100,6 +97,25 @@ class Outcome:
             *self.remarks,
             *(note for findings in self.findings.values() for note in findings.notes),
         ]
+
+    def as_record(self) -> RunRecord:
+        """Return what is kept of it."""
+        return RunRecord(
+            self.run,
+            self.project,
+            str(self.path),
+            self.commit,
+            self.at.isoformat(timespec="seconds"),
+            self.environment.version,
+            self.environment.origin,
+            self.environment.layout.scope,
+            self.environment.scope_origin,
+            shown_findings(self.findings),
+            self.comparison,
+            self.left_out,
+            self.notes,
+            self.sources,
+        )
 
 
 async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -142,6 +158,7 @@ async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
         InvalidArgumentError: an agent, a required metric or a rule is unknown.
         EnvironmentBuildError: the project's environment could not be prepared.
         BackendUnavailableError: the memory can't be reached.
+        IsolationError: the project's code is to be isolated, and this machine can't.
 
     """
     request = request_for(
@@ -170,26 +187,47 @@ async def run(request: Request, progress: Progress) -> Outcome:
         InvalidArgumentError: an agent, a required metric or a rule is unknown.
         EnvironmentBuildError: the project's environment could not be prepared.
         BackendUnavailableError: the memory can't be reached.
+        IsolationError: the project's code is to be isolated, and this machine can't.
 
     """
     began = time.monotonic()
     check(request)
+    settings = request.settings
     # The memory first: without it nothing that follows would be kept.
-    async with _opened(request) as memory:
-        progress(Step("fleet", f"copying {request.path}"))
-        with Workspace.copy_of(request.path) as workspace:
-            started = await start(memory, request, workspace, began)
-            async with started.presence(memory):
-                return await _run(memory, started, workspace, progress)
+    async with opened(request) as memory:
+        with isolated(wanted=settings.isolate, network=settings.allow_network):
+            return await _examined(memory, request, progress, began)
+
+
+async def _examined(memory: Memory, request: Request, progress: Progress, began: float) -> Outcome:
+    """Examine the project from its copy to what is kept of it; see ``run``."""
+    progress(Step("fleet", f"copying {request.path}"))
+    with RunTraces.of(memory).running() as told, Workspace.copy_of(request.path) as workspace:
+        started = await start(memory, request, workspace, began)
+        RunTraces.started(told, started.run)
+        async with started.presence(memory):
+            return await _run(memory, started, workspace, progress)
 
 
 @asynccontextmanager
-async def _opened(request: Request) -> AsyncGenerator[Memory]:
+async def opened(request: Request) -> AsyncGenerator[Memory]:
+    """Yield the memory that a run is kept in."""
     if isinstance(request.memory, Memory):
         yield request.memory
     else:
         async with open_memory(request.memory, fleet=request.fleet) as memory:
             yield memory
+
+
+async def environment_of(request: Request, workspace: Workspace, progress: Progress) -> Environment:
+    """Return the environment for the tests of a copy of the project; see ``target.prepare``."""
+    return await target.prepare(
+        workspace,
+        request.pyproject,
+        request.python,
+        lambda text: progress(Step("fleet", text)),
+        request.settings,
+    )
 
 
 async def _run(
@@ -198,16 +236,10 @@ async def _run(
     request, settings = started.request, started.request.settings
     runs = RunHistory(memory, request.project)
     policies = LearnedState(memory, request.project)
-    agents = agents_for(request.agents)
+    agents = agents_for(request.agents, request.stand_in)
     budget = Budget.of(request.budget, await runs.expected_seconds(), started.began)
     diff = None if request.base is None else diff_of(workspace, request.base)
-    environment = await target.prepare(
-        workspace,
-        request.pyproject,
-        request.python,
-        lambda text: progress(Step("fleet", text)),
-        settings,
-    )
+    environment = await environment_of(request, workspace, progress)
     seconds = await runs.seconds() if settings.learn else {}
     learned, remarks = await _learned(policies, seconds, agents, settings)
     wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
@@ -231,16 +263,7 @@ async def _run(
     finally:
         await dispatcher.close()
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
-    comparison, unkept = None, None
-    try:
-        comparison = await runs.record(started.run, findings, examined.seconds)
-        if learned:
-            remarks += await policies.add(started.run, findings)
-        await started.checkpoint(memory).end()
-    except AqeError as error:
-        # What was measured is still worth telling.
-        unkept = error
-    return Outcome(
+    outcome = Outcome(
         started.run,
         request.project,
         request.path,
@@ -248,12 +271,23 @@ async def _run(
         started.at,
         environment,
         findings,
-        comparison,
+        None,
         request.shown_url,
-        unkept,
+        None,
         tuple(left_out(agents)),
-        tuple(remarks),
+        sources=source_names(workspace.pristine, findings),
     )
+    try:
+        comparison = await runs.record(started.run, findings, examined.seconds)
+        if learned:
+            remarks += await policies.add(started.run, findings)
+        outcome = replace(outcome, comparison=comparison, remarks=tuple(remarks))
+        await RunRecords(memory, request.project).keep(outcome.as_record())
+        await started.checkpoint(memory).end()
+    except AqeError as error:
+        # What was measured is still worth telling.
+        outcome = replace(outcome, remarks=tuple(remarks), unkept=error)
+    return outcome
 
 
 async def _learned(
@@ -274,7 +308,7 @@ async def _learned(
 
 def check(request: Request) -> None:
     """Raise InvalidArgumentError for what is unknown or ambiguous: agents, metrics, rules."""
-    agents = agents_for(request.agents)
+    agents = agents_for(request.agents, request.stand_in)
     check_distinct(agents)
     rules = parse_rules(request.settings.fail_on)
     check_metrics([*request.settings.required, *(rule.metric for rule in rules)], agents)

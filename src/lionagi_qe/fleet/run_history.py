@@ -3,20 +3,22 @@
 ``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
 of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
 ``aqe/agents/<project>/<agent>`` how long an agent took in the last runs. A test that was once
-named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``. What lies
-under ``aqe/maps/<project>``, Maps tells.
+named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``.
+
+``pytest --aqe`` keeps the figures of its runs under ``pytest`` for an agent, and the outcomes of
+tests beside those of ``aqe run``; none of its runs is the ``latest``, since it measures less, and
+may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import asdict
-from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
+from lionagi_qe.agents.execution.parallel import POLICY as PARALLEL
 from lionagi_qe.agents.history import History
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
@@ -25,20 +27,18 @@ from lionagi_qe.fleet.key_segments import project_segment, segment
 from lionagi_qe.persistence import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lionagi_qe.agents.base import Findings
+    from lionagi_qe.agents.history import Records
+    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.persistence import Entry, Memory
 
 KEPT_RECORDS = 50
 KEPT_DURATIONS = 10
 BATCH = 1000
 COMPARED = ("line_coverage", "branch_coverage")
-
-
-def new_run_id() -> str:
-    """Return an id that sorts by time and is unique."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+_WHERE_TOLD = ("place", "worker", "attempts")
 
 
 class RunHistory:
@@ -85,13 +85,48 @@ class RunHistory:
         )
         return History(flaky, failing, await self._maps.retrieve())
 
-    async def seconds(self) -> dict[str, float]:
-        """Return test -> seconds in the last run, in the order of their names; costs a scan."""
-        latest = await self._memory.retrieve(f"{self._runs}/latest")
+    async def latest(self) -> str | None:
+        """Return the id of the last run in which tests ran; None if there was none."""
+        return await self._memory.retrieve(f"{self._runs}/latest")
+
+    async def seconds(self, entries: Mapping[str, Entry] | None = None) -> dict[str, float]:
+        """Return test -> seconds when it last ran, in the order of their names.
+
+        Left out are tests that the last run of all of them did not have, if there was such a run.
+        Costs a scan, unless ``entries`` are given.
+        """
+        latest = await self.latest() or ""
+        found = await self.entries() if entries is None else entries
         return {
-            entry.value["id"]: entry.value["records"][-1]["seconds"]
+            test: entry.value["records"][-1]["seconds"]
+            for test, entry in found.items()
+            # Ids of runs sort by time.
+            if entry.value["records"][-1]["run"] >= latest
+        }
+
+    async def entries(self) -> dict[str, Entry]:
+        """Return test -> its history as it is kept; costs a scan."""
+        return {
+            entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
+        }
+
+    async def seconds_in(self, run: str) -> dict[str, float]:
+        """Return test -> seconds in a run, in the order of their names; costs a scan.
+
+        Of the last runs alone: a test has its last ``KEPT_RECORDS``.
+        """
+        return {
+            test: record["seconds"]
+            for test, entry in (await self.entries()).items()
+            for record in entry.value["records"]
+            if record["run"] == run
+        }
+
+    async def records(self) -> dict[str, Records]:
+        """Return test -> its records (run, outcome, seconds), the latest last; costs a scan."""
+        return {
+            entry.value["id"]: entry.value["records"]
             async for entry in self._memory.scan(f"{self._tests}/", BATCH)
-            if entry.value["records"][-1]["run"] == latest
         }
 
     async def record(
@@ -117,16 +152,14 @@ class RunHistory:
         # nothing.
         previous = None if previous == run else previous
         await self._store_metrics(run, findings)
-        tests = _tests_of(findings)
-        entries = {
-            entry.value["id"]: entry async for entry in self._memory.scan(f"{self._tests}/", BATCH)
-        }
+        tests, sessions = _tests_of(findings), _sessions_of(findings)
+        entries = await self.entries()
         comparison = None
         if previous is not None and tests:
             histories = {test: entry.value["records"] for test, entry in entries.items()}
             figures = await self._figures(previous, findings)
-            comparison = compare(previous, tests, histories, figures)
-        await self._extend_histories(run, tests, entries)
+            comparison = compare(previous, tests, histories, figures, sessions)
+        await self.add_outcomes(run, tests, entries, sessions)
         if tests:
             # Last, so that a run cut short is never compared with.
             await self._memory.store(f"{self._runs}/latest", run, ttl=None)
@@ -145,8 +178,21 @@ class RunHistory:
         if hunter is None or not hunter.details:
             return
         causes = {test["id"]: test["cause"] for test in hunter.details["flaky"]}
+        await self.add_reruns(run, causes, hunter.details["runs"])
+
+    async def add_reruns(
+        self, run: str, causes: Mapping[str, str], runs: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Add how often tests ran and failed to what is kept of flaky ones; costs a scan of those.
+
+        Args:
+            run: in which they were repeated.
+            causes: of the tests that turned out to be flaky; others are added to if they once did.
+            runs: test -> ``runs`` and ``failures``.
+
+        """
         known = (await self.history()).flaky
-        for test, counts in hunter.details["runs"].items():
+        for test, counts in runs.items():
             if test not in causes and test not in known:
                 continue
             hunt = {"run": run, "cause": causes.get(test), **counts}
@@ -163,12 +209,20 @@ class RunHistory:
             await self._memory.update(f"{self._flaky}/{segment(test)}", extended)
 
     async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
+        for found in findings.values():
+            await self.add_figures(run, found.agent, found.metrics)
+
+    async def add_figures(self, run: str, source: str, figures: Iterable[Metric]) -> None:
+        """Keep figures of a run, which is one of the project's from then on.
+
+        Args:
+            run: its id.
+            source: the agent, or what else measured.
+            figures: as it measured them.
+
+        """
         await self._memory.store_many(
-            {
-                f"{self._runs}/{run}/{found.agent}/{segment(metric.name)}": asdict(metric)
-                for found in findings.values()
-                for metric in found.metrics
-            },
+            {f"{self._runs}/{run}/{source}/{segment(each.name)}": asdict(each) for each in figures},
             ttl=None,
         )
 
@@ -188,16 +242,30 @@ class RunHistory:
             if metric["measured"]
         }
 
-    async def _extend_histories(
-        self, run: str, tests: Sequence[Mapping[str, Any]], entries: Mapping[str, Entry]
+    async def add_outcomes(
+        self,
+        run: str,
+        tests: Sequence[Mapping[str, Any]],
+        entries: Mapping[str, Entry],
+        sessions: int = 1,
     ) -> None:
+        """Add what became of some tests to their histories; costs a write for each 1,000.
+
+        Args:
+            run: in which they ran.
+            tests: ``id``, ``outcome`` and ``seconds`` of each; ``place``, ``worker`` and
+                ``attempts`` are kept where they are told.
+            entries: histories as ``entries`` returned them; what others added since is kept.
+            sessions: in how many sessions side by side they ran.
+
+        """
         for start in range(0, len(tests), BATCH):
             part = tests[start : start + BATCH]
             try:
                 await self._memory.store_many(
                     {
                         self._key(test): Item(
-                            _extended(_value(entries.get(test["id"])), test, run),
+                            _extended(_value(entries.get(test["id"])), test, run, sessions),
                             if_revision=_revision(entries.get(test["id"])),
                         )
                         for test in part
@@ -206,10 +274,13 @@ class RunHistory:
                 )
             except RevisionConflictError:
                 # Another run of this project ended meanwhile: add to what it wrote.
-                await asyncio.gather(*(self._extend(test, run) for test in part))
+                await asyncio.gather(*(self._extend(test, run, sessions) for test in part))
 
-    async def _extend(self, test: Mapping[str, Any], run: str) -> None:
-        await self._memory.update(self._key(test), lambda value: _extended(value, test, run))
+    async def _extend(self, test: Mapping[str, Any], run: str, sessions: int) -> None:
+        def extended(value: dict[str, Any] | None) -> dict[str, Any]:
+            return _extended(value, test, run, sessions)
+
+        await self._memory.update(self._key(test), extended)
 
     def _key(self, test: Mapping[str, Any]) -> str:
         return f"{self._tests}/{segment(test['id'])}"
@@ -224,6 +295,12 @@ def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
     return executor.details["tests"]
 
 
+def _sessions_of(findings: Mapping[str, Findings]) -> int:
+    executor = findings.get("test-executor")
+    told = {} if executor is None else executor.details.get(PARALLEL, {})
+    return told.get("sessions", 1)
+
+
 def _value(entry: Entry | None) -> dict[str, Any] | None:
     return None if entry is None else entry.value
 
@@ -232,9 +309,15 @@ def _revision(entry: Entry | None) -> int:
     return 0 if entry is None else entry.revision
 
 
-def _extended(value: dict[str, Any] | None, test: Mapping[str, Any], run: str) -> dict[str, Any]:
+def _extended(
+    value: dict[str, Any] | None, test: Mapping[str, Any], run: str, sessions: int
+) -> dict[str, Any]:
     """Return a test's history with this run's record, the oldest left out."""
     record = {"run": run, "outcome": test["outcome"], "seconds": test["seconds"]}
+    if sessions > 1:
+        # Beside others a test takes longer; see ``compare``.
+        record["sessions"] = sessions
+    record |= {name: test[name] for name in _WHERE_TOLD if name in test}
     past = [] if value is None else value["records"]
     # Not twice, where a process was killed while it wrote this down.
     records = [each for each in past if each["run"] != run]

@@ -16,7 +16,7 @@ from lionagi_qe.coordination import Presence
 from lionagi_qe.errors import ProjectError
 from lionagi_qe.fleet.checkpoint import Checkpoint, unfinished
 from lionagi_qe.fleet.registry import name_of
-from lionagi_qe.fleet.run_history import new_run_id
+from lionagi_qe.fleet.run_ids import new_run_id
 from lionagi_qe.fleet.source_archive import digest_of
 
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ from lionagi_qe.fleet import channels, serialization, source_archive
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.registry import is_ours
+from lionagi_qe.fleet.run_traces import RunTraces
+from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.fleet.task import Task, content_of, task_name
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -53,9 +55,11 @@ class Dispatcher:
         self._checkpoint = checkpoint
         self._began = began
         self._at_home = at_home
+        self._keys = SigningKeys.from_env()
         self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._queue = channels.queue_of(memory)
+        self._traces = RunTraces.of(memory)
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()
         self._waiting = 0
@@ -63,6 +67,12 @@ class Dispatcher:
 
     async def __call__(self, agent: Agent, examination: Examination) -> Carried:
         """Return what comes of an examination; what an earlier process finished isn't repeated."""
+        with self._traces.examining(agent, self._checkpoint.run) as found:
+            carried = await self._carry_out(agent, examination)
+            found(carried.findings)
+        return carried
+
+    async def _carry_out(self, agent: Agent, examination: Examination) -> Carried:
         if not self._alone:
             try:
                 kept, parts, workers = await self._look(agent, examination)
@@ -182,6 +192,8 @@ class Dispatcher:
         if kept is not None:
             return kept
         payload = replace(template, share=(share.part, share.of)).as_payload()
+        if self._keys is not None:
+            payload = self._keys.signed(payload, self._memory.fleet)
         job = await self._queue.put(payload, dedupe=f"{self._checkpoint.run}/{task}"[-128:])
         try:
             reason = await self._watch(job)

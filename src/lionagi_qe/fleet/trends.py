@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Metric
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 
+# Older than any run: some hundred years.
+_ALL_HOURS = 1e6
 _VERDICTS = {"passed": 1, "failed": 0}
 
 
@@ -43,11 +46,7 @@ async def runs_of(memory: Memory, project: str) -> list[PastRun]:
     prefix = f"aqe/runs/{project_segment(project)}/"
     runs: dict[str, PastRun] = {}
     async for entry in memory.scan(prefix):
-        parts = entry.key.removeprefix(prefix).split("/")
-        if len(parts) == 3:  # noqa: PLR2004 - run, agent, metric
-            run, agent, _ = parts
-            past = runs.setdefault(run, PastRun(run))
-            past.metrics.setdefault(agent, []).append(Metric(**entry.value))
+        _add(runs, entry.key.removeprefix(prefix), entry.value)
     return [runs[name] for name in sorted(runs)]
 
 
@@ -105,3 +104,47 @@ def _with_tests(findings: Findings, outcomes: list[dict[str, str]]) -> Findings:
         "exit_code": 1 if bad else 0,
     }
     return Findings(findings.agent, findings.metrics, details)
+
+
+async def last_runs(memory: Memory, folder: str, count: int) -> list[PastRun]:
+    """Return the last runs of a project, the oldest first.
+
+    Costs what they and a few times as many hold, however many there are: ids of runs begin with
+    the time, so that ever longer spans of it are looked through.
+
+    Args:
+        memory: where runs are kept.
+        folder: the project's name as a segment of keys.
+        count: how many.
+
+    """
+    prefix = f"aqe/runs/{folder}/"
+    hours = 1.0
+    while True:
+        begin = datetime.now(UTC) - timedelta(hours=hours)
+        is_all = hours > _ALL_HOURS
+        after = None if is_all else f"{prefix}{begin:%Y%m%dT%H%M%S}"
+        found = [
+            name for name in await memory.list_children(prefix, after=after) if name[-1] == "/"
+        ]
+        if is_all or len(found) >= count:
+            break
+        hours *= 4
+    runs: dict[str, PastRun] = {}
+    if not found:
+        return []
+    async for entry in memory.scan(prefix, after=found[-count:][0].removesuffix("/")):
+        _add(runs, entry.key.removeprefix(prefix), entry.value)
+    return [runs[name] for name in sorted(runs)]
+
+
+def _add(runs: dict[str, PastRun], place: str, value: dict[str, Any]) -> None:
+    parts = place.split("/")
+    if len(parts) == 3:  # noqa: PLR2004 - run, agent, metric
+        run, agent, _ = parts
+        try:
+            metric = Metric(**value)
+        except TypeError:
+            # Somebody else's: it takes none of the others from who looks.
+            return
+        runs.setdefault(run, PastRun(run)).metrics.setdefault(agent, []).append(metric)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import DivisibleAgent, Step
 from lionagi_qe.agents.environment import target
+from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.settings import Settings, read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
-from lionagi_qe.errors import BackendUnavailableError
+from lionagi_qe.errors import BackendUnavailableError, UntrustedTaskError
 from lionagi_qe.fleet import channels, serialization
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
 from lionagi_qe.fleet.commander import Carried, failed_by
 from lionagi_qe.fleet.registry import agent_of
+from lionagi_qe.fleet.run_traces import RunTraces
+from lionagi_qe.fleet.signatures import unsigned
 from lionagi_qe.fleet.source_extraction import unpack_tree
 from lionagi_qe.fleet.task import Task
 from lionagi_qe.persistence.memory import parts_of
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.coordination import Job
+    from lionagi_qe.fleet.signatures import SigningKeys
     from lionagi_qe.persistence import Memory
 
 # How often a worker looks whether what it works at is still wanted.
@@ -42,10 +46,23 @@ class Worker:
         memory: where the tasks are.
         name: under which others see it; one segment of a key.
         progress: told what goes on.
+        keys: that tasks have to be signed by; None to trust whoever can write to the memory.
+        isolate: run the projects' code isolated, also where a run does not ask for it,
+            and without network whatever it asks.
     """
 
-    def __init__(self, memory: Memory, name: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        name: str,
+        progress: Progress,
+        *,
+        keys: SigningKeys | None = None,
+        isolate: bool = False,
+    ) -> None:
         self._memory = memory
+        self._isolate = isolate
+        self._keys = keys
         self._name = name
         self._progress = progress
         self._queue = channels.queue_of(memory)
@@ -78,7 +95,8 @@ class Worker:
         self._progress(Step(self._name, text))
 
     async def _do(self, job: Job) -> dict[str, Any]:
-        task = Task.of_payload(job.payload)
+        # Before anything of it is looked at.
+        task = Task.of_payload(self._trusted(job.payload))
         checkpoint = Checkpoint(self._memory, task.project, task.run)
         if await checkpoint.has(task.name):
             return {"worker": self._name, "had been done": True}
@@ -100,17 +118,36 @@ class Worker:
         self._tell(f"{task.project}: {task.name} ended after {carried.seconds:.1f} s")
         return {"worker": self._name}
 
+    def _trusted(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if self._keys is None:
+            return unsigned(payload)
+        try:
+            return self._keys.check(payload, self._memory.fleet)
+        except UntrustedTaskError as error:
+            self._tell(f"refused: {error}")
+            raise
+
     async def _examine(self, task: Task) -> Carried:
         content = serialization.unpacked((await self._blobs.get(task.content)).decode())
-        copy = await self._copy_of(task, Settings.of_data(content["settings"]))
+        settings = Settings.of_data(content["settings"])
+        network = settings.allow_network and not self._isolate
+        with isolated(wanted=self._isolate or settings.isolate, network=network):
+            return await self._carry_out(task, content, settings)
+
+    async def _carry_out(self, task: Task, content: dict[str, Any], settings: Settings) -> Carried:
+        copy = await self._copy_of(task, settings)
         agent = agent_of(task.agent)
         started = time.monotonic()
-        with copy.workspace.fork(task.name) as fork:
+        with (
+            copy.workspace.fork(task.name) as fork,
+            RunTraces.of(self._memory).examining(agent, task.run) as found,
+        ):
             environment = copy.environment.within(fork)
             examination = task.examination(
                 content, fork, environment, self._progress, await self._clock.now()
             )
             findings = await _findings(agent, examination)
+            found(findings)
         return Carried(findings, time.monotonic() - started)
 
     async def _copy_of(self, task: Task, settings: Settings) -> _Copy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from langgraph.store.base import (
     BaseStore,
@@ -20,6 +21,7 @@ from langgraph.store.base import (
     SearchOp,
 )
 
+from lionagi_qe.integrations.langgraph_index import OVERRIDE, StoreIndex, stored_paths
 from lionagi_qe.integrations.memory_home import MemoryAdapter, is_on_loop
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
 from lionagi_qe.integrations.operators import matches_filter
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Unpack
 
-    from langgraph.store.base import MatchCondition, Op, Result, TTLConfig
+    from langgraph.store.base import IndexConfig, MatchCondition, Op, Result, TTLConfig
 
     from lionagi_qe.persistence import Entry, Memory
     from lionagi_qe.persistence.memory import MemorySettings
@@ -58,7 +60,9 @@ class FleetStore(MemoryAdapter, BaseStore):
     LangGraph documents. A batch reads first and then applies its puts and deletes, the last for
     each key; all its puts are one atomic step (per shard on Redis Cluster), and so are its deletes;
     of more than the memory's ``max_batch`` every so many are one.
-    A ``query`` is ignored, as LangGraph's own stores do without an index.
+    A ``query`` is ignored, as LangGraph's own stores do without an index. With one, items are found
+    by their words and by their meaning, and both rankings make one; a score is the cosine. An item
+    has one vector, of all its indexed fields together.
 
     A store made from a URL serves any thread and event loop, sync and async, through a thread of
     its own, forked processes too. One made from a Memory serves that memory's event loop, and
@@ -69,7 +73,9 @@ class FleetStore(MemoryAdapter, BaseStore):
         prefix: what the items' keys start with; stores with different prefixes are apart.
         ttl: LangGraph's TTL settings: ``default_ttl`` in minutes, ``refresh_on_read``. The memory
             sweeps by itself; ``sweep_interval_minutes`` is for ``start_ttl_sweeper``.
-        index: refused unless None: this store has no vectors.
+        index: LangGraph's ``dims``, ``embed`` and ``fields``, and ``model``: vectors are kept by
+            its name, so give one where functions of the same name make different vectors. Not on
+            encrypted memories.
         settings: of the memory that a URL names: ``fleet``, ``timeout``, ...; see Memory.
     """
 
@@ -81,17 +87,14 @@ class FleetStore(MemoryAdapter, BaseStore):
         *,
         prefix: str = DEFAULT_PREFIX,
         ttl: TTLConfig | None = None,
-        index: object = None,
+        index: IndexConfig | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
-        if index is not None:
-            raise NotImplementedError(
-                "index: this store has no vectors; search by namespace and filter, or take a "
-                "store with an index for search by meaning"
-            )
         super().__init__(memory, **settings)
         self._prefix = f"{check_key(prefix)}/"
         self.ttl_config = ttl
+        # A forked process has a memory of its own.
+        self._index = None if index is None else StoreIndex(index, self._prefix, WeakSet())
         self._sweeper = TtlSweeper(lambda: self._home.run(_sweep))
 
     # What LangGraph calls
@@ -185,7 +188,7 @@ class FleetStore(MemoryAdapter, BaseStore):
     async def _write(self, memory: Memory, writes: dict[str, PutOp]) -> None:
         puts = {
             key: BatchItem(
-                {"value": dict(op.value), "ttl_minutes": op.ttl},
+                _stored(op, indexed=self._index is not None),
                 ttl=None if op.ttl is None else op.ttl * _SECONDS_PER_MINUTE,
             )
             for key, op in writes.items()
@@ -223,6 +226,11 @@ class FleetStore(MemoryAdapter, BaseStore):
 
     async def _search(self, memory: Memory, op: SearchOp) -> list[SearchItem]:
         prefix = self._prefix + prefix_of(op.namespace_prefix)
+        if self._index is not None and op.query and op.limit > 0:
+            recalled = await self._index.search(memory, op, prefix)
+            if op.refresh_ttl:
+                await asyncio.gather(*(self._renew(memory, each.entry) for each in recalled))
+            return [self._index.item(each) for each in recalled]
         found: list[Entry] = []
         skipped = 0
         if op.limit > 0:
@@ -290,6 +298,14 @@ def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:
     if condition.match_type == "suffix":
         part = namespace[len(namespace) - len(path) :]
     return all(wanted in {"*", label} for label, wanted in zip(part, path, strict=True))
+
+
+def _stored(op: PutOp, *, indexed: bool) -> dict[str, Any]:
+    """Return what is kept of an item; of which fields it is to be found, if it says that itself."""
+    stored: dict[str, Any] = {"value": dict(op.value or {}), "ttl_minutes": op.ttl}
+    if indexed and op.index is not None:
+        stored[OVERRIDE] = stored_paths(op.index) if op.index else False
+    return stored
 
 
 def _parts(keys: list[str], most: int) -> Iterator[list[str]]:

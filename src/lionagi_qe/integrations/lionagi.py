@@ -27,8 +27,10 @@ from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
 from lionagi_qe.fleet.request import request_for
 from lionagi_qe.integrations.memory_choice import choose_memory
 from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions
+from lionagi_qe.persistence.calls.recalls import MOST_RECALLED
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_ttl
+from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import check_key
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from lionagi.protocols.memory import MemoryQuery
 
     from lionagi_qe.persistence import Entry, Memory
+    from lionagi_qe.persistence.recall.embedding import Embed
 
 __all__ = [
     "Conversation",
@@ -102,21 +105,36 @@ class FleetMemoryStore:
             other's items.
         ttl: seconds (or timedelta) until an item expires; None for ever.
         item_type: the class of the items. Others are refused, since they would come back as this.
+        ranked: a search with a text finds the items that say best what it says, best first, by an
+            index that the memory keeps of their contents (see docs/recall.md), instead of those
+            that hold it as it stands. Not on encrypted memories.
+        embed: of a ranked store, makes vectors to search by meaning too; see ``Memory.index``.
+        dims: how many numbers they have.
+        model: the name of what makes them, where ``embed`` has none of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
         memory: Memory | str,
         *,
         prefix: str = DEFAULT_PREFIX,
         ttl: float | timedelta | None = None,
         item_type: type[MemoryItem] = MemoryItem,
+        ranked: bool = False,
+        embed: Embed | str | None = None,
+        dims: int | None = None,
+        model: str | None = None,
     ) -> None:
         self._memory, self._owned = choose_memory(memory)
         self._prefix = check_key(prefix)
         check_ttl(ttl)
         self._ttl = ttl
         self._item_type = item_type
+        if embed is not None and not ranked:
+            raise InvalidArgumentError("embed is for a ranked store; give ranked=True too")
+        self._ranked = ranked
+        self._vectors: dict[str, Any] = {"embed": embed, "dims": dims, "model": model}
+        self._declared = False
 
     # The protocol
 
@@ -150,15 +168,19 @@ class FleetMemoryStore:
         by the server's clock, in milliseconds, and by revision within one. An item that was
         stored again keeps its place.
 
-        Costs a scan of the items under the prefix, and holds at most ``limit`` of them.
+        Costs a scan of the items under the prefix, and holds at most ``limit`` of them. A ranked
+        store searches by ``text`` as ``Memory.recall`` does, best first, 1,000 items at most.
 
         Raises:
             InvalidArgumentError: a criterion that this store does not know, or a negative limit.
 
         """
-        matches = _criteria(query)
+        by_rank = self._ranked and bool(query.text)
+        matches = _criteria(query, "" if by_rank else query.text)
         if query.limit == 0:
             return []
+        if by_rank:
+            return await self._recall(query, matches)
         found: list[Entry] = []
         async for entry in self._memory.scan(f"{self._prefix}/"):
             if matches(entry.value):
@@ -167,6 +189,18 @@ class FleetMemoryStore:
                 found = heapq.nsmallest(query.limit, found, key=_place)
         oldest = heapq.nsmallest(query.limit, found, key=_place)
         return [self._item(_id_in(entry.key), entry.value) for entry in oldest]
+
+    async def _recall(
+        self, query: MemoryQuery, matches: Callable[[dict[str, Any]], bool]
+    ) -> list[MemoryItem]:
+        name = self._prefix.replace("/", ".")
+        if not self._declared:
+            pattern = f"{escape_glob(self._prefix)}/*"
+            await self._memory.index(name, pattern, "$.content", **self._vectors)
+            self._declared = True
+        limit = min(query.limit, MOST_RECALLED)
+        found = await self._memory.recall(query.text or "", index=name, limit=limit, filter=matches)
+        return [self._item(_id_in(each.key), each.value) for each in found]
 
     # Beyond the protocol
 
@@ -209,7 +243,7 @@ def _id_in(key: str) -> UUID:
     return UUID(key.rpartition("/")[2])
 
 
-def _criteria(query: MemoryQuery) -> Callable[[dict[str, Any]], bool]:
+def _criteria(query: MemoryQuery, text: str | None) -> Callable[[dict[str, Any]], bool]:
     """Return what tells whether an item's fields meet the query, as LionAGI's own store does."""
     unknown = sorted(query.model_fields_set - _CRITERIA)
     if unknown:
@@ -219,7 +253,7 @@ def _criteria(query: MemoryQuery) -> Callable[[dict[str, Any]], bool]:
         )
     if query.limit < 0:
         raise InvalidArgumentError(f"query with limit {query.limit}: must be 0 or more")
-    text = (query.text or "").lower()
+    text = (text or "").lower()
     tags = set(query.tags or ())
     # As they would be stored, so that a tuple or a model meets its own stored form.
     filters: dict[str, Any] = decode(encode(query.filters or {}))

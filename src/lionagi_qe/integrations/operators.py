@@ -7,18 +7,12 @@ very name.
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from lionagi_qe.persistence.values.filters import ORDER
 
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def matches_filter(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -61,14 +55,14 @@ def _applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSO
         return found == operand
     if name == "$ne":
         return found != operand
-    if name not in _ORDER:
+    if name not in ORDER:
         raise ValueError(
-            f"filter operator {name!r}: known are $eq, $ne, {', '.join(sorted(_ORDER))}"
+            f"filter operator {name!r}: known are $eq, $ne, {', '.join(sorted(ORDER))}"
         )
     if isinstance(found, str) and isinstance(operand, str):
-        return _ORDER[name](found, operand)
+        return ORDER[name](found, operand)
     try:
-        return _ORDER[name](float(found), float(operand))
+        return ORDER[name](float(found), float(operand))
     except (TypeError, ValueError):
         # Missing, or no number: it is neither greater nor less.
         return False

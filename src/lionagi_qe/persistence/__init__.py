@@ -9,6 +9,9 @@ from lionagi_qe.persistence.connect import open_memory, open_memory_sync
 from lionagi_qe.persistence.encryption.keys import KeyRing
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.named_entries import NamedEntries
+from lionagi_qe.persistence.recall.declaration import Declaration as IndexDeclaration
+from lionagi_qe.persistence.recall.embedding import register_embedding
+from lionagi_qe.persistence.recall.ranking import Recalled
 from lionagi_qe.persistence.sync_memory import SyncMemory
 from lionagi_qe.persistence.values.entry import INHERIT, Entry, Item
 
@@ -20,16 +23,19 @@ if TYPE_CHECKING:
 __all__ = [
     "INHERIT",
     "Entry",
+    "IndexDeclaration",
     "Item",
     "KeyRing",
     "Memory",
     "NamedEntries",
     "PostgresMemory",
+    "Recalled",
     "RedisMemory",
     "SqliteMemory",
     "SyncMemory",
     "open_memory",
     "open_memory_sync",
+    "register_embedding",
 ]
 
 # Drivers load when they are used.

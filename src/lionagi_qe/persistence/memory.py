@@ -16,6 +16,7 @@ from lionagi_qe.persistence.calls.entries import EntryCalls
 from lionagi_qe.persistence.calls.jobs import JobCalls
 from lionagi_qe.persistence.calls.leases import LeaseCalls
 from lionagi_qe.persistence.calls.ranges import RangeCalls
+from lionagi_qe.persistence.calls.recalls import RecallCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
@@ -27,6 +28,7 @@ from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import MAX_VALUE_BYTES
 from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds, check_ttl
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
+from lionagi_qe.telemetry import telemetry_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.encryption.keys import KeyRing
+    from lionagi_qe.persistence.scheduling.scheduler import Life
+    from lionagi_qe.telemetry import Telemetry
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_CLEANUP_INTERVAL = 60.0
@@ -54,6 +58,7 @@ class MemorySettings(TypedDict, total=False):
     cleanup_interval: float | None
     keys: KeyRing | None
     default_ttl: float | timedelta | None
+    telemetry: Telemetry | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Parts:
         leases: the calls of coordination.Lease.
         bulk: the calls of transfer.
         keys: by which it seals, None if it doesn't.
+        telemetry: who is told what it does, None if nobody is.
     """
 
     backend: Backend
@@ -73,9 +79,10 @@ class Parts:
     leases: LeaseCalls
     bulk: BulkCalls
     keys: KeyRing | None = None
+    telemetry: Telemetry | None = None
 
 
-class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
+class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
     """A durable key-value memory that agents share.
 
     Use it as ``async with open_memory(url) as memory``; it also opens itself on the first call,
@@ -98,6 +105,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             a transaction's ``store`` puts without a ttl; None for ever. It is this object's, and
             its scopes'; what calls without a ttl make (``increment``, ``update``, learned values)
             lasts.
+        telemetry: tell OpenTelemetry of calls, jobs, leases and runs: True by its global providers,
+            a ``Telemetry`` by its own. None is what ``$AQE_OTEL`` says, which is no by default.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -112,6 +121,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
         keys: KeyRing | None = None,
         default_ttl: float | timedelta | None = None,
+        telemetry: Telemetry | bool | None = None,
     ) -> None:
         naming.check_fleet(fleet)
         if keys is not None:
@@ -120,27 +130,28 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         interval = cleanup_interval
         if interval is not None:
             interval = check_seconds("cleanup_interval", interval)
-        scheduler = Scheduler(
-            backend,
-            fleet,
-            migrate=check_flag("migrate", migrate),
-            timeout=timeout,
-            cleanup_interval=interval,
-        )
+        told = telemetry_for(telemetry)
+        life: Life = {
+            "migrate": check_flag("migrate", migrate),
+            "timeout": timeout,
+            "cleanup_interval": interval,
+        }
+        scheduler = _scheduler_for(backend, fleet, told, life)
         limits: Limits = {
             "max_value_bytes": check_count("max_value_bytes", max_value_bytes),
             "max_batch": check_count("max_batch", max_batch),
             "default_ttl_ms": check_ttl(default_ttl, "default_ttl"),
         }
-        self._stand_on(scheduler, fleet, limits, None, keys)
+        self._stand_on(scheduler, fleet, limits, None, keys, told)
 
-    def _stand_on(
+    def _stand_on(  # noqa: PLR0913, PLR0917 - what a memory and its scopes have in common
         self,
         scheduler: Scheduler,
         fleet: str,
         limits: Limits,
         scope: Scope | None,
         keys: KeyRing | None,
+        telemetry: Telemetry | None,
     ) -> None:
         super().__init__(scheduler, **limits)
         self._fleet = fleet
@@ -152,6 +163,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
             LeaseCalls(scheduler, **limits),
             BulkCalls(scheduler, **limits),
             keys,
+            telemetry,
         )
 
     def transaction(
@@ -220,8 +232,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         # All that a scheduler offers, but no subclass of it: see there.
         scheduler = cast("Scheduler", ScopedScheduler(self._scheduler, scope))
         part._stand_on(  # noqa: SLF001 - one of us
-            scheduler, self._fleet, self._limits, scope, self._parts.keys
+            scheduler, self._fleet, self._limits, scope, self._parts.keys, self._parts.telemetry
         )
+        part._know_functions_of(self)  # noqa: SLF001 - one of us
         return part
 
     @property
@@ -281,7 +294,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
         are: docs/memory.md. It costs a count; not for each request.
         """
         stats = await self._scheduler.ask(
-            lambda backend: backend.stats(), self._scheduler.deadline(timeout)
+            lambda backend: backend.stats(), self._scheduler.deadline(timeout), "get_stats"
         )
         return {
             "backend": self.capabilities.name,
@@ -306,8 +319,19 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls):
     async def describe(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return what a person should know of the server: version, schema, durability."""
         return await self._scheduler.ask(
-            lambda backend: backend.describe(), self._scheduler.deadline(timeout)
+            lambda backend: backend.describe(), self._scheduler.deadline(timeout), "describe"
         )
+
+
+def _scheduler_for(
+    backend: Backend, fleet: str, telemetry: Telemetry | None, life: Life
+) -> Scheduler:
+    if telemetry is None:
+        return Scheduler(backend, fleet, **life)
+    # It needs OpenTelemetry.
+    from lionagi_qe.persistence.scheduling.traced import TracedScheduler
+
+    return TracedScheduler(backend, fleet, telemetry, **life)
 
 
 def parts_of(memory: Memory) -> Parts:

@@ -108,6 +108,14 @@ class SyncMemory:
     scan = _iterating(Memory.scan)
     watch = _watching(Memory.watch)
 
+    # What makes vectors runs in the memory's thread, or in one of that thread's own if it is sync.
+    index = _waiting(Memory.index)
+    recall = _waiting(Memory.recall)
+    refresh_index = _waiting(Memory.refresh_index)
+    reindex = _waiting(Memory.reindex)
+    drop_index = _waiting(Memory.drop_index)
+    indexes = _waiting(Memory.indexes)
+
     get_stats = _waiting(Memory.get_stats)
     cleanup_expired = _waiting(Memory.cleanup_expired)
     describe = _waiting(Memory.describe)

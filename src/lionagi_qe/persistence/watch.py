@@ -17,6 +17,7 @@ from lionagi_qe.errors import (
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import check_count, check_flag, check_seconds
 from lionagi_qe.persistence.values.glob import compile_glob
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -189,7 +190,9 @@ class Watch:
                 raise
             except BackendUnavailableError as error:
                 if not troubled:
-                    _log.warning("watch waits for the server: %s", error)
+                    _log.warning(
+                        "watch waits for the server: %s", error, extra=log_fields(error=error)
+                    )
                 troubled = True
                 await self._rest(self._poll)
             else:

@@ -11,6 +11,7 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.contexts import read_map
 from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
+from lionagi_qe.agents.coverage.line_ranges import as_text
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
@@ -77,7 +78,12 @@ class CoverageAnalyzer(Agent):
         return Findings(
             self.name,
             (*self._measure(source, totals, gaps), _of_changes(source, report, examination)),
-            details={"files": _files(report), "gaps": gaps or []} | await _mapped(examination),
+            details={
+                "files": _files(report),
+                "measured_lines": _measured_lines(report),
+                "gaps": gaps or [],
+            }
+            | await _mapped(examination),
             notes=(*_incompleteness(tests), *ungraded),
         )
 
@@ -113,6 +119,8 @@ async def _mapped(examination: Examination) -> dict[str, Any]:
     tests = examination.findings["test-executor"].details
     if not tests["complete"] and not tests["missing"]:
         return {"no_map": str(tests["incomplete"])}
+    if unmapped := tests.get(coverage_data.UNMAPPED):
+        return {"no_map": unmapped}
     found = await read_map(examination, [test["id"] for test in tests["tests"]])
     return {"no_map": found} if isinstance(found, str) else {"test_map": found}
 
@@ -208,6 +216,22 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name, file in sorted(report["files"].items())
     ]
+
+
+def _measured_lines(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return file -> which lines ran, which did not, and branches that were not taken.
+
+    A branch is the line that it is on and the one that it leads to, negative where it leaves the
+    function.
+    """
+    return {
+        _posix(name): {
+            "ran": as_text(file["executed_lines"]),
+            "missed": as_text(file["missing_lines"]),
+            "missed_branches": file.get("missing_branches", []),
+        }
+        for name, file in report["files"].items()
+    }
 
 
 def _gaps(

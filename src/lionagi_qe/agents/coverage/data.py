@@ -13,17 +13,23 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_cache_path
+import orjson
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
+from lionagi_qe.agents.environment import process
+from lionagi_qe.agents.environment.cache_directory import root
 from lionagi_qe.files import check_name, make_directories, write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination, Findings
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.workspace import Workspace
+
+# The detail that tells why the data don't say which test ran which line, if so.
+UNMAPPED = "unmapped"
 
 
 def collected(workspace: Workspace) -> dict[str, Any]:
@@ -52,6 +58,46 @@ def bring_earlier_report(workspace: Workspace, environment: Environment) -> None
         shutil.copy(kept, _beside_report(workspace, "earlier"))
 
 
+async def merge(
+    examination: Examination, into: Workspace, shards: Sequence[Workspace], timeout: float
+) -> str | None:
+    """Make one data file and one report of what sessions side by side have measured.
+
+    Args:
+        examination: of the project.
+        into: whose artifacts get them.
+        shards: where each session ran.
+        timeout: most seconds.
+
+    Returns:
+        Why they may not be what one session would have measured, if so.
+
+    """
+    for number, shard in enumerate(shards):
+        for file in shard.artifacts.glob(f"{DATA_FILE}.*"):
+            shutil.move(
+                file, into.artifacts / file.name.replace(DATA_FILE, f"{DATA_FILE}.{number}")
+            )
+    environment = examination.environment
+    bring_earlier_report(into, environment)
+    places = [str(shard.source) for shard in shards]
+    rcfile, report = write_rcfile(into, environment, *places), report_path(into)
+    completed = await process.run(
+        environment.command("aqe_coverage", str(rcfile), str(report), "merge"),
+        cwd=into.source,
+        env=environment.variables(into) | ({"AQE_CONTEXTS": "1"} if examination.wants_map else {}),
+        log=into.artifacts / "merge.log",
+        timeout=timeout,
+    )
+    if completed.exit_code != 0 or not reported(into):
+        said = into.shown(completed.output).strip().splitlines()
+        return f"coverage combine {completed.how}: {said[-1] if said else 'without a report'}"
+    files: Mapping[str, Any] = orjson.loads(report.read_bytes())["files"]
+    # A file that only one of the copies has can't be translated.
+    strangers = [name for name in files if name.startswith(tuple(f"{place}/" for place in places))]
+    return f"{strangers[0]} is in one session's copy alone" if strangers else None
+
+
 def keep_report(workspace: Workspace, environment: Environment, report: bytes) -> None:
     """Keep a report for the next run, in the cache directory; see ``inject/aqe_report``."""
     keep(kept_path(workspace, environment, "report"), report)
@@ -68,7 +114,7 @@ def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path
     """Return where something of a project's runs in an environment is kept for the next one."""
     of_whom = f"{workspace.project}\0{environment.python}".encode(errors="surrogateescape")
     name = hashlib.sha256(of_whom).hexdigest()[:32]
-    return user_cache_path("aqe", appauthor=False) / "coverage" / f"{name}.{kind}.json"
+    return root() / "coverage" / f"{name}.{kind}.json"
 
 
 def reported(workspace: Workspace) -> bool:
@@ -100,6 +146,14 @@ def exit_code_before_report(workspace: Workspace) -> int | None:
         return None
 
 
+def move(measured_in: Workspace, workspace: Workspace) -> None:
+    """Take over what was measured in another place, in place of all that was measured here."""
+    forget(workspace)
+    for pattern in (f"{DATA_FILE}*", f"{report_path(workspace).name}*"):
+        for file in measured_in.artifacts.glob(pattern):
+            file.rename(workspace.artifacts / file.name)
+
+
 def forget(workspace: Workspace) -> None:
     """Delete all that was measured in this workspace."""
     for pattern in (f"{DATA_FILE}*", f"{report_path(workspace).name}*"):
@@ -129,4 +183,20 @@ def put_in_place(examination: Examination, tests: Findings | None) -> None:
         return
     for name, content in carried["files"].items():
         (workspace.artifacts / check_name(name)).write_bytes(base64.b64decode(content))
-    write_rcfile(workspace, examination.environment, carried["source"])
+    if carried["files"]:
+        bring_earlier_report(workspace, examination.environment)
+    places = [carried["source"]] if isinstance(carried["source"], str) else carried["source"]
+    write_rcfile(workspace, examination.environment, *places)
+
+
+def of_shards(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what ``collected`` told of the shards of a test run, as if it were of one."""
+    return {
+        "source": list(dict.fromkeys(part["source"] for part in parts)),
+        "files": {
+            # Two machines may have given their files one name.
+            name.replace(DATA_FILE, f"{DATA_FILE}.{number}", 1): content
+            for number, part in enumerate(parts)
+            for name, content in part["files"].items()
+        },
+    }

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 DATA_FILE = "coverage.data"
 
 
-def write_rcfile(workspace: Workspace, environment: Environment, measured_in: str = "") -> Path:
+def write_rcfile(workspace: Workspace, environment: Environment, *measured_in: str) -> Path:
     """Write coverage.py's configuration for a run in this workspace; return its path.
 
     Args:
         workspace: where the project's code is.
         environment: that it runs in.
-        measured_in: where it was when it was measured, if elsewhere; combining translates that.
+        measured_in: where it was when it was measured, if elsewhere; combining translates these.
 
     """
     layout = environment.layout
@@ -49,7 +49,7 @@ def write_rcfile(workspace: Workspace, environment: Environment, measured_in: st
     run["patch"] = _joined(["_exit", "subprocess"] if environment.changeable else ["_exit"])
     parser["report"] = {"include_namespace_packages": "true"}
     if measured_in:
-        parser["paths"] = {"source": _joined([str(workspace.source), measured_in])}
+        parser["paths"] = {"source": _joined([str(workspace.source), *measured_in])}
     path = workspace.artifacts / "coveragerc"
     with path.open("w", encoding="utf-8") as file:
         parser.write(file)

@@ -15,8 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_cache_path
-
+from lionagi_qe.agents.environment.cache_directory import hold, kept, prune, release, root, size_of
 from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
@@ -66,16 +65,19 @@ async def find_or_build(
 
     Raises EnvironmentBuildError: it could not be built. Costs what installing takes, once.
     """
-    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "environments"
+    cache = own_directory(root()) / "environments"
     name = _fingerprint(workspace.source, pyproject, requirements, locked=locked)
     pointer = cache / f"{name}.json"
     built = _read_pointer(pointer)
-    if built is not None:
+    if built is not None and hold(Path(built["directory"])):
         pointer.touch()
         return built, False
     make_directories(cache)
     built = await _build(cache, workspace, requirements, tell, locked=locked)
     write_text(pointer, json.dumps(built))
+    # Only here the cache grows by much.
+    if deleted := prune(kept()).deleted:
+        tell(f"deleted {len(deleted)} things from the cache that were not used for long")
     return built, True
 
 
@@ -131,6 +133,7 @@ async def _build(
     installer = Installer.find().for_build_of(workspace).without_sources_of(members)
     started = time.monotonic()
     directory = cache / uuid.uuid4().hex
+    hold(directory, unmade=True)
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
     notes += [f"{name} was installed from the same repository" for name in members]
@@ -159,9 +162,12 @@ async def _build(
         notes += await _complete(held, python, workspace, requirements)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
+        release(directory)
         raise
     return {
         "directory": str(directory),
+        "project": str(workspace.project),
+        "bytes": size_of(directory),
         # That of the interpreter that it was created with.
         "version": ".".join(map(str, sys.version_info[:3])),
         "installer": f"{installer.name} {installer.version}",

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from lionagi_qe.agents.environment.declared.declaration import texts
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
+from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
 from lionagi_qe.errors import EnvironmentBuildError
 
@@ -271,14 +272,8 @@ def ask_what_is_absent(python: Path, modules: Iterable[str]) -> tuple[list[str],
     """
     command = [str(python), "-I", "-c", _ASK, json.dumps(sorted(modules))]
     try:
-        answer = subprocess.run(  # noqa: S603 - the environment's own interpreter
-            command,
-            capture_output=True,
-            check=True,
-            env=allowed_environment(),
-            timeout=_ASK_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        answer = ask(command, allowed_environment(), timeout=_ASK_SECONDS)
+        answer.check_returncode()
         absent, installed = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise EnvironmentBuildError(

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
+from lionagi_qe.agents.project.isolation import homes_of
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
+from lionagi_qe.files import make_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +56,7 @@ _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_U
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
+_NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
 _VERSION_TIMEOUT = 30.0
 
@@ -82,7 +85,7 @@ class Installer:
             EnvironmentBuildError: there is neither.
 
         """
-        uv = shutil.which("uv") or _own_uv()
+        uv = find_uv()
         pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
         if uv is not None:
             return cls("uv", _version_of([uv, "--version"]), (uv,))
@@ -109,6 +112,7 @@ class Installer:
 
     async def create(self, directory: Path, workspace: Workspace) -> Path:
         """Create a virtual environment of this interpreter; return its own interpreter."""
+        make_directories(directory)
         base = getattr(sys, "_base_executable", None) or sys.executable
         command = [base, "-m", "venv", "--without-pip", str(directory)]
         completed = await run(
@@ -117,6 +121,7 @@ class Installer:
             env=_variables(workspace),
             log=workspace.artifacts / "venv.log",
             timeout=_INSTALL_TIMEOUT,
+            installs=[directory],
         )
         _check(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
@@ -159,6 +164,11 @@ class Installer:
         versions.write_text(f"{_LAST_WITH_PKG_RESOURCES}\n")
         return replace(self, settings=(*self.settings, "--build-constraints", str(versions)))
 
+    def _files(self) -> list[Path]:
+        """Return the files and directories that the user's settings name."""
+        following = zip(self.settings, self.settings[1:], strict=False)
+        return [Path(value) for option, value in following if option in _NAMING_FILES]
+
     async def install(
         self,
         python: Path,
@@ -179,6 +189,7 @@ class Installer:
             command = [*self.program, "--python", str(python), "install", "--no-input"]
             command += ["--disable-pip-version-check", "--no-warn-script-location", *self.settings]
         if target is not None:
+            make_directories(target)
             command += ["--target", str(target)]
             # The user's own interpreter is not let write beside what it imports.
             command += ["--compile-bytecode"] if self.name == "uv" else []
@@ -191,12 +202,17 @@ class Installer:
             env=_variables(workspace),
             log=workspace.artifacts / "install.log",
             timeout=_INSTALL_TIMEOUT,
+            installs=[python.parents[1] if target is None else target],
+            reads=[*self._files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
         _check(completed, f"{self.name} could not install {wanted}", workspace)
 
 
-def _own_uv() -> str | None:
+def find_uv() -> str | None:
+    """Return the uv on PATH, else our own; None if there is neither."""
+    if found := shutil.which("uv"):
+        return found
     try:
         from uv import find_uv_bin
 

@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.process import allowed_environment
+from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -36,14 +37,8 @@ def probe(python: Path) -> dict[str, Any]:
     """
     env = {**allowed_environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        answer = subprocess.run(  # noqa: S603 - the interpreter that the user names
-            [str(python), "-c", _PROBE],
-            capture_output=True,
-            check=True,
-            env=env,
-            timeout=_PROBE_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
+        answer = ask([str(python), "-c", _PROBE], env, timeout=_PROBE_TIMEOUT)
+        answer.check_returncode()
         return json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         # The other errors of subprocess quote the whole program that was to run.

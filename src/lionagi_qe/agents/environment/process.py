@@ -8,13 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from platformdirs import user_cache_path
+
+from lionagi_qe.agents.project import isolation
+from lionagi_qe.agents.project.scratch import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +43,9 @@ MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 _TAIL_BYTES = 64 * 1024
-_KEEPER = Path(__file__).parents[1] / "inject" / "aqe_keeper.py"
+_INJECTED = Path(__file__).parents[1] / "inject"
+_KEEPER = _INJECTED / "aqe_keeper.py"
+_COUNT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,8 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     timeout: float | None = None,
     memory: int | None = None,
     watch: Callable[[], None] | None = None,
+    installs: Sequence[Path] | None = None,
+    reads: Sequence[Path] = (),
 ) -> Completed:
     """Run ``command`` in a process group of its own; when it returns, all of it has ended.
 
@@ -108,11 +119,19 @@ async def run(  # noqa: PLR0913 - a process has that many sides
         timeout: seconds after which it is stopped; None for no limit.
         memory: most bytes of data of each of its processes; ``usual_memory`` if None.
         watch: called about ten times a second meanwhile, and once after the end.
+        installs: of an installer, directories that it writes to; it may use the network, too.
+        reads: files and directories of the user's that it reads where it is isolated.
+
+    Raises:
+        IsolationError: it is to run isolated, with an interpreter that can't be.
 
     """
     marker = uuid.uuid4().hex
     started = time.monotonic()
     most = usual_memory() if memory is None else memory
+    confined = _Confined.of(command, cwd, env, installs, reads)
+    if confined is not None:
+        command, env = confined.command, confined.env
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_KEEPER), str(most), marker, *command),
@@ -125,15 +144,20 @@ async def run(  # noqa: PLR0913 - a process has that many sides
             start_new_session=True,
         )
     try:
-        stopped = await _wait(process, log, timeout, watch)
+        crowd = None if confined is None else partial(_crowd, marker)
+        stopped = await _wait(process, log, timeout, watch, crowd)
     finally:
         await _stop(process, marker)
         if process.stdin is not None:
             process.stdin.close()
+    code = process.returncode
+    if confined is not None:
+        await asyncio.to_thread(confined.clean)
+        code = None if code is None else isolation.exit_code_of(code)
     if watch is not None:
         watch()
     return Completed(
-        exit_code=None if stopped else process.returncode,
+        exit_code=None if stopped else code,
         stopped=stopped,
         seconds=time.monotonic() - started,
         output=_tail(log),
@@ -145,9 +169,11 @@ async def _wait(
     log: Path,
     timeout: float | None,
     watch: Callable[[], None] | None,
+    crowd: Callable[[], int] | None,
 ) -> str | None:
     """Wait for the end; return why it has to be stopped instead, if so."""
     deadline = None if timeout is None else time.monotonic() + timeout
+    next_count = time.monotonic()
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _POLL_SECONDS)
@@ -158,6 +184,83 @@ async def _wait(
             return f"it ran longer than {timeout:g} s"
         if _size(log) > MAX_OUTPUT_BYTES:
             return f"it printed more than {MAX_OUTPUT_BYTES // 1024**2} MiB"
+        if crowd is not None and time.monotonic() >= next_count:
+            next_count = time.monotonic() + _COUNT_SECONDS
+            if crowd() > isolation.MAX_PROCESSES:
+                return f"it had more than {isolation.MAX_PROCESSES} processes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Confined:
+    """A program as it runs isolated.
+
+    Attributes:
+        how: it is isolated.
+        command: that runs it so.
+        env: its environment.
+        reads: what of ours it sees.
+        writes: where it may write.
+    """
+
+    how: isolation.Isolation
+    command: list[str]
+    env: dict[str, str]
+    reads: list[Path]
+    writes: list[Path]
+
+    @classmethod
+    def of(
+        cls,
+        command: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        installs: Sequence[Path] | None,
+        further: Sequence[Path],
+    ) -> _Confined | None:
+        """Return how a program runs isolated; None if it need not."""
+        how = isolation.isolation()
+        if how is None:
+            return None
+        program = shutil.which(command[0], path=env.get("PATH")) or command[0]
+        reads, writes = places_of(cwd)
+        reads += [_INJECTED, *_kept_that_are_named(command, env), *further]
+        own = dict(env)
+        if installs is not None:
+            writes += installs
+            # The user's caches hold what other projects install, and their settings passwords.
+            cache = next((each for each in writes if each.name == "artifacts"), writes[0]) / "cache"
+            cache.mkdir(exist_ok=True)
+            own |= {"HOME": str(cache), "UV_CACHE_DIR": f"{cache}/uv", "XDG_CACHE_HOME": str(cache)}
+            own |= {"PIP_CACHE_DIR": f"{cache}/pip"}
+        words = how.wrapped(
+            [program, *command[1:]],
+            own,
+            cwd=cwd,
+            reads=reads,
+            writes=writes,
+            network=installs is not None,
+        )
+        return cls(how, words, own, [*reads, *isolation.homes_of(program)], writes)
+
+    def clean(self) -> None:
+        """Delete what the program may have left as a trap."""
+        self.how.clean(self.writes, self.reads)
+
+
+def _kept_that_are_named(command: Sequence[str], env: Mapping[str, str]) -> list[Path]:
+    """Return those environments and tools of the cache directory that a command makes use of."""
+    cache = user_cache_path("aqe", appauthor=False)
+    found: set[Path] = set()
+    for word in (*command, *env.values()):
+        for each in word.split(os.pathsep):
+            path = Path(each)
+            if path.is_relative_to(cache):
+                found.add(cache.joinpath(*path.relative_to(cache).parts[:2]))
+    return sorted(found - {cache})
+
+
+def _crowd(marker: str) -> int:
+    return isolation.processes_beside(_marked(marker))
 
 
 async def _stop(process: asyncio.subprocess.Process, marker: str) -> None:

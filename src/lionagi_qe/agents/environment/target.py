@@ -22,6 +22,7 @@ from lionagi_qe.agents.environment.requirements import Requirements, requirement
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
 from lionagi_qe.agents.project.built_files import adopt_built_files
+from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
@@ -149,6 +150,10 @@ async def prepare(
             workspace, pyproject, requirements, tell, locked=settings.locked
         )
     notes = (*environment.notes, *declared.notes)
+    how = isolation()
+    if how is not None:
+        told = f"{environment.origin}; isolated, {'with' if how.network else 'without'} network"
+        environment = replace(environment, origin=told)
     return replace(environment, declared=declared, notes=notes)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
 import sysconfig
 import uuid
 from typing import TYPE_CHECKING
 
-from platformdirs import user_cache_path
-
+from lionagi_qe.agents.environment.cache_directory import hold, release, root
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.files import make_directories, own_directory
 
@@ -43,19 +44,25 @@ async def tool_overlay_of(
         EnvironmentBuildError: they could not be installed.
 
     """
-    cache = own_directory(user_cache_path("aqe", appauthor=False)) / "tools"
+    cache = own_directory(root()) / "tools"
     key = hashlib.sha256(" ".join([_RECIPE, *tools, sysconfig.get_platform()]).encode())
     target = cache / f"{tag}-{key.hexdigest()[:12]}"
-    if target.is_dir():
+    if target.is_dir() and hold(target):
+        with contextlib.suppress(OSError):
+            # When it was last used; the directory may be another user's.
+            os.utime(target)
         return target
     make_directories(cache)
     unfinished = cache / uuid.uuid4().hex
+    hold(unfinished, unmade=True)
     installer = await Installer.find().configured()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
     try:
         await installer.install(python, tools, workspace, target=unfinished)
         if not target.is_dir():
             unfinished.rename(target)
+        hold(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        release(unfinished)
     return target

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lionagi_qe.agents.base import LEAST_SECONDS, Agent, Findings
-from lionagi_qe.agents.coverage import contexts as test_map
+from lionagi_qe.agents.base import Agent, Findings
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.coverage.settings import write_rcfile
-from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.outcomes import BAD
-from lionagi_qe.agents.execution.pytest_session import (
-    missing_packages,
-    run_pytest,
-    why_not_measured,
-)
+from lionagi_qe.agents.execution.parallel import run_decided
+from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not_measured
+from lionagi_qe.agents.execution.session_run import AGENT, run_tests
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.selection.prioritization import order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.pytest_session import Session
@@ -33,15 +26,12 @@ if TYPE_CHECKING:
 
 # Of what the first run took: less is not worth starting the second one.
 _TIME_TO_CONFIRM = 1.2
-# Tests that end the process are few, or the project has one fault that all of them meet.
-_MOST_SESSIONS = 10
-_MOST_STACKS = 8000
 
 
 class TestExecutor(Agent):
     """Counts tests and subtests by outcome, each test with its time and message."""
 
-    name: ClassVar[str] = "test-executor"
+    name: ClassVar[str] = AGENT
     metrics: ClassVar[Mapping[str, str]] = {
         "tests_collected": "tests",
         "tests_passed": "tests",
@@ -57,138 +47,95 @@ class TestExecutor(Agent):
         "subtests_skipped": "subtests",
         "collection_errors": "files",
         "test_seconds": "s",
+        "test_sessions": "sessions",
     }
 
     async def examine(self, examination: Examination) -> Findings:
         """Run pytest, in the order that was learned; see Recording for what is counted."""
         order = order_of(examination)
-        session = await _run(examination, "pytest.jsonl", order)
+        run = await run_decided(examination, order)
+        session = run.session
         minding: list[str] = []
-        notes: list[str] = []
+        notes = list(run.notes)
         if order is not None:
             if order.to_confirm:
-                session, minding, notes = await _confirmed(examination, session)
+                session, minding, more = await _confirmed(examination, session)
+                notes += more
             notes = [*order.notes(minding), *notes]
+        found = self.findings_of(examination, session, sessions=run.sessions)
+        return replace(
+            found,
+            details={
+                **found.details,
+                **run.as_details(),
+                **_order_details(examination, order, session, minding),
+            },
+            notes=(*found.notes, *notes),
+        )
+
+    def findings_of(
+        self, examination: Examination, session: Session, *, sessions: int = 1
+    ) -> Findings:
+        """Return what a session, or ``sessions`` of them as one, tells of the tests."""
         recording = session.recording
         source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
         missing = missing_packages(examination, recording)
         reason = why_not_measured(session, missing)
-        return Findings(
-            self.name,
-            tuple(self._metrics(source, session, reason, examination.workspace)),
-            details={
-                "tests": recording.as_details(),
-                "uncollectable": recording.uncollectable,
-                "missing": missing,
-                "complete": recording.exit is not None and not (missing or recording.stopped),
-                "incomplete": _why_incomplete(session, missing),
-                "ended": _how(session),
-                "exit_code": session.completed.exit_code,
-                "plugins": list(recording.plugins),
-                "output": examination.workspace.shown(session.completed.output),
-                "coverage": coverage_data.collected(examination.workspace),
-            }
-            | _order_details(examination, order, session, minding),
-            notes=(*_notes(session), *notes),
-        )
-
-    def _metrics(
-        self, source: Source, session: Session, reason: str | None, workspace: Workspace
-    ) -> list[Metric]:
+        details = {
+            "tests": recording.as_details(),
+            "uncollectable": recording.uncollectable,
+            "missing": missing,
+            "complete": recording.exit is not None and not (missing or recording.stopped),
+            "incomplete": _why_incomplete(session, missing),
+            "ended": _how(session),
+            "exit_code": session.completed.exit_code,
+            "plugins": list(recording.plugins),
+            "overhead": recording.overhead,
+            "output": examination.workspace.shown(session.completed.output),
+            "coverage": coverage_data.collected(examination.workspace),
+        }
         if reason is not None:
-            return [source.unmeasured(name, unit, reason) for name, unit in self.metrics.items()]
-        recording = session.recording
-        counts = recording.outcomes()
-        subtests = recording.subtests()
+            metrics = self.unmeasured(source, reason).metrics
+        else:
+            seconds = _test_seconds(session, examination.workspace)
+            metrics = self.measured(source, details, seconds, sessions)
+        return Findings(self.name, metrics, details, tuple(_notes(session)))
+
+    def measured(
+        self, source: Source, details: Mapping[str, Any], seconds: float, sessions: int
+    ) -> tuple[Metric, ...]:
+        """Return the figures of tests.
+
+        Args:
+            source: of the figures.
+            details: of the findings: the tests, and files that could not be collected.
+            seconds: that the tests took.
+            sessions: in how many they ran.
+
+        """
+        tests: Sequence[Mapping[str, Any]] = details["tests"]
+        counts = Counter[str](test["outcome"] for test in tests)
+        subtests = Counter[str]()
+        for test in tests:
+            subtests.update(test["subtests"])
         values = {
-            "tests_collected": len(recording.tests),
+            "tests_collected": len(tests),
             "tests_errors": counts["error"],
-            "collection_errors": len(recording.uncollectable),
-            "test_seconds": round(_test_seconds(session, workspace), 3),
+            "collection_errors": len(details["uncollectable"]),
+            "test_seconds": round(seconds, 3),
+            "test_sessions": sessions,
         }
         for name in self.metrics:
             kind, _, outcome = name.partition("_")
             if name not in values:
                 values[name] = (subtests if kind == "subtests" else counts)[outcome]
-        return [source.measured(name, values[name], unit) for name, unit in self.metrics.items()]
+        return tuple(
+            source.measured(name, values[name], unit) for name, unit in self.metrics.items()
+        )
 
 
 def _test_seconds(session: Session, workspace: Workspace) -> float:
     return session.completed.seconds - coverage_data.report_seconds(workspace)
-
-
-async def _run(examination: Examination, record: str, order: TestOrder | None) -> Session:
-    """Run the tests; where one ends the process, go on with the others in another session."""
-    workspace = examination.workspace
-    timeout = examination.seconds(examination.settings.timeout)
-    ends = time.monotonic() + timeout
-    limit = test_limit(examination, timeout)
-    whole: Session | None = None
-    left: list[str] = []
-    for number in range(_MOST_SESSIONS):
-        path = workspace.artifacts / f"{number}-{record}"
-        session = await _session(examination, path, order, limit, timeout, left)
-        timeout = max(ends - time.monotonic(), LEAST_SECONDS)
-        if whole is not None:
-            session = replace(session, recording=whole.recording.continued(session.recording))
-            session = replace(session, command=whole.command)
-        whole, left = session, session.recording.not_run
-        crashed = session.recording.running is not None and session.recording.exit is None
-        too_late = session.completed.stopped is not None or time.monotonic() > ends
-        if not (crashed and left) or too_late:
-            break
-    assert whole is not None  # noqa: S101 - there is at least one session
-    ended = coverage_data.exit_code_before_report(workspace)
-    if whole.completed.stopped is None or ended is None:
-        return whole
-    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
-    return replace(whole, completed=replace(whole.completed, exit_code=ended, stopped=None))
-
-
-async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
-    examination: Examination,
-    path: Path,
-    order: TestOrder | None,
-    limit: float,
-    timeout: float,
-    only: list[str],
-) -> Session:
-    workspace = examination.workspace
-    stacks = path.with_suffix(".stacks")
-    coverage_data.bring_earlier_report(workspace, examination.environment)
-    variables = {
-        "AQE_STACKS": str(stacks),
-        **(test_map.VARIABLES if examination.wants_map else {}),
-        **({} if order is None else order.variables(workspace)),
-    }
-    if only:
-        listed = path.with_suffix(".only")
-        listed.write_text(json.dumps(only), encoding="utf-8", errors="surrogateescape")
-        variables["AQE_ONLY"] = str(listed)
-    follower = Follower(TestExecutor.name, path, examination.progress, limit, timeout)
-    session = await run_pytest(
-        examination,
-        path,
-        rcfile=write_rcfile(workspace, examination.environment),
-        report=coverage_data.report_path(workspace),
-        arguments=[
-            "--continue-on-collection-errors",
-            *([] if order is None else order.arguments()),
-        ],
-        variables=variables,
-        timeout=timeout,
-        watch=follower.look,
-    )
-    recording = session.recording
-    if recording.exit is None and stacks.exists():
-        stood = stacks.read_text(encoding="utf-8", errors="replace")[-_MOST_STACKS:]
-        if follower.has_killed:
-            stood = f"killed, as it took too long; it stood at:\n{stood or 'it heard no signal'}"
-        if recording.running is not None:
-            recording.tests[recording.running].message += workspace.shown(stood)
-        elif follower.has_killed and not recording.collected:
-            recording.internal_error = workspace.shown(stood)
-    return session
 
 
 async def _confirmed(
@@ -213,7 +160,7 @@ async def _confirmed(
     examination.workspace.renew()
     examination.environment.within(examination.workspace)
     coverage_data.forget(examination.workspace)
-    again = await _run(examination, "confirmed.jsonl", None)
+    again = await run_tests(examination, "confirmed.jsonl")
     if again.recording.exit is None:
         return session, [], ["the run in pytest's own order did not end, so the first one counts"]
     return again, sorted((bad ^ _bad(again)) - flaky), []

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lionagi_qe.agents.execution.phases import BAD, outcome_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,7 +26,6 @@ OUTCOMES = (
     "unimportable",
     "not_run",
 )
-BAD = frozenset({"failed", "error", "interrupted"})
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class Recording:
         internal_error: pytest's own failure.
         stopped: it was asked to end before all tests had run.
         overdue: test that was ended because it took too long -> where it stood.
+        seconds: from the end of collection to that of the session; None if it did not end.
     """
 
     pytest: str | None = None
@@ -84,6 +86,9 @@ class Recording:
     internal_error: str | None = None
     overdue: dict[str, str] = field(default_factory=dict[str, str])
     stopped: bool = False
+    seconds: float | None = None
+    # By a clock of the session's own.
+    _began: float | None = None
     # Of the test that runs, before it began.
     _failed_subtests: int = 0
 
@@ -121,6 +126,14 @@ class Recording:
             internal_error=self.internal_error or later.internal_error,
             stopped=later.stopped,
         )
+
+    @property
+    def overhead(self) -> float | None:
+        """Seconds that pytest takes for a test beside its phases; None where that isn't known."""
+        if self.seconds is None or not self.tests:
+            return None
+        phases = sum(test.seconds for test in self.tests.values())
+        return max(self.seconds - phases, 0.0) / len(self.tests)
 
     def outcomes(self) -> Counter[str]:
         """Return outcome -> how many tests."""
@@ -165,6 +178,8 @@ class Recording:
                 self.stopped = True
             case "end":
                 self.exit = event["exit"]
+                if self._began is not None and "at" in event:
+                    self.seconds = event["at"] - self._began
             case "start" | "report" | "passed" | "finish":
                 self._take_test(event)
             case _:
@@ -174,6 +189,7 @@ class Recording:
         match event["event"]:
             case "collected":
                 self.collected = True
+                self._began = event.get("at")
                 self.tests = {name: Test(name) for name in event["ids"]}
             case "deselected":
                 self.deselected += event["count"]
@@ -224,7 +240,7 @@ class Recording:
             # pytest-rerunfailures hides a failure and tries again.
             test.attempts.append("failed")
         _begin_phase(test, event["when"], event["seconds"])
-        outcome = _outcome_of(event)
+        outcome = outcome_of(event["when"], event["outcome"], xfail=event["xfail"])
         if outcome is not None and test.outcome not in BAD:
             test.outcome = outcome
         if outcome in BAD or outcome in {"skipped", "xfailed"}:
@@ -251,18 +267,6 @@ def _begin_phase(test: Test, when: str, seconds: float) -> None:
         # A plugin may run a test again; its last attempt counts.
         test.outcome, test.seconds, test.message = "not_run", 0.0, ""
     test.seconds += seconds
-
-
-def _outcome_of(event: dict[str, Any]) -> str | None:
-    """Return what a phase of a test says of the whole; None if it leaves that open."""
-    outcome = event["outcome"]
-    if outcome == "failed":
-        return "failed" if event["when"] == "call" else "error"
-    if outcome == "skipped":
-        return "xfailed" if event["xfail"] else "skipped"
-    if outcome == "passed" and event["when"] == "call":
-        return "xpassed" if event["xfail"] else "passed"
-    return None
 
 
 def read_event(line: bytes) -> dict[str, Any]:

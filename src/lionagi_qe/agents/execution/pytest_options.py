@@ -1,7 +1,8 @@
 """Which of the project's own pytest options hold for a measured run.
 
 Left out of ``addopts`` are those that would measure a second time (pytest-cov), spread the tests
-over processes where they can't be measured (xdist), hide tests (``-x``), or wait for a person.
+over processes where they can't be measured (xdist), hide tests (``-x``), record a run that is none
+of the user's (``--aqe``), or wait for a person.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ _LEFT_OUT = {
     "--dist": True,
     "--maxprocesses": True,
     "--max-worker-restart": True,
+    "--aqe": True,
+    "--aqe-order": True,
+    "--aqe-quarantine": True,
+    "--aqe-rerun-new": True,
+    "--aqe-select": True,
     "-x": False,
     "--exitfirst": False,
     "--maxfail": True,

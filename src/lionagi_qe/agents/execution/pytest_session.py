@@ -53,6 +53,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     record: Path,
     *,
     timeout: float,
+    memory: int | None = None,
     rcfile: Path | None = None,
     report: Path | None = None,
     arguments: Sequence[str] = (),
@@ -65,6 +66,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         examination: whose workspace and environment are used.
         record: where the events go; what it held is lost.
         timeout: most seconds.
+        memory: most bytes of data of each process, where the settings name none.
         rcfile: coverage.py's configuration, to measure the run.
         report: where coverage.py's report of the run goes; see ``coverage_data``.
         arguments: of pytest, beside the project's own.
@@ -94,7 +96,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
             | dict(variables or {}),
             log=record.with_suffix(".log"),
             timeout=timeout,
-            memory=None if most is None else most * 1024**2,
+            memory=memory if most is None else most * 1024**2,
             watch=watch,
         )
         measured = [] if rcfile is None else ["coverage", "run", "--branch", "-m"]

@@ -3,12 +3,16 @@
 ``aqe_coverage RCFILE OUT``: as ``coverage combine`` and ``coverage json -i``. Runs in the target's
 interpreter, beside the coverage.py that wrote the data. OUT.earlier may be a report of an earlier
 run; see ``aqe_report``.
+
+``aqe_coverage RCFILE OUT merge``: one data file of those that sessions side by side have written,
+each in a copy of the project, and all that ``conclude`` makes of it.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from importlib import import_module
@@ -20,8 +24,16 @@ def main() -> int:
     from coverage import Coverage
     from coverage.exceptions import CoverageException
 
-    rcfile, out = sys.argv[1:]
+    rcfile, out, *merging = sys.argv[1:]
     import_module("aqe_coverage_settings").adopt(rcfile)
+    if merging:
+        try:
+            _merge(rcfile)
+            conclude(rcfile, out, contexts="AQE_CONTEXTS" in os.environ, of_tests=False)
+        except CoverageException as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        return 0
     coverage = Coverage(config_file=rcfile)
     try:
         coverage.combine(strict=True)
@@ -33,12 +45,27 @@ def main() -> int:
     return 0
 
 
-def conclude(rcfile: str, out: str, *, contexts: bool) -> None:
+def _merge(rcfile: str) -> None:
+    """Combine all data files into one, as if one process had measured what they hold."""
+    from coverage import Coverage
+
+    data_file = Path(str(Coverage(config_file=rcfile).get_option("run:data_file")))
+    paths = [str(path) for path in sorted(data_file.parent.glob(data_file.name + ".*"))]
+    merged = str(data_file.parent / "merged.data")
+    coverage = Coverage(config_file=rcfile, data_file=merged)
+    coverage.combine(data_paths=paths, strict=True)
+    coverage.save()
+    # Named as a part, so that others who combine find it.
+    os.replace(merged, str(data_file) + ".merged")  # noqa: PTH105
+
+
+def conclude(rcfile: str, out: str, *, contexts: bool, of_tests: bool = True) -> None:
     """Write the report in the process that was measured, which saves a start of Python.
 
     OUT.contexts gets what ``aqe_contexts`` writes, if asked for. The data files stay as they are,
-    and OUT.done comes last: {"parts": {name of a data file: [size, time of change]}, "seconds"}.
-    Without it, or when there are other data files by then, others have to make the report.
+    and OUT.done comes last: {"parts": {name of a data file: [size, time of change]}, "seconds"};
+    the seconds are those within the tests' process, so 0 unless ``of_tests``. Without it, or when
+    there are other data files by then, others have to make the report.
     """
     from coverage import Coverage, CoverageData
 
@@ -62,7 +89,8 @@ def conclude(rcfile: str, out: str, *, contexts: bool) -> None:
         data = CoverageData(basename=combined)
         data.read()
         import_module("aqe_contexts").write(data, out + ".contexts")
-    done = json.dumps({"parts": parts, "seconds": time.monotonic() - began})
+    seconds = time.monotonic() - began if of_tests else 0.0
+    done = json.dumps({"parts": parts, "seconds": seconds})
     Path(out + ".done").write_text(done, encoding="utf-8")
 
 

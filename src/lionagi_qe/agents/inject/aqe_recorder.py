@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import IO, TYPE_CHECKING, Any
 
@@ -157,7 +158,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell which tests will run."""
-    _say("collected", ids=[item.nodeid for item in session.items])
+    _say("collected", ids=[item.nodeid for item in session.items], at=time.monotonic())
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -232,7 +233,7 @@ def pytest_internalerror(excrepr: object) -> None:
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Tell that the session came to its end."""
     _say_passed()
-    _say("end", exit=int(exitstatus))
+    _say("end", exit=int(exitstatus), at=time.monotonic())
 
 
 def pytest_unconfigure() -> None:

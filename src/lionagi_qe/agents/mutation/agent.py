@@ -31,6 +31,8 @@ _TOOL = "aqe mutate"
 _DEFAULT_SECONDS = 60.0
 _CONTEXT_LINES = 2
 _MOST_NAMED = 3
+# Of the tests that run a surviving mutant, as details.
+_MOST_TESTS = 20
 _NOTICED = ("killed", "timed out")
 
 
@@ -156,6 +158,7 @@ class MutationTester(DivisibleAgent):
             ),
             details={
                 "survivors": told,
+                "survivors_run_by": [list(each.tests[:_MOST_TESTS]) for each in survivors],
                 "scored": len(_scored(trials, choice)),
                 "judged_nothing": sorted(trials.excluded),
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],

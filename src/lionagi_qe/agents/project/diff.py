@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.isolation import ask
+from lionagi_qe.agents.project.version_control import repositories_of, variables_of_git
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -70,9 +72,19 @@ class Diff:
 
 
 def diff_of(workspace: Workspace, ref: str) -> Diff:
-    """Compare the workspace's pristine copy with a commit of the project's repository.
+    """Compare the workspace's pristine copy with a commit; see ``tree_diff``."""
+    return tree_diff(workspace.project, workspace.pristine, ref)
+
+
+def tree_diff(project: Path, tree: Path, ref: str) -> Diff:
+    """Compare a project's files with a commit of its repository.
 
     Files that git does not know yet count as new, unless it is told to ignore them.
+
+    Args:
+        project: the project's directory, in the repository.
+        tree: where its files are read: the same, or a copy.
+        ref: the commit, by any name that git knows.
 
     Raises:
         ProjectError: there is no git, no repository, or no such commit.
@@ -81,7 +93,6 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
     git = shutil.which("git")
     if git is None:
         raise ProjectError(f"--base {ref}: git is not installed, so nothing can be compared")
-    project = workspace.project
     base = _git(git, project, ref, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
     listed = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--relative")
     names = _git(git, project, ref, "diff", *listed, base.decode().strip(), "--", ".")
@@ -91,7 +102,7 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
     for raw in sorted(set(filter(None, names.split(b"\0")))):
         name = os.fsdecode(raw)
         before = _before(git, project, commit, name)
-        after = _text(workspace.pristine / name)
+        after = _text(tree / name)
         if before != after or before is None:
             changes[name] = Change(before, after)
     return Diff(ref, commit, changes)
@@ -99,7 +110,7 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
 
 def _before(git: str, project: Path, commit: str, name: str) -> tuple[str, ...] | None:
     command = _command(git, project, "show", "--no-textconv", f"{commit}:./{name}")
-    answer = _call(command)
+    answer = _call(command, project)
     return _lines(answer.stdout) if answer.returncode == 0 else None
 
 
@@ -115,7 +126,7 @@ def _lines(content: bytes) -> tuple[str, ...] | None:
 
 
 def _git(git: str, project: Path, ref: str, *arguments: str) -> bytes:
-    answer = _call(_command(git, project, *arguments))
+    answer = _call(_command(git, project, *arguments), project)
     if answer.returncode != 0:
         said = answer.stderr.decode(errors="replace").strip().splitlines()
         raise ProjectError(
@@ -131,16 +142,9 @@ def _command(git: str, project: Path, *arguments: str) -> list[str]:
     return [git, *quiet, "-C", str(project), *arguments]
 
 
-def _call(command: list[str]) -> subprocess.CompletedProcess[bytes]:
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+def _call(command: list[str], project: Path) -> subprocess.CompletedProcess[bytes]:
+    reads = [project, *repositories_of(project)]
     try:
-        return subprocess.run(  # noqa: S603 - git itself
-            command,
-            env=env,
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
+        return ask(command, variables_of_git(), timeout=_TIMEOUT, reads=reads)
     except subprocess.TimeoutExpired as error:
         raise ProjectError(f"git did not answer within {_TIMEOUT} s: {command[-1]}") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import layout_of, own_modules
+from lionagi_qe.agents.project.workspace import is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +26,7 @@ class ImportGraph:
     """
 
     def __init__(self, source: Path) -> None:
-        files = sorted(source.rglob("*.py"))
+        files = sorted(_python_files(source))
         roots = (*layout_of(source).roots, source)
         self._modules: dict[str, str] = {}
         for path in files:
@@ -77,6 +79,18 @@ class ImportGraph:
             file = self._modules.get(".".join(parts[:length]))
             if file is not None:
                 yield file
+
+
+def _python_files(source: Path) -> Iterator[Path]:
+    """Yield the project's files; none of an environment that lies in its tree."""
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if is_ignored(entry):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _python_files(source / entry.name)
+            elif entry.name.endswith(".py"):
+                yield source / entry.name
 
 
 def _module(path: Path, root: Path) -> str:

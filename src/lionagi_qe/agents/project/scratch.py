@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PREFIX = "aqe-"
 _OWNER = "owner"
+# Of a scratch directory, what a program that works in it does not write; see Workspace.
+_NOT_WRITTEN = frozenset({"forks", "pristine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,26 @@ def _orphan(directory: Path) -> Generator[bool]:
         yield True
     finally:
         os.close(lock)
+
+
+def places_of(cwd: Path) -> tuple[list[Path], list[Path]]:
+    """Return what a program at work in a scratch directory reads of it, and where it writes.
+
+    It reads the pristine copy, and the objects of the repository that this one borrows from. It
+    does not write where others are at work, which are other forks.
+
+    Args:
+        cwd: where the program runs, in a scratch directory.
+
+    """
+    temporary = Path(tempfile.gettempdir()).resolve()
+    below = cwd.relative_to(temporary).parts
+    root = temporary / below[0]
+    reads = [root / "pristine"]
+    for alternates in root.glob("pristine/*/.git/objects/info/alternates"):
+        lines = alternates.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        reads += [Path(line) for line in lines if line.endswith("/.git/objects")]
+    if below[1:2] == ("forks",):
+        return reads, [root.joinpath(*below[1:3])]
+    own = (each for each in root.iterdir() if each.is_dir() and not each.is_symlink())
+    return reads, sorted(each for each in own if each.name not in _NOT_WRITTEN)

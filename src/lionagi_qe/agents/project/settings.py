@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 3600.0
 # Above it a function has more paths than a reader keeps in mind, or a suite tests.
 DEFAULT_COMPLEXITY = 15
+# Each has a copy of the project, and collects all tests.
+_MOST_SESSIONS = 64
 
 Order = Literal["auto", "learned", "default"]
 # Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
@@ -49,9 +51,13 @@ class Settings:
         order: in which the tests run: "default" as pytest collects them, "learned" those first
             that are the likeliest to fail, "auto" the latter once a hunt for flaky tests has shown
             that no test minds its order.
+        parallel: in how many sessions side by side the tests run: a number, compared with a run in
+            one session first; "auto" for as many as the machine has cores, where that pays; "off".
         locked: True to insist on the versions of the project's lock file, False to leave them
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
+        isolate: run the project's code without the user's files, processes and network.
+        allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
             with the user's key, at the user's cost, and is shown the code.
     """
@@ -70,8 +76,11 @@ class Settings:
     quarantine: str | None = None
     source: tuple[str, ...] = ()
     order: Order = "auto"
+    parallel: int | Literal["auto", "off"] = "auto"
     locked: bool | None = None
     learn: bool = True
+    isolate: bool = False
+    allow_network: bool = False
     model: ModelChoice | None = None
 
     def as_data(self) -> dict[str, Any]:
@@ -130,6 +139,11 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
             f"{where}: [tool.aqe] model: a project can't name the model, which would be asked with "
             "your key; name it with --model or AQE_MODEL"
         )
+    if "allow-network" in table:
+        raise ProjectError(
+            f"{where}: [tool.aqe] allow-network: a project can't let itself out of its isolation; "
+            "say --allow-network"
+        )
     options = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
     own: dict[str, Any] = {}
     for option, value in table.items():
@@ -147,9 +161,10 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
 def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own type
     if name == "model":
         return value
-    check = _CHECKS.get(name.replace("_", "-"))
+    checks = {**_CHECKS, "allow-network": _flag}
+    check = checks.get(name.replace("_", "-"))
     if check is None:
-        known = ", ".join(sorted(option.replace("-", "_") for option in _CHECKS))
+        known = ", ".join(sorted(option.replace("-", "_") for option in checks))
         raise InvalidArgumentError(f"setting {name!r}: unknown; known: {known}, model")
     try:
         return check(list(value) if isinstance(value, tuple) else value)
@@ -207,6 +222,15 @@ def _order(value: object) -> str:
     return str(value)
 
 
+def sessions(value: object) -> int | str:
+    """Return a number of sessions, "auto" or "off"; ValueError for anything else."""
+    if isinstance(value, str) and value in {"auto", "off"}:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SESSIONS:
+        return value
+    raise ValueError(f'should be "auto", "off" or a whole number from 1 to {_MOST_SESSIONS}')
+
+
 # By hand, since a library for it takes a tenth of a second to import, with every run.
 _CHECKS: Mapping[str, Check] = {
     "project": _name,
@@ -223,6 +247,8 @@ _CHECKS: Mapping[str, Check] = {
     "quarantine": _name,
     "source": _names,
     "order": _order,
+    "parallel": sessions,
     "locked": _flag,
     "learn": _flag,
+    "isolate": _flag,
 }

@@ -6,12 +6,19 @@ gets a repository that borrows the user's objects and shares nothing that can be
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lionagi_qe.agents.project.isolation import ask, isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TIMEOUT = 30
 # What in a build's files says that the version comes from version control.
@@ -23,28 +30,41 @@ _READS_VERSION = re.compile(
 _BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
-def _ask(project: Path, *arguments: str) -> str | None:
+def _ask(
+    project: Path, *arguments: str, reads: Sequence[Path] = (), writes: Sequence[Path] = ()
+) -> str | None:
     """Return what git says in a directory; None if it says no, or there is no git."""
     git = shutil.which("git")
     if git is None:
         return None
     # No lock files, no hooks of the repository: looking must not write or run anything.
     command = [git, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    # git's hooks set variables that name the user's repository whatever the directory is.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    env = {**inherited, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        answer = subprocess.run(  # noqa: S603 - git itself; arguments are ours
+        answer = ask(
             [*command, "-C", str(project), *arguments],
-            env=env,
-            capture_output=True,
-            check=False,
+            variables_of_git(),
             timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
+            reads=[project, *repositories_of(project), *reads],
+            writes=writes,
         )
     except subprocess.TimeoutExpired:
         return None
     return answer.stdout.decode("utf-8", "replace").strip() if answer.returncode == 0 else None
+
+
+def variables_of_git() -> dict[str, str]:
+    """Return the environment in which git only looks, at the directory that it is told."""
+    own = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    if isolation() is not None:
+        return {"PATH": os.environ.get("PATH", os.defpath)} | own
+    # git's hooks set variables that name the user's repository whatever the directory is.
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | own
+
+
+def repositories_of(project: Path) -> list[Path]:
+    """Return the repository that a directory is in, as a list; one that lies elsewhere is not."""
+    found = (place / ".git" for place in (project, *project.parents) if (place / ".git").is_dir())
+    return [*itertools.islice(found, 1)]
 
 
 def commit_of(project: Path) -> str | None:
@@ -54,6 +74,12 @@ def commit_of(project: Path) -> str | None:
         return None
     changes = _ask(project, "status", "--porcelain", "--untracked-files=normal", "--", ".")
     return f"{commit}-dirty" if changes else commit
+
+
+def tracked_files(project: Path) -> list[str] | None:
+    """Return the files that git tracks in a directory; None without git."""
+    listed = _ask(project, "ls-files", "-z", "--", ".")
+    return None if listed is None else [name for name in listed.split("\0") if name]
 
 
 def give_repository(project: Path, copy: Path) -> bool:
@@ -70,12 +96,14 @@ def give_repository(project: Path, copy: Path) -> bool:
     with tempfile.TemporaryDirectory(dir=copy.parent) as folder:
         # Without templates: they may hold hooks.
         words = ["clone", "--quiet", "--shared", "--no-checkout", "--template="]
-        if _ask(project, *words, "--", str(project.resolve()), f"{folder}/clone") is None:
+        origin = str(project.resolve())
+        if _ask(project, *words, "--", origin, f"{folder}/clone", writes=[Path(folder)]) is None:
             return False
         shutil.move(f"{folder}/clone/.git", copy / ".git")
     # A push from the copy must not reach the user's repository.
-    ready = _ask(copy, "remote", "remove", "origin") is not None
-    ready = ready and _ask(copy, "read-tree", "HEAD") is not None
+    borrowed = repositories_of(project)
+    ready = _ask(copy, "remote", "remove", "origin", reads=borrowed, writes=[copy]) is not None
+    ready = ready and _ask(copy, "read-tree", "HEAD", reads=borrowed, writes=[copy]) is not None
     if not ready:
         shutil.rmtree(copy / ".git")
     return ready

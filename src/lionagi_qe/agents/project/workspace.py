@@ -37,6 +37,7 @@ IGNORED_DIRECTORIES = frozenset(
         ".svn",
         ".tox",
         "__pycache__",
+        "aqe-report",
         "htmlcov",
         "node_modules",
     }

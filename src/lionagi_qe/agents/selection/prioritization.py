@@ -123,14 +123,35 @@ def order_of(examination: Examination) -> TestOrder | None:
     shares: dict[str, float] = {}
     if test_map is not None:
         shares = touched(examination.workspace.pristine, test_map, examination.diff)
+    budget = examination.seconds(examination.settings.timeout)
+    return decide(learned_state, shares, examination.settings.order, budget)
+
+
+def decide(
+    learned_state: Mapping[str, Any],
+    shares: Mapping[str, float],
+    setting: str,
+    budget: float = float("inf"),
+) -> TestOrder:
+    """Decide on the order.
+
+    Args:
+        learned_state: that of the policy, with the tests' ``seconds`` and what was ``hunted``.
+        shares: test -> how much it has to do with a change.
+        setting: "auto", "learned" or "default".
+        budget: the seconds that there are for the tests.
+
+    Raises:
+        LearningStateError: what was learned can't be read.
+
+    """
     candidates = {
         name: Candidate(name, seconds, shares.get(name, 0.0))
         for name, seconds in learned_state["seconds"].items()
     }
-    budget = examination.seconds(examination.settings.timeout)
     proposal = propose(learned_state, list(candidates.values()), budget)
-    ran, why = _followed(examination.settings.order, learned_state, proposal)
-    to_confirm = examination.settings.order == "auto" and ran != "given"
+    ran, why = _followed(setting, learned_state, proposal)
+    to_confirm = setting == "auto" and ran != "given"
     if to_confirm:
         # A test that no hunt has tried may leave things behind, so it goes last.
         proposal = proposal.only(learned_state["hunted"]["tests"])

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import changes
+from lionagi_qe.fleet.report.failure_groups import failure_groups, last_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 10
 _MOST_ALIKE = 3
-_MESSAGE_LINES = 6
 _ALWAYS = ("tests_passed", "tests_failed")
 _COUNTS = (
     "tests_passed",
@@ -89,6 +88,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     commit = f" at {escape(outcome.commit)}" if outcome.commit else ""
     yield f"[bold]{escape(outcome.project)}[/]{commit}  ({escape(str(outcome.path))})"
     yield f"Python {escape(outcome.environment.version)}  {escape(outcome.environment.origin)}"
+    if outcome.unkept is None and outcome.shard is None:
+        yield f"run {outcome.run}  (aqe report shows it in a browser)"
     if scope := outcome.environment.layout.scope:
         more = "" if len(scope) <= _MOST_LISTED else f" and {len(scope) - _MOST_LISTED} more"
         named = f"{', '.join(scope[:_MOST_LISTED])}{more}"
@@ -112,34 +113,33 @@ def _tests(outcome: Outcome) -> Iterator[str]:
     aside = f" (subtests apart: {subtests})" if subtests else ""
     seconds = outcome.metric("test_seconds")
     took = f" in {seconds.value:.2f} s" if seconds is not None and seconds.measured else ""
-    yield f"tests     {counts}{aside}{took}  {source(first)}"
+    sessions = outcome.metric("test_sessions")
+    beside = (
+        "" if sessions is None or sessions.value in {None, 1} else f" in {sessions.value} sessions"
+    )
+    yield f"tests     {counts}{aside}{took}{beside}  {source(first)}"
     yield from _failures(outcome.detail("test-executor", "tests"))
     for file, text in dict(outcome.detail("test-executor", "uncollectable")).items():
         yield f"[red]uncollectable[/] {escape(file)}"
-        yield from _message(text)
+        yield from _lines_of(last_lines(text))
 
 
 def _failures(tests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the tests that failed, those that say the same together: one cause may fail all."""
-    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for test in tests:
-        if test["outcome"] in BAD:
-            alike.setdefault(tuple(_message(test["message"])), []).append(test)
-    groups = sorted(alike.items(), key=lambda group: -len(group[1]))
+    groups = failure_groups(tests)
     for message, found in groups[:_MOST_LISTED]:
         for test in found[:_MOST_ALIKE]:
             yield f"[red]{test['outcome']:<12}[/]{escape(test['id'])}"
         if len(found) > _MOST_ALIKE:
             yield f"            and {len(found) - _MOST_ALIKE} more that say the same:"
-        yield from message
+        yield from _lines_of(message)
     left = sum(len(found) for _, found in groups[_MOST_LISTED:])
     if left:
         yield f"            and {left} more: --json, or --report junit=FILE"
 
 
-def _message(text: str) -> Iterator[str]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    yield from (f"    {escape(line)}" for line in lines[-_MESSAGE_LINES:])
+def _lines_of(message: Iterable[str]) -> Iterator[str]:
+    yield from (f"    {escape(line)}" for line in message)
 
 
 def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
@@ -214,6 +214,8 @@ def _left_out(outcome: Outcome) -> Iterator[str]:
 def _comparison(outcome: Outcome) -> Iterator[str]:
     comparison = outcome.comparison
     yield ""
+    if outcome.shard is not None:
+        return
     if outcome.unkept is not None:
         yield "[bold red]not kept[/]: the memory failed, so there is nothing to compare with"
         return

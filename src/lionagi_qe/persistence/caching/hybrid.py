@@ -37,6 +37,7 @@ from lionagi_qe.persistence.contract.cache import Fill
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.memory import Memory
 from lionagi_qe.persistence.values.entry import check_seconds
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend, Capabilities
     from lionagi_qe.persistence.contract.cache import Cache, Reading
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import (
         JobBackend,
         TransactionOperations,
@@ -146,6 +148,11 @@ class HybridBackend:
     def leases(self) -> LeaseBackend:
         """The durable backend's leases."""
         return cast("Any", self._durable).leases
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """The durable backend's indexes."""
+        return cast("Any", self._durable).indexes
 
     @property
     def schedules(self) -> ScheduleBackend:
@@ -316,7 +323,9 @@ class HybridBackend:
             self.tally.errors += 1
             self._retry_at = loop.time() + self._max_stale
             reason = str(error) or "no answer in time"
-            _log.warning("the cache is left alone for a while: %s", reason)
+            _log.warning(
+                "the cache is left alone for a while: %s", reason, extra=log_fields(error=error)
+            )
             msg = f"the cache can't be reached: {reason}"
             raise BackendUnavailableError(msg) from error
 

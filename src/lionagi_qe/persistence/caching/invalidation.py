@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.errors import AqeError, InvalidArgumentError, WatchTooOldError
 from lionagi_qe.persistence.contract.change_log import KEPT_SECONDS
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,11 +90,15 @@ class Follower:
                 async with asyncio.timeout(_STEP_TIMEOUT):
                     more = await self._step()
             except (WatchTooOldError, InvalidArgumentError) as error:
-                _log.warning("the cache begins anew: %s", error)
+                _log.warning("the cache begins anew: %s", error, extra=log_fields(error=error))
                 self._position, self._anew, more = None, True, False
             except (AqeError, TimeoutError) as error:
                 if not troubled:
-                    _log.warning("the cache is not trusted until it can be followed: %s", error)
+                    _log.warning(
+                        "the cache is not trusted until it can be followed: %s",
+                        error,
+                        extra=log_fields(error=error),
+                    )
                 troubled, more = True, False
             else:
                 if troubled:

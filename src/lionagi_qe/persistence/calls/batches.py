@@ -114,7 +114,9 @@ class BatchCalls(Calls):
         if not wanted:
             return {}
         records = await self._scheduler.ask(
-            lambda backend: backend.read_records(wanted), self._scheduler.deadline(timeout)
+            lambda backend: backend.read_records(wanted),
+            self._scheduler.deadline(timeout),
+            "entries_many",
         )
         return {record.key: entry_of(record) for record in records if record is not None}
 

@@ -150,7 +150,7 @@ class EntryCalls(Calls):
         naming.check_key(key)
         operation = Delete(key, check_revision(if_revision), fence_of(fence))
         return await self._scheduler.write(
-            key, lambda: operation, self._scheduler.deadline(timeout)
+            key, _as_it_is, self._scheduler.deadline(timeout), operation
         )
 
     async def touch(
@@ -168,7 +168,7 @@ class EntryCalls(Calls):
         naming.check_key(key)
         operation = Touch(key, check_ttl(ttl), fence_of(fence))
         return await self._scheduler.write(
-            key, lambda: operation, self._scheduler.deadline(timeout)
+            key, _as_it_is, self._scheduler.deadline(timeout), operation
         )
 
     async def increment(
@@ -188,7 +188,7 @@ class EntryCalls(Calls):
         naming.check_key(key)
         operation = Add(key, check_number(amount), fence_of(fence))
         return await self._scheduler.write(
-            key, lambda: operation, self._scheduler.deadline(timeout)
+            key, _as_it_is, self._scheduler.deadline(timeout), operation
         )
 
     async def update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
@@ -11,15 +12,19 @@ from lionagi_qe.persistence.calls.schedules import ScheduleCalls
 from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
 from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.persistence.values.headers import any_headers, split_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
+        ClaimedJob,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         QueueCounts,
     )
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -97,9 +102,12 @@ class JobCalls(ScheduleCalls, LimitCalls):
         self, queue: str, count: int, lease_ms: int, *, timeout: float | None = None
     ) -> Claim:
         """Claim jobs. Not repeated: if the answer is lost, the jobs come back as leases end."""
-        return await self._ask(
+        claim = await self._ask(
             lambda jobs: jobs.claim(queue, count, lease_ms), timeout, repeat=False
         )
+        if not any_headers(job.payload for job in claim.jobs):
+            return claim
+        return replace(claim, jobs=[*map(_split, claim.jobs)])
 
     async def listen(self, queue: str, *, timeout: float | None = None) -> bool:
         """Have the notifier hear other processes too from now on; False if it can't right now."""
@@ -109,13 +117,27 @@ class JobCalls(ScheduleCalls, LimitCalls):
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
     ) -> list[JobRecord | None]:
         """Return the jobs; None for the unknown."""
-        return await self._ask(lambda jobs: jobs.find(queue, job_ids), timeout)
+        found = await self._ask(lambda jobs: jobs.find(queue, job_ids), timeout)
+        return [None if record is None else _without_headers(record) for record in found]
 
     async def list_dead(
         self, queue: str, after: str, limit: int, *, timeout: float | None = None
     ) -> list[JobRecord]:
         """Return dead jobs with ids above ``after``, by id."""
-        return await self._ask(lambda jobs: jobs.list_dead(queue, after, limit), timeout)
+        found = await self._ask(lambda jobs: jobs.list_dead(queue, after, limit), timeout)
+        return [*map(_without_headers, found)]
+
+    async def list_jobs(
+        self,
+        queue: str,
+        state: ListedState,
+        after: str,
+        limit: int,
+        *,
+        timeout: float | None = None,
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state."""
+        return await self._ask(lambda jobs: jobs.list_jobs(queue, state, after, limit), timeout)
 
     async def revive(
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None
@@ -150,3 +172,13 @@ class JobCalls(ScheduleCalls, LimitCalls):
         return await self._scheduler.perform(
             lambda: action(self._scheduler.jobs), deadline, repeat=repeat
         )
+
+
+def _split(job: ClaimedJob) -> ClaimedJob:
+    headers, payload = split_headers(job.payload)
+    return job if payload is job.payload else replace(job, payload=payload, headers=headers)
+
+
+def _without_headers(record: JobRecord) -> JobRecord:
+    _, payload = split_headers(record.payload)
+    return record if payload is record.payload else replace(record, payload=payload)

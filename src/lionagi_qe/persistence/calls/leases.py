@@ -39,6 +39,12 @@ class LeaseCalls(Calls):
         """Return who holds the lease now; None if nobody does."""
         return await self._ask(lambda leases: leases.look(name), timeout)
 
+    async def list_held(
+        self, after: str, limit: int, *, timeout: float | None = None
+    ) -> list[tuple[str, Tenure]]:
+        """Return the held leases with names above ``after``, by name."""
+        return await self._ask(lambda leases: leases.list_held(after, limit), timeout)
+
     async def _ask(
         self,
         action: Callable[[LeaseBackend], Awaitable[T]],

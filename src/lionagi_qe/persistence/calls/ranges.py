@@ -66,14 +66,16 @@ class RangeCalls(Calls):
         """Read the next matches; a pattern that is more than a prefix looks at the keys first."""
         if glob.whole == "prefix":
             return await self._scheduler.ask(
-                lambda backend: backend.page_payloads(keys, most, partition), deadline
+                lambda backend: backend.page_payloads(keys, most, partition), deadline, "search"
             )
         candidates = await self._page_keys(keys, partition, deadline)
         matching = [key for key in candidates.keys if glob.matches(key)]
         chosen = matching[:most]
         after = chosen[-1] if len(chosen) < len(matching) else candidates.after
         records = (
-            await self._scheduler.ask(lambda backend: backend.read_records(chosen), deadline)
+            await self._scheduler.ask(
+                lambda backend: backend.read_records(chosen), deadline, "search"
+            )
             if chosen
             else []
         )
@@ -183,7 +185,7 @@ class RangeCalls(Calls):
         self, keys: KeyRange, partition: str | None, deadline: float, most: int = KEY_PAGE
     ) -> KeyPage:
         return await self._scheduler.ask(
-            lambda backend: backend.page_keys(keys, most, partition), deadline
+            lambda backend: backend.page_keys(keys, most, partition), deadline, "list_keys"
         )
 
     @renamed(batch="page_size")
@@ -216,7 +218,7 @@ class RangeCalls(Calls):
         self, keys: KeyRange, page_size: int, partition: str | None, deadline: float
     ) -> Page:
         return await self._scheduler.ask(
-            lambda backend: backend.page(keys, page_size, partition), deadline
+            lambda backend: backend.page(keys, page_size, partition), deadline, "scan"
         )
 
     async def clear_partition(

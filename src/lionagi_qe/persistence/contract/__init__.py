@@ -6,6 +6,8 @@
 
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
+from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
+from lionagi_qe.persistence.contract.job_pages import ListedState
 from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
     Claim,
@@ -14,7 +16,9 @@ from lionagi_qe.persistence.contract.jobs import (
     JobBackend,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,
@@ -62,13 +66,16 @@ __all__ = [
     "Claim",
     "ClaimedJob",
     "Delete",
+    "Document",
     "EndJob",
     "Fence",
     "Fire",
+    "IndexBackend",
     "JobBackend",
     "JobLimit",
     "JobOperation",
     "JobRecord",
+    "JobRecordPage",
     "JobResult",
     "KeyPage",
     "KeyRange",
@@ -76,13 +83,17 @@ __all__ = [
     "Learned",
     "LeaseBackend",
     "LimitBackend",
+    "ListedRecord",
+    "ListedState",
     "LogPage",
     "LogRecord",
+    "Match",
     "Notifier",
     "Operation",
     "Page",
     "PartlyRefused",
     "PayloadPage",
+    "Posting",
     "Put",
     "PutJob",
     "PutSchedule",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
@@ -111,7 +112,7 @@ JobResult = str | AqeError
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job in a worker's hands."""
+    """A job in a worker's hands; ``headers`` are split off its payload by who calls a backend."""
 
     job_id: str
     payload: bytes | str
@@ -120,6 +121,7 @@ class ClaimedJob:
     max_attempts: int
     claim: int
     created_ms: int
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,22 @@ class JobRecord:
     created_ms: int
     progress: bytes | str | None = None
     limit_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """A job in a list; ``due_ms``: when its delay or its claim ends, None in other states."""
+
+    record: JobRecord
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecordPage:
+    """Jobs, and what to pass as ``after`` for those behind them; None at the end."""
+
+    jobs: list[ListedRecord]
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +235,18 @@ class JobBackend(Protocol):
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Return dead jobs with ids above ``after``, in order of their ids."""
+        ...
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state; ``after``: what the page before gave, or "".
+
+        Ready ones in the order of claims, those of each limit key behind those without one; delayed
+        and claimed ones by when that ends; others the newest first. Costs what it holds and not
+        what was listed before; but to list ended jobs may pass those of other queues.
+        InvalidArgumentError: ``after`` is not what a page gave.
+        """
         ...
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:

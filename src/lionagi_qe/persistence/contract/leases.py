@@ -44,6 +44,10 @@ class LeaseBackend(Protocol):
         """Return who holds the lease; None if nobody does."""
         ...
 
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Return the leases that are held, with names above ``after``, in order of their names."""
+        ...
+
 
 class Fenced(Protocol):
     """Whatever carries a fence: a held lease."""

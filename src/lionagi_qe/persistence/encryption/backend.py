@@ -57,6 +57,11 @@ class EncryptedBackend:
             if getattr(inner, part, None) is not None:
                 setattr(self, part, self._sealed_part(part))
 
+    @property
+    def inner(self) -> Backend:
+        """The backend that stores what is sealed."""
+        return self._inner
+
     def _sealed_part(self, part: str) -> object:
         whole = getattr(self._inner, part)
         if part == "log":

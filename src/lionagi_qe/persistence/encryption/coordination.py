@@ -17,16 +17,19 @@ from lionagi_qe.persistence.contract.jobs import (
 from lionagi_qe.persistence.contract.leases import Tenure
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.values.codec import encode
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         ClaimedJob,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         JobResult,
         QueueCounts,
         TransactionResults,
@@ -149,7 +152,12 @@ class EncryptedJobs:
     ) -> None:
         endings: list[JobOperation] = []
         for job, error in refused:
-            _log.error("queue %r: %s", queue, error)
+            _log.error(
+                "queue %r: %s",
+                queue,
+                error,
+                extra=log_fields(queue=queue, job=job.job_id, error=error),
+            )
             told = encode(f"{type(error).__name__}: {error}")
             endings.append(
                 EndJob(queue, job.job_id, job.claim, "retry", payload=told, ms=_PAUSE_MS)
@@ -166,6 +174,14 @@ class EncryptedJobs:
         """Return dead jobs, opened."""
         found = await self._inner.list_dead(queue, after, limit)
         return [self._open_record(queue, each) for each in found]
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state, opened."""
+        page = await self._inner.list_jobs(queue, state, after, limit)
+        opened = [replace(each, record=self._open_record(queue, each.record)) for each in page.jobs]
+        return replace(page, jobs=opened)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
@@ -230,3 +246,8 @@ class EncryptedLeases:
         """Return who holds the lease."""
         tenure = await self._inner.look(name)
         return None if tenure is None else self._open(name, tenure)
+
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Return the held leases, their holders opened."""
+        found = await self._inner.list_held(after, limit)
+        return [(name, self._open(name, tenure)) for name, tenure in found]

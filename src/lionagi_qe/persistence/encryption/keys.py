@@ -144,6 +144,14 @@ class KeyRing:
         return cipher, _MARK + parts[1] + _MARK, parts[2]
 
 
+def sealed_by(payload: bytes | str) -> str | None:
+    """Return the id of the key that a stored value says it is sealed by; None if it is in clear."""
+    data = payload.encode() if isinstance(payload, str) else payload
+    # JSON begins with none of them.
+    parts = data.split(_MARK, 2)
+    return None if len(parts) < 3 or parts[0] else parts[1].decode(errors="replace")  # noqa: PLR2004 - nothing, id, text
+
+
 def _cipher(key: bytes) -> AESGCMSIV:
     try:
         from cryptography.exceptions import UnsupportedAlgorithm

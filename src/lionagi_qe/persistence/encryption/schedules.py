@@ -10,6 +10,7 @@ from lionagi_qe.errors import DecryptionError
 from lionagi_qe.persistence.contract.schedules import Schedules
 from lionagi_qe.persistence.encryption.coordination import any_job
 from lionagi_qe.persistence.encryption.keys import place_of
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.schedules import (
@@ -52,7 +53,7 @@ class EncryptedSchedules:
             try:
                 spec = self._keys.open(self._place(queue, record.name), record.spec)
             except DecryptionError as error:
-                _log.error("queue %r: %s", queue, error)
+                _log.error("queue %r: %s", queue, error, extra=log_fields(queue=queue, error=error))
             else:
                 records.append(replace(record, spec=spec.decode()))
         return Schedules(found.now_ms, records)

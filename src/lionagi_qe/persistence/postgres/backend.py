@@ -15,6 +15,7 @@ from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, 
 from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
+from lionagi_qe.persistence.postgres.indexes import PostgresIndexes
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
 from lionagi_qe.persistence.postgres.limits import PostgresLimits
 from lionagi_qe.persistence.postgres.log import PostgresLog
@@ -72,6 +73,7 @@ class PostgresBackend:
         self.schedules = PostgresSchedules(self.session)
         self.limits = PostgresLimits(self.session)
         self.log = PostgresLog(self.session, self.sweep)
+        self.indexes = PostgresIndexes(self.session)
 
     @property
     def where(self) -> str:

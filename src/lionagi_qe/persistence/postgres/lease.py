@@ -55,6 +55,14 @@ class PostgresLeases:
             )
         return row and Tenure(*row)
 
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Read the rows."""
+        async with self._session.connection() as connection:
+            rows = await connection.fetch(
+                self._session.sql["list_leases"], self._session.fleet, after, limit
+            )
+        return [(name, Tenure(*rest)) for name, *rest in rows]
+
     async def forget(self) -> None:
         """Remove what ended long ago: part of a sweep."""
         async with self._session.connection(mutates=True) as connection:

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from lionagi_qe.persistence.contract.job_pages import (
+    end_in_line,
+    numbers_of,
+    place_in_line,
+    position_of,
+)
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
@@ -14,7 +20,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,
@@ -37,6 +45,7 @@ from lionagi_qe.persistence.postgres.operations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 EXACT_COUNT_LIMIT = 100_000
@@ -126,6 +135,26 @@ class PostgresJobs:
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the index of dead ones."""
         return [_record(row) for row in await self._fetch("dead_jobs", queue, after, limit)]
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's index."""
+        first, second = None, None
+        line: list[str | None] = []
+        position = after
+        if state == "ready":
+            key, position = place_in_line(after)
+            line = [key]
+        if position:
+            first, second = position_of(position) if state == "dead" else numbers_of(position)
+        rows = await self._fetch(f"{state}_page", queue, first, second, limit, *line)
+        listed = [ListedRecord(_record(row[:10]), row[10]) for row in rows]
+        if len(rows) < limit:
+            return JobRecordPage(listed, None)
+        last = listed[-1].record
+        key = last.limit_key if state == "ready" else None
+        return JobRecordPage(listed, end_in_line(key, f"{rows[-1][11]}:{rows[-1][12]}"))
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""

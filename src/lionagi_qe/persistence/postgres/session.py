@@ -64,6 +64,11 @@ class PostgresSession:
         return cast("link.Pools", self._pool).figures()
 
     @property
+    def hosts(self) -> Hosts:
+        """Where the servers are that are connected to."""
+        return self._hosts
+
+    @property
     def listen_dsn(self) -> str | None:
         """Where LISTEN works; None behind a transaction pooler, and with a pool of the caller's."""
         return self._listen_dsn or (None if self.is_pooled else self._dsn or None)

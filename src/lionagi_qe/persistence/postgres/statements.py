@@ -10,10 +10,13 @@ from __future__ import annotations
 from lionagi_qe.persistence.postgres.columns import array, joined
 from lionagi_qe.persistence.postgres.fragments import (
     COLUMNS_BEHIND_VALUE,
+    JOB_COLUMNS,
     MAX_PAGE_BYTES,
     NOT_EXPIRED,
     TOMBSTONE,
 )
+from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
+from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 
 _LIVE = f"gone IS NULL AND {NOT_EXPIRED}"
@@ -22,9 +25,6 @@ _PAYLOADS = joined(
     WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1)""",
     "wanted.place",
 )
-_JOB_COLUMNS = """j.id, CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
-    j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
-    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress, j.limit_key"""
 _DEAD_JOBS = f"""
     SELECT d.ctid FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
         SELECT j.ctid FROM {{schema}}.jobs AS j
@@ -126,7 +126,9 @@ def _jobs(first: int) -> str:
 
 
 _TEXTS = {
+    **JOB_PAGE_TEXTS,
     **LOG_TEXTS,
+    **INDEX_TEXTS,
     "put": _LOGGED
     + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),
@@ -174,6 +176,10 @@ WHERE fleet = $1 AND name = $2 AND token = $3 AND expires_at > clock_timestamp()
 SELECT token, holder, {_REMAINING} FROM {{schema}}.leases
 WHERE fleet = $1 AND name = $2 AND expires_at > clock_timestamp()
 """,
+    "list_leases": f"""
+SELECT name, token, holder, {_REMAINING} FROM {{schema}}.leases
+WHERE fleet = $1 AND name > $2 AND expires_at > clock_timestamp() ORDER BY name LIMIT $3
+""",
     "forget_leases": """
 DELETE FROM {schema}.leases
 WHERE fleet = $1 AND expires_at < now() - $2::bigint * interval '1 millisecond'
@@ -194,13 +200,13 @@ DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RET
     "forget_jobs": "SELECT {schema}.forget_jobs($1, $2)",
     "find_jobs": f"""
 SELECT found.* FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
-    SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
+    SELECT {JOB_COLUMNS} FROM {{schema}}.jobs AS j
     WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2
         AND (j.state NOT IN (3, 5) OR j.due_at > now()) LIMIT 1
 ) AS found
 """,
     "dead_jobs": f"""
-SELECT {_JOB_COLUMNS} FROM {{schema}}.jobs AS j
+SELECT {JOB_COLUMNS} FROM {{schema}}.jobs AS j
 WHERE j.fleet + 0 = $1 AND j.queue = $2 AND j.state = 4 AND j.id > $3 ORDER BY j.id LIMIT $4
 """,
     "count_jobs": """

@@ -15,6 +15,7 @@ from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.connection import parse_info
 from lionagi_qe.persistence.redis.figures import server_figures
+from lionagi_qe.persistence.redis.indexes import RedisIndexes
 from lionagi_qe.persistence.redis.lease import RedisLeases
 from lionagi_qe.persistence.redis.limits import RedisLimits
 from lionagi_qe.persistence.redis.log import RedisLog
@@ -62,6 +63,7 @@ class RedisBackend:
         self.schedules = RedisSchedules(self.session)
         self.limits = RedisLimits(self.session)
         self.log = RedisLog(self.session)
+        self.indexes = RedisIndexes(self.session)
 
     @property
     def where(self) -> str:

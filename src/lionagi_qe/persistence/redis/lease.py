@@ -78,3 +78,17 @@ class RedisLeases:
             return None
         token, holder, remaining = answer
         return Tenure(int(token), holder.decode(), int(remaining))
+
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Ask each shard for those at home in it."""
+
+        async def held(shard: int) -> list[Any]:
+            return await self._session.run(scripts.LEASE_LIST, shard, after, limit, mutates=False)
+
+        found: list[tuple[str, Tenure]] = []
+        for flat in await self._session.on_all(held):
+            for at in range(0, len(flat), 4):
+                name, token, holder, remaining = flat[at : at + 4]
+                tenure = Tenure(int(token), holder.decode(), int(remaining))
+                found.append((name.decode(), tenure))
+        return sorted(found, key=lambda each: each[0])[:limit]

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import CrossShardError
+from lionagi_qe.persistence.contract.job_pages import (
+    ListedState,
+    end_in_line,
+    place_in_line,
+    position_of,
+)
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
     STATES,
@@ -13,7 +19,9 @@ from lionagi_qe.persistence.contract.jobs import (
     ClaimedJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
+    ListedRecord,
     PutJob,
     QueueCounts,
     TransactionOperations,
@@ -38,6 +46,15 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 10
+# The sorted set of each state, and from which end it is listed.
+_SETS: dict[ListedState, tuple[str, str]] = {
+    "ready": ("r", "up"),
+    "delayed": ("w", "up"),
+    "claimed": ("l", "up"),
+    "done": ("f", "down"),
+    "dead": ("x", "down"),
+    "cancelled": ("c", "down"),
+}
 
 
 class RedisJobs:
@@ -139,7 +156,10 @@ class RedisJobs:
         jobs: list[ClaimedJob] = []
         for at in range(0, len(flat), 7):
             job_id, payload, *numbers = flat[at : at + 7]
-            jobs.append(ClaimedJob(job_id.decode(), payload, *map(int, numbers)))
+            priority, attempt, most, number, created = map(int, numbers)
+            jobs.append(
+                ClaimedJob(job_id.decode(), payload, priority, attempt, most, number, created)
+            )
         return Claim(jobs, int(due) if due else None)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
@@ -165,6 +185,35 @@ class RedisJobs:
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the dead ones."""
         return await self._look("dead", queue, after, limit)
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's sorted set."""
+        letter, direction = _SETS[state]
+        key, position = place_in_line(after) if state == "ready" else (None, after)
+        score, member = position_of(position) if position else ("", "")
+        last, name, line, *flat = await self._session.run(
+            scripts.QUEUE_PAGE,
+            self._shard_of(queue),
+            queue,
+            letter,
+            direction,
+            score,
+            member,
+            limit,
+            key or "",
+            mutates=False,
+        )
+        width = _FIELDS + 1
+        listed = [
+            ListedRecord(_record(flat[at : at + _FIELDS]), int(flat[at + _FIELDS] or 0) or None)
+            for at in range(0, len(flat), width)
+        ]
+        if not last:
+            return JobRecordPage(listed, None)
+        key = line.decode() or None
+        return JobRecordPage(listed, end_in_line(key, f"{last.decode()}:{name.decode()}"))
 
     async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
         flat = await self._session.run(

@@ -19,6 +19,8 @@ from lionagi_qe.persistence.scheduling.direct import DirectCalls
 from lionagi_qe.persistence.scheduling.sweeping import Sweeper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lionagi_qe.persistence.contract.backend import Backend
 
 _living: WeakSet[Lifecycle] = WeakSet()
@@ -43,7 +45,7 @@ class Lifecycle:
         direct: makes the calls that aren't batched.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only settings
         self,
         backend: Backend,
         fleet: str,
@@ -51,6 +53,7 @@ class Lifecycle:
         migrate: bool,
         timeout: float,
         cleanup_interval: float | None,
+        make_batcher: Callable[[], Batcher] = Batcher,
     ) -> None:
         self.batcher: Batcher | None = None
         self.inherited = False
@@ -58,6 +61,7 @@ class Lifecycle:
         self.sweeper = Sweeper(backend, fleet, self.direct)
         self._backend = backend
         self._fleet = fleet
+        self._make_batcher = make_batcher
         self._migrate = migrate
         self._timeout = timeout
         self._cleanup_interval = cleanup_interval
@@ -121,7 +125,7 @@ class Lifecycle:
         if self._closing is not None:
             await self._backend.close()
             self._check_open()
-        self.batcher = self._opened = Batcher()
+        self.batcher = self._opened = self._make_batcher()
         if self._cleanup_interval is not None:
             self._sweeping = asyncio.create_task(
                 self.sweeper.sweep_now_and_then(self._cleanup_interval, self._timeout)

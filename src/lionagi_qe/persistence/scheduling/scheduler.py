@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import get_running_loop
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, TypeVarTuple
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults, job_key
 from lionagi_qe.persistence.contract.operations import Put
+from lionagi_qe.persistence.scheduling.batcher import Batcher
 from lionagi_qe.persistence.scheduling.channels import Channels
 from lionagi_qe.persistence.scheduling.lifecycle import Lifecycle
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
@@ -16,9 +17,11 @@ from lionagi_qe.persistence.values.entry import check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import Unpack
 
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
     from lionagi_qe.persistence.contract.limits import LimitBackend
@@ -26,11 +29,18 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
     from lionagi_qe.persistence.scheduling.batch import Channel
-    from lionagi_qe.persistence.scheduling.batcher import Batcher
 
 T = TypeVar("T")
 _Arguments = TypeVarTuple("_Arguments")
 CLEAR_BATCH = 1_000
+
+
+class Life(TypedDict):
+    """How a backend is opened, and what is done while it is open."""
+
+    migrate: bool
+    timeout: float
+    cleanup_interval: float | None
 
 
 class Scheduler:
@@ -48,15 +58,12 @@ class Scheduler:
         backend: Backend,
         fleet: str,
         *,
-        migrate: bool,
-        timeout: float,
-        cleanup_interval: float | None,
+        batcher: Callable[[], Batcher] = Batcher,
+        **life: Unpack[Life],
     ) -> None:
         self.backend = backend
-        self.timeout = timeout
-        self._lifecycle = Lifecycle(
-            backend, fleet, migrate=migrate, timeout=timeout, cleanup_interval=cleanup_interval
-        )
+        self.timeout = life["timeout"]
+        self._lifecycle = Lifecycle(backend, fleet, make_batcher=batcher, **life)
         channels = Channels(backend, jobs=lambda: self.jobs)
         self._writes, self._jobs = channels.writes, channels.jobs
         self._payloads, self._records = channels.payloads, channels.records
@@ -201,8 +208,14 @@ class Scheduler:
 
     # Ranges and the whole fleet, straight to the backend
 
-    async def ask(self, question: Callable[[Backend], Awaitable[T]], deadline: float) -> T:
-        """Return what the backend answers; for questions that change nothing."""
+    async def ask(
+        self, question: Callable[[Backend], Awaitable[T]], deadline: float, call: str = ""
+    ) -> T:
+        """Return what the backend answers; for questions that change nothing.
+
+        ``call`` is what it is called in traces; "" for what isn't shown there.
+        """
+        del call
         await self._lifecycle.ready(deadline)
         return await self._lifecycle.direct.call(lambda: question(self.backend), deadline)
 
@@ -254,6 +267,26 @@ class Scheduler:
     def log(self) -> ChangeLog:
         """The backend's changes; ConfigurationError if it keeps none."""
         return self._offered("log")
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """The backend's indexes; ConfigurationError if it keeps none, or mustn't."""
+        if self.backend.capabilities.encrypted:
+            msg = (
+                "this memory is encrypted, and an index would keep the words of its values in "
+                "clear; search in a memory without keys, or by names: search(), scan()"
+            )
+            raise ConfigurationError(msg)
+        return self._offered("indexes")
+
+    def for_index(self, pattern: str) -> Scheduler:
+        """Return what carries the calls of an index over the keys that match a pattern.
+
+        ConfigurationError if the backend keeps no indexes.
+        """
+        del pattern
+        _ = self.indexes
+        return self
 
     def _offered(self, name: str) -> Any:  # noqa: ANN401 - an optional part of the backend
         part = getattr(self.backend, name, None)

@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import AqeError, BackendUnavailableError
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.backend import Backend
@@ -59,6 +60,15 @@ class Sweeper:
                 ):
                     await self.sweep(deadline)
             except BackendUnavailableError as error:
-                _log.warning("sweep of fleet %r put off: %s", self._fleet, error)
-            except AqeError:
-                _log.exception("sweep of fleet %r failed", self._fleet)
+                _log.warning(
+                    "sweep of fleet %r put off: %s",
+                    self._fleet,
+                    error,
+                    extra=log_fields(fleet=self._fleet, error=error),
+                )
+            except AqeError as error:
+                _log.exception(
+                    "sweep of fleet %r failed",
+                    self._fleet,
+                    extra=log_fields(fleet=self._fleet, error=error),
+                )

@@ -9,11 +9,13 @@ from lionagi_qe.persistence.contract.notifier import Notifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         JobBackend,
         JobOperation,
         JobRecord,
+        JobRecordPage,
         JobResult,
         QueueCounts,
         TransactionOperations,
@@ -106,6 +108,13 @@ class ScopedJobs:
         """Return dead jobs."""
         self._scope.check_queue(queue)
         return await self._whole.list_dead(queue, after, limit)
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Return a page of the jobs in a state."""
+        self._scope.check_queue(queue)
+        return await self._whole.list_jobs(queue, state, after, limit)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
@@ -204,3 +213,14 @@ class ScopedLeases:
         """Return who holds the lease."""
         self._scope.check_lease(name)
         return await self._whole.look(name)
+
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Return the held leases that are in the scope."""
+        found: list[tuple[str, Tenure]] = []
+        while len(found) < limit:
+            page = await self._whole.list_held(after, limit)
+            found += [each for each in page if self._scope.leases.allow(each[0])]
+            if len(page) < limit:
+                break
+            after = page[-1][0]
+        return found[:limit]

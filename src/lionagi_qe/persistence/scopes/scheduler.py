@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.backend import Backend
     from lionagi_qe.persistence.contract.change_log import ChangeLog
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import (
         JobBackend,
         JobOperation,
@@ -147,9 +148,11 @@ class ScopedScheduler:
 
     # Ranges, and what is asked of the backend's parts: these are the scope's own
 
-    async def ask(self, question: Callable[[Backend], Awaitable[T]], deadline: float) -> T:
+    async def ask(
+        self, question: Callable[[Backend], Awaitable[T]], deadline: float, call: str = ""
+    ) -> T:
         """Return what the scope's backend answers; for questions that change nothing."""
-        return await self._opened().ask(lambda _: question(self.backend), deadline)
+        return await self._opened().ask(lambda _: question(self.backend), deadline, call)
 
     async def perform(
         self, action: Callable[[], Awaitable[T]], deadline: float, *, repeat: bool = False
@@ -192,6 +195,18 @@ class ScopedScheduler:
     def log(self) -> ChangeLog:
         """The changes within the scope."""
         return ScopedLog(self._whole.log, self._scope)
+
+    @property
+    def indexes(self) -> IndexBackend:
+        """Refused: what an index reads is only known by its pattern; see ``for_index``."""
+        raise self._scope.refusal("indexes as such")
+
+    def for_index(self, pattern: str) -> Scheduler:
+        """Return what an index over these keys may use: the memory's own, if all may be read."""
+        whole = self._opened()
+        if not self._scope.readable.cover(pattern):
+            raise self._scope.refusal(f"an index over {pattern!r}")
+        return whole.for_index(pattern)
 
     @property
     def written(self) -> asyncio.Event:

@@ -71,6 +71,17 @@ class Patterns:
             self._outer is None or self._outer.allow(name)
         )
 
+    def cover(self, pattern: str) -> bool:
+        """Whether one of the patterns matches whatever ``pattern`` does, and one of the outer's.
+
+        Told by a pattern alone: it is the same, or begins alike and goes on with any text.
+        """
+        prefix = compile_glob(pattern).prefix
+        return (
+            pattern in self.texts
+            or any(glob.whole == "prefix" and prefix.startswith(glob.prefix) for glob in self._wild)
+        ) and (self._outer is None or self._outer.cover(pattern))
+
     def within(self, keys: KeyRange) -> list[tuple[KeyRange, bool]]:
         """Return the parts of a range that patterns could match, and of each whether all do."""
         parts: list[tuple[KeyRange, bool]] = []

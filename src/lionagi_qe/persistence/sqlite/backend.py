@@ -12,6 +12,7 @@ from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, 
 from lionagi_qe.persistence.contract.refused import partly_applied
 from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
+from lionagi_qe.persistence.sqlite.indexes import SqliteIndexes
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
 from lionagi_qe.persistence.sqlite.limits import SqliteLimits
 from lionagi_qe.persistence.sqlite.log import SqliteLog
@@ -52,6 +53,7 @@ class SqliteBackend:
         self.schedules = SqliteSchedules(self.session)
         self.limits = SqliteLimits(self.session, self.jobs.notifier.notify)
         self.log = SqliteLog(self.session, self.sweep)
+        self.indexes = SqliteIndexes(self.session)
 
     @property
     def where(self) -> str:

@@ -236,3 +236,52 @@ SELECT
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_cancelled
         WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit))
 """
+
+# Pages of jobs: those of an index from its beginning, and from its end.
+_PAGE = f"""
+SELECT {COLUMNS}, {{due}}, {{place}} FROM jobs INDEXED BY {{index}}
+WHERE fleet = :fleet AND queue = :queue AND {{which}} AND ({{place}}) {{sign}} (:first, :second)
+ORDER BY {{order}} LIMIT :limit
+"""
+_DUE_PAGE = _PAGE.format(
+    due="due_ms",
+    place="due_ms, seq",
+    index="{index}",
+    which="state = {state}",
+    sign=">",
+    order="due_ms, seq",
+)
+_ENDED_PAGE = _PAGE.format(
+    due="NULL",
+    place="due_ms, seq",
+    index="{index}",
+    which="state = {state} AND due_ms > :now",
+    sign="<",
+    order="due_ms DESC, seq DESC",
+)
+PAGES_UP = {
+    "ready": _PAGE.format(
+        due="NULL",
+        place="priority, seq",
+        index="jobs_ready",
+        which="state = 1 AND limit_key IS NULL",
+        sign=">",
+        order="priority, seq",
+    ),
+    "delayed": _DUE_PAGE.format(index="jobs_delayed", state=0),
+    "claimed": _DUE_PAGE.format(index="jobs_claimed", state=2),
+}
+PAGES_DOWN = {
+    "done": _ENDED_PAGE.format(index="jobs_done", state=3),
+    "cancelled": _ENDED_PAGE.format(index="jobs_cancelled", state=5),
+}
+PAGE_OF_LINES = f"""
+SELECT {COLUMNS}, NULL, priority, seq FROM jobs INDEXED BY jobs_key_ready
+WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NOT NULL
+    AND (limit_key, priority, seq) > (:key, :first, :second)
+ORDER BY limit_key, priority, seq LIMIT :limit
+"""
+PAGE_OF_DEAD = f"""
+SELECT {COLUMNS}, NULL, 0, id FROM jobs INDEXED BY jobs_dead
+WHERE fleet = :fleet AND queue = :queue AND state = 4 AND id < :id ORDER BY id DESC LIMIT :limit
+"""

@@ -64,6 +64,17 @@ class SqliteLeases:
 
         return await self._session.read(find)
 
+    async def list_held(self, after: str, limit: int) -> list[tuple[str, Tenure]]:
+        """Read the rows."""
+
+        def read(connection: apsw.Connection) -> list[tuple[str, Tenure]]:
+            rows: list[Any] = connection.execute(
+                sql.LIST_LEASES, self._bound(after, limit=limit)
+            ).fetchall()
+            return [(name, Tenure(*rest)) for name, *rest in rows]
+
+        return await self._session.read(read)
+
     def forget(self, connection: apsw.Connection, moment: int) -> None:
         """Remove what ended long ago: part of a sweep."""
         bound = {"fleet": self._session.fleet, "before": moment - KEPT_MS}

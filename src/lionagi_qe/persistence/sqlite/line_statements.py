@@ -1,4 +1,4 @@
-"""The SQL of limits, and of the lines of limit keys; see 0007_job_limits.sql."""
+"""The SQL of limits, and of the lines of limit keys; see 0008_job_limits.sql."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from lionagi_qe.persistence.contract.jobs import (
     EndJob,
     JobOperation,
     JobRecord,
+    JobRecordPage,
     JobResult,
     PutJob,
     QueueCounts,
@@ -25,16 +26,19 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
 from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn, touch_line
 from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES, NOTE_LINES
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
+from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import apsw
 
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 EXACT_COUNT_LIMIT = 100_000
@@ -76,7 +80,7 @@ class SqliteJobs:
             try:
                 version, found = await self._session.read(partial(self._changes, waited, version))
             except AqeError as error:
-                _log.warning("can't look for jobs: %s", error)
+                _log.warning("can't look for jobs: %s", error, extra=log_fields(error=error))
                 found = dict.fromkeys(waited, 0)
             due.update({queue: loop.time() + wait / 1000 for queue, wait in found.items()})
             for queue in [queue for queue, moment in due.items() if moment <= loop.time()]:
@@ -219,6 +223,15 @@ class SqliteJobs:
             return [_record(row) for row in connection.execute(sql.LIST_DEAD, bound)]
 
         return await self._session.read(read)
+
+    async def list_jobs(
+        self, queue: str, state: ListedState, after: str, limit: int
+    ) -> JobRecordPage:
+        """Read a page of the state's index."""
+        bound = self._bound(queue=queue)
+        return await self._session.read(
+            lambda connection: page_of_jobs(connection, state, after, limit, bound)
+        )
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""

@@ -118,6 +118,10 @@ FIND_LEASE = """
 SELECT token, holder, expires_ms - :now FROM leases
 WHERE fleet = :fleet AND name = :name AND expires_ms > :now
 """
+LIST_LEASES = """
+SELECT name, token, holder, expires_ms - :now FROM leases
+WHERE fleet = :fleet AND name > :name AND expires_ms > :now ORDER BY name LIMIT :limit
+"""
 SET_LEASE = """
 INSERT INTO leases (fleet, name, token, holder, expires_ms)
 VALUES (:fleet, :name, :token, :holder, :now + :ttl)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lionagi_qe.coordination import Lease
+from lionagi_qe.coordination import Lease, held_leases
 from lionagi_qe.errors import (
     BackendTimeoutError,
     InvalidArgumentError,
@@ -192,6 +192,24 @@ class LeaseConformance(FenceConformance):
         assert await rival.state() is None
         assert await rival.try_acquire()
         assert rival.token > lease.token
+
+    async def test_held_leases_are_listed_by_name_page_by_page(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        assert await held_leases(memory) == []
+        names = sorted(["b", "a", "Z", "ü", "b/c", "b-c", "a b"])
+        fences = [await take(memory, name) for name in names]
+        await parts_of(memory).leases.release(await take(memory, "released"))
+        await take(memory, "ended", ttl=0.01)
+        await until(lambda: is_free(memory, "ended"))
+        found = await held_leases(other)
+        assert [each.name for each in found] == names
+        assert [each.token for each in found] == [fence.token for fence in fences]
+        assert {each.holder for each in found} == {"stopped"}
+        assert all(0 < each.remaining <= LONG for each in found)
+        first = await held_leases(other, 2)
+        rest = await held_leases(other, 10, first[-1].name)
+        assert [each.name for each in [*first, *rest]] == names
 
     async def test_tokens_grow_across_release_expiry_and_takeover(
         self, memory: Memory, other: Memory

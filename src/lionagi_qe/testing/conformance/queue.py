@@ -7,6 +7,7 @@ from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConfo
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
 from lionagi_qe.testing.conformance.queue_limits import QueueLimitsConformance
+from lionagi_qe.testing.conformance.queue_listing import QueueListingConformance
 from lionagi_qe.testing.conformance.queue_payloads import QueuePayloadConformance
 from lionagi_qe.testing.conformance.queue_schedules import QueueSchedulesConformance
 from lionagi_qe.testing.conformance.queue_workers import ConsumerConformance
@@ -20,6 +21,7 @@ class QueueConformance(
     QueueEndingConformance,
     QueueCancelConformance,
     QueueDuplicatesConformance,
+    QueueListingConformance,
     QueueSchedulesConformance,
     QueueLimitsConformance,
     QueuePayloadConformance,

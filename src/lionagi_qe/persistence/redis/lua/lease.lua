@@ -6,6 +6,7 @@
 --   extend token ttl          -> ends at ms, or "" if the lease was lost
 --   copy token holder ends    -> 1, or 0 if a greater token is known here
 --   look                      -> {token, holder, remaining ms} or {}
+-- P:ls, in the home shard: sorted set of held leases, by when they end in ms.
 
 local KEPT = 3600000
 local action, name = ARGV[2], ARGV[3]
@@ -20,6 +21,12 @@ local function set(new_token, new_ends, new_holder)
     'PX', number(keep))
 end
 
+-- Keeps the index of held leases, and lets those go that ended by themselves.
+local function list(new_ends)
+  redis.call('ZADD', P .. ':ls', number(new_ends), name)
+  redis.call('ZREMRANGEBYSCORE', P .. ':ls', '-inf', number(now))
+end
+
 if action == 'acquire' then
   local asker, ttl = ARGV[4], tonumber(ARGV[5])
   if live and holder ~= asker then
@@ -28,11 +35,13 @@ if action == 'acquire' then
   write_when_full()
   if not live then token = number(redis.call('INCR', P .. ':n')) end
   set(token, now + ttl, asker)
+  list(now + ttl)
   return {token, asker, number(ttl), number(now + ttl)}
 elseif action == 'extend' then
   if not live or token ~= ARGV[4] then return '' end
   local new_ends = now + tonumber(ARGV[5])
   set(token, new_ends, holder)
+  list(new_ends)
   return number(new_ends)
 elseif action == 'copy' then
   if token and tonumber(token) > tonumber(ARGV[4]) then return 0 end

@@ -8,6 +8,7 @@
 --   Q:kn      the turn last given
 --   Q:kw      sorted set of keys that wait for their rate, by until when in ms
 --   Q:kp      set of keys that wait for an end of one of their jobs
+--   Q:kl      sorted set of the keys in whose lines jobs wait, by name
 --   Q:kc      hash of keys to how many of their jobs are claimed
 -- and P:ql:<length of q>:<q>:<key>, a line: sorted set of ready jobs "place:id" by priority;
 -- P:qg:<the same>, its tat in ms, which expires natively once it is past.
@@ -66,17 +67,24 @@ local function lines_of_keys()
   function lines.join_line(Q, id, place, priority)
     local key = lines.key_of(place)
     local member = string.sub(place, 1, PLACE_WIDTH) .. ':' .. id
-    local added = redis.call('ZADD', lines.of_line('ql', Q, key), priority, member)
-    if added == 1 then redis.call('HINCRBY', Q .. ':m', 'ready', 1) end
+    if redis.call('ZADD', lines.of_line('ql', Q, key), priority, member) == 1 then
+      redis.call('HINCRBY', Q .. ':m', 'ready', 1)
+      redis.call('ZADD', Q .. ':kl', 0, key)
+    end
     lines.enter_turn(Q, key, priority)
   end
 
-  function lines.quit_line(Q, id, place)
-    local key = lines.key_of(place)
-    local member = string.sub(place, 1, PLACE_WIDTH) .. ':' .. id
-    if redis.call('ZREM', lines.of_line('ql', Q, key), member) == 1 then
+  -- Takes a job, "place:id", out of its line.
+  function lines.take(Q, key, member)
+    local line = lines.of_line('ql', Q, key)
+    if redis.call('ZREM', line, member) == 1 then
       redis.call('HINCRBY', Q .. ':m', 'ready', -1)
+      if redis.call('EXISTS', line) == 0 then redis.call('ZREM', Q .. ':kl', key) end
     end
+  end
+
+  function lines.quit_line(Q, id, place)
+    lines.take(Q, lines.key_of(place), string.sub(place, 1, PLACE_WIDTH) .. ':' .. id)
   end
 
   -- A job with a key that was claimed is so no more.

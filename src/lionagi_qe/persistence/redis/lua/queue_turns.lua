@@ -96,8 +96,7 @@ local function claim_in_turn(Q, count, hand_out)
     else
       local member = next_of_line(Q, key, turn, priority, of_key)
       if member then
-        redis.call('ZREM', lines.of_line('ql', Q, key), member)
-        redis.call('HINCRBY', Q .. ':m', 'ready', -1)
+        lines.take(Q, key, member)
         redis.call('HINCRBY', Q .. ':kc', key, 1)
         hand_out(member)
         found = found + 1

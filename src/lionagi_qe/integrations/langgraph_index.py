@@ -1,0 +1,107 @@
+"""The index of a ``FleetStore``: LangGraph's settings as an index of the memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from langgraph.store.base import SearchItem
+from langgraph.store.base.embed import ensure_embeddings
+
+from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.integrations.namespaces import place_of
+from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.persistence.values.glob import escape_glob
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from weakref import WeakSet
+
+    from langgraph.store.base import IndexConfig, SearchOp
+
+    from lionagi_qe.persistence import Memory, Recalled
+
+# As the values of entries have them: what LangGraph calls $ lies in their "value".
+VALUE = "value"
+OVERRIDE = "index"
+
+
+class StoreIndex:
+    """Declares the index of a store, and searches in it.
+
+    Args:
+        config: LangGraph's ``dims``, ``embed`` and ``fields``; ``model`` tells vectors apart that
+            were made by functions of the same name.
+        prefix: what the items' keys start with, with its slash.
+        declared: holds the memories that know the index.
+    """
+
+    def __init__(self, config: IndexConfig, prefix: str, declared: WeakSet[Memory]) -> None:
+        known = {"dims", "embed", "fields", "model"}
+        if not isinstance(config, dict) or not {"dims", "embed"} <= config.keys() <= known:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgumentError(
+                f"index {config!r}: give a dict of dims and embed, and perhaps fields and model"
+            )
+        embeddings = ensure_embeddings(config.get("embed"))
+        self._embed = embeddings.aembed_documents
+        self._dims = config.get("dims")
+        self._model = str(config.get("model") or _model_of(config.get("embed")))
+        self._fields = stored_paths(config.get("fields") or ["$"])
+        self._prefix = prefix
+        self._name = prefix.rstrip("/").replace("/", ".")
+        self._declared = declared
+
+    async def declare(self, memory: Memory) -> None:
+        """Have a memory know the index, once."""
+        if memory in self._declared:
+            return
+        await memory.index(
+            self._name,
+            f"{escape_glob(self._prefix)}*",
+            self._fields,
+            embed=self._embed,
+            dims=self._dims,
+            model=self._model,
+            override=OVERRIDE,
+        )
+        self._declared.add(memory)
+
+    async def search(self, memory: Memory, op: SearchOp, prefix: str) -> list[Recalled]:
+        """Return the items that say best what the query does."""
+        await self.declare(memory)
+        wanted = op.filter or {}
+        found = await memory.recall(
+            op.query or "",
+            index=self._name,
+            limit=max(1, op.offset + op.limit),
+            prefix=prefix,
+            filter=(lambda stored: matches_filter(stored[VALUE], wanted)) if wanted else None,
+        )
+        return found[op.offset : op.offset + op.limit]
+
+    def item(self, found: Recalled) -> SearchItem:
+        """Return what LangGraph is told; as score the cosine, where there is one."""
+        namespace, key = place_of(found.key.removeprefix(self._prefix))
+        entry = found.entry
+        score = found.vector.score if found.vector else found.score
+        return SearchItem(
+            namespace, key, entry.value[VALUE], entry.created_at, entry.updated_at, score
+        )
+
+
+def stored_paths(fields: Sequence[str]) -> list[str]:
+    """Return LangGraph's paths in an item as paths in its entry."""
+    paths: list[str] = []
+    for field in fields:
+        path = field.removeprefix("$").removeprefix(".")
+        paths.append(f"$.{VALUE}{'' if path.startswith('[') or not path else '.'}{path}")
+    return paths
+
+
+def _model_of(embed: object) -> str:
+    """Return a name for what makes vectors: its own, and its model's if it tells that."""
+    if isinstance(embed, str):
+        return embed
+    kind = embed if hasattr(embed, "__qualname__") else type(embed)
+    name = f"{kind.__module__}.{cast('Any', kind).__qualname__}"
+    model = getattr(embed, "model", None) or getattr(embed, "model_name", None)
+    return f"{name} {model}" if model else name

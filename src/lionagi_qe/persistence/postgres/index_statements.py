@@ -1,0 +1,60 @@
+"""The SQL of indexes; see ``statements`` and ``indexes``. $1 is the fleet, $2 the index's name."""
+
+from __future__ import annotations
+
+from lionagi_qe.persistence.postgres.columns import array
+
+_ID = "(SELECT id FROM {schema}.indexes WHERE fleet = $1 AND name = $2)"
+_COLUMNS = "number, key, revision, terms, weights, vector"
+_NUMBERS = array("$3", "bigint")
+
+INDEX_TEXTS = {
+    "index_position": "SELECT position FROM {schema}.indexes WHERE fleet = $1 AND name = $2",
+    "write_index": f"""
+SELECT {{schema}}.write_index($1, $2, $3, $4, {array("$5", "bigint")}, {array("$6")},
+    {array("$7", "bigint")}, {array("$8")}, {array("$9", "bigint")}, {array("$10", "bigint")},
+    {array("$11", "integer")}, {array("$12", "bigint")})
+""",
+    "drop_index": "SELECT {schema}.drop_index_data($1, $2, $3)",
+    "index_frequencies": f"""
+SELECT i.documents, ARRAY (
+    SELECT coalesce((
+        SELECT t.documents FROM {{schema}}.index_terms t
+        WHERE t.index_id = i.id AND t.term = wanted.term
+    ), 0)
+    FROM unnest({_NUMBERS}) WITH ORDINALITY AS wanted (term, place) ORDER BY wanted.place
+)
+FROM {{schema}}.indexes i WHERE i.fleet = $1 AND i.name = $2
+""",
+    # Of terms $3 with weights $4 up to $5 postings each, and the best $6 documents.
+    "index_match": f"""
+SELECT best.score::bigint, best.number, d.key
+FROM (
+    SELECT sum(p.score) AS score, p.number
+    FROM unnest({_NUMBERS}, {array("$4", "bigint")}) AS wanted (term, weight)
+    CROSS JOIN LATERAL (
+        SELECT -lightness * wanted.weight AS score, number FROM {{schema}}.index_postings
+        WHERE index_id = {_ID} AND term = wanted.term ORDER BY lightness, number LIMIT $5
+    ) AS p
+    GROUP BY p.number HAVING sum(p.score) > 0 ORDER BY 1 DESC, 2 LIMIT $6
+) AS best CROSS JOIN LATERAL (
+    SELECT key FROM {{schema}}.index_documents
+    WHERE index_id = {_ID} AND number = best.number LIMIT 1
+) AS d ORDER BY 1 DESC, 2
+""",
+    "index_documents": f"""
+SELECT d.* FROM unnest({_NUMBERS}) AS wanted (number) CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM {{schema}}.index_documents
+    WHERE index_id = {_ID} AND number = wanted.number LIMIT 1
+) AS d
+""",
+    "index_holding": f"""
+SELECT d.* FROM (
+    SELECT lightness, number FROM {{schema}}.index_postings
+    WHERE index_id = {_ID} AND term = $3 ORDER BY lightness, number LIMIT $4
+) AS p CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM {{schema}}.index_documents
+    WHERE index_id = {_ID} AND number = p.number LIMIT 1
+) AS d ORDER BY p.lightness, p.number
+""",
+}

@@ -1,0 +1,1 @@
+"""Search in entries by the words they hold and by what they mean."""

@@ -1,0 +1,165 @@
+"""Functions that make vectors of texts: by whose name, how many texts at once, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.errors import ConfigurationError, InvalidArgumentError, InvalidValueError
+from lionagi_qe.persistence.contract.operations import Put
+from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
+from lionagi_qe.persistence.recall.vectors import batched, checked_vector, packed, unpacked
+from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.values.entry import check_count
+from lionagi_qe.persistence.values.keys import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lionagi_qe.persistence.recall.declaration import Declaration
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+
+Vectors = Sequence[Sequence[float]]
+Embed = Callable[[list[str]], Vectors | Awaitable[Vectors]]
+
+PARTITION = "embeddings"
+# A vector that isn't asked for again within this time is made again.
+KEPT_MS = 30 * 86_400_000
+TEXTS_AT_ONCE = 64
+
+_registered: dict[str, Embed] = {}
+
+
+def register_embedding(name: str, function: Embed) -> None:
+    """Let indexes name a function by ``embed=name``, in this process.
+
+    Args:
+        name: which other processes register theirs under as well: vectors of one name are compared.
+        function: takes a list of texts and returns a vector for each, or an awaitable of that. One
+            that isn't async is called in a thread.
+    """
+    _registered[check_name("embedding", name)] = checked_function(function)
+
+
+def checked_function(function: object) -> Embed:
+    """Return the function if it can be called."""
+    if not callable(function):
+        msg = f"embed {function!r}: give a function of a list of texts, or a registered name"
+        raise InvalidArgumentError(msg)
+    return cast("Embed", function)
+
+
+def model_name(embed: Embed | str | None, model: str | None) -> str | None:
+    """Return what vectors of this function are told apart by; None if there is no function."""
+    if embed is None:
+        if model is not None:
+            msg = f"model {model!r}: is the name of what embed makes vectors by; give embed too"
+            raise InvalidArgumentError(msg)
+        return None
+    if model is not None:
+        return check_name("model", model)
+    if isinstance(embed, str):
+        return check_name("embed", embed)
+    checked_function(embed)
+    name = getattr(embed, "__qualname__", "")
+    if not name or "<" in name:
+        msg = f"embed {embed!r}: has no name of its own; give model= too, the name of its model"
+        raise InvalidArgumentError(msg)
+    return f"{embed.__module__}.{name}"
+
+
+class Embedding:
+    """Makes vectors for an index, and keeps them in the memory by what the text is.
+
+    Args:
+        scheduler: carries what is kept to the memory.
+        declaration: tells the number of dimensions and the model's name.
+        function: makes the vectors; None: the one that is registered under the model's name.
+        texts_at_once: most texts that the function is given in one call.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        declaration: Declaration,
+        function: Embed | None,
+        texts_at_once: int = TEXTS_AT_ONCE,
+    ) -> None:
+        self._scheduler = scheduler
+        self._dims = declaration.dims or 0
+        self._model = declaration.model or ""
+        self._index = declaration.name
+        self._function = function
+        self._texts_at_once = check_count("texts_at_once", texts_at_once)
+        self._place = f"{EMBEDDINGS}{_digest(f'{self._dims} {self._model}')}/"
+
+    @property
+    def function(self) -> Embed:
+        """The function; ConfigurationError if this process has none of this name."""
+        found = self._function or _registered.get(self._model)
+        if found is None:
+            msg = (
+                f"index {self._index!r}: its vectors were made by {self._model!r}, which this "
+                f"process doesn't know; call register_embedding({self._model!r}, function) first"
+            )
+            raise ConfigurationError(msg)
+        return found
+
+    async def embed(self, texts: Sequence[str], deadline: float) -> list[list[float]]:
+        """Return the vectors of texts, each made once: by the model, or as kept from before."""
+        function = self.function
+        keys = {text: self._place + _digest(text) for text in texts}
+        payloads = await self._scheduler.read_batch(list(keys.values()), deadline)
+        found = {
+            text: vector
+            for text, payload in zip(keys, payloads, strict=True)
+            if payload is not None and (vector := self._kept(payload)) is not None
+        }
+        missing = [text for text in keys if text not in found]
+        for part in batched(missing, self._texts_at_once):
+            made = await self._make(function, part)
+            found.update(zip(part, made, strict=True))
+            puts = [
+                Put(keys[text], encode(_text(found[text])), PARTITION, KEPT_MS) for text in part
+            ]
+            await self._scheduler.write_batch(
+                sorted(puts), sum(len(put.payload) for put in puts), deadline
+            )
+        return [found[text] for text in texts]
+
+    def _kept(self, payload: bytes | str) -> list[float] | None:
+        """Return a vector that was kept; None if it is none of this number of dimensions."""
+        try:
+            data = base64.b64decode(decode(payload), validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            return None
+        return unpacked(data) if len(data) == self._dims * 4 else None
+
+    async def _make(self, function: Embed, texts: list[str]) -> list[list[float]]:
+        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - whether that is async
+        )
+        answer: Any = function(texts) if is_async else await asyncio.to_thread(function, texts)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        vectors: list[Iterable[Any]] = list(answer)
+        if len(vectors) != len(texts):
+            msg = f"embedding {self._model!r}: made {len(vectors)} vectors of {len(texts)} texts"
+            raise InvalidValueError(msg)
+        # As they are kept, so that all of a search is the same whoever made them.
+        return [
+            unpacked(packed(checked_vector(vector, self._dims, self._model))) for vector in vectors
+        ]
+
+
+def _text(vector: list[float]) -> str:
+    return base64.b64encode(packed(vector)).decode()
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

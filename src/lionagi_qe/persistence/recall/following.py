@@ -1,0 +1,343 @@
+"""How an index follows the entries: it reads the change log on, and notes how far it has come.
+
+A new index first goes through the entries under its pattern in the order of their keys, then reads
+what changed since it began. Each step writes documents and the new position together, if the index
+is still where the step began; so any number of processes may do it, and none does it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lionagi_qe.errors import (
+    BackendTimeoutError,
+    BackendUnavailableError,
+    IndexBehindError,
+    OutcomeUnknownError,
+    WatchTooOldError,
+)
+from lionagi_qe.persistence.contract.indexes import Document
+from lionagi_qe.persistence.recall.terms import (
+    document_number,
+    field_term,
+    label_postings,
+    levels,
+    prefix_term,
+    text_postings,
+    vector_postings,
+)
+from lionagi_qe.persistence.recall.vectors import packed
+from lionagi_qe.persistence.recall.words import words_of
+from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.values.glob import compile_glob
+from lionagi_qe.persistence.values.keys import KeyRange
+from lionagi_qe.persistence.values.paths import values_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lionagi_qe.persistence.contract.indexes import IndexBackend
+    from lionagi_qe.persistence.contract.records import Record
+    from lionagi_qe.persistence.recall.declaration import Declaration
+    from lionagi_qe.persistence.recall.embedding import Embedding
+    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
+
+PAGE = 500
+# A position that has moved so far past what others do is noted, so that it needn't be read again.
+_NOTED_SECONDS = 60.0
+POSTINGS_AT_ONCE = 10_000
+DROPPED_AT_ONCE = 100
+
+
+class IndexMovedError(Exception):
+    """The data that were followed are gone: the index was made anew, or its server lost them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far an index has come: in the log, and (until it is done) in the keys."""
+
+    log: str
+    after: str | None = None
+
+    def __str__(self) -> str:
+        return orjson.dumps([self.log, self.after]).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read what ``str`` made."""
+        return cls(*orjson.loads(text))
+
+
+class Follower:
+    """Keeps one index's data up to what the memory holds.
+
+    Args:
+        scheduler: carries all that is read and written.
+        declaration: what the index is of.
+        embedding: makes its vectors, if it has any.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, declaration: Declaration, embedding: Embedding | None
+    ) -> None:
+        self._scheduler = scheduler
+        self._declaration = declaration
+        self._embedding = embedding
+        self._glob = compile_glob(declaration.pattern)
+        self._lock = asyncio.Lock()
+        self._begun = self._done = self._steps = 0
+        self._was_there = False
+        # As the store has it, and as far as we have read since.
+        self._noted: str | None = None
+        self._noted_at = 0.0
+        self._place: Place | None = None
+
+    @property
+    def _indexes(self) -> IndexBackend:
+        return self._scheduler.indexes
+
+    async def catch_up(self, deadline: float) -> None:
+        """Index all that was stored before this call; those who ask meanwhile share the next.
+
+        Raises:
+            IndexBehindError: the time was up; what was done is kept.
+            IndexMovedError: the declaration has to be read again.
+
+        """
+        begun, steps = self._begun, self._steps
+        # A little before the calls' own: that the time is up is told by what was done in it.
+        ends = deadline - min(0.25, (deadline - asyncio.get_running_loop().time()) / 20)
+        try:
+            async with asyncio.timeout_at(ends), self._lock:
+                if self._done > begun:
+                    return
+                self._begun += 1
+                number = self._begun
+                await self._follow(deadline)
+                self._done = number
+        except TimeoutError as error:
+            if self._steps == steps:
+                msg = "no answer from the server in time; nothing was indexed"
+                raise BackendTimeoutError(msg) from error
+            raise self._behind() from error
+
+    @property
+    def noted(self) -> str | None:
+        """How far the index has come in the store, as far as we know; see ``forget``."""
+        return self._noted
+
+    def _behind(self) -> IndexBehindError:
+        name = self._declaration.name
+        building = self._place is None or self._place.after is not None
+        state = "isn't built yet" if building else "is behind what was stored"
+        return IndexBehindError(
+            f"index {name!r} {state}, and the time is up; what was indexed is kept: give more "
+            f"timeout, await memory.refresh_index({name!r}, timeout=...) first, or recall with "
+            "refresh=False to search in what is there"
+        )
+
+    async def _follow(self, deadline: float) -> None:
+        more = True
+        while more:
+            if self._place is None:
+                await self._load(deadline)
+            more = await self._step(deadline)
+
+    async def _load(self, deadline: float) -> None:
+        """Learn how far the index has come; begin it if nobody has."""
+        name = self._declaration.data
+        noted = await self._ask(lambda: self._indexes.position(name), deadline)
+        if not noted and self._was_there:
+            raise IndexMovedError
+        self._was_there = bool(noted)
+        if not noted:
+            log = self._scheduler.log
+            # Removals that were forgotten meanwhile do no harm: a search looks at the entries.
+            now = await self._ask(lambda: log.start(oldest=False, removals=False), deadline)
+            await self._write("", Place(now, ""), [], [], deadline)
+            return
+        self._noted, self._place = noted, Place.parse(noted)
+        self._noted_at = asyncio.get_running_loop().time()
+
+    async def _step(self, deadline: float) -> bool:
+        """Index the next page; return whether more may follow."""
+        place = self._place
+        if place is None:
+            return True
+        if place.after is not None:
+            return await self._step_through_keys(place, place.after, deadline)
+        log = self._scheduler.log
+        try:
+            page = await self._ask(
+                lambda: log.read(place.log, self._glob.prefix, PAGE, values=True, bury=False),
+                deadline,
+            )
+        except WatchTooOldError:
+            # The store was restored, or lost its last writes: what is indexed can't be relied on.
+            await self.rebuild(deadline)
+            return True
+        records = [each for each in page.records if self._declaration.covers(each.key)]
+        stored = [each.entry for each in records if each.entry is not None]
+        gone = [document_number(each.key) for each in records if each.entry is None]
+        await self._advance(replace(place, log=page.position), stored, gone, deadline)
+        return page.more or self._place is None
+
+    async def _step_through_keys(self, place: Place, after: str, deadline: float) -> bool:
+        keys = KeyRange.of_prefix(self._glob.prefix)
+        keys = keys.after(after) if after else keys
+        page = await self._scheduler.ask(lambda backend: backend.page(keys, PAGE, None), deadline)
+        covered = [each for each in page.records if self._declaration.covers(each.key)]
+        await self._advance(replace(place, after=page.after), covered, [], deadline)
+        return True
+
+    async def _advance(
+        self, place: Place, stored: Sequence[Record], gone: Sequence[int], deadline: float
+    ) -> None:
+        self._steps += 1
+        documents, empty = await self._documents(stored, deadline)
+        gone = [*gone, *empty]
+        now = asyncio.get_running_loop().time()
+        moved = place.after != (self._place or place).after
+        if documents or gone or moved or now - self._noted_at > _NOTED_SECONDS:
+            await self._write(self._noted or "", place, documents, gone, deadline)
+        else:
+            self._place = place
+
+    async def _write(
+        self,
+        expected: str,
+        place: Place,
+        documents: Sequence[Document],
+        gone: Sequence[int],
+        deadline: float,
+    ) -> None:
+        """Write a step; forget where we are if somebody else was quicker."""
+        text = str(place)
+        # Not repeated, but read again: who sent it twice would take himself for somebody else.
+        self._place = self._noted = None
+        *before, last = _parts(documents) or [[]]
+        for part in before:
+            # What was told of a step that isn't done comes again.
+            if not await self._send(expected, expected, part, [], deadline):
+                return
+        if await self._send(expected, text, last, gone, deadline):
+            self._place, self._noted, self._was_there = place, text, True
+            self._noted_at = asyncio.get_running_loop().time()
+
+    async def _send(
+        self,
+        expected: str,
+        position: str,
+        documents: Sequence[Document],
+        gone: Sequence[int],
+        deadline: float,
+    ) -> bool:
+        name = self._declaration.data
+        try:
+            written = await self._scheduler.perform(
+                lambda: self._indexes.write(name, expected, position, documents, gone), deadline
+            )
+        except OutcomeUnknownError:
+            # Where the index is tells.
+            return False
+        self._steps += written
+        return written
+
+    async def forget(self, gone: Sequence[int], noted: str | None, deadline: float) -> None:
+        """Take documents out whose entries a search didn't find.
+
+        Unless the index has moved on from where it was ``noted`` when the search began: what
+        was gone may be there again.
+        """
+        name = self._declaration.data
+        if noted and gone:
+            # The search has its answer; a standby, or a server that is full, can be told later.
+            with contextlib.suppress(BackendUnavailableError):
+                await self._scheduler.perform(
+                    lambda: self._indexes.write(name, noted, noted, [], gone), deadline
+                )
+
+    async def rebuild(self, deadline: float) -> None:
+        """Remove what is indexed, to begin anew."""
+        self._place = self._noted = None
+        self._was_there = False
+        await drop_data(self._scheduler, self._declaration.data, deadline)
+
+    async def _documents(
+        self, records: Sequence[Record], deadline: float
+    ) -> tuple[list[Document], list[int]]:
+        """Return the documents of entries, and the numbers of those that hold no text."""
+        values = [decode(record.payload) for record in records]
+        texts = [self._declaration.text_of(value) for value in values]
+        vectors = await self._vectors([text for text in texts if text is not None], deadline)
+        documents: dict[int, Document] = {}
+        empty: list[int] = []
+        for record, value, text in zip(records, values, texts, strict=True):
+            number = document_number(record.key)
+            if text is None:
+                empty.append(number)
+                continue
+            vector = vectors.get(text, [])
+            postings = self._postings(record.key, value, text, vector)
+            documents[number] = Document(
+                number, record.key, record.revision, postings, packed(vector)
+            )
+        return [*documents.values()], empty
+
+    def _postings(
+        self,
+        key: str,
+        value: Any,  # noqa: ANN401 - JSON data
+        text: str,
+        vector: Sequence[float],
+    ) -> dict[int, int]:
+        declaration = self._declaration
+        labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
+        for path in declaration.fields:
+            terms = (field_term(path, found) for found in values_at(value, path))
+            labels += [term for term in terms if term is not None]
+        found = [
+            *label_postings(labels),
+            *vector_postings(vector),
+            *text_postings(words_of(text), declaration.usual_length),
+        ]
+        return dict(found)
+
+    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
+        if self._embedding is None or not texts:
+            return {}
+        distinct = list(dict.fromkeys(texts))
+        made = await self._embedding.embed(distinct, deadline)
+        return dict(zip(distinct, made, strict=True))
+
+    async def _ask(self, question: Any, deadline: float) -> Any:  # noqa: ANN401
+        return await self._scheduler.perform(question, deadline, repeat=True)
+
+
+def _parts(documents: Sequence[Document]) -> list[list[Document]]:
+    """Return the documents in parts that a server takes in without keeping others waiting."""
+    parts: list[list[Document]] = []
+    room = 0
+    for document in documents:
+        size = len(document.postings)
+        if not parts or size > room:
+            parts.append([])
+            room = POSTINGS_AT_ONCE
+        parts[-1].append(document)
+        room -= size
+    return parts
+
+
+async def drop_data(scheduler: Scheduler, name: str, deadline: float) -> None:
+    """Remove the data of an index, in bounded steps."""
+    more = True
+    while more:
+        more = await scheduler.perform(
+            lambda: scheduler.indexes.drop(name, DROPPED_AT_ONCE), deadline, repeat=True
+        )

@@ -1,0 +1,119 @@
+"""Several rankings of the same entries to one, and what a search returns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lionagi_qe.persistence.values.entry import Entry
+
+# Reciprocal rank fusion with the constant that its authors found best (Cormack, Clarke, Büttcher:
+# Reciprocal rank fusion outperforms Condorcet and individual rank learning methods, 2009).
+RANK_CONSTANT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """Where an entry stands in one ranking.
+
+    Attributes:
+        rank: from 1 on, among the entries that meet the search's conditions.
+        score: by words, BM25 (above 0); by meaning, the cosine (above 0, up to 1).
+    """
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """An entry that was found, and why.
+
+    Attributes:
+        entry: as it is stored now.
+        score: the sum of 1 / (60 + rank) over both rankings; compares within one search alone.
+            Where there are both, the rank by words counts by the share of the query's weight in
+            words that the entry has.
+        text: its rank by words; None if it has none of the query's.
+        vector: its rank by meaning; None if it isn't near, or the index has no vectors.
+        words: those of the query that it has.
+        stale: it was changed after it was indexed: the ranks are those of what it was before.
+    """
+
+    entry: Entry
+    score: float
+    text: Rank | None = None
+    vector: Rank | None = None
+    words: tuple[str, ...] = ()
+    stale: bool = False
+
+    @property
+    def key(self) -> str:
+        """The entry's key."""
+        return self.entry.key
+
+    @property
+    def value(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The entry's value."""
+        return self.entry.value
+
+    @property
+    def why(self) -> str:
+        """Tell in words what it was found by."""
+        found: list[str] = []
+        if self.text:
+            found.append(f"words {' '.join(self.words)}: rank {_shown(self.text)}")
+        if self.vector:
+            found.append(f"meaning: rank {_shown(self.vector)}")
+        return "; ".join(found) + ("; changed since" if self.stale else "")
+
+
+def _shown(rank: Rank) -> str:
+    return f"{rank.rank} ({rank.score:.3f})"
+
+
+class Candidate(NamedTuple):
+    """An entry that may be among the best: its scores, 0 where it has none, and more of why.
+
+    ``share``: what its rank by words counts; of what the query's words weigh, those that it has.
+    """
+
+    entry: Entry
+    by_text: float
+    by_vector: float
+    share: float
+    words: tuple[str, ...]
+    stale: bool
+
+
+def fuse(candidates: Iterable[Candidate], limit: int) -> list[Recalled]:
+    """Return the best of both rankings; equal ones by key."""
+    known = {each.entry.key: each for each in candidates}
+    texts = _ranks({key: each.by_text for key, each in known.items()})
+    vectors = _ranks({key: each.by_vector for key, each in known.items()})
+    scores: dict[str, float] = defaultdict(float)
+    for key, rank in texts.items():
+        scores[key] += known[key].share / (RANK_CONSTANT + rank.rank)
+    for key, rank in vectors.items():
+        scores[key] += 1 / (RANK_CONSTANT + rank.rank)
+    best: Sequence[str] = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
+    return [
+        Recalled(
+            known[key].entry,
+            scores[key],
+            texts.get(key),
+            vectors.get(key),
+            known[key].words,
+            known[key].stale,
+        )
+        for key in best
+    ]
+
+
+def _ranks(scores: dict[str, float]) -> dict[str, Rank]:
+    best = sorted((-score, key) for key, score in scores.items() if score > 0)
+    return {key: Rank(at, -score) for at, (score, key) in enumerate(best, 1)}

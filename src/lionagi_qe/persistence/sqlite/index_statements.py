@@ -1,0 +1,46 @@
+"""The SQL of indexes; see ``indexes``."""
+
+from __future__ import annotations
+
+FIND = "SELECT id, documents, position FROM indexes WHERE fleet = ? AND name = ?"
+MAKE = "INSERT INTO indexes (fleet, name) VALUES (?, ?) RETURNING id, documents, position"
+MOVE = "UPDATE indexes SET documents = documents + ?, position = ? WHERE id = ?"
+OLD = "SELECT terms, weights FROM index_documents WHERE index_id = ? AND number = ?"
+FORGET_POSTING = """
+DELETE FROM index_postings WHERE index_id = ? AND term = ? AND lightness = ? AND number = ?
+"""
+FORGET_DOCUMENT = "DELETE FROM index_documents WHERE index_id = ? AND number = ?"
+ADD_DOCUMENT = "INSERT INTO index_documents VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_POSTING = "INSERT INTO index_postings VALUES (?, ?, ?, ?)"
+COUNT_TERM = """
+INSERT INTO index_terms VALUES (?, ?, ?)
+ON CONFLICT (index_id, term) DO UPDATE SET documents = documents + excluded.documents
+"""
+FORGET_TERM = "DELETE FROM index_terms WHERE index_id = ? AND term = ? AND documents <= 0"
+HAVING = "SELECT documents FROM index_terms WHERE index_id = ? AND term = ?"
+_HEAVIEST = """
+SELECT * FROM (
+    SELECT -lightness * ? AS score, number FROM index_postings
+    WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
+)
+"""
+_COLUMNS = "d.number, d.key, d.revision, d.terms, d.weights, d.vector"
+DOCUMENT = f"SELECT {_COLUMNS} FROM index_documents d WHERE index_id = ? AND number = ?"
+HOLDING = f"""
+SELECT {_COLUMNS} FROM index_postings p
+JOIN index_documents d ON d.index_id = p.index_id AND d.number = p.number
+WHERE p.index_id = ? AND p.term = ? ORDER BY p.lightness, p.number LIMIT ?
+"""
+SOME = "SELECT number FROM index_documents WHERE index_id = ? LIMIT ?"
+FORGET_INDEX = "DELETE FROM indexes WHERE id = ?"
+
+
+def best(terms: int) -> str:
+    """Return the query for the documents with the greatest sums over so many terms."""
+    return f"""
+SELECT best.score, best.number, d.key FROM (
+    SELECT sum(score) AS score, number FROM ({"UNION ALL".join([_HEAVIEST] * terms)})
+    GROUP BY number HAVING sum(score) > 0 ORDER BY 1 DESC, 2 LIMIT ?
+) AS best CROSS JOIN index_documents d ON d.index_id = ? AND d.number = best.number
+ORDER BY 1 DESC, 2
+"""

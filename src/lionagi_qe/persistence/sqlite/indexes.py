@@ -1,0 +1,183 @@
+"""Indexes in SQLite: tables beside the entries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from lionagi_qe.persistence.contract.indexes import Document, Match
+from lionagi_qe.persistence.sqlite import index_statements as sql
+from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import apsw
+
+    from lionagi_qe.persistence.contract.indexes import Posting
+    from lionagi_qe.persistence.sqlite.session import SqliteSession
+
+
+class SqliteIndexes:
+    """The indexes of the backend's fleet."""
+
+    def __init__(self, session: SqliteSession) -> None:
+        self._session = session
+
+    def _find(self, connection: apsw.Connection, index: str) -> Any:  # noqa: ANN401 - a row
+        return connection.execute(sql.FIND, (self._session.fleet, index)).get
+
+    async def position(self, index: str) -> str:
+        """Read the index's row."""
+
+        def read(connection: apsw.Connection) -> str:
+            row = self._find(connection, index)
+            return "" if row is None else row[2]
+
+        return await self._session.read(read)
+
+    async def write(
+        self,
+        index: str,
+        expected: str,
+        position: str,
+        documents: Sequence[Document],
+        gone: Sequence[int],
+    ) -> bool:
+        """Take the old documents apart and put the new ones in, in one transaction."""
+
+        def change(connection: apsw.Connection) -> bool:
+            row = self._find(connection, index)
+            if (row[2] if row else "") != expected:
+                return False
+            if row is None:
+                row = connection.execute(sql.MAKE, (self._session.fleet, index)).get
+            counts: Counter[int] = Counter()
+            old = {*gone, *(document.number for document in documents)}
+            removed = _remove(connection, row[0], old, counts)
+            _add(connection, row[0], documents, counts)
+            _count(connection, row[0], counts)
+            connection.execute(sql.MOVE, (len(documents) - removed, position, row[0]))
+            return True
+
+        return await self._session.transact(change)
+
+    async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
+        """Look each term up."""
+
+        def read(connection: apsw.Connection) -> tuple[int, list[int]]:
+            row = self._find(connection, index)
+            if row is None:
+                return 0, [0] * len(terms)
+            found = (connection.execute(sql.HAVING, (row[0], term)).get for term in terms)
+            return row[1], [having or 0 for having in found]
+
+        return await self._session.read_snapshot(read)
+
+    async def match(
+        self, index: str, weights: Sequence[Posting], most: int, limit: int
+    ) -> list[Match]:
+        """Add up the heaviest postings of each term."""
+
+        def read(connection: apsw.Connection) -> list[Match]:
+            row = self._find(connection, index)
+            if row is None or not weights:
+                return []
+            bound = [value for term, weight in weights for value in (weight, row[0], term, most)]
+            best = connection.execute(sql.best(len(weights)), (*bound, limit, row[0]))
+            return [Match(*each) for each in best]
+
+        return await self._session.read_snapshot(read)
+
+    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
+        """Look each document up."""
+
+        def read(connection: apsw.Connection) -> list[Document | None]:
+            row = self._find(connection, index)
+            if row is None:
+                return [None] * len(numbers)
+            found: Any = (connection.execute(sql.DOCUMENT, (row[0], n)).get for n in numbers)
+            return [each and _document(each) for each in found]
+
+        return await self._session.read_snapshot(read)
+
+    async def holding(self, index: str, term: int, limit: int) -> list[Document]:
+        """Read the documents behind a term's postings."""
+
+        def read(connection: apsw.Connection) -> list[Document]:
+            row = self._find(connection, index)
+            if row is None:
+                return []
+            found: Any = connection.execute(sql.HOLDING, (row[0], term, limit))
+            return [_document(each) for each in found]
+
+        return await self._session.read_snapshot(read)
+
+    async def drop(self, index: str, limit: int) -> bool:
+        """Remove some documents, or the index if none is left."""
+
+        def change(connection: apsw.Connection) -> bool:
+            row = self._find(connection, index)
+            if row is None:
+                return False
+            some: list[Any] = connection.execute(sql.SOME, (row[0], limit)).fetchall()
+            counts: Counter[int] = Counter()
+            removed = _remove(connection, row[0], [number for (number,) in some], counts)
+            _count(connection, row[0], counts)
+            connection.execute(sql.MOVE, (-removed, "", row[0]))
+            if len(some) == limit:
+                return True
+            connection.execute(sql.FORGET_INDEX, (row[0],))
+            return False
+
+        return await self._session.transact(change)
+
+
+def _remove(
+    connection: apsw.Connection, index: int, numbers: Iterable[int], counts: Counter[int]
+) -> int:
+    """Remove documents and all that is of them; return how many were there."""
+    removed = 0
+    for number in numbers:
+        row: Any = connection.execute(sql.OLD, (index, number)).get
+        if row is None:
+            continue
+        removed += 1
+        postings = _postings(*row)
+        counts.subtract(postings.keys())
+        connection.executemany(
+            sql.FORGET_POSTING,
+            [(index, term, -weight, number) for term, weight in postings.items()],
+        )
+        connection.execute(sql.FORGET_DOCUMENT, (index, number))
+    return removed
+
+
+def _add(
+    connection: apsw.Connection, index: int, documents: Sequence[Document], counts: Counter[int]
+) -> None:
+    postings: list[tuple[int, int, int, int]] = []
+    for number, key, revision, theirs, vector in documents:
+        counts.update(theirs.keys())
+        terms, weights = packed_integers(theirs, 8), packed_integers(theirs.values(), 4)
+        connection.execute(sql.ADD_DOCUMENT, (index, number, key, revision, terms, weights, vector))
+        postings += [(index, term, -weight, number) for term, weight in theirs.items()]
+    # In the order of the table.
+    connection.executemany(sql.ADD_POSTING, sorted(postings))
+
+
+def _count(connection: apsw.Connection, index: int, counts: Counter[int]) -> None:
+    changed = [(index, term, change) for term, change in sorted(counts.items()) if change]
+    connection.executemany(sql.COUNT_TERM, changed)
+    connection.executemany(
+        sql.FORGET_TERM, [(index, term) for _, term, change in changed if change < 0]
+    )
+
+
+def _postings(terms: bytes, weights: bytes) -> dict[int, int]:
+    return dict(zip(unpacked_integers(terms, 8), unpacked_integers(weights, 4), strict=True))
+
+
+def _document(row: Any) -> Document:  # noqa: ANN401 - a row of a document
+    number, key, revision, terms, weights, vector = row
+    return Document(number, key, revision, _postings(terms, weights), vector)

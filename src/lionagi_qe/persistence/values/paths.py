@@ -1,0 +1,97 @@
+"""Places in values, as indexes and filters name them: ``$.title``, ``at.file``, ``notes[*]``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from lionagi_qe.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MISSING = object()
+_STEP = re.compile(r"(?:^|\.)(?P<name>[^.\[\]]+)|\[(?P<at>-?\d{1,9}|\*)\]")
+
+Step = str | int | None
+
+
+@lru_cache(maxsize=1_024)
+def parse_path(path: str) -> tuple[Step, ...]:
+    """Return the steps of a path: names, places in lists (negative: from the end), None for all.
+
+    ``$`` is the value itself, and ``$.`` at the beginning may be left out.
+    """
+    rest = path[1:].removeprefix(".") if path.startswith(("$.", "$[")) or path == "$" else path
+    steps: list[Step] = []
+    at = 0
+    while at < len(rest):
+        found = _STEP.match(rest, at)
+        if found is None:
+            break
+        place = found["at"]
+        steps.append(found["name"] if place is None else None if place == "*" else int(place))
+        at = found.end()
+    if at < len(rest) or not (steps or path == "$"):
+        msg = (
+            f"path {path!r}: write names with dots between, as $.title, meta.file or notes[*].text"
+        )
+        raise InvalidArgumentError(msg)
+    return tuple(steps)
+
+
+def check_path(path: object) -> str:
+    """Return a path, or raise InvalidArgumentError."""
+    if not isinstance(path, str):
+        msg = f"path {path!r}: a path is a string, as $.title"
+        raise InvalidArgumentError(msg)
+    parse_path(path)
+    return path
+
+
+def value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON data
+    """Return the first that is at the path, or MISSING."""
+    return next(values_at(value, path), MISSING)
+
+
+def values_at(value: Any, path: str) -> Iterator[Any]:  # noqa: ANN401 - JSON data
+    """Yield all that is at the path."""
+    return _values(value, parse_path(path))
+
+
+def _values(value: Any, steps: tuple[Step, ...]) -> Iterator[Any]:  # noqa: ANN401
+    if not steps:
+        yield value
+        return
+    step, *rest = steps
+    if isinstance(step, str):
+        if isinstance(value, dict) and step in value:
+            yield from _values(value[step], tuple(rest))
+        return
+    if not isinstance(value, list):
+        return
+    items = cast("list[Any]", value)
+    if step is not None:
+        items = items[step:][:1] if -len(items) <= step else []
+    for item in items:
+        yield from _values(item, tuple(rest))
+
+
+def texts_at(value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - JSON data
+    """Yield the texts and numbers at and below the path, in their order."""
+    for found in values_at(value, path):
+        yield from _texts(found)
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON data
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in cast("dict[str, Any]", value).values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            yield from _texts(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,393 @@
+"""Recall: entries are found by what they say, as they are now, and nothing beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lionagi_qe.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidArgumentError,
+    InvalidValueError,
+)
+from lionagi_qe.persistence.recall.embedding import register_embedding
+from lionagi_qe.testing.conformance.base import Conformance, Connect, expire
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from lionagi_qe.persistence import Memory
+
+LESSONS = {
+    "aqe/lessons/login": {
+        "title": "Flaky login",
+        "body": "The login test fails after the token refresh: the clock is not frozen.",
+        "file": "auth.py",
+        "at": "2024-03-01",
+        "runs": 12,
+    },
+    "aqe/lessons/token": {
+        "title": "Token refresh",
+        "body": "A refreshToken lives for ten minutes; refresh it before, not after.",
+        "file": "auth.py",
+        "at": "2024-05-20",
+        "runs": 3,
+    },
+    "aqe/lessons/sums": {
+        "title": "Rounding of sums",
+        "body": "Sums of floats differ in the last digits; compare with a tolerance.",
+        "file": "money.py",
+        "at": "2024-06-02",
+        "runs": 7,
+    },
+    "aqe/lessons/unicode": {
+        "title": "Größe in Zürich",
+        "body": "Namen mit Umlauten: naïve Vergleiche scheitern. 日本語の検索もある。",
+        "file": "names.py",
+        "at": "2023-11-11",
+        "runs": 1,
+    },
+}
+FILTERS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"file": "auth.py"}, ["login", "token"]),
+    ({"file": {"$eq": "auth.py"}, "runs": {"$gt": 3}}, ["login"]),
+    ({"at": {"$gte": "2024-05-20"}}, ["sums", "token"]),
+    ({"at": {"$lt": "2024-05-20"}}, ["login", "unicode"]),
+    ({"runs": {"$gt": 3, "$lte": 12}}, ["login", "sums"]),
+    ({"runs": {"$in": [1, 3.0]}}, ["token", "unicode"]),
+    ({"runs": {"$nin": [1, 3]}}, ["login", "sums"]),
+    ({"file": {"$ne": "auth.py"}}, ["sums", "unicode"]),
+    ({"at": {"$gt": 2024}}, []),
+    ({"runs": {"$gt": "3"}}, []),
+    ({"none": "auth.py"}, []),
+    ({"$.file": "names.py"}, ["unicode"]),
+]
+TEXT = ["$.title", "$.body"]
+MEANINGS = ("login auth session signin", "token refresh renew expiry", "float sum round money")
+
+
+class Meaning:
+    """Makes vectors of three numbers: how many words of each of three kinds a text has."""
+
+    def __init__(self) -> None:
+        """Begin without calls."""
+        self.texts: list[str] = []
+        self.calls = 0
+
+    def __call__(self, texts: list[str]) -> list[list[float]]:
+        """Count the kinds of words."""
+        self.calls += 1
+        self.texts += texts
+        counted = [Counter(text.lower().replace(":", " ").split()) for text in texts]
+        return [
+            [float(sum(words[word] for word in kind.split())) for kind in MEANINGS]
+            for words in counted
+        ]
+
+
+def ran_once(value: Any) -> bool:
+    """Accept one of the lessons."""
+    return value["runs"] == 1
+
+
+async def keys_of(memory: Memory, query: str, **options: Any) -> list[str]:
+    """Return the last parts of the keys that are recalled."""
+    found = await memory.recall(query, index="lessons", **options)
+    return [each.key.rpartition("/")[2] for each in found]
+
+
+async def declared(memory: Memory, **options: Any) -> Memory:
+    """Store the lessons, and declare an index over them."""
+    await memory.store_many(LESSONS)
+    await memory.index("lessons", "aqe/lessons/*", TEXT, fields=["file"], **options)
+    return memory
+
+
+class RecallConformance(Conformance):
+    """``Memory.index`` and ``Memory.recall``."""
+
+    # By words
+
+    async def test_entries_are_found_by_their_words_best_first_and_it_is_told_why(
+        self, memory: Memory
+    ) -> None:
+        await declared(memory)
+        found = await memory.recall("flaky login after token refresh", index="lessons")
+        assert [each.key for each in found] == ["aqe/lessons/login", "aqe/lessons/token"]
+        best = found[0]
+        assert best.value == LESSONS["aqe/lessons/login"]
+        assert best.entry.revision > 0
+        assert set(best.words) == {"flaky", "login", "after", "token", "refresh"}
+        assert best.text is not None
+        assert (best.text.rank, best.vector, best.stale) == (1, None, False)
+        assert best.text.score > 0
+        assert best.score == 1 / 61
+        assert "flaky" in best.why
+        assert "rank 1" in best.why
+
+    async def test_words_are_found_in_any_case_and_script_and_a_query_has_no_syntax(
+        self, memory: Memory
+    ) -> None:
+        await declared(memory)
+        expected = {
+            "SUMS": ["sums"],
+            "refreshtoken": ["token"],
+            "grosse zurich": ["unicode"],
+            "検索": ["unicode"],
+            "umlauten, \x00 (naive)": ["unicode"],
+            "nothing alike": [],
+            "": [],
+            "' OR 1=1; --": [],
+            "*": [],
+        }
+        assert {query: await keys_of(memory, query) for query in expected} == expected
+
+    async def test_rare_words_count_more_and_long_texts_less(self, memory: Memory) -> None:
+        texts = {f"aqe/t/{at}": "common words everywhere" for at in range(20)}
+        texts |= {"aqe/t/rare": "common pineapple", "aqe/t/long": "pineapple " + "filler " * 300}
+        await memory.store_many(texts)
+        await memory.index("t", "aqe/t/*")
+        found = await memory.recall("common pineapple", index="t", limit=3)
+        assert [each.key for each in found][:2] == ["aqe/t/rare", "aqe/t/long"]
+        scores = [each.text.score for each in found if each.text]
+        assert scores == sorted(scores, reverse=True)
+        assert len(await memory.recall("common", index="t", limit=50)) == 21
+
+    async def test_only_what_the_index_covers_is_found(self, memory: Memory) -> None:
+        await declared(memory)
+        await memory.store("aqe/other/login", {"title": "login", "body": ""})
+        await memory.store("aqe/lessons/hidden", {"secret": "login"})
+        await memory.store("aqe/lessons/number", 7)
+        assert await keys_of(memory, "login") == ["login"]
+
+    # As it is now
+
+    async def test_what_was_stored_before_is_found_and_what_is_gone_is_not(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        await declared(memory)
+        assert await keys_of(other, "sums") == ["sums"]
+        await memory.store("aqe/lessons/new", {"title": "sums sums"})
+        assert await keys_of(other, "sums") == ["new", "sums"]
+        await other.store("aqe/lessons/new", {"title": "changed"})
+        assert await keys_of(memory, "sums") == ["sums"]
+        assert await keys_of(memory, "changed") == ["new"]
+        await memory.delete("aqe/lessons/new")
+        assert await keys_of(other, "changed") == []
+        async with memory.transaction() as step:
+            step.delete("aqe/lessons/sums")
+        assert await keys_of(other, "sums") == []
+
+    async def test_without_a_refresh_nothing_gone_is_shown_and_what_changed_is_said_to_be_stale(
+        self, memory: Memory
+    ) -> None:
+        await declared(memory)
+        await memory.refresh_index("lessons")
+        await memory.store("aqe/lessons/sums", {"title": "something else", "body": ""})
+        await memory.delete("aqe/lessons/login")
+        await memory.store("aqe/lessons/new", {"title": "sums"})
+        (found,) = await memory.recall("sums", index="lessons", refresh=False)
+        assert found.stale
+        assert found.value == {"title": "something else", "body": ""}
+        assert "changed since" in found.why
+        assert await keys_of(memory, "login", refresh=False) == []
+        assert await keys_of(memory, "sums") == ["new"]
+
+    async def test_what_has_expired_is_not_found(self, memory: Memory) -> None:
+        await declared(memory)
+        await memory.store("aqe/lessons/brief", {"title": "login"}, ttl=30)
+        assert sorted(await keys_of(memory, "login")) == ["brief", "login"]
+        await memory.touch("aqe/lessons/brief", 0.02)
+        await expire(memory, "aqe/lessons/brief")
+        assert await keys_of(memory, "login") == ["login"]
+        assert await keys_of(memory, "login", refresh=False) == ["login"]
+
+    async def test_many_may_recall_and_store_at_once(self, memory: Memory, other: Memory) -> None:
+        await declared(memory)
+
+        async def add(at: int) -> None:
+            handle = (memory, other)[at % 2]
+            await handle.store(f"aqe/lessons/{at}", {"title": f"word{at} shared"})
+            assert f"{at}" in await keys_of(handle, f"word{at}")
+
+        await asyncio.gather(*map(add, range(24)))
+        assert len(await keys_of(memory, "shared", limit=100)) == 24
+        assert len(await keys_of(other, "shared", limit=100, refresh=False)) == 24
+
+    # Conditions
+
+    async def test_filters_have_the_order_of_each_type(self, memory: Memory) -> None:
+        await declared(memory)
+        query = "flaky token sums umlauten"
+        for wanted, expected in FILTERS:
+            assert (wanted, sorted(await keys_of(memory, query, filter=wanted))) == (
+                wanted,
+                expected,
+            )
+        assert await keys_of(memory, query, filter=ran_once) == ["unicode"]
+
+    async def test_a_prefix_and_a_field_of_the_index_find_what_is_rare(
+        self, memory: Memory
+    ) -> None:
+        await memory.store_many(
+            {f"aqe/n/many/{at}": {"text": "alike", "kind": "many"} for at in range(700)}
+            | {"aqe/n/few/1": {"text": "alike", "kind": "few"}}
+        )
+        await memory.index("n", "aqe/n/*", "text", fields=["kind"])
+        await memory.refresh_index("n")
+        for found in (
+            await memory.recall("alike", index="n", prefix="aqe/n/few/"),
+            await memory.recall("alike", index="n", filter={"kind": "few"}),
+        ):
+            assert [each.key for each in found] == ["aqe/n/few/1"]
+        found = await memory.recall("alike", index="n", prefix="aqe/n/many/69", limit=20)
+        assert {each.key for each in found} <= {f"aqe/n/many/69{at}" for at in range(10)} | {
+            "aqe/n/many/69"
+        }
+        assert await memory.recall("alike", index="n", prefix="aqe/n/none/") == []
+        assert len(await memory.recall("alike", index="n", limit=1_000)) == 701
+        assert len(await memory.recall("alike", index="n", limit=3)) == 3
+
+    # By meaning
+
+    async def test_entries_are_found_by_meaning_and_both_rankings_are_fused(
+        self, memory: Memory
+    ) -> None:
+        meaning = Meaning()
+        await declared(memory, embed=meaning, dims=3, model="kinds")
+        (found,) = await memory.recall("signin", index="lessons")
+        assert found.key == "aqe/lessons/login"
+        assert (found.text, found.words) == (None, ())
+        assert found.vector is not None
+        assert 0 < found.vector.score <= 1
+        assert "meaning: rank 1" in found.why
+        both = await memory.recall("token refresh", index="lessons")
+        assert [each.key for each in both] == ["aqe/lessons/token", "aqe/lessons/login"]
+        assert both[0].score == pytest.approx(2 / 61)
+        # A rank by words counts by how much of the query it is of: here nobody has a word of two.
+        part = await memory.recall("token zzz", index="lessons")
+        assert 1 / 61 < part[0].score < 1.5 / 61
+
+    @pytest.mark.parametrize("kind", ["async", "registered"])
+    async def test_an_embedding_may_be_async_or_registered_by_name(
+        self, memory: Memory, kind: str
+    ) -> None:
+        meaning = Meaning()
+
+        async def later(texts: list[str]) -> list[list[float]]:
+            await asyncio.sleep(0)
+            return meaning(texts)
+
+        register_embedding("conformance-kinds", later)
+        embed = later if kind == "async" else "conformance-kinds"
+        await declared(memory, embed=embed, dims=3, model="conformance-kinds")
+        assert await keys_of(memory, "signin") == ["login"]
+
+    async def test_a_text_is_embedded_once_in_batches_whoever_asks(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        meaning, again = Meaning(), Meaning()
+        texts = {f"aqe/lessons/{at}": {"title": f"login {at % 10}"} for at in range(50)}
+        await memory.store_many(texts)
+        await declared(memory, embed=meaning, dims=3, model="kinds", texts_at_once=6)
+        await memory.refresh_index("lessons")
+        assert len(meaning.texts) == len(set(meaning.texts)) == 14
+        assert meaning.calls == 3
+        await declared(other, embed=again, dims=3, model="kinds")
+        await other.reindex("lessons")
+        assert again.texts == ([] if self.shared else again.texts)
+        assert await keys_of(other, "login", limit=1) != []
+
+    async def test_a_wrong_vector_is_told_and_indexes_nothing(self, memory: Memory) -> None:
+        def wrong(texts: list[str]) -> list[list[float]]:
+            return [[1.0] for _ in texts]
+
+        await declared(memory, embed=wrong, dims=3, model="wrong")
+        with pytest.raises(InvalidValueError, match="dims=3"):
+            await memory.recall("login", index="lessons")
+        await declared(memory, embed=Meaning(), dims=3, model="wrong")
+        assert await keys_of(memory, "signin") == ["login"]
+
+    async def test_an_index_whose_function_nobody_registered_says_so(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        await declared(memory, embed="conformance-unknown", dims=3)
+        with pytest.raises(ConfigurationError, match="register_embedding"):
+            await other.recall("login", index="lessons")
+
+    # Declarations
+
+    async def test_a_declaration_is_kept_and_another_one_is_refused_unless_meant(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        first = await (await declared(memory)).index(
+            "lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"]
+        )
+        assert await keys_of(other, "rounding floats") == ["sums"]
+        with pytest.raises(InvalidArgumentError, match="replace_declared"):
+            await other.index("lessons", "aqe/lessons/*", "$.title")
+        second = await other.index("lessons", "aqe/lessons/*", "$.title", replace_declared=True)
+        assert second.version == first.version + 1
+        assert await keys_of(memory, "floats") == []
+        assert await keys_of(memory, "rounding") == ["sums"]
+        assert [each.name for each in await other.indexes()] == ["lessons"]
+
+    async def test_an_index_can_be_made_anew_and_removed(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        await declared(memory)
+        assert await keys_of(memory, "sums") == ["sums"]
+        await other.reindex("lessons")
+        assert await keys_of(memory, "sums") == ["sums"]
+        assert await other.drop_index("lessons")
+        assert not await memory.drop_index("lessons")
+        with pytest.raises(IndexNotFoundError, match=r"memory\.index"):
+            await memory.recall("sums", index="lessons")
+        assert await memory.indexes() == []
+        assert await memory.list_keys() == sorted(LESSONS)
+
+    # Nobody else's
+
+    async def test_another_fleet_has_its_own(
+        self, connect: Connect, memory: Memory, fleet: str, opened: AsyncExitStack
+    ) -> None:
+        await declared(memory)
+        stranger = await opened.enter_async_context(
+            connect(fleet=f"{fleet}-2", cleanup_interval=None)
+        )
+        with pytest.raises(IndexNotFoundError):
+            await stranger.recall("login", index="lessons")
+        await stranger.store("aqe/lessons/theirs", {"title": "login"})
+        await stranger.index("lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"])
+        assert await keys_of(stranger, "login") == ["theirs"]
+        assert await keys_of(memory, "login") == ["login"]
+        await stranger.drop_index("lessons")
+        await stranger.delete("aqe/lessons/theirs")
+
+    async def test_a_scope_recalls_where_it_may_read_all_that_is_indexed(
+        self, memory: Memory
+    ) -> None:
+        await declared(memory, embed=Meaning(), dims=3, model="kinds")
+        await memory.index("all", "aqe/*")
+        reader = memory.scoped("reader", read=["aqe/lessons/*", "aqe/indexes/*"])
+        assert await keys_of(reader, "signin") == ["login"]
+        assert await keys_of(reader.scoped("inner", read=["aqe/*"]), "sums") == ["sums"]
+        assert [each.name for each in await reader.indexes()] == ["all", "lessons"]
+        part = memory.scoped("part", read=["aqe/lessons/l*", "aqe/indexes/*"])
+        unnamed = memory.scoped("unnamed", read=["aqe/lessons/*"])
+        for scope, index in ((reader, "all"), (part, "lessons"), (unnamed, "lessons")):
+            with pytest.raises(AccessDeniedError):
+                await scope.recall("login", index=index)
+        for call in (
+            reader.index("mine", "aqe/lessons/*"),
+            reader.reindex("lessons"),
+            reader.drop_index("lessons"),
+        ):
+            with pytest.raises(AccessDeniedError):
+                await call
+        assert await keys_of(memory, "sums") == ["sums"]

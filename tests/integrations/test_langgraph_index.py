@@ -1,0 +1,114 @@
+"""FleetStore with an index beside LangGraph's own InMemoryStore with one."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langgraph.store.memory import InMemoryStore
+from tests.backends import on, url_of
+
+from lionagi_qe import KeyRing, errors, open_memory
+from lionagi_qe.integrations.langgraph import FleetStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langgraph.store.base import BaseStore
+
+KINDS = (("cat", "kitten", "pet"), ("car", "engine", "road"), ("pie", "apple", "oven"))
+DOCS = ("docs", "ann")
+
+
+def embed(texts: list[str]) -> list[list[float]]:
+    """Count the words of each kind."""
+    return [
+        [float(sum(text.lower().count(word) for word in kind)) + 0.01 for kind in KINDS]
+        for text in texts
+    ]
+
+
+def indexed(**more: Any) -> Any:
+    return {"dims": 3, "embed": embed, "fields": ["text", "notes[*].line"], **more}
+
+
+class IndexContract:
+    """What LangGraph documents of a store with an index; run on its own and on ours."""
+
+    async def test_items_are_found_by_meaning_best_first_with_a_score(
+        self, store: BaseStore
+    ) -> None:
+        await store.aput(DOCS, "a", {"text": "a kitten and a pet"})
+        await store.aput(DOCS, "b", {"text": "an engine for the road"})
+        await store.aput(DOCS, "c", {"text": "nothing", "notes": [{"line": "apple pie"}]})
+        for query, best in (("cat", "a"), ("car", "b"), ("oven", "c")):
+            found = await store.asearch(("docs",), query=query, limit=2)
+            assert found[0].key == best
+            assert found[0].score == pytest.approx(1, abs=0.05)
+            assert found[0].namespace == DOCS
+            assert found[0].score >= (found[-1].score or 0)
+        (second,) = await store.asearch(("docs",), query="cat", limit=1, offset=1)
+        assert second.key != "a"
+
+    async def test_filters_and_namespaces_narrow_a_query(self, store: BaseStore) -> None:
+        for at in range(30):
+            value = {"text": "cat", "at": {"n": at}, "kind": "odd" if at % 2 else "even"}
+            await store.aput(("docs", f"user{at % 3}"), f"{at:02}", value)
+        found = await store.asearch(
+            ("docs", "user1"), query="pet", filter={"kind": "odd"}, limit=20
+        )
+        assert sorted(each.key for each in found) == ["01", "07", "13", "19", "25"]
+        found = await store.asearch(("docs",), query="pet", filter={"kind": {"$ne": "odd"}})
+        assert len(found) == 10
+        assert await store.asearch(("nobody",), query="pet") == []
+
+    async def test_an_item_says_itself_what_is_indexed_and_changes(self, store: BaseStore) -> None:
+        await store.aput(DOCS, "own", {"text": "car", "title": "kitten"}, index=["title"])
+        await store.aput(DOCS, "usual", {"text": "car", "title": "kitten"})
+        assert (await store.asearch(DOCS, query="cat"))[0].key == "own"
+        assert (await store.asearch(DOCS, query="road"))[0].key == "usual"
+        await store.aput(DOCS, "own", {"text": "pie"})
+        assert (await store.asearch(DOCS, query="oven"))[0].key == "own"
+        await store.adelete(DOCS, "own")
+        assert "own" not in {each.key for each in await store.asearch(DOCS, query="oven")}
+
+    async def test_without_a_query_all_is_listed(self, store: BaseStore) -> None:
+        await store.aput(DOCS, "a", {"text": "cat"})
+        await store.aput(DOCS, "b", {"text": "cat"}, index=False)
+        assert {each.key for each in await store.asearch(DOCS)} == {"a", "b"}
+        assert {each.score for each in await store.asearch(DOCS)} == {None}
+
+
+class TestLangGraphsOwn(IndexContract):
+    @pytest.fixture
+    def store(self) -> BaseStore:
+        return InMemoryStore(index=indexed())
+
+
+class TestFleetStore(IndexContract):
+    @pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
+    def store(self, request: pytest.FixtureRequest) -> Iterator[FleetStore]:
+        fleet = f"index-{uuid.uuid4().hex}"
+        with FleetStore(url_of(request), index=indexed(), fleet=fleet) as store:
+            yield store
+
+    def test_it_works_without_an_event_loop(self, store: FleetStore) -> None:
+        store.put(DOCS, "a", {"text": "cat"})
+        store.put(DOCS, "b", {"text": "car"}, index=False)
+        assert [each.key for each in store.search(DOCS, query="pet car")] == ["a"]
+
+
+async def test_an_index_that_is_none_is_refused() -> None:
+    for wrong in ({"dims": 2}, {"dims": 2, "embed": embed, "other": 1}, [3]):
+        with pytest.raises(errors.InvalidArgumentError, match="dims and embed"):
+            FleetStore("memory://", index=wrong)  # type: ignore[arg-type]
+
+
+async def test_an_encrypted_memory_refuses_a_query() -> None:
+    async with open_memory("memory://", keys=KeyRing.parse(KeyRing.generate("k"))) as memory:
+        store = FleetStore(memory, index=indexed())
+        await store.aput(DOCS, "a", {"text": "cat"})
+        with pytest.raises(errors.ConfigurationError, match="in clear"):
+            await store.asearch(DOCS, query="cat")
+        assert [each.key for each in await store.asearch(DOCS)] == ["a"]
