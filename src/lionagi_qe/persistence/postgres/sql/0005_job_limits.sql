@@ -573,7 +573,7 @@ CREATE FUNCTION {schema}.put_limit(
     p_fleet integer, p_queue text, p_per text, p_concurrency integer, p_rate integer,
     p_period bigint, p_burst integer
 ) RETURNS void
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 BEGIN
     INSERT INTO {schema}.queues VALUES (p_fleet, p_queue) ON CONFLICT DO NOTHING;
     PERFORM pg_advisory_xact_lock({schema}.line_lock(p_fleet, p_queue));
@@ -596,14 +596,15 @@ BEGIN
 END
 $body$;
 
--- As before, of queues without limits and keys.
+-- As before, of queues without limits and keys. A plan is kept for as long as the connection lives: made while
+-- the table was small, it would read all of it for ever. What this calls is planned under its setting as well.
 CREATE OR REPLACE FUNCTION {schema}.claim_jobs(
     p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text
 ) RETURNS TABLE (
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
 )
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 #variable_conflict use_column
 DECLARE
     moment timestamptz := clock_timestamp();
@@ -693,7 +694,7 @@ $body$;
 
 -- As before, and lines that were kept for their rates.
 CREATE OR REPLACE FUNCTION {schema}.forget_jobs(p_fleet integer, p_limit integer) RETURNS boolean
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 DECLARE
     done integer;
     cancelled integer;
