@@ -1591,11 +1591,15 @@ BEGIN
 END
 $body$;
 
--- As before, with limit keys.
-CREATE OR REPLACE FUNCTION "lionagi_qe".put_job(
+-- As before, with limit keys and dependencies (see 0006). Also the first job unknown of those that it comes
+-- after; then nothing was put.
+DROP FUNCTION "lionagi_qe".put_job(
+    integer, text, text, text, integer, bigint, text, integer, jsonb, timestamptz
+);
+CREATE FUNCTION "lionagi_qe".put_job(
     p_fleet integer, p_queue text, p_id text, p_payload text, p_priority integer, p_delay bigint,
-    p_dedupe text, p_most integer, options jsonb, moment timestamptz
-) RETURNS text
+    p_dedupe text, p_most integer, options jsonb, moment timestamptz, OUT figure text, OUT unknown text
+)
 LANGUAGE plpgsql AS $body$
 #variable_conflict use_column
 DECLARE
@@ -1627,29 +1631,41 @@ BEGIN
                 p_dedupe, options ->> 'limit_key', moment, later)
             ON CONFLICT DO NOTHING;
             IF FOUND THEN
+                IF options -> 'after' IS NOT NULL THEN
+                    unknown := "lionagi_qe".hold_job(p_fleet, p_queue, p_id, options -> 'after', moment);
+                    IF unknown IS NOT NULL THEN
+                        DELETE FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
+                        RETURN;
+                    END IF;
+                END IF;
                 IF p_dedupe IS NULL OR "lionagi_qe".keep_job_key(
                     p_fleet, p_queue, p_dedupe, p_id, moment, (options ->> 'dedupe_ms')::bigint
                 ) THEN
-                    RETURN p_id;
+                    figure := p_id;
+                    RETURN;
                 END IF;
                 -- Somebody was quicker, and that one's job has ended already.
                 DELETE FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
+                IF options -> 'after' IS NOT NULL THEN
+                    DELETE FROM "lionagi_qe".job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
+                END IF;
                 CONTINUE;
             END IF;
         END IF;
         IF what = 'keep' THEN
             SELECT j.* INTO other FROM "lionagi_qe".jobs j
             WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.dedupe = p_dedupe
-                AND j.state IN (0, 1, 2);
+                AND j.state IN (0, 1, 2, 7);
         ELSE
             SELECT j.* INTO other FROM "lionagi_qe".jobs j
             WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.dedupe = p_dedupe
-                AND j.state IN (0, 1, 2) FOR UPDATE;
+                AND j.state IN (0, 1, 2, 7) FOR UPDATE;
         END IF;
         IF FOUND THEN
             IF what = 'keep' OR other.id = p_id OR other.replaced_by = p_id
                 OR (what = 'earliest' AND other.state = 2) THEN
-                RETURN other.id;
+                figure := other.id;
+                RETURN;
             ELSIF other.state = 2 THEN
                 -- One that runs while its key goes to another is not tried again.
                 UPDATE "lionagi_qe".jobs j SET dedupe = NULL, max_attempts = j.attempts
@@ -1659,26 +1675,30 @@ BEGIN
                 CONTINUE;
             ELSIF what = 'replace' THEN
                 UPDATE "lionagi_qe".jobs j SET
-                    state = (p_delay = 0)::int, priority = p_priority, attempts = 0,
+                    state = CASE WHEN j.state = 7 THEN 7 ELSE (p_delay = 0)::int END,
+                    priority = p_priority, attempts = 0,
                     max_attempts = p_most, payload = p_payload, outcome = NULL, progress = NULL,
                     created_at = moment, due_at = later, replaced_by = p_id,
                     limit_key = options ->> 'limit_key'
                 WHERE j.fleet = p_fleet AND j.id = other.id;
             ELSE
                 UPDATE "lionagi_qe".jobs j SET
-                    state = CASE WHEN p_delay = 0 THEN 1 ELSE j.state END,
+                    state = CASE WHEN p_delay = 0 AND j.state <> 7 THEN 1 ELSE j.state END,
                     priority = least(j.priority, p_priority), due_at = least(j.due_at, later)
                 WHERE j.fleet = p_fleet AND j.id = other.id;
             END IF;
-            RETURN other.id;
+            figure := other.id;
+            RETURN;
         END IF;
         IF found_id IS NOT NULL THEN
-            RETURN found_id;
+            figure := found_id;
+            RETURN;
         END IF;
         -- This very job, put before; or the other one ended meanwhile: then try again.
         PERFORM FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
         IF FOUND THEN
-            RETURN p_id;
+            figure := p_id;
+            RETURN;
         END IF;
     END LOOP;
 END
@@ -1707,12 +1727,14 @@ DECLARE
     moment timestamptz;
     later timestamptz;
     rung text[] := '{}';
-    is_limited boolean;
-    line_key text;
+    is_plain boolean;
+    ended "lionagi_qe".jobs;
     line_priority integer;
     touched_queues text[];
     touched_keys text[];
     touched_priorities integer[];
+    linked text[];
+    freed record;
 BEGIN
     IF fence_names IS NOT NULL THEN
         fresh := "lionagi_qe".check_fences(p_fleet, fence_names, fence_tokens);
@@ -1720,15 +1742,15 @@ BEGIN
     FOR i IN 1 .. cardinality(ids) LOOP
         status := 'ok';
         figure := NULL;
-        line_key := NULL;
-        is_limited := false;
         moment := clock_timestamp();
         later := moment + milliseconds[i] * interval '1 millisecond';
         IF NOT fresh[i] THEN
             status := 'stale';
         ELSIF kinds[i] = 'put' THEN
             IF p_queues[i] <> ALL (rung) THEN
+                rung := rung || p_queues[i];
                 INSERT INTO "lionagi_qe".queues VALUES (p_fleet, p_queues[i]) ON CONFLICT DO NOTHING;
+                PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
             END IF;
             IF dedupes[i] IS NULL AND options[i] IS NULL THEN
                 -- The common case; it conflicts only with itself, put before.
@@ -1738,14 +1760,24 @@ BEGIN
                     most_attempts[i], payloads[i], moment, later)
                 ON CONFLICT DO NOTHING;
                 figure := ids[i];
-            ELSE
-                figure := "lionagi_qe".put_job(
-                    p_fleet, p_queues[i], ids[i], payloads[i], numbers[i]::integer, milliseconds[i],
-                    dedupes[i], most_attempts[i], options[i]::jsonb, moment
-                );
-                IF options[i] IS NOT NULL THEN
-                    SELECT j.limit_key, j.priority INTO line_key, line_priority FROM "lionagi_qe".jobs j
-                    WHERE j.fleet = p_fleet AND j.id = figure AND j.state = 1;
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+            SELECT p.figure, p.unknown INTO figure, ended.id FROM "lionagi_qe".put_job(
+                p_fleet, p_queues[i], ids[i], payloads[i], numbers[i]::integer, milliseconds[i],
+                dedupes[i], most_attempts[i], options[i]::jsonb, moment
+            ) AS p;
+            IF ended.id IS NOT NULL THEN
+                status := 'unknown';
+                figure := ended.id;
+            ELSIF options[i] IS NOT NULL THEN
+                SELECT j.limit_key, j.priority INTO ended.limit_key, line_priority
+                FROM "lionagi_qe".jobs j
+                WHERE j.fleet = p_fleet AND j.id = figure AND j.state = 1;
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities || line_priority;
                 END IF;
             END IF;
         ELSIF kinds[i] = 'cancel' THEN
@@ -1757,11 +1789,23 @@ BEGIN
                 payload = CASE WHEN j.state = 2 AND j.due_at > moment THEN j.payload ELSE '' END,
                 due_at = CASE WHEN j.state = 2 AND j.due_at > moment THEN j.due_at ELSE later END
             WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
-                AND j.state IN (0, 1, 2)
-            RETURNING CASE j.state WHEN 2 THEN 6 ELSE j.state END, j.limit_key, NULL,
-                j.limited
-            INTO figure, line_key, line_priority, is_limited;
-            IF NOT FOUND THEN
+                AND j.state IN (0, 1, 2, 7)
+            RETURNING j.* INTO ended;
+            IF FOUND THEN
+                figure := CASE ended.state WHEN 2 THEN 6 ELSE ended.state END;
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities || NULL::integer;
+                END IF;
+                IF ended.links > 0 AND ended.state = 5 THEN
+                    linked := linked || ids[i];
+                END IF;
+                IF ended.limited AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
+            ELSE
                 SELECT j.state INTO figure FROM "lionagi_qe".jobs j
                 WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
                     AND (j.state NOT IN (3, 5) OR j.due_at > moment);
@@ -1791,10 +1835,17 @@ BEGIN
             WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.claim = numbers[i] AND j.state = 2
                 AND j.queue = p_queues[i]
             RETURNING CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
-                CASE WHEN j.state <> 2 THEN j.limit_key END,
-                CASE WHEN j.state = 1 THEN j.priority END, j.state <> 2 AND j.limited
-            INTO figure, line_key, line_priority, is_limited;
-            IF NOT FOUND THEN
+                j.state <> 1 AND j.links IS NULL AND j.limited IS NULL AND j.limit_key IS NULL
+            INTO figure, is_plain;
+            IF is_plain THEN
+                -- The common case: nobody waits for more than this.
+                IF kinds[i] = 'retry' AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
+                RETURN NEXT;
+                CONTINUE;
+            ELSIF is_plain IS NULL THEN
                 -- The same call again, after its answer was lost?
                 SELECT j.state INTO figure FROM "lionagi_qe".jobs j
                 WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.claim = numbers[i] AND j.queue = p_queues[i]
@@ -1805,24 +1856,39 @@ BEGIN
                 IF NOT FOUND THEN
                     status := 'lost';
                 END IF;
+            ELSIF kinds[i] NOT IN ('extend', 'progress') THEN
+                SELECT j.* INTO ended FROM "lionagi_qe".jobs j
+                WHERE j.fleet = p_fleet AND j.id = ids[i];
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities
+                        || CASE WHEN ended.state = 1 THEN ended.priority END;
+                END IF;
+                IF ended.links > 0 AND ended.state IN (3, 4, 5) THEN
+                    linked := linked || ids[i];
+                END IF;
+                -- Where there are limits, who waits for a job may wait for the end of another.
+                IF (ended.limited OR kinds[i] IN ('retry', 'release')) AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
             END IF;
         END IF;
         IF atomic AND status <> 'ok' THEN
-            RAISE EXCEPTION '%:%', i, status USING ERRCODE = 'AQE02';
-        END IF;
-        IF line_key IS NOT NULL THEN
-            touched_queues := touched_queues || p_queues[i];
-            touched_keys := touched_keys || line_key;
-            touched_priorities := touched_priorities || line_priority;
-        END IF;
-        -- Where there are limits, who waits for a job may wait for the end of another.
-        IF (is_limited OR kinds[i] IN ('put', 'retry', 'release'))
-            AND p_queues[i] <> ALL (rung) THEN
-            rung := rung || p_queues[i];
-            PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+            RAISE EXCEPTION '%:%:%', i, status, coalesce(figure, '') USING ERRCODE = 'AQE02';
         END IF;
         RETURN NEXT;
     END LOOP;
+    IF linked IS NOT NULL THEN
+        FOR freed IN SELECT * FROM "lionagi_qe".end_links(p_fleet, linked) LOOP
+            IF freed.limit_key IS NOT NULL THEN
+                touched_queues := touched_queues || freed.queue;
+                touched_keys := touched_keys || freed.limit_key;
+                touched_priorities := touched_priorities || freed.priority;
+            END IF;
+        END LOOP;
+    END IF;
     IF touched_keys IS NOT NULL THEN
         PERFORM "lionagi_qe".touch_lines(p_fleet, touched_queues, touched_keys, touched_priorities);
     END IF;
@@ -1830,12 +1896,13 @@ END
 $body$;
 
 -- Makes what is due ready, or dead if it was its last attempt; jobs with a key where p_keyed alone, since
--- their lines change by it.
+-- their lines change by it. A plan is kept for as long as the connection lives: made while the table was small,
+-- it would read all of it for ever, but for the setting.
 CREATE FUNCTION "lionagi_qe".make_jobs_ready(
     p_fleet integer, p_queue text, p_count integer, p_lease_ended text, moment timestamptz,
     p_keyed boolean
 ) RETURNS void
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 DECLARE
     touched record;
 BEGIN
@@ -1861,11 +1928,16 @@ BEGIN
             payload = CASE WHEN j.cancel_ms IS NULL THEN j.payload ELSE '' END,
             due_at = moment + coalesce(j.cancel_ms, 0) * interval '1 millisecond'
         WHERE j.ctid = ANY (ARRAY (SELECT ctid FROM delayed UNION ALL SELECT ctid FROM ended))
-        RETURNING j.limit_key, CASE j.state WHEN 1 THEN j.priority END AS priority, j.seq
+        RETURNING j.limit_key, CASE j.state WHEN 1 THEN j.priority END AS priority, j.seq,
+            CASE WHEN j.links > 0 AND j.state IN (4, 5) THEN j.id END AS linked
     )
-    SELECT array_agg(c.limit_key ORDER BY c.seq) AS keys,
-        array_agg(c.priority ORDER BY c.seq) AS priorities
-    INTO touched FROM changed c WHERE c.limit_key IS NOT NULL;
+    SELECT array_agg(c.limit_key ORDER BY c.seq) FILTER (WHERE c.limit_key IS NOT NULL) AS keys,
+        array_agg(c.priority ORDER BY c.seq) FILTER (WHERE c.limit_key IS NOT NULL) AS priorities,
+        array_agg(c.linked) FILTER (WHERE c.linked IS NOT NULL) AS linked
+    INTO touched FROM changed c;
+    IF touched.linked IS NOT NULL THEN
+        PERFORM "lionagi_qe".end_links(p_fleet, touched.linked);
+    END IF;
     IF touched.keys IS NOT NULL THEN
         PERFORM "lionagi_qe".touch_lines(
             p_fleet, array_fill(p_queue, ARRAY[cardinality(touched.keys)]), touched.keys,
@@ -1902,7 +1974,7 @@ $body$;
 
 -- Claims jobs of a queue that has limits or keys; as claim_jobs.
 CREATE FUNCTION "lionagi_qe".claim_in_turn(
-    p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text
+    p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text, is_due boolean
 ) RETURNS TABLE (
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
@@ -1932,7 +2004,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock("lionagi_qe".line_lock(p_fleet, p_queue));
     moment := clock_timestamp();
     now_ms := extract(epoch FROM moment) * 1000;
-    PERFORM "lionagi_qe".make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, true);
+    IF is_due THEN
+        PERFORM "lionagi_qe".make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, true);
+    END IF;
     SELECT l.* INTO of_queue FROM "lionagi_qe".job_limits l
     WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.per = 'queue';
     SELECT l.* INTO of_key FROM "lionagi_qe".job_limits l
@@ -2095,35 +2169,40 @@ BEGIN
 END
 $body$;
 
--- As before, of queues without limits and keys. A plan is kept for as long as the connection lives: made while
--- the table was small, it would read all of it for ever. What this calls is planned under its setting as well.
+-- As before, of queues without limits and keys.
 CREATE OR REPLACE FUNCTION "lionagi_qe".claim_jobs(
     p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text
 ) RETURNS TABLE (
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
 )
-LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql AS $body$
 #variable_conflict use_column
 DECLARE
     moment timestamptz := clock_timestamp();
     found_jobs integer;
     is_lined boolean;
     is_due boolean;
+    is_falling boolean;
 BEGIN
     SELECT EXISTS (
         SELECT FROM "lionagi_qe".job_lines l
         WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
+    ), EXISTS (
+        SELECT FROM "lionagi_qe".job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue
     ), EXISTS (
         SELECT FROM "lionagi_qe".jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
     ) OR EXISTS (
         SELECT FROM "lionagi_qe".jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
-    ) INTO is_lined, is_due;
+    ) INTO is_lined, is_falling, is_due;
+    IF is_falling THEN
+        PERFORM "lionagi_qe".fall_on(p_fleet, p_queue);
+    END IF;
     IF is_lined THEN
         RETURN QUERY SELECT * FROM "lionagi_qe".claim_in_turn(
-            p_fleet, p_queue, p_count, p_lease, p_lease_ended
+            p_fleet, p_queue, p_count, p_lease, p_lease_ended, is_due
         );
         RETURN;
     END IF;
@@ -2142,7 +2221,7 @@ BEGIN
             state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
             due_at = moment + p_lease * interval '1 millisecond'
         WHERE j.ctid = ANY (ARRAY (SELECT ctid FROM picked))
-        RETURNING j.*
+        RETURNING j.id, j.payload, j.priority, j.attempts, j.max_attempts, j.claim, j.created_at, j.seq
     )
     SELECT t.id, t.payload, t.priority, t.attempts, t.max_attempts, t.claim,
         (extract(epoch FROM t.created_at) * 1000)::bigint, NULL::bigint
@@ -2158,22 +2237,35 @@ $body$;
 
 -- As before, with limit keys.
 CREATE OR REPLACE FUNCTION "lionagi_qe".revive_jobs(p_fleet integer, p_queue text, ids text[]) RETURNS integer
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 DECLARE
     one text;
+    its_links smallint;
+    new_state integer;
     revived integer := 0;
     line_key text;
     line_priority integer;
     keys text[] := '{}';
     priorities integer[] := '{}';
 BEGIN
-    FOREACH one IN ARRAY ids LOOP
+    -- In the order of their putting: one that another comes after is before it.
+    FOR one, its_links IN
+        SELECT j.id, j.links FROM "lionagi_qe".jobs j
+        WHERE j.fleet = p_fleet AND j.id = ANY (ids) AND j.queue = p_queue AND j.state = 4
+        ORDER BY j.seq
+    LOOP
+        new_state := 1;
+        IF its_links > 0 THEN
+            new_state := "lionagi_qe".may_revive(p_fleet, one);
+            CONTINUE WHEN new_state IS NULL;
+        END IF;
         BEGIN
-            UPDATE "lionagi_qe".jobs j SET state = 1, attempts = 0, due_at = clock_timestamp()
+            UPDATE "lionagi_qe".jobs j SET
+                state = new_state, attempts = 0, due_at = clock_timestamp()
             WHERE j.fleet = p_fleet AND j.id = one AND j.queue = p_queue AND j.state = 4
             RETURNING j.limit_key, j.priority INTO line_key, line_priority;
             revived := revived + FOUND::int;
-            IF line_key IS NOT NULL THEN
+            IF line_key IS NOT NULL AND new_state = 1 THEN
                 keys := keys || line_key;
                 priorities := priorities || line_priority;
             END IF;
@@ -2229,4 +2321,261 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (5, 'job_limits', 'facecf8947ed669b282b80f5be62fa1976f09d1b831ade22bd6799ded4b22c31');
+VALUES (5, 'job_limits', '6e9fb28fa00994546692167ddf3c1a5d5dca9dbe6c81f14cf4ac5724a627c50d');
+
+-- State 7 is waiting; see contract/dependencies.py. links: null, or 1 others came after this job, 2 it comes
+-- after others, 3 both; so that the end of any other job looks no further.
+ALTER TABLE "lionagi_qe".jobs ADD COLUMN links smallint;
+
+-- Waiting ones beside the dead, and one index for all that is to be forgotten: each costs every change of a job.
+DROP INDEX "lionagi_qe".jobs_dead;
+CREATE INDEX jobs_dead ON "lionagi_qe".jobs ((fleet + 0), queue, state, id) WHERE state IN (4, 7);
+DROP INDEX "lionagi_qe".jobs_done, "lionagi_qe".jobs_cancelled, "lionagi_qe".jobs_cancelled_due;
+CREATE INDEX jobs_ended ON "lionagi_qe".jobs ((fleet + 0), state, due_at) WHERE state IN (3, 5);
+DROP INDEX "lionagi_qe".jobs_dedupe;
+CREATE UNIQUE INDEX jobs_dedupe ON "lionagi_qe".jobs ((fleet + 0), queue, dedupe)
+    WHERE dedupe IS NOT NULL AND state IN (0, 1, 2, 7);
+
+-- That job id comes after job before. state: 0 waits, 1 that is done and outcome is its result, 2 that can't
+-- be done any more. Kept until job id is done, cancelled or purged.
+CREATE TABLE "lionagi_qe".job_dependencies (
+    fleet integer NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    before text COLLATE "C" NOT NULL,
+    state smallint NOT NULL,
+    outcome text COLLATE "C",
+    PRIMARY KEY (fleet, id, before)
+);
+CREATE INDEX job_dependencies_waiting ON "lionagi_qe".job_dependencies ((fleet + 0), before, id)
+    WHERE state = 0;
+
+-- Jobs that died (state 4) or were cancelled (5, kept until due_at) and whose dependants have not all fallen
+-- with them yet.
+CREATE TABLE "lionagi_qe".job_falls (
+    fleet integer NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    state smallint NOT NULL,
+    due_at timestamptz NOT NULL,
+    PRIMARY KEY (fleet, queue, id)
+);
+
+-- Why a job isn't done, in JSON.
+CREATE FUNCTION "lionagi_qe".fall_reason(p_before text, p_state integer) RETURNS text
+LANGUAGE sql IMMUTABLE AS $body$
+    SELECT to_json('comes after job ' || p_before || ', which is '
+        || CASE p_state WHEN 4 THEN 'dead' ELSE 'cancelled' END)::text
+$body$;
+
+-- Lets a job that was just put wait for others, or fall with one of them. Returns the first that isn't known;
+-- then nothing of it was kept. Those that it comes after are locked, so that none of them ends meanwhile.
+CREATE FUNCTION "lionagi_qe".hold_job(
+    p_fleet integer, p_queue text, p_id text, p_after jsonb, moment timestamptz
+) RETURNS text
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+DECLARE
+    befores text[] := ARRAY (SELECT jsonb_array_elements_text(p_after));
+    one record;
+    known text[] := '{}';
+    fallen smallint;
+    reason text;
+    kept_until timestamptz;
+    is_held boolean := false;
+BEGIN
+    FOR one IN
+        SELECT j.id, j.state, j.outcome, j.due_at FROM "lionagi_qe".jobs j
+        WHERE j.fleet = p_fleet AND j.id = ANY (befores) AND j.queue = p_queue
+            AND (j.state NOT IN (3, 5) OR j.due_at > moment)
+        ORDER BY j.id FOR UPDATE
+    LOOP
+        known := known || one.id;
+        IF one.state IN (4, 5) AND fallen IS NULL THEN
+            fallen := one.state;
+            reason := "lionagi_qe".fall_reason(one.id, one.state);
+            kept_until := one.due_at;
+        ELSIF one.state IN (0, 1, 2, 7) THEN
+            is_held := true;
+        END IF;
+        INSERT INTO "lionagi_qe".job_dependencies (fleet, id, before, state, outcome) VALUES (
+            p_fleet, p_id, one.id, CASE WHEN one.state = 3 THEN 1 WHEN one.state IN (4, 5) THEN 2 ELSE 0 END,
+            CASE WHEN one.state = 3 THEN one.outcome END
+        ) ON CONFLICT DO NOTHING;
+    END LOOP;
+    IF cardinality(known) < cardinality(befores) THEN
+        DELETE FROM "lionagi_qe".job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
+        RETURN (SELECT before FROM unnest(befores) AS before WHERE before <> ALL (known) LIMIT 1);
+    END IF;
+    UPDATE "lionagi_qe".jobs j SET links = coalesce(j.links, 0) | 1
+    WHERE j.fleet = p_fleet AND j.id = ANY (befores) AND j.state IN (0, 1, 2, 7)
+        AND coalesce(j.links, 0) & 1 = 0;
+    UPDATE "lionagi_qe".jobs j SET
+        links = 2, state = CASE WHEN fallen IS NOT NULL THEN fallen WHEN is_held THEN 7 ELSE j.state END,
+        outcome = reason, due_at = coalesce(kept_until, j.due_at),
+        payload = CASE WHEN fallen = 5 THEN '' ELSE j.payload END
+    WHERE j.fleet = p_fleet AND j.id = p_id;
+    IF fallen = 5 THEN
+        DELETE FROM "lionagi_qe".job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
+    END IF;
+    RETURN NULL;
+END
+$body$;
+
+-- Lets what comes after these jobs fall with them, at most 1000 at once, and notes what is left.
+CREATE FUNCTION "lionagi_qe".fall(p_fleet integer, first_fallen "lionagi_qe".job_falls[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+DECLARE
+    fallen "lionagi_qe".job_falls[] := first_fallen;
+    one "lionagi_qe".job_falls;
+    at integer := 1;
+    room integer := 1000;
+    dependants text[];
+    dependant text;
+    its_links smallint;
+BEGIN
+    WHILE at <= cardinality(fallen) LOOP
+        one := fallen[at];
+        IF room = 0 THEN
+            INSERT INTO "lionagi_qe".job_falls VALUES (one.*) ON CONFLICT DO NOTHING;
+            at := at + 1;
+            CONTINUE;
+        END IF;
+        dependants := ARRAY (
+            SELECT d.id FROM "lionagi_qe".job_dependencies d
+            WHERE d.fleet + 0 = p_fleet AND d.before = one.id AND d.state = 0 ORDER BY d.id LIMIT room
+        );
+        IF cardinality(dependants) < room THEN
+            at := at + 1;
+        END IF;
+        room := room - cardinality(dependants);
+        FOREACH dependant IN ARRAY dependants LOOP
+            UPDATE "lionagi_qe".jobs j SET
+                state = one.state, outcome = "lionagi_qe".fall_reason(one.id, one.state), cancel_ms = NULL,
+                due_at = one.due_at, payload = CASE WHEN one.state = 5 THEN '' ELSE j.payload END
+            WHERE j.fleet = p_fleet AND j.id = dependant AND j.state = 7
+            RETURNING j.links INTO its_links;
+            IF FOUND AND its_links & 1 > 0 THEN
+                fallen := fallen || (p_fleet, one.queue, dependant, one.state, one.due_at)::"lionagi_qe".job_falls;
+            END IF;
+            IF FOUND AND one.state = 5 THEN
+                DELETE FROM "lionagi_qe".job_dependencies d WHERE d.fleet = p_fleet AND d.id = dependant;
+            ELSE
+                UPDATE "lionagi_qe".job_dependencies d SET state = 2
+                WHERE d.fleet = p_fleet AND d.id = dependant AND d.before = one.id;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$body$;
+
+-- Lets fall what was left of falls before.
+CREATE FUNCTION "lionagi_qe".fall_on(p_fleet integer, p_queue text) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+DECLARE
+    noted "lionagi_qe".job_falls[];
+BEGIN
+    WITH chosen AS (
+        SELECT f.fleet, f.queue, f.id FROM "lionagi_qe".job_falls f
+        WHERE f.fleet = p_fleet AND f.queue = p_queue LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM "lionagi_qe".job_falls f USING chosen c
+        WHERE f.fleet = c.fleet AND f.queue = c.queue AND f.id = c.id RETURNING f.*
+    )
+    SELECT array_agg(g::"lionagi_qe".job_falls) INTO noted FROM gone g;
+    PERFORM "lionagi_qe".fall(p_fleet, noted);
+END
+$body$;
+
+-- Does what follows from the end of jobs with links. Returns those that became ready by it, whose lines are
+-- still to be touched; who waits for jobs is told. Dependants are locked in one order before their
+-- dependencies are counted, since others may end at the same moment what they come after as well.
+CREATE FUNCTION "lionagi_qe".end_links(p_fleet integer, ids text[])
+RETURNS TABLE (queue text, limit_key text, priority integer)
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+DECLARE
+    dependants text[];
+    dependant text;
+    fallen "lionagi_qe".job_falls[];
+    freed "lionagi_qe".jobs;
+BEGIN
+    dependants := ARRAY (
+        SELECT DISTINCT d.id FROM unnest(ids) AS ended (id) CROSS JOIN LATERAL (
+            SELECT j.id FROM "lionagi_qe".jobs j
+            WHERE j.fleet = p_fleet AND j.id = ended.id AND j.state = 3 AND j.links & 1 > 0 LIMIT 1
+        ) AS done CROSS JOIN LATERAL (
+            SELECT o.id FROM "lionagi_qe".job_dependencies o
+            WHERE o.fleet + 0 = p_fleet AND o.before = done.id AND o.state = 0 LIMIT 1000000
+        ) AS d ORDER BY d.id
+    );
+    FOREACH dependant IN ARRAY dependants LOOP
+        PERFORM FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = dependant FOR UPDATE;
+        UPDATE "lionagi_qe".job_dependencies d SET state = 1, outcome = (
+            SELECT j.outcome FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = d.before
+        )
+        WHERE d.fleet = p_fleet AND d.id = dependant AND d.before = ANY (ids) AND d.state = 0 AND EXISTS (
+            SELECT FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = d.before AND j.state = 3
+        );
+        UPDATE "lionagi_qe".jobs j SET state = (j.due_at <= clock_timestamp())::int
+        WHERE j.fleet = p_fleet AND j.id = dependant AND j.state = 7 AND NOT EXISTS (
+            SELECT FROM "lionagi_qe".job_dependencies d
+            WHERE d.fleet = p_fleet AND d.id = dependant AND d.state <> 1
+        )
+        RETURNING j.* INTO freed;
+        IF FOUND THEN
+            PERFORM pg_notify('aqe_jobs_' || p_fleet, freed.queue);
+            IF freed.state = 1 THEN
+                queue := freed.queue;
+                limit_key := freed.limit_key;
+                priority := freed.priority;
+                RETURN NEXT;
+            END IF;
+        END IF;
+    END LOOP;
+    SELECT array_agg((p_fleet, j.queue, j.id, j.state, j.due_at)::"lionagi_qe".job_falls ORDER BY j.id) INTO fallen
+    FROM "lionagi_qe".jobs j
+    WHERE j.fleet = p_fleet AND j.id = ANY (ids) AND j.state IN (4, 5) AND j.links & 1 > 0;
+    PERFORM "lionagi_qe".fall(p_fleet, fallen);
+    DELETE FROM "lionagi_qe".job_dependencies d
+    WHERE d.fleet = p_fleet AND d.id = ANY (ARRAY (
+        SELECT j.id FROM "lionagi_qe".jobs j
+        WHERE j.fleet = p_fleet AND j.id = ANY (ids) AND j.state IN (3, 5) AND j.links & 2 > 0
+    ));
+END
+$body$;
+
+-- The state that a dead job gets when it is revived: 1, 7 if it has to wait again, null if it stays dead.
+-- What it comes after and is done by now is met.
+CREATE FUNCTION "lionagi_qe".may_revive(p_fleet integer, p_id text) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+#variable_conflict use_column
+DECLARE
+    befores text[] := ARRAY (
+        SELECT d.before FROM "lionagi_qe".job_dependencies d
+        WHERE d.fleet = p_fleet AND d.id = p_id AND d.state <> 1
+    );
+    states smallint[];
+BEGIN
+    states := ARRAY (
+        SELECT j.state FROM "lionagi_qe".jobs j
+        WHERE j.fleet = p_fleet AND j.id = ANY (befores)
+            AND (j.state NOT IN (3, 5) OR j.due_at > clock_timestamp())
+        ORDER BY j.id FOR UPDATE
+    );
+    IF cardinality(states) < cardinality(befores) OR states && '{4,5}' THEN
+        RETURN NULL;
+    END IF;
+    UPDATE "lionagi_qe".jobs j SET links = coalesce(j.links, 0) | 1
+    WHERE j.fleet = p_fleet AND j.id = ANY (befores) AND j.state <> 3;
+    UPDATE "lionagi_qe".job_dependencies d SET (state, outcome) = (
+        SELECT (j.state = 3)::int, CASE WHEN j.state = 3 THEN j.outcome END
+        FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = d.before
+    )
+    WHERE d.fleet = p_fleet AND d.id = p_id AND d.state <> 1;
+    RETURN CASE WHEN states && '{0,1,2,7}' THEN 7 ELSE 1 END;
+END
+$body$;
+
+INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
+VALUES (6, 'job_dependencies', '75063f098b2963767c9ddb60c88f08b81af6e60e628a0355afa46a6b78e5b2b0');

@@ -53,7 +53,7 @@ def aqe(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_queues_are_listed_and_counted(dead: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dead
     wanted = {"ready": 1, "delayed": 1, "claimed": 1, "done": 1, "dead": 3, "cancelled": 0}
-    wanted["exact"] = True
+    wanted |= {"waiting": 0, "exact": True}
     assert json.loads(aqe(capsys, "stats", "reviews", "--json")[1]) == wanted
     code, shown, _ = aqe(capsys, "stats", "reviews")
     assert code == 0
@@ -185,3 +185,19 @@ def test_a_schedule_that_cannot_be_read_is_refused(
     assert dead
     code, _, complaint = aqe(capsys, "schedule", "builds", "nightly", *options)
     assert (code, words in complaint) == (2, True), complaint
+
+
+def test_what_waits_for_others_is_counted_and_shown(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fill() -> list[str]:
+        async with open_memory(url, cleanup_interval=None) as memory:
+            return await WorkQueue(memory, "reviews").chain(["first", "second"])
+
+    first, second = asyncio.run(fill())
+    assert "1 waiting" in aqe(capsys, "ls")[1]
+    assert "waiting" in aqe(capsys, "show", "reviews", second)[1]
+    assert aqe(capsys, "cancel", "reviews", first)[0] == 0
+    code, shown, _ = aqe(capsys, "show", "reviews", second)
+    assert code == 0
+    assert f"comes after job {first}, which is cancelled" in shown

@@ -23,6 +23,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.sqlite import backend as sqlite
+from lionagi_qe.persistence.sqlite import dependencies as sqlite_dependencies
 from lionagi_qe.persistence.sqlite import lease as sqlite_lease
 from lionagi_qe.persistence.sqlite import limits as sqlite_limits
 from lionagi_qe.persistence.sqlite import operations as sqlite_operations
@@ -264,6 +265,16 @@ def _places_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite_queue, "touch_line", touch)
 
 
+def _never_freed(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a job isn't told of its end."""
+    patch.setattr(sqlite_dependencies, "_free", lambda *_: False)
+
+
+def _never_fallen(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a job that is dead waits on."""
+    patch.setattr(sqlite_dependencies, "_fall", lambda *_: None)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "OneToken": (
         _one_token,
@@ -332,6 +343,21 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         _places_kept,
         QueueConformance,
         "test_a_key_has_no_more_jobs_claimed_than_the_limit_of_keys",
+    ),
+    "NeverWaiting": (
+        _written(_changed(PutJob, after=())),
+        QueueConformance,
+        "test_a_job_waits_for_all_that_it_comes_after_and_gets_their_results",
+    ),
+    "NeverFreed": (
+        _never_freed,
+        QueueConformance,
+        "test_of_many_that_end_at_once_the_last_frees_who_waits",
+    ),
+    "NeverFallen": (
+        _never_fallen,
+        QueueConformance,
+        "test_what_comes_after_a_cancelled_job_is_cancelled",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

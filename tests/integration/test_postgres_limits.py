@@ -25,22 +25,24 @@ PAYLOAD = "x" * 300
 FEW_BLOCKS = 120
 
 
-async def test_a_claim_reads_no_more_where_thousands_wait_behind_a_limit(
-    postgres_url: str,
+@pytest.mark.parametrize("key", ["full", None])
+async def test_a_claim_reads_no_more_where_thousands_wait(
+    postgres_url: str, key: str | None
 ) -> None:
-    async with open_memory(postgres_url, fleet="backlog") as memory:
+    async with open_memory(postgres_url, fleet=f"backlog-{key}") as memory:
         queue = WorkQueue(memory, "q")
-        await queue.limit(per="key", concurrency=1)
-        await queue.put(0, limit_key="full")
-        await queue.claim(1, LONG)
+        if key is not None:
+            await queue.limit(per="key", concurrency=1)
+            await queue.put(0, limit_key=key)
+            await queue.claim(1, LONG)
         # Plans of functions are made, and kept, while the tables are next to empty.
         for at in range(10):
-            await queue.put(at, limit_key=f"free-{at}")
+            await queue.put(at, limit_key=key and f"free-{at}")
             (job,) = await queue.claim(1, LONG)
             await job.ack()
         for _ in range(BACKLOG // 1_000):
-            await queue.put_many([NewJob(PAYLOAD, limit_key="full")] * 1_000)
-        await queue.put(1, limit_key="free")
+            await queue.put_many([NewJob(PAYLOAD, limit_key=key)] * 1_000)
+        await queue.put(1, limit_key=key and "free")
         session: PostgresSession = parts_of(memory).backend.jobs._session  # type: ignore[attr-defined]
         async with session.connection(mutates=True) as connection:
             assert await _blocks_of_a_claim(connection, session) < FEW_BLOCKS

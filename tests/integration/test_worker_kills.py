@@ -68,6 +68,28 @@ asyncio.run(main())
 """
 
 
+# Adds one to what came before, once it has noted that it began; on its first attempt it stays in "stuck".
+CHAIN_WORKER = """
+import asyncio, sys
+from lionagi_qe import open_memory
+from lionagi_qe.coordination import WorkQueue
+
+async def main():
+    async with open_memory(sys.argv[1], fleet=sys.argv[2]) as memory:
+        async def handle(job):
+            before = await job.results()
+            await memory.store(f"aqe/begun/{job.payload}-{job.attempt}", len(before))
+            if job.payload == "stuck" and job.attempt == 1:
+                await asyncio.sleep(600)
+            return 1 + sum(before.values())
+
+        print("up", flush=True)
+        await WorkQueue(memory, "jobs").work(handle, 1, lease_ttl=1)
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture(params=on(*SHARED))
 def url(request: pytest.FixtureRequest) -> str:
     return url_of(request)
@@ -183,3 +205,24 @@ async def test_a_key_at_its_limit_goes_on_alone_though_workers_are_killed(
             first.kill()
             await until(all_ended)
         assert await memory.list_keys("aqe/twice/") == []
+
+
+async def test_a_chain_goes_on_behind_a_job_whose_worker_was_killed(url: str, fleet: str) -> None:
+    async with open_memory(url, fleet=fleet) as memory:
+        queue = WorkQueue(memory, "jobs")
+        *_, stuck = await queue.chain(["a", "stuck"])
+        beside = await queue.put("beside")
+        last = await queue.put("last", after=[stuck, beside])
+
+        async def is_stuck() -> bool:
+            return await memory.retrieve("aqe/begun/stuck-1") is not None
+
+        async with worker(url, fleet, program=CHAIN_WORKER) as first:
+            await until(is_stuck)
+            first.kill()
+        stats = await queue.stats()
+        assert (stats.claimed, stats.waiting) == (1, 1)
+        async with worker(url, fleet, program=CHAIN_WORKER):
+            assert await queue.result(last, LONG) == 4
+        begun = [key.split("/")[2] for key in await memory.list_keys("aqe/begun/")]
+        assert sorted(begun) == ["a-1", "beside-1", "last-1", "stuck-1", "stuck-2"]

@@ -29,7 +29,7 @@ from lionagi_qe.persistence.memory import parts_of
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-_STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled")
+_STATES = ("ready", "delayed", "waiting", "claimed", "done", "dead", "cancelled")
 _LISTED = 100
 _GROUPED = 10_000
 _MISSING = Exit.GATE_FAILED
@@ -39,9 +39,9 @@ _MISSING = Exit.GATE_FAILED
 def queue() -> None:
     """Look at work queues, their jobs, schedules, limits and dead letters; cancel jobs.
 
-    Jobs are ready, delayed, claimed by a worker, done or cancelled (as long as the result is kept),
-    or dead: tried as often as allowed and failed. A schedule has one put at its times; a limit
-    says how many run at once, or begin in a time.
+    Jobs are ready, delayed, waiting for others, claimed by a worker, done or cancelled (as long as
+    the result is kept), or dead: tried as often as allowed and failed. A schedule has one put at
+    its times; a limit says how many run at once, or begin in a time.
     """
 
 

@@ -140,14 +140,15 @@ class QueueState:
         return None if record is None else _status(record)
 
     async def stats(self) -> QueueCounts:
-        """Count the jobs by state: ready, delayed, claimed, done, dead, cancelled."""
+        """Count the jobs by state: ready, delayed, waiting, claimed, done, dead, cancelled."""
         return await self._calls.count(self.name)
 
     async def jobs(self, state: ListedState, limit: int = 100, after: str = "") -> JobPage:
         """Return a page of the jobs in a state; ``after``: what the page before it had as its own.
 
         Ready ones in the order of claims, those of each limit key behind those without one; delayed
-        and claimed ones (those being cancelled as well) by when that ends; others the newest first.
+        and claimed ones (those being cancelled as well) by when that ends; waiting ones the oldest
+        first, others the newest.
         Jobs that change their state meanwhile may be missed or met twice. One round trip, which
         costs what the page holds, wherever it lies; but on SQL databases it passes jobs that other
         queues have done to list those that this one has.

@@ -7,10 +7,11 @@ from typing import Literal
 
 from lionagi_qe.errors import InvalidArgumentError
 
-ListedState = Literal["ready", "delayed", "claimed", "done", "dead", "cancelled"]
+ListedState = Literal["ready", "delayed", "waiting", "claimed", "done", "dead", "cancelled"]
 LISTED_STATES: tuple[ListedState, ...] = (
     "ready",
     "delayed",
+    "waiting",
     "claimed",
     "done",
     "dead",

@@ -56,6 +56,13 @@ JOB_PAGE_TEXTS = {
     "ready_page": _READY_PAGE,
     "delayed_page": _up(0),
     "claimed_page": _up(2),
+    "waiting_page": _PAGE.format(
+        due="NULL",
+        place="0",
+        tie="j.id",
+        which="j.state = 7 AND coalesce($3::bigint, 0) = 0 AND j.id > coalesce($4::text, '') "
+        "ORDER BY j.id",
+    ),
     "done_page": _down(3),
     "cancelled_page": _down(5),
     "dead_page": _PAGE.format(

@@ -194,8 +194,14 @@ UNION ALL SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(11)}, true
     "claim_jobs": "SELECT * FROM {schema}.claim_jobs($1, $2, $3, $4, $5)",
     "revive_jobs": f"SELECT {{schema}}.revive_jobs($1, $2, {array('$3')})",
     "purge_jobs": f"""
-WITH dead AS ({_DEAD_JOBS})
-DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
+WITH dead AS ({_DEAD_JOBS}), gone AS (
+    DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead))
+    RETURNING id, links
+), unlinked AS (
+    DELETE FROM {{schema}}.job_dependencies
+    WHERE fleet = $1 AND id = ANY (ARRAY (SELECT id FROM gone WHERE links & 2 > 0))
+)
+SELECT id FROM gone
 """,
     "forget_jobs": "SELECT {schema}.forget_jobs($1, $2)",
     "find_jobs": f"""
@@ -223,7 +229,15 @@ SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone)
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 7 LIMIT $3) AS waiting)
+""",
+    "results_before": """
+SELECT d.before, d.outcome FROM {schema}.job_dependencies d
+WHERE d.fleet = $1 AND d.id = $3 AND d.state = 1 AND EXISTS (
+    SELECT FROM {schema}.jobs j WHERE j.fleet = $1 AND j.id = $3 AND j.queue = $2
+) ORDER BY d.before
 """,
     "put_limit": "SELECT {schema}.put_limit($1, $2, $3, $4, $5, $6, $7)",
     "read_limits": """

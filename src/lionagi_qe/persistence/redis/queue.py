@@ -50,6 +50,7 @@ _FIELDS = 10
 _SETS: dict[ListedState, tuple[str, str]] = {
     "ready": ("r", "up"),
     "delayed": ("w", "up"),
+    "waiting": ("a", "up"),
     "claimed": ("l", "up"),
     "done": ("f", "down"),
     "dead": ("x", "down"),
@@ -228,6 +229,14 @@ class RedisJobs:
         )
         return QueueCounts(*counts, exact=True)
 
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Read what was kept with the job."""
+        flat = await self._session.run(
+            scripts.QUEUE_LOOK, self._shard_of(queue), "results", queue, job_id, mutates=False
+        )
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return sorted((before.decode(), result) for before, result in pairs)
+
     async def confirm(self, queue: str) -> None:
         """The repeat itself has waited for all that was written before it, see ``exchange``."""
 
@@ -274,7 +283,7 @@ def _refusal(
     if kind == b"entry":
         refusal: Any = result_of(step.operations[at - 1], status, figure)
     else:
-        refusal = job_result(step.jobs[at - 1], status.decode(), "")
+        refusal = job_result(step.jobs[at - 1], status.decode(), figure.decode())
     return cast("Exception", refusal)
 
 

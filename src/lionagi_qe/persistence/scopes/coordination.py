@@ -116,6 +116,11 @@ class ScopedJobs:
         self._scope.check_queue(queue)
         return await self._whole.list_jobs(queue, state, after, limit)
 
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Return the results of what the job comes after."""
+        self._scope.check_queue(queue)
+        return await self._whole.results_before(queue, job_id)
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         self._scope.check_queue(queue)

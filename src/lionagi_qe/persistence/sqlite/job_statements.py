@@ -25,7 +25,8 @@ ON CONFLICT DO NOTHING
 # The unended job that has the key.
 HOLDER = """
 SELECT id, state, replaced_by FROM jobs INDEXED BY jobs_dedupe
-WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe AND state IN (0, 1, 2)
+WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe
+    AND state IN (0, 1, 2, 7)
 """
 KEPT_KEY = """
 SELECT id FROM job_keys
@@ -47,7 +48,8 @@ DELETE FROM job_keys WHERE (fleet, queue, dedupe) IN (
 """
 REPLACE = """
 UPDATE jobs SET
-    state = :delay = 0, priority = :priority, attempts = 0, max_attempts = :max_attempts,
+    state = CASE WHEN state = 7 THEN 7 ELSE :delay = 0 END, priority = :priority,
+    attempts = 0, max_attempts = :max_attempts,
     payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
     replaced_by = :id, limit_key = :limit_key
 WHERE fleet = :fleet AND id = :holder
@@ -55,7 +57,8 @@ RETURNING state, limit_key, priority
 """
 HASTEN = """
 UPDATE jobs SET
-    state = CASE WHEN :delay = 0 THEN 1 ELSE state END, priority = min(priority, :priority),
+    state = CASE WHEN :delay = 0 AND state <> 7 THEN 1 ELSE state END,
+    priority = min(priority, :priority),
     due_ms = min(due_ms, :now + :delay)
 WHERE fleet = :fleet AND id = :holder
 RETURNING state, limit_key, priority
@@ -87,7 +90,8 @@ UPDATE jobs SET
         WHEN :ending IN ('ack', 'extend') THEN :now + :ms
         ELSE :now + coalesce(cancel_ms, :ms) END
 WHERE fleet = :fleet AND id = :id AND claim = :claim AND state = 2 AND queue = :queue
-RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END, limit_key, priority
+RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END, limit_key, priority,
+    links, due_ms
 """
 # The same call again, after its answer was lost?
 ENDED = """
@@ -104,17 +108,20 @@ UPDATE jobs SET
     cancel_ms = :ms,
     payload = CASE WHEN state = 2 AND due_ms > :now THEN payload ELSE x'' END,
     due_ms = CASE WHEN state = 2 AND due_ms > :now THEN due_ms ELSE :now + :ms END
-WHERE fleet = :fleet AND id = :id AND queue = :queue AND state IN (0, 1, 2)
-RETURNING CASE state WHEN 2 THEN 6 ELSE state END, limit_key
+WHERE fleet = :fleet AND id = :id AND queue = :queue
+    AND state IN (0, 1, 2, 7)
+RETURNING CASE state WHEN 2 THEN 6 ELSE state END, limit_key, links, due_ms
 """
 STATE = """
 SELECT state FROM jobs
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 
-# Whether jobs are due, and whether the queue has limits or keys.
+# Whether jobs are due or fall with others, and whether the queue has limits or keys.
 BEFORE_CLAIM = """
 SELECT EXISTS (
+    SELECT 1 FROM job_falls WHERE fleet = :fleet AND queue = :queue
+), EXISTS (
     SELECT 1 FROM jobs INDEXED BY jobs_delayed
     WHERE fleet = :fleet AND queue = :queue AND state = 0 AND due_ms <= :now
 ) OR EXISTS (
@@ -146,7 +153,7 @@ WHERE seq IN (
         ORDER BY due_ms LIMIT max(:count, 100)
     )
 )
-RETURNING state, limit_key, priority
+RETURNING id, state, limit_key, priority, links, due_ms
 """
 CLAIM = f"""
 UPDATE jobs SET
@@ -191,11 +198,18 @@ SELECT CASE
 
 # Not beside an unended job with the same key.
 REVIVE = """
-UPDATE OR IGNORE jobs SET state = 1, attempts = 0, due_ms = :now
+UPDATE OR IGNORE jobs SET state = :revived, attempts = 0, due_ms = :now
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
 RETURNING limit_key, priority
 """
-PURGE = "DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4"
+# In the order of their putting: one that another comes after is before it.
+DEAD_LINKS = """
+SELECT seq, links FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+"""
+PURGE = """
+DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+RETURNING links
+"""
 FORGET = """
 DELETE FROM jobs WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_done
@@ -234,7 +248,9 @@ SELECT
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead
         WHERE fleet = :fleet AND queue = :queue AND state = 4 LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_cancelled
-        WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit))
+        WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_waiting
+        WHERE fleet = :fleet AND queue = :queue AND state = 7 LIMIT :limit))
 """
 
 # Pages of jobs: those of an index from its beginning, and from its end.
@@ -270,6 +286,14 @@ PAGES_UP = {
     ),
     "delayed": _DUE_PAGE.format(index="jobs_delayed", state=0),
     "claimed": _DUE_PAGE.format(index="jobs_claimed", state=2),
+    "waiting": _PAGE.format(
+        due="NULL",
+        place="0, seq",
+        index="jobs_waiting",
+        which="state = 7",
+        sign=">",
+        order="seq",
+    ),
 }
 PAGES_DOWN = {
     "done": _ENDED_PAGE.format(index="jobs_done", state=3),

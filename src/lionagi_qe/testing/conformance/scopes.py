@@ -110,6 +110,7 @@ REFUSED: Mapping[str, Call] = {
     "Transaction.add_job": _put_in_transaction,
     "WorkQueue.put": lambda memory: _queue(memory).put(1),
     "WorkQueue.put_many": lambda memory: _queue(memory).put_many([1, 2]),
+    "WorkQueue.chain": lambda memory: _queue(memory).chain([1, 2]),
     "WorkQueue.claim": lambda memory: _queue(memory).claim(),
     "WorkQueue.consume": lambda memory: _first(_queue(memory).consume(signals=())),
     "WorkQueue.work": lambda memory: _queue(memory).work(lambda _: asyncio.sleep(0), signals=()),

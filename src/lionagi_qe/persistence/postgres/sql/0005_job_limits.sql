@@ -92,11 +92,15 @@ BEGIN
 END
 $body$;
 
--- As before, with limit keys.
-CREATE OR REPLACE FUNCTION {schema}.put_job(
+-- As before, with limit keys and dependencies (see 0006). Also the first job unknown of those that it comes
+-- after; then nothing was put.
+DROP FUNCTION {schema}.put_job(
+    integer, text, text, text, integer, bigint, text, integer, jsonb, timestamptz
+);
+CREATE FUNCTION {schema}.put_job(
     p_fleet integer, p_queue text, p_id text, p_payload text, p_priority integer, p_delay bigint,
-    p_dedupe text, p_most integer, options jsonb, moment timestamptz
-) RETURNS text
+    p_dedupe text, p_most integer, options jsonb, moment timestamptz, OUT figure text, OUT unknown text
+)
 LANGUAGE plpgsql AS $body$
 #variable_conflict use_column
 DECLARE
@@ -128,29 +132,41 @@ BEGIN
                 p_dedupe, options ->> 'limit_key', moment, later)
             ON CONFLICT DO NOTHING;
             IF FOUND THEN
+                IF options -> 'after' IS NOT NULL THEN
+                    unknown := {schema}.hold_job(p_fleet, p_queue, p_id, options -> 'after', moment);
+                    IF unknown IS NOT NULL THEN
+                        DELETE FROM {schema}.jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
+                        RETURN;
+                    END IF;
+                END IF;
                 IF p_dedupe IS NULL OR {schema}.keep_job_key(
                     p_fleet, p_queue, p_dedupe, p_id, moment, (options ->> 'dedupe_ms')::bigint
                 ) THEN
-                    RETURN p_id;
+                    figure := p_id;
+                    RETURN;
                 END IF;
                 -- Somebody was quicker, and that one's job has ended already.
                 DELETE FROM {schema}.jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
+                IF options -> 'after' IS NOT NULL THEN
+                    DELETE FROM {schema}.job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
+                END IF;
                 CONTINUE;
             END IF;
         END IF;
         IF what = 'keep' THEN
             SELECT j.* INTO other FROM {schema}.jobs j
             WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.dedupe = p_dedupe
-                AND j.state IN (0, 1, 2);
+                AND j.state IN (0, 1, 2, 7);
         ELSE
             SELECT j.* INTO other FROM {schema}.jobs j
             WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.dedupe = p_dedupe
-                AND j.state IN (0, 1, 2) FOR UPDATE;
+                AND j.state IN (0, 1, 2, 7) FOR UPDATE;
         END IF;
         IF FOUND THEN
             IF what = 'keep' OR other.id = p_id OR other.replaced_by = p_id
                 OR (what = 'earliest' AND other.state = 2) THEN
-                RETURN other.id;
+                figure := other.id;
+                RETURN;
             ELSIF other.state = 2 THEN
                 -- One that runs while its key goes to another is not tried again.
                 UPDATE {schema}.jobs j SET dedupe = NULL, max_attempts = j.attempts
@@ -160,26 +176,30 @@ BEGIN
                 CONTINUE;
             ELSIF what = 'replace' THEN
                 UPDATE {schema}.jobs j SET
-                    state = (p_delay = 0)::int, priority = p_priority, attempts = 0,
+                    state = CASE WHEN j.state = 7 THEN 7 ELSE (p_delay = 0)::int END,
+                    priority = p_priority, attempts = 0,
                     max_attempts = p_most, payload = p_payload, outcome = NULL, progress = NULL,
                     created_at = moment, due_at = later, replaced_by = p_id,
                     limit_key = options ->> 'limit_key'
                 WHERE j.fleet = p_fleet AND j.id = other.id;
             ELSE
                 UPDATE {schema}.jobs j SET
-                    state = CASE WHEN p_delay = 0 THEN 1 ELSE j.state END,
+                    state = CASE WHEN p_delay = 0 AND j.state <> 7 THEN 1 ELSE j.state END,
                     priority = least(j.priority, p_priority), due_at = least(j.due_at, later)
                 WHERE j.fleet = p_fleet AND j.id = other.id;
             END IF;
-            RETURN other.id;
+            figure := other.id;
+            RETURN;
         END IF;
         IF found_id IS NOT NULL THEN
-            RETURN found_id;
+            figure := found_id;
+            RETURN;
         END IF;
         -- This very job, put before; or the other one ended meanwhile: then try again.
         PERFORM FROM {schema}.jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
         IF FOUND THEN
-            RETURN p_id;
+            figure := p_id;
+            RETURN;
         END IF;
     END LOOP;
 END
@@ -208,12 +228,14 @@ DECLARE
     moment timestamptz;
     later timestamptz;
     rung text[] := '{}';
-    is_limited boolean;
-    line_key text;
+    is_plain boolean;
+    ended {schema}.jobs;
     line_priority integer;
     touched_queues text[];
     touched_keys text[];
     touched_priorities integer[];
+    linked text[];
+    freed record;
 BEGIN
     IF fence_names IS NOT NULL THEN
         fresh := {schema}.check_fences(p_fleet, fence_names, fence_tokens);
@@ -221,15 +243,15 @@ BEGIN
     FOR i IN 1 .. cardinality(ids) LOOP
         status := 'ok';
         figure := NULL;
-        line_key := NULL;
-        is_limited := false;
         moment := clock_timestamp();
         later := moment + milliseconds[i] * interval '1 millisecond';
         IF NOT fresh[i] THEN
             status := 'stale';
         ELSIF kinds[i] = 'put' THEN
             IF p_queues[i] <> ALL (rung) THEN
+                rung := rung || p_queues[i];
                 INSERT INTO {schema}.queues VALUES (p_fleet, p_queues[i]) ON CONFLICT DO NOTHING;
+                PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
             END IF;
             IF dedupes[i] IS NULL AND options[i] IS NULL THEN
                 -- The common case; it conflicts only with itself, put before.
@@ -239,14 +261,24 @@ BEGIN
                     most_attempts[i], payloads[i], moment, later)
                 ON CONFLICT DO NOTHING;
                 figure := ids[i];
-            ELSE
-                figure := {schema}.put_job(
-                    p_fleet, p_queues[i], ids[i], payloads[i], numbers[i]::integer, milliseconds[i],
-                    dedupes[i], most_attempts[i], options[i]::jsonb, moment
-                );
-                IF options[i] IS NOT NULL THEN
-                    SELECT j.limit_key, j.priority INTO line_key, line_priority FROM {schema}.jobs j
-                    WHERE j.fleet = p_fleet AND j.id = figure AND j.state = 1;
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+            SELECT p.figure, p.unknown INTO figure, ended.id FROM {schema}.put_job(
+                p_fleet, p_queues[i], ids[i], payloads[i], numbers[i]::integer, milliseconds[i],
+                dedupes[i], most_attempts[i], options[i]::jsonb, moment
+            ) AS p;
+            IF ended.id IS NOT NULL THEN
+                status := 'unknown';
+                figure := ended.id;
+            ELSIF options[i] IS NOT NULL THEN
+                SELECT j.limit_key, j.priority INTO ended.limit_key, line_priority
+                FROM {schema}.jobs j
+                WHERE j.fleet = p_fleet AND j.id = figure AND j.state = 1;
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities || line_priority;
                 END IF;
             END IF;
         ELSIF kinds[i] = 'cancel' THEN
@@ -258,11 +290,23 @@ BEGIN
                 payload = CASE WHEN j.state = 2 AND j.due_at > moment THEN j.payload ELSE '' END,
                 due_at = CASE WHEN j.state = 2 AND j.due_at > moment THEN j.due_at ELSE later END
             WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
-                AND j.state IN (0, 1, 2)
-            RETURNING CASE j.state WHEN 2 THEN 6 ELSE j.state END, j.limit_key, NULL,
-                j.limited
-            INTO figure, line_key, line_priority, is_limited;
-            IF NOT FOUND THEN
+                AND j.state IN (0, 1, 2, 7)
+            RETURNING j.* INTO ended;
+            IF FOUND THEN
+                figure := CASE ended.state WHEN 2 THEN 6 ELSE ended.state END;
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities || NULL::integer;
+                END IF;
+                IF ended.links > 0 AND ended.state = 5 THEN
+                    linked := linked || ids[i];
+                END IF;
+                IF ended.limited AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
+            ELSE
                 SELECT j.state INTO figure FROM {schema}.jobs j
                 WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.queue = p_queues[i]
                     AND (j.state NOT IN (3, 5) OR j.due_at > moment);
@@ -292,10 +336,17 @@ BEGIN
             WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.claim = numbers[i] AND j.state = 2
                 AND j.queue = p_queues[i]
             RETURNING CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
-                CASE WHEN j.state <> 2 THEN j.limit_key END,
-                CASE WHEN j.state = 1 THEN j.priority END, j.state <> 2 AND j.limited
-            INTO figure, line_key, line_priority, is_limited;
-            IF NOT FOUND THEN
+                j.state <> 1 AND j.links IS NULL AND j.limited IS NULL AND j.limit_key IS NULL
+            INTO figure, is_plain;
+            IF is_plain THEN
+                -- The common case: nobody waits for more than this.
+                IF kinds[i] = 'retry' AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
+                RETURN NEXT;
+                CONTINUE;
+            ELSIF is_plain IS NULL THEN
                 -- The same call again, after its answer was lost?
                 SELECT j.state INTO figure FROM {schema}.jobs j
                 WHERE j.fleet = p_fleet AND j.id = ids[i] AND j.claim = numbers[i] AND j.queue = p_queues[i]
@@ -306,24 +357,39 @@ BEGIN
                 IF NOT FOUND THEN
                     status := 'lost';
                 END IF;
+            ELSIF kinds[i] NOT IN ('extend', 'progress') THEN
+                SELECT j.* INTO ended FROM {schema}.jobs j
+                WHERE j.fleet = p_fleet AND j.id = ids[i];
+                IF ended.limit_key IS NOT NULL THEN
+                    touched_queues := touched_queues || p_queues[i];
+                    touched_keys := touched_keys || ended.limit_key;
+                    touched_priorities := touched_priorities
+                        || CASE WHEN ended.state = 1 THEN ended.priority END;
+                END IF;
+                IF ended.links > 0 AND ended.state IN (3, 4, 5) THEN
+                    linked := linked || ids[i];
+                END IF;
+                -- Where there are limits, who waits for a job may wait for the end of another.
+                IF (ended.limited OR kinds[i] IN ('retry', 'release')) AND p_queues[i] <> ALL (rung) THEN
+                    rung := rung || p_queues[i];
+                    PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+                END IF;
             END IF;
         END IF;
         IF atomic AND status <> 'ok' THEN
-            RAISE EXCEPTION '%:%', i, status USING ERRCODE = 'AQE02';
-        END IF;
-        IF line_key IS NOT NULL THEN
-            touched_queues := touched_queues || p_queues[i];
-            touched_keys := touched_keys || line_key;
-            touched_priorities := touched_priorities || line_priority;
-        END IF;
-        -- Where there are limits, who waits for a job may wait for the end of another.
-        IF (is_limited OR kinds[i] IN ('put', 'retry', 'release'))
-            AND p_queues[i] <> ALL (rung) THEN
-            rung := rung || p_queues[i];
-            PERFORM pg_notify('aqe_jobs_' || p_fleet, p_queues[i]);
+            RAISE EXCEPTION '%:%:%', i, status, coalesce(figure, '') USING ERRCODE = 'AQE02';
         END IF;
         RETURN NEXT;
     END LOOP;
+    IF linked IS NOT NULL THEN
+        FOR freed IN SELECT * FROM {schema}.end_links(p_fleet, linked) LOOP
+            IF freed.limit_key IS NOT NULL THEN
+                touched_queues := touched_queues || freed.queue;
+                touched_keys := touched_keys || freed.limit_key;
+                touched_priorities := touched_priorities || freed.priority;
+            END IF;
+        END LOOP;
+    END IF;
     IF touched_keys IS NOT NULL THEN
         PERFORM {schema}.touch_lines(p_fleet, touched_queues, touched_keys, touched_priorities);
     END IF;
@@ -331,12 +397,13 @@ END
 $body$;
 
 -- Makes what is due ready, or dead if it was its last attempt; jobs with a key where p_keyed alone, since
--- their lines change by it.
+-- their lines change by it. A plan is kept for as long as the connection lives: made while the table was small,
+-- it would read all of it for ever, but for the setting.
 CREATE FUNCTION {schema}.make_jobs_ready(
     p_fleet integer, p_queue text, p_count integer, p_lease_ended text, moment timestamptz,
     p_keyed boolean
 ) RETURNS void
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 DECLARE
     touched record;
 BEGIN
@@ -362,11 +429,16 @@ BEGIN
             payload = CASE WHEN j.cancel_ms IS NULL THEN j.payload ELSE '' END,
             due_at = moment + coalesce(j.cancel_ms, 0) * interval '1 millisecond'
         WHERE j.ctid = ANY (ARRAY (SELECT ctid FROM delayed UNION ALL SELECT ctid FROM ended))
-        RETURNING j.limit_key, CASE j.state WHEN 1 THEN j.priority END AS priority, j.seq
+        RETURNING j.limit_key, CASE j.state WHEN 1 THEN j.priority END AS priority, j.seq,
+            CASE WHEN j.links > 0 AND j.state IN (4, 5) THEN j.id END AS linked
     )
-    SELECT array_agg(c.limit_key ORDER BY c.seq) AS keys,
-        array_agg(c.priority ORDER BY c.seq) AS priorities
-    INTO touched FROM changed c WHERE c.limit_key IS NOT NULL;
+    SELECT array_agg(c.limit_key ORDER BY c.seq) FILTER (WHERE c.limit_key IS NOT NULL) AS keys,
+        array_agg(c.priority ORDER BY c.seq) FILTER (WHERE c.limit_key IS NOT NULL) AS priorities,
+        array_agg(c.linked) FILTER (WHERE c.linked IS NOT NULL) AS linked
+    INTO touched FROM changed c;
+    IF touched.linked IS NOT NULL THEN
+        PERFORM {schema}.end_links(p_fleet, touched.linked);
+    END IF;
     IF touched.keys IS NOT NULL THEN
         PERFORM {schema}.touch_lines(
             p_fleet, array_fill(p_queue, ARRAY[cardinality(touched.keys)]), touched.keys,
@@ -403,7 +475,7 @@ $body$;
 
 -- Claims jobs of a queue that has limits or keys; as claim_jobs.
 CREATE FUNCTION {schema}.claim_in_turn(
-    p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text
+    p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text, is_due boolean
 ) RETURNS TABLE (
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
@@ -433,7 +505,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock({schema}.line_lock(p_fleet, p_queue));
     moment := clock_timestamp();
     now_ms := extract(epoch FROM moment) * 1000;
-    PERFORM {schema}.make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, true);
+    IF is_due THEN
+        PERFORM {schema}.make_jobs_ready(p_fleet, p_queue, p_count, p_lease_ended, moment, true);
+    END IF;
     SELECT l.* INTO of_queue FROM {schema}.job_limits l
     WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.per = 'queue';
     SELECT l.* INTO of_key FROM {schema}.job_limits l
@@ -596,35 +670,40 @@ BEGIN
 END
 $body$;
 
--- As before, of queues without limits and keys. A plan is kept for as long as the connection lives: made while
--- the table was small, it would read all of it for ever. What this calls is planned under its setting as well.
+-- As before, of queues without limits and keys.
 CREATE OR REPLACE FUNCTION {schema}.claim_jobs(
     p_fleet integer, p_queue text, p_count integer, p_lease bigint, p_lease_ended text
 ) RETURNS TABLE (
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
 )
-LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql AS $body$
 #variable_conflict use_column
 DECLARE
     moment timestamptz := clock_timestamp();
     found_jobs integer;
     is_lined boolean;
     is_due boolean;
+    is_falling boolean;
 BEGIN
     SELECT EXISTS (
         SELECT FROM {schema}.job_lines l
         WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
+    ), EXISTS (
+        SELECT FROM {schema}.job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue
     ), EXISTS (
         SELECT FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
     ) OR EXISTS (
         SELECT FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
-    ) INTO is_lined, is_due;
+    ) INTO is_lined, is_falling, is_due;
+    IF is_falling THEN
+        PERFORM {schema}.fall_on(p_fleet, p_queue);
+    END IF;
     IF is_lined THEN
         RETURN QUERY SELECT * FROM {schema}.claim_in_turn(
-            p_fleet, p_queue, p_count, p_lease, p_lease_ended
+            p_fleet, p_queue, p_count, p_lease, p_lease_ended, is_due
         );
         RETURN;
     END IF;
@@ -643,7 +722,7 @@ BEGIN
             state = 2, attempts = j.attempts + 1, claim = j.claim + 1,
             due_at = moment + p_lease * interval '1 millisecond'
         WHERE j.ctid = ANY (ARRAY (SELECT ctid FROM picked))
-        RETURNING j.*
+        RETURNING j.id, j.payload, j.priority, j.attempts, j.max_attempts, j.claim, j.created_at, j.seq
     )
     SELECT t.id, t.payload, t.priority, t.attempts, t.max_attempts, t.claim,
         (extract(epoch FROM t.created_at) * 1000)::bigint, NULL::bigint
@@ -659,22 +738,35 @@ $body$;
 
 -- As before, with limit keys.
 CREATE OR REPLACE FUNCTION {schema}.revive_jobs(p_fleet integer, p_queue text, ids text[]) RETURNS integer
-LANGUAGE plpgsql AS $body$
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 DECLARE
     one text;
+    its_links smallint;
+    new_state integer;
     revived integer := 0;
     line_key text;
     line_priority integer;
     keys text[] := '{}';
     priorities integer[] := '{}';
 BEGIN
-    FOREACH one IN ARRAY ids LOOP
+    -- In the order of their putting: one that another comes after is before it.
+    FOR one, its_links IN
+        SELECT j.id, j.links FROM {schema}.jobs j
+        WHERE j.fleet = p_fleet AND j.id = ANY (ids) AND j.queue = p_queue AND j.state = 4
+        ORDER BY j.seq
+    LOOP
+        new_state := 1;
+        IF its_links > 0 THEN
+            new_state := {schema}.may_revive(p_fleet, one);
+            CONTINUE WHEN new_state IS NULL;
+        END IF;
         BEGIN
-            UPDATE {schema}.jobs j SET state = 1, attempts = 0, due_at = clock_timestamp()
+            UPDATE {schema}.jobs j SET
+                state = new_state, attempts = 0, due_at = clock_timestamp()
             WHERE j.fleet = p_fleet AND j.id = one AND j.queue = p_queue AND j.state = 4
             RETURNING j.limit_key, j.priority INTO line_key, line_priority;
             revived := revived + FOUND::int;
-            IF line_key IS NOT NULL THEN
+            IF line_key IS NOT NULL AND new_state = 1 THEN
                 keys := keys || line_key;
                 priorities := priorities || line_priority;
             END IF;

@@ -5,6 +5,7 @@
 local MOST_DUE = 100
 local Q, count, lease_ms = queue_of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 write_when_full()
+if redis.call('EXISTS', Q .. ':v') == 1 then dependencies_of_jobs().fall_on(Q) end
 make_ready(Q, math.max(count, MOST_DUE), ARGV[5])
 local has_lines = redis.call('EXISTS', Q .. ':m') == 1
 local answer = {''}

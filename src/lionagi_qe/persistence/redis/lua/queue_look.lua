@@ -2,7 +2,8 @@
 --   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
 --                         created, progress, limit key; nothing for unknown ones
 --   dead after limit   -> the same, of dead jobs with ids above ``after``
---   count              -> {ready, delayed, claimed, done, dead, cancelled}
+--   results id         -> {id, result, ...} of the done jobs that a job comes after
+--   count              -> {ready, delayed, claimed, done, dead, cancelled, waiting}
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
 
@@ -11,8 +12,17 @@ if what == 'count' then
     redis.call('ZCARD', Q .. ':r') + tonumber(redis.call('HGET', Q .. ':m', 'ready') or 0),
     redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
     redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
-    redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'),
+    redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':a'),
   }
+elseif what == 'results' then
+  local links, answer = redis.call('HGETALL', Q .. ':b:' .. ARGV[4]), {}
+  for at = 1, #links, 2 do
+    if string.sub(links[at + 1], 1, 1) == '1' then
+      answer[#answer + 1] = links[at]
+      answer[#answer + 1] = string.sub(links[at + 1], 2)
+    end
+  end
+  return answer
 end
 
 local ids = {}
