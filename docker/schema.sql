@@ -2129,6 +2129,7 @@ BEGIN
     WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
         AND (l.turn, l.tat_ms) IS DISTINCT FROM (own.turn, own.tat_ms);
     IF found_jobs < p_count THEN
+        PERFORM "lionagi_qe".fall_on(p_fleet, p_queue);
         RETURN QUERY SELECT NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer,
             NULL::bigint, NULL::bigint, least(
                 "lionagi_qe".next_due(p_fleet, p_queue, moment), wait_ms::bigint, (
@@ -2183,23 +2184,17 @@ DECLARE
     found_jobs integer;
     is_lined boolean;
     is_due boolean;
-    is_falling boolean;
 BEGIN
     SELECT EXISTS (
         SELECT FROM "lionagi_qe".job_lines l
         WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
-    ), EXISTS (
-        SELECT FROM "lionagi_qe".job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue
     ), EXISTS (
         SELECT FROM "lionagi_qe".jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
     ) OR EXISTS (
         SELECT FROM "lionagi_qe".jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
-    ) INTO is_lined, is_falling, is_due;
-    IF is_falling THEN
-        PERFORM "lionagi_qe".fall_on(p_fleet, p_queue);
-    END IF;
+    ) INTO is_lined, is_due;
     IF is_lined THEN
         RETURN QUERY SELECT * FROM "lionagi_qe".claim_in_turn(
             p_fleet, p_queue, p_count, p_lease, p_lease_ended, is_due
@@ -2229,6 +2224,7 @@ BEGIN
 
     GET DIAGNOSTICS found_jobs = ROW_COUNT;
     IF found_jobs < p_count THEN
+        PERFORM "lionagi_qe".fall_on(p_fleet, p_queue);
         RETURN QUERY SELECT NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer,
             NULL::bigint, NULL::bigint, "lionagi_qe".next_due(p_fleet, p_queue, moment);
     END IF;
@@ -2321,7 +2317,7 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (5, 'job_limits', '6e9fb28fa00994546692167ddf3c1a5d5dca9dbe6c81f14cf4ac5724a627c50d');
+VALUES (5, 'job_limits', 'be151f340ed1a64e89e1fe468887869d3aaa8234c382b267fca61f8299e0ec6a');
 
 -- State 7 is waiting; see contract/dependencies.py. links: null, or 1 others came after this job, 2 it comes
 -- after others, 3 both; so that the end of any other job looks no further.
@@ -2471,10 +2467,14 @@ $body$;
 
 -- Lets fall what was left of falls before.
 CREATE FUNCTION "lionagi_qe".fall_on(p_fleet integer, p_queue text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql AS $body$
 DECLARE
     noted "lionagi_qe".job_falls[];
 BEGIN
+    PERFORM FROM "lionagi_qe".job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     WITH chosen AS (
         SELECT f.fleet, f.queue, f.id FROM "lionagi_qe".job_falls f
         WHERE f.fleet = p_fleet AND f.queue = p_queue LIMIT 1000 FOR UPDATE SKIP LOCKED
@@ -2578,4 +2578,4 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (6, 'job_dependencies', '75063f098b2963767c9ddb60c88f08b81af6e60e628a0355afa46a6b78e5b2b0');
+VALUES (6, 'job_dependencies', 'f84b691a460965c236411bdfe267fef23eaee7016fdf223377a2f3614e36586b');

@@ -68,7 +68,7 @@ asyncio.run(main())
 """
 
 
-# Adds one to what came before, once it has noted that it began; on its first attempt it stays in "stuck".
+# Adds one to what came before, once it has noted that it began; stays in the first try of "stuck".
 CHAIN_WORKER = """
 import asyncio, sys
 from lionagi_qe import open_memory

@@ -61,6 +61,8 @@ def check_duplicates(job: NewJob) -> tuple[OnDuplicate, int]:
 
 def check_after(job: NewJob) -> tuple[str, ...]:
     """Return the ids of the jobs that a job comes after, each once."""
+    if job.after == ():
+        return ()
     if isinstance(job.after, str):
         msg = f"after {job.after!r}: is a list of job ids; give [...]"
         raise InvalidArgumentError(msg)

@@ -8,8 +8,9 @@ after it: that is dead with it, or cancelled with it and kept as long as it, its
 and so is what comes after that.
 
 All of this happens in the step that ends the job, for the first ``MOST_FALLEN`` jobs that fall so.
-The rest, if there are more, is noted and falls with the claims that follow, as many with each:
-nobody claims it meanwhile, since what it waits for is never done.
+The rest, if there are more, is noted and falls with claims of the queue that follow, as many with
+each, at the latest with those that find less than they ask for: nobody claims it meanwhile, since
+what it waits for is never done.
 """
 
 from __future__ import annotations

@@ -630,6 +630,7 @@ BEGIN
     WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
         AND (l.turn, l.tat_ms) IS DISTINCT FROM (own.turn, own.tat_ms);
     IF found_jobs < p_count THEN
+        PERFORM {schema}.fall_on(p_fleet, p_queue);
         RETURN QUERY SELECT NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer,
             NULL::bigint, NULL::bigint, least(
                 {schema}.next_due(p_fleet, p_queue, moment), wait_ms::bigint, (
@@ -684,23 +685,17 @@ DECLARE
     found_jobs integer;
     is_lined boolean;
     is_due boolean;
-    is_falling boolean;
 BEGIN
     SELECT EXISTS (
         SELECT FROM {schema}.job_lines l
         WHERE l.fleet = p_fleet AND l.queue = p_queue AND l.limit_key = ''
-    ), EXISTS (
-        SELECT FROM {schema}.job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue
     ), EXISTS (
         SELECT FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 0 AND j.due_at <= moment
     ) OR EXISTS (
         SELECT FROM {schema}.jobs j
         WHERE j.fleet + 0 = p_fleet AND j.queue = p_queue AND j.state = 2 AND j.due_at <= moment
-    ) INTO is_lined, is_falling, is_due;
-    IF is_falling THEN
-        PERFORM {schema}.fall_on(p_fleet, p_queue);
-    END IF;
+    ) INTO is_lined, is_due;
     IF is_lined THEN
         RETURN QUERY SELECT * FROM {schema}.claim_in_turn(
             p_fleet, p_queue, p_count, p_lease, p_lease_ended, is_due
@@ -730,6 +725,7 @@ BEGIN
 
     GET DIAGNOSTICS found_jobs = ROW_COUNT;
     IF found_jobs < p_count THEN
+        PERFORM {schema}.fall_on(p_fleet, p_queue);
         RETURN QUERY SELECT NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::integer,
             NULL::bigint, NULL::bigint, {schema}.next_due(p_fleet, p_queue, moment);
     END IF;

@@ -146,10 +146,14 @@ $body$;
 
 -- Lets fall what was left of falls before.
 CREATE FUNCTION {schema}.fall_on(p_fleet integer, p_queue text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql AS $body$
 DECLARE
     noted {schema}.job_falls[];
 BEGIN
+    PERFORM FROM {schema}.job_falls f WHERE f.fleet = p_fleet AND f.queue = p_queue LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     WITH chosen AS (
         SELECT f.fleet, f.queue, f.id FROM {schema}.job_falls f
         WHERE f.fleet = p_fleet AND f.queue = p_queue LIMIT 1000 FOR UPDATE SKIP LOCKED
