@@ -151,6 +151,7 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
             lambda: jobs.find("other", ["id"]),
             lambda: jobs.list_dead("other", "", 1),
             lambda: jobs.list_jobs("other", "ready", "", 1),
+            lambda: jobs.results_before("other", "1"),
             lambda: jobs.revive("other", ["id"]),
             lambda: jobs.purge("other", ["id"]),
             lambda: jobs.count("other"),
