@@ -5,7 +5,6 @@
 local MOST_DUE = 100
 local Q, count, lease_ms = queue_of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 write_when_full()
-if redis.call('EXISTS', Q .. ':v') == 1 then dependencies_of_jobs().fall_on(Q) end
 make_ready(Q, math.max(count, MOST_DUE), ARGV[5])
 local has_lines = redis.call('EXISTS', Q .. ':m') == 1
 local answer = {''}
@@ -32,6 +31,7 @@ else
   found = #picked / 2
 end
 if found < count then
+  if redis.call('EXISTS', Q .. ':v') == 1 then dependencies_of_jobs().fall_on(Q) end
   answer[1] = wait and number(wait) or ''
   for _, set in ipairs({':w', ':l'}) do
     local due = redis.call('ZRANGE', Q .. set, 0, 0, 'WITHSCORES')[2]
