@@ -53,7 +53,7 @@ def aqe(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_queues_are_listed_and_counted(dead: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dead
     wanted = {"ready": 1, "delayed": 1, "claimed": 1, "done": 1, "dead": 3, "cancelled": 0}
-    wanted["exact"] = True
+    wanted |= {"waiting": 0, "exact": True}
     assert json.loads(aqe(capsys, "stats", "reviews", "--json")[1]) == wanted
     code, shown, _ = aqe(capsys, "stats", "reviews")
     assert code == 0
@@ -128,6 +128,33 @@ def test_dead_jobs_are_counted_by_reason(
     assert (group["reason"], group["count"], group["last"]["id"]) == ("no such file", 2, dead[1])
 
 
+def test_limits_are_set_listed_and_taken_away(
+    dead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    assert aqe(capsys, "limits", "mails") == (0, "", "")
+    made = ["limit", "mails", "--concurrency", "4", "--rate", "100", "--period", "60"]
+    assert aqe(capsys, *made)[1] == "queue\t4 at once; 100 each 60 s, 1 of them at once\n"
+    assert aqe(capsys, "limit", "mails", "--per", "key", "--concurrency", "1")[0] == 0
+    assert aqe(capsys, "limits", "mails")[1].splitlines()[1] == "key\t1 at once"
+    assert aqe(capsys, "limit", "mails", "--off")[1] == "queue\tno limit\n"
+    (left,) = json.loads(aqe(capsys, "limits", "mails", "--json")[1])
+    assert (left["per"], left["concurrency"], left["rate"]) == ("key", 1, None)
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--off", "--rate", "5"], ["--rate", "5", "--burst", "6"], ["--per", "x"]]
+)
+def test_a_limit_that_cannot_be_is_refused(
+    dead: list[str], options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dead
+    code, _, complaint = aqe(capsys, "limit", "mails", *options)
+    assert code > 1
+    assert complaint
+    assert aqe(capsys, "limits", "mails") == (0, "", "")
+
+
 def test_schedules_are_made_listed_and_removed(
     dead: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,3 +185,19 @@ def test_a_schedule_that_cannot_be_read_is_refused(
     assert dead
     code, _, complaint = aqe(capsys, "schedule", "builds", "nightly", *options)
     assert (code, words in complaint) == (2, True), complaint
+
+
+def test_what_waits_for_others_is_counted_and_shown(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fill() -> list[str]:
+        async with open_memory(url, cleanup_interval=None) as memory:
+            return await WorkQueue(memory, "reviews").chain(["first", "second"])
+
+    first, second = asyncio.run(fill())
+    assert "1 waiting" in aqe(capsys, "ls")[1]
+    assert "waiting" in aqe(capsys, "show", "reviews", second)[1]
+    assert aqe(capsys, "cancel", "reviews", first)[0] == 0
+    code, shown, _ = aqe(capsys, "show", "reviews", second)
+    assert code == 0
+    assert f"comes after job {first}, which is cancelled" in shown

@@ -23,7 +23,9 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.sqlite import backend as sqlite
+from lionagi_qe.persistence.sqlite import dependencies as sqlite_dependencies
 from lionagi_qe.persistence.sqlite import lease as sqlite_lease
+from lionagi_qe.persistence.sqlite import limits as sqlite_limits
 from lionagi_qe.persistence.sqlite import operations as sqlite_operations
 from lionagi_qe.persistence.sqlite import queue as sqlite_queue
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
@@ -247,6 +249,32 @@ def _never_cancelled(patch: pytest.MonkeyPatch) -> None:
     around(patch, SqliteJobs, "write", write)
 
 
+def _unlimited(patch: pytest.MonkeyPatch) -> None:
+    """Limits are set and told, and nobody keeps to them."""
+    patch.setattr(sqlite_limits.ClaimInTurn, "limits", lambda _: {})
+
+
+def _places_kept(patch: pytest.MonkeyPatch) -> None:
+    """The end of a job frees no place."""
+    plain = sqlite_queue.touch_line
+
+    def touch(connection: Any, bound: Any, key: Any, priority: Any) -> None:
+        if priority is not None:
+            plain(connection, bound, key, priority)
+
+    patch.setattr(sqlite_queue, "touch_line", touch)
+
+
+def _never_freed(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a job isn't told of its end."""
+    patch.setattr(sqlite_dependencies, "_free", lambda *_: False)
+
+
+def _never_fallen(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a job that is dead waits on."""
+    patch.setattr(sqlite_dependencies, "_fall", lambda *_: None)
+
+
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "OneToken": (
         _one_token,
@@ -300,6 +328,36 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         _always_anew,
         QueueConformance,
         "test_a_schedule_goes_on_or_begins_anew_as_its_rule_says",
+    ),
+    "NoTurns": (
+        _written(_changed(PutJob, limit_key="one")),
+        QueueConformance,
+        "test_keys_take_turns_whoever_came_first",
+    ),
+    "Unlimited": (
+        _unlimited,
+        QueueConformance,
+        "test_a_queue_has_no_more_jobs_claimed_than_its_limit",
+    ),
+    "PlacesKept": (
+        _places_kept,
+        QueueConformance,
+        "test_a_key_has_no_more_jobs_claimed_than_the_limit_of_keys",
+    ),
+    "NeverWaiting": (
+        _written(_changed(PutJob, after=())),
+        QueueConformance,
+        "test_a_job_waits_for_all_that_it_comes_after_and_gets_their_results",
+    ),
+    "NeverFreed": (
+        _never_freed,
+        QueueConformance,
+        "test_of_many_that_end_at_once_the_last_frees_who_waits",
+    ),
+    "NeverFallen": (
+        _never_fallen,
+        QueueConformance,
+        "test_what_comes_after_a_cancelled_job_is_cancelled",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

@@ -12,11 +12,12 @@ from tests import programs
 from tests.backends import SHARED, on, url_of
 
 from lionagi_qe import errors, open_memory
-from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.coordination import NewJob, WorkQueue
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +44,52 @@ asyncio.run(main())
 """
 
 
+# Does one job of a key at a time, or tells. A lock on a file ends with its process.
+LIMITED_WORKER = """
+import asyncio, fcntl, sys
+from lionagi_qe import open_memory
+from lionagi_qe.coordination import WorkQueue
+
+async def main():
+    async with open_memory(sys.argv[1], fleet=sys.argv[2]) as memory:
+        async def handle(job):
+            with open(f"{sys.argv[3]}/{job.payload[0]}", "w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    await memory.store(f"aqe/twice/{job.id}", job.payload)
+                await memory.store(f"aqe/done/{job.payload[0]}-{job.payload[1]}", 1)
+                await asyncio.sleep(0.05)
+
+        print("up", flush=True)
+        await WorkQueue(memory, "jobs").work(handle, 3, lease_ttl=1)
+
+asyncio.run(main())
+"""
+
+
+# Adds one to what came before, once it has noted that it began; stays in the first try of "stuck".
+CHAIN_WORKER = """
+import asyncio, sys
+from lionagi_qe import open_memory
+from lionagi_qe.coordination import WorkQueue
+
+async def main():
+    async with open_memory(sys.argv[1], fleet=sys.argv[2]) as memory:
+        async def handle(job):
+            before = await job.results()
+            await memory.store(f"aqe/begun/{job.payload}-{job.attempt}", len(before))
+            if job.payload == "stuck" and job.attempt == 1:
+                await asyncio.sleep(600)
+            return 1 + sum(before.values())
+
+        print("up", flush=True)
+        await WorkQueue(memory, "jobs").work(handle, 1, lease_ttl=1)
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture(params=on(*SHARED))
 def url(request: pytest.FixtureRequest) -> str:
     return url_of(request)
@@ -54,9 +101,11 @@ def fleet() -> str:
 
 
 @contextlib.asynccontextmanager
-async def worker(url: str, fleet: str) -> AsyncGenerator[Process]:
+async def worker(
+    url: str, fleet: str, *more: str, program: str = WORKER
+) -> AsyncGenerator[Process]:
     """One that works already, killed at the end."""
-    process = await programs.start("-c", WORKER, url, fleet)
+    process = await programs.start("-c", program, url, fleet, *more)
     try:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"up\n"
@@ -126,3 +175,54 @@ async def test_a_job_whose_worker_died_while_it_was_cancelled_is_not_done_again(
         status = await queue.status(job_id)
         assert status is not None
         assert (status.state, status.attempts) == ("cancelled", 1)
+
+
+async def test_a_key_at_its_limit_goes_on_alone_though_workers_are_killed(
+    url: str, fleet: str, tmp_path: Path
+) -> None:
+    keys, number = ("a", "b"), 12
+    async with open_memory(url, fleet=fleet) as memory:
+        queue = WorkQueue(memory, "jobs")
+        await queue.limit(per="key", concurrency=1)
+        await queue.put_many(
+            NewJob([key, at], limit_key=key) for key in keys for at in range(number)
+        )
+
+        async def are_done(count: int) -> bool:
+            return len(await memory.list_keys("aqe/done/")) >= count
+
+        async def all_ended() -> bool:
+            return (await queue.stats()).done == len(keys) * number
+
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def start() -> Process:
+                started = worker(url, fleet, str(tmp_path), program=LIMITED_WORKER)
+                return await stack.enter_async_context(started)
+
+            first, _ = await start(), await start()
+            await until(lambda: are_done(3))
+            first.kill()
+            await until(all_ended)
+        assert await memory.list_keys("aqe/twice/") == []
+
+
+async def test_a_chain_goes_on_behind_a_job_whose_worker_was_killed(url: str, fleet: str) -> None:
+    async with open_memory(url, fleet=fleet) as memory:
+        queue = WorkQueue(memory, "jobs")
+        *_, stuck = await queue.chain(["a", "stuck"])
+        beside = await queue.put("beside")
+        last = await queue.put("last", after=[stuck, beside])
+
+        async def is_stuck() -> bool:
+            return await memory.retrieve("aqe/begun/stuck-1") is not None
+
+        async with worker(url, fleet, program=CHAIN_WORKER) as first:
+            await until(is_stuck)
+            first.kill()
+        stats = await queue.stats()
+        assert (stats.claimed, stats.waiting) == (1, 1)
+        async with worker(url, fleet, program=CHAIN_WORKER):
+            assert await queue.result(last, LONG) == 4
+        begun = [key.split("/")[2] for key in await memory.list_keys("aqe/begun/")]
+        assert sorted(begun) == ["a-1", "beside-1", "last-1", "stuck-1", "stuck-2"]

@@ -14,6 +14,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.queue_limits import limit, limits
 from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
 from lionagi_qe.coordination import (
     Cancellation,
@@ -28,7 +29,7 @@ from lionagi_qe.persistence.memory import parts_of
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-_STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled")
+_STATES = ("ready", "delayed", "waiting", "claimed", "done", "dead", "cancelled")
 _LISTED = 100
 _GROUPED = 10_000
 _MISSING = Exit.GATE_FAILED
@@ -36,14 +37,15 @@ _MISSING = Exit.GATE_FAILED
 
 @click.group()
 def queue() -> None:
-    """Look at work queues, their jobs, schedules and dead letters; cancel jobs.
+    """Look at work queues, their jobs, schedules, limits and dead letters; cancel jobs.
 
-    Jobs are ready, delayed, claimed by a worker, done or cancelled (as long as the result is kept),
-    or dead: tried as often as allowed and failed. A schedule has one put at its times.
+    Jobs are ready, delayed, waiting for others, claimed by a worker, done or cancelled (as long as
+    the result is kept), or dead: tried as often as allowed and failed. A schedule has one put at
+    its times; a limit says how many run at once, or begin in a time.
     """
 
 
-for _command in (schedules, schedule, unschedule):
+for _command in (schedules, schedule, unschedule, limits, limit):
     queue.add_command(_command)
 
 

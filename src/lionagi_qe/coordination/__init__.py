@@ -6,6 +6,7 @@ from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
+from lionagi_qe.coordination.limits import Limit
 from lionagi_qe.coordination.new_job import NewJob
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
 from lionagi_qe.coordination.queue import WorkQueue
@@ -25,6 +26,7 @@ __all__ = [
     "JobStatus",
     "Lease",
     "LeaseState",
+    "Limit",
     "ListedJob",
     "Member",
     "Missed",

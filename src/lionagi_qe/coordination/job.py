@@ -16,6 +16,7 @@ from lionagi_qe.errors import AqeError, InvalidArgumentError, JobLostError
 from lionagi_qe.persistence.contract.jobs import EndJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
+from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 from lionagi_qe.telemetry.log_fields import log_fields
 
@@ -168,6 +169,14 @@ class Job(Generic[P]):
         What was noted last counts, also for the next attempt and after the end. One round trip.
         """
         await self._go_on(self._operation("progress", self._calls.encode(value), 0, None))
+
+    async def results(self) -> dict[str, Any]:
+        """Return the results of the jobs that this one comes after, by their ids. One round trip.
+
+        Kept for this job, however long it waited and whatever their ``result_ttl``.
+        """
+        found = await self._calls.results_before(self.queue, self.id)
+        return {before: decode(result) for before, result in found}
 
     async def reject(self, error: InvalidValueError) -> None:
         """Fail a job whose payload can't be handed out; it is tried again by the queue's rules."""

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.contract.dependencies import MAX_AFTER
 from lionagi_qe.persistence.contract.jobs import ON_DUPLICATE
+from lionagi_qe.persistence.values.entry import check_list
+from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from lionagi_qe.persistence.contract.jobs import OnDuplicate
@@ -29,6 +33,13 @@ class NewJob:
     dedupe: str | None = None
     on_duplicate: OnDuplicate = "keep"
     dedupe_for: float | timedelta = 0
+    limit_key: str | None = None
+    after: Sequence[str] = ()
+
+
+def new_job_ids(count: int) -> list[str]:
+    """Return so many ids of which each sorts behind the one before."""
+    return sorted(new_job_id() for _ in range(count))
 
 
 def new_job_id() -> str:
@@ -46,6 +57,26 @@ def check_duplicates(job: NewJob) -> tuple[OnDuplicate, int]:
         msg = "on_duplicate and dedupe_for: are about jobs with the same dedupe; give that, too"
         raise InvalidArgumentError(msg)
     return job.on_duplicate, dedupe_ms
+
+
+def check_after(job: NewJob) -> tuple[str, ...]:
+    """Return the ids of the jobs that a job comes after, each once."""
+    if job.after == ():
+        return ()
+    if isinstance(job.after, str):
+        msg = f"after {job.after!r}: is a list of job ids; give [...]"
+        raise InvalidArgumentError(msg)
+    ids = tuple(dict.fromkeys(check_name("after", each) for each in check_list("after", job.after)))
+    if len(ids) > MAX_AFTER:
+        msg = (
+            f"after: {len(ids)} jobs; at most {MAX_AFTER}. Let jobs in between come after some "
+            "each, and this one after those"
+        )
+        raise InvalidArgumentError(msg)
+    if ids and job.on_duplicate != "keep":
+        msg = f"on_duplicate {job.on_duplicate!r}: what a job comes after never changes; give one"
+        raise InvalidArgumentError(msg)
+    return ids
 
 
 def check_priority(priority: object) -> int:

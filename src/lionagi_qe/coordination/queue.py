@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import replace
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,9 +14,11 @@ from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.new_job import (
     NewJob,
+    check_after,
     check_duplicates,
     check_priority,
     new_job_id,
+    new_job_ids,
 )
 from lionagi_qe.coordination.payloads import P, PayloadReader
 from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL, QueueState
@@ -30,7 +33,7 @@ from lionagi_qe.persistence.values.headers import with_headers
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from signal import Signals
 
@@ -64,9 +67,10 @@ class WorkQueue(QueueState, Generic[P]):
             await job.ack(result)
 
     The lowest priority number comes first, then the oldest; among workers that claim at the same
-    moment this holds roughly. A worker holds a job by a lease: if it dies, the job goes to another
-    once that has ended. The server's clock decides. On Redis Cluster a queue lies in one shard,
-    that of the entries whose keys begin like its name (see ``colocate`` of RedisMemory).
+    moment this holds roughly. Jobs put with a ``limit_key`` take turns by key, see ``limit``. A
+    worker holds a job by a lease: if it dies, the job goes to another once that has ended. The
+    server's clock decides. On Redis Cluster a queue lies in one shard, that of the entries whose
+    keys begin like its name (see ``colocate`` of RedisMemory).
 
     Args:
         memory: where the queue lives; all who share it use the same fleet.
@@ -105,6 +109,8 @@ class WorkQueue(QueueState, Generic[P]):
         dedupe: str | None = None,
         on_duplicate: OnDuplicate = "keep",
         dedupe_for: float | timedelta = 0,
+        limit_key: str | None = None,
+        after: Sequence[str] = (),
         fence: Fence | Fenced | None = None,
         transaction: Transaction | None = None,
         timeout: float | None = None,
@@ -124,6 +130,13 @@ class WorkQueue(QueueState, Generic[P]):
             dedupe_for: seconds (or timedelta) from now on, by the server's clock, for which the key
                 is this job's even if it ends before: an idempotency key. Who puts it meanwhile gets
                 its id; duplicates don't prolong that.
+            limit_key: whose job it is, a customer's for example: any text of at most 128 bytes.
+                Keys whose jobs wait take turns, within a priority; ``limit(per="key")`` limits how
+                many jobs of each key run at once, or begin in a time.
+            after: ids of jobs of this queue, at most 100, that have to be done before; until then
+                it is "waiting". It gets their results by ``job.results()``. If one of them dies or
+                is cancelled, so is this one, with an error that names it; ``retry_dead`` of both
+                lets it wait again.
             fence: add it only while this lease is held.
             transaction: add it if and when this is applied; the id may then be another one's
                 (``transaction.job_ids``), where ``dedupe`` is given.
@@ -132,12 +145,13 @@ class WorkQueue(QueueState, Generic[P]):
         Raises:
             InvalidValueError, InvalidArgumentError: nothing was sent.
             StaleFenceError: nothing was added.
+            JobNotFoundError: one of ``after`` isn't known, or not kept any more; nothing was added.
             BackendUnavailableError: see its ``outcome``.
 
         """
         held = fence_of(fence)
         transaction = check_transaction(transaction)
-        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for)
+        new = NewJob(payload, priority, delay, dedupe, on_duplicate, dedupe_for, limit_key, after)
         if transaction is None:
             if self._traces.silent:
                 return await self._calls.write(self._put(new, held), timeout=timeout)
@@ -160,8 +174,8 @@ class WorkQueue(QueueState, Generic[P]):
     ) -> list[str]:
         """Add jobs in one atomic step and return their ids, in order.
 
-        A payload may be a ``NewJob`` with its own priority, delay and dedupe. BatchTooLargeError
-        above the memory's ``max_batch``.
+        A payload may be a ``NewJob`` with its own priority, delay, dedupe, limit key and ``after``.
+        BatchTooLargeError above the memory's ``max_batch``.
         """
         held = fence_of(fence)
         new = [
@@ -170,6 +184,33 @@ class WorkQueue(QueueState, Generic[P]):
         ]
         with self._traces.sending("put_many", len(new)) as headers:
             jobs = [self._put(job, held, headers) for job in new]
+            return await self._calls.put_many(jobs, timeout=timeout)
+
+    async def chain(
+        self,
+        payloads: Iterable[Any],
+        *,
+        fence: Fence | Fenced | None = None,
+        timeout: float | None = None,
+    ) -> list[str]:
+        """Add jobs each of which comes after the one before, in one atomic step; return their ids.
+
+        As ``put_many``; the ``after`` of a ``NewJob`` counts as well. Each gets the result of the
+        one before by ``job.results()``.
+        """
+        links = [
+            each if isinstance(each, NewJob) else NewJob(each)
+            for each in check_list("payloads", payloads)
+        ]
+        ids = new_job_ids(len(links))
+        for at, link in enumerate(links[1:], 1):
+            links[at] = replace(link, after=[ids[at - 1], *check_after(link)])
+        held = fence_of(fence)
+        with self._traces.sending("chain", len(links)) as headers:
+            jobs = [
+                replace(self._put(link, held, headers), job_id=job_id)
+                for link, job_id in zip(links, ids, strict=True)
+            ]
             return await self._calls.put_many(jobs, timeout=timeout)
 
     def _put(
@@ -185,6 +226,8 @@ class WorkQueue(QueueState, Generic[P]):
             self._max_attempts,
             fence,
             *check_duplicates(job),
+            None if job.limit_key is None else check_name("limit_key", job.limit_key),
+            check_after(job),
         )
 
     # Working

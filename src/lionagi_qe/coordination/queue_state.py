@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job_traces import JobTraces
+from lionagi_qe.coordination.limits import QueueLimits, job_limit
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
 from lionagi_qe.coordination.results import Results
 from lionagi_qe.coordination.schedules import NewSchedule, QueueSchedules
@@ -21,12 +22,15 @@ from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
+    from lionagi_qe.coordination.limits import Limit
     from lionagi_qe.coordination.schedules import Missed, Schedule
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.limits import Per
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_RESULT_TTL = 3_600.0
@@ -55,6 +59,7 @@ class JobStatus:
         error: the error of its last failed attempt, if it isn't done.
         progress: what its worker noted last.
         created_at: when it was put, UTC by the server's clock.
+        limit_key: what it was put with; it counts towards the limit of that key.
     """
 
     id: str
@@ -67,6 +72,7 @@ class JobStatus:
     error: Any
     progress: Any
     created_at: datetime
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class QueueState:
         self._results = Results(self._calls, self.name)
         self._dead_letters = DeadLetters(self._calls, self.name)
         self._schedules = QueueSchedules(self._calls, self.name, self._traces)
+        self._limits = QueueLimits(self._calls, self.name)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ANN401
         """Wait until a job is done and return its result.
@@ -133,17 +140,18 @@ class QueueState:
         return None if record is None else _status(record)
 
     async def stats(self) -> QueueCounts:
-        """Count the jobs by state: ready, delayed, claimed, done, dead, cancelled."""
+        """Count the jobs by state: ready, delayed, waiting, claimed, done, dead, cancelled."""
         return await self._calls.count(self.name)
 
     async def jobs(self, state: ListedState, limit: int = 100, after: str = "") -> JobPage:
         """Return a page of the jobs in a state; ``after``: what the page before it had as its own.
 
-        Ready ones in the order of claims, delayed and claimed ones (those being cancelled as well)
-        by when that ends, others the newest first. Jobs that change their state meanwhile may be
-        missed or met twice. One round trip, which costs what the page holds, wherever it lies; but
-        it passes delayed jobs to list claimed ones, and the other way round, and on SQL databases
-        jobs that other queues have done.
+        Ready ones in the order of claims, those of each limit key behind those without one; delayed
+        and claimed ones (those being cancelled as well) by when that ends; waiting ones the oldest
+        first, others the newest.
+        Jobs that change their state meanwhile may be missed or met twice. One round trip, which
+        costs what the page holds, wherever it lies; but on SQL databases it passes jobs that other
+        queues have done to list those that this one has.
 
         Raises:
             InvalidArgumentError: there is no such state, or ``after`` is not from a page.
@@ -231,6 +239,45 @@ class QueueState:
         """Return the queue's periodic jobs by name, with the time at which each is due next."""
         return await self._schedules.read()
 
+    async def limit(  # noqa: PLR0913 - keyword-only
+        self,
+        *,
+        per: Per = "queue",
+        concurrency: int | None = None,
+        rate: int | None = None,
+        period: float | timedelta = 1.0,
+        burst: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Limit how many jobs run at once, and how many begin in a time, for all workers together.
+
+        The server decides at each claim; what is set holds for all claims that begin after this
+        has returned, and what workers hold already counts. It replaces the former limit ``per``
+        the same; without ``concurrency`` and ``rate`` there is none any more. One round trip, and
+        on the server a step for each key whose jobs wait at a limit.
+
+        Args:
+            per: "queue": all jobs of the queue together. "key": those of each ``limit_key`` by
+                itself (``queue.put(..., limit_key="customer-7")``); jobs without one aren't
+                limited by it.
+            concurrency: most jobs that workers hold at once. The place of a worker that died is
+                free when its lease ends.
+            rate: most jobs that begin each ``period``, evenly spaced: after ``burst`` of them one
+                each ``period / rate``. Each attempt counts, one that is released as well. In no
+                stretch of ``period`` begin more than ``rate + burst - 1``.
+            period: seconds (or timedelta), to the millisecond; at most 366 days.
+            burst: how many may begin at once after a pause, at most ``rate``. None: as many as
+                fall due in 0.1 s, at least 1.
+            timeout: seconds for this call instead of the memory's own.
+
+        """
+        limit = job_limit(per, concurrency, rate, period, burst)
+        await self._limits.put(limit, timeout=timeout)
+
+    async def limits(self) -> list[Limit]:
+        """Return the queue's limits, that of the queue before that of each key."""
+        return await self._limits.read()
+
     async def dead(self, limit: int = 100, after: str = "") -> list[DeadJob]:
         """Return dead jobs, the oldest first; ``after``: go on behind the job with this id."""
         return await self._dead_letters.page(limit, after)
@@ -270,6 +317,7 @@ def _status(record: JobRecord) -> JobStatus:
         None if is_done else outcome,
         _decoded(record.progress),
         datetime.fromtimestamp(record.created_ms / 1000, UTC),
+        record.limit_key,
     )
 
 

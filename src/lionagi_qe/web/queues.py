@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _SCHEDULED = "scheduled"
 _GROUPED = 200
 # What may be done to jobs in which states; the second of a pair is asked for once more.
-_ACTS = {"cancel": ("ready", "delayed", "claimed"), "retry": ("dead",), "purge": ("dead",)}
+_ACTS = {
+    "cancel": ("ready", "delayed", "waiting", "claimed"),
+    "retry": ("dead",),
+    "purge": ("dead",),
+}
 _CONFIRMED = frozenset({"cancel", "purge"})
 
 
@@ -70,7 +74,7 @@ async def queue(request: Request) -> Response:
 
 def _most_telling(counts: QueueCounts) -> str:
     """Return the state whose jobs somebody looks for who doesn't say: those that went wrong."""
-    order = ("dead", "claimed", "ready", "delayed", "done", "cancelled")
+    order = ("dead", "claimed", "ready", "delayed", "waiting", "done", "cancelled")
     return next((state for state in order if getattr(counts, state)), "ready")
 
 

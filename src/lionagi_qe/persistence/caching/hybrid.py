@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation, Result
     from lionagi_qe.persistence.contract.records import (
         KeyPage,
@@ -157,6 +158,11 @@ class HybridBackend:
     def schedules(self) -> ScheduleBackend:
         """The durable backend's periodic jobs."""
         return cast("Any", self._durable).schedules
+
+    @property
+    def limits(self) -> LimitBackend:
+        """The limits of the durable backend's queues."""
+        return cast("Any", self._durable).limits
 
     @property
     def capabilities(self) -> Capabilities:

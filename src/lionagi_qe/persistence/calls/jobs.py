@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
+from lionagi_qe.persistence.calls.limits import LimitCalls
 from lionagi_qe.persistence.calls.schedules import ScheduleCalls
-from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
+from lionagi_qe.persistence.contract.jobs import (
+    CancelJob,
+    EndJob,
+    PutJob,
+    TransactionOperations,
+)
 from lionagi_qe.persistence.scheduling.retry import repeat_until_known
 from lionagi_qe.persistence.values.codec import encode
 from lionagi_qe.persistence.values.headers import any_headers, split_headers
@@ -32,7 +38,7 @@ T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})
 
 
-class JobCalls(ScheduleCalls):
+class JobCalls(ScheduleCalls, LimitCalls):
     """Put, claim, end and look at jobs by checked names; one round trip each.
 
     Operations on jobs made at the same moment travel together. Where they are safe to repeat, a
@@ -83,6 +89,10 @@ class JobCalls(ScheduleCalls):
         deadline = self._scheduler.deadline(timeout)
 
         async def put() -> list[str]:
+            if any(each.after for each in puts):
+                # One that names an unknown job takes back the others.
+                step = TransactionOperations((), puts)
+                return (await self._scheduler.transact(step, size, deadline)).jobs
             results = await self._scheduler.write_jobs(puts, deadline)
             for result in results:
                 if isinstance(result, AqeError):
@@ -137,6 +147,12 @@ class JobCalls(ScheduleCalls):
     ) -> JobRecordPage:
         """Return a page of the jobs in a state."""
         return await self._ask(lambda jobs: jobs.list_jobs(queue, state, after, limit), timeout)
+
+    async def results_before(
+        self, queue: str, job_id: str, *, timeout: float | None = None
+    ) -> list[tuple[str, bytes | str]]:
+        """Return of each done job that the job comes after its id and result."""
+        return await self._ask(lambda jobs: jobs.results_before(queue, job_id), timeout)
 
     async def revive(
         self, queue: str, job_ids: Sequence[str], *, timeout: float | None = None

@@ -25,6 +25,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
+from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.contract.operations import (
     Add,
@@ -71,6 +72,7 @@ __all__ = [
     "Fire",
     "IndexBackend",
     "JobBackend",
+    "JobLimit",
     "JobOperation",
     "JobRecord",
     "JobRecordPage",
@@ -80,6 +82,7 @@ __all__ = [
     "Learn",
     "Learned",
     "LeaseBackend",
+    "LimitBackend",
     "ListedRecord",
     "ListedState",
     "LogPage",

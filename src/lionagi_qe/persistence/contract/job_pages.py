@@ -7,10 +7,11 @@ from typing import Literal
 
 from lionagi_qe.errors import InvalidArgumentError
 
-ListedState = Literal["ready", "delayed", "claimed", "done", "dead", "cancelled"]
+ListedState = Literal["ready", "delayed", "waiting", "claimed", "done", "dead", "cancelled"]
 LISTED_STATES: tuple[ListedState, ...] = (
     "ready",
     "delayed",
+    "waiting",
     "claimed",
     "done",
     "dead",
@@ -37,6 +38,20 @@ def numbers_of(after: str) -> tuple[int, int]:
     """Return the two numbers that the end of a page consists of; errors as of ``position_of``."""
     first, second = position_of(after)
     return first, _number(second, after)
+
+
+def place_in_line(after: str) -> tuple[str | None, str]:
+    """Return the limit key of the last ready job of a page, None without, and its position there.
+
+    No limit key has a line break.
+    """
+    position, line_break, key = after.partition("\n")
+    return (key if line_break else None), position
+
+
+def end_in_line(key: str | None, position: str) -> str:
+    """Return the end of a page of ready jobs; see ``place_in_line``."""
+    return position if key is None else f"{position}\n{key}"
 
 
 def _number(text: str, after: str) -> int:

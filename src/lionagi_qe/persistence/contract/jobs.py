@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lionagi_qe.errors import AqeError, JobLostError, StaleFenceError
+from lionagi_qe.errors import AqeError, JobLostError, JobNotFoundError, StaleFenceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
-State = Literal["delayed", "ready", "claimed", "done", "dead", "cancelled", "cancelling"]
-# As the servers number them; the last is a claimed job whose worker is to be told.
+State = Literal["delayed", "ready", "claimed", "done", "dead", "cancelled", "cancelling", "waiting"]
+# As the servers number them; "cancelling" is a claimed job whose worker is to be told, "waiting"
+# one that comes after others.
 STATES: tuple[State, ...] = (
     "delayed",
     "ready",
@@ -25,11 +26,15 @@ STATES: tuple[State, ...] = (
     "dead",
     "cancelled",
     "cancelling",
+    "waiting",
 )
 OnDuplicate = Literal["keep", "replace", "earliest"]
 ON_DUPLICATE: tuple[OnDuplicate, ...] = ("keep", "replace", "earliest")
 # JSON, as all outcomes are.
 LEASE_ENDED = '"its worker let the lease end"'
+# What the servers write of a job that can't be done because of one that it comes after; behind it
+# that one's id and what became of it.
+AFTER_FAILED = '"comes after job '
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ class PutJob:
             attempts to this one, which is added. "earliest": one that waits gets the lower of both
             priorities and the earlier of both times.
         dedupe_ms: for so long from now on ``dedupe`` is this job's, even if it ends before.
+        limit_key: the line in which it waits, see ``contract.limits``; None for the queue's own.
+        after: ids of jobs of the queue, see ``contract.dependencies``. JobNotFoundError if one of
+            them is unknown, or not kept any more.
     """
 
     queue: str
@@ -57,6 +65,8 @@ class PutJob:
     fence: Fence | None = None
     on_duplicate: OnDuplicate = "keep"
     dedupe_ms: int = 0
+    limit_key: str | None = None
+    after: tuple[str, ...] = ()
 
 
 Ending = Literal["ack", "retry", "bury", "release", "extend", "progress"]
@@ -137,6 +147,7 @@ class JobRecord:
     Attributes:
         outcome: its result if it is done, else its last error.
         progress: what its worker noted last.
+        limit_key: the line that it waits in, None for the queue's own.
     """
 
     job_id: str
@@ -148,6 +159,7 @@ class JobRecord:
     outcome: bytes | str | None
     created_ms: int
     progress: bytes | str | None = None
+    limit_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +180,10 @@ class JobRecordPage:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many jobs of a queue are in each state; done and cancelled ones as long as kept."""
+    """How many jobs of a queue are in each state; done and cancelled ones as long as kept.
+
+    ``exact``: each number is the true one, not what was counted up to.
+    """
 
     ready: int
     delayed: int
@@ -176,6 +191,7 @@ class QueueCounts:
     done: int
     dead: int
     cancelled: int
+    waiting: int
     exact: bool
 
 
@@ -238,17 +254,25 @@ class JobBackend(Protocol):
     ) -> JobRecordPage:
         """Return a page of the jobs in a state; ``after``: what the page before gave, or "".
 
-        Ready ones in the order of claims, delayed and claimed ones by when that ends, others the
-        newest first. Costs what it holds and not what was listed before; but to list delayed or
-        claimed jobs may pass those of the other of these states, and ended ones those of other
-        queues. InvalidArgumentError: ``after`` is not what a page gave.
+        Ready ones in the order of claims, those of each limit key behind those without one; delayed
+        and claimed ones by when that ends; others the newest first. Costs what it holds and not
+        what was listed before; but to list ended jobs may pass those of other queues.
+        InvalidArgumentError: ``after`` is not what a page gave.
+        """
+        ...
+
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Return of each done job that the job comes after its id and result, in order of ids.
+
+        Kept with the job, however long that waits, until it is done, cancelled or purged.
         """
         ...
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready, all their attempts before them; return how many that were.
 
-        One whose ``dedupe`` an unended job has by now stays dead.
+        One whose ``dedupe`` an unended job has by now stays dead, and so does one that comes after
+        a job that is dead itself, or not kept any more.
         """
         ...
 
@@ -284,6 +308,10 @@ def options_of(put: PutJob) -> str:
         options["on_duplicate"] = put.on_duplicate
     if put.dedupe_ms:
         options["dedupe_ms"] = put.dedupe_ms
+    if put.limit_key is not None:
+        options["limit_key"] = put.limit_key
+    if put.after:
+        options["after"] = put.after
     return json.dumps(options) if options else ""
 
 
@@ -296,6 +324,11 @@ def job_result(operation: JobOperation, status: str, figure: str) -> JobResult:
         if isinstance(operation, PutJob):
             return figure
         return STATES[int(figure)] if figure else "unknown"
+    if status == "unknown":
+        return JobNotFoundError(
+            f"after: queue {operation.queue!r} doesn't know job {figure}, which is to be done "
+            "before; done and cancelled jobs are known for result_ttl"
+        )
     if status == "stale" and operation.fence is not None:
         return StaleFenceError(operation.fence.name, operation.fence.token)
     return JobLostError(operation.job_id)

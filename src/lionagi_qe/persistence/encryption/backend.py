@@ -53,7 +53,7 @@ class EncryptedBackend:
         self._fleet = fleet
         # Made once, since every entry needs it.
         self._entries = place_of(fleet, "entry", "").decode()
-        for part in ("leases", "jobs", "schedules", "log"):
+        for part in ("leases", "jobs", "schedules", "limits", "log"):
             if getattr(inner, part, None) is not None:
                 setattr(self, part, self._sealed_part(part))
 
@@ -68,6 +68,9 @@ class EncryptedBackend:
             return EncryptedLog(whole, self.open_record)
         if part == "leases":
             return EncryptedLeases(whole, self._keys, self._fleet)
+        if part == "limits":
+            # Numbers alone.
+            return whole
         if part == "schedules":
             return EncryptedSchedules(whole, self._keys, self._fleet)
         return EncryptedJobs(whole, self._keys, self._fleet, self.transact)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import DecryptionError
 from lionagi_qe.persistence.contract.jobs import (
+    AFTER_FAILED,
     LEASE_ENDED,
     EndJob,
     PutJob,
@@ -183,6 +184,11 @@ class EncryptedJobs:
         opened = [replace(each, record=self._open_record(queue, each.record)) for each in page.jobs]
         return replace(page, jobs=opened)
 
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Return the results of what the job comes after, opened."""
+        found = await self._inner.results_before(queue, job_id)
+        return [(before, self._open("result", queue, before, sealed)) for before, sealed in found]
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         return await self._inner.revive(queue, job_ids)
@@ -211,7 +217,8 @@ def any_job(fleet: str, queue: str) -> bytes:
 
 def _is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
-    return outcome in {LEASE_ENDED, LEASE_ENDED.encode()}
+    text = outcome if isinstance(outcome, str) else outcome.decode()
+    return text == LEASE_ENDED or text.startswith(AFTER_FAILED)
 
 
 class EncryptedLeases:

@@ -17,6 +17,7 @@ from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.indexes import PostgresIndexes
 from lionagi_qe.persistence.postgres.lease import PostgresLeases
+from lionagi_qe.persistence.postgres.limits import PostgresLimits
 from lionagi_qe.persistence.postgres.log import PostgresLog
 from lionagi_qe.persistence.postgres.operations import (
     REFUSED,
@@ -70,6 +71,7 @@ class PostgresBackend:
         self.leases = PostgresLeases(self.session)
         self.jobs = PostgresJobs(self.session)
         self.schedules = PostgresSchedules(self.session)
+        self.limits = PostgresLimits(self.session)
         self.log = PostgresLog(self.session, self.sweep)
         self.indexes = PostgresIndexes(self.session)
 

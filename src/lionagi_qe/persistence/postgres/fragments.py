@@ -12,4 +12,4 @@ COLUMNS_BEHIND_VALUE = """revision, partition,
     (extract(epoch FROM expires_at) * 1000)::bigint"""
 JOB_COLUMNS = """j.id, CASE WHEN j.state = 2 AND j.cancel_ms IS NOT NULL THEN 6 ELSE j.state END,
     j.priority, j.attempts, j.max_attempts, j.payload, j.outcome,
-    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress"""
+    (extract(epoch FROM j.created_at) * 1000)::bigint, j.progress, j.limit_key"""

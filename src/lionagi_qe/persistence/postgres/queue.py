@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lionagi_qe.persistence.contract.job_pages import (
+    end_in_line,
     numbers_of,
+    place_in_line,
     position_of,
 )
 from lionagi_qe.persistence.contract.jobs import (
@@ -139,17 +141,32 @@ class PostgresJobs:
     ) -> JobRecordPage:
         """Read a page of the state's index."""
         first, second = None, None
-        if after:
-            first, second = position_of(after) if state == "dead" else numbers_of(after)
-        rows = await self._fetch(f"{state}_page", queue, first, second, limit)
-        listed = [ListedRecord(_record(row[:9]), row[9]) for row in rows]
-        behind = f"{rows[-1][10]}:{rows[-1][11]}" if len(rows) == limit else None
-        return JobRecordPage(listed, behind)
+        line: list[str | None] = []
+        position = after
+        if state == "ready":
+            key, position = place_in_line(after)
+            line = [key]
+        if position:
+            first, second = (
+                position_of(position) if state in {"dead", "waiting"} else numbers_of(position)
+            )
+        rows = await self._fetch(f"{state}_page", queue, first, second, limit, *line)
+        listed = [ListedRecord(_record(row[:10]), row[10]) for row in rows]
+        if len(rows) < limit:
+            return JobRecordPage(listed, None)
+        last = listed[-1].record
+        key = last.limit_key if state == "ready" else None
+        return JobRecordPage(listed, end_in_line(key, f"{rows[-1][11]}:{rows[-1][12]}"))
 
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""
         (row,) = await self._fetch("count_jobs", queue, EXACT_COUNT_LIMIT)
         return QueueCounts(*row, exact=max(row) < EXACT_COUNT_LIMIT)
+
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Read what was kept with the job."""
+        rows = await self._fetch("results_before", queue, job_id)
+        return [(before, result) for before, result in rows]
 
     async def confirm(self, queue: str) -> None:  # noqa: ARG002 - of all queues
         """Commit a message that nobody reads: whatever was committed before is waited for, too."""
@@ -168,14 +185,16 @@ class PostgresJobs:
 def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
     """Return positions such that concurrent calls lock jobs, then dedupe keys, in one order.
 
-    Puts without a key lock nothing that others could want and keep their order.
+    Puts without a key lock nothing that others could want and keep their order; so do all where
+    some come after others.
     """
+    keeps_order = any(isinstance(each, PutJob) and each.after for each in operations)
 
     def rank(at: int) -> tuple[int, str, str]:
         operation = operations[at]
         if not isinstance(operation, PutJob):
             return 0, operation.job_id, ""
-        if operation.dedupe is None:
+        if operation.dedupe is None or keeps_order:
             return 1, "", ""
         return 2, operation.queue, operation.dedupe
 
@@ -216,8 +235,8 @@ def _results(
 
 
 def _refused(ordered: Sequence[JobOperation], error: Exception) -> Exception:
-    at, status = str(error).split(":")
-    result = job_result(ordered[int(at) - 1], status, "")
+    at, status, figure = str(error).split(":", 2)
+    result = job_result(ordered[int(at) - 1], status, figure)
     return result if isinstance(result, Exception) else error
 
 

@@ -194,8 +194,14 @@ UNION ALL SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(11)}, true
     "claim_jobs": "SELECT * FROM {schema}.claim_jobs($1, $2, $3, $4, $5)",
     "revive_jobs": f"SELECT {{schema}}.revive_jobs($1, $2, {array('$3')})",
     "purge_jobs": f"""
-WITH dead AS ({_DEAD_JOBS})
-DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead)) RETURNING id
+WITH dead AS ({_DEAD_JOBS}), gone AS (
+    DELETE FROM {{schema}}.jobs WHERE ctid = ANY (ARRAY (SELECT ctid FROM dead))
+    RETURNING id, links
+), unlinked AS (
+    DELETE FROM {{schema}}.job_dependencies
+    WHERE fleet = $1 AND id = ANY (ARRAY (SELECT id FROM gone WHERE links & 2 > 0))
+)
+SELECT id FROM gone
 """,
     "forget_jobs": "SELECT {schema}.forget_jobs($1, $2)",
     "find_jobs": f"""
@@ -211,16 +217,32 @@ WHERE j.fleet + 0 = $1 AND j.queue = $2 AND j.state = 4 AND j.id > $3 ORDER BY j
 """,
     "count_jobs": """
 SELECT (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 LIMIT $3) AS ready),
-    count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2),
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 1 AND limit_key IS NULL LIMIT $3) AS ready)
+    + (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE 0 + fleet = $1 AND queue = $2 AND state = 1 AND limit_key IS NOT NULL LIMIT $3) AS k),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 0 LIMIT $3) AS delayed),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 2 LIMIT $3) AS claimed),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 3 AND due_at > now() LIMIT $3) AS done),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
         WHERE fleet + 0 = $1 AND queue = $2 AND state = 4 LIMIT $3) AS dead),
     (SELECT count(*) FROM (SELECT FROM {schema}.jobs
-        WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone)
-FROM (SELECT state FROM {schema}.jobs
-    WHERE fleet + 0 = $1 AND queue = $2 AND state IN (0, 2) LIMIT $3) AS due
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 5 AND due_at > now() LIMIT $3) AS gone),
+    (SELECT count(*) FROM (SELECT FROM {schema}.jobs
+        WHERE fleet + 0 = $1 AND queue = $2 AND state = 7 LIMIT $3) AS waiting)
+""",
+    "results_before": """
+SELECT d.before, d.outcome FROM {schema}.job_dependencies d
+WHERE d.fleet = $1 AND d.id = $3 AND d.state = 1 AND EXISTS (
+    SELECT FROM {schema}.jobs j WHERE j.fleet = $1 AND j.id = $3 AND j.queue = $2
+) ORDER BY d.before
+""",
+    "put_limit": "SELECT {schema}.put_limit($1, $2, $3, $4, $5, $6, $7)",
+    "read_limits": """
+SELECT per, concurrency, rate, period_ms, burst FROM {schema}.job_limits
+WHERE fleet = $1 AND queue = $2 ORDER BY per DESC
 """,
     "put_schedule": "SELECT {schema}.put_schedule($1, $2, $3, $4, $5, $6)",
     "remove_schedule": """

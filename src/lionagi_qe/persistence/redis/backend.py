@@ -17,6 +17,7 @@ from lionagi_qe.persistence.redis.connection import parse_info
 from lionagi_qe.persistence.redis.figures import server_figures
 from lionagi_qe.persistence.redis.indexes import RedisIndexes
 from lionagi_qe.persistence.redis.lease import RedisLeases
+from lionagi_qe.persistence.redis.limits import RedisLimits
 from lionagi_qe.persistence.redis.log import RedisLog
 from lionagi_qe.persistence.redis.operations import (
     fence_words,
@@ -60,6 +61,7 @@ class RedisBackend:
         self.leases = RedisLeases(self.session)
         self.jobs = RedisJobs(self.session)
         self.schedules = RedisSchedules(self.session)
+        self.limits = RedisLimits(self.session)
         self.log = RedisLog(self.session)
         self.indexes = RedisIndexes(self.session)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from lionagi_qe.errors import CrossShardError
 from lionagi_qe.persistence.contract.job_pages import (
     ListedState,
+    end_in_line,
+    place_in_line,
     position_of,
 )
 from lionagi_qe.persistence.contract.jobs import (
@@ -43,11 +45,12 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.redis.session import RedisSession
 
-_FIELDS = 9
+_FIELDS = 10
 # The sorted set of each state, and from which end it is listed.
 _SETS: dict[ListedState, tuple[str, str]] = {
     "ready": ("r", "up"),
     "delayed": ("w", "up"),
+    "waiting": ("a", "up"),
     "claimed": ("l", "up"),
     "done": ("f", "down"),
     "dead": ("x", "down"),
@@ -189,8 +192,9 @@ class RedisJobs:
     ) -> JobRecordPage:
         """Read a page of the state's sorted set."""
         letter, direction = _SETS[state]
-        score, member = position_of(after) if after else ("", "")
-        last, name, *flat = await self._session.run(
+        key, position = place_in_line(after) if state == "ready" else (None, after)
+        score, member = position_of(position) if position else ("", "")
+        last, name, line, *flat = await self._session.run(
             scripts.QUEUE_PAGE,
             self._shard_of(queue),
             queue,
@@ -199,6 +203,7 @@ class RedisJobs:
             score,
             member,
             limit,
+            key or "",
             mutates=False,
         )
         width = _FIELDS + 1
@@ -206,7 +211,10 @@ class RedisJobs:
             ListedRecord(_record(flat[at : at + _FIELDS]), int(flat[at + _FIELDS] or 0) or None)
             for at in range(0, len(flat), width)
         ]
-        return JobRecordPage(listed, f"{last.decode()}:{name.decode()}" if last else None)
+        if not last:
+            return JobRecordPage(listed, None)
+        key = line.decode() or None
+        return JobRecordPage(listed, end_in_line(key, f"{last.decode()}:{name.decode()}"))
 
     async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
         flat = await self._session.run(
@@ -220,6 +228,14 @@ class RedisJobs:
             scripts.QUEUE_LOOK, self._shard_of(queue), "count", queue, mutates=False
         )
         return QueueCounts(*counts, exact=True)
+
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Read what was kept with the job."""
+        flat = await self._session.run(
+            scripts.QUEUE_LOOK, self._shard_of(queue), "results", queue, job_id, mutates=False
+        )
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return sorted((before.decode(), result) for before, result in pairs)
 
     async def confirm(self, queue: str) -> None:
         """The repeat itself has waited for all that was written before it, see ``exchange``."""
@@ -267,12 +283,12 @@ def _refusal(
     if kind == b"entry":
         refusal: Any = result_of(step.operations[at - 1], status, figure)
     else:
-        refusal = job_result(step.jobs[at - 1], status.decode(), "")
+        refusal = job_result(step.jobs[at - 1], status.decode(), figure.decode())
     return cast("Exception", refusal)
 
 
 def _record(fields: list[Any]) -> JobRecord:
-    job_id, state, priority, attempts, most, payload, outcome, created, progress = fields
+    job_id, state, priority, attempts, most, payload, outcome, created, progress, key = fields
     return JobRecord(
         job_id.decode(),
         STATES[int(state)],
@@ -283,4 +299,5 @@ def _record(fields: list[Any]) -> JobRecord:
         outcome,
         int(created),
         progress,
+        None if key is None else key.decode(),
     )

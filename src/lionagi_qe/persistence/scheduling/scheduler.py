@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.jobs import JobBackend, JobOperation
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
@@ -256,6 +257,11 @@ class Scheduler:
     def schedules(self) -> ScheduleBackend:
         """The backend's periodic jobs; ConfigurationError if it has none."""
         return self._offered("schedules")
+
+    @property
+    def limits(self) -> LimitBackend:
+        """The limits of the backend's queues; ConfigurationError if it has none."""
+        return self._offered("limits")
 
     @property
     def log(self) -> ChangeLog:

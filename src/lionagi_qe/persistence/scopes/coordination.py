@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend, Tenure
+    from lionagi_qe.persistence.contract.limits import JobLimit, LimitBackend
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.contract.schedules import (
         Fire,
@@ -115,6 +116,11 @@ class ScopedJobs:
         self._scope.check_queue(queue)
         return await self._whole.list_jobs(queue, state, after, limit)
 
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Return the results of what the job comes after."""
+        self._scope.check_queue(queue)
+        return await self._whole.results_before(queue, job_id)
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         self._scope.check_queue(queue)
@@ -166,6 +172,24 @@ class ScopedSchedules:
         """Put what is due."""
         self._scope.check_queue(fire.queue)
         return await self._whole.fire(fire)
+
+
+class ScopedLimits:
+    """The limits of a scope's queues."""
+
+    def __init__(self, whole: LimitBackend, scope: Scope) -> None:
+        self._whole = whole
+        self._scope = scope
+
+    async def put(self, queue: str, limit: JobLimit) -> None:
+        """Set a limit, or take it away."""
+        self._scope.check_queue(queue)
+        await self._whole.put(queue, limit)
+
+    async def read(self, queue: str) -> Sequence[JobLimit]:
+        """Return the limits of a queue."""
+        self._scope.check_queue(queue)
+        return await self._whole.read(queue)
 
 
 class ScopedLeases:

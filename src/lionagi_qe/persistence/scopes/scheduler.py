@@ -10,6 +10,7 @@ from lionagi_qe.persistence.scopes.backend import ScopedBackend
 from lionagi_qe.persistence.scopes.coordination import (
     ScopedJobs,
     ScopedLeases,
+    ScopedLimits,
     ScopedSchedules,
 )
 from lionagi_qe.persistence.scopes.log import ScopedLog
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         TransactionResults,
     )
     from lionagi_qe.persistence.contract.leases import LeaseBackend
+    from lionagi_qe.persistence.contract.limits import LimitBackend
     from lionagi_qe.persistence.contract.operations import Operation
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.contract.schedules import ScheduleBackend
@@ -183,6 +185,11 @@ class ScopedScheduler:
     def schedules(self) -> ScheduleBackend:
         """The periodic jobs of the scope's queues."""
         return ScopedSchedules(self._whole.schedules, self._scope)
+
+    @property
+    def limits(self) -> LimitBackend:
+        """The limits of the scope's queues."""
+        return ScopedLimits(self._whole.limits, self._scope)
 
     @property
     def log(self) -> ChangeLog:

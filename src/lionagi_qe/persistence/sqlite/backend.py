@@ -14,6 +14,7 @@ from lionagi_qe.persistence.server_support.migrations import shown_migrations
 from lionagi_qe.persistence.sqlite import statements as sql
 from lionagi_qe.persistence.sqlite.indexes import SqliteIndexes
 from lionagi_qe.persistence.sqlite.lease import SqliteLeases
+from lionagi_qe.persistence.sqlite.limits import SqliteLimits
 from lionagi_qe.persistence.sqlite.log import SqliteLog
 from lionagi_qe.persistence.sqlite.operations import DELETED, EXPIRED, apply, bury, reserve
 from lionagi_qe.persistence.sqlite.queue import SqliteJobs
@@ -50,6 +51,7 @@ class SqliteBackend:
         self.leases = SqliteLeases(self.session)
         self.jobs = SqliteJobs(self.session)
         self.schedules = SqliteSchedules(self.session)
+        self.limits = SqliteLimits(self.session, self.jobs.notifier.notify)
         self.log = SqliteLog(self.session, self.sweep)
         self.indexes = SqliteIndexes(self.session)
 

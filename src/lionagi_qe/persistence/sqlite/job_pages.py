@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.persistence.contract.job_pages import (
+    end_in_line,
     numbers_of,
+    place_in_line,
     position_of,
 )
 from lionagi_qe.persistence.contract.jobs import STATES, JobRecord, JobRecordPage, ListedRecord
-from lionagi_qe.persistence.sqlite.job_statements import PAGE_OF_DEAD, PAGES_DOWN, PAGES_UP
+from lionagi_qe.persistence.sqlite.job_statements import (
+    PAGE_OF_DEAD,
+    PAGE_OF_LINES,
+    PAGES_DOWN,
+    PAGES_UP,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +38,44 @@ def page_of_jobs(
     bound: Mapping[str, Any],
 ) -> JobRecordPage:
     """Read a page; ``bound`` has the fleet, the queue and the time."""
-    text, position = _read_from(state, after)
-    rows: list[Any] = connection.execute(text, {**bound, **position, "limit": limit}).fetchall()
+    read = partial(_read, connection, bound)
+    if state != "ready":
+        text, position = _read_from(state, after)
+        rows = read(text, limit, position)
+        return _page(rows, limit)
+    key, position = place_in_line(after)
+    first, second = numbers_of(position) if position else (-_FAR, -_FAR)
+    rows: list[Any] = []
+    if key is None:
+        rows = read(PAGES_UP["ready"], limit, {"first": first, "second": second})
+        # Limit keys aren't empty.
+        key, first, second = "", -_FAR, -_FAR
+    if len(rows) < limit:
+        place = {"key": key, "first": first, "second": second}
+        rows += read(PAGE_OF_LINES, limit - len(rows), place)
+    return _page(rows, limit)
+
+
+def _read(
+    connection: apsw.Connection,
+    bound: Mapping[str, Any],
+    text: str,
+    limit: int,
+    position: Mapping[str, Any],
+) -> list[Any]:
+    return connection.execute(text, {**bound, **position, "limit": limit}).fetchall()
+
+
+def _page(rows: list[Any], limit: int) -> JobRecordPage:
     listed = [
         ListedRecord(JobRecord(job_id, STATES[number], *rest), due_ms)
         for job_id, number, *rest, due_ms, _, _ in rows
     ]
-    behind = f"{rows[-1][-2]}:{rows[-1][-1]}" if len(rows) == limit else None
-    return JobRecordPage(listed, behind)
+    if len(rows) < limit:
+        return JobRecordPage(listed, None)
+    last = listed[-1].record
+    key = last.limit_key if last.state == "ready" else None
+    return JobRecordPage(listed, end_in_line(key, f"{rows[-1][-2]}:{rows[-1][-1]}"))
 
 
 def _read_from(state: ListedState, after: str) -> tuple[str, dict[str, int | str]]:

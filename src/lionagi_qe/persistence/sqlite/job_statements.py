@@ -8,22 +8,25 @@ from __future__ import annotations
 # A claimed job that is being cancelled is told as 6.
 _SHOWN = "CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END"
 COLUMNS = f"""id, {_SHOWN}, priority, attempts, max_attempts, payload, outcome, created_ms,
-    progress"""
+    progress, limit_key"""
+CLAIMED_COLUMNS = "seq, id, payload, priority, attempts, max_attempts, claim, created_ms"
 
 NOTE_QUEUE = "INSERT OR IGNORE INTO queues (fleet, name) VALUES (:fleet, :queue)"
 QUEUES = "SELECT name FROM queues WHERE fleet = :fleet ORDER BY name"
 
 PUT = """
 INSERT INTO jobs
-    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, created_ms, due_ms)
-VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :dedupe, :now,
-    :now + :delay)
+    (fleet, queue, id, state, priority, max_attempts, payload, dedupe, limit_key, created_ms,
+    due_ms)
+VALUES (:fleet, :queue, :id, :delay = 0, :priority, :max_attempts, :payload, :dedupe, :limit_key,
+    :now, :now + :delay)
 ON CONFLICT DO NOTHING
 """
 # The unended job that has the key.
 HOLDER = """
 SELECT id, state, replaced_by FROM jobs INDEXED BY jobs_dedupe
-WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe AND state IN (0, 1, 2)
+WHERE fleet = :fleet AND queue = :queue AND dedupe = :dedupe
+    AND state IN (0, 1, 2, 7)
 """
 KEPT_KEY = """
 SELECT id FROM job_keys
@@ -45,16 +48,20 @@ DELETE FROM job_keys WHERE (fleet, queue, dedupe) IN (
 """
 REPLACE = """
 UPDATE jobs SET
-    state = :delay = 0, priority = :priority, attempts = 0, max_attempts = :max_attempts,
+    state = CASE WHEN state = 7 THEN 7 ELSE :delay = 0 END, priority = :priority,
+    attempts = 0, max_attempts = :max_attempts,
     payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
-    replaced_by = :id
+    replaced_by = :id, limit_key = :limit_key
 WHERE fleet = :fleet AND id = :holder
+RETURNING state, limit_key, priority
 """
 HASTEN = """
 UPDATE jobs SET
-    state = CASE WHEN :delay = 0 THEN 1 ELSE state END, priority = min(priority, :priority),
+    state = CASE WHEN :delay = 0 AND state <> 7 THEN 1 ELSE state END,
+    priority = min(priority, :priority),
     due_ms = min(due_ms, :now + :delay)
 WHERE fleet = :fleet AND id = :holder
+RETURNING state, limit_key, priority
 """
 # One that runs while its key goes to another is not tried again.
 DETACH = """
@@ -83,7 +90,8 @@ UPDATE jobs SET
         WHEN :ending IN ('ack', 'extend') THEN :now + :ms
         ELSE :now + coalesce(cancel_ms, :ms) END
 WHERE fleet = :fleet AND id = :id AND claim = :claim AND state = 2 AND queue = :queue
-RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END
+RETURNING CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END, limit_key, priority,
+    links, due_ms
 """
 # The same call again, after its answer was lost?
 ENDED = """
@@ -100,14 +108,29 @@ UPDATE jobs SET
     cancel_ms = :ms,
     payload = CASE WHEN state = 2 AND due_ms > :now THEN payload ELSE x'' END,
     due_ms = CASE WHEN state = 2 AND due_ms > :now THEN due_ms ELSE :now + :ms END
-WHERE fleet = :fleet AND id = :id AND queue = :queue AND state IN (0, 1, 2)
-RETURNING CASE state WHEN 2 THEN 6 ELSE state END
+WHERE fleet = :fleet AND id = :id AND queue = :queue
+    AND state IN (0, 1, 2, 7)
+RETURNING CASE state WHEN 2 THEN 6 ELSE state END, limit_key, links, due_ms
 """
 STATE = """
 SELECT state FROM jobs
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 
+# Whether jobs are due or fall with others, and whether the queue has limits or keys.
+BEFORE_CLAIM = """
+SELECT EXISTS (
+    SELECT 1 FROM job_falls WHERE fleet = :fleet AND queue = :queue
+), EXISTS (
+    SELECT 1 FROM jobs INDEXED BY jobs_delayed
+    WHERE fleet = :fleet AND queue = :queue AND state = 0 AND due_ms <= :now
+) OR EXISTS (
+    SELECT 1 FROM jobs INDEXED BY jobs_claimed
+    WHERE fleet = :fleet AND queue = :queue AND state = 2 AND due_ms <= :now
+), EXISTS (
+    SELECT 1 FROM job_lines WHERE fleet = :fleet AND queue = :queue AND limit_key = ''
+)
+"""
 DUE = """
 UPDATE jobs SET
     state = CASE
@@ -120,44 +143,73 @@ UPDATE jobs SET
     payload = CASE WHEN cancel_ms IS NULL THEN payload ELSE x'' END,
     due_ms = :now + coalesce(cancel_ms, 0)
 WHERE seq IN (
-    SELECT seq FROM jobs INDEXED BY jobs_due
-    WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) AND due_ms <= :now
-    ORDER BY due_ms LIMIT max(:count, 100)
+    SELECT seq FROM (
+        SELECT seq FROM jobs INDEXED BY jobs_delayed
+        WHERE fleet = :fleet AND queue = :queue AND state = 0 AND due_ms <= :now
+        ORDER BY due_ms LIMIT max(:count, 100)
+    ) UNION ALL SELECT seq FROM (
+        SELECT seq FROM jobs INDEXED BY jobs_claimed
+        WHERE fleet = :fleet AND queue = :queue AND state = 2 AND due_ms <= :now
+        ORDER BY due_ms LIMIT max(:count, 100)
+    )
 )
+RETURNING id, state, limit_key, priority, links, due_ms
 """
-CLAIM = """
+CLAIM = f"""
 UPDATE jobs SET
     state = 2, attempts = attempts + 1, claim = claim + 1, due_ms = :now + :lease
 WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_ready
-    WHERE fleet = :fleet AND queue = :queue AND state = 1
+    WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL
     ORDER BY priority, seq LIMIT :count
 )
-RETURNING seq, id, payload, priority, attempts, max_attempts, claim, created_ms
+RETURNING {CLAIMED_COLUMNS}
 """
-NEXT_DUE = """
-SELECT due_ms - :now FROM jobs INDEXED BY jobs_due
-WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
+_NEXT_DELAYED = """
+SELECT due_ms - :now FROM jobs INDEXED BY jobs_delayed
+WHERE fleet = :fleet AND queue = :queue AND state = 0 ORDER BY due_ms LIMIT 1
 """
-# In how many milliseconds a claim would find something; null for never.
-FINDS_IN = """
+_NEXT_ENDED = """
+SELECT due_ms - :now FROM jobs INDEXED BY jobs_claimed
+WHERE fleet = :fleet AND queue = :queue AND state = 2 ORDER BY due_ms LIMIT 1
+"""
+NEXT_DUE = f"""
+SELECT min(wait) FROM (SELECT ({_NEXT_DELAYED}) AS wait UNION ALL SELECT ({_NEXT_ENDED}))
+"""
+# In how many milliseconds a claim may find something; null for never.
+FINDS_IN = f"""
 SELECT CASE
     WHEN EXISTS (
         SELECT 1 FROM jobs INDEXED BY jobs_ready
-        WHERE fleet = :fleet AND queue = :queue AND state = 1
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL
+    ) OR EXISTS (
+        SELECT 1 FROM job_lines INDEXED BY job_lines_in_turn
+        WHERE fleet = :fleet AND queue = :queue AND state = 0
     ) THEN 0
     ELSE (
-        SELECT max(due_ms - :now, 0) FROM jobs INDEXED BY jobs_due
-        WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) ORDER BY due_ms LIMIT 1
+        SELECT max(min(wait), 0) FROM (
+            SELECT ({_NEXT_DELAYED}) AS wait UNION ALL SELECT ({_NEXT_ENDED}) UNION ALL SELECT (
+                SELECT free_ms - :now FROM job_lines INDEXED BY job_lines_free
+                WHERE fleet = :fleet AND queue = :queue AND state = 2 ORDER BY free_ms LIMIT 1
+            )
+        )
     ) END
 """
 
 # Not beside an unended job with the same key.
 REVIVE = """
-UPDATE OR IGNORE jobs SET state = 1, attempts = 0, due_ms = :now
+UPDATE OR IGNORE jobs SET state = :revived, attempts = 0, due_ms = :now
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+RETURNING limit_key, priority
 """
-PURGE = "DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4"
+# In the order of their putting: one that another comes after is before it.
+DEAD_LINKS = """
+SELECT seq, links FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+"""
+PURGE = """
+DELETE FROM jobs WHERE fleet = :fleet AND id = :id AND queue = :queue AND state = 4
+RETURNING links
+"""
 FORGET = """
 DELETE FROM jobs WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_done
@@ -183,17 +235,22 @@ WHERE fleet = :fleet AND queue = :queue AND state = 4 AND id > :after ORDER BY i
 COUNT = """
 SELECT
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_ready
-        WHERE fleet = :fleet AND queue = :queue AND state = 1 LIMIT :limit)),
-    count(*) FILTER (WHERE state = 0),
-    count(*) FILTER (WHERE state = 2),
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NULL LIMIT :limit))
+    + (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_key_ready
+        WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NOT NULL
+        LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_delayed
+        WHERE fleet = :fleet AND queue = :queue AND state = 0 LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_claimed
+        WHERE fleet = :fleet AND queue = :queue AND state = 2 LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_done
         WHERE fleet = :fleet AND queue = :queue AND state = 3 AND due_ms > :now LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead
         WHERE fleet = :fleet AND queue = :queue AND state = 4 LIMIT :limit)),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_cancelled
-        WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit))
-FROM (SELECT state FROM jobs INDEXED BY jobs_due
-    WHERE fleet = :fleet AND queue = :queue AND state IN (0, 2) LIMIT :limit)
+        WHERE fleet = :fleet AND queue = :queue AND state = 5 AND due_ms > :now LIMIT :limit)),
+    (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_waiting
+        WHERE fleet = :fleet AND queue = :queue AND state = 7 LIMIT :limit))
 """
 
 # Pages of jobs: those of an index from its beginning, and from its end.
@@ -205,8 +262,8 @@ ORDER BY {{order}} LIMIT :limit
 _DUE_PAGE = _PAGE.format(
     due="due_ms",
     place="due_ms, seq",
-    index="jobs_due",
-    which="state IN (0, 2) AND state = {state}",
+    index="{index}",
+    which="state = {state}",
     sign=">",
     order="due_ms, seq",
 )
@@ -223,17 +280,31 @@ PAGES_UP = {
         due="NULL",
         place="priority, seq",
         index="jobs_ready",
-        which="state = 1",
+        which="state = 1 AND limit_key IS NULL",
         sign=">",
         order="priority, seq",
     ),
-    "delayed": _DUE_PAGE.format(state=0),
-    "claimed": _DUE_PAGE.format(state=2),
+    "delayed": _DUE_PAGE.format(index="jobs_delayed", state=0),
+    "claimed": _DUE_PAGE.format(index="jobs_claimed", state=2),
+    "waiting": _PAGE.format(
+        due="NULL",
+        place="0, seq",
+        index="jobs_waiting",
+        which="state = 7",
+        sign=">",
+        order="seq",
+    ),
 }
 PAGES_DOWN = {
     "done": _ENDED_PAGE.format(index="jobs_done", state=3),
     "cancelled": _ENDED_PAGE.format(index="jobs_cancelled", state=5),
 }
+PAGE_OF_LINES = f"""
+SELECT {COLUMNS}, NULL, priority, seq FROM jobs INDEXED BY jobs_key_ready
+WHERE fleet = :fleet AND queue = :queue AND state = 1 AND limit_key IS NOT NULL
+    AND (limit_key, priority, seq) > (:key, :first, :second)
+ORDER BY limit_key, priority, seq LIMIT :limit
+"""
 PAGE_OF_DEAD = f"""
 SELECT {COLUMNS}, NULL, 0, id FROM jobs INDEXED BY jobs_dead
 WHERE fleet = :fleet AND queue = :queue AND state = 4 AND id < :id ORDER BY id DESC LIMIT :limit

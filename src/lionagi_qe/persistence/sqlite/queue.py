@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import AqeError, JobLostError
 from lionagi_qe.persistence.contract.jobs import (
@@ -14,6 +14,7 @@ from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
     Claim,
     ClaimedJob,
+    EndJob,
     JobOperation,
     JobRecord,
     JobRecordPage,
@@ -24,21 +25,27 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
+from lionagi_qe.persistence.sqlite import dependencies
 from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.dependencies import DEPENDS
 from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
+from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn, touch_line
+from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES, NOTE_LINES
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
 from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import apsw
 
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
+T = TypeVar("T")
 EXACT_COUNT_LIMIT = 100_000
+_READY, _CANCELLED = STATES.index("ready"), STATES.index("cancelled")
 # Seconds between two looks at whether another process changed the file, while somebody waits.
 _LOOK = 0.02
 
@@ -52,6 +59,8 @@ class SqliteJobs:
         self._session = session
         self.notifier = Notifier()
         self._looking: asyncio.Task[None] | None = None
+        # Queues in which the end of a job made others ready, to be told of once that is committed.
+        self._freed: set[str] = set()
 
     def _bound(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - SQL's values
         return {"fleet": self._session.fleet, "now": now(), **more}
@@ -117,7 +126,7 @@ class SqliteJobs:
                     results.append(error)
             return results
 
-        return await self._session.transact(change)
+        return await self._changed(change)
 
     async def transact(self, step: TransactionOperations) -> TransactionResults:
         """Apply all in one transaction, which the first error undoes."""
@@ -129,7 +138,15 @@ class SqliteJobs:
                 list(results), [self._apply(connection, operation) for operation in step.jobs]
             )
 
-        return await self._session.transact(change)
+        return await self._changed(change)
+
+    async def _changed(self, change: Callable[[apsw.Connection], T]) -> T:
+        result = await self._session.transact(change)
+        if self._freed:
+            freed, self._freed = self._freed, set()
+            for queue in freed:
+                self.notifier.notify(queue)
+        return result
 
     def _apply(self, connection: apsw.Connection, operation: JobOperation) -> str:
         bound = self._bound(queue=operation.queue, id=operation.job_id, payload=operation.payload)
@@ -140,12 +157,7 @@ class SqliteJobs:
         if isinstance(operation, CancelJob):
             return _cancel(connection, operation, bound)
         bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
-        state: Any = connection.execute(sql.END, bound).get
-        if state is None:
-            state = connection.execute(sql.ENDED, bound).get
-        if state is None:
-            raise JobLostError(operation.job_id)
-        return STATES[state]
+        return _end(connection, operation, bound, self._freed.add)
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Make ready what is due, then take the first ones."""
@@ -154,9 +166,16 @@ class SqliteJobs:
             bound = self._bound(
                 queue=queue, count=count, lease=lease_ms, lease_ended=LEASE_ENDED.encode()
             )
-            connection.execute(sql.DUE, bound)
+            before: Any = connection.execute(sql.BEFORE_CLAIM, bound).get
+            is_falling, is_due, has_lines = before
+            if is_falling:
+                dependencies.fall_on(connection, bound)
+            if is_due:
+                _make_ready(connection, bound)
+            if has_lines:
+                return _claim_in_turn(connection, bound, count)
             rows: list[Any] = connection.execute(sql.CLAIM, bound).fetchall()
-            jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=_turn)]
+            jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=in_turn)]
             if len(jobs) == count:
                 return Claim(jobs, 0)
             due: Any = connection.execute(sql.NEXT_DUE, bound).get
@@ -166,26 +185,37 @@ class SqliteJobs:
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready."""
-        return await self._each(sql.REVIVE, queue, job_ids)
+
+        def change(connection: apsw.Connection) -> int:
+            found: list[tuple[int, int, str]] = []
+            for job_id in job_ids:
+                rows = _rows(connection, sql.DEAD_LINKS, self._bound(queue=queue, id=job_id))
+                found += [(seq, links, job_id) for seq, links in rows]
+            return sum(
+                _revive(connection, links, self._bound(queue=queue, id=job_id))
+                for _, links, job_id in sorted(found)
+            )
+
+        return await self._session.transact(change)
 
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
-        return await self._each(sql.PURGE, queue, job_ids)
 
-    async def _each(self, statement: str, queue: str, job_ids: Sequence[str]) -> int:
         def change(connection: apsw.Connection) -> int:
-            changed = 0
+            purged = 0
             for job_id in job_ids:
-                connection.execute(statement, self._bound(queue=queue, id=job_id))
-                changed += connection.changes()
-            return changed
+                bound = self._bound(queue=queue, id=job_id)
+                for (links,) in _rows(connection, sql.PURGE, bound):
+                    dependencies.after_end(connection, bound, _CANCELLED, links & DEPENDS, 0)
+                    purged += 1
+            return purged
 
         return await self._session.transact(change)
 
     def forget(self, connection: apsw.Connection, limit: int) -> bool:
         """Delete ended jobs and keys that were kept long enough; return whether more is due."""
         is_more = False
-        for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS):
+        for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS, FORGET_LINES):
             connection.execute(statement, self._bound(limit=limit))
             is_more |= connection.changes() == limit
         return is_more
@@ -220,6 +250,13 @@ class SqliteJobs:
             lambda connection: page_of_jobs(connection, state, after, limit, bound)
         )
 
+    async def results_before(self, queue: str, job_id: str) -> list[tuple[str, bytes | str]]:
+        """Read what was kept with the job."""
+        bound = self._bound(queue=queue, id=job_id)
+        return await self._session.read(
+            lambda connection: dependencies.results_of(connection, bound)
+        )
+
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""
 
@@ -248,14 +285,26 @@ def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str
         priority=put.priority,
         max_attempts=put.max_attempts,
         dedupe=put.dedupe,
+        limit_key=put.limit_key,
     )
     connection.execute(sql.NOTE_QUEUE, bound)
+    if put.limit_key is not None:
+        connection.execute(NOTE_LINES, bound)
     if put.dedupe is not None:
         other = _holder(connection, put, bound)
         if other is not None:
             return other
+    # Looked at before anything is changed, since it may be refused.
+    before = []
+    if put.after and not dependencies.is_put(connection, bound):
+        before = dependencies.look_before(connection, put, bound)
     connection.execute(sql.PUT, bound)
-    if put.dedupe_ms and connection.changes():
+    if not connection.changes():
+        return put.job_id
+    is_free = not before or dependencies.hold(connection, before, bound)
+    if put.limit_key is not None and not put.delay_ms and is_free:
+        touch_line(connection, bound, put.limit_key, put.priority)
+    if put.dedupe_ms:
         connection.execute(sql.KEEP_KEY, {**bound, "dedupe_ms": put.dedupe_ms})
     return put.job_id
 
@@ -276,20 +325,81 @@ def _holder(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> 
         connection.execute(sql.DETACH, bound)
         connection.execute(sql.MOVE_KEY, bound)
         return None
-    connection.execute(sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN, bound)
+    change = sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN
+    ((its_state, key, priority),) = _rows(connection, change, bound)
+    if its_state == _READY:
+        touch_line(connection, bound, key, priority)
     return str(holder)
+
+
+def _make_ready(connection: apsw.Connection, bound: dict[str, Any]) -> None:
+    for job_id, state, key, priority, links, due in _rows(connection, sql.DUE, bound):
+        touch_line(connection, bound, key, priority if state == _READY else None)
+        if links:
+            dependencies.after_end(connection, {**bound, "id": job_id}, state, links, due)
+
+
+def _revive(connection: apsw.Connection, links: int, bound: dict[str, Any]) -> int:
+    bound["revived"] = _READY
+    if links & DEPENDS:
+        bound["revived"] = dependencies.may_revive(connection, bound)
+        if bound["revived"] is None:
+            return 0
+    revived = _rows(connection, sql.REVIVE, bound)
+    for key, priority in revived:
+        if bound["revived"] == _READY:
+            touch_line(connection, bound, key, priority)
+    return len(revived)
+
+
+def _end(
+    connection: apsw.Connection,
+    end: EndJob,
+    bound: dict[str, Any],
+    wake: Callable[[str], None],
+) -> str:
+    bound.update(ending=end.ending, claim=end.claim, ms=end.ms)
+    ended: Any = connection.execute(sql.END, bound).get
+    if ended is not None:
+        state, key, priority, links, due = ended
+        if key is not None and end.ending not in {"extend", "progress"}:
+            touch_line(connection, bound, key, priority if state == _READY else None)
+        if links and dependencies.after_end(connection, bound, state, links, due):
+            wake(end.queue)
+        return STATES[state]
+    state = connection.execute(sql.ENDED, bound).get
+    if state is None:
+        raise JobLostError(end.job_id)
+    return STATES[state]
 
 
 def _cancel(connection: apsw.Connection, cancel: CancelJob, bound: dict[str, Any]) -> str:
     bound.update(ms=cancel.ms)
-    state: Any = connection.execute(sql.CANCEL, bound).get
+    state: Any = None
+    for its_state, key, links, due in _rows(connection, sql.CANCEL, bound):
+        state = its_state
+        touch_line(connection, bound, key, None)
+        if links:
+            dependencies.after_end(connection, bound, state, links, due)
     if state is None:
         state = connection.execute(sql.STATE, bound).get
     return "unknown" if state is None else STATES[state]
 
 
-def _turn(row: Any) -> tuple[int, int]:  # noqa: ANN401 - a row
-    return row[3], row[0]
+def _rows(connection: apsw.Connection, statement: str, bound: dict[str, Any]) -> list[Any]:
+    """Return all rows that a change returns: it isn't over before."""
+    return connection.execute(statement, bound).fetchall()
+
+
+def _claim_in_turn(connection: apsw.Connection, bound: dict[str, Any], count: int) -> Claim:
+    claim = ClaimInTurn(connection, bound, count)
+    claim.take()
+    jobs = [ClaimedJob(*row[1:]) for row in claim.rows]
+    if len(jobs) == count:
+        return Claim(jobs, 0)
+    due: Any = connection.execute(sql.NEXT_DUE, bound).get
+    waits = [wait for wait in (due, claim.wait_ms) if wait is not None]
+    return Claim(jobs, min(waits, default=None))
 
 
 def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row

@@ -95,6 +95,7 @@ class SqliteSchedules:
                 max_attempts=fire.max_attempts,
                 delay=0,
                 dedupe=None,
+                limit_key=None,
             )
             connection.execute(_ADVANCE, bound)
             if not connection.changes():

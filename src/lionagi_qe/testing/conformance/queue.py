@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
+from lionagi_qe.testing.conformance.queue_dependencies import QueueDependenciesConformance
 from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
+from lionagi_qe.testing.conformance.queue_limits import QueueLimitsConformance
 from lionagi_qe.testing.conformance.queue_listing import QueueListingConformance
 from lionagi_qe.testing.conformance.queue_payloads import QueuePayloadConformance
 from lionagi_qe.testing.conformance.queue_schedules import QueueSchedulesConformance
@@ -22,6 +24,8 @@ class QueueConformance(
     QueueDuplicatesConformance,
     QueueListingConformance,
     QueueSchedulesConformance,
+    QueueLimitsConformance,
+    QueueDependenciesConformance,
     QueuePayloadConformance,
     ConsumerConformance,
     TransactionConformance,

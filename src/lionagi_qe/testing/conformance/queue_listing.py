@@ -40,6 +40,23 @@ class QueueListingConformance(Conformance):
         other = queue_of(memory, "other")
         assert [await _pages(other, state) for state in STATES] == [[]] * len(STATES)
 
+    async def test_ready_jobs_with_limit_keys_are_listed_behind_those_without(
+        self, memory: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        keys = ("b", None, "ä", "b", None, "a", "b")
+        new = [
+            NewJob(at, priority=PRIORITIES[at % 5], limit_key=key) for at, key in enumerate(keys)
+        ]
+        ids = await queue.put_many(new)
+        in_turn = [ids[at] for at in (4, 1, 5, 3, 0, 6, 2)]
+        assert await _pages(queue, "ready") == in_turn
+        page = await queue.jobs("ready", 4)
+        assert page.jobs[-1].status.limit_key == "b"
+        await queue.cancel(ids[3])
+        rest = await queue.jobs("ready", 9, page.after or "")
+        assert [each.status.id for each in rest.jobs] == in_turn[4:]
+
     async def test_a_listed_job_shows_what_it_is_and_when_it_is_due(self, memory: Memory) -> None:
         queue = queue_of(memory)
         job_id = await queue.put({"file": "ü.py"}, priority=4, delay=LONG)

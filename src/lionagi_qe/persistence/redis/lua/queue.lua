@@ -2,8 +2,9 @@
 --   Q:j:<id>  hash of a job: s state (0 delayed, 1 ready, 2 claimed, 3 done, 4 dead, 5 cancelled),
 --             y priority, a attempts, m most attempts, c number of the claim (which counts up
 --             whenever the job changes hands), p payload, o result or last error, d dedupe key, n
---             place in line, t created in ms, g progress, b id of the put that replaced its payload;
---             k if it is being cancelled: for how many ms it is kept then. Done and cancelled ones
+--             place in line, with a limit key "place/key", t created in ms, g progress, b id of the put that replaced its payload;
+--             k if it is being cancelled: for how many ms it is kept then; e if it was claimed while
+--             the queue had limits or keys, so that somebody may wait for its end. Done and cancelled ones
 --             expire natively
 --   Q:r       sorted set of ready jobs "place:id" by priority
 --   Q:w, Q:l  sorted sets of delayed and claimed jobs, by when that ends in ms
@@ -12,10 +13,13 @@
 --   Q:u       hash of dedupe keys to the ids of unended jobs
 --   Q:n       the place last given in line
 --   Q:s       hash of periodic jobs, see queue_schedule.lua
+--   Q:m, Q:k.. limits, and the lines of jobs with a limit key, see queue_lines.lua
+--   Q:a, Q:b.. what comes after what, see queue_dependencies.lua
 -- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
 -- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
 local QUEUE_WIDTH = 9
+local dependencies_of_jobs
 
 local function queue_of(name)
   return P .. ':q:' .. name
@@ -27,15 +31,25 @@ local function kept_key(Q, dedupe)
 end
 
 local function line_up(Q, id, place, priority)
-  redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
+  if #place > PLACE_WIDTH then
+    lines_of_keys().join_line(Q, id, place, priority)
+  else
+    redis.call('ZADD', Q .. ':r', priority, place .. ':' .. id)
+  end
 end
 
 -- Takes a job that waits out of its line, or a claimed one out of those.
 local function leave_line(Q, id, state, place)
-  if state == '1' then
+  local has_key = #place > PLACE_WIDTH
+  if state == '1' and has_key then
+    lines_of_keys().quit_line(Q, id, place)
+  elseif state == '1' then
     redis.call('ZREM', Q .. ':r', place .. ':' .. id)
+  elseif state == '7' then
+    redis.call('ZREM', Q .. ':a', id)
   else
     redis.call('ZREM', Q .. (state == '0' and ':w' or ':l'), id)
+    if state == '2' and has_key then lines_of_keys().free_place(Q, place) end
   end
 end
 
@@ -74,14 +88,17 @@ local function make_ready(Q, limit, lease_ended)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', Q .. ':l', '-inf', now, 'LIMIT', 0, limit)) do
     local name = Q .. ':j:' .. id
-    local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm', 'k')
+    local job = redis.call('HMGET', name, 'n', 'y', 'a', 'm', 'k', 'z')
     redis.call('ZREM', Q .. ':l', id)
+    if #job[1] > PLACE_WIDTH then lines_of_keys().free_place(Q, job[1]) end
     redis.call('HINCRBY', name, 'c', 1)
     redis.call('HSET', name, 'o', lease_ended)
     if job[5] then
       finish(Q, id, 5, job[5])
+      if job[6] then dependencies_of_jobs().ended(Q, id, job[6], 5, '', job[5]) end
     elseif tonumber(job[3]) >= tonumber(job[4]) then
       die(Q, id)
+      if job[6] then dependencies_of_jobs().ended(Q, id, job[6], 4) end
     else
       redis.call('HSET', name, 's', 1)
       line_up(Q, id, job[1], job[2])
@@ -109,30 +126,39 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     return nil
   end
   local due = tonumber(delay) > 0 and now + delay or nil
+  local new_place = place
   if what == 'replace' then
+    new_place = string.sub(place, 1, PLACE_WIDTH)
+    if options.limit_key then new_place = new_place .. '/' .. options.limit_key end
     redis.call('HSET', name, 'y', priority, 'a', 0, 'm', most, 'p', payload, 't', number(now),
-      'b', id)
+      'b', id, 'n', new_place)
     redis.call('HDEL', name, 'o', 'g')
   else
     if tonumber(job[3]) < tonumber(priority) then priority = job[3] end
     redis.call('HSET', name, 'y', priority)
     local score = state == '0' and redis.call('ZSCORE', Q .. ':w', holder)
+      or state == '7' and redis.call('HGET', name, 'q')
     if state == '1' then
       due = nil
     elseif due and score and tonumber(score) < due then
       due = tonumber(score)
     end
   end
+  if state == '7' then
+    redis.call('HSET', name, 'q', number(due or now))
+    return holder
+  end
   leave_line(Q, holder, state, place)
   redis.call('HSET', name, 's', due and 0 or 1)
   if due then
     redis.call('ZADD', Q .. ':w', number(due), holder)
   else
-    line_up(Q, holder, place, priority)
+    line_up(Q, holder, new_place, priority)
   end
   return holder
 end
 
+-- Returns the id of the job, or nil and the first job unknown of those that it comes after.
 local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, options)
   local name = Q .. ':j:' .. id
   options = options == '' and {} or cjson.decode(options)
@@ -141,8 +167,17 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
     if holder then return holder end
   end
   if redis.call('EXISTS', name) == 1 then return id end
+  local after = options.after
+  if after then
+    local unknown = dependencies_of_jobs().unknown(Q, after)
+    if unknown then return nil, unknown end
+  end
   redis.call('SADD', P .. ':qs', queue)
   local place = string.format('%016.0f', redis.call('INCR', Q .. ':n'))
+  if options.limit_key then
+    place = place .. '/' .. options.limit_key
+    redis.call('HSET', Q .. ':m', 'on', 1)
+  end
   local state = tonumber(delay) > 0 and 0 or 1
   redis.call('HSET', name, 's', state, 'y', priority, 'a', 0, 'm', most, 'c', 0, 'p', payload,
     'n', place, 't', number(now))
@@ -153,7 +188,9 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
       redis.call('SET', kept_key(Q, dedupe), id, 'PX', options.dedupe_ms)
     end
   end
-  if state == 0 then
+  if after and dependencies_of_jobs().hold(Q, id, place, after) then
+    redis.call('HSET', name, 'q', number(now + delay))
+  elseif state == 0 then
     redis.call('ZADD', Q .. ':w', number(now + delay), id)
   else
     line_up(Q, id, place, priority)
@@ -162,18 +199,19 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
 end
 
 -- Whether the claim of this number may be ended so, or was so by this very call before; then its
--- state, and for how long it is kept if it is being cancelled.
+-- state, for how long it is kept if it is being cancelled, its place, whether somebody may wait for its end,
+-- and its links.
 local function standing(Q, kind, id, claim)
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'c', 'k', 'n', 'e', 'z')
   local state = job[1]
   if not state or job[2] ~= claim then return 'lost' end
-  if state == '2' then return 'ok', state, job[3] end
+  if state == '2' then return 'ok', state, job[3], job[4], job[5], job[6] end
   local repeated = kind == 'ack' and state == '3' or kind == 'bury' and (state == '4' or state == '5')
     or (kind == 'retry' or kind == 'release') and state ~= '3'
   return repeated and 'repeated' or 'lost', state
 end
 
-local function end_job(Q, kind, id, payload, ms, cancelled)
+local function end_job(Q, kind, id, payload, ms, cancelled, place)
   local name = Q .. ':j:' .. id
   if kind == 'extend' then
     redis.call('ZADD', Q .. ':l', number(now + ms), id)
@@ -182,7 +220,7 @@ local function end_job(Q, kind, id, payload, ms, cancelled)
     redis.call('HSET', name, 'g', payload)
     return cancelled and '6' or '2'
   end
-  redis.call('ZREM', Q .. ':l', id)
+  leave_line(Q, id, '2', place)
   if kind == 'ack' then
     redis.call('HSET', name, 'o', payload)
     finish(Q, id, 3, ms)
@@ -211,13 +249,14 @@ local function end_job(Q, kind, id, payload, ms, cancelled)
   return '1'
 end
 
--- Returns the state after that, "" for an unknown job. A claim that has ended holds nobody back.
+-- Returns the state after that, "" for an unknown job, and whether somebody may wait for its end. A claim
+-- that has ended holds nobody back.
 local function cancel_job(Q, id, ms)
   local name = Q .. ':j:' .. id
-  local job = redis.call('HMGET', name, 's', 'n')
+  local job = redis.call('HMGET', name, 's', 'n', 'e', 'z')
   local state = job[1]
   if not state then return '' end
-  if state ~= '0' and state ~= '1' and state ~= '2' then return state end
+  if state == '3' or state == '4' or state == '5' then return state end
   if state == '2' then
     if tonumber(redis.call('ZSCORE', Q .. ':l', id) or 0) > now then
       redis.call('HSET', name, 'k', ms)
@@ -227,17 +266,32 @@ local function cancel_job(Q, id, ms)
   end
   leave_line(Q, id, state, job[2])
   finish(Q, id, 5, ms)
-  return '5'
+  if job[4] then dependencies_of_jobs().ended(Q, id, job[4], 5, '', ms) end
+  return '5', state == '2' and job[3]
 end
 
 -- Returns {position, status} of the first operation that would fail, changing nothing.
 local function first_lost(first, count, stale)
+  local put = {}
   for i = 1, count do
     local at = first + (i - 1) * QUEUE_WIDTH
     local kind, queue, id, claim = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
     if stale[i] then return {i, 'stale'} end
     if kind ~= 'put' and kind ~= 'cancel' and standing(queue_of(queue), kind, id, claim) == 'lost' then
       return {i, 'lost'}
+    end
+    if kind == 'put' then
+      local Q, options = queue_of(queue), ARGV[at + 9]
+      if string.find(options, '"after"', 1, true) then
+        local after = cjson.decode(options).after
+        local dedupe = ARGV[at + 7]
+        local is_there = redis.call('EXISTS', Q .. ':j:' .. id) == 1 or dedupe ~= ''
+          and (redis.call('HEXISTS', Q .. ':u', dedupe) == 1
+            or redis.call('EXISTS', kept_key(Q, dedupe)) == 1)
+        local unknown = after and not is_there and dependencies_of_jobs().unknown(Q, after, put)
+        if unknown then return {i, 'unknown', unknown} end
+      end
+      put[Q .. id] = true
     end
   end
 end
@@ -255,17 +309,33 @@ local function apply_jobs(first, count, stale, answers)
     if stale[i] then
       status = 'stale'
     elseif kind == 'put' then
-      figure = put_job(Q, queue, id, payload, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8],
-        ARGV[at + 9])
-      rung[Q] = true
+      local unknown
+      figure, unknown = put_job(Q, queue, id, payload, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7],
+        ARGV[at + 8], ARGV[at + 9])
+      if unknown then
+        status, figure = 'unknown', unknown
+      else
+        rung[Q] = true
+      end
     elseif kind == 'cancel' then
-      figure = cancel_job(Q, id, ARGV[at + 6])
+      local is_awaited
+      figure, is_awaited = cancel_job(Q, id, ARGV[at + 6])
+      if is_awaited then rung[Q] = true end
     else
-      local cancelled
-      status, figure, cancelled = standing(Q, kind, id, ARGV[at + 5])
+      local cancelled, place, is_awaited, links
+      status, figure, cancelled, place, is_awaited, links = standing(Q, kind, id, ARGV[at + 5])
       if status == 'ok' then
-        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled)
-        if kind == 'retry' or kind == 'release' then rung[Q] = true end
+        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled, place)
+        if links and (figure == '3' or figure == '4' or figure == '5') then
+          if dependencies_of_jobs().ended(Q, id, links, tonumber(figure), payload, cancelled) then
+            rung[Q] = true
+          end
+        end
+        if kind == 'retry' or kind == 'release' then
+          rung[Q] = true
+        elseif is_awaited and kind ~= 'extend' and kind ~= 'progress' then
+          rung[Q] = true
+        end
       elseif status == 'repeated' then
         status = 'ok'
       end

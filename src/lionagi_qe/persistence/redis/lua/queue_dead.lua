@@ -1,22 +1,36 @@
 -- Revives or purges dead jobs; one whose dedupe key an unended job has by now stays dead. ARGV: P, "revive" or "purge", queue, id, ... Answers how many.
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
-local changed = 0
+local changed, ids, places = 0, {}, {}
 write_when_full()
 for i = 4, #ARGV do
-  local id = ARGV[i]
+  ids[#ids + 1] = ARGV[i]
+  places[ARGV[i]] = redis.call('HGET', Q .. ':j:' .. ARGV[i], 'n') or ''
+end
+-- In the order of their putting: one that another comes after is before it.
+table.sort(ids, function(one, other) return places[one] < places[other] end)
+for _, id in ipairs(ids) do
   local name = Q .. ':j:' .. id
   local key = redis.call('HGET', name, 'd')
+  local links = redis.call('HGET', name, 'z')
+  local state = 1
+  if what == 'revive' and links and redis.call('ZSCORE', Q .. ':x', id) then
+    state = dependencies_of_jobs().may_revive(Q, id)
+  end
   local twin = what == 'revive' and key and redis.call('HEXISTS', Q .. ':u', key) == 1
-  if not twin and redis.call('ZREM', Q .. ':x', id) == 1 then
+  if state and not twin and redis.call('ZREM', Q .. ':x', id) == 1 then
     changed = changed + 1
     if what == 'purge' then
-      redis.call('DEL', name)
+      redis.call('DEL', name, Q .. ':b:' .. id)
     else
       local job = redis.call('HMGET', name, 'n', 'y')
-      redis.call('HSET', name, 's', 1, 'a', 0)
+      redis.call('HSET', name, 's', state, 'a', 0)
       if key then redis.call('HSET', Q .. ':u', key, id) end
-      line_up(Q, id, job[1], job[2])
+      if state == 7 then
+        redis.call('ZADD', Q .. ':a', string.sub(job[1], 1, PLACE_WIDTH), id)
+      else
+        line_up(Q, id, job[1], job[2])
+      end
     end
   end
 end

@@ -1,17 +1,28 @@
 -- Reads jobs. ARGV: P, what, queue, then
 --   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
---                         created, progress; nothing for unknown ones
+--                         created, progress, limit key; nothing for unknown ones
 --   dead after limit   -> the same, of dead jobs with ids above ``after``
---   count              -> {ready, delayed, claimed, done, dead, cancelled}
+--   results id         -> {id, result, ...} of the done jobs that a job comes after
+--   count              -> {ready, delayed, claimed, done, dead, cancelled, waiting}
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
 
 if what == 'count' then
   return {
-    redis.call('ZCARD', Q .. ':r'), redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
+    redis.call('ZCARD', Q .. ':r') + tonumber(redis.call('HGET', Q .. ':m', 'ready') or 0),
+    redis.call('ZCARD', Q .. ':w'), redis.call('ZCARD', Q .. ':l'),
     redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
-    redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'),
+    redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':a'),
   }
+elseif what == 'results' then
+  local links, answer = redis.call('HGETALL', Q .. ':b:' .. ARGV[4]), {}
+  for at = 1, #links, 2 do
+    if string.sub(links[at + 1], 1, 1) == '1' then
+      answer[#answer + 1] = links[at]
+      answer[#answer + 1] = string.sub(links[at + 1], 2)
+    end
+  end
+  return answer
 end
 
 local ids = {}
@@ -23,11 +34,12 @@ else
 end
 local answer = {}
 for _, id in ipairs(ids) do
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'k')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'n', 'k')
   if job[1] then
     answer[#answer + 1] = id
-    if job[1] == '2' and job[9] then job[1] = '6' end
-    for i = 1, 8 do answer[#answer + 1] = job[i] end
+    if job[1] == '2' and job[10] then job[1] = '6' end
+    job[9] = #job[9] > PLACE_WIDTH and lines_of_keys().key_of(job[9])
+    for i = 1, 9 do answer[#answer + 1] = job[i] end
   end
 end
 return answer
