@@ -75,7 +75,8 @@ def test_the_page_of_documents_names_each_and_no_other() -> None:
 
 
 def test_a_document_with_a_field_that_its_schema_does_not_know_is_a_fault() -> None:
-    counts = {"ready": 1, "delayed": 0, "claimed": 0, "done": 0, "dead": 0, "cancelled": 0}
+    states = ("ready", "delayed", "claimed", "done", "dead", "cancelled", "waiting")
+    counts = dict.fromkeys(states, 0)
     assert faults_of("queue-stats", {**counts, "exact": True}) == []
     assert len(faults_of("queue-stats", {**counts, "exact": True, "new": 1})) == 1
     assert len(faults_of("queue-stats", {**counts, "exact": "yes"})) == 1

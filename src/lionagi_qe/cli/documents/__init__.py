@@ -48,6 +48,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "memory-watch": memory.Change,
     "queue-dead": list[queue.Dead],
     "queue-dead-group": list[queue.DeadOfOneReason],
+    "queue-limits": list[queue.Limit],
     "queue-ls": dict[str, queue.Counts],
     "queue-schedules": list[queue.PeriodicJob],
     "queue-show": queue.Status,

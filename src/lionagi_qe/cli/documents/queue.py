@@ -14,6 +14,8 @@ class Counts(Shape):
     done: int
     dead: int
     cancelled: int
+    waiting: int
+    """For other jobs to end."""
     exact: bool
 
 
@@ -52,6 +54,20 @@ class DeadOfOneReason(Shape):
     count: int
     first: Dead
     last: Dead
+
+
+class Limit(Shape):
+    """What a queue, or each of its limit keys, may do at most."""
+
+    per: str
+    """queue or key."""
+    concurrency: int | None
+    """Most jobs that workers hold at once."""
+    rate: int | None
+    """Most jobs that begin each period."""
+    period: float
+    """Seconds."""
+    burst: int
 
 
 class PeriodicJob(Shape):
