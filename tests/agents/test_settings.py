@@ -37,6 +37,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "order": "learned",
         "parallel": 4,
         "learn": False,
+        "type-checker": "pyright",
         "isolate": True,
     }
     settings = of_table(table)
@@ -77,6 +78,7 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("fail-on", [1], "should be a text"),
         ("order", "random", "should be one of auto, learned, default"),
         ("order", [], "should be one of"),
+        ("type-checker", "pytype", "should be one of auto, mypy, pyright"),
         ("parallel", [], 'should be "auto", "off" or a whole number'),
         ("parallel", 0, 'should be "auto", "off" or'),
         ("parallel", True, 'should be "auto", "off" or'),

@@ -44,6 +44,7 @@ class QualityGate(Agent):
         "regression-selector",
         "mutation-tester",
         "test-generator",
+        "type-checker",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}

@@ -22,6 +22,7 @@ DEFAULT_COMPLEXITY = 15
 _MOST_SESSIONS = 64
 
 Order = Literal["auto", "learned", "default"]
+Types = Literal["auto", "mypy", "pyright"]
 # Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
 # it should be.
 Check = Callable[[Any], Any]
@@ -56,6 +57,7 @@ class Settings:
         locked: True to insist on the versions of the project's lock file, False to leave them
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
+        type_checker: by what types are checked; "auto" for what the project configures.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
@@ -79,6 +81,7 @@ class Settings:
     parallel: int | Literal["auto", "off"] = "auto"
     locked: bool | None = None
     learn: bool = True
+    type_checker: Types = "auto"
     isolate: bool = False
     allow_network: bool = False
     model: ModelChoice | None = None
@@ -216,10 +219,13 @@ def _seconds(value: object) -> float:
     return number
 
 
-def _order(value: object) -> str:
-    if value not in get_args(Order):
-        raise ValueError(f"should be one of {', '.join(get_args(Order))}")
-    return str(value)
+def _one_of(*words: str) -> Check:
+    def check(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"should be one of {', '.join(words)}")
+        return str(value)
+
+    return check
 
 
 def sessions(value: object) -> int | str:
@@ -246,9 +252,10 @@ _CHECKS: Mapping[str, Check] = {
     "fail-on": _names,
     "quarantine": _name,
     "source": _names,
-    "order": _order,
+    "order": _one_of(*get_args(Order)),
     "parallel": sessions,
     "locked": _flag,
     "learn": _flag,
+    "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
 }

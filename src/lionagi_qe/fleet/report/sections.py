@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.fleet.registry import is_ours
+from lionagi_qe.fleet.registry import TOLD_APART
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
@@ -211,9 +211,9 @@ def _coloured(line: str) -> str:
 
 
 def others(outcome: Outcome) -> Iterator[str]:
-    """Yield the figures and findings of agents that are not ours."""
+    """Yield the figures and findings of agents that have no section of their own."""
     for findings in outcome.findings.values():
-        if is_ours(findings.agent):
+        if findings.agent in TOLD_APART:
             continue
         yield ""
         yield escape(findings.agent)

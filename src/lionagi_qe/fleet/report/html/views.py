@@ -43,6 +43,8 @@ _FIGURES = {
     "secrets": "findings.html",
     "complex_functions": "findings.html",
     "static_findings_new": "findings.html",
+    "type_errors": "findings.html",
+    "type_errors_new": "findings.html",
     "generated_tests": "generated.html",
 }
 _LABELS = {"static_findings_new": "new findings", "complex_functions": "tangled functions"}
