@@ -45,6 +45,7 @@ class QualityGate(Agent):
         "mutation-tester",
         "test-generator",
         "type-checker",
+        "package-checker",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}
