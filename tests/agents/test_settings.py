@@ -38,6 +38,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "parallel": 4,
         "learn": False,
         "type-checker": "pyright",
+        "docs": ["README.md"],
         "isolate": True,
     }
     settings = of_table(table)

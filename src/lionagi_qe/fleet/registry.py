@@ -27,6 +27,7 @@ _CLASSES = {
     "static-analyzer": ("static", "StaticAnalyzer"),
     "type-checker": ("type_check", "TypeChecker"),
     "package-checker": ("package_check", "PackageChecker"),
+    "docs-tester": ("docs_examples", "DocsTester"),
     "regression-selector": ("selection", "RegressionSelector"),
     "flaky-test-hunter": ("flaky", "FlakyTestHunter"),
     "mutation-tester": ("mutation", "MutationTester"),
@@ -38,7 +39,7 @@ QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"
 
 # Those that take part only where they are named: they look things up in the network, build, or run
 # code of the project that its tests don't.
-NAMED_ONLY = frozenset({"package-checker"})
+NAMED_ONLY = frozenset({"docs-tester", "package-checker"})
 # The word for all of them, those included.
 ALL = "all"
 # Those of which reports tell in a form of their own.

@@ -46,6 +46,7 @@ class QualityGate(Agent):
         "test-generator",
         "type-checker",
         "package-checker",
+        "docs-tester",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}

@@ -21,6 +21,7 @@ DEFAULT_COMPLEXITY = 15
 # Each has a copy of the project, and collects all tests.
 _MOST_SESSIONS = 64
 
+USUAL_DOCS = ("README.*", "docs/**", "doc/**")
 Order = Literal["auto", "learned", "default"]
 Types = Literal["auto", "mypy", "pyright"]
 # Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
@@ -58,6 +59,7 @@ class Settings:
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
         type_checker: by what types are checked; "auto" for what the project configures.
+        docs: patterns of the documents whose examples are run, ``**`` for anything.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
@@ -82,6 +84,7 @@ class Settings:
     locked: bool | None = None
     learn: bool = True
     type_checker: Types = "auto"
+    docs: tuple[str, ...] = USUAL_DOCS
     isolate: bool = False
     allow_network: bool = False
     model: ModelChoice | None = None
@@ -94,7 +97,7 @@ class Settings:
     def of_data(cls, data: Mapping[str, Any]) -> Settings:
         """Return what ``as_data`` was called on, also after a journey as JSON."""
         own = dict(data)
-        for several in ("required", "pass_env", "fail_on", "source"):
+        for several in ("required", "pass_env", "fail_on", "source", "docs"):
             own[several] = tuple(own[several])
         if own["model"] is not None:
             own["model"] = ModelChoice.of_data(own["model"])
@@ -256,6 +259,7 @@ _CHECKS: Mapping[str, Check] = {
     "parallel": sessions,
     "locked": _flag,
     "learn": _flag,
+    "docs": _names,
     "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
 }
