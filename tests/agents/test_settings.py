@@ -39,6 +39,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "learn": False,
         "type-checker": "pyright",
         "docs": ["README.md"],
+        "vulnerability-service": "https://osv.example.org/v1/query",
         "isolate": True,
     }
     settings = of_table(table)
@@ -79,6 +80,7 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("fail-on", [1], "should be a text"),
         ("order", "random", "should be one of auto, learned, default"),
         ("order", [], "should be one of"),
+        ("vulnerability-service", "nvd", 'should be "pypi", "osv" or the URL'),
         ("type-checker", "pytype", "should be one of auto, mypy, pyright"),
         ("parallel", [], 'should be "auto", "off" or a whole number'),
         ("parallel", 0, 'should be "auto", "off" or'),

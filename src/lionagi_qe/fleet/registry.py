@@ -26,6 +26,7 @@ _CLASSES = {
     "coverage-analyzer": ("coverage", "CoverageAnalyzer"),
     "static-analyzer": ("static", "StaticAnalyzer"),
     "type-checker": ("type_check", "TypeChecker"),
+    "dependency-auditor": ("dependency_audit", "DependencyAuditor"),
     "package-checker": ("package_check", "PackageChecker"),
     "docs-tester": ("docs_examples", "DocsTester"),
     "regression-selector": ("selection", "RegressionSelector"),
@@ -39,7 +40,7 @@ QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"
 
 # Those that take part only where they are named: they look things up in the network, build, or run
 # code of the project that its tests don't.
-NAMED_ONLY = frozenset({"docs-tester", "package-checker"})
+NAMED_ONLY = frozenset({"dependency-auditor", "docs-tester", "package-checker"})
 # The word for all of them, those included.
 ALL = "all"
 # Those of which reports tell in a form of their own.

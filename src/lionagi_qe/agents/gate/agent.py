@@ -47,6 +47,7 @@ class QualityGate(Agent):
         "type-checker",
         "package-checker",
         "docs-tester",
+        "dependency-auditor",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}

@@ -60,6 +60,9 @@ class Settings:
         learn: whether agents decide by what earlier runs taught, and teach later ones.
         type_checker: by what types are checked; "auto" for what the project configures.
         docs: patterns of the documents whose examples are run, ``**`` for anything.
+        vulnerability_service: whom to ask for known vulnerabilities: "pypi", "osv", or the URL of a
+            service that answers as OSV does. It is
+            told names and versions of what is installed.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
@@ -85,6 +88,7 @@ class Settings:
     learn: bool = True
     type_checker: Types = "auto"
     docs: tuple[str, ...] = USUAL_DOCS
+    vulnerability_service: str = "pypi"
     isolate: bool = False
     allow_network: bool = False
     model: ModelChoice | None = None
@@ -98,7 +102,9 @@ class Settings:
         """Return what ``as_data`` was called on, also after a journey as JSON."""
         own = dict(data)
         for several in ("required", "pass_env", "fail_on", "source", "docs"):
-            own[several] = tuple(own[several])
+            # A run that an earlier version began may not have all of them.
+            if several in own:
+                own[several] = tuple(own[several])
         if own["model"] is not None:
             own["model"] = ModelChoice.of_data(own["model"])
         return cls(**own)
@@ -231,6 +237,14 @@ def _one_of(*words: str) -> Check:
     return check
 
 
+def _service(value: object) -> str:
+    if value in {"pypi", "osv"} or (
+        isinstance(value, str) and value.startswith(("https://", "http://"))
+    ):
+        return str(value)
+    raise ValueError('should be "pypi", "osv" or the URL of a service like OSV')
+
+
 def sessions(value: object) -> int | str:
     """Return a number of sessions, "auto" or "off"; ValueError for anything else."""
     if isinstance(value, str) and value in {"auto", "off"}:
@@ -260,6 +274,7 @@ _CHECKS: Mapping[str, Check] = {
     "locked": _flag,
     "learn": _flag,
     "docs": _names,
+    "vulnerability-service": _service,
     "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
 }

@@ -45,6 +45,9 @@ _FIGURES = {
     "static_findings_new": "findings.html",
     "type_errors": "findings.html",
     "type_errors_new": "findings.html",
+    "vulnerable_dependencies": "findings.html",
+    "docs_examples_failed": "findings.html",
+    "package_import_failures": "findings.html",
     "generated_tests": "generated.html",
 }
 _LABELS = {"static_findings_new": "new findings", "complex_functions": "tangled functions"}
