@@ -28,6 +28,7 @@ _CLASSES = {
     "type-checker": ("type_check", "TypeChecker"),
     "dependency-auditor": ("dependency_audit", "DependencyAuditor"),
     "package-checker": ("package_check", "PackageChecker"),
+    "performance-tester": ("performance", "PerformanceTester"),
     "docs-tester": ("docs_examples", "DocsTester"),
     "regression-selector": ("selection", "RegressionSelector"),
     "flaky-test-hunter": ("flaky", "FlakyTestHunter"),

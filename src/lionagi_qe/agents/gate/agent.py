@@ -48,6 +48,7 @@ class QualityGate(Agent):
         "package-checker",
         "docs-tester",
         "dependency-auditor",
+        "performance-tester",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}
