@@ -30,6 +30,7 @@ _CLASSES = {
     "package-checker": ("package_check", "PackageChecker"),
     "performance-tester": ("performance", "PerformanceTester"),
     "docs-tester": ("docs_examples", "DocsTester"),
+    "api-contract-tester": ("api_contract", "ApiContractTester"),
     "regression-selector": ("selection", "RegressionSelector"),
     "flaky-test-hunter": ("flaky", "FlakyTestHunter"),
     "mutation-tester": ("mutation", "MutationTester"),
@@ -41,7 +42,9 @@ QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"
 
 # Those that take part only where they are named: they look things up in the network, build, or run
 # code of the project that its tests don't.
-NAMED_ONLY = frozenset({"dependency-auditor", "docs-tester", "package-checker"})
+NAMED_ONLY = frozenset(
+    {"api-contract-tester", "dependency-auditor", "docs-tester", "package-checker"}
+)
 # The word for all of them, those included.
 ALL = "all"
 # Those of which reports tell in a form of their own.

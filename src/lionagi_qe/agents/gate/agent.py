@@ -49,6 +49,7 @@ class QualityGate(Agent):
         "docs-tester",
         "dependency-auditor",
         "performance-tester",
+        "api-contract-tester",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}

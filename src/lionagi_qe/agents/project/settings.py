@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -61,8 +62,11 @@ class Settings:
         type_checker: by what types are checked; "auto" for what the project configures.
         docs: patterns of the documents whose examples are run, ``**`` for anything.
         vulnerability_service: whom to ask for known vulnerabilities: "pypi", "osv", or the URL of a
-            service that answers as OSV does. It is
-            told names and versions of what is installed.
+            service that answers as OSV does. It is told names
+            and versions of what is installed.
+        api: the ASGI or WSGI app whose API is tested, as MODULE:APP or MODULE:FACTORY().
+        api_schema: its schema, OpenAPI or GraphQL: a path that it serves, or a file of the project.
+        api_examples: most requests that are generated for an operation in each way.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
@@ -89,6 +93,9 @@ class Settings:
     type_checker: Types = "auto"
     docs: tuple[str, ...] = USUAL_DOCS
     vulnerability_service: str = "pypi"
+    api: str | None = None
+    api_schema: str = "/openapi.json"
+    api_examples: int = 20
     isolate: bool = False
     allow_network: bool = False
     model: ModelChoice | None = None
@@ -237,6 +244,12 @@ def _one_of(*words: str) -> Check:
     return check
 
 
+def _app(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.]+:[\w.]+(\(\))?", value):
+        raise ValueError("should be MODULE:APP, or MODULE:FACTORY()")
+    return value
+
+
 def _service(value: object) -> str:
     if value in {"pypi", "osv"} or (
         isinstance(value, str) and value.startswith(("https://", "http://"))
@@ -275,6 +288,9 @@ _CHECKS: Mapping[str, Check] = {
     "learn": _flag,
     "docs": _names,
     "vulnerability-service": _service,
+    "api": _app,
+    "api-schema": _name,
+    "api-examples": _count,
     "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
 }

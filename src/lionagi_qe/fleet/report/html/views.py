@@ -46,6 +46,8 @@ _FIGURES = {
     "type_errors": "findings.html",
     "type_errors_new": "findings.html",
     "vulnerable_dependencies": "findings.html",
+    "api_failures": "findings.html",
+    "tests_slower": "findings.html",
     "docs_examples_failed": "findings.html",
     "package_import_failures": "findings.html",
     "generated_tests": "generated.html",
