@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    # Name of a package -> its advisories.
+    Advisories = Callable[[str], list[dict[str, Any]]]
 
 _IDENTITY = ("-c", "user.name=shop", "-c", "user.email=shop@example.org")
 
@@ -38,3 +45,35 @@ def plain(
         check=False,
         env={**os.environ, **(env or {})},
     )
+
+
+@contextmanager
+def advisories(of: Advisories) -> Iterator[str]:
+    """Yield the URL of a service that knows of vulnerabilities, and answers as OSV does."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            package = {"name": asked["package"]["name"], "ecosystem": "PyPI"}
+            ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}]
+            affected = [{"package": package, "ranges": ranges}]
+            vulns = [
+                {"summary": "planted", "affected": affected, **each} for each in of(package["name"])
+            ]
+            answer = json.dumps({"vulns": vulns} if vulns else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        finally:
+            server.shutdown()
+            thread.join()

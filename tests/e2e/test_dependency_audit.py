@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.planted import plain
+from tests.e2e.planted import advisories, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,36 +46,10 @@ SHOP = {
 }
 
 
-class Service(BaseHTTPRequestHandler):
-    """Answers as OSV does."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        name = asked["package"]["name"]
-        package = {"package": {"name": name, "ecosystem": "PyPI"}, "ranges": []}
-        ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}]
-        vulns = [
-            {"summary": "planted", "affected": [package | {"ranges": ranges}], **each}
-            for each in ADVISORIES.get(name, [])
-        ]
-        answer = json.dumps({"vulns": vulns} if vulns else {}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def service() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1/query"
-        server.shutdown()
-        thread.join()
+    with advisories(lambda name: ADVISORIES.get(name, [])) as url:
+        yield url
 
 
 def shop(url: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.finding import Finding
 
 _TIMEOUT = 300.0
+# What is told in lines is not to be broken into several.
+_COLUMNS = "1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
     brings: str | None = None,
     cwd: Path | None = None,
     network: bool = False,
+    reads: Sequence[Path] = (),
 ) -> tuple[Scan, process.Completed | None]:
     """Run a tool of the fleet's own environment; None if it is not installed.
 
@@ -72,6 +75,7 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         brings: the extra of ours that installs it; None for those of every fleet.
         cwd: where it runs; by default the pristine copy.
         network: it has to look something up, and may do so where the project's code may not.
+        reads: what it reads beside that copy.
 
     """
     workspace = examination.workspace
@@ -87,10 +91,11 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         [sys.executable, "-I", "-m", module, *arguments, *quiet],
         cwd=workspace.pristine if cwd is None else cwd,
         env=process.allowed_environment(_NETWORK if network else ())
-        | {"HOME": str(workspace.home)},
+        | {"HOME": str(workspace.home), "NO_COLOR": "1", "COLUMNS": _COLUMNS},
         log=workspace.artifacts / f"{tool}.log",
         timeout=examination.seconds(_TIMEOUT),
         installs=[workspace.artifacts] if network else None,
+        reads=reads,
     )
     return Scan(source), completed
 

@@ -36,6 +36,7 @@ _NO_TEST_FILES = (
     *("-o", "python_files=", "-o", "python_functions=aqe_none", "-o", "python_classes=AqeNone"),
     *(f"--ignore-glob=*/{pattern.removeprefix('**/')}" for pattern in TEST_FILES),
 )
+_GO_ON = ("--continue-on-collection-errors",)
 _LINE = re.compile(r"\bline:(\d+),column:\d+$")
 _PLACE = re.compile(r"^(?:\S*/)?[^\s/]+:(\d+): [\w.]+$", re.MULTILINE)
 
@@ -51,6 +52,7 @@ class DocsTester(Agent):
         "docs_examples": "examples",
         "docs_examples_failed": "examples",
         "docs_examples_skipped": "examples",
+        "docs_unread": "documents",
     }
 
     async def examine(self, examination: Examination) -> Findings:
@@ -80,7 +82,8 @@ class DocsTester(Agent):
         values = {
             "docs_examples": len(run.tests),
             "docs_examples_failed": run.failed,
-            "docs_examples_skipped": run.outcomes["skipped"],
+            "docs_examples_skipped": run.outcomes["skipped"] + run.outcomes["unimportable"],
+            "docs_unread": len(run.unread),
         }
         yield from run.metrics(values, self.metrics)
 
@@ -137,7 +140,7 @@ class _Run:
         lacking = {place for places in self.missing.values() for place in places}
         for file, text in self.unread.items():
             if file not in lacking:
-                yield self._finding(file, f"it can't be imported: {text}")
+                yield self._finding(file, f"it can't be read: {text}")
 
     def _finding(self, name: str, message: str) -> Finding:
         file, _, example = name.partition("::")
@@ -173,7 +176,7 @@ async def _doctests(examination: Examination) -> _Run:
     if not layout.scope:
         source = Source("pytest", None, None, examination.workspace.commit)
         return _Run(source, "doctest", _DOCTEST_HELP, "no package or module found")
-    words = ["--doctest-modules", "--continue-on-collection-errors", *_NO_TEST_FILES, *layout.scope]
+    words = ["--doctest-modules", *_GO_ON, *_NO_TEST_FILES, *layout.scope]
     ran = await _session(examination, "doctests", words)
     return _run(examination, ran, "pytest", "doctest", _DOCTEST_HELP)
 
@@ -193,7 +196,7 @@ async def _examples(examination: Examination) -> _Run:
     environment = await examination.environment.with_tools([_SYBIL], workspace, tell)
     names = [path.relative_to(workspace.pristine).as_posix() for path in documents]
     own = replace(examination, environment=environment)
-    ran = await _session(own, "docs", ["-p", "aqe_docs", *names])
+    ran = await _session(own, "docs", ["-p", "aqe_docs", *_GO_ON, *names])
     run = _run(own, ran, "sybil", "docs-example", _SYBIL_HELP)
     if run.reason is None and not run.tests:
         return replace(run, reason=f"Sybil found no example of Python in {', '.join(names)}")
@@ -225,6 +228,10 @@ async def _session(examination: Examination, name: str, words: Sequence[str]) ->
             timeout=timeout,
             watch=follower.look,
         )
+        for test in session.recording.tests.values():
+            test.message = fork.shown(test.message)
+        read = session.recording.uncollectable
+        read |= {file: fork.shown(text) for file, text in read.items()}
         sybil = told.read_text(encoding="utf-8") if told.exists() else None
         return _Ran(session, missing_packages(own, session.recording), sybil)
 
@@ -243,5 +250,5 @@ def _run(examination: Examination, ran: _Ran, tool: str, rule: str, url: str) ->
             f"pytest {session.completed.how} with {len(recording.not_run)} of "
             f"{len(recording.tests)} examples not run: {shown(last_words(session))}"
         )
-    tests = [test for test in recording.tests.values() if test.outcome != "unimportable"]
+    tests = [*recording.tests.values()]
     return _Run(source, rule, url, reason, tests, recording.uncollectable, ran.missing)

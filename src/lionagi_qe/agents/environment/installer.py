@@ -168,7 +168,7 @@ class Installer:
         versions.write_text(f"{_LAST_WITH_PKG_RESOURCES}\n")
         return replace(self, settings=(*self.settings, "--build-constraints", str(versions)))
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
         """Return the files and directories that the user's settings name."""
         following = zip(self.settings, self.settings[1:], strict=False)
         return [Path(value) for option, value in following if option in _NAMING_FILES]
@@ -208,7 +208,7 @@ class Installer:
             log=workspace.artifacts / "install.log",
             timeout=timeout,
             installs=[python.parents[1] if target is None else target],
-            reads=[*self._files(), *homes_of(str(python))],
+            reads=[*self.files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
         _check(completed, f"{self.name} could not install {wanted}", workspace)

@@ -44,6 +44,25 @@ class _Console:
                     yield example
 
 
+class _Restructured:
+    """Interactive sessions, and blocks of code that hold none.
+
+    Sybil refuses a document in which both of its parsers find an example at one place.
+    """
+
+    def __init__(self, rest: Any, flags: int) -> None:  # noqa: ANN401 - of Sybil
+        self._blocks = rest.PythonCodeBlockParser()
+        self._texts = rest.DocTestParser(flags)
+
+    def __call__(self, document: Any) -> Generator[Any, None, None]:  # noqa: ANN401 - of Sybil
+        """Yield the examples of a document."""
+        sessions = list(self._texts(document))
+        yield from sessions
+        for found in self._blocks(document):
+            if all(found.end <= each.start or each.end <= found.start for each in sessions):
+                yield found
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the collectors, with the doctest options that the project sets."""
     sybil = import_module("sybil").Sybil
@@ -65,8 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ),
         (
             [
-                rest.DocTestParser(flags),
-                rest.PythonCodeBlockParser(),
+                _Restructured(rest, flags),
                 rest.SkipParser(),
             ],
             ["*.rst", "*.txt"],

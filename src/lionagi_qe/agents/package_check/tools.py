@@ -21,7 +21,7 @@ _TWINE_HELP = "https://twine.readthedocs.io/en/stable/#twine-check"
 _CONTENTS_HELP = "https://github.com/jwodder/check-wheel-contents#checks"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TOLD_BY_TWINE = re.compile(r"(ERROR|WARNING)\s+(\S.*)")
-_CHECKED_BY_TWINE = re.compile(r"Checking \S.*: (PASSED|FAILED)")
+_CHECKED_BY_TWINE = "Checking "
 _TOLD_BY_CONTENTS = re.compile(r"\S.*: (W\d{3}): (\S.*?):?")
 _FOUND = 1
 
@@ -35,7 +35,7 @@ async def twine(examination: Examination, distributions: Sequence[Path], place: 
     if completed is None:
         return scan
     lines = _COLOURS.sub("", completed.output).splitlines()
-    looked = any(_CHECKED_BY_TWINE.match(line) for line in lines)
+    looked = any(line.startswith(_CHECKED_BY_TWINE) for line in lines)
     told = list(dict.fromkeys(_of_twine(lines)))
     if (
         completed.exit_code not in {0, _FOUND}
@@ -80,7 +80,12 @@ def _of_twine(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 async def contents(examination: Examination, wheel: Path, place: str) -> Scan:
     """Return what check-wheel-contents finds, by the project's own settings of it."""
     scan, completed = await run_beside(
-        examination, CONTENTS, "check_wheel_contents", [str(wheel)], brings=EXTRA
+        examination,
+        CONTENTS,
+        "check_wheel_contents",
+        [str(wheel)],
+        brings=EXTRA,
+        reads=[wheel.parent],
     )
     if completed is None:
         return scan

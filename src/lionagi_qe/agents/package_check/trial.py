@@ -81,6 +81,7 @@ async def build(examination: Examination, workspace: Workspace) -> Built:
         log=workspace.artifacts / "build.log",
         timeout=examination.seconds(BUILD_TIMEOUT),
         installs=[out],
+        reads=installer.files(),
     )
     files = tuple(sorted(each for each in out.iterdir() if each.suffix in {".whl", ".gz", ".zip"}))
     if completed.exit_code == 0 and any(path.suffix == ".whl" for path in files):
