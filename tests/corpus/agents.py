@@ -186,7 +186,7 @@ def main(folder: str, *only: str) -> int:
         if label in results and not only:
             continue
         results[label] = compared(corpus[name], cache)
-        results = json.loads(json.dumps(results))
+        results = json.loads(json.dumps(results).replace(str(cache), "$CACHE"))
         target.write_text(json.dumps(results, indent=1) + "\n")
         told = [(figure, *pair) for figure, pair in results[label].items()]
         wrong = [each for each in told if verdict(*each[1:]) == "differs"]

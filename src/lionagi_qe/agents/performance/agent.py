@@ -28,6 +28,7 @@ _TIMEOUT = 1800.0
 # Options by which a project leaves benchmarks out of its ordinary test runs.
 _NOT_NOW = ("--benchmark-disable", "--benchmark-skip")
 _NO_TESTS = 5
+_NONE_RAN = "no benchmarks have been run"
 _FEW_RUNS = (
     f"there are too few earlier runs: the last {RECENT} are compared with 5 or more before them"
 )
@@ -178,7 +179,9 @@ async def _benchmarks(examination: Examination, executor: Findings) -> _Benchmar
             return _Benchmarks(source, {}, f"pytest {session.completed.how}: {shown}")
         told = target.read_text(encoding="utf-8") if target.exists() else ""
     ran = any(test.outcome == "passed" for test in session.recording.tests.values())
-    if not told and not ran and session.recording.exit in {0, _NO_TESTS}:
+    # A warning, which a project may have made an error.
+    none_ran = _NONE_RAN in session.completed.output
+    if not told and not ran and (none_ran or session.recording.exit in {0, _NO_TESTS}):
         return _Benchmarks(source, {}, "the project has no benchmarks")
     try:
         found = {
