@@ -46,6 +46,8 @@ CORPUS_OUT ?= build/corpus
 # Which packages make corpus and make speed take, done or not: make corpus ONLY="anyio click"; for the
 # former LIST=FILE names another list than tests/corpus/packages.toml.
 ONLY ?=
+# Where make agents-corpus writes its table; AGENTS_OUT=docs for the one in the repository.
+AGENTS_OUT ?= build/agents-corpus
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
 
@@ -55,7 +57,7 @@ SHARDS_OUT ?= build/shards
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -74,7 +76,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write pages to DEMO_OUT
 	@mkdir -p $(dir $(DEMO_OUT))
 	@$(BIN)/aqe --version
-	@$(BIN)/aqe run examples/storefront --budget 90s --report html=$(DEMO_OUT)
+	@$(BIN)/aqe run examples/storefront --agents all --budget 90s --report html=$(DEMO_OUT)
 
 report-speed: $(STAMP) ## Print how large the pages of 5,000 tests are, and how soon Chromium shows them
 	$(BIN)/python -m tests.report.load_time
@@ -141,6 +143,10 @@ fuzz: $(STAMP) ## Store, search and import CASES hostile keys, values, patterns 
 # Goes on where it was broken off. An hour or more, GBs of environments in the cache directory.
 corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.compare $(CORPUS_OUT) $(if $(strip $(ONLY)),--only $(ONLY)) $(if $(LIST),--list $(LIST))
+
+# A minute or two for each of twelve packages; goes on where it was broken off.
+agents-corpus: $(STAMP) ## Compare figures of six agents with the plain tools' on other projects (ONLY="...")
+	$(BIN)/python -m tests.corpus.agents $(AGENTS_OUT) $(ONLY)
 
 side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
 	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)

@@ -37,6 +37,12 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "order": "learned",
         "parallel": 4,
         "learn": False,
+        "type-checker": "pyright",
+        "docs": ["README.md"],
+        "api": "shop.app:make()",
+        "api-schema": "openapi.yaml",
+        "api-examples": 5,
+        "vulnerability-service": "https://osv.example.org/v1/query",
         "isolate": True,
     }
     settings = of_table(table)
@@ -77,6 +83,9 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("fail-on", [1], "should be a text"),
         ("order", "random", "should be one of auto, learned, default"),
         ("order", [], "should be one of"),
+        ("vulnerability-service", "nvd", 'should be "pypi", "osv" or the URL'),
+        ("api", "shop.app", "should be MODULE:APP"),
+        ("type-checker", "pytype", "should be one of auto, mypy, pyright"),
         ("parallel", [], 'should be "auto", "off" or a whole number'),
         ("parallel", 0, 'should be "auto", "off" or'),
         ("parallel", True, 'should be "auto", "off" or'),
@@ -93,5 +102,5 @@ def test_a_value_of_another_kind_is_named_with_what_it_should_be(
 
 @pytest.mark.parametrize("option", ["min_coverage", "min-coverag"])
 def test_an_option_that_does_not_exist_is_refused(option: str) -> None:
-    with pytest.raises(errors.ProjectError, match=f"unknown option '{option}'; known: baseline, "):
+    with pytest.raises(errors.ProjectError, match=f"unknown option '{option}'; known: api, "):
         of_table({option: 80})

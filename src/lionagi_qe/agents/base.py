@@ -110,6 +110,7 @@ class Agent(ABC):
         needs: those of ``after`` without whose findings it has nothing to examine.
         elastic: it uses whatever time it is given, so nothing runs beside it.
         wants_map: it asks which test runs which line, which makes the test run slower.
+        wants_durations: it asks how long tests and benchmarks took in earlier runs.
         instant: it judges by others' findings alone, and runs even when the time is up.
         at_home: it reads what only the user's machine has, so no other worker can take it.
         metrics: name -> unit of every figure that it states, measured or not.
@@ -122,6 +123,7 @@ class Agent(ABC):
     instant: ClassVar[bool] = False
     at_home: ClassVar[bool] = False
     wants_map: ClassVar[bool] = False
+    wants_durations: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, str]]
 
     def unmeasured(self, source: Source, reason: str) -> Findings:

@@ -22,6 +22,9 @@ class History:
         test_map: which tests run which lines, as last measured.
         learned: what was learned, JSON data by name; see ``fleet/learned_state.py``. Empty
             if nothing shall be decided by it.
+        durations: test -> what its last runs recorded, the latest last: run, outcome, seconds.
+            Empty unless an agent wants them.
+        benchmarks: likewise of benchmarks: run and median seconds.
         slowest: seconds of the slowest test of the last run; None where that isn't known.
     """
 
@@ -30,3 +33,5 @@ class History:
     test_map: TestMap | None = None
     learned: Mapping[str, Any] = field(default_factory=dict[str, Any])
     slowest: float | None = None
+    durations: Mapping[str, Records] = field(default_factory=dict[str, Records])
+    benchmarks: Mapping[str, Records] = field(default_factory=dict[str, Records])

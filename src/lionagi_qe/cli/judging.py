@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.fleet.registry import QUICK, names
+from lionagi_qe.fleet.registry import ALL, NAMED_ONLY, QUICK, names, within_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,8 @@ def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--agents",
                 metavar="NAMES",
                 help=f"Which agents, separated by commas: {', '.join(names())}. By default "
-                f"the quick ones ({', '.join(QUICK)}), and all of them under a --budget.",
+                f"the quick ones ({', '.join(QUICK)}), and under a --budget all but "
+                f"{', '.join(sorted(NAMED_ONLY))}; {ALL!r} stands for all of them.",
             ),
             click.option(
                 "--min-coverage",
@@ -60,5 +61,5 @@ def agents_named(wanted: str | None, budget: float | None) -> list[str]:
         chosen = [name.strip() for name in wanted.split(",") if name.strip()]
         if not chosen:
             raise click.UsageError(f"--agents {wanted!r} names none of {', '.join(names())}")
-        return chosen
-    return list(QUICK) if budget is None else names()
+        return names() if ALL in chosen else chosen
+    return list(QUICK) if budget is None else within_budget()

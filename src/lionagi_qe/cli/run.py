@@ -86,7 +86,8 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, parallel, learn, isolate.
+    order, parallel, learn, isolate, type-checker, docs, vulnerability-service, api, api-schema,
+    api-examples.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

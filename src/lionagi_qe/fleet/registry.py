@@ -25,6 +25,12 @@ _CLASSES = {
     "test-executor": ("execution", "TestExecutor"),
     "coverage-analyzer": ("coverage", "CoverageAnalyzer"),
     "static-analyzer": ("static", "StaticAnalyzer"),
+    "type-checker": ("type_check", "TypeChecker"),
+    "dependency-auditor": ("dependency_audit", "DependencyAuditor"),
+    "package-checker": ("package_check", "PackageChecker"),
+    "performance-tester": ("performance", "PerformanceTester"),
+    "docs-tester": ("docs_examples", "DocsTester"),
+    "api-contract-tester": ("api_contract", "ApiContractTester"),
     "regression-selector": ("selection", "RegressionSelector"),
     "flaky-test-hunter": ("flaky", "FlakyTestHunter"),
     "mutation-tester": ("mutation", "MutationTester"),
@@ -33,6 +39,29 @@ _CLASSES = {
 }
 # Those that take about as long as the tests themselves.
 QUICK = ("test-executor", "coverage-analyzer", "static-analyzer", "quality-gate")
+
+# Those that take part only where they are named: they look things up in the network, build, or run
+# code of the project that its tests don't.
+NAMED_ONLY = frozenset(
+    {"api-contract-tester", "dependency-auditor", "docs-tester", "package-checker"}
+)
+# The word for all of them, those included.
+ALL = "all"
+# Those of which reports tell in a form of their own.
+TOLD_APART = frozenset(
+    {
+        *QUICK,
+        "regression-selector",
+        "flaky-test-hunter",
+        "mutation-tester",
+        "test-generator",
+    }
+)
+
+
+def within_budget() -> list[str]:
+    """Return the names of the agents that take part where there is time and none is named."""
+    return [name for name in names() if name not in NAMED_ONLY]
 
 
 def names() -> list[str]:

@@ -14,6 +14,7 @@ from lionagi_qe.agents.project.diff import diff_of
 from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
+from lionagi_qe.fleet.benchmark_history import BenchmarkHistory
 from lionagi_qe.fleet.commander import DEFECT, run_agents
 from lionagi_qe.fleet.examined_source import source_names
 from lionagi_qe.fleet.failure_history import FailureHistory
@@ -245,6 +246,9 @@ async def _run(
     learned, remarks = await _learned(policies, seconds, agents, settings)
     wants_map = any(agent.wants_map for agent in agents) or orders(learned, settings)
     history = await runs.history(wants_map=wants_map)
+    if any(agent.wants_durations for agent in agents):
+        benchmarks = await BenchmarkHistory(memory, request.project).records()
+        history = replace(history, durations=await runs.records(), benchmarks=benchmarks)
     examination = Examination(
         workspace,
         environment,
@@ -283,6 +287,7 @@ async def _run(
         findings = await failures.with_past(started.run, workspace.commit, findings)
         outcome = replace(outcome, findings=findings)
         comparison = await runs.record(started.run, findings, examined.seconds)
+        await BenchmarkHistory(memory, request.project).add(started.run, findings)
         if learned:
             remarks += await policies.add(started.run, findings)
         outcome = replace(outcome, comparison=comparison, remarks=tuple(remarks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Examination, Share
@@ -95,7 +95,8 @@ def content_of(agent: Agent, examination: Examination) -> dict[str, Any]:
         "findings": {
             name: found for name, found in examination.findings.items() if name in agent.after
         },
-        "history": examination.history,
+        # What takes much room is for agents that stay at home.
+        "history": replace(examination.history, durations={}, benchmarks={}),
         "diff": examination.diff,
         "wants_map": examination.wants_map,
     }

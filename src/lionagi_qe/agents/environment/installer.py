@@ -118,7 +118,7 @@ class Installer:
         completed = await run(
             command,
             cwd=workspace.root,
-            env=_variables(workspace),
+            env=variables_for(workspace),
             log=workspace.artifacts / "venv.log",
             timeout=_INSTALL_TIMEOUT,
             installs=[directory],
@@ -133,7 +133,7 @@ class Installer:
         completed = await run(
             [*self.program, *words],
             cwd=workspace.source,
-            env=_variables(workspace),
+            env=variables_for(workspace),
             log=workspace.artifacts / "lock.log",
             timeout=_VERSION_TIMEOUT,
         )
@@ -141,7 +141,11 @@ class Installer:
 
     def held_to(self, constraints: Path) -> Installer:
         """Return this installer with a file of versions that it keeps to."""
-        return replace(self, settings=(*self.settings, "--constraint", str(constraints)))
+        return self.with_settings("--constraint", str(constraints))
+
+    def with_settings(self, *words: str) -> Installer:
+        """Return this installer with further words of each installation."""
+        return replace(self, settings=(*self.settings, *words))
 
     def without_sources_of(self, names: Iterable[str]) -> Installer:
         """Return this installer heedless of where ``[tool.uv.sources]`` says that these lie."""
@@ -164,7 +168,7 @@ class Installer:
         versions.write_text(f"{_LAST_WITH_PKG_RESOURCES}\n")
         return replace(self, settings=(*self.settings, "--build-constraints", str(versions)))
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
         """Return the files and directories that the user's settings name."""
         following = zip(self.settings, self.settings[1:], strict=False)
         return [Path(value) for option, value in following if option in _NAMING_FILES]
@@ -175,6 +179,7 @@ class Installer:
         arguments: Sequence[str],
         workspace: Workspace,
         target: Path | None = None,
+        timeout: float = _INSTALL_TIMEOUT,
     ) -> None:
         """Install requirements for an interpreter, into its environment or into ``target``.
 
@@ -199,11 +204,11 @@ class Installer:
         completed = await run(
             [*command, *arguments],
             cwd=workspace.source,
-            env=_variables(workspace),
+            env=variables_for(workspace),
             log=workspace.artifacts / "install.log",
-            timeout=_INSTALL_TIMEOUT,
+            timeout=timeout,
             installs=[python.parents[1] if target is None else target],
-            reads=[*self._files(), *homes_of(str(python))],
+            reads=[*self.files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
         _check(completed, f"{self.name} could not install {wanted}", workspace)
@@ -274,7 +279,8 @@ def as_uv_words(settings: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _variables(workspace: Workspace) -> dict[str, str]:
+def variables_for(workspace: Workspace) -> dict[str, str]:
+    """Return the environment of an installer: with the user's indexes, proxies and caches."""
     names = [name for name in os.environ if name.startswith(_INSTALLER_PREFIXES)]
     variables = allowed_environment([*_INSTALLER_VARIABLES, *names])
     if "PIP_CERT" in variables:

@@ -76,7 +76,7 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
         ProjectError: a dependency group is not valid, or a file can't be read.
 
     """
-    installable = _is_installable(project, pyproject)
+    installable = is_installable(project, pyproject)
     runtime = () if installable else runtime_file(project)
     found = list(_declarations(project, pyproject))
     chosen = _chosen(found)
@@ -146,7 +146,8 @@ def _once(items: Iterable[Item]) -> list[Item]:
     return list(dict.fromkeys(items))
 
 
-def _is_installable(project: Path, pyproject: dict[str, Any]) -> bool:
+def is_installable(project: Path, pyproject: dict[str, Any]) -> bool:
+    """Whether a project says how it is built, or at least that it can be."""
     if table(pyproject, "tool", "poetry").get("package-mode") is False:
         return False
     if table(pyproject, "tool", "uv").get("package") is False:

@@ -59,6 +59,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     arguments: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     watch: Callable[[], None] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Session:
     """Run pytest; once more without options that no plugin here knows, or with files it missed.
 
@@ -72,9 +73,11 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         arguments: of pytest, beside the project's own.
         variables: of the environment, beside those that the tests see anyhow.
         watch: called about ten times a second meanwhile.
+        leave_out: options that the project sets in ``addopts``, and that are not for this session.
 
     """
     addopts = addopts_of(examination.workspace.source, examination.environment.declared.options)
+    addopts = addopts.without(leave_out) if leave_out else addopts
     blocked = blocked_plugins(examination.environment.python)
     most = examination.settings.max_memory
 

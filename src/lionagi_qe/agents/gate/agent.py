@@ -44,6 +44,12 @@ class QualityGate(Agent):
         "regression-selector",
         "mutation-tester",
         "test-generator",
+        "type-checker",
+        "package-checker",
+        "docs-tester",
+        "dependency-auditor",
+        "performance-tester",
+        "api-contract-tester",
     )
     instant: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, str]] = {"gate": "verdict"}

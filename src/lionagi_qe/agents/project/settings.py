@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,7 +22,9 @@ DEFAULT_COMPLEXITY = 15
 # Each has a copy of the project, and collects all tests.
 _MOST_SESSIONS = 64
 
+USUAL_DOCS = ("README.*", "docs/**", "doc/**")
 Order = Literal["auto", "learned", "default"]
+Types = Literal["auto", "mypy", "pyright"]
 # Checks a value as TOML has it, and returns it as the option keeps it; else ValueError says what
 # it should be.
 Check = Callable[[Any], Any]
@@ -56,6 +59,14 @@ class Settings:
         locked: True to insist on the versions of the project's lock file, False to leave them
             aside; by default they are kept to where they can be had.
         learn: whether agents decide by what earlier runs taught, and teach later ones.
+        type_checker: by what types are checked; "auto" for what the project configures.
+        docs: patterns of the documents whose examples are run, ``**`` for anything.
+        vulnerability_service: whom to ask for known vulnerabilities: "pypi", "osv", or the URL of a
+            service that answers as OSV does. It is told names
+            and versions of what is installed.
+        api: the ASGI or WSGI app whose API is tested, as MODULE:APP or MODULE:FACTORY().
+        api_schema: its schema, OpenAPI or GraphQL: a path that it serves, or a file of the project.
+        api_examples: most requests that are generated for an operation in each way.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
         model: which language model may be asked. The user names it, never the project: it is asked
@@ -79,6 +90,12 @@ class Settings:
     parallel: int | Literal["auto", "off"] = "auto"
     locked: bool | None = None
     learn: bool = True
+    type_checker: Types = "auto"
+    docs: tuple[str, ...] = USUAL_DOCS
+    vulnerability_service: str = "pypi"
+    api: str | None = None
+    api_schema: str = "/openapi.json"
+    api_examples: int = 20
     isolate: bool = False
     allow_network: bool = False
     model: ModelChoice | None = None
@@ -91,8 +108,10 @@ class Settings:
     def of_data(cls, data: Mapping[str, Any]) -> Settings:
         """Return what ``as_data`` was called on, also after a journey as JSON."""
         own = dict(data)
-        for several in ("required", "pass_env", "fail_on", "source"):
-            own[several] = tuple(own[several])
+        for several in ("required", "pass_env", "fail_on", "source", "docs"):
+            # A run that an earlier version began may not have all of them.
+            if several in own:
+                own[several] = tuple(own[several])
         if own["model"] is not None:
             own["model"] = ModelChoice.of_data(own["model"])
         return cls(**own)
@@ -216,10 +235,27 @@ def _seconds(value: object) -> float:
     return number
 
 
-def _order(value: object) -> str:
-    if value not in get_args(Order):
-        raise ValueError(f"should be one of {', '.join(get_args(Order))}")
-    return str(value)
+def _one_of(*words: str) -> Check:
+    def check(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"should be one of {', '.join(words)}")
+        return str(value)
+
+    return check
+
+
+def _app(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.]+:[\w.]+(\(\))?", value):
+        raise ValueError("should be MODULE:APP, or MODULE:FACTORY()")
+    return value
+
+
+def _service(value: object) -> str:
+    if value in {"pypi", "osv"} or (
+        isinstance(value, str) and value.startswith(("https://", "http://"))
+    ):
+        return str(value)
+    raise ValueError('should be "pypi", "osv" or the URL of a service like OSV')
 
 
 def sessions(value: object) -> int | str:
@@ -246,9 +282,15 @@ _CHECKS: Mapping[str, Check] = {
     "fail-on": _names,
     "quarantine": _name,
     "source": _names,
-    "order": _order,
+    "order": _one_of(*get_args(Order)),
     "parallel": sessions,
     "locked": _flag,
     "learn": _flag,
+    "docs": _names,
+    "vulnerability-service": _service,
+    "api": _app,
+    "api-schema": _name,
+    "api-examples": _count,
+    "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings, Step
@@ -11,6 +10,7 @@ from lionagi_qe.agents.finding import COMPLEXITY, Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
 from lionagi_qe.agents.project.layout import is_test_file, layout_of
+from lionagi_qe.agents.scan import Scan, details_of
 from lionagi_qe.agents.static import security
 from lionagi_qe.agents.static.baseline import marked, read_baseline
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.metric import Metric
-    from lionagi_qe.agents.static.security import Scan
 
 _COMPLEXITY_HELP = "https://radon.readthedocs.io/en/latest/intro.html#cyclomatic-complexity"
 
@@ -78,14 +77,7 @@ class StaticAnalyzer(Agent):
                 *_counts(dangers, secrets, findings),
                 *_novelty(scans, findings, examination.workspace.commit),
             ),
-            details={
-                "findings": [asdict(finding) for finding in findings],
-                "tools": [
-                    {"tool": scan.source.tool, "version": scan.source.version}
-                    | {"command": scan.source.command, "reason": scan.reason}
-                    for scan in scans
-                ],
-            },
+            details=details_of(scans, findings),
             notes=tuple(
                 f"{scan.source.tool} did not read {file}: {problem}"
                 for scan in scans
@@ -108,7 +100,7 @@ def _grade(
             unread.append((name, problem))
     source = Source(complexity.TOOL, complexity.VERSION, "radon cc .", commit)
     reason = None if functions else "there is no function"
-    return functions, security.Scan(source, reason=reason, unread=tuple(unread))
+    return functions, Scan(source, reason=reason, unread=tuple(unread))
 
 
 def product_files(source: Path, names: Collection[str]) -> Iterator[Path]:

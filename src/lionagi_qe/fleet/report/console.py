@@ -236,7 +236,7 @@ def _complexity(gap: Mapping[str, Any]) -> str:
 def _left_out(outcome: Outcome) -> Iterator[str]:
     if outcome.left_out and "quality-gate" in outcome.findings:
         names = ", ".join(outcome.left_out)
-        yield f"[dim]not run: {names}; with --agents NAMES, or all under --budget 120s[/]"
+        yield f"[dim]not run: {names}; with --agents NAMES or --agents all[/]"
 
 
 def _comparison(outcome: Outcome) -> Iterator[str]:

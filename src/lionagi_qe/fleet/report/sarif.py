@@ -22,6 +22,8 @@ _BRACKETS = re.compile(r"([\\\[\]])")
 _HOMES = {
     "bandit": "https://bandit.readthedocs.io",
     "detect-secrets": "https://github.com/Yelp/detect-secrets",
+    "mypy": "https://mypy.readthedocs.io",
+    "pyright": "https://microsoft.github.io/pyright",
     "radon": "https://radon.readthedocs.io",
 }
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.fleet.registry import is_ours
+from lionagi_qe.fleet.registry import TOLD_APART
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from lionagi_qe.agents.metric import Metric
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
@@ -211,21 +212,32 @@ def _coloured(line: str) -> str:
 
 
 def others(outcome: Outcome) -> Iterator[str]:
-    """Yield the figures and findings of agents that are not ours."""
+    """Yield the figures and findings of agents that have no section of their own."""
     for findings in outcome.findings.values():
-        if is_ours(findings.agent):
+        if findings.agent in TOLD_APART:
             continue
         yield ""
         yield escape(findings.agent)
-        for metric in findings.metrics:
-            told = f"{_number(metric.value)} {metric.unit}  {source(metric)}"
-            yield f"  {escape(metric.name)}  {told if metric.measured else not_measured(metric)}"
+        yield from _figures(findings.metrics)
         found = of_details(findings.details)
         for finding in found[:_MOST_LISTED]:
             place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
             yield f"  {escape(place)} {escape(finding.rule)}: {escape(finding.message)}"
         if len(found) > _MOST_LISTED:
             yield f"  and {len(found) - _MOST_LISTED} more: --report sarif=FILE or json=FILE"
+
+
+def _figures(metrics: Sequence[Metric]) -> Iterator[str]:
+    """Yield a line a figure; those that lack for one reason share it."""
+    lacking: dict[str, list[str]] = {}
+    for metric in metrics:
+        if metric.measured:
+            value = _number(metric.value)
+            yield f"  {escape(metric.name)}  {value} {metric.unit}  {source(metric)}"
+        else:
+            lacking.setdefault(not_measured(metric), []).append(escape(metric.name))
+    for reason, names in lacking.items():
+        yield f"  {', '.join(names)}  {reason}"
 
 
 def _figure(outcome: Outcome, label: str, name: str) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LONG = 60.0
 SHORT = 0.3
+# Of leases that are kept: a busy machine may leave their holder without a turn for a while.
+HELD = 1.5
 
 
 async def take(memory: Memory, name: str, ttl: float = LONG) -> Fence:
@@ -232,10 +234,10 @@ class LeaseConformance(FenceConformance):
     async def test_a_lease_is_kept_for_longer_than_its_ttl(
         self, memory: Memory, other: Memory
     ) -> None:
-        async with Lease(memory, "leader", ttl=SHORT) as lease:
-            rival = Lease(other, "leader", ttl=SHORT)
-            for _ in range(12):
-                await asyncio.sleep(SHORT / 4)
+        async with Lease(memory, "leader", ttl=HELD) as lease:
+            rival = Lease(other, "leader", ttl=HELD)
+            for _ in range(5):
+                await asyncio.sleep(HELD / 4)
                 assert not await rival.try_acquire()
                 await memory.store("aqe/k", 1, fence=lease)
             assert lease.held

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LONG = 60.0
 SHORT = 0.2
+# Of jobs that are kept: a busy machine may leave their worker without a turn for a while.
+HELD = 1.5
 
 
 def queue_of(memory: Memory, name: str = "jobs", **settings: Any) -> WorkQueue:

@@ -18,6 +18,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.testing.conformance.base import Conformance
 from lionagi_qe.testing.conformance.queue_base import (
+    HELD,
     LONG,
     SHORT,
     claim_one,
@@ -149,10 +150,10 @@ class QueueEndingConformance(Conformance):
     async def test_an_extended_lease_holds(self, memory: Memory, other: Memory) -> None:
         queue = queue_of(memory)
         await queue.put(1)
-        job = await claim_one(queue, lease_ttl=SHORT)
-        for _ in range(4):
-            await job.extend(SHORT)
-            assert await queue_of(other).claim(wait=SHORT / 2) == []
+        job = await claim_one(queue, lease_ttl=HELD)
+        for _ in range(5):
+            await job.extend(HELD)
+            assert await queue_of(other).claim(wait=HELD / 4) == []
         await job.ack()
 
     async def test_many_ends_at_once_are_each_their_own(self, memory: Memory) -> None:

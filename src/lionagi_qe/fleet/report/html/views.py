@@ -50,6 +50,13 @@ _FIGURES = {
     "secrets": "findings.html",
     "complex_functions": "findings.html",
     "static_findings_new": "findings.html",
+    "type_errors": "findings.html",
+    "type_errors_new": "findings.html",
+    "vulnerable_dependencies": "findings.html",
+    "api_failures": "findings.html",
+    "tests_slower": "findings.html",
+    "docs_examples_failed": "findings.html",
+    "package_import_failures": "findings.html",
     "generated_tests": "generated.html",
 }
 _LABELS = {"static_findings_new": "new findings", "complex_functions": "tangled functions"}

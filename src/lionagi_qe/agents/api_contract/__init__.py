@@ -1,0 +1,1 @@
+"""Whether an HTTP API does what its schema says."""

@@ -1,0 +1,1 @@
+"""Whether what the project stands on has known vulnerabilities."""

@@ -1,0 +1,1 @@
+"""Whether the examples in docstrings and documents do what they show."""

@@ -1,0 +1,1 @@
+"""Whether what the project ships can be built, installed and imported by somebody else."""
