@@ -14,7 +14,7 @@ from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.errors import JobFailedError, JobLostError
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.testing.conformance.base import Conformance, until
-from lionagi_qe.testing.conformance.queue_base import LONG, SHORT, claim_one, queue_of
+from lionagi_qe.testing.conformance.queue_base import HELD, LONG, SHORT, claim_one, queue_of
 
 if TYPE_CHECKING:
     from lionagi_qe.coordination import Job
@@ -135,12 +135,12 @@ class ConsumerConformance(Conformance):
 
         async def handler(_: Job) -> str:
             started.set()
-            await asyncio.sleep(SHORT * 5)
+            await asyncio.sleep(HELD * 1.5)
             return "done"
 
-        worker = asyncio.create_task(queue.work(handler, lease_ttl=SHORT, signals=()))
+        worker = asyncio.create_task(queue.work(handler, lease_ttl=HELD, signals=()))
         await started.wait()
-        assert await queue_of(other).claim(wait=SHORT * 3) == []
+        assert await queue_of(other).claim(wait=HELD * 1.2) == []
         assert await queue.result(job_id, LONG) == "done"
         queue.stop()
         await worker
