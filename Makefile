@@ -116,7 +116,7 @@ imports: $(STAMP) ## Check which layer imports which
 check: lint types imports test ## All of the above
 
 # What .github/workflows/release.yml does before it publishes.
-release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel in a bare environment
+release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel in a bare environment, list what that holds
 	@$(BIN)/python -m pip install --quiet --group release
 	rm -rf build/release
 	$(BIN)/python -m build --outdir build/release .
@@ -128,6 +128,8 @@ release-check: $(STAMP) ## Build sdist and wheel, check them, import the wheel i
 	cd build/release && bare/bin/python ../../tests/cli/check_core.py
 	build/release/bare/bin/python -m pip install --quiet "$$(ls build/release/*.whl)[fleet]"
 	cd build/release && bare/bin/python -c "from lionagi_qe.fleet import examine"
+	$(BIN)/cyclonedx-py environment --validate --output-reproducible --pyproject pyproject.toml \
+		--output-file build/release/sbom.cdx.json build/release/bare/bin/python
 
 bench: $(STAMP) ## Check speed and durability at full size, and write the results to BENCH_OUT
 	@$(BIN)/python -m pip install --quiet --group bench
