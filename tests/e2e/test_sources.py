@@ -58,18 +58,23 @@ async def test_every_figure_of_every_agent_names_its_source(
     good = aqe("run", project(SHOP), "--memory", url, "--budget", "30s", "--report", reports)
     document = json.loads((tmp_path / "r.json").read_text())
     project({"test_shop.py": "import frobnicate\n"})
-    aqe("run", tmp_path / "shop", "--memory", url, "--budget", "10s", "--json")
+    every = ("--agents", "all", "--budget", "10s")
+    bad = aqe("run", tmp_path / "shop", "--memory", url, *every, "--json")
 
     assert good.exit_code == 0, good.err
-    stated = {(metric["agent"], metric["name"]) for metric in document["metrics"]}
-    assert stated == {(agent.name, name) for agent in all_agents() for name in agent.metrics}
+    stated = [
+        {(metric["agent"], metric["name"]) for metric in each["metrics"]}
+        for each in (document, bad.document)
+    ]
+    assert stated[1] == {(agent.name, name) for agent in all_agents() for name in agent.metrics}
+    assert stated[0] < stated[1]
     assert not {
         metric["name"]: unsourced(metric) for metric in document["metrics"] if unsourced(metric)
     }
     async with open_memory(url) as memory:
         kept = [entry async for entry in memory.scan("aqe/runs/shop/")]
     figures = [entry for entry in kept if not entry.key.endswith("/latest")]
-    assert len(figures) == 2 * len(stated)
+    assert len(figures) == len(stated[0]) + len(stated[1])
     assert not {entry.key: unsourced(entry.value) for entry in figures if unsourced(entry.value)}
     markdown = (tmp_path / "r.md").read_text()
     for metric in document["metrics"]:
