@@ -36,14 +36,15 @@ def committed(root: Path) -> Path:
 def plain(
     module: str, *arguments: object, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool as ``python -m`` by hand."""
+    """Run a tool as ``python -m`` by hand, outside of our own test run."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**outside, **(env or {})},
     )
 
 
