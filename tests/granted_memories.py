@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-import pytest_asyncio
 
 from lionagi_qe import open_memory
 from lionagi_qe.persistence import grants
 from lionagi_qe.testing.conformance.base import Conformance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Coroutine, Generator
 
     from lionagi_qe.testing.conformance import Connect
 
@@ -28,6 +29,26 @@ def as_user(url: str, user: str) -> str:
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{PASSWORD}@{place}"))
+
+
+async def _grant(url: str, role: str, fleet: str) -> None:
+    named = () if "redis" in url else ("*",)
+    password = PASSWORD if "redis" in url else None
+    async with open_memory(url, fleet=fleet, cleanup_interval=None) as memory:
+        await grants.grant(
+            memory, role, read=["*"], write=["*"], queues=named, leases=named, password=password
+        )
+
+
+async def _revoke(url: str, role: str, fleet: str) -> None:
+    async with open_memory(url, fleet=fleet, cleanup_interval=None) as memory:
+        await grants.revoke(memory, role)
+
+
+def _apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run it on a loop of its own, which the test's own knows nothing of."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 class Granted(Conformance):
@@ -43,23 +64,13 @@ class Granted(Conformance):
         """Name a role that is to be bound."""
         return f"aqe_{uuid.uuid4().hex[:12]}"
 
-    @pytest_asyncio.fixture
-    async def fleet(self, url: str, role: str) -> AsyncGenerator[str]:
+    @pytest.fixture
+    def fleet(self, url: str, role: str) -> Generator[str]:
         """Make a fleet, and grant the role all of it."""
         name = f"granted-{uuid.uuid4().hex[:12]}"
-        whole = () if "redis" in url else ("*",)
-        async with open_memory(url, fleet=name, cleanup_interval=None) as memory:
-            await grants.grant(
-                memory,
-                role,
-                read=["*"],
-                write=["*"],
-                queues=whole,
-                leases=whole,
-                password=PASSWORD if "redis" in url else None,
-            )
-            yield name
-            await grants.revoke(memory, role)
+        _apart(_grant(url, role, name))
+        yield name
+        _apart(_revoke(url, role, name))
 
     @pytest.fixture
     def connect(self, url: str, role: str) -> Connect:

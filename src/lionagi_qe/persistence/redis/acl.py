@@ -86,6 +86,8 @@ def rules_of(places: Sequence[str], digest: str, *, writing: bool, database: boo
     commands = [*READING, *(WRITING if writing else ()), *(("select",) if database else ())]
     return [
         "reset",
+        # Which in Redis 6.2 lets a user listen to all.
+        "resetchannels",
         "on",
         f"#{digest}",
         *(f"~{place}" for place in places),
