@@ -141,7 +141,10 @@ class PostgresGrants:
                     f"CREATE POLICY {WHOLE}{secrets.token_hex(4)} ON {name} "
                     f"TO {identifier(other)} USING (true) WITH CHECK (true)"
                 )
-                note = f"role {other!r} has privileges of its own and goes on seeing all"
+                note = (
+                    f"role {other!r} has privileges of its own and goes on seeing all; pg_dump as "
+                    "it now wants --enable-row-security"
+                )
                 if note not in notes:
                     notes.append(note)
         by_hand = await connection.fetchval(
@@ -155,7 +158,7 @@ class PostgresGrants:
 
     async def _create(self, connection: Any, grant: Grant) -> None:  # noqa: ANN401
         tag = secrets.token_hex(4)
-        for policy in policies(grant, self._session.fleet):
+        for policy in policies(grant, self._session.fleet, self._schema):
             name = f"{PREFIX}{self._session.fleet}_{tag}_{policy.kind}"
             place = f"{name} ON {self._schema}.{policy.table}"
             await connection.execute(

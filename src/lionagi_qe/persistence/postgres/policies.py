@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lionagi_qe.persistence.values.glob import compile_glob, server_expression
+from lionagi_qe.persistence.values.keys import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,6 +87,11 @@ _QUEUE_COLUMNS = {
     "job_keys": "queue",
     "job_schedules": "queue",
 }
+# What ``check_key`` lets through.
+_IS_KEY = (
+    r"key ~ '^aqe(/[^/\u0001-\u001f\u007f-\u009f]+)+$' "
+    f"AND octet_length(key) <= {MAX_KEY_BYTES}"
+)
 # Without policies these show nothing.
 _ALWAYS = {
     "schema_migrations": "SELECT",
@@ -126,8 +132,8 @@ class Policy(NamedTuple):
     condition: str
 
 
-def policies(grant: Grant, fleet: int) -> list[Policy]:
-    """Return the policies of a grant in the fleet of this number.
+def policies(grant: Grant, fleet: int, schema: str) -> list[Policy]:
+    """Return the policies of a grant in the fleet of this number; ``schema`` as SQL writes it.
 
     ``fleet + 0`` is what other indexes than the primary key begin with. PostgreSQL looks up by
     conditions of the caller only if they can't tell him anything, which a sum could; by those of a
@@ -141,8 +147,13 @@ def policies(grant: Grant, fleet: int) -> list[Policy]:
         found.append(Policy("entries", "read", "SELECT", f"USING ({readable})"))
     if grant.write:
         writable = f"{indexed} AND {one_of('key', grant.write)}"
+        sequence = literal(f"{schema}.{SEQUENCE}")
         # A transaction to come would have watchers believe that the log is another server's.
-        checked = f"WITH CHECK ({writable} AND changed <= pg_current_xact_id())"
+        sound = (
+            f"{_IS_KEY} AND changed <= pg_current_xact_id() "
+            f"AND revision <= pg_sequence_last_value({sequence}::regclass)"
+        )
+        checked = f"WITH CHECK ({writable} AND {sound})"
         found += [
             Policy("entries", "insert", "INSERT", checked),
             Policy("entries", "update", "UPDATE", f"USING ({writable}) {checked}"),
