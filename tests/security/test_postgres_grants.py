@@ -433,7 +433,7 @@ async def test_a_role_that_the_server_would_not_bind_is_refused(postgres_server:
                 await roles.execute(before.format(r=name))
                 with pytest.raises(errors.ConfigurationError, match=reason):
                     await grants.grant(memory, name, read=["*"])
-                await roles.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER", after)
+                await roles.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER", after or "SELECT")
             assert await grants.grants(memory) == []
             assert not await roles.fetch("SELECT FROM pg_class WHERE relrowsecurity")
         await roles.drop()
@@ -598,3 +598,18 @@ async def test_a_bound_roles_look_ups_and_pages_go_by_indexes(
         for statement in asked:
             plan = "\n".join(row[0] for row in await attacker.fetch(f"EXPLAIN {statement}"))
             assert "Seq Scan" not in plan, plan
+
+
+async def test_notifications_tell_the_names_of_all_queues(
+    role: str, owner: Memory, roles: Roles
+) -> None:
+    """A limit that docs/security.md tells of: PostgreSQL lets every role listen."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def hear(*message: Any) -> None:
+        heard.put_nowait(message[3])
+
+    async with roles.attacker(role) as attacker:
+        await attacker.add_listener(f"aqe_jobs_{number_of(owner)}", hear)
+        await WorkQueue(owner, "theirs").put("not told")
+        assert await asyncio.wait_for(heard.get(), 10) == "theirs"
