@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -283,6 +284,9 @@ async def test_a_bound_role_that_goes_around_the_library_is_shown_nothing(
         for name, statement in SHOWS_NOTHING.items():
             assert await attacker.fetch(statement.format(n=number_of(owner))) == [], name
         assert await attacker.fetchval("SELECT count(*) FROM lionagi_qe.entries") == 1
+        copied = io.BytesIO()
+        await attacker.copy_from_table("entries", schema_name="lionagi_qe", output=copied)
+        assert copied.getvalue().count(b"\n") == 1
 
 
 async def test_a_predicate_that_tells_is_not_shown_rows_of_others(
@@ -613,3 +617,22 @@ async def test_notifications_tell_the_names_of_all_queues(
         await attacker.add_listener(f"aqe_jobs_{number_of(owner)}", hear)
         await WorkQueue(owner, "theirs").put("not told")
         assert await asyncio.wait_for(heard.get(), 10) == "theirs"
+
+
+async def test_explain_analyze_tells_whether_a_name_that_is_guessed_exists(
+    role: str, owner: Memory, roles: Roles
+) -> None:
+    """A limit that docs/security.md tells of: PostgreSQL counts what its policies removed."""
+    await owner.store_many({f"aqe/agents/other/{at}": at for at in range(2_000)})
+    await roles.execute("ANALYZE lionagi_qe.entries")
+
+    async def removed(key: str) -> bool:
+        rows = await attacker.fetch(
+            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT FROM lionagi_qe.entries "
+            f"WHERE fleet = {number_of(owner)} AND key = '{key}'"
+        )
+        return "Rows Removed by Filter: 1" in "\n".join(row[0] for row in rows)
+
+    async with roles.attacker(role) as attacker:
+        assert await removed(SECRET)
+        assert not await removed(f"{SECRET}-not")

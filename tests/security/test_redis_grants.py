@@ -293,18 +293,23 @@ def test_users_have_the_commands_that_scripts_call_and_few_others() -> None:
     assert not {*acl.READING} & {*acl.WRITING}
 
 
-async def test_every_node_of_a_cluster_knows_the_user(redis_cluster: Any) -> None:
+async def test_every_node_of_a_cluster_knows_the_user(redis_cluster_url: str) -> None:
     name = f"user-{uuid.uuid4().hex[:8]}"
-    async with open_memory(redis_cluster.url, fleet=name) as memory:
+    async with open_memory(redis_cluster_url, fleet=name) as memory:
         await memory.store("aqe/ours", 1)
         granted = await grants.grant(memory, name, write=["*"])
         assert granted.password is not None
-        url = as_user(redis_cluster.url, name, granted.password)
+        url = as_user(redis_cluster_url, name, granted.password)
         async with open_memory(url, fleet=name) as bound:
             await bound.store_many({f"aqe/{at}": at for at in range(64)})
             assert (await bound.get_stats())["total_keys"] == 65
-        for node in redis_cluster.primaries():
-            place = as_user(f"redis://127.0.0.1:{node.port}", name, granted.password)
+        cluster = driver.RedisCluster.from_url(url.replace("redis+cluster", "redis"))
+        await cluster.initialize()
+        nodes = cluster.get_nodes()
+        await cluster.aclose()
+        assert len(nodes) > 1
+        for node in nodes:
+            place = as_user(f"redis://{node.host}:{node.port}", name, granted.password)
             client = driver.Redis.from_url(place, protocol=2)
             with pytest.raises(exceptions.NoPermissionError):
                 await client.get("aqe:{other/0}:e:aqe/secret")

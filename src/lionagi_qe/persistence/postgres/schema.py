@@ -40,7 +40,8 @@ _MERGED = {
 _WHO = """
 SELECT current_setting('server_encoding'), current_user,
     coalesce(row_security_active(to_regclass($1)), false),
-    NOT coalesce(has_table_privilege(to_regclass($2), 'SELECT'), true)
+    coalesce(row_security_active(to_regclass($2))
+        AND NOT has_table_privilege(to_regclass($2), 'SELECT'), false)
 """
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
