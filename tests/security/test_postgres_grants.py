@@ -362,6 +362,26 @@ async def test_a_grant_replaces_and_a_revocation_ends_what_was_granted(
         await roles.memory(role, fleet=fleet).open()
 
 
+async def test_granting_while_a_memory_is_in_use_costs_no_call(owner: Memory, role: str) -> None:
+    ended = asyncio.Event()
+
+    async def use(at: int) -> int:
+        calls = 0
+        while not ended.is_set():
+            await owner.store(f"aqe/busy/{at}", calls, ttl=0.01)
+            await WorkQueue(owner, "busy").put(calls)
+            await owner.cleanup_expired()
+            calls += 1
+        return calls
+
+    users = [asyncio.create_task(use(at)) for at in range(4)]
+    for _ in range(5):
+        await grants.grant(owner, role, read=["aqe/busy/*"])
+        assert await grants.revoke(owner, role)
+    ended.set()
+    assert all(await asyncio.gather(*users))
+
+
 async def test_a_role_has_grants_in_several_fleets(
     owner: Memory, role: str, roles: Roles, url: str, fleet: str
 ) -> None:

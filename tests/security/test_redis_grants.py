@@ -19,7 +19,7 @@ from lionagi_qe import errors, open_memory
 from lionagi_qe.coordination import Lease, WorkQueue
 from lionagi_qe.persistence import grants
 from lionagi_qe.persistence.redis import acl
-from lionagi_qe.testing.servers import RedisServer, available_redis_servers
+from lionagi_qe.testing.servers import RedisSentinels, RedisServer, available_redis_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -319,3 +319,16 @@ async def test_every_node_of_a_cluster_knows_the_user(redis_cluster_url: str) ->
         assert await grants.revoke(memory, name)
         with pytest.raises(errors.AccessDeniedError):
             await open_memory(url, fleet=name).open()
+
+
+async def test_a_user_lasts_through_a_failover_that_sentinels_see_to() -> None:
+    user = f"user-{uuid.uuid4().hex[:8]}"
+    with RedisSentinels("redis-8", password="pri/mary", sentinel_password="sen@tinel") as servers:
+        async with open_memory(servers.url) as memory:
+            granted = await grants.grant(memory, user, write=["*"])
+        assert granted.password is not None
+        assert not any("replicas" in note for note in granted.notes)
+        servers.switch_over()
+        async with open_memory(as_user(servers.url, user, granted.password)) as bound:
+            await bound.store("aqe/x", 1)
+            assert await bound.search("*") == {"aqe/x": 1}

@@ -7,11 +7,13 @@ a fleet. A file has no roles.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.contract.grants import Grant, Granted
 from lionagi_qe.persistence.inspection import stored_by
+from lionagi_qe.persistence.scheduling.retry import retry
 from lionagi_qe.persistence.scopes.scope import Patterns
 from lionagi_qe.persistence.values.keys import check_name
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.grants import GrantBackend
+
+# Tables that are in use may be had at another moment.
+_SECONDS = 20.0
 
 __all__ = ["Grant", "Granted", "grant", "grants", "revoke"]
 
@@ -50,6 +55,7 @@ async def grant(  # noqa: PLR0913 - keyword-only, as of Memory.scoped
 
     Raises:
         AccessDeniedError: the server doesn't let us grant.
+        BackendUnavailableError: it was not reached, or its tables were in use, for 20 seconds.
         ConfigurationError: the server can't enforce that for this role, and says why.
         InvalidArgumentError: a pattern can't be understood, or no key could match it.
 
@@ -64,7 +70,8 @@ async def grant(  # noqa: PLR0913 - keyword-only, as of Memory.scoped
     )
     if not any((wanted.read, wanted.write, wanted.queues, wanted.leases)):
         raise ConfigurationError("a grant of nothing: name what may be read, written or used")
-    return await (await _backend_of(memory)).grant(wanted, password)
+    backend = await _backend_of(memory)
+    return await retry(lambda: backend.grant(wanted, password), _deadline())
 
 
 async def revoke(memory: Memory, role: str) -> bool:
@@ -72,12 +79,17 @@ async def revoke(memory: Memory, role: str) -> bool:
 
     Errors are those of ``grant``.
     """
-    return await (await _backend_of(memory)).revoke(role)
+    backend = await _backend_of(memory)
+    return await retry(lambda: backend.revoke(role), _deadline())
 
 
 async def grants(memory: Memory) -> list[Grant]:
     """Return what was granted in the memory's fleet, by role."""
     return await (await _backend_of(memory)).grants()
+
+
+def _deadline() -> float:
+    return asyncio.get_running_loop().time() + _SECONDS
 
 
 async def _backend_of(memory: Memory) -> GrantBackend:

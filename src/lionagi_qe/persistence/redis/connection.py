@@ -78,7 +78,10 @@ class Link(Protocol):
         ...
 
     async def everywhere(self, *words: Any) -> list[Any]:  # noqa: ANN401
-        """Send one command to each server that we know of, replicas of a cluster among them."""
+        """Send one command to each server that we know of, replicas of a cluster among them.
+
+        An error may come after some of them have done it.
+        """
         ...
 
     def figures(self) -> dict[str, int]:
