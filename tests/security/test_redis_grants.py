@@ -78,6 +78,10 @@ REFUSED = (
 )
 
 
+# In scripts, what is an option and no command.
+WORDS = {"KEEPTTL", "LIMIT", "PX", "WITHSCORES", "XX"}
+
+
 @pytest.fixture(scope="module", params=FLAVOURS)
 def server(request: pytest.FixtureRequest) -> Generator[RedisServer]:
     with RedisServer(request.param, appendfsync=None) as started:
@@ -281,7 +285,8 @@ async def test_a_user_of_another_database_may_select_it(
 def test_users_have_the_commands_that_scripts_call_and_few_others() -> None:
     called: set[str] = set()
     for file in resources.files("lionagi_qe.persistence.redis").joinpath("lua").iterdir():
-        called |= set(re.findall(r"redis\.call\('(\w+)'", file.read_text()))
+        # Some are called by a variable, so that each word in capitals counts.
+        called |= set(re.findall(r"'([A-Z]{2,})'", file.read_text())) - WORDS
     ours = {*acl.READING, *acl.WRITING}
     assert {name.lower() for name in called} <= ours, "decide in redis/acl.py on what is new"
     # What is sent without a script, and what clients and drivers say to begin with.

@@ -40,6 +40,7 @@ READING = (
     "zrange",
     "zrangebylex",
     "zrangebyscore",
+    "zrevrange",
     "zscore",
 )
 # What changes, and what recall deletes by.
