@@ -256,14 +256,15 @@ async def test_users_last_where_the_server_has_a_file_for_them_and_else_that_is_
     own_redis: Any, owner: Memory, tmp_path: Path, user: str
 ) -> None:
     granted = await grants.grant(owner, user, write=["*"])
-    (note,) = granted.notes
+    door, note = granted.notes
+    assert "whoever names no user is let in as 'default', without a password" in door
     assert note.startswith("the server keeps no file of its users (aclfile)")
     file = tmp_path / "users.acl"
     file.touch()
     with_file = own_redis("redis-6.2", settings={"aclfile": str(file)})
     async with open_memory(with_file.url) as memory:
         granted = await grants.grant(memory, user, write=["*"])
-    assert granted.notes == []
+    assert granted.notes == [door]
     assert granted.password is not None
     with_file.stop()
     with_file.start()
@@ -332,7 +333,8 @@ async def test_a_user_lasts_through_a_failover_that_sentinels_see_to() -> None:
         async with open_memory(servers.url) as memory:
             granted = await grants.grant(memory, user, write=["*"])
         assert granted.password is not None
-        assert not any("replicas" in note for note in granted.notes)
+        (note,) = granted.notes
+        assert "aclfile" in note
         servers.switch_over()
         async with open_memory(as_user(servers.url, user, granted.password)) as bound:
             await bound.store("aqe/x", 1)

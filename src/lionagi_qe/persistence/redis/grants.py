@@ -65,7 +65,7 @@ class RedisGrants:
             self._places, digest, writing=bool(grant.write), database=self._link.has_database
         )
         await self._link.everywhere("ACL", "SETUSER", grant.role, *rules)
-        notes = await self._keep()
+        notes = [*await self._open_doors(), *await self._keep()]
         replicas = int(info.get("connected_slaves", "0"))
         if replicas and not self._link.knows_replicas:
             notes.append(
@@ -127,6 +127,19 @@ class RedisGrants:
         if {rule[1:] for rule in rules if rule.startswith("~")} != {*self._places}:
             return None
         return Grant(user, self._fleet, _ALL, _ALL if "+set" in rules else ())
+
+    async def _open_doors(self) -> list[str]:
+        """Return what lets everybody in beside the user, and so makes the grant worth nothing."""
+        for answer in await self._link.everywhere("ACL", "GETUSER", "default"):
+            facts = dict(zip(answer[::2], answer[1::2], strict=True)) if answer else {}
+            if {b"on", b"nopass"} <= {*facts.get(b"flags", ())}:
+                note = (
+                    "whoever names no user is let in as 'default', without a password: the user "
+                    "is bound only once that one has a password (requirepass) or is off "
+                    "(ACL SETUSER default off)"
+                )
+                return [note]
+        return []
 
     async def _keep(self) -> list[str]:
         """Have the servers write their users to a file, where they have one."""
