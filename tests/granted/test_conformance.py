@@ -17,6 +17,7 @@ from lionagi_qe.testing.conformance import (
     RangesConformance,
     ValuesConformance,
 )
+from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
 from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
@@ -37,6 +38,7 @@ class GrantConformance(
     BatchesConformance,
     ConcurrencyConformance,
     EntriesConformance,
+    ExpiryConformance,
     NumbersConformance,
     PagingConformance,
     QueueCancelConformance,

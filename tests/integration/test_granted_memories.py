@@ -5,26 +5,21 @@ from __future__ import annotations
 import pytest
 from tests.granted_memories import OnCluster, OnPostgres, OnRedis, granted_role, granting_url
 
-from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.transactions import TransactionConformance
 
 __all__ = ["granted_role", "granting_url"]
 
 
-class GrantConformance(ExpiryConformance, TransactionConformance):
-    """What changes entries, queues and leases together, and what time does to them."""
-
-
 @pytest.mark.postgres
-class TestPostgresRole(OnPostgres, GrantConformance):
+class TestPostgresRole(OnPostgres, TransactionConformance):
     pass
 
 
 @pytest.mark.redis
-class TestRedisUser(OnRedis, GrantConformance):
+class TestRedisUser(OnRedis, TransactionConformance):
     pass
 
 
 @pytest.mark.redis
-class TestRedisClusterUser(OnCluster, GrantConformance):
+class TestRedisClusterUser(OnCluster, TransactionConformance):
     pass
