@@ -490,6 +490,30 @@ async def test_roles_with_privileges_by_hand_go_on_and_are_named(postgres_server
         await roles.drop()
 
 
+async def test_a_schema_that_is_shared_keeps_what_others_granted_in_it(
+    postgres_server: Any,
+) -> None:
+    with postgres_server.fresh_database() as url:
+        roles = Roles(url)
+        await roles.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        async with open_memory(f"{url}?schema=public") as memory:
+            name = await roles.make()
+            await roles.execute(
+                "CREATE TABLE public.theirs AS SELECT 1 AS x",
+                "GRANT SELECT ON public.theirs TO PUBLIC",
+                f"GRANT USAGE ON SCHEMA public TO {name}",
+                f"GRANT INSERT ON public.theirs TO {name}",
+            )
+            await grants.grant(memory, name, read=["*"])
+            async with roles.attacker(name) as attacker:
+                await attacker.execute("INSERT INTO public.theirs VALUES (2)")
+                assert await grants.revoke(memory, name)
+                await attacker.execute("INSERT INTO public.theirs VALUES (3)")
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await attacker.execute("SELECT FROM public.entries")
+        await roles.drop()
+
+
 async def test_who_does_not_own_the_tables_grants_nothing(
     role: str, bound: Memory, roles: Roles
 ) -> None:
@@ -640,19 +664,24 @@ async def test_notifications_tell_the_names_of_all_queues(
 
 
 async def test_explain_analyze_tells_whether_a_name_that_is_guessed_exists(
-    role: str, owner: Memory, roles: Roles
+    postgres_server: Any,
 ) -> None:
     """A limit that docs/security.md tells of: PostgreSQL counts what its policies removed."""
-    await owner.store_many({f"aqe/agents/other/{at}": at for at in range(2_000)})
-    await roles.execute("ANALYZE lionagi_qe.entries")
-
-    async def removed(key: str) -> bool:
-        rows = await attacker.fetch(
-            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT FROM lionagi_qe.entries "
-            f"WHERE fleet = {number_of(owner)} AND key = '{key}'"
-        )
-        return "Rows Removed by Filter: 1" in "\n".join(row[0] for row in rows)
-
-    async with roles.attacker(role) as attacker:
-        assert await removed(SECRET)
-        assert not await removed(f"{SECRET}-not")
+    with postgres_server.fresh_database() as url:
+        roles = Roles(url)
+        async with open_memory(url) as memory:
+            await memory.store_many({f"aqe/agents/other/{at}": at for at in range(2_000)})
+            name = await roles.make()
+            await grants.grant(memory, name, read=["aqe/plans/*", "aqe/runs/*"])
+            await roles.execute("ANALYZE lionagi_qe.entries")
+            async with roles.attacker(name) as attacker:
+                told = [
+                    await attacker.fetch(
+                        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT FROM lionagi_qe.entries "
+                        f"WHERE fleet = {number_of(memory)} AND key = 'aqe/agents/other/{at}'"
+                    )
+                    for at in (7, 7_000)
+                ]
+        await roles.drop()
+    removed = ["Rows Removed by Filter: 1" in "\n".join(row[0] for row in rows) for rows in told]
+    assert removed == [True, False]

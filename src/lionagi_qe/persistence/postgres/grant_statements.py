@@ -4,23 +4,25 @@ from __future__ import annotations
 
 ROLE_ID = "SELECT oid FROM pg_roles WHERE rolname = $1::text"
 _OURS = "c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1::text)"
-# Whether we have the rights of whoever owns the tables.
+# Whether we have the rights of whoever owns the relations $2 of schema $1.
 MAY_GRANT = f"""
 SELECT bool_and(pg_has_role(c.relowner, 'USAGE')) FROM pg_class c
-WHERE {_OURS} AND c.relkind IN ('r', 'S')
+WHERE {_OURS} AND c.relname = ANY ($2)
 """
 # Why policies would not hold for role $1 in schema $2, whose tables $3 they are to be on; $4 begins
-# the names of our own. "member": by SET ROLE too.
+# the names of our own; relations $5 and functions $6 of the schema are ours. "member": by SET ROLE
+# too.
 UNBOUND = """
 WITH me AS (SELECT oid, rolname FROM pg_roles WHERE rolname = $1::text),
 place AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = $2::text),
 tables AS (
     SELECT c.* FROM pg_class c JOIN place ON c.relnamespace = place.oid
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S')
+    WHERE c.relname = ANY ($5)
 ),
 owners AS (
     SELECT relowner AS oid FROM tables UNION SELECT nspowner FROM place
     UNION SELECT proowner FROM pg_proc JOIN place ON pronamespace = place.oid
+        AND proname = ANY ($6)
     UNION SELECT datdba FROM pg_database WHERE datname = current_database()
 ),
 bound AS (
@@ -99,7 +101,15 @@ ORDER BY array_position($2, c.relname::text)
 """
 HAS_PRIVILEGES = f"""
 SELECT EXISTS (
-    SELECT FROM pg_class c, aclexplode(c.relacl) a WHERE {_OURS} AND a.grantee = $2
+    SELECT FROM pg_class c, aclexplode(c.relacl) a
+    WHERE {_OURS} AND a.grantee = $2 AND c.relname = ANY ($3)
+)
+"""
+# Whether others than relations $2 lie in schema $1.
+IS_SHARED = f"""
+SELECT EXISTS (
+    SELECT FROM pg_class c
+    WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> ALL ($2)
 )
 """
 OWN_POLICIES = f"""

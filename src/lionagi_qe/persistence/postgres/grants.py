@@ -15,7 +15,9 @@ from lionagi_qe.persistence.contract.grants import Grant, Granted
 from lionagi_qe.persistence.postgres import grant_statements as statements
 from lionagi_qe.persistence.postgres.policies import (
     BOUND,
+    FUNCTIONS,
     PREFIX,
+    RELATIONS,
     SEQUENCE,
     WHOLE,
     identifier,
@@ -93,7 +95,7 @@ class PostgresGrants:
 
     async def _begin(self, connection: Any) -> None:  # noqa: ANN401 - the driver's own
         await connection.execute(_LOCK_TIMEOUT)
-        owned = await connection.fetchval(statements.MAY_GRANT, self._schema_name)
+        owned = await connection.fetchval(statements.MAY_GRANT, self._schema_name, [*RELATIONS])
         if not owned:
             raise AccessDeniedError(
                 f"{self._session.where}: only the owner of the tables in schema {self._schema} "
@@ -118,7 +120,13 @@ class PostgresGrants:
         reasons = [
             reason
             for (reason,) in await connection.fetch(
-                statements.UNBOUND, role, self._schema_name, [*BOUND], PREFIX
+                statements.UNBOUND,
+                role,
+                self._schema_name,
+                [*BOUND],
+                PREFIX,
+                [*RELATIONS],
+                [*FUNCTIONS],
             )
         ]
         if reasons:
@@ -148,7 +156,7 @@ class PostgresGrants:
                 if note not in notes:
                     notes.append(note)
         by_hand = await connection.fetchval(
-            statements.HAS_PRIVILEGES, self._schema_name, oid
+            statements.HAS_PRIVILEGES, self._schema_name, oid, [*RELATIONS]
         ) and not await connection.fetchval(statements.OWN_POLICIES, self._schema_name, oid, PREFIX)
         if by_hand:
             notes.append(f"role {role!r} had privileges by hand: it has those of the grant instead")
@@ -183,11 +191,12 @@ class PostgresGrants:
     async def _settle_privileges(self, connection: Any, role: str) -> None:  # noqa: ANN401
         """Give the role the privileges that its grants in all fleets need, and no others."""
         name, schema = identifier(role), self._schema
-        for kind in ("TABLES", "SEQUENCES"):
-            await connection.execute(f"REVOKE ALL ON ALL {kind} IN SCHEMA {schema} FROM {name}")
-        await connection.execute(f"REVOKE ALL ON SCHEMA {schema} FROM {name}")
+        ours = ", ".join(f"{schema}.{relation}" for relation in RELATIONS)
+        await connection.execute(f"REVOKE ALL ON TABLE {ours} FROM {name}")
         own = [grant for grant in await self._granted(connection) if grant.role == role]
         if not own:
+            if not await connection.fetchval(statements.IS_SHARED, self._schema_name, [*RELATIONS]):
+                await connection.execute(f"REVOKE USAGE ON SCHEMA {schema} FROM {name}")
             return
         await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         await connection.execute(f"GRANT USAGE, SELECT ON SEQUENCE {schema}.{SEQUENCE} TO {name}")

@@ -44,6 +44,8 @@ CLOSED = (
     "index_postings",
     "index_terms",
 )
+# All that is ours in the schema, which may hold tables of others, too.
+RELATIONS = (*BOUND, *OPEN, *CLOSED, SEQUENCE)
 # Functions run with the rights of who calls them, so that policies hold in them.
 FUNCTIONS = (
     "add_numbers",
