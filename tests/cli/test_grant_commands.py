@@ -68,6 +68,7 @@ def test_a_role_of_postgresql_is_bound_listed_and_let_go(postgres: tuple[str, st
         told == f"{role}, fleet default: read aqe/plans/*; write aqe/agents/7/* aqe/x; queues q\n"
     )
     assert aqe("grants", url) == (0, told, "")
+    assert aqe("grants", "-", env={"LIONAGI_QE_MEMORY": url}) == (0, told, "")
     (found,) = json.loads(aqe("grants", url, "--json")[1])
     assert (found["role"], found["read"], found["leases"]) == (role, ["aqe/plans/*"], [])
     theirs = as_user(url, role, PASSWORD)

@@ -54,9 +54,10 @@ def grant(  # noqa: PLR0913, PLR0917 - a command's options
     It replaces what ROLE was granted in the fleet before. PATTERNs are those of scopes; quote them.
     PostgreSQL binds a role that is there, by row-level security: URL is that of the tables' owner.
     Redis makes a user that has one fleet, all of it; its password is made and shown once, unless
-    one is given. A file has no roles.
+    one is given. A file has no roles. A URL of - is that of $LIONAGI_QE_MEMORY.
     """
-    is_redis = url.partition(":")[0].partition("+")[0] in _REDIS
+    choice = _choice(url, fleet)
+    is_redis = choice.url.partition(":")[0].partition("+")[0] in _REDIS
     if not is_redis and (read_only or password_env or password_stdin):
         raise click.UsageError("--read-only and passwords are of Redis; write --read PATTERN")
     if is_redis and not (read or write or queues or leases):
@@ -66,7 +67,7 @@ def grant(  # noqa: PLR0913, PLR0917 - a command's options
     password = _password(password_env, given=password_stdin)
 
     async def run() -> Granted:
-        async with MemoryChoice.of(url, fleet).look() as memory:
+        async with choice.look() as memory:
             return await server.grant(
                 memory,
                 role,
@@ -87,6 +88,11 @@ def grant(  # noqa: PLR0913, PLR0917 - a command's options
         say(f"password: {granted.password} (kept nowhere: note it now)")
     for note in granted.notes:
         say(f"note: {note}", err=True)
+
+
+def _choice(url: str, fleet: str) -> MemoryChoice:
+    """Return the memory at a URL; one that is - stands in the environment, out of others' sight."""
+    return MemoryChoice.of(None if url == "-" else url, fleet)
 
 
 def _password(variable: str | None, *, given: bool) -> str | None:
@@ -117,7 +123,7 @@ def revoke(url: str, role: str, fleet: str) -> int:
     """
 
     async def run() -> bool:
-        async with MemoryChoice.of(url, fleet).look() as memory:
+        async with _choice(url, fleet).look() as memory:
             return await server.revoke(memory, role)
 
     if asyncio.run(run()):
@@ -135,7 +141,7 @@ def grants(url: str, fleet: str, *, as_json: bool) -> None:
     """List what roles were granted in the fleet of the memory at URL."""
 
     async def run() -> list[Grant]:
-        async with MemoryChoice.of(url, fleet).look() as memory:
+        async with _choice(url, fleet).look() as memory:
             return await server.grants(memory)
 
     found = asyncio.run(run())
