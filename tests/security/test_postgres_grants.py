@@ -487,6 +487,13 @@ async def test_roles_with_privileges_by_hand_go_on_and_are_named(postgres_server
                 await grants.grant(memory, bound, read=["aqe/plans/*"])
             (kept,) = await grants.grants(memory)
             assert kept.read == ("aqe/plans/*",)
+            # By name it is bound like any other.
+            granted = await grants.grant(memory, by_hand, read=["aqe/x"])
+            assert granted.notes == [
+                f"role {by_hand!r} had privileges by hand: it has those of the grant instead"
+            ]
+            async with roles.memory(by_hand) as theirs:
+                assert await theirs.list_keys() == ["aqe/x"]
         await roles.drop()
 
 

@@ -67,7 +67,7 @@ class PostgresGrants:
             await self._begin(connection)
             oid = await self._check_role(connection, grant.role)
             notes = await self._enable(connection, grant.role, oid)
-            await self._drop(connection, oid)
+            await self._drop(connection, oid, self._begins)
             await self._create(connection, grant)
             await self._settle_privileges(connection, grant.role)
         return Granted(grant, notes)
@@ -80,7 +80,7 @@ class PostgresGrants:
         async with self._session.connection(mutates=True) as connection, connection.transaction():
             await self._begin(connection)
             oid = await connection.fetchval(statements.ROLE_ID, role)
-            if oid is None or not await self._drop(connection, oid):
+            if oid is None or not await self._drop(connection, oid, self._begins):
                 return False
             await self._settle_privileges(connection, role)
         return True
@@ -117,6 +117,8 @@ class PostgresGrants:
                 f"{self._session.where}: there is no role {role!r}; make it first: "
                 f"CREATE ROLE {identifier(role)} LOGIN PASSWORD '...'"
             )
+        # It had privileges by hand, which the grant takes the place of.
+        await self._drop(connection, oid, WHOLE)
         reasons = [
             reason
             for (reason,) in await connection.fetch(
@@ -178,9 +180,8 @@ class PostgresGrants:
                 text = json.dumps({"fleet": self._fleet, **facts}, ensure_ascii=False)
                 await connection.execute(f"COMMENT ON POLICY {place} IS {literal(text)}")
 
-    async def _drop(self, connection: Any, oid: int) -> bool:  # noqa: ANN401
-        """Drop the policies that the role has in the fleet; return whether there were any."""
-        begins = f"{PREFIX}{self._session.fleet}_"
+    async def _drop(self, connection: Any, oid: int, begins: str) -> bool:  # noqa: ANN401
+        """Drop the role's policies whose names begin so; return whether there were any."""
         rows = await connection.fetch(statements.OWN_POLICY_NAMES, self._schema_name, oid, begins)
         for name, table in rows:
             await connection.execute(
@@ -212,6 +213,11 @@ class PostgresGrants:
             parts = {part: tuple(facts[part]) for part in _PARTS}
             found.append(Grant(role, facts["fleet"], **parts))
         return found
+
+    @property
+    def _begins(self) -> str:
+        """Return how the names of the fleet's policies begin."""
+        return f"{PREFIX}{self._session.fleet}_"
 
     @property
     def _schema_name(self) -> str:
