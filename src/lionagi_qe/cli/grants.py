@@ -11,7 +11,6 @@ import click
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json, standard_input
 from lionagi_qe.cli.output import say
-from lionagi_qe.persistence import grants as server
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
@@ -65,6 +64,9 @@ def grant(  # noqa: PLR0913, PLR0917 - a command's options
     elif read_only and write:
         raise click.UsageError("--read-only and --write can't both be; give one of them")
     password = _password(password_env, given=password_stdin)
+
+    # Imported when it is called: it takes as long as a short command of aqe memory.
+    from lionagi_qe.persistence import grants as server
 
     async def run() -> Granted:
         async with choice.look() as memory:
@@ -122,6 +124,8 @@ def revoke(url: str, role: str, fleet: str) -> int:
     A user of Redis is deleted; a role of PostgreSQL stays, without rights there.
     """
 
+    from lionagi_qe.persistence import grants as server
+
     async def run() -> bool:
         async with _choice(url, fleet).look() as memory:
             return await server.revoke(memory, role)
@@ -139,6 +143,8 @@ def revoke(url: str, role: str, fleet: str) -> int:
 @json_option
 def grants(url: str, fleet: str, *, as_json: bool) -> None:
     """List what roles were granted in the fleet of the memory at URL."""
+
+    from lionagi_qe.persistence import grants as server
 
     async def run() -> list[Grant]:
         async with _choice(url, fleet).look() as memory:
