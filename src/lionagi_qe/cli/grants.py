@@ -123,7 +123,6 @@ def revoke(url: str, role: str, fleet: str) -> int:
 
     A user of Redis is deleted; a role of PostgreSQL stays, without rights there.
     """
-
     from lionagi_qe.persistence import grants as server
 
     async def run() -> bool:
@@ -143,7 +142,6 @@ def revoke(url: str, role: str, fleet: str) -> int:
 @json_option
 def grants(url: str, fleet: str, *, as_json: bool) -> None:
     """List what roles were granted in the fleet of the memory at URL."""
-
     from lionagi_qe.persistence import grants as server
 
     async def run() -> list[Grant]:
