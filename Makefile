@@ -57,7 +57,7 @@ SHARDS_OUT ?= build/shards
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -199,6 +199,10 @@ poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer,
 encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watches over encrypted memories
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_ENCRYPTED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/encrypted $(ARGS)
+
+granted: $(STAMP) ## Run the conformance as roles of PostgreSQL and users of Redis that the server binds
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_GRANTED=1 \
+		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/granted $(ARGS)
 
 # Runs the fleet on the example again and again; a few minutes.
 screenshots: $(STAMP) browser ## Draw the pages of a report and of the console for the documents (SCREENSHOTS_OUT=...)

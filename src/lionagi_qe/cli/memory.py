@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.grants import COMMANDS as GRANTS
 from lionagi_qe.cli.options import (
     MemoryChoice,
     json_option,
@@ -247,5 +248,5 @@ def clear(partition: str, choice: MemoryChoice) -> None:
     say(f"removed {asyncio.run(remove()):,}")
 
 
-for command in (*COMMANDS, *RECALL, rekey):
+for command in (*COMMANDS, *RECALL, *GRANTS, rekey):
     memory.add_command(command)

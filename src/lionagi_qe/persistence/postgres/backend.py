@@ -13,6 +13,7 @@ from lionagi_qe.persistence.contract.backend import Capabilities
 from lionagi_qe.persistence.contract.operations import Operation, Put, Result
 from lionagi_qe.persistence.contract.records import KeyPage, Page, PayloadPage, Record, Stats, Sweep
 from lionagi_qe.persistence.contract.refused import partly_applied
+from lionagi_qe.persistence.postgres.bound_writes import bury_expired, may_bury, write_or_refuse
 from lionagi_qe.persistence.postgres.columns import column, payloads_of
 from lionagi_qe.persistence.postgres.fragments import MAX_PAGE_BYTES
 from lionagi_qe.persistence.postgres.indexes import PostgresIndexes
@@ -103,7 +104,15 @@ class PostgresBackend:
     # Writing
 
     async def write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
-        """Plain puts go as one upsert, all else as one call of the server's function."""
+        """Plain puts go as one upsert, all else as one call of the server's function.
+
+        What a role may not do is refused to its caller, and not to those in the same batch.
+        """
+        if self.session.is_bound:
+            return await write_or_refuse(self.session, self._write, operations, atomic=atomic)
+        return await self._write(operations, atomic=atomic)
+
+    async def _write(self, operations: Sequence[Operation], *, atomic: bool) -> list[Result]:
         async with self.session.connection(mutates=True) as connection:
             if _are_plain_puts(operations):
                 puts = cast("Sequence[Put]", operations)
@@ -210,7 +219,12 @@ class PostgresBackend:
             more = missed or seen == batch
 
     async def claim_sweep(self, interval_ms: int) -> bool:
-        """Whoever first sets the time of the last sweep in this interval sweeps."""
+        """Whoever first sets the time of the last sweep in this interval sweeps.
+
+        A role that is bound to a part of the fleet sweeps that, whatever others do.
+        """
+        if self.session.is_bound:
+            return await may_bury(self.session)
         async with self.session.connection(mutates=True) as connection:
             claimed = await connection.fetchval(
                 self.session.sql["claim_sweep"], self.session.fleet, interval_ms
@@ -218,7 +232,12 @@ class PostgresBackend:
         return bool(claimed)
 
     async def sweep(self, limit: int) -> Sweep:
-        """Turn expired entries into tombstones; let old ones go, and old parts of the log."""
+        """Turn expired entries into tombstones; let old ones go, and old parts of the log.
+
+        A role that reaches a part of the fleet does the first alone, in that part.
+        """
+        if self.session.is_bound:
+            return await bury_expired(self.session, limit)
         async with self.session.connection(mutates=True) as connection:
             expired, seen = await connection.fetchrow(
                 self.session.sql["sweep"], self.session.fleet, limit

@@ -84,6 +84,7 @@ class PostgresIndexes:
         return more
 
     async def _fetch(self, name: str, *arguments: Any, mutates: bool = False) -> list[Any]:  # noqa: ANN401
+        self._session.check_whole("recall")
         async with self._session.connection(mutates=mutates) as connection:
             return await connection.fetch(self._session.sql[name], self._session.fleet, *arguments)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lionagi_qe.errors import AccessDeniedError
 from lionagi_qe.persistence.contract.leases import KEPT_MS, Tenure
 
 if TYPE_CHECKING:
@@ -22,10 +23,17 @@ class PostgresLeases:
         row = None
         # None only if another made the row after our statement's snapshot: then it's there now.
         while row is None:
-            async with self._session.connection(mutates=True) as connection:
-                row = await connection.fetchrow(
-                    self._session.sql["acquire_lease"], self._session.fleet, name, holder, ttl_ms
-                )
+            try:
+                async with self._session.connection(mutates=True) as connection:
+                    row = await connection.fetchrow(
+                        self._session.sql["acquire_lease"],
+                        self._session.fleet,
+                        name,
+                        holder,
+                        ttl_ms,
+                    )
+            except AccessDeniedError:
+                raise self._session.refused(f"lease {name!r}") from None
         return Tenure(*row)
 
     async def renew(self, fence: Fence, ttl_ms: int) -> bool:

@@ -55,6 +55,7 @@ class PostgresLog:
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin with the snapshot of now, or one that saw nothing."""
+        self._session.check_whole("watching changes, or copying,")
         async with self._session.connection() as connection:
             standby = await _is_standby(connection)
             if standby and not removals:
@@ -76,6 +77,7 @@ class PostgresLog:
 
     async def check(self, position: str) -> None:
         """Parse it."""
+        self._session.check_whole("watching changes, or copying,")
         if CopyPosition.parse(position) is None:
             Position.parse(position)
             return
@@ -94,6 +96,7 @@ class PostgresLog:
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:
         """Read a page of a round; an unfinished round goes on up to its own snapshot."""
+        self._session.check_whole("watching changes, or copying,")
         if (place := CopyPosition.parse(position)) is not None:
             return await self._read_copy(place, prefix, limit, values=values)
         page, due = await self._read_enough(Position.parse(position), prefix, limit, values=values)

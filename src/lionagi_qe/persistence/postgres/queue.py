@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from lionagi_qe.errors import AccessDeniedError
 from lionagi_qe.persistence.contract.job_pages import (
     end_in_line,
     numbers_of,
@@ -78,7 +79,10 @@ class PostgresJobs:
         """Call the server's function once."""
         order = _locking_order(operations)
         columns = _columns([operations[at] for at in order])
-        rows = await self._fetch("apply_jobs", *columns, mutates=True)
+        try:
+            rows = await self._fetch("apply_jobs", *columns, mutates=True)
+        except AccessDeniedError:
+            raise self._session.refused(_queues(operations)) from None
         return _results(operations, order, rows)
 
     async def transact(self, step: TransactionOperations) -> TransactionResults:
@@ -98,6 +102,10 @@ class PostgresJobs:
                     raise refused(entries, error) from None
                 if state == _JOB_REFUSED:
                     raise _refused(jobs, error) from None
+                if isinstance(error, asyncpg.InsufficientPrivilegeError):
+                    keys = ", ".join(repr(operation.key) for operation in step.operations)
+                    what = ", ".join(filter(None, (keys, _queues(step.jobs))))
+                    raise self._session.refused(f"a transaction on {what}") from None
                 raise
         results = results_of(step.operations, order, rows[: len(entries)])
         ended = _results(step.jobs, job_order, rows[len(entries) :])
@@ -180,6 +188,12 @@ class PostgresJobs:
     async def _fetch(self, name: str, *arguments: Any, mutates: bool = False) -> list[Any]:  # noqa: ANN401
         async with self._session.connection(mutates=mutates) as connection:
             return await connection.fetch(self._session.sql[name], self._session.fleet, *arguments)
+
+
+def _queues(operations: Sequence[JobOperation]) -> str:
+    """Return the names of the operations' queues, for people."""
+    names = dict.fromkeys(operation.queue for operation in operations)
+    return ", ".join(f"queue {name!r}" for name in names)
 
 
 def _locking_order(operations: Sequence[JobOperation]) -> list[int]:

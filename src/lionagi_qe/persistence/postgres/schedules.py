@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.errors import AccessDeniedError
 from lionagi_qe.persistence.contract.schedules import ScheduleRecord, Schedules
 from lionagi_qe.persistence.postgres.columns import column
 
@@ -20,14 +21,17 @@ class PostgresSchedules:
 
     async def put(self, schedule: PutSchedule) -> None:
         """Call the server's function."""
-        await self._fetch(
-            "put_schedule",
-            schedule.queue,
-            schedule.name,
-            schedule.rule,
-            schedule.spec,
-            schedule.version,
-        )
+        try:
+            await self._fetch(
+                "put_schedule",
+                schedule.queue,
+                schedule.name,
+                schedule.rule,
+                schedule.spec,
+                schedule.version,
+            )
+        except AccessDeniedError:
+            raise self._session.refused(f"scheduling in queue {schedule.queue!r}") from None
 
     async def remove(self, queue: str, name: str) -> bool:
         """Delete the row."""

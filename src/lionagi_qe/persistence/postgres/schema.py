@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lionagi_qe.errors import ConfigurationError, SchemaError
+from lionagi_qe.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    SchemaError,
+    SchemaMissingError,
+)
 from lionagi_qe.persistence.server_support.migrations import (
     load_migrations,
     missing_migrations,
@@ -31,6 +36,13 @@ _MERGED = {
     7: "8ad38f4bc062bee00b6c746678cb5d1b6739ea9c038c1f9b695a305a7930fffe",
     8: "933aeb0fa7e57302b3eb21effe073787ca53921237f540eac9cc9f50b91f332c",
 }
+# Whether policies bind this role, and whether to a part: then it may not read the log of changes.
+_WHO = """
+SELECT current_setting('server_encoding'), current_user,
+    coalesce(row_security_active(to_regclass($1)), false),
+    coalesce(row_security_active(to_regclass($2))
+        AND NOT has_table_privilege(to_regclass($2), 'SELECT'), false)
+"""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
     version integer PRIMARY KEY,
@@ -41,6 +53,13 @@ CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
 """
 
 
+class Place(NamedTuple):
+    """Where a fleet lies: its number; ``bound``: the server lets us reach a part of it only."""
+
+    fleet: int
+    bound: bool
+
+
 async def enter(
     connection: Any,  # noqa: ANN401
     fleet: str,
@@ -48,20 +67,40 @@ async def enter(
     *,
     migrate: bool,
     where: str,
-) -> int:
-    """Apply what is missing, one process at a time, and return the fleet's number."""
-    encoding = await connection.fetchval("SHOW server_encoding")
+) -> Place:
+    """Apply what is missing, one process at a time, and return the fleet's number.
+
+    A role that is bound by grants makes and changes nothing, whatever ``migrate`` says.
+    """
+    encoding, role, protected, bound = await connection.fetchrow(
+        _WHO, statements.fill("{schema}.fleets"), statements.fill("{schema}.changes")
+    )
     if encoding != "UTF8":
         msg = f"the database's encoding is {encoding}; create one with ENCODING 'UTF8'"
         raise ConfigurationError(msg)
+    migrate = migrate and not bound
     recorded = await _recorded_migrations(connection, statements)
     known = load_migrations(__package__ or "")
-    missing = missing_migrations(known, _merged(recorded, where), migrate=migrate, where=where)
+    try:
+        missing = missing_migrations(known, _merged(recorded, where), migrate=migrate, where=where)
+    except SchemaMissingError as error:
+        if bound:
+            error.add_note(
+                f"role {role!r} is bound by grants and can't do that: have the owner of the tables "
+                "do it, then grant again"
+            )
+        raise
     if missing or (recorded == _MERGED and migrate):
         await _migrate(connection, statements, where)
     number = await connection.fetchval(
         statements.fill("SELECT id FROM {schema}.fleets WHERE name = $1"), fleet
     )
+    if number is None and protected:
+        msg = (
+            f"{where}: role {role!r} has no grant for fleet {fleet!r}; the owner of the tables can "
+            "give one: aqe memory grant"
+        )
+        raise AccessDeniedError(msg)
     if number is None and not migrate:
         raise not_there(where, f"fleet {fleet!r}")
     while number is None:
@@ -72,7 +111,7 @@ async def enter(
             ),
             fleet,
         )
-    return int(number)
+    return Place(int(number), bound)
 
 
 async def _migrate(connection: Any, statements: Statements, where: str) -> None:  # noqa: ANN401

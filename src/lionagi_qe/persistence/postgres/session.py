@@ -6,7 +6,7 @@ from typing import cast
 
 import asyncpg
 
-from lionagi_qe.errors import AqeError, InvalidArgumentError
+from lionagi_qe.errors import AccessDeniedError, AqeError, InvalidArgumentError
 from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.hosts import Hosts
 from lionagi_qe.persistence.postgres.schema import enter
@@ -25,6 +25,7 @@ class PostgresSession:
         sql: the statements, by name.
         where: the server and database, without user and password.
         fleet: the fleet's number; 0 before it is opened.
+        is_bound: the server lets our role reach a part of the fleet only; see ``grants``.
         is_pooled: a transaction pooler stands between.
     """
 
@@ -53,6 +54,7 @@ class PostgresSession:
         self._given_pool = pool
         self._pool_size = pool_size
         self._pool: link.Pools | None = None
+        self.is_bound = False
         self.is_pooled = False
         self.sql = Statements(schema)
         self.where = link.address(dsn) if dsn else "PostgreSQL"
@@ -80,7 +82,9 @@ class PostgresSession:
             self._pool = link.CallersPool(self._given_pool)
             async with self.connection() as connection:
                 await link.check_settings(connection, self.where)
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
+                self.fleet, self.is_bound = await enter(
+                    connection, fleet, self.sql, migrate=migrate, where=place
+                )
             return
         try:
             connection = await link.connect(self._hosts)
@@ -88,7 +92,9 @@ class PostgresSession:
                 self.is_pooled = await link.is_pooled(connection)
                 if self.is_pooled:
                     await link.check_settings(connection, self.where)
-                self.fleet = await enter(connection, fleet, self.sql, migrate=migrate, where=place)
+                self.fleet, self.is_bound = await enter(
+                    connection, fleet, self.sql, migrate=migrate, where=place
+                )
             finally:
                 connection.terminate()
             self._pool = link.open_pool(self._hosts, size=self._pool_size, pooled=self.is_pooled)
@@ -100,6 +106,21 @@ class PostgresSession:
         if self._pool is not None:
             # Nothing is under way any more; a polite good-bye could wait for a dead server.
             await self._pool.close()
+
+    def check_whole(self, what: str) -> None:
+        """Raise AccessDeniedError if our role reaches a part of the fleet only."""
+        if self.is_bound:
+            raise AccessDeniedError(
+                f"{self.where}: {what} needs all of the fleet, and this role is bound to a part of "
+                "it by aqe memory grant; nothing was sent"
+            )
+
+    def refused(self, what: str) -> AccessDeniedError:
+        """Return the error of what the server does not let our role do."""
+        return AccessDeniedError(
+            f"{self.where}: {what}: the server does not let this role do that; nothing was "
+            "changed. The owner of the tables can: aqe memory grant"
+        )
 
     def connection(self, *, mutates: bool = False) -> LeasedConnection:
         """Lease a connection of the pool; ``mutates``: a lost one leaves the outcome unknown."""

@@ -319,6 +319,21 @@ WITH due AS (
 ), logged AS ({_LOG_BURIED})
 SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
 """,
+    # Of "sweep" what a role does that is bound to a part of the fleet.
+    "bury_expired": f"""
+WITH due AS (
+    SELECT ctid FROM {{schema}}.entries
+    WHERE fleet + 0 = $1 AND expires_at <= now() AND gone IS NULL
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), buried AS (
+    UPDATE {{schema}}.entries
+    SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
+        expires_at = now() + {TOMBSTONE}, changed = pg_current_xact_id()
+    WHERE ctid = ANY (ARRAY (SELECT ctid FROM due))
+    RETURNING key
+), logged AS ({_LOG_BURIED})
+SELECT count(*) FROM buried
+""",
     # A loose index scan: costs one look-up a partition, and counts each only up to a limit.
     "count": """
 WITH RECURSIVE p AS (

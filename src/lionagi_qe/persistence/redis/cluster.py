@@ -47,6 +47,9 @@ class ClusterLink:
         wait: as for ServerLink; of each shard.
     """
 
+    has_database = False
+    knows_replicas = True
+
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
     ) -> None:
@@ -144,25 +147,28 @@ class ClusterLink:
 
     async def info(self) -> list[dict[str, str]]:
         """Return what each primary tells of itself."""
+        nodes: list[Any] = cast("RedisCluster", self._client).get_primaries()
+        return [parse_info(answer) for answer in await self._ask_all(nodes, ("INFO",))]
+
+    async def everywhere(self, *words: Any) -> list[Any]:  # noqa: ANN401
+        """Send one command to each node; all are asked before the first error is raised."""
+        return await self._ask_all(cast("RedisCluster", self._client).get_nodes(), words)
+
+    async def _ask_all(self, nodes: list[Any], words: tuple[Any, ...]) -> list[Any]:
         client = cast("RedisCluster", self._client)
-        nodes: list[Any] = client.get_primaries()
         answers = await asyncio.gather(
             *(
-                self._exchange(
-                    client, (str(each.host), int(each.port)), None, ("INFO",), asking=False
-                )
+                self._exchange(client, (str(each.host), int(each.port)), None, words, asking=False)
                 for each in nodes
             ),
             return_exceptions=True,
         )
-        told: list[dict[str, str]] = []
         for answer in answers:
             if isinstance(answer, FAILURES):
                 raise explain(answer, self.where, sent=False) from answer
             if isinstance(answer, BaseException):
                 raise answer
-            told.append(parse_info(answer))
-        return told
+        return answers
 
     def figures(self) -> dict[str, int]:
         """Return how many connections there are to all nodes, the limit being that of each."""

@@ -49,9 +49,17 @@ _NO_TIMEOUTS: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout"
 
 
 class Link(Protocol):
-    """How the backend talks to the server or servers; ``route`` is a key of the shard meant."""
+    """How the backend talks to the server or servers; ``route`` is a key of the shard meant.
+
+    Attributes:
+        where: they are, for people.
+        has_database: another than a server's first is used.
+        knows_replicas: they are among those that ``everywhere`` reaches.
+    """
 
     where: str
+    has_database: bool
+    knows_replicas: bool
 
     async def open(self) -> None:
         """Connect and check that the server answers."""
@@ -67,6 +75,13 @@ class Link(Protocol):
 
     async def info(self) -> list[dict[str, str]]:
         """Return what each server that changes are sent to tells of itself."""
+        ...
+
+    async def everywhere(self, *words: Any) -> list[Any]:  # noqa: ANN401
+        """Send one command to each server that we know of, replicas of a cluster among them.
+
+        An error may come after some of them have done it.
+        """
         ...
 
     def figures(self) -> dict[str, int]:
@@ -212,9 +227,11 @@ class ServerLink:
 
     Attributes:
         scheme: of the URLs of such servers, if they speak TLS.
+        has_database, knows_replicas: see Link.
     """
 
     scheme = "rediss"
+    knows_replicas = False
 
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
@@ -223,6 +240,7 @@ class ServerLink:
         self._size = pool_size
         self._wait = wait
         self._pool: Pool[driver.Connection] | None = None
+        self.has_database = bool(settings.get("db"))
         host, port = settings.get("host", "localhost"), settings.get("port", 6379)
         self.where = f"Redis at {settings.get('path') or f'{host}:{port}'}" + database(settings)
 
@@ -286,6 +304,10 @@ class ServerLink:
     async def info(self) -> list[dict[str, str]]:
         """Return what the server tells of itself."""
         return [parse_info(await self.command("", "INFO"))]
+
+    async def everywhere(self, *words: Any) -> list[Any]:  # noqa: ANN401
+        """Send one command to the server."""
+        return [await self.command("", *words)]
 
     def figures(self) -> dict[str, int]:
         """Return how many connections there are; while it is open."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import WatchTooOldError
+from lionagi_qe.errors import AccessDeniedError, WatchTooOldError
 from lionagi_qe.persistence.contract.change_log import (
     KINDS,
     LOST,
@@ -53,6 +53,7 @@ class RedisLog:
 
     def __init__(self, session: RedisSession) -> None:
         self._session = session
+        self._buries = True
 
     async def start(self, *, oldest: bool, removals: bool = True) -> str:
         """Begin before each shard's first revision or after its newest."""
@@ -92,7 +93,21 @@ class RedisLog:
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
     ) -> LogPage:
-        """Read each shard's next changes, and put them one shard after the other."""
+        """Read each shard's next changes, and put them one shard after the other.
+
+        A user who may only read buries nothing, and hears of what expired once somebody else has.
+        """
+        if bury and self._buries:
+            try:
+                return await self._read_shards(position, prefix, limit, values=values, bury=True)
+            except AccessDeniedError:
+                # Who may not read either is told so by what follows.
+                self._buries = False
+        return await self._read_shards(position, prefix, limit, values=values, bury=False)
+
+    async def _read_shards(
+        self, position: str, prefix: str, limit: int, *, values: bool, bury: bool
+    ) -> LogPage:
         places = self._parse(position)
 
         async def read(shard: int) -> _ShardPage:

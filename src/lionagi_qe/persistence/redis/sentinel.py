@@ -13,7 +13,7 @@ from redis.asyncio.connection import SSLConnection
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.redis.connection import ServerLink, connect, database, drop
-from lionagi_qe.persistence.redis.server_errors import FAILURES
+from lionagi_qe.persistence.redis.server_errors import FAILURES, explain
 from lionagi_qe.persistence.values.url import unknown_option
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class SentinelLink(ServerLink):
     """
 
     scheme = "rediss+sentinel"
+    knows_replicas = True
 
     def __init__(
         self,
@@ -102,35 +103,55 @@ class SentinelLink(ServerLink):
         msg = f"{host}:{port} is no primary any more"
         raise exceptions.ReadOnlyError(msg)
 
+    async def everywhere(self, *words: Any) -> list[Any]:  # noqa: ANN401
+        """Send one command to the primary, then to each of its replicas that the Sentinels know."""
+        answers = [await self.command("", *words)]
+        try:
+            for facts in await self._told("REPLICAS"):
+                told = dict(zip(facts[::2], facts[1::2], strict=True))
+                place = {"host": told[b"ip"].decode(), "port": int(told[b"port"])}
+                answers.append(await _exchange({**self._settings, **place}, *words))
+        except FAILURES as error:
+            raise explain(error, f"{self.where}, a replica", sent=False) from error
+        return answers
+
     async def _find(self) -> tuple[str, int]:
+        host, port = await self._told("GET-MASTER-ADDR-BY-NAME")
+        return host.decode(), int(port)
+
+    async def _told(self, question: str) -> list[Any]:
         """Ask one Sentinel after the other; the one that answered is asked first the next time."""
         failed: Exception = exceptions.ConnectionError("no Sentinel is named")
-        for sentinel in list(self._sentinels):
+        for host, port in list(self._sentinels):
+            place = {"host": host, "port": port}
             try:
                 async with asyncio.timeout(SENTINEL_TIMEOUT):
-                    found = await self._ask(*sentinel)
+                    found = await _exchange(
+                        {**self._asking, **place}, "SENTINEL", question, self._master
+                    )
             except exceptions.AuthenticationError:
                 raise
             except (*FAILURES, TimeoutError) as error:
                 failed = error
                 continue
             if found is not None:
-                self._sentinels.remove(sentinel)
-                self._sentinels.insert(0, sentinel)
-                return found[0].decode(), int(found[1])
+                self._sentinels.remove((host, port))
+                self._sentinels.insert(0, (host, port))
+                return found
             failed = exceptions.ConnectionError(
-                f"Sentinel {sentinel[0]}:{sentinel[1]} knows no {self._master!r}, or not where"
+                f"Sentinel {host}:{port} knows no {self._master!r}, or not where"
             )
         raise exceptions.ConnectionError(str(failed) or type(failed).__name__) from failed
 
-    async def _ask(self, host: str, port: int) -> list[bytes] | None:
-        connection = await connect({**self._asking, "host": host, "port": port})
-        try:
-            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
-            answer: Any = await connection.read_response()
-        finally:
-            await drop(connection)
-        return answer
+
+async def _exchange(settings: dict[str, Any], *words: Any) -> Any:  # noqa: ANN401
+    """Send one command on a connection of its own, and return its answer."""
+    connection = await connect(settings)
+    try:
+        await connection.send_command(*words)
+        return await connection.read_response()
+    finally:
+        await drop(connection)
 
 
 def sentinels_of(parts: SplitResult) -> tuple[Sentinels, SplitResult]:

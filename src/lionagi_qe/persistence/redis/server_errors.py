@@ -32,6 +32,9 @@ _NOT_NOW = (
 # ... by the driver's classes.
 _MOVED_ON = (exceptions.MasterDownError, exceptions.ReadOnlyError)
 _ACCESS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "AUTH")
+# What a script is answered whose user may not do what it does, which begins otherwise by version;
+# and what the driver tells of a cluster that lets it in nowhere.
+_ACCESS_WITHIN = ("The user executing the script", "ACL failure in script", *_ACCESS[:4])
 _LATER = (
     "BUSY",
     "CLUSTERDOWN",
@@ -73,7 +76,8 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return ConfigurationError(f"{where}: {refusal}")
     reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or (
-        isinstance(error, exceptions.RedisError) and reason.startswith(_ACCESS)
+        isinstance(error, FAILURES[:2])
+        and (reason.startswith(_ACCESS) or any(text in reason for text in _ACCESS_WITHIN))
     ):
         return AccessDeniedError(f"{where}: {reason}; check user, password and permissions")
     if isinstance(error, exceptions.RedisClusterException) and "not enabled" in reason:

@@ -69,6 +69,19 @@ def compile_glob(pattern: object) -> Glob:
     return Glob("".join(literal), whole, _regex(tokens) if whole == "filter" else None)
 
 
+def server_expression(pattern: str) -> str:
+    """Return the regular expression by which PostgreSQL matches what ``compile_glob`` does.
+
+    Raises:
+        InvalidArgumentError: see ``compile_glob``.
+
+    """
+    compile_glob(pattern)
+    # Its matcher doesn't backtrack, so a plain run does. Pieces are written alike: both take any
+    # character behind a backslash that is no letter and no digit for itself, in a class, too.
+    return f"^{'.*'.join(_pieces(_tokens(pattern)))}$"
+
+
 def _tokens(pattern: str) -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
     at = 0
@@ -136,14 +149,20 @@ def _regex(tokens: list[tuple[str, str]]) -> re.Pattern[str]:
     Between stars the pieces have no repetition, so the first place where a piece fits is as good
     as any later one: each piece goes into an atomic group behind a lazy run.
     """
+    pieces = _pieces(tokens)
+    head, *middle, tail = pieces if len(pieces) > 1 else [pieces[0], ""]
+    if len(pieces) == 1:
+        return re.compile(head, re.DOTALL)
+    expression = head + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{tail}"
+    return re.compile(expression, re.DOTALL)
+
+
+def _pieces(tokens: list[tuple[str, str]]) -> list[str]:
+    """Return the expressions of what stands between stars."""
     pieces: list[str] = [""]
     for kind, text in tokens:
         if kind == "any":
             pieces.append("")
         else:
             pieces[-1] += re.escape(text) if kind == "literal" else "." if kind == "one" else text
-    head, *middle, tail = pieces if len(pieces) > 1 else [pieces[0], ""]
-    if len(pieces) == 1:
-        return re.compile(head, re.DOTALL)
-    expression = head + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{tail}"
-    return re.compile(expression, re.DOTALL)
+    return pieces
