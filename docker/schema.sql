@@ -1645,10 +1645,10 @@ BEGIN
                     RETURN;
                 END IF;
                 -- Somebody was quicker, and that one's job has ended already.
-                DELETE FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
                 IF options -> 'after' IS NOT NULL THEN
                     DELETE FROM "lionagi_qe".job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
                 END IF;
+                DELETE FROM "lionagi_qe".jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
                 CONTINUE;
             END IF;
         END IF;
@@ -2317,7 +2317,7 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (5, 'job_limits', 'be151f340ed1a64e89e1fe468887869d3aaa8234c382b267fca61f8299e0ec6a');
+VALUES (5, 'job_limits', '4c06a100ce1fe35c62c84e88f786b297a3204ebd3991144784a6574a62655e24');
 
 -- State 7 is waiting; see contract/dependencies.py. links: null, or 1 others came after this job, 2 it comes
 -- after others, 3 both; so that the end of any other job looks no further.

@@ -82,8 +82,8 @@ def grant(  # noqa: PLR0913, PLR0917 - a command's options
 
     granted = asyncio.run(run())
     if as_json:
-        made = {} if granted.password is None else {"password": granted.password}
-        show_json({**granted.grant.facts(), "notes": list(granted.notes), **made})
+        told = {"notes": list(granted.notes), "password": granted.password}
+        show_json(granted.grant.facts() | told)
         return
     _tell(granted.grant)
     if granted.password is not None:

@@ -38,6 +38,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "learn-eval-parts": others.PartsEvaluation,
     "learn-report": dict[str, others.LearnedDecisions],
     "memory-get": memory.FoundEntry,
+    "memory-grant": memory.Granted,
+    "memory-grants": list[memory.Grant],
     "memory-indexes": list[Declaration],
     "memory-ls": list[memory.ListedEntry],
     "memory-recall": list[memory.RecalledEntry],

@@ -99,3 +99,24 @@ class RekeyedMemory(Shape):
     complete: bool
     queues: list[str]
     """Queues whose jobs are still sealed by older keys."""
+
+
+class Grant(Shape):
+    """What the server lets a role do in a fleet."""
+
+    role: str
+    fleet: str
+    read: list[str]
+    """Patterns of keys, as those of scopes; all of the fleet for a user of Redis."""
+    write: list[str]
+    queues: list[str]
+    leases: list[str]
+
+
+class Granted(Grant):
+    """What granting did."""
+
+    notes: list[str]
+    """What was changed beside, and what does not hold."""
+    password: str | None
+    """That was made for the user, and which nobody keeps."""

@@ -19,6 +19,7 @@ from lionagi_qe.persistence.postgres.policies import (
     PREFIX,
     RELATIONS,
     SEQUENCE,
+    TURNS,
     WHOLE,
     identifier,
     literal,
@@ -201,6 +202,8 @@ class PostgresGrants:
             return
         await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         await connection.execute(f"GRANT USAGE, SELECT ON SEQUENCE {schema}.{SEQUENCE} TO {name}")
+        if any(grant.queues for grant in own):
+            await connection.execute(f"GRANT USAGE ON SEQUENCE {schema}.{TURNS} TO {name}")
         for table, what in privileges(own).items():
             await connection.execute(f"GRANT {what} ON {schema}.{table} TO {name}")
 

@@ -31,10 +31,16 @@ BOUND = (
     "jobs",
     "job_keys",
     "job_schedules",
+    "job_limits",
+    "job_lines",
+    "job_dependencies",
+    "job_falls",
 )
 # What all bound roles read: which migrations there are.
 OPEN = ("schema_migrations",)
 SEQUENCE = "revisions"
+# Whose turn it is among the lines of a queue.
+TURNS = "job_turns"
 # What no bound role reaches: copies arrange keys of all entries, indexes hold words of them.
 CLOSED = (
     "copies",
@@ -45,7 +51,7 @@ CLOSED = (
     "index_terms",
 )
 # All that is ours in the schema, which may hold tables of others, too.
-RELATIONS = (*BOUND, *OPEN, *CLOSED, SEQUENCE)
+RELATIONS = (*BOUND, *OPEN, *CLOSED, SEQUENCE, TURNS)
 # Functions run with the rights of who calls them, so that policies hold in them.
 FUNCTIONS = (
     "add_numbers",
@@ -53,14 +59,25 @@ FUNCTIONS = (
     "apply_jobs",
     "apply_operations",
     "check_fences",
+    "claim_in_turn",
     "claim_jobs",
     "clock_ms",
     "drop_index_data",
+    "end_links",
+    "fall",
+    "fall_on",
+    "fall_reason",
+    "filled_to",
     "fire_schedule",
     "forget_copy",
     "forget_jobs",
+    "hold_job",
     "keep_job_key",
     "learn",
+    "line_lock",
+    "make_jobs_ready",
+    "may_revive",
+    "next_due",
     "page_by_key",
     "page_by_partition",
     "page_of_changes",
@@ -69,9 +86,11 @@ FUNCTIONS = (
     "payloads_by_partition",
     "prune_changes",
     "put_job",
+    "put_limit",
     "put_schedule",
     "remove_documents",
     "revive_jobs",
+    "touch_lines",
     "write_index",
 )
 # Nothing is removed but by tombstones, which keep revisions growing and watchers informed.
@@ -82,12 +101,19 @@ _TO_QUEUE = {
     "jobs": "SELECT, INSERT, UPDATE, DELETE",
     "job_keys": "SELECT, INSERT, UPDATE",
     "job_schedules": "SELECT, INSERT, UPDATE, DELETE",
+    "job_limits": "SELECT, INSERT, UPDATE, DELETE",
+    "job_lines": "SELECT, INSERT, UPDATE, DELETE",
+    "job_dependencies": "SELECT, INSERT, UPDATE, DELETE",
+    "job_falls": "SELECT, INSERT, UPDATE, DELETE",
 }
 _QUEUE_COLUMNS = {
     "queues": "name",
     "jobs": "queue",
     "job_keys": "queue",
     "job_schedules": "queue",
+    "job_limits": "queue",
+    "job_lines": "queue",
+    "job_falls": "queue",
 }
 # What ``check_key`` lets through.
 _IS_KEY = (
@@ -103,6 +129,9 @@ _ALWAYS = {
     "queues": "SELECT",
     "jobs": "SELECT",
     "job_schedules": "SELECT",
+    "job_limits": "SELECT",
+    "job_lines": "SELECT",
+    "job_dependencies": "SELECT",
 }
 
 
@@ -168,6 +197,12 @@ def policies(grant: Grant, fleet: int, schema: str) -> list[Policy]:
         for table, column in _QUEUE_COLUMNS.items():
             usable = f"{indexed if table == 'jobs' else here} AND {one_of(column, grant.queues)}"
             found.append(Policy(table, "use", "ALL", f"USING ({usable})"))
+        # It names no queue: it goes with the job that waits, which policies of jobs show or not.
+        waits = (
+            f"EXISTS (SELECT FROM {schema}.jobs j "
+            f"WHERE j.fleet = {fleet} AND j.id = job_dependencies.id)"
+        )
+        found.append(Policy("job_dependencies", "use", "ALL", f"USING ({here} AND {waits})"))
     return found
 
 

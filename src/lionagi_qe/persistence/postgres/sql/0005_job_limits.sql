@@ -146,10 +146,10 @@ BEGIN
                     RETURN;
                 END IF;
                 -- Somebody was quicker, and that one's job has ended already.
-                DELETE FROM {schema}.jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
                 IF options -> 'after' IS NOT NULL THEN
                     DELETE FROM {schema}.job_dependencies d WHERE d.fleet = p_fleet AND d.id = p_id;
                 END IF;
+                DELETE FROM {schema}.jobs j WHERE j.fleet = p_fleet AND j.id = p_id;
                 CONTINUE;
             END IF;
         END IF;
