@@ -13,7 +13,7 @@ from tests.backends import on, url_of
 from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import KeyRing, Memory, errors, open_memory
-from lionagi_qe.persistence.caching.hybrid import HybridBackend
+from lionagi_qe.persistence.caching.backend import HybridBackend
 from lionagi_qe.persistence.sqlite.backend import SqliteBackend
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.caching.hybrid import HybridBackend
+from lionagi_qe.persistence.caching.backend import HybridBackend
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 from lionagi_qe.persistence.encryption.keys import sealed_by
 from lionagi_qe.persistence.memory import parts_of
