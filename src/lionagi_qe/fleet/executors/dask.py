@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.base import Findings
-from lionagi_qe.errors import AqeError, InvalidValueError, JobFailedError
+from lionagi_qe.errors import AqeError, ConfigurationError, InvalidValueError, JobFailedError
 from lionagi_qe.fleet import serialization
 from lionagi_qe.fleet.blobs import MAX_BLOB_BYTES
 from lionagi_qe.fleet.channels import MAX_ATTEMPTS
@@ -51,7 +51,8 @@ class DaskExecutor:
     keeps_results = False
 
     def __init__(self, client: Client, shown: str, fleet: str) -> None:
-        self._client = client
+        # Dask's methods are typed as they are where nothing is asynchronous.
+        self._client: Any = client
         self._shown = shown
         self._fleet = fleet
         self._keys = SigningKeys.from_env()
@@ -169,8 +170,6 @@ class DaskExecutor:
 
     def _check(self, misfits: dict[str, str]) -> None:
         if misfits:
-            from lionagi_qe.errors import ConfigurationError
-
             address, why = next(iter(misfits.items()))
             raise ConfigurationError(
                 f"executor {self._shown}: {len(misfits)} of {len(self._fits)} workers can't do "

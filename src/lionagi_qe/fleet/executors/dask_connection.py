@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe import __version__
 from lionagi_qe.agents.project.executor_choice import scheduler_address
 from lionagi_qe.errors import BackendUnavailableError, ConfigurationError
-from lionagi_qe.extras import needs
+from lionagi_qe.extras import DISTRIBUTION, needs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _CONNECT_SECONDS = 10.0
-_PACKAGE = "lionagi_qe"
+# Dask knows packages by what is installed, earlier releases by what is imported.
+_PACKAGES = (DISTRIBUTION, "lionagi_qe")
 # What a call to a scheduler that is gone ends by. CancelledError is that of futures, not asyncio's.
 LOST = (OSError, TimeoutError, CancelledError)
 _TLS = (
@@ -59,14 +60,14 @@ async def connected(chosen: str) -> Client:
         ) from error
 
 
-async def fitting(client: Client) -> dict[str, str | None]:
+async def fitting(client: Any) -> dict[str, str | None]:  # noqa: ANN401 - Dask's, untyped where it is asynchronous
     """Return for each worker why it can't carry out our tasks; None where it can.
 
     Raises:
         ConfigurationError: the scheduler can't hand on our tasks.
 
     """
-    versions = await client.get_versions(packages=[_PACKAGE])
+    versions = await client.get_versions(packages=[*_PACKAGES])
     here = versions["client"]["host"]
     unfit = _why_unfit(versions["scheduler"], here)
     if unfit is not None:
@@ -83,9 +84,11 @@ def _why_unfit(told: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
         return f"runs {theirs}, and this is {ours}; use one of them at both"
     if host["OS"] != here["OS"]:
         return f"runs {host['OS']}, and this is {here['OS']}"
-    version = told["packages"].get(_PACKAGE)
+    version = next(filter(None, map(told["packages"].get, _PACKAGES)), None)
     if version is None:
-        return f"aqe is not installed there; pip install 'aqe-fleet[fleet,dask]=={__version__}'"
+        return (
+            f"aqe is not installed there; pip install '{DISTRIBUTION}[fleet,dask]=={__version__}'"
+        )
     if version != __version__:
         return f"has aqe {version}, and this is {__version__}; install one of them at both"
     return None
