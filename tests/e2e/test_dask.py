@@ -14,7 +14,7 @@ import pytest
 from tests.dask_cluster import Cluster, Program
 from tests.e2e.conftest import checksum, start_aqe, variables_of, write
 from tests.e2e.processes import starting
-from tests.e2e.shop_project import FILES
+from tests.e2e.shop_project import FILES, WAITING
 from tests.e2e.test_workers import untimed
 
 if TYPE_CHECKING:
@@ -35,16 +35,6 @@ WORKERS = 4
 AGENTS = "test-executor,coverage-analyzer,mutation-tester,quality-gate"
 RECEIVED = "function 'receive'"
 LONGEST_WAIT = 60
-WAITING = """
-    import pathlib, time
-
-    folder = pathlib.Path({folder!r})
-
-    def test_waiting():
-        (folder / "begun").touch()
-        while not (folder / "go").exists():
-            time.sleep(0.05)
-"""
 OWN_KEYS = "of another team: at least thirty-two characters"
 
 
@@ -217,7 +207,6 @@ def test_without_its_scheduler_a_run_goes_on_here_and_says_so(
 @pytest.mark.parametrize(
     ("address", "code", "complaint"),
     [
-        ("dask://127.0.0.1:1", 3, "no Dask scheduler answers"),
         ("dask://nowhere.invalid:8786", 3, "no Dask scheduler answers"),
         ("tls://127.0.0.1:1", 2, "no certificate is set; name the CA, certificate and key as Dask"),
     ],

@@ -75,8 +75,6 @@ def receive(  # noqa: PLR0913 - a piece is described by that much
         part.unlink()
         raise ValueError(f"content {name}: what arrived is not what its name says")
     part.rename(folder / name)
-    with (folder / "received").open("a") as file:
-        file.write(f"{name}\n")
     _forget_old(folder)
 
 
