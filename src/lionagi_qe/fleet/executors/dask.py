@@ -229,7 +229,10 @@ class DaskExecutor:
                         raise WorkersGoneError(self._gone)
                     raise _AttemptError(f"the worker {address} was lost")
             return await answering
-        except (dask_worker.TaskProcessError, dask_worker.LackingContentError) as error:
+        except Exception as error:
+            if isinstance(error, AqeError) or future.status != "error":
+                raise
+            # Raised at the worker, whatever it is: no sign that the scheduler is gone.
             raise _AttemptError(f"the worker {address} failed: {error}") from error
         finally:
             answering.cancel()
