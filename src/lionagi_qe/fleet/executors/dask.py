@@ -224,19 +224,19 @@ class DaskExecutor:
         answering = asyncio.ensure_future(future)
         try:
             while not (await asyncio.wait([answering], timeout=_PATROL_SECONDS))[0]:
-                if address not in await self._load():
-                    if self._gone is not None:
-                        raise WorkersGoneError(self._gone)
-                    raise _AttemptError(f"the worker {address} was lost")
-            return await answering
-        except Exception as error:
-            if isinstance(error, AqeError) or future.status != "error":
-                raise
-            # Raised at the worker, whatever it is: no sign that the scheduler is gone.
-            raise _AttemptError(f"the worker {address} failed: {error}") from error
+                await self._check_there(address)
+            return _answer(answering, future, address)
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
+
+    async def _check_there(self, address: str) -> None:
+        """Raise _AttemptError if a worker is lost, WorkersGoneError if its scheduler is."""
+        if address in await self._load():
+            return
+        if self._gone is not None:
+            raise WorkersGoneError(self._gone)
+        raise _AttemptError(f"the worker {address} was lost")
 
     async def _send(self, address: str, names: tuple[str, ...]) -> None:
         """Send a worker what it does not have of these contents; each once, whoever asks."""
@@ -258,8 +258,7 @@ class DaskExecutor:
         )
         answer = answers.get(address, OSError("no answer"))
         if isinstance(answer, Exception):
-            if address not in await self._load():
-                raise _AttemptError(f"the worker {address} was lost") from answer
+            await self._check_there(address)
             raise _AttemptError(f"the worker {address} took no contents: {answer}") from answer
         return answer
 
@@ -276,6 +275,15 @@ class DaskExecutor:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _answer(answering: asyncio.Future[Any], future: Any, address: str) -> Any:  # noqa: ANN401 - Dask's
+    """Return what a worker answered; _AttemptError for whatever was raised there."""
+    error = answering.exception()
+    if error is not None and future.status == "error":
+        # No sign that the scheduler is gone, though it may be an OSError.
+        raise _AttemptError(f"the worker {address} failed: {error}") from error
+    return answering.result()
 
 
 def _carried(answer: Any) -> Carried:  # noqa: ANN401 - from elsewhere
