@@ -54,10 +54,13 @@ SPEED_OUT ?= build/speed
 # Where make shard-balance writes its table.
 SHARDS_OUT ?= build/shards
 
+# Where make executors writes its table; ONLY names other packages.
+EXECUTORS_OUT ?= build/executors
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +109,7 @@ lint: $(STAMP) ## Check style and format
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yml docker-compose-test.yml
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/shellcheck docker/entrypoint.sh .github/comment.sh run-integration-tests.sh
+	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yml
 
 types: $(STAMP) ## Check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -155,6 +159,10 @@ side-by-side: $(STAMP) ## Compare tests in several sessions with one and with pl
 
 shard-balance: $(STAMP) ## Run 5,000 tests whole and in five shards, and tell how far apart these end
 	$(BIN)/python -m tests.benchmarks.shard_balance $(SHARDS_OUT)
+
+# Packages as make corpus keeps them; some ten minutes where nothing else runs.
+executors: $(STAMP) ## Compare what local, queue (three workers) and dask (four) find on five other projects
+	$(BIN)/python -m tests.corpus.executors $(EXECUTORS_OUT) $(or $(strip $(ONLY)),sniffio iniconfig outcome blinker incremental)
 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")

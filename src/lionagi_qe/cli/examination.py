@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from lionagi_qe.agents.project.executor_choice import executor
 from lionagi_qe.agents.project.monorepo import has_tests_of_its_own, is_project, projects_below
 from lionagi_qe.agents.project.settings import Order, sessions
 from lionagi_qe.agents.project.time_span import seconds_of
@@ -211,6 +212,25 @@ def parallel_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Run the tests in N sessions side by side, once a comparison with one session has "
         "shown that this changes nothing. auto: as many as there are cores, where it pays (the "
         "default).",
+    )(command)
+
+
+def executor_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --executor, which goes into the settings."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        try:
+            return None if value is None else executor(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{value!r} {error}") from error
+
+    return click.option(
+        "--executor",
+        metavar="auto|local|queue|ADDRESS",
+        callback=read,
+        help="Where the work is done. auto: by workers of the memory where there are any, else "
+        "here (the default). local: here. queue: by workers. dask://HOST:PORT, tcp:// or tls://: "
+        "by the workers of a Dask scheduler.",
     )(command)
 
 

@@ -13,6 +13,7 @@ from lionagi_qe.cli.examination import (
     budget_option,
     carry_out,
     check_writable,
+    executor_option,
     learn_option,
     order_option,
     parallel_option,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @learn_option
 @order_option
 @parallel_option
+@executor_option
 @model_options
 @judging_options
 @report_options
@@ -86,8 +88,8 @@ def run(  # noqa: PLR0913 - a command's options
     Works on a copy: the project's own tree is only read. The gate is set here or in [tool.aqe] of
     the project's pyproject.toml: min-coverage, min-branch-coverage, fail-on, required, source,
     timeout, test-timeout, pass-env, max-memory, max-complexity, baseline, quarantine, project,
-    order, parallel, learn, isolate, type-checker, docs, vulnerability-service, api, api-schema,
-    api-examples.
+    order, parallel, learn, isolate, executor, type-checker, docs, vulnerability-service, api,
+    api-schema, api-examples.
     """
     for several in ("required", "fail_on"):
         given[several] = given[several] or None

@@ -17,6 +17,7 @@ from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.benchmark_history import BenchmarkHistory
 from lionagi_qe.fleet.commander import DEFECT, run_agents
 from lionagi_qe.fleet.examined_source import source_names
+from lionagi_qe.fleet.executors import open_executor
 from lionagi_qe.fleet.failure_history import FailureHistory
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.learned_state import wants_map as orders
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.environment.target import Environment
     from lionagi_qe.agents.project.settings import Settings
     from lionagi_qe.fleet.comparison import Comparison
+    from lionagi_qe.fleet.executors import Executor
     from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.start import Started
 
@@ -207,8 +209,12 @@ async def _examined(memory: Memory, request: Request, progress: Progress, began:
     with RunTraces.of(memory).running() as told, Workspace.copy_of(request.path) as workspace:
         started = await start(memory, request, workspace, began)
         RunTraces.started(told, started.run)
-        async with started.presence(memory):
-            return await _run(memory, started, workspace, progress)
+        checkpoint = started.checkpoint(memory)
+        async with (
+            started.presence(memory),
+            open_executor(memory, started.request, checkpoint) as executor,
+        ):
+            return await _run(memory, started, workspace, executor, progress)
 
 
 @asynccontextmanager
@@ -233,9 +239,14 @@ async def environment_of(request: Request, workspace: Workspace, progress: Progr
 
 
 async def _run(
-    memory: Memory, started: Started, workspace: Workspace, progress: Progress
+    memory: Memory,
+    started: Started,
+    workspace: Workspace,
+    executor: Executor,
+    progress: Progress,
 ) -> Outcome:
     request, settings = started.request, started.request.settings
+    checkpoint = started.checkpoint(memory)
     runs = RunHistory(memory, request.project)
     policies = LearnedState(memory, request.project)
     agents = agents_for(request.agents, request.stand_in)
@@ -260,13 +271,13 @@ async def _run(
         wants_map,
     )
     await started.note(memory)
-    # An interpreter of this machine is not that of another one.
-    at_home = request.python is not None
-    dispatcher = Dispatcher(memory, started.checkpoint(memory), started.began, at_home=at_home)
+    dispatcher = Dispatcher(executor, checkpoint, started.began, RunTraces.of(memory))
     try:
         examined = await run_agents(agents, examination, budget, dispatcher)
     finally:
         await dispatcher.close()
+        await executor.close()
+    remarks += executor.notes
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
     outcome = Outcome(
         started.run,
@@ -292,7 +303,7 @@ async def _run(
             remarks += await policies.add(started.run, findings)
         outcome = replace(outcome, comparison=comparison, remarks=tuple(remarks))
         await RunRecords(memory, request.project).keep(outcome.as_record())
-        await started.checkpoint(memory).end()
+        await checkpoint.end()
     except AqeError as error:
         # What was measured is still worth telling.
         outcome = replace(outcome, remarks=tuple(remarks), unkept=error)

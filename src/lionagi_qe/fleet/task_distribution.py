@@ -1,4 +1,4 @@
-"""Where examinations are carried out: at workers if there are any, else here; each only once."""
+"""Where examinations are carried out: by the run's executor if it can, else here; only once."""
 
 from __future__ import annotations
 
@@ -8,58 +8,37 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import DivisibleAgent, Share, Step
-from lionagi_qe.errors import (
-    AqeError,
-    BackendUnavailableError,
-    JobFailedError,
-    JobNotDoneError,
-    JobNotFoundError,
-)
-from lionagi_qe.fleet import channels, serialization, source_archive
-from lionagi_qe.fleet.blobs import Blobs
+from lionagi_qe.errors import AqeError, BackendUnavailableError, JobFailedError
+from lionagi_qe.fleet import serialization, source_archive
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
+from lionagi_qe.fleet.executors import WorkersGoneError
 from lionagi_qe.fleet.registry import is_ours
-from lionagi_qe.fleet.run_traces import RunTraces
-from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.fleet.task import Task, content_of, task_name
-from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from lionagi_qe.agents.base import Agent, Examination
     from lionagi_qe.fleet.checkpoint import Checkpoint
-    from lionagi_qe.persistence import Memory
-
-# How often who waits for a worker looks whether there still is one.
-_PATROL_SECONDS = 1.0
-# So many looks in a row that find none, and the work is done here.
-_PATIENCE = 2
-_CLAIMED_AT_ONCE = 100
-_WITHDRAWAL_SECONDS = 10.0
+    from lionagi_qe.fleet.executors import Executor
+    from lionagi_qe.fleet.run_traces import RunTraces
 
 
 class Dispatcher:
     """Carries out the examinations of one run; to be closed when the run ends or is given up.
 
     Args:
-        memory: where workers look for tasks.
+        executor: carries out tasks elsewhere; the caller closes it.
         checkpoint: of the run.
         began: by ``time.monotonic``, when the run began, less what it had spent before.
-        at_home: nothing may be done elsewhere.
+        traces: told which agents examine.
     """
 
     def __init__(
-        self, memory: Memory, checkpoint: Checkpoint, began: float, *, at_home: bool = False
+        self, executor: Executor, checkpoint: Checkpoint, began: float, traces: RunTraces
     ) -> None:
-        self._memory = memory
+        self._executor = executor
         self._checkpoint = checkpoint
         self._began = began
-        self._at_home = at_home
-        self._keys = SigningKeys.from_env()
-        self._blobs = Blobs(memory)
-        self._clock = ServerClock(parts_of(memory).bulk.clock)
-        self._queue = channels.queue_of(memory)
-        self._traces = RunTraces.of(memory)
+        self._traces = traces
         self._tree: asyncio.Task[str] | None = None
         self._here = asyncio.Lock()
         self._waiting = 0
@@ -95,34 +74,20 @@ class Dispatcher:
     ) -> tuple[Carried | None, int, int]:
         """Return what is known of an examination, its number of parts, and of workers for it."""
         kept = await self._checkpoint.kept(agent.name)
-        stays = self._at_home or agent.instant or not is_ours(agent.name)
+        stays = agent.instant or not is_ours(agent.name)
         if kept is not None or stays or agent.stays_home(examination):
             return kept, 1, 0
-        workers = len(await channels.workers_of(self._memory))
+        workers = await self._executor.workers()
         parts = await self._checkpoint.parts(agent.name)
         if parts is None and workers > 1 and isinstance(agent, DivisibleAgent):
             parts = await self._checkpoint.divide(agent.name, workers)
         return None, parts or 1, workers
 
     async def close(self) -> None:
-        """Withdraw what workers have not taken, and have them drop what they have."""
-        if self._tree is None:
-            return
-        self._tree.cancel()
-        await asyncio.gather(self._tree, return_exceptions=True)
-        async with asyncio.timeout(_WITHDRAWAL_SECONDS):
-            await self._checkpoint.shut()
-            while await self._withdraw_some():
-                pass
-
-    async def _withdraw_some(self) -> bool:
-        """Take jobs of this run out of the queue; return whether there may be more."""
-        jobs = await self._queue.claim(_CLAIMED_AT_ONCE, lease_ttl=_WITHDRAWAL_SECONDS)
-        own = [job for job in jobs if job.payload["run"] == self._checkpoint.run]
-        await asyncio.gather(
-            *(job.ack({"withdrawn": True}) if job in own else job.release() for job in jobs)
-        )
-        return bool(own)
+        """Stop what was begun for others; the executor is the caller's to close."""
+        if self._tree is not None:
+            self._tree.cancel()
+            await asyncio.gather(self._tree, return_exceptions=True)
 
     async def _keep(self, task: str, carried: Carried) -> None:
         if self._alone:
@@ -161,7 +126,7 @@ class Dispatcher:
         if self._tree is None:
             self._tree = asyncio.create_task(self._ship(examination), name="ship the project")
         content = serialization.packed(content_of(agent, examination))
-        now, here = await self._clock.now(), time.monotonic()
+        now, here = await self._executor.now(), time.monotonic()
         deadline = examination.deadline
         return Task(
             self._checkpoint.run,
@@ -170,7 +135,7 @@ class Dispatcher:
             await asyncio.shield(self._tree),
             workspace.pristine.name,
             workspace.commit,
-            await self._blobs.put(content.encode()),
+            await self._executor.put(content.encode()),
             None if deadline is None else now + (deadline - here) * 1000,
             now - (here - self._began) * 1000,
         )
@@ -180,9 +145,7 @@ class Dispatcher:
         content = await asyncio.to_thread(
             source_archive.packed_tree, examination.workspace.pristine
         )
-        name = await self._blobs.put(content)
-        await self._checkpoint.open()
-        return name
+        return await self._executor.put(content)
 
     async def _part(self, agent: Agent, examination: Examination, template: Task) -> Carried:
         """Have a worker carry out a part; if there is none any more, do it here."""
@@ -191,38 +154,21 @@ class Dispatcher:
         kept = await self._checkpoint.kept(task)
         if kept is not None:
             return kept
-        payload = replace(template, share=(share.part, share.of)).as_payload()
-        if self._keys is not None:
-            payload = self._keys.signed(payload, self._memory.fleet)
-        job = await self._queue.put(payload, dedupe=f"{self._checkpoint.run}/{task}"[-128:])
+        own = replace(template, share=(share.part, share.of))
+
+        def tell(text: str) -> None:
+            examination.progress(Step(agent.name, text))
+
         try:
-            reason = await self._watch(job)
+            carried = await self._executor.carry_out(own, tell)
         except JobFailedError as error:
             commit = examination.workspace.commit
             return Carried(failed(agent, f"workers gave up: {error}", commit), 0.0)
-        return await self._checkpoint.kept(task) or await self._take_over(
-            agent, examination, task, reason
-        )
-
-    async def _watch(self, job: str) -> str:
-        """Return when a job is done, or nobody is there to do it; the latter with a reason."""
-        alone = 0
-        while alone < _PATIENCE:
-            try:
-                await self._queue.result(job, timeout=_PATROL_SECONDS)
-            except JobNotDoneError:
-                alone = 0 if await self._has_workers() else alone + 1
-            except JobNotFoundError:
-                break
-            else:
-                break
-        return "the last worker has left" if alone else "a worker left it"
-
-    async def _has_workers(self) -> bool:
-        try:
-            return bool(await channels.workers_of(self._memory))
-        except BackendUnavailableError:
-            return False
+        except WorkersGoneError as error:
+            return await self._take_over(agent, examination, task, str(error))
+        if not self._executor.keeps_results:
+            await self._keep(task, carried)
+        return carried
 
     async def _take_over(
         self, agent: Agent, examination: Examination, task: str, reason: str

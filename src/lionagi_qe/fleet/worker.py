@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.base import DivisibleAgent, Step
-from lionagi_qe.agents.environment import target
-from lionagi_qe.agents.project.isolation import isolated
-from lionagi_qe.agents.project.settings import Settings, read_pyproject
-from lionagi_qe.agents.project.workspace import Workspace
+from lionagi_qe.agents.base import Step
 from lionagi_qe.errors import BackendUnavailableError, UntrustedTaskError
-from lionagi_qe.fleet import channels, serialization
+from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
-from lionagi_qe.fleet.commander import Carried, failed_by
-from lionagi_qe.fleet.registry import agent_of
 from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.signatures import unsigned
-from lionagi_qe.fleet.source_extraction import unpack_tree
 from lionagi_qe.fleet.task import Task
+from lionagi_qe.fleet.task_examination import TaskExaminer
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from lionagi_qe.agents.base import Agent, Examination, Findings, Progress
-    from lionagi_qe.agents.environment.target import Environment
+    from lionagi_qe.agents.base import Progress
     from lionagi_qe.coordination import Job
     from lionagi_qe.fleet.signatures import SigningKeys
     from lionagi_qe.persistence import Memory
@@ -61,14 +51,19 @@ class Worker:
         isolate: bool = False,
     ) -> None:
         self._memory = memory
-        self._isolate = isolate
         self._keys = keys
         self._name = name
         self._progress = progress
         self._queue = channels.queue_of(memory)
-        self._blobs = Blobs(memory)
         self._clock = ServerClock(parts_of(memory).bulk.clock)
-        self._copy: _Copy | None = None
+        self._examiner = TaskExaminer(
+            Blobs(memory).get,
+            self._clock.now,
+            progress,
+            name,
+            traces=RunTraces.of(memory),
+            isolate=isolate,
+        )
         self._stopped = False
 
     async def work(self) -> None:
@@ -83,7 +78,7 @@ class Worker:
                     self._do, lease_ttl=channels.LEASE_SECONDS, signals=(), grace=_GRACE_SECONDS
                 )
         finally:
-            self._drop()
+            self._examiner.close()
 
     def stop(self) -> None:
         """Take no more tasks."""
@@ -103,7 +98,7 @@ class Worker:
         if not await checkpoint.is_open():
             return {"worker": self._name, "withdrawn": True}
         self._tell(f"{task.project}: {task.name} begins (attempt {job.attempt})")
-        examining = asyncio.create_task(self._examine(task))
+        examining = asyncio.create_task(self._examiner.examine(task))
         watching = asyncio.create_task(_until_shut(checkpoint))
         try:
             await asyncio.wait({examining, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -126,81 +121,6 @@ class Worker:
         except UntrustedTaskError as error:
             self._tell(f"refused: {error}")
             raise
-
-    async def _examine(self, task: Task) -> Carried:
-        content = serialization.unpacked((await self._blobs.get(task.content)).decode())
-        settings = Settings.of_data(content["settings"])
-        network = settings.allow_network and not self._isolate
-        with isolated(wanted=self._isolate or settings.isolate, network=network):
-            return await self._carry_out(task, content, settings)
-
-    async def _carry_out(self, task: Task, content: dict[str, Any], settings: Settings) -> Carried:
-        copy = await self._copy_of(task, settings)
-        agent = agent_of(task.agent)
-        started = time.monotonic()
-        with (
-            copy.workspace.fork(task.name) as fork,
-            RunTraces.of(self._memory).examining(agent, task.run) as found,
-        ):
-            environment = copy.environment.within(fork)
-            examination = task.examination(
-                content, fork, environment, self._progress, await self._clock.now()
-            )
-            findings = await _findings(agent, examination)
-            found(findings)
-        return Carried(findings, time.monotonic() - started)
-
-    async def _copy_of(self, task: Task, settings: Settings) -> _Copy:
-        """Return the project's files and its environment; those of the last task if the same."""
-        key = task.tree, settings.pass_env, settings.locked
-        if self._copy is not None and self._copy.key == key:
-            return self._copy
-        self._drop()
-        content = await self._blobs.get(task.tree)
-
-        def fill(pristine: Path) -> None:
-            unpack_tree(content, pristine)
-
-        # The user's tree is elsewhere; its name stands for it in messages.
-        workspace = Workspace.filled(fill, task.folder, Path(task.folder), task.commit)
-        try:
-            environment = await target.prepare(
-                workspace, read_pyproject(workspace.source), None, self._tell, settings
-            )
-        except BaseException:
-            workspace.remove()
-            raise
-        self._copy = _Copy(key, workspace, environment)
-        return self._copy
-
-    def _drop(self) -> None:
-        if self._copy is not None:
-            self._copy.workspace.remove()
-            self._copy = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A project as it was shipped, and its tests' environment.
-
-    Attributes:
-        key: the name of the project's blob, and what else decides its environment.
-        workspace: with its files.
-        environment: of its tests.
-    """
-
-    key: tuple[str, tuple[str, ...], bool | None]
-    workspace: Workspace
-    environment: Environment
-
-
-async def _findings(agent: Agent, examination: Examination) -> Findings:
-    try:
-        if isinstance(agent, DivisibleAgent) and examination.share.of > 1:
-            return await agent.examine_share(examination)
-        return await agent.examine(examination)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong is the reason for no figures
-        return failed_by(error, agent, examination)
 
 
 async def _until_shut(checkpoint: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from lionagi_qe.agents.project.executor_choice import executor, is_address
 from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.errors import InvalidArgumentError, ProjectError
 
@@ -69,6 +70,8 @@ class Settings:
         api_examples: most requests that are generated for an operation in each way.
         isolate: run the project's code without the user's files, processes and network.
         allow_network: let isolated code use the network. The user says so, never the project.
+        executor: where the work is carried out: "auto" at workers of the memory where there are
+            any, else here; "local" here; "queue" at workers; or a Dask scheduler's address.
         model: which language model may be asked. The user names it, never the project: it is asked
             with the user's key, at the user's cost, and is shown the code.
     """
@@ -98,6 +101,7 @@ class Settings:
     api_examples: int = 20
     isolate: bool = False
     allow_network: bool = False
+    executor: str = "auto"
     model: ModelChoice | None = None
 
     def as_data(self) -> dict[str, Any]:
@@ -174,7 +178,14 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
         except ValueError as error:
             raise ProjectError(f"{where}: [tool.aqe] {option} = {value!r}: {error}") from error
     chosen = {name: value for name, value in given.items() if value is not None}
-    return replace(Settings(**own), **{name: _given(name, chosen[name]) for name in chosen})
+    settings = replace(Settings(**own), **{name: _given(name, chosen[name]) for name in chosen})
+    if settings.isolate and "executor" not in chosen and is_address(settings.executor):
+        # Whoever answers there could run code in this process.
+        raise ProjectError(
+            f"{where}: [tool.aqe] executor = {settings.executor!r}: a project can't choose whom "
+            "its isolation trusts; say --executor"
+        )
+    return settings
 
 
 def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own type
@@ -293,4 +304,5 @@ _CHECKS: Mapping[str, Check] = {
     "api-examples": _count,
     "type-checker": _one_of(*get_args(Types)),
     "isolate": _flag,
+    "executor": executor,
 }
