@@ -64,6 +64,14 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), f"{path}: {target}"
 
 
+def test_every_page_has_its_place_in_the_site() -> None:
+    """``make docs`` says so, too, and takes longer."""
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"^```{toctree}\n(.*?)^```", index, re.MULTILINE | re.DOTALL)
+    assert pages <= {line for tree in trees for line in tree.splitlines()}
+
+
 def test_make_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for name, text in blocks("bash"):
