@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TESTS = Path(__file__).parent
-# The former need a program that no wheel brings, the latter take long: make poolers and encrypted.
+# The first need a program that no wheel brings, the others take long: make poolers, and so on.
 collect_ignore = [
-    folder for folder in ("poolers", "encrypted") if not os.environ.get(f"AQE_{folder.upper()}")
+    folder
+    for folder in ("poolers", "encrypted", "partitioned")
+    if not os.environ.get(f"AQE_{folder.upper()}")
 ]
 MARKERS = (
     "integration: needs a real server or runs several parts together",
