@@ -138,3 +138,22 @@ async def test_a_replica_shows_what_has_arrived_and_a_revision_from_it_never_ove
     arrived = await replica.entry("aqe/own")
     assert arrived is not None
     assert (arrived.value, arrived.revision) == ("second", revision)
+
+
+async def test_with_remote_apply_what_was_stored_is_seen_on_the_replica_at_once(
+    primary: Memory, replica: Memory, servers: tuple[PostgresServer, PostgresStandby]
+) -> None:
+    settings = {"synchronous_standby_names": "standby", "synchronous_commit": "remote_apply"}
+    for name, value in settings.items():
+        servers[0].execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    servers[0].execute("SELECT pg_reload_conf()")
+    try:
+        # Until connections that are open have taken it up, commits don't wait.
+        async with open_memory(servers[0].url) as memory:
+            for number in range(50):
+                await memory.store("aqe/applied", number)
+                assert await replica.retrieve("aqe/applied") == number
+    finally:
+        for name in settings:
+            servers[0].execute(f"ALTER SYSTEM RESET {name}")
+        servers[0].execute("SELECT pg_reload_conf()")

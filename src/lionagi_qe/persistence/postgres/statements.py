@@ -36,8 +36,9 @@ _DOOMED = """FROM {schema}.entries
     WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
     ORDER BY key LIMIT $5 FOR UPDATE"""
 # By their places, which are read at once. Where the entries are partitioned, each part has its own.
+# IS TRUE keeps the planner from making a join of it, which may compare each row with each.
 _CHOSEN = """ctid = ANY (ARRAY (SELECT ctid FROM {rows}))
-        AND (tableoid, ctid) IN (SELECT tableoid, ctid FROM {rows})"""
+        AND ((tableoid, ctid) IN (SELECT tableoid, ctid FROM {rows})) IS TRUE"""
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _COLUMNS = f"entries.key, value, {COLUMNS_BEHIND_VALUE}"
