@@ -38,19 +38,38 @@ async def test_what_was_stored_before_is_there_and_its_revisions_go_on(url: str)
 
 
 async def test_a_look_up_by_key_reads_one_part(url: str) -> None:
+    plan = await plan_of(url, "payload", "'aqe/before/7'")
+    assert sum("Scan" in line for line in plan) == 1, plan
+    assert "Index Scan" in plan[0], plan
+
+
+@pytest.mark.parametrize("statement", ["clear", "sweep"])
+async def test_rows_that_go_are_read_at_their_places_and_compared_by_a_hash(
+    url: str, postgres_url: str, statement: str
+) -> None:
+    arguments = ("'part'", "''", "9", "1000") if statement == "clear" else ("1000",)
+    async with open_memory(postgres_url) as memory:
+        await memory.list_keys("aqe/")
+    for each in (url, postgres_url):
+        plan = "\n".join(await plan_of(each, statement, *arguments))
+        assert "Tid Scan on entries" in plan
+        assert "hashed SubPlan" in plan
+
+
+async def plan_of(url: str, statement: str, *arguments: str) -> list[str]:
+    """Return the plan of a statement of ours in the default fleet."""
     async with open_memory(url) as memory:
         backend: Any = parts_of(memory).backend
-        sql, fleet = backend.session.sql["payload"], backend.session.fleet
+        sql, fleet = backend.session.sql[statement], backend.session.fleet
+    for number, argument in reversed([*enumerate((str(fleet), *arguments), 1)]):
+        sql = sql.replace(f"${number}", argument)
     connection = await asyncpg.connect(url)
     try:
         # So few rows are read soonest without an index.
         await connection.execute("SET enable_seqscan = off")
-        named = sql.replace("$1", str(fleet)).replace("$2", "'aqe/before/7'")
-        plan = [row[0] for row in await connection.fetch(f"EXPLAIN {named}")]
+        return [row[0] for row in await connection.fetch(f"EXPLAIN {sql}")]
     finally:
         await connection.close()
-    assert sum("Scan" in line for line in plan) == 1, plan
-    assert "Index Scan" in plan[0], plan
 
 
 async def test_what_is_cleared_or_expires_takes_nothing_from_other_parts(url: str) -> None:

@@ -12,10 +12,10 @@ RECIPE = Path(__file__).parents[2] / "docker" / "partition_entries.sql"
 PARTS = 4
 
 
-def recipe() -> str:
+def recipe(parts: int = PARTS) -> str:
     """Return the recipe as psql would send it."""
     text = RECIPE.read_text(encoding="utf-8")
-    return text.replace(':"schema"', '"lionagi_qe"').replace(":parts", str(PARTS))
+    return text.replace(':"schema"', '"lionagi_qe"').replace(":parts", str(parts))
 
 
 async def partition(url: str) -> None:
