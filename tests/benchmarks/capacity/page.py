@@ -31,6 +31,7 @@ _EXAMPLE = (
     "--reads", "10K/s", "--connections", "100", "--memory", "256G", "--disk", "4T", "--cores", "16",
 )  # fmt: skip
 _AIM = 1.5
+_GREW = 1.001
 
 
 def page(check: Mapping[Backend, Any]) -> str:
@@ -172,13 +173,15 @@ def _vacuum(found: Mapping[str, Any]) -> str:
         for name, each in found["indexes"].items()
     ]
     grown = ", ".join(
-        f"{part} {100 * (ratio - 1):+.1f} %" for part, ratio in found["growth"].items()
+        f"{part} {100 * (ratio - 1):+.1f} %"
+        for part, ratio in found["growth"].items()
+        if ratio > _GREW
     )
     return (
         _table(("index", "levels", "of a leaf page in use"), rows)
         + f"\n\nA vacuum of the entries took {found['vacuum_seconds']} s of processor time; after "
         f"{found['overwritten']:,} of them had been overwritten at random, "
-        f"{found['vacuum_seconds_after_overwriting']} s. By that the parts grew: {grown}."
+        f"{found['vacuum_seconds_after_overwriting']} s. What grew by that: {grown or 'nothing'}."
     )
 
 
