@@ -100,6 +100,8 @@ def test_sqlite_has_one_writer_and_redis_one_thread_whatever_the_machine_has() -
     for backend, name in alone.items():
         limits = estimate(backend, figures(), load, Machine(cores=64)).limits
         assert name in {each.name for each in limits}
+    reading = Load(entries=1e6, reads=50_000)
+    assert not estimate("sqlite", figures(), reading, Machine()).limits
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -121,6 +123,20 @@ def test_more_entries_and_updates_never_need_less(
     assert one.log_bytes_a_day <= two.log_bytes_a_day
     assert one.server_cores <= two.server_cores
     assert one.client_cores <= two.client_cores
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_larger_values_were_measured_to_need_more_room_and_more_log(backend: Backend) -> None:
+    known = measured().backends[backend]
+    sizes = (100, 500, 1_500, 4_000, 16_000)
+    loads = [Load(entries=1e6, value_bytes=size, updates=100) for size in sizes]
+    found = [estimate(backend, known, load, Machine()) for load in loads]
+    for small, large in pairwise(found):
+        assert small.stored_bytes < large.stored_bytes
+    assert 0 < found[0].log_bytes_a_day < found[-1].log_bytes_a_day
+    if backend == "redis":  # no pages, whose number would make steps
+        for small, large in pairwise(found):
+            assert small.log_bytes_a_day < large.log_bytes_a_day
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -249,7 +249,9 @@ def estimate(
         client_cores=client,
         limits=(),
     )
-    return found.model_copy(update={"limits": _limits(found, load, machine, batch)})
+    _, writing = _cores(figures, load.model_copy(update={"reads": 0.0}))
+    limits = _limits(found, load, machine, batch=batch, writing=writing)
+    return found.model_copy(update={"limits": limits})
 
 
 def whole_pages(table_bytes: float, updates: float) -> float:
@@ -285,15 +287,19 @@ def _at(grid: Grid, load: Load) -> float:
     return grid.at(load.key_bytes, load.value_bytes)
 
 
-def _limits(found: Estimate, load: Load, machine: Machine, batch: int) -> tuple[Limit, ...]:
-    """Return what there is only so much of, the tightest first."""
+def _limits(
+    found: Estimate, load: Load, machine: Machine, *, batch: int, writing: float
+) -> tuple[Limit, ...]:
+    """Return what there is only so much of, the tightest first; ``writing``: cores of clients."""
     needed: list[tuple[str, float, float | None]] = [
-        ("memory", found.memory_bytes, machine.memory_bytes),
-        ("disk", found.stored_bytes, machine.disk_bytes),
+        ("memory", found.memory_bytes, machine.memory_bytes)
     ]
+    if found.backend != "redis":
+        # How large Redis' files get was not measured.
+        needed.append(("disk", found.stored_bytes, machine.disk_bytes))
     if found.backend == "sqlite":
         # Clients are the server: what they compute for a change, they do one after the other.
-        needed.append(("the one writer at a time", found.client_cores, 1.0))
+        needed.append(("the one writer at a time", writing, 1.0))
     elif found.backend == "redis":
         needed.append(("the one thread for commands", found.server_cores, 1.0))
     else:

@@ -71,7 +71,7 @@ def main(asked: Sequence[Backend]) -> None:
         found |= Measured.model_validate_json(FILE.read_bytes()).backends
     for backend in asked or BACKENDS:
         found[backend] = asyncio.run(figures_of(backend))
-        in_order = {each: found[each] for each in BACKENDS if each in found}
+        in_order: dict[Backend, Figures] = {each: found[each] for each in BACKENDS if each in found}
         _write(in_order)
 
 

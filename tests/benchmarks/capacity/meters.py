@@ -181,7 +181,9 @@ class RedisMeter(Meter):
         return {"memory": told["used_memory"] - passing}
 
     async def logged(self) -> int | None:
-        told = await self.told("persistence")
+        # While the file is synced, what comes after is kept back.
+        while (told := await self.told("persistence")).get("aof_buffer_length"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         return int(told["aof_current_size"]) if told["aof_enabled"] else None
 
     async def empty(self) -> None:
