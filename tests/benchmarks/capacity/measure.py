@@ -40,7 +40,11 @@ def server_url(backend: Backend, stack: ExitStack, *, filled: bool = False) -> s
     """
     if backend == "postgresql":
         # Whoever counts bytes wants nothing changed in the background.
-        settings = {"autovacuum": "on" if filled else "off", "max_wal_size": "4GB"}
+        settings = {
+            "autovacuum": "on" if filled else "off",
+            "max_wal_size": "4GB",
+            "shared_buffers": "256MB" if filled else "128MB",
+        }
         return stack.enter_context(PostgresServer(settings=settings)).url
     if backend == "redis":
         # A log that is written anew meanwhile gets shorter.
