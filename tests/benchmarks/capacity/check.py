@@ -1,6 +1,6 @@
 """Checks what the model computes on many entries: what lies there, and what calls cost there.
 
-    python -m tests.benchmarks.capacity.check FILE [--entries N] [BACKEND ...]
+    python -m tests.benchmarks.capacity.check FILE [--entries N] [--backend NAME ...]
 
 Fills servers with entries of mixed sizes by the library's own batches (10 M of them: half an hour
 and 15 GB of disk for each of SQLite and PostgreSQL), and writes to FILE what was predicted and what
@@ -172,7 +172,7 @@ def main() -> None:
     """Check, and write what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("backend", nargs="*", choices=BACKENDS)
+    parser.add_argument("--backend", action="append", choices=BACKENDS)
     parser.add_argument("--entries", type=int, default=10_000_000)
     parser.add_argument("--url")
     asked = parser.parse_args()

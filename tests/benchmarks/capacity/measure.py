@@ -1,6 +1,6 @@
 """Measures bytes, log and processor time of entries, and writes the figures of the model.
 
-    python -m tests.benchmarks.capacity.measure [BACKEND ...]
+    python -m tests.benchmarks.capacity.measure [--backend NAME ...]
 
 Servers are started for it, with their data under ``$LIONAGI_QE_SERVER_DATA`` or the folder for
 temporaries. What isn't asked for is kept as it was.
@@ -73,7 +73,7 @@ def main(asked: Sequence[Backend]) -> None:
     found: dict[Backend, Figures] = {}
     if FILE.exists():
         found |= Measured.model_validate_json(FILE.read_bytes()).backends
-    for backend in asked or BACKENDS:
+    for backend in asked:
         found[backend] = asyncio.run(figures_of(backend))
         in_order: dict[Backend, Figures] = {each: found[each] for each in BACKENDS if each in found}
         _write(in_order)
@@ -90,5 +90,5 @@ def _write(found: dict[Backend, Figures]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("backend", nargs="*", choices=BACKENDS)
-    main(parser.parse_args().backend)
+    parser.add_argument("--backend", action="append", choices=BACKENDS)
+    main(parser.parse_args().backend or BACKENDS)

@@ -334,8 +334,10 @@ SELECT current_setting('server_version') AS version,
     CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END AS role,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
         AS last_replayed_seconds,
-    (SELECT sum(pg_total_relation_size(relid))::bigint
-        FROM pg_partition_tree('{schema}.entries')) AS table_bytes,
+    coalesce(
+        (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('{schema}.entries')),
+        pg_total_relation_size('{schema}.entries')
+    )::bigint AS table_bytes,
     pg_stat_get_db_numbackends(database.oid) AS connected_clients,
     current_setting('max_connections')::int AS max_connections
 FROM pg_database AS database WHERE database.datname = current_database()
