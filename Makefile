@@ -16,6 +16,8 @@ ARGS ?=
 WORKERS ?= 5
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
+# How many entries make capacity-check stores on each server.
+ENTRIES ?= 10000000
 # Where make docs writes.
 DOCS_OUT ?= build/site
 # Where make demo and make screenshots write.
@@ -60,7 +62,7 @@ EXECUTORS_OUT ?= build/executors
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -168,6 +170,16 @@ executors: $(STAMP) ## Compare what local, queue (three workers) and dask (four)
 speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")
 	$(BIN)/python -m tests.benchmarks.speed $(SPEED_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
 
+# Some minutes; the servers' data lie on the disk.
+capacity: $(STAMP) ## Measure bytes, log and processor time of entries; write the model's figures and its page
+	$(BIN)/python -m tests.benchmarks.capacity.measure $(ARGS)
+	$(BIN)/python -m tests.benchmarks.capacity.page docs/capacity.json docs/capacity.md
+
+# An hour or more, and 15 GB of disk.
+capacity-check: $(STAMP) ## Check the model on ENTRIES entries a server, and write that into its page
+	$(BIN)/python -m tests.benchmarks.capacity.check docs/capacity.json --entries $(ENTRIES) $(ARGS)
+	$(BIN)/python -m tests.benchmarks.capacity.page docs/capacity.json docs/capacity.md
+
 recall-quality: $(STAMP) ## How well recall finds what is meant, by words and by vectors
 	@$(BIN)/python -m pip install --quiet --group recall-quality
 	$(BIN)/python tests/benchmarks/recall_quality/measure.py
@@ -211,6 +223,10 @@ encrypted: $(STAMP) ## Run the conformance of memories, queues, leases and watch
 granted: $(STAMP) ## Run the conformance as roles of PostgreSQL and users of Redis that the server binds
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_GRANTED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/granted $(ARGS)
+
+partitioned: $(STAMP) ## Run the conformance over a memory that docker/partition_entries.sql has partitioned
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_PARTITIONED=1 \
+		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/partitioned $(ARGS)
 
 # Runs the fleet on the example again and again; a few minutes.
 screenshots: $(STAMP) browser ## Draw the pages of a report and of the console for the documents (SCREENSHOTS_OUT=...)

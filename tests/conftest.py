@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TESTS = Path(__file__).parent
-# The first need a program that no wheel brings, the others take long: make poolers, encrypted and
-# granted.
+# The first need a program that no wheel brings, the others take long: make poolers, and so on.
 collect_ignore = [
     folder
-    for folder in ("poolers", "encrypted", "granted")
+    for folder in ("poolers", "encrypted", "granted", "partitioned")
     if not os.environ.get(f"AQE_{folder.upper()}")
 ]
 MARKERS = (

@@ -35,6 +35,7 @@ class LazyGroup(click.Group):
         "ask": ("lionagi_qe.cli.ask", "ask", "Have a model answer from measurements."),
         "bench": ("lionagi_qe.cli.bench", "bench", "Measure a memory on your own server."),
         "cache": ("lionagi_qe.cli.cache", "cache", "Look at what is kept between runs, and prune."),
+        "capacity": ("lionagi_qe.cli.capacity", "capacity", "Compute what a load needs."),
         "completion": (
             "lionagi_qe.cli.completion",
             "completion",

@@ -109,6 +109,7 @@ class Lease:
         self.lost = asyncio.Event()
         self._fence: Fence | None = None
         self._held = False
+        self._other: Tenure | None = None
         self._ends = 0.0
         self._since = 0.0
         self._traces = LeaseTraces(parts_of(memory).telemetry, memory.fleet, self.name)
@@ -184,13 +185,20 @@ class Lease:
             except TimeoutError as error:
                 if isinstance(error, AqeError):
                     raise
-                msg = f"lease {self.name!r} was not free within {timeout} s; its holder kept it"
+                why = (
+                    "its holder kept it"
+                    if self._other is not None
+                    else "the server gave no answer (a standby, or one that is away, gives none)"
+                )
+                msg = f"lease {self.name!r} was not free within {timeout} s: {why}"
                 raise BackendTimeoutError(msg) from error
             self._traces.acquired(told, self.token)
 
     async def _wait_for_turn(self, attempt: str, began: float, deadline: float | None) -> None:
         loop = asyncio.get_running_loop()
+        self._other = None
         while (other := await self._attempt(attempt, deadline)) is not None:
+            self._other = other
             waited = loop.time() - began
             most = max(_LONGEST_PAUSE / (1 + waited), _SHORTEST_PAUSE)
             left = other.remaining_ms / 1000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from lionagi_qe.cli.documents import memory, others, queue, run
+from lionagi_qe.cli.documents import capacity, memory, others, queue, run
 from lionagi_qe.cli.documents.document import Json
 from lionagi_qe.persistence.recall.declaration import Declaration
 
@@ -30,6 +30,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "bench-sweep": others.BenchmarkSweep,
     "cache-list": others.Cache,
     "cache-prune": others.PrunedCache,
+    "capacity": capacity.Capacity,
     "doctor": others.Diagnosis,
     "durations": others.Durations,
     "gate": others.Judged,

@@ -35,6 +35,10 @@ _DEAD_JOBS = f"""
 _DOOMED = """FROM {schema}.entries
     WHERE fleet + 0 = $1 AND partition = $2 AND gone IS NULL AND key > $3 AND revision <= $4
     ORDER BY key LIMIT $5 FOR UPDATE"""
+# By their places, which are read at once. Where the entries are partitioned, each part has its own.
+# IS TRUE keeps the planner from making a join of it, which may compare each row with each.
+_CHOSEN = """ctid = ANY (ARRAY (SELECT ctid FROM {rows}))
+        AND ((tableoid, ctid) IN (SELECT tableoid, ctid FROM {rows})) IS TRUE"""
 _TTL = "$4::bigint * interval '1 millisecond'"
 _REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _COLUMNS = f"entries.key, value, {COLUMNS_BEHIND_VALUE}"
@@ -278,14 +282,14 @@ SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     "lock_doomed": f"SELECT {_DOOMED}",
     "clear": f"""
 WITH doomed AS (
-    SELECT ctid, key, {NOT_EXPIRED} AS live
+    SELECT tableoid, ctid, key, {NOT_EXPIRED} AS live
     {_DOOMED}
 ), buried AS (
     UPDATE {{schema}}.entries
     SET value = NULL, gone = CASE WHEN {NOT_EXPIRED} THEN 1 ELSE 2 END, updated_at = now(),
         revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE},
         changed = pg_current_xact_id()
-    WHERE ctid = ANY (ARRAY (SELECT ctid FROM doomed))
+    WHERE {_CHOSEN.format(rows="doomed")}
     RETURNING key
 ), logged AS ({_LOG_BURIED})
 SELECT count(buried) FILTER (WHERE live), count(*), count(buried), max(doomed.key)
@@ -298,12 +302,12 @@ WHERE id = $1 AND swept_at <= now() - $2::bigint * interval '1 millisecond' RETU
 """,
     "sweep": f"""
 WITH due AS (
-    SELECT ctid, gone FROM {{schema}}.entries
+    SELECT tableoid, ctid, gone FROM {{schema}}.entries
     WHERE fleet + 0 = $1 AND expires_at <= now()
     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), forgotten AS (
     DELETE FROM {{schema}}.entries
-    WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NOT NULL))
+    WHERE {_CHOSEN.format(rows="due WHERE due.gone IS NOT NULL")}
     RETURNING changed
 ), noted AS (
     UPDATE {{schema}}.fleets
@@ -314,7 +318,7 @@ WITH due AS (
     UPDATE {{schema}}.entries
     SET value = NULL, gone = 2, updated_at = now(), revision = nextval('{{schema}}.revisions'),
         expires_at = now() + {TOMBSTONE}, changed = pg_current_xact_id()
-    WHERE ctid = ANY (ARRAY (SELECT ctid FROM due WHERE gone IS NULL))
+    WHERE {_CHOSEN.format(rows="due WHERE due.gone IS NULL")}
     RETURNING key
 ), logged AS ({_LOG_BURIED})
 SELECT count(*) FILTER (WHERE gone IS NULL), count(*) FROM due
@@ -367,7 +371,10 @@ SELECT current_setting('server_version') AS version,
     CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END AS role,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
         AS last_replayed_seconds,
-    pg_total_relation_size('{schema}.entries') AS table_bytes,
+    coalesce(
+        (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('{schema}.entries')),
+        pg_total_relation_size('{schema}.entries')
+    )::bigint AS table_bytes,
     pg_stat_get_db_numbackends(database.oid) AS connected_clients,
     current_setting('max_connections')::int AS max_connections
 FROM pg_database AS database WHERE database.datname = current_database()
