@@ -14,9 +14,12 @@ import redis.asyncio as driver
 from lionagi_qe import errors, open_memory
 from lionagi_qe.testing.conformance import MemoryConformance
 from lionagi_qe.testing.conformance.base import until
+from lionagi_qe.testing.conformance.batches import BatchesConformance
 from lionagi_qe.testing.conformance.concurrency import ConcurrencyConformance
 from lionagi_qe.testing.conformance.entries import EntriesConformance
+from lionagi_qe.testing.conformance.expiry import ExpiryConformance
 from lionagi_qe.testing.conformance.machine import MachineConformance
+from lionagi_qe.testing.conformance.values import ValuesConformance
 from lionagi_qe.testing.conformance.watch import WatchConformance
 
 if TYPE_CHECKING:
@@ -47,8 +50,12 @@ class TestRedisOverSqlite(EntriesConformance, ConcurrencyConformance, MachineCon
         return partial(open_memory, url, cache=redis_url)
 
 
-class TestDeadCacheOverSqlite(MemoryConformance):
-    # Each opens the memory anew and tries the cache; the calls themselves are SQLite's.
+class TestDeadCacheOverSqlite(
+    EntriesConformance, ValuesConformance, ExpiryConformance, BatchesConformance, MachineConformance
+):
+    """What asks the cache first; all other calls are SQLite's."""
+
+    # Each opens the memory anew and tries the cache.
     machine_examples = 10
 
     @pytest.fixture

@@ -201,13 +201,17 @@ async def _equipped(examination: Examination, checker: Checker) -> tuple[Environ
 
 
 def turn_back(tree: Path, diff: Diff, keep: Sequence[str]) -> None:
-    """Write the files of a tree as they were at the base, but for those at its top in ``keep``."""
+    """Write the files of a tree as they were at the base, but for those at its top in ``keep``.
+
+    Where the project has put links since, nothing is written through them.
+    """
     for name, change in diff.changes.items():
         path = tree / name
-        if name in keep or (change.before is None and change.after is None):
+        is_inside = path.parent.resolve().is_relative_to(tree.resolve())
+        if name in keep or not is_inside or (change.before is None and change.after is None):
             continue
-        if change.before is None:
+        if path.is_symlink() or change.before is None:
             path.unlink(missing_ok=True)
-        else:
+        if change.before is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(change.before) + "\n", encoding="utf-8")
