@@ -42,7 +42,6 @@ async def test_no_path_is_slower_than_its_floor(
 @pytest.mark.parametrize(
     ("path", "row"),
     [
-        ("write", "store-1"),
         ("write", "store-64"),
         ("read_payloads", "retrieve-64"),
         ("page_payloads", "search-50"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-CASES = int(os.environ.get("AQE_FUZZ_CASES", "50"))
+CASES = int(os.environ.get("AQE_FUZZ_CASES", "20"))
 # Of one example: calls that are made together, and one opening of the memory.
 BATCH = 50
 ARCHIVES = 10
