@@ -2179,7 +2179,8 @@ CREATE OR REPLACE FUNCTION "lionagi_qe".claim_jobs(
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
 )
-LANGUAGE plpgsql AS $body$
+-- Plans kept from when the table was small would read all of it to find a row by its place.
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 #variable_conflict use_column
 DECLARE
     moment timestamptz := clock_timestamp();
@@ -2319,7 +2320,7 @@ END
 $body$;
 
 INSERT INTO "lionagi_qe".schema_migrations (version, name, checksum)
-VALUES (5, 'job_limits', '1b36d518db50f3c81e078628b6a976110691da4b9eb684b2cd8f776b7e4dab1a');
+VALUES (5, 'job_limits', 'e9ae4367486dcdfa6d29d9c1b3ec26801f089b1318130608301418af487ed08e');
 
 -- State 7 is waiting; see contract/dependencies.py. links: null, or 1 others came after this job, 2 it comes
 -- after others, 3 both; so that the end of any other job looks no further.

@@ -680,7 +680,8 @@ CREATE OR REPLACE FUNCTION {schema}.claim_jobs(
     id text, payload text, priority integer, attempts integer, max_attempts integer, claim bigint,
     created_ms bigint, due_ms bigint
 )
-LANGUAGE plpgsql AS $body$
+-- Plans kept from when the table was small would read all of it to find a row by its place.
+LANGUAGE plpgsql SET enable_seqscan = off AS $body$
 #variable_conflict use_column
 DECLARE
     moment timestamptz := clock_timestamp();
