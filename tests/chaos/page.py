@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.fault_plan import BACKENDS, FAULTS
 from tests.chaos.seeds import Result
+from tests.markdown import row
 
 from lionagi_qe.testing.history import Kind
 
@@ -29,10 +30,9 @@ def written(results: Iterable[Result]) -> str:
     """Return the page in Markdown."""
     latest = {(result.backend, result.seed): result for result in results}
     rows = [
-        row
+        _row(backend, own)
         for backend in BACKENDS
         if (own := [result for result in latest.values() if result.backend == backend])
-        for row in [_row(backend, own)]
     ]
     head = (
         "backend | servers | date | seeds | red | calls | unknown | refused | faults | keys | "
@@ -77,7 +77,7 @@ def _row(backend: str, results: list[Result]) -> str:
         sum(result.undecided for result in results),
         f"{sum(result.seconds for result in results):g}",
     ]
-    return "| " + " | ".join(map(str, figures)) + " |"
+    return row(figures)
 
 
 def _ranges(seeds: list[int]) -> str:

@@ -25,6 +25,7 @@ from tests.corpus.sdist import Package, fetch, packages, unpack
 from tests.corpus.sides import of_fleet
 from tests.corpus.verdict import differences, in_words
 from tests.dask_cluster import Cluster
+from tests.markdown import table
 
 from lionagi_qe.testing.servers.postgres import PostgresServer
 
@@ -126,9 +127,7 @@ def _written(rows: Sequence[Sequence[str]]) -> str:
         cores=os.cpu_count(),
         load=os.getloadavg()[0],
     )
-    table = [_COLUMNS, ("---",) * len(_COLUMNS), *rows]
-    lines = ["| " + " | ".join(row) + " |" for row in table]
-    return "\n".join([introduction, *lines, ""])
+    return "\n".join([introduction, *table(_COLUMNS, rows), ""])
 
 
 def main() -> int:

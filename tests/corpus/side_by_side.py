@@ -22,6 +22,7 @@ from platformdirs import user_cache_path
 from tests.corpus.sdist import Package, fetch, packages, unpack
 from tests.corpus.sides import of_fleet, of_pytest
 from tests.corpus.verdict import differences, in_words
+from tests.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,9 +89,7 @@ def _written(rows: Sequence[Sequence[str]], sessions: int, rounds: int) -> str:
         cores=os.cpu_count(),
         load=os.getloadavg()[0],
     )
-    table = [_COLUMNS, ("---",) * len(_COLUMNS), *rows]
-    lines = ["| " + " | ".join(row) + " |" for row in table]
-    return "\n".join([introduction, *lines, ""])
+    return "\n".join([introduction, *table(_COLUMNS, rows), ""])
 
 
 def main() -> int:

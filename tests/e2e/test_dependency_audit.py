@@ -33,7 +33,7 @@ SHOP = {
         build-backend = "hatchling.build"
 
         [project]
-        name = "shop"
+        name = "audited-shop"
         version = "1"
         dependencies = [
             "idna>=3",
@@ -42,7 +42,7 @@ SHOP = {
         [tool.aqe]
         vulnerability-service = "{url}"
     """,
-    "shop/__init__.py": "import idna\n",
+    "audited_shop/__init__.py": "import idna\n",
 }
 
 
@@ -66,12 +66,12 @@ def test_planted_vulnerabilities_are_those_of_pip_audit_by_hand_with_their_place
     (site,) = (
         folder
         for folder in cache.glob("aqe/environments/*/lib/python*/site-packages")
-        if [*folder.glob("shop-1.dist-info")] and [*folder.glob("idna-*.dist-info")]
+        if [*folder.glob("audited_shop-1.dist-info")] and [*folder.glob("idna-*.dist-info")]
     )
     words = ("-s", "osv", "--osv-url", service, "--path", site, "-f", "json")
     told = plain("pip_audit", *words, "--progress-spinner", "off", cwd=tmp_path, env=LOCAL)
     by_hand = {each["name"]: each for each in json.loads(told.stdout)["dependencies"]}
-    del by_hand["shop"]
+    del by_hand["audited-shop"]
     found = {(each["rule"], each["file"], each["line"]) for each in answer.document["findings"]}
     assert answer.value("vulnerabilities") == sum(len(each["vulns"]) for each in by_hand.values())
     assert answer.value("vulnerable_dependencies") == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.history import History
@@ -89,6 +89,10 @@ class Examination:
     wants_map: bool = False
     deadline: float | None = None
     share: Share = field(default_factory=Share)
+
+    def within(self, fork: Workspace) -> Examination:
+        """Return the same examination of a copy of its workspace."""
+        return replace(self, workspace=fork, environment=self.environment.within(fork))
 
     def seconds(self, most: float) -> float:
         """Return how long something may take: ``most``, or until the deadline if that is less."""

@@ -54,6 +54,10 @@ class Source:
         """Return that this source could not measure a figure, and why."""
         return self._metric(name, None, unit, reason=reason)
 
+    def told(self, name: str, value: Any, unit: str, reason: str | None) -> Metric:  # noqa: ANN401
+        """Return a figure that this source measured, unless there is a reason why it didn't."""
+        return self._metric(name, None if reason is not None else value, unit, reason=reason)
+
     def _metric(self, name: str, value: Any, unit: str, reason: str | None) -> Metric:  # noqa: ANN401
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         return Metric(

@@ -27,6 +27,7 @@ EXTRA = "audit"
 _SERVICES = frozenset({"pypi", "osv"})
 _MOST_NAMED = 5
 _LONGEST = 300
+_REQUIREMENTS_UNREAD = "it can't be read what the project itself requires"
 
 
 class DependencyAuditor(Agent):
@@ -101,12 +102,8 @@ class DependencyAuditor(Agent):
             "dependencies_unaudited": len(audit.skipped),
         }
         for name, value in values.items():
-            unit = self.metrics[name]
-            if value is None:
-                reason = "it can't be read what the project itself requires"
-                yield scan.source.unmeasured(name, unit, reason)
-            else:
-                yield scan.source.measured(name, value, unit)
+            reason = _REQUIREMENTS_UNREAD if value is None else None
+            yield scan.source.told(name, value, self.metrics[name], reason)
 
 
 @dataclass(frozen=True, slots=True)

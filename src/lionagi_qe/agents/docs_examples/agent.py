@@ -120,10 +120,7 @@ class _Run:
 
     def metrics(self, values: Mapping[str, int], units: Mapping[str, str]) -> Iterator[Metric]:
         for name, value in values.items():
-            if self.reason is None:
-                yield self.source.measured(name, value, units[name])
-            else:
-                yield self.source.unmeasured(name, units[name], self.reason)
+            yield self.source.told(name, value, units[name], self.reason)
 
     def scan(self) -> Scan:
         return Scan(self.source, reason=self.reason)
@@ -215,7 +212,7 @@ class _Ran:
 async def _session(examination: Examination, name: str, words: Sequence[str]) -> _Ran:
     """Run pytest in a copy of its own, since examples write files."""
     with examination.workspace.fork(name) as fork:
-        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        own = examination.within(fork)
         record, told = fork.artifacts / f"{name}.jsonl", fork.artifacts / "sybil.txt"
         timeout = examination.seconds(min(_TIMEOUT, examination.settings.timeout))
         limit = examination.settings.test_timeout or _EXAMPLE_SECONDS

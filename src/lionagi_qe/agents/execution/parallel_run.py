@@ -86,12 +86,7 @@ async def _side_by_side(
     told = _Together(examination.progress)
 
     async def run(shard: Shard, fork: Workspace) -> Session:
-        own = replace(
-            examination,
-            workspace=fork,
-            environment=examination.environment.within(fork),
-            progress=told.of(shard),
-        )
+        own = replace(examination.within(fork), progress=told.of(shard))
         return await run_tests(own, "pytest.jsonl", shard=shard, timeout=timeout)
 
     try:

@@ -30,9 +30,8 @@ async def run_under(
 
     Those that go before it in the conditions' order run too where the order is what they set.
     """
-    own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
     return await run_pytest(
-        own,
+        examination.within(fork),
         fork.artifacts / f"{conditions.kind}.jsonl",
         arguments=[
             *("-p", "aqe_conditions", "-p", "no:randomly", "-p", "no:random_order"),

@@ -282,10 +282,7 @@ def _spent(source: Source, writer: ModelWriter | None) -> Iterator[Metric]:
             "model_cost": (meter.cost, meter.unknown_cost),
         }
     for name, (value, reason) in figures.items():
-        if reason is None:
-            yield source.measured(name, value, units[name])
-        else:
-            yield source.unmeasured(name, units[name], reason)
+        yield source.told(name, value, units[name], reason)
 
 
 def _writer(

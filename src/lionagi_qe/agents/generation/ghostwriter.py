@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment import process
@@ -55,9 +54,7 @@ class Ghostwriter:
         if judged:
             return []
         with examination.workspace.fork(f"ghostwriter-{target.slug}") as fork:
-            environment = examination.environment.within(fork)
-            own = replace(examination, workspace=fork, environment=environment)
-            return await _write(own, target, until)
+            return await _write(examination.within(fork), target, until)
 
 
 async def _write(

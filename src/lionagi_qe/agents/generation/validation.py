@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.coverage.settings import write_rcfile
@@ -42,8 +42,7 @@ async def try_candidate(
     failure: either it or the code is wrong, which nobody has judged.
     """
     with examination.workspace.fork(f"candidate-{candidate.name}") as fork:
-        environment = examination.environment.within(fork)
-        own = replace(examination, workspace=fork, environment=environment)
+        own = examination.within(fork)
         _put(fork.source / FOLDER / candidate.name, candidate.source)
         passed = await _pass(own, candidate, until)
         if isinstance(passed, Verdict):

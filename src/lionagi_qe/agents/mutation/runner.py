@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.pytest_session import last_words, run_pytest
@@ -72,7 +72,7 @@ async def try_mutants(  # noqa: PLR0913 - trials have that many sides
 
     """
     with examination.workspace.fork("mutants") as fork:
-        own = replace(examination, workspace=fork, environment=examination.environment.within(fork))
+        own = examination.within(fork)
         out = fork.artifacts / "mutants.jsonl"
         task = fork.artifacts / "mutants.json"
         until = max(until, time.monotonic() + _SHUTDOWN_SECONDS + 1.0)

@@ -145,10 +145,7 @@ class _Check:
             ("package_metadata_problems", twine),
             ("package_content_problems", contents),
         ):
-            if scan.reason is None:
-                yield scan.source.measured(name, len(scan.findings), "findings")
-            else:
-                yield scan.source.unmeasured(name, "findings", scan.reason)
+            yield scan.source.told(name, len(scan.findings), "findings", scan.reason)
         for name, trial in (("package_import_failures", bare), ("lowest_import_failures", lowest)):
             if isinstance(trial, str):
                 yield self.uv.unmeasured(name, "modules", trial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings, Step
@@ -72,8 +72,8 @@ class PerformanceTester(Agent):
         metrics = [*self._of_tests(pytest, tests)]
         if tests is not None:
             found += (_finding(pytest, "slower-test", each) for each in tests.slower)
-        metrics += self._of_benchmarks(bench, examination.history.benchmarks)
         benchmarks = bench.judged(examination.history.benchmarks)
+        metrics += self._of_benchmarks(bench, benchmarks)
         found += (_finding(bench.source, "slower-benchmark", each) for each in benchmarks.slower)
         reason = None if tests is not None and tests.compared else _FEW_RUNS
         scans = (Scan(pytest, reason=reason), Scan(bench.source, reason=bench.reason))
@@ -93,19 +93,12 @@ class PerformanceTester(Agent):
         else:
             yield source.measured("tests_time_ratio", round(tests.speed, 3), "ratio")
 
-    def _of_benchmarks(self, bench: _Benchmarks, past: Mapping[str, Records]) -> Iterator[Metric]:
-        names = ("benchmarks", "benchmarks_slower", "benchmarks_compared")
-        if bench.reason is not None:
-            for name in names:
-                yield bench.source.unmeasured(name, "benchmarks", bench.reason)
-            return
-        yield bench.source.measured("benchmarks", len(bench.seconds), "benchmarks")
-        judged = bench.judged(past)
-        for name, value in zip(names[1:], (len(judged.slower), judged.compared), strict=True):
-            if judged.compared:
-                yield bench.source.measured(name, value, "benchmarks")
-            else:
-                yield bench.source.unmeasured(name, "benchmarks", _FEW_RUNS)
+    def _of_benchmarks(self, bench: _Benchmarks, judged: Judged) -> Iterator[Metric]:
+        source, unit = bench.source, "benchmarks"
+        yield source.told("benchmarks", len(bench.seconds), unit, bench.reason)
+        reason = bench.reason or (None if judged.compared else _FEW_RUNS)
+        yield source.told("benchmarks_slower", len(judged.slower), unit, reason)
+        yield source.told("benchmarks_compared", judged.compared, unit, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +156,8 @@ async def _benchmarks(examination: Examination, executor: Findings) -> _Benchmar
     source = Source(PLUGIN, installed.removeprefix(f"{PLUGIN}-"), "pytest --benchmark-only", commit)
     with examination.workspace.fork("benchmarks") as fork:
         target = fork.artifacts / "benchmarks.json"
-        environment = examination.environment.within(fork)
         session = await run_pytest(
-            replace(examination, workspace=fork, environment=environment),
+            examination.within(fork),
             fork.artifacts / "benchmarks.jsonl",
             arguments=[
                 *("-p", "no:cacheprovider", "--continue-on-collection-errors"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.proportion import wilson
@@ -73,11 +73,11 @@ def part_by_time(order: TestOrder, seconds: float, found_after: Sequence[float])
         found_after: how much earlier failing runs took, see ``learning.detection``.
 
     """
-    names, durations = _in_order(order)
-    total = math.fsum(durations)
+    tests = _in_order(order)
+    total = math.fsum(taken for _, taken in tests)
     if total <= seconds:
-        return _all_of(order, found_after, f"they took {total:.1f} s when they last ran")
-    return _part(order, names, durations, seconds / total, found_after)
+        return _part(tests, len(tests), found_after, f"they took {total:.1f} s when they last ran")
+    return _first(tests, seconds / total, found_after)
 
 
 def part_by_confidence(order: TestOrder, confidence: float, found_after: Sequence[float]) -> Part:
@@ -93,47 +93,45 @@ def part_by_confidence(order: TestOrder, confidence: float, found_after: Sequenc
 
     """
     share = share_for(confidence, found_after)
-    if share is None:
-        return _all_of(
-            order,
-            found_after,
-            f"a confidence of {confidence:g} takes {runs_for(confidence)} failing runs of all tests"
-            f" to go by, {len(found_after)} were seen",
-        )
-    names, durations = _in_order(order)
-    return _part(order, names, durations, share, found_after)
+    tests = _in_order(order)
+    if share is not None:
+        return _first(tests, share, found_after)
+    reason = (
+        f"a confidence of {confidence:g} takes {runs_for(confidence)} failing runs of all tests"
+        f" to go by, {len(found_after)} were seen"
+    )
+    return _part(tests, len(tests), found_after, reason)
 
 
-def _in_order(order: TestOrder) -> tuple[list[str], list[float]]:
-    """Return the known tests and their seconds; as new ones, those of no duration come first."""
+def _in_order(order: TestOrder) -> list[tuple[str, float]]:
+    """Return the known tests with their seconds; as new ones, those of no duration come first."""
     known = list(order.candidates)
     listed = [known[index] for index in order.proposal.learned.arrange(known)]
     listed.sort(key=lambda name: order.candidates[name].duration > 0)
-    return listed, [order.candidates[name].duration for name in listed]
+    return [(name, order.candidates[name].duration) for name in listed]
+
+
+def _first(tests: Sequence[tuple[str, float]], share: float, found_after: Sequence[float]) -> Part:
+    """Return the first of the tests that fit into a share of their time."""
+    number = first_within([seconds for _, seconds in tests], share)
+    if number == len(tests):
+        return _part(tests, number, found_after, "no fewer would do")
+    return replace(_part(tests, number, found_after), found=found_by(share, found_after))
 
 
 def _part(
-    order: TestOrder,
-    names: list[str],
-    durations: list[float],
-    share: float,
+    tests: Sequence[tuple[str, float]],
+    number: int,
     found_after: Sequence[float],
+    reason: str | None = None,
 ) -> Part:
-    number = first_within(durations, share)
-    chosen = tuple(names[:number])
-    if number == len(names):
-        return _all_of(order, found_after, "no fewer would do")
+    """Return the part that the first ``number`` tests are; all of them find what all found."""
     return Part(
-        chosen,
-        frozenset(names[number:]),
-        math.fsum(durations[:number]),
-        math.fsum(durations),
-        found_by(share, found_after),
+        tuple(name for name, _ in tests[:number]),
+        frozenset(name for name, _ in tests[number:]),
+        math.fsum(seconds for _, seconds in tests[:number]),
+        math.fsum(seconds for _, seconds in tests),
         len(found_after),
+        len(found_after),
+        reason,
     )
-
-
-def _all_of(order: TestOrder, found_after: Sequence[float], reason: str) -> Part:
-    names, durations = _in_order(order)
-    total, runs = math.fsum(durations), len(found_after)
-    return Part(tuple(names), frozenset(), total, total, runs, runs, reason)

@@ -142,10 +142,7 @@ def _tangle(tangle: Scan, complexities: Sequence[int], above: int) -> Iterator[M
     }
     for name, value in values.items():
         unit = StaticAnalyzer.metrics[name]
-        if tangle.reason is None:
-            yield tangle.source.measured(name, value, unit)
-        else:
-            yield tangle.source.unmeasured(name, unit, tangle.reason)
+        yield tangle.source.told(name, value, unit, tangle.reason)
 
 
 def _counts(dangers: Scan, secrets: Scan, findings: Sequence[Finding]) -> Iterator[Metric]:

@@ -21,7 +21,7 @@ from lionagi_qe.fleet.channels import MAX_ATTEMPTS
 from lionagi_qe.fleet.commander import Carried
 from lionagi_qe.fleet.executors import dask_worker
 from lionagi_qe.fleet.executors.dask_connection import LOST, connected, fitting
-from lionagi_qe.fleet.executors.executor import WorkersGoneError
+from lionagi_qe.fleet.executors.executor import PATIENCE, PATROL_SECONDS, WorkersGoneError
 from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
     from lionagi_qe.fleet.task import Task
 
-# How often who waits for a worker looks whether it is still there.
-_PATROL_SECONDS = 1.0
-# So many looks in a row that find none, and nobody is left.
-_PATIENCE = 2
 # An answer of the scheduler; one that takes longer is gone.
 _ANSWER_SECONDS = 30.0
 _PIECE_BYTES = 8 * 1024 * 1024
@@ -189,14 +185,14 @@ class DaskExecutor:
             if self._gone is not None:
                 raise WorkersGoneError(self._gone)
             alone = 0 if load else alone + 1
-            if alone >= _PATIENCE:
+            if alone >= PATIENCE:
                 raise WorkersGoneError("the last Dask worker has left")
             idle = load.keys() - self._busy
             if idle:
                 address = min(idle, key=lambda each: (each in tried, load[each], each))
                 self._busy.add(address)
                 return address
-            await asyncio.sleep(_PATROL_SECONDS)
+            await asyncio.sleep(PATROL_SECONDS)
 
     async def _at(self, address: str, task: Task) -> Carried:
         """Have a worker carry out a task."""
@@ -223,7 +219,7 @@ class DaskExecutor:
         """Return a task's answer; _AttemptError if its worker is lost, or it failed there."""
         answering = asyncio.ensure_future(future)
         try:
-            while not (await asyncio.wait([answering], timeout=_PATROL_SECONDS))[0]:
+            while not (await asyncio.wait([answering], timeout=PATROL_SECONDS))[0]:
                 await self._check_there(address)
             return _answer(answering, future, address)
         finally:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.task import Task
 
 
+# How often, in seconds, who waits for a worker looks whether it is still there.
+PATROL_SECONDS = 1.0
+# So many looks in a row that find none, and nobody is left.
+PATIENCE = 2
+
+
 class WorkersGoneError(AqeError):
     """Nobody is left who could carry out a task; the message says why, for people."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.errors import BackendUnavailableError, JobNotDoneError, JobNotFoundError
 from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.blobs import Blobs
-from lionagi_qe.fleet.executors.executor import WorkersGoneError
+from lionagi_qe.fleet.executors.executor import PATIENCE, PATROL_SECONDS, WorkersGoneError
 from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.task import Task
     from lionagi_qe.persistence import Memory
 
-# How often who waits for a worker looks whether there still is one.
-_PATROL_SECONDS = 1.0
-# So many looks in a row that find none, and nobody is left.
-_PATIENCE = 2
 _CLAIMED_AT_ONCE = 100
 _WITHDRAWAL_SECONDS = 10.0
 
@@ -115,9 +111,9 @@ class QueueExecutor:
     async def _watch(self, job: str) -> str:
         """Return when a job is done, or nobody is there to do it; the latter with a reason."""
         alone = 0
-        while alone < _PATIENCE:
+        while alone < PATIENCE:
             try:
-                await self._queue.result(job, timeout=_PATROL_SECONDS)
+                await self._queue.result(job, timeout=PATROL_SECONDS)
             except JobNotDoneError:
                 alone = 0 if await self._has_workers() else alone + 1
             except JobNotFoundError:

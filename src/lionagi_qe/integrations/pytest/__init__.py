@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     import pytest
 
 
+# As pytest's configuration names them: all that is asked of the memory, which then keeps the run.
+ASKING = (
+    *("aqe", "aqe_order", "aqe_select", "aqe_select_time", "aqe_confidence"),
+    "aqe_rerun_new",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare ``--aqe`` and what goes with it."""
     group = parser.getgroup("aqe", "aqe: history, order and selection of tests")
@@ -72,8 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(Execution(Plan.of_text(plan)), "aqe-execution")
         return
-    given = ("", "_order", "_select", "_select_time", "_confidence", "_rerun_new", "_quarantine")
-    if any(config.getoption(f"aqe{name}") is not None for name in given):
+    if any(config.getoption(name) is not None for name in (*ASKING, "aqe_quarantine")):
         from lionagi_qe.integrations.pytest.controller import Controller
         from lionagi_qe.integrations.pytest.options import Options
 

@@ -13,6 +13,7 @@ from lionagi_qe.agents.project.settings import read_pyproject, settings_of
 from lionagi_qe.agents.project.time_span import seconds_of
 from lionagi_qe.errors import AqeError, InvalidArgumentError
 from lionagi_qe.fleet.project_memory import memory_around
+from lionagi_qe.integrations.pytest import ASKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,11 +75,10 @@ class Options:
         project = memory_around(config.rootpath).project
         pyproject = read_pyproject(project)
         settings = settings_of(project, pyproject, {"order": config.getoption("aqe_order")})
-        asked = ("", "_order", "_select", "_select_time", "_confidence", "_rerun_new")
         return cls(
             project,
             settings.project or project_name(project, pyproject),
-            any(config.getoption(f"aqe{name}") is not None for name in asked),
+            any(config.getoption(name) is not None for name in ASKING),
             _url(config),
             # What "auto" needs, to see a failure in pytest's own order too, can't be had here.
             "learned" if settings.order == "learned" else "default",

@@ -217,8 +217,10 @@ def any_job(fleet: str, queue: str) -> bytes:
 
 def _is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
-    text = outcome if isinstance(outcome, str) else outcome.decode()
-    return text == LEASE_ENDED or text.startswith(AFTER_FAILED)
+    if isinstance(outcome, str):
+        return outcome == LEASE_ENDED or outcome.startswith(AFTER_FAILED)
+    # What somebody else put there may be no text at all.
+    return outcome == LEASE_ENDED.encode() or outcome.startswith(AFTER_FAILED.encode())
 
 
 class EncryptedLeases:

@@ -17,6 +17,7 @@ from lionagi_qe.persistence.postgres.fragments import (
 )
 from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
+from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 
 _LIVE = f"gone IS NULL AND {NOT_EXPIRED}"
@@ -39,8 +40,6 @@ _DOOMED = """FROM {schema}.entries
 # IS TRUE keeps the planner from making a join of it, which may compare each row with each.
 _CHOSEN = """ctid = ANY (ARRAY (SELECT ctid FROM {rows}))
         AND ((tableoid, ctid) IN (SELECT tableoid, ctid FROM {rows})) IS TRUE"""
-_TTL = "$4::bigint * interval '1 millisecond'"
-_REMAINING = "greatest(0, ceil(extract(epoch FROM expires_at - clock_timestamp()) * 1000))::bigint"
 _COLUMNS = f"entries.key, value, {COLUMNS_BEHIND_VALUE}"
 _ON_CONFLICT = """
 ON CONFLICT (fleet, key) DO UPDATE SET
@@ -133,6 +132,7 @@ _TEXTS = {
     **JOB_PAGE_TEXTS,
     **LOG_TEXTS,
     **INDEX_TEXTS,
+    **LEASE_TEXTS,
     "put": _LOGGED
     + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),
@@ -155,38 +155,6 @@ SELECT status, figure FROM {{schema}}.apply_operations($1, {_OPERATIONS}, $9)
 """,
     "apply_fenced": f"""
 SELECT status, figure FROM {{schema}}.apply_fenced_operations($1, {_OPERATIONS}, {_FENCES}, $11)
-""",
-    # clock_timestamp() and not now(): the row's lock may have been waited for.
-    "acquire_lease": f"""
-WITH taken AS (
-    INSERT INTO {{schema}}.leases AS l (fleet, name, token, holder, expires_at)
-    VALUES ($1, $2, nextval('{{schema}}.revisions'), $3, clock_timestamp() + {_TTL})
-    ON CONFLICT (fleet, name) DO UPDATE SET
-        token = CASE WHEN l.expires_at > clock_timestamp() THEN l.token
-            ELSE nextval('{{schema}}.revisions') END,
-        holder = excluded.holder,
-        expires_at = clock_timestamp() + {_TTL}
-    WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
-    RETURNING token, holder, $4::bigint
-)
-SELECT * FROM taken UNION ALL SELECT token, holder, {_REMAINING} FROM {{schema}}.leases
-WHERE fleet = $1 AND name = $2 AND NOT EXISTS (SELECT FROM taken)
-""",
-    "extend_lease": f"""
-UPDATE {{schema}}.leases SET expires_at = clock_timestamp() + {_TTL}
-WHERE fleet = $1 AND name = $2 AND token = $3 AND expires_at > clock_timestamp() RETURNING true
-""",
-    "find_lease": f"""
-SELECT token, holder, {_REMAINING} FROM {{schema}}.leases
-WHERE fleet = $1 AND name = $2 AND expires_at > clock_timestamp()
-""",
-    "list_leases": f"""
-SELECT name, token, holder, {_REMAINING} FROM {{schema}}.leases
-WHERE fleet = $1 AND name > $2 AND expires_at > clock_timestamp() ORDER BY name LIMIT $3
-""",
-    "forget_leases": """
-DELETE FROM {schema}.leases
-WHERE fleet = $1 AND expires_at < now() - $2::bigint * interval '1 millisecond'
 """,
     "apply_jobs": f"SELECT status, figure FROM {{schema}}.apply_jobs($1, {_jobs(2)}, false)",
     # Append runs its parts one after the other: leases, entries and jobs are locked in this order.

@@ -168,12 +168,17 @@ def introduced(settings: dict[str, Any], kind: type[object]) -> dict[str, Any]:
     A driver that isn't given it reads its package's metadata anew for each connection, some
     milliseconds of the processor; those before 8 have names of their own for it, or do so once.
     """
-    if "driver_info" not in inspect.signature(kind).parameters:
+    if not _takes_driver_info(kind):
         return settings
     own = {"name": settings.get("lib_name"), "lib_version": settings.get("lib_version")}
     said = tuple((option, value) for option, value in own.items() if value is not None)
     kept = {name: settings[name] for name in settings.keys() - {"lib_name", "lib_version"}}
     return {"driver_info": _driver_info(said), **kept}
+
+
+@functools.cache
+def _takes_driver_info(kind: type[object]) -> bool:
+    return "driver_info" in inspect.signature(kind).parameters
 
 
 @functools.cache
