@@ -1,18 +1,15 @@
-"""``aqe`` as a process of its own, without what it takes to import it anew each time.
+"""``aqe`` and programs of the tests as processes of their own, without what imports take each time.
 
-A server imports the commands once and forks for each call: arguments, directory, environment and
+A server imports the package once and forks for each call: arguments, directory, environment and
 standard streams are the caller's, the end is that of a process. Where the environment decides how
 Python itself starts, it is started.
-
-Run as a program, this is the server; its argument is the descriptor of its socket.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
-import gc
-import importlib
 import io
 import json
 import os
@@ -23,16 +20,18 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.prefork_server import COMMANDS, LONGEST_MESSAGE
+
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import Mapping, Sequence
 
 AQE = Path(sys.executable).with_name("aqe")
-_MODULES = ("lionagi_qe.cli.main", "lionagi_qe.cli.run", "lionagi_qe.cli.memory")
-_LONGEST_MESSAGE = 160 * 1024
 _OF_PYTHON = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC")
 # Passed, gate failed, infrastructure, not measured: the command came to its end.
 _WROTE_ALL = (0, 1, 3, 4)
@@ -67,8 +66,8 @@ def call(
         timeout: seconds, after which it is killed and subprocess.TimeoutExpired raised.
 
     """
-    if _interpreter_settings(env) != _interpreter_settings(os.environ):
-        command = [sys.executable, *flags, "-m", _MODULES[0]] if flags else [str(AQE)]
+    if _starts_otherwise(env):
+        command = [sys.executable, *flags, "-m", COMMANDS] if flags else [str(AQE)]
         done = subprocess.run(
             [*command, *arguments],
             input=given,
@@ -79,17 +78,56 @@ def call(
             timeout=timeout,
         )
         return _checked(arguments, Done(done.returncode, done.stdout, done.stderr))
-    known = tuple(flags)
-    if known not in _servers:
-        _servers[known] = _Server(flags)
-    request = {
+    program = {
+        "kind": "aqe",
+        "name": COMMANDS if flags else str(AQE),
         "arguments": list(arguments),
-        "env": dict(env),
-        "cwd": os.fspath(cwd or Path.cwd()),
-        "script": "" if flags else str(AQE),
     }
-    done = _servers[known].call(request, given, time.monotonic() + timeout)
-    return _checked(arguments, done)
+    request = {"program": program, "env": dict(env), "cwd": os.fspath(cwd or Path.cwd())}
+    deadline = time.monotonic() + timeout
+    return _checked(arguments, _server(flags).call(request, given, deadline))
+
+
+async def start(
+    kind: str,
+    name: object,
+    *arguments: object,
+    flags: Sequence[str] = (),
+    stdin: int | None = None,
+    stderr: int | None = PIPE,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a program that has the package imported already.
+
+    Args:
+        kind: "script" (``name`` is its path), "module" or "code".
+        name: what to run.
+        arguments: its arguments.
+        flags: of Python.
+        stdin: PIPE, or nothing to read.
+        stderr: PIPE, DEVNULL, a descriptor, or None for that of the tests.
+        cwd: where it runs; here without one.
+        env: what is added to the environment.
+
+    """
+    environment = {**os.environ, **(env or {})}
+    if _starts_otherwise(environment):
+        switch = {"script": (), "module": ("-m",), "code": ("-c",)}[kind]
+        words = (*flags, *switch, str(name), *map(str, arguments))
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *words,
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=stderr,
+            cwd=cwd,
+            env=environment,
+        )
+    program = {"kind": kind, "name": str(name), "arguments": [*map(str, arguments)]}
+    request = {"program": program, "env": environment, "cwd": os.fspath(cwd or Path.cwd())}
+    # It has all of asyncio's Process that tests use.
+    return await _server(flags).start(request, stdin, stderr)  # type: ignore[return-value]
 
 
 def _checked(arguments: Sequence[str], done: Done) -> Done:
@@ -101,8 +139,19 @@ def _checked(arguments: Sequence[str], done: Done) -> Done:
     return done
 
 
+def _starts_otherwise(env: Mapping[str, str]) -> bool:
+    return _interpreter_settings(env) != _interpreter_settings(os.environ)
+
+
 def _interpreter_settings(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(_OF_PYTHON)}
+
+
+def _server(flags: Sequence[str]) -> _Server:
+    known = tuple(flags)
+    if known not in _servers:
+        _servers[known] = _Server(flags)
+    return _servers[known]
 
 
 class _Server:
@@ -112,7 +161,7 @@ class _Server:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, *flags, "-m", "tests.prefork", str(theirs.fileno())],
+                [sys.executable, *flags, "-m", "tests.prefork_server", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=Path(__file__).parents[1],
             )
@@ -122,30 +171,135 @@ class _Server:
         self._socket.close()
         self._process.wait()
 
+    def _send(self, request: dict[str, Any], *streams: int) -> int:
+        """Have a process begin; return where its number and its end are told."""
+        told, tells = os.pipe()
+        message = json.dumps(request).encode()
+        assert len(message) < LONGEST_MESSAGE
+        socket.send_fds(self._socket, [message], [*streams, tells])
+        os.close(tells)
+        return told
+
     def call(self, request: dict[str, Any], given: bytes, deadline: float) -> Done:
         pipes = [os.pipe() for _ in range(3)]
         (stdin, feed), (out, stdout), (err, stderr) = pipes
-        message = json.dumps(request).encode()
-        assert len(message) < _LONGEST_MESSAGE
-        socket.send_fds(self._socket, [message], [stdin, stdout, stderr])
+        told = self._send(request, stdin, stdout, stderr)
         for theirs in (stdin, stdout, stderr):
             os.close(theirs)
-        process = int(self._socket.recv(64))
-        feeding = threading.Thread(target=_feed, args=(feed, given))
-        feeding.start()
-        try:
-            output, complaints = _read(out, err, deadline)
-        except TimeoutError:
-            os.kill(process, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(request["arguments"], 0) from None
-        finally:
-            status = int(self._socket.recv(64))
-            feeding.join()
-        return Done(os.waitstatus_to_exitcode(status), output, complaints)
+        with os.fdopen(told) as telling:
+            process = int(telling.readline())
+            feeding = threading.Thread(target=_feed, args=(feed, given))
+            feeding.start()
+            try:
+                output, complaints = _read(out, err, deadline)
+            except TimeoutError:
+                os.kill(process, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(request["program"]["arguments"], 0) from None
+            finally:
+                code = int(telling.readline())
+                feeding.join()
+        return Done(code, output, complaints)
+
+    async def start(
+        self, request: dict[str, Any], stdin: int | None, stderr: int | None
+    ) -> _Forked:
+        theirs: list[int] = []
+        ours: list[int | None] = []
+        for number, asked in enumerate((stdin or DEVNULL, PIPE, stderr)):
+            if asked == PIPE:
+                reads, writes = os.pipe()
+                theirs.append(writes if number else reads)
+                ours.append(reads if number else writes)
+                continue
+            theirs.append(
+                os.open(os.devnull, os.O_RDWR)
+                if asked == DEVNULL
+                else os.dup(number if asked is None else asked)
+            )
+            ours.append(None)
+        told = self._send(request, *theirs)
+        for stream in theirs:
+            os.close(stream)
+        into, out, err = ours
+        assert out is not None
+        return await _Forked.follow(told, into, out, err)
+
+
+@dataclass
+class _Forked:
+    """A process as ``asyncio.subprocess.Process`` shows one, though another is its parent."""
+
+    pid: int
+    stdin: asyncio.StreamWriter | None
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader | None
+    _ended: asyncio.Task[int]
+
+    @classmethod
+    async def follow(cls, told: int, into: int | None, out: int, err: int | None) -> _Forked:
+        telling = await _reader(told)
+        process = int(await telling.readline())
+        return cls(
+            process,
+            None if into is None else await _writer(into),
+            await _reader(out),
+            None if err is None else await _reader(err),
+            asyncio.create_task(_end_of(telling)),
+        )
+
+    @property
+    def returncode(self) -> int | None:
+        return self._ended.result() if self._ended.done() else None
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ended)
+
+    async def communicate(self) -> tuple[bytes, bytes | None]:
+        if self.stdin is not None:
+            self.stdin.close()
+        output, complaints = await asyncio.gather(self.stdout.read(), _all_of(self.stderr))
+        await self.wait()
+        return output, complaints
+
+    def send_signal(self, number: int) -> None:
+        if self._ended.done():
+            raise ProcessLookupError(self.pid)
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+async def _end_of(telling: asyncio.StreamReader) -> int:
+    return int(await telling.readline())
+
+
+async def _all_of(stream: asyncio.StreamReader | None) -> bytes | None:
+    return None if stream is None else await stream.read()
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await loop.connect_read_pipe(lambda: protocol, io.FileIO(descriptor, "r"))
+    return reader
+
+
+async def _writer(descriptor: int) -> asyncio.StreamWriter:
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.streams.FlowControlMixin(loop=loop),
+        io.FileIO(descriptor, "w"),
+    )
+    return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
 def _feed(descriptor: int, given: bytes) -> None:
-    with open(descriptor, "wb") as pipe, contextlib.suppress(BrokenPipeError):
+    with os.fdopen(descriptor, "wb") as pipe, contextlib.suppress(BrokenPipeError):
         pipe.write(given)
 
 
@@ -169,78 +323,3 @@ def _read(out: int, err: int, deadline: float) -> tuple[bytes, bytes]:
             os.close(out)
             os.close(err)
     return bytes(found[out]), bytes(found[err])
-
-
-def _serve(descriptor: int) -> None:
-    for module in _MODULES:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()
-    with socket.socket(fileno=descriptor) as server:
-        while True:
-            message, streams, _, _ = socket.recv_fds(server, _LONGEST_MESSAGE, 3)
-            if not message:
-                return
-            process = os.fork()
-            if not process:
-                server.detach()
-                os.close(descriptor)
-                _become(json.loads(message), streams)
-            for stream in streams:
-                os.close(stream)
-            server.send(str(process).encode())
-            _, status = os.waitpid(process, 0)
-            server.send(str(status).encode())
-
-
-def _become(request: dict[str, Any], streams: list[int]) -> None:
-    """Be the process that was asked for, to its end."""
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
-        # What Python found out about the server's own does not hold for these.
-        own = _stream(getattr(sys, f"__{name}__"), number)
-        setattr(sys, name, own)
-        setattr(sys, f"__{name}__", own)
-    os.environ.clear()
-    os.environ.update(request["env"])
-    time.tzset()
-    os.chdir(request["cwd"])
-    script = request["script"]
-    sys.path[0] = str(Path(script).parent) if script else request["cwd"]
-    main = importlib.import_module(_MODULES[0])
-    sys.argv = [script or str(main.__file__), *request["arguments"]]
-    code: object
-    try:
-        code = main.main()
-    except SystemExit as error:
-        code = error.code
-    except BaseException:  # noqa: BLE001 - as the interpreter would
-        traceback.print_exc()
-        code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            # As of a process that can't write what it still has to say.
-            code = 120
-    os._exit(int(code) if isinstance(code, int) else 0 if code is None else 1)
-
-
-def _stream(model: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
-    raw = io.FileIO(number, "w" if number else "r", closefd=False)
-    buffered = io.BufferedWriter(raw) if number else io.BufferedReader(raw)
-    return io.TextIOWrapper(
-        buffered,
-        model.encoding,
-        model.errors,
-        line_buffering=model.line_buffering,
-        write_through=model.write_through,
-    )
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests import prefork
 from tests.chaos.recorded_load import QUEUE, TIMEOUT, Client
 from tests.chaos.recorded_watch import Watcher
 
@@ -137,16 +137,14 @@ class Run:
 
     async def _spawn(self, module: str, configuration: Any, clock: int) -> Process:
         with (self._folder / f"{configuration.process}.err").open("wb") as errors:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
+            return await prefork.start(
+                "module",
                 module,
                 json.dumps(asdict(configuration)),
                 stdin=PIPE,
-                stdout=PIPE,
-                stderr=errors,
+                stderr=errors.fileno(),
                 cwd=REPOSITORY,
-                env={**os.environ, **_clock(clock)},
+                env=_clock(clock),
             )
 
     async def _replace(self, child: _Child) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests import prefork
 from tests.backends import on, url_of
 
 from lionagi_qe import open_memory
@@ -39,7 +38,7 @@ async def test_every_acknowledged_store_outlives_its_client(store_url: str, kill
     async with arena_at(store_url) as arena:
         for kill in range(kills):
             fleet = f"{arena.token}-{kill}"
-            newest = run_until_killed(arena.memory_url, fleet, chance.randrange(64, 5_000))
+            newest = await run_until_killed(arena.memory_url, fleet, chance.randrange(64, 5_000))
             acknowledged += len(newest)
             async with open_memory(arena.memory_url, fleet=fleet) as memory:
                 stored = await memory.retrieve_many(newest)
@@ -52,18 +51,19 @@ async def test_every_acknowledged_store_outlives_its_client(store_url: str, kill
     print(f"\n{arena.backend}: {kills} clients killed, {acknowledged:,} keys checked, none lost")
 
 
-def run_until_killed(url: str, fleet: str, acknowledgements: int) -> dict[str, int]:
+async def run_until_killed(url: str, fleet: str, acknowledgements: int) -> dict[str, int]:
     """Kill a client after so many acknowledged stores; return each key's newest one."""
     newest: dict[str, int] = {}
-    command = [sys.executable, str(CLIENT), url, fleet]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
-        assert client.stdout is not None
-        for seen, line in enumerate(client.stdout, 1):
-            worker, number = map(int, line.split())
-            key = f"aqe/kill/{worker:02}/{number % KEYS:02}"
-            newest[key] = max(number, newest.get(key, 0))
-            if seen == acknowledgements:
-                # What it had written by then is still in the pipe, and read by the loop.
-                client.kill()
-    assert client.returncode == -9, "it ended by itself"
+    client = await prefork.start("script", CLIENT, url, fleet, stderr=None)
+    assert client.stdout is not None
+    seen = 0
+    async for line in client.stdout:
+        worker, number = map(int, line.split())
+        key = f"aqe/kill/{worker:02}/{number % KEYS:02}"
+        newest[key] = max(number, newest.get(key, 0))
+        seen += 1
+        if seen == acknowledgements:
+            # What it had written by then is still in the pipe, and read by the loop.
+            client.kill()
+    assert await client.wait() == -9, "it ended by itself"
     return newest

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import programs
+from tests import prefork
 from tests.backends import on, url_of
 
 from lionagi_qe import BackendUnavailableError, Memory, open_memory
@@ -56,7 +56,7 @@ async def test_a_stopped_holder_overwrites_nothing_of_its_successor(url: str) ->
     async with open_memory(url, fleet=fleet, timeout=30) as memory:
         queue = WorkQueue(memory, "jobs")
         await queue.put("job")
-        holder = await programs.start(HOLDER, url, fleet, stdin=PIPE, stderr=None)
+        holder = await prefork.start("script", HOLDER, url, fleet, stdin=PIPE, stderr=None)
         assert holder.stdout is not None
         try:
             first = int(await holder.stdout.readline())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from tests import programs
+from tests import prefork
 from tests.chaos.watcher_process import read_log
 
 from lionagi_qe import errors, open_memory
@@ -101,7 +101,9 @@ class Watcher:
         log.touch()
 
     async def start(self) -> None:
-        self._process = await programs.start(PROGRAM, self._url, FLEET, self._log, stderr=DEVNULL)
+        self._process = await prefork.start(
+            "script", PROGRAM, self._url, FLEET, self._log, stderr=DEVNULL
+        )
         assert self._process.stdout is not None
         assert await self._process.stdout.readline() == b"watching\n"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from tests import programs
+from tests import prefork, programs
 from tests.backends import on, url_of
 
 from lionagi_qe import Memory, errors, open_memory
@@ -34,7 +34,7 @@ PROGRAMS = Path(__file__).with_name("agent_programs.py")
 
 async def start(role: str, url: str, argument: str = "") -> Process:
     """Start an agent in a process of its own."""
-    return await programs.start("-W", "error", PROGRAMS, role, url, argument)
+    return await prefork.start("script", PROGRAMS, role, url, argument, flags=("-W", "error"))
 
 
 async def outcome(process: Process) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from tests import programs
+from tests import prefork
 from tests.backends import on, url_of
 from tests.programs import finish
 
@@ -71,7 +71,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 async def start(code: str, *arguments: str) -> Process:
-    return await programs.start("-W", "error", "-c", code, *arguments)
+    return await prefork.start("code", code, *arguments, flags=("-W", "error"))
 
 
 @pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import programs
+from tests import prefork
 from tests.backends import on_every_backend
 
 from lionagi_qe import errors, open_memory
@@ -79,8 +79,8 @@ async def test_a_chain_of_copies_killed_twice_a_hop_and_resumed_verifies_equal(
         checkpoint = tmp_path / f"checkpoint-{hop}"
         seen: list[int] = []
         for kill_at in (count // 4, count // 2, None):
-            process = await programs.start(
-                "-c", PROGRAM, source, target, fleet, checkpoint, stderr=None
+            process = await prefork.start(
+                "code", PROGRAM, source, target, fleet, checkpoint, stderr=None
             )
             assert process.stdout is not None
             first_read = 0

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import programs
+from tests import prefork
 from tests.backends import SHARED, on, url_of
 
 from lionagi_qe import errors, open_memory
@@ -105,7 +105,7 @@ async def worker(
     url: str, fleet: str, *more: str, program: str = WORKER
 ) -> AsyncGenerator[Process]:
     """One that works already, killed at the end."""
-    process = await programs.start("-c", program, url, fleet, *more)
+    process = await prefork.start("code", program, url, fleet, *more)
     try:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"up\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lionagi import Session, iModel
-from tests import programs
+from tests import prefork
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.integrations.lionagi import (
@@ -165,7 +165,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 async def test_what_a_killed_process_had_can_be_resumed(sqlite_url: str, model: iModel) -> None:
-    process = await programs.start("-c", HOLD, sqlite_url, stderr=None)
+    process = await prefork.start("code", HOLD, sqlite_url, stderr=None)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"started\n"
     async with open_memory(sqlite_url) as memory:

@@ -75,7 +75,8 @@ async def test_processes_that_update_one_value_lose_nothing(tmp_path: Path) -> N
     url = f"sqlite:///{tmp_path}/q.db?synchronous=normal"
     async with open_memory(url) as memory:
         table = QTable(memory, "shared")
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         writers = [context.Process(target=_update_often, args=(url, 50)) for _ in range(4)]
         for writer in writers:
             writer.start()

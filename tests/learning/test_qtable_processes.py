@@ -39,7 +39,8 @@ async def test_concurrent_updates_equal_the_sequential_result(url: str, tmp_path
     fleet = tmp_path.name[-20:].strip("_-.")
     # The schema is made before the processes race for it.
     async with open_memory(url, fleet=fleet) as memory:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         writers = [
             context.Process(target=_update_often, args=(url, fleet)) for _ in range(PROCESSES)
         ]
