@@ -69,13 +69,17 @@ help: ## Show this list
 
 venv: $(STAMP) ## Make .venv with the package, its tests' tools and database servers
 
-# Its own file, written last, so that an install that broke off is done again.
+INSTALLED := --editable '.[fleet]' --group test --group lint --group servers
+
+# Its own file, written last, so that an install that broke off is done again. uv takes seconds; it
+# knows nothing of pip's settings, and so may not reach an index that pip does.
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one or say make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) can't make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV) (once; again when pyproject.toml changes) ..."
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable '.[fleet]' --group test --group lint --group servers
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(INSTALLED) \
+		|| $(BIN)/python -m pip install --quiet $(INSTALLED)
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Run all agents on a small project, within 90 s, and write pages to DEMO_OUT
