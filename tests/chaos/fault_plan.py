@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 # What is done to the connection between clients and the server.
 _NETWORK = ("latency", "blackhole", "answers lost", "reset", "refuse", "half-open", "slow drip")
 _SERVER = ("kill", "stop", "connections used up", "connections closed")
 _CLIENTS = ("kill client", "stop client", "kill watcher", "stop watcher")
+# The processes of one SQLite file share a machine, and so its clock.
+CLOCK_JUMP = "clock jump"
+_REMOTE = (*_CLIENTS, CLOCK_JUMP)
+# Needs a disk of its own, and so a mount (tests.chaos.small_disk).
+DISK_FULL = "disk full"
+SLOTS_MOVE = "slots move"
 FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "sqlite": {"server": ("locked",), "clients": _CLIENTS},
-    "postgresql": {"server": (*_NETWORK, *_SERVER), "clients": _CLIENTS},
-    "redis": {"server": (*_NETWORK, *_SERVER, "full"), "clients": _CLIENTS},
-    "cluster": {"server": (*_NETWORK, *_SERVER, "full"), "clients": _CLIENTS},
+    "sqlite": {"server": ("locked", "locked", DISK_FULL), "clients": _CLIENTS},
+    "postgresql": {"server": (*_NETWORK, *_SERVER, DISK_FULL), "clients": _REMOTE},
+    "pgbouncer": {
+        "server": ("kill", "stop", "connections used up", "connections closed"),
+        "pooler": (*_NETWORK, "kill", "stop"),
+        "clients": _REMOTE,
+    },
+    "redis": {"server": (*_NETWORK, *_SERVER, "full"), "clients": _REMOTE},
+    "cluster": {
+        "server": (*_NETWORK, *_SERVER, "full", SLOTS_MOVE, SLOTS_MOVE),
+        "clients": _REMOTE,
+    },
     "hybrid": {
         "server": (*_NETWORK, *_SERVER),
         "cache": (*_NETWORK, *_SERVER, "full", "flush"),
-        "clients": _CLIENTS,
+        "clients": _REMOTE,
     },
-    "postgresql-pair": {"server": ("switch-over", "crash"), "clients": _CLIENTS},
-    "sentinel": {"server": ("switch-over", "crash"), "clients": _CLIENTS},
-    "cluster-pairs": {"server": ("switch-over", "crash"), "clients": _CLIENTS},
+    "postgresql-pair": {"server": ("switch-over", "crash"), "clients": _REMOTE},
+    "sentinel": {"server": ("switch-over", "crash"), "clients": _REMOTE},
+    "cluster-pairs": {"server": ("switch-over", "crash"), "clients": _REMOTE},
 }
 BACKENDS = tuple(FAULTS)
 LOADS = (
@@ -36,10 +50,11 @@ LOADS = (
     "lease",
     "queue",
     "presence",
+    "copies",
 )
 # Longer than the leases of the load.
 _LONGEST, _SHORTEST = 2.0, 0.1
-_CLOCKS_OFF = (-86_400, -90, -3, 5, 120, 7_200)
+CLOCKS_OFF = (-86_400, -90, -3, 5, 120, 7_200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +100,9 @@ class Plan:
         """Draw the plan of a seed; the same for the same arguments."""
         dice = random.Random(f"{backend} {seed} {seconds}")
         clients = dice.randint(2, 4)
-        # The processes of one SQLite file share a machine, and so its clock.
-        odds = 0.0 if backend == "sqlite" else 0.3
+        odds = 0.3 if CLOCK_JUMP in FAULTS[backend]["clients"] else 0.0
         clocks = tuple(
-            dice.choice(_CLOCKS_OFF) if dice.random() < odds else 0 for _ in range(clients)
+            dice.choice(CLOCKS_OFF) if dice.random() < odds else 0 for _ in range(clients)
         )
         weights = {load: dice.choice((0, 1, 1, 1, 2)) for load in LOADS}
         faults = [
@@ -109,6 +123,13 @@ class Plan:
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
+
+    def has(self, kind: str) -> bool:
+        return any(fault.kind == kind for fault in self.faults)
+
+    def without(self, kind: str) -> Plan:
+        """Return this plan without faults of a kind."""
+        return replace(self, faults=tuple(each for each in self.faults if each.kind != kind))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:

@@ -7,27 +7,25 @@ Run as ``python -m tests.chaos.recorded_load CONFIGURATION`` (JSON, see ``Client
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import random
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
+from tests.chaos.client_process import TIMEOUT, commands, note_what_is_left, watch_stalls
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.coordination import Job, Lease, Presence, WorkQueue
+from lionagi_qe.persistence.transfer import copy
 from lionagi_qe.testing.history import Answer, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
-TIMEOUT = 1.5
 TTL = 1.2
 LEASE_TTL = 1.0
 JOB_LEASE_TTL = 1.0
@@ -35,8 +33,6 @@ PRESENCE_TTL = 1.5
 # Keys are used for so many seconds, so that each has a short history.
 _GENERATION = 1.5
 _LONGEST_PAUSE = 0.08
-_STALL, _WAITED = 0.15, 0.05
-_TICK = 0.02
 # In one shard of a cluster: the queue is called as its entries begin.
 QUEUE = "x/0"
 
@@ -90,6 +86,7 @@ class Load:
             "lease": self._lease,
             "queue": self._puts,
             "presence": self._presence,
+            "copies": self._copies,
         }
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work())
@@ -108,7 +105,7 @@ class Load:
         arguments: dict[str, Any],
         awaitable: Awaitable[Any],
         tell: Callable[[Any], Any] = lambda returned: returned,
-        timeout: float = TIMEOUT,
+        timeout: float | None = TIMEOUT,
     ) -> Answer:
         return await self._record.call(function, arguments, awaitable, timeout=timeout, tell=tell)
 
@@ -234,6 +231,25 @@ class Load:
             else:
                 await self._retrieve(key)
 
+    async def _copies(self) -> None:
+        """Copy registers to a memory elsewhere: whatever is in a copy was there meanwhile."""
+        async for generation in self._turns():
+            keys = [f"aqe/r/{number}/{generation}" for number in range(4)]
+            copying = asyncio.create_task(self._copied(f"aqe/r/*/{generation}"))
+            # A copy is as many calls as there are pages.
+            await asyncio.gather(
+                *(
+                    self._call("retrieve", {"key": key}, _found(copying, key), timeout=None)
+                    for key in keys
+                )
+            )
+            await asyncio.sleep(self._dice.uniform(0.2, 0.6))
+
+    async def _copied(self, pattern: str) -> dict[str, Any]:
+        async with open_memory("sqlite:///:memory:", cleanup_interval=None) as target:
+            await copy(self._memory, target, pattern=pattern)
+            return await target.search(pattern)
+
     # Leases, jobs, presence
 
     async def _lease(self) -> None:
@@ -343,70 +359,8 @@ class Load:
             raise errors.OutcomeUnknownError(presence.key)
 
 
-@contextlib.contextmanager
-def watch_stalls(recorder: Recorder) -> Iterator[None]:
-    """Record when this process did not run: stopped, or ready while others had the processors."""
-    schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
-    over = threading.Event()
-
-    def waited() -> float:
-        """Return for how many seconds the loop's thread was kept from running, so far."""
-        return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
-
-    def watch() -> None:
-        before, noted = time.monotonic(), waited()
-        while not over.wait(_TICK):
-            now, total = time.monotonic(), waited()
-            if now - before > _STALL:
-                recorder.note("stall", {"since": before, "until": now})
-                noted = total
-            elif total - noted > _WAITED:
-                recorder.note("stall", {"since": now - (total - noted), "until": now})
-                noted = total
-            before = now
-
-    thread = threading.Thread(target=watch, name="stalls")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-async def note_what_is_left(recorder: Recorder) -> None:
-    """Record tasks, threads and connections that outlived the memory."""
-    # What was closed goes in the loop's next turns.
-    for _ in range(50):
-        tasks = [
-            task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()
-        ]
-        connections = [
-            f"{each.laddr} to {each.raddr}" for each in psutil.Process().net_connections("tcp")
-        ]
-        if not tasks and not connections:
-            break
-        await asyncio.sleep(0.02)
-    kept = {"MainThread", "stalls"}
-    threads = [
-        each.name
-        for each in threading.enumerate()
-        if each.name not in kept and not each.name.startswith("asyncio")
-    ]
-    recorder.note("closed", {"tasks": tasks, "threads": threads, "connections": connections})
-
-
-async def commands() -> AsyncIterator[str]:
-    """Yield the lines of standard input; it is the only way in, so no thread must wait there."""
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    try:
-        while line := await reader.readline():
-            yield line.decode().strip()
-    finally:
-        transport.close()
+async def _found(copying: asyncio.Task[dict[str, Any]], key: str) -> Any:
+    return (await copying).get(key)
 
 
 async def obey(load: Load) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.chaos.recorded_load import TIMEOUT, commands, note_what_is_left, watch_stalls
+from tests.chaos.client_process import TIMEOUT, commands, note_what_is_left, watch_stalls
 
 from lionagi_qe import Memory, WatchTooOldError, open_memory
 from lionagi_qe.testing.history import Recorder

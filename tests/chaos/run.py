@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import prefork
-from tests.chaos.recorded_load import QUEUE, TIMEOUT, Client
+from tests.chaos.client_process import TIMEOUT
+from tests.chaos.fault_plan import CLOCK_JUMP, CLOCKS_OFF
+from tests.chaos.recorded_load import QUEUE, Client
 from tests.chaos.recorded_watch import Watcher
 
 from lionagi_qe import Memory, open_memory
@@ -87,6 +89,14 @@ class Run:
 
     # Processes
 
+    def _clock_of(self, name: str) -> Path | None:
+        """Return the file that says by how much a client's clock is off, None where it is right."""
+        clock, path = self._plan.clocks[int(name[1:])], self._folder / f"{name}.clock"
+        if not (clock or self._plan.has(CLOCK_JUMP)):
+            return None
+        _set_clock(path, clock)
+        return path
+
     async def _start(self) -> None:
         # First, so that it has to tell all that they do.
         self._children = [await self._watcher(1, None)]
@@ -123,8 +133,7 @@ class Run:
             self._began,
             self._plan.weights,
         )
-        clock = self._plan.clocks[int(name[1:])]
-        process = await self._spawn("tests.chaos.recorded_load", client, clock)
+        process = await self._spawn("tests.chaos.recorded_load", client, self._clock_of(name))
         return _Child(name, "tests.chaos.recorded_load", process, incarnation)
 
     async def _watcher(self, incarnation: int, since: str | None) -> _Child:
@@ -132,10 +141,10 @@ class Run:
         watcher = Watcher(
             self._system.url, self._fleet, known_as, str(self._folder / f"{known_as}.jsonl"), since
         )
-        process = await self._spawn("tests.chaos.recorded_watch", watcher, 0)
+        process = await self._spawn("tests.chaos.recorded_watch", watcher, None)
         return _Child("w", "tests.chaos.recorded_watch", process, incarnation)
 
-    async def _spawn(self, module: str, configuration: Any, clock: int) -> Process:
+    async def _spawn(self, module: str, configuration: Any, clock: Path | None) -> Process:
         with (self._folder / f"{configuration.process}.err").open("wb") as errors:
             return await prefork.start(
                 "module",
@@ -194,6 +203,13 @@ class Run:
         is_watcher = fault.kind.endswith("watcher")
         children = [child for child in self._children if (child.name == "w") == is_watcher]
         child = children[fault.choice % len(children)]
+        if fault.kind == CLOCK_JUMP:
+            clock = self._plan.clocks[int(child.name[1:])]
+            path = self._folder / f"{child.name}.clock"
+            _set_clock(path, clock + CLOCKS_OFF[fault.choice % len(CLOCKS_OFF)])
+            await asyncio.sleep(fault.lasts)
+            _set_clock(path, clock)
+            return
         if fault.kind.startswith("kill"):
             await self._replace(child)
             return
@@ -350,19 +366,27 @@ def _told(paths: list[Path]) -> dict[str, int]:
     return told
 
 
-def _clock(offset: int) -> Mapping[str, str]:
-    """Return the environment of a process whose clock is off; monotonic clocks are right.
+def _set_clock(path: Path, offset: int) -> None:
+    """Have the clocks of processes that follow this file be off by so many seconds."""
+    written = path.with_suffix(".new")
+    written.write_text(f"{offset:+d}s\n")
+    written.replace(path)
+
+
+def _clock(path: Path | None) -> Mapping[str, str]:
+    """Return the environment of a process whose clock follows a file; monotonic clocks are right.
 
     On Linux only: elsewhere all clocks are right.
     """
-    if not offset or sys.platform != "linux":
+    if path is None or sys.platform != "linux":
         return {}
     import libfaketime
 
     library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
     return {
         "LD_PRELOAD": str(library),
-        "FAKETIME": f"{offset:+d}s",
+        "FAKETIME_TIMESTAMP_FILE": str(path),
+        "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }

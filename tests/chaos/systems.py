@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import redis.asyncio
 from redis.exceptions import RedisError
+from tests.chaos import small_disk
+from tests.chaos.fault_plan import DISK_FULL, SLOTS_MOVE
+from tests.chaos.slot_moves import move_slots
 from tests.chaos.takeovers import REPLICATED, switch_cluster, switch_pair, switch_sentinels
 
 from lionagi_qe.testing.faults import FaultProxy
 from lionagi_qe.testing.servers import (
+    PgBouncer,
     PostgresPair,
     PostgresServer,
     RedisCluster,
@@ -28,7 +30,15 @@ from lionagi_qe.testing.servers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Awaitable,
+        Callable,
+        Generator,
+        Mapping,
+        Sequence,
+    )
+    from pathlib import Path
 
     from tests.chaos.fault_plan import Fault
 
@@ -55,7 +65,9 @@ class Target:
     async def inflict(self, fault: Fault) -> None:
         """Begin the fault, wait as long as it lasts, and end it."""
         node = self.nodes[fault.choice % len(self.nodes)]
-        if fault.kind in self.specific:
+        if fault.kind == SLOTS_MOVE:
+            await move_slots(self.nodes, fault.choice, fault.lasts)  # type: ignore[arg-type]
+        elif fault.kind in self.specific:
             end = await self.specific[fault.kind](node)
             await asyncio.sleep(fault.lasts)
             await end()
@@ -151,12 +163,51 @@ async def _nothing() -> None:
     """End what has ended by itself."""
 
 
+def _filling(path: Path) -> dict[str, Any]:
+    async def fill_up(_: Any) -> Callable[[], Awaitable[None]]:
+        filler = await asyncio.to_thread(small_disk.fill, path)
+
+        async def make_room() -> None:
+            await asyncio.to_thread(filler.unlink)
+
+        return make_room
+
+    return {DISK_FULL: fill_up}
+
+
+@contextmanager
+def _server_on_a_small_disk() -> Generator[tuple[PostgresServer, Path]]:
+    """Its tables alone: PostgreSQL ends where its log finds no room, and nobody answers."""
+    with small_disk.folder() as path, PostgresServer(settings={"max_connections": "60"}) as server:
+        if small_disk.may_mount():
+            server.execute(f"CREATE TABLESPACE small LOCATION '{path}'")
+            server.execute("ALTER DATABASE postgres SET default_tablespace = small")
+        yield server, path
+
+
 @asynccontextmanager
 async def _postgres() -> AsyncGenerator[System]:
-    with PostgresServer(settings={"max_connections": "60"}) as server:
+    with _server_on_a_small_disk() as (server, path):
         async with FaultProxy.for_url(server.url) as proxy:
-            target = Target([server], [proxy], _postgres_faults(server))
+            faults = {**_postgres_faults(server), **_filling(path)}
+            target = Target([server], [proxy], faults)
             yield System(proxy.url, server.url, {"server": target}, f"PostgreSQL {server.version}")
+
+
+@asynccontextmanager
+async def _pgbouncer() -> AsyncGenerator[System]:
+    """Connections that belong to whoever has a transaction; twenty for all clients."""
+    with (
+        PostgresServer(settings={"max_connections": "60"}) as server,
+        PgBouncer(server, "transaction") as pooler,
+    ):
+        async with FaultProxy.for_url(pooler.url) as proxy:
+            targets = {
+                "server": Target([server], [], _postgres_faults(server)),
+                "pooler": Target([pooler], [proxy], {}),
+            }
+            version = f"PgBouncer {pooler.version} (transaction), PostgreSQL {server.version}"
+            yield System(proxy.url, server.url, targets, version)
 
 
 # Redis
@@ -248,8 +299,8 @@ async def _cluster() -> AsyncGenerator[System]:
 
 @asynccontextmanager
 async def _sqlite() -> AsyncGenerator[System]:
-    with TemporaryDirectory(prefix="aqe-chaos-", dir=_in_memory()) as folder:
-        path = Path(folder) / "memory.db"
+    with small_disk.folder() as folder:
+        path = folder / "memory.db"
 
         async def lock(_: Any) -> Callable[[], Awaitable[None]]:
             def take() -> sqlite3.Connection:
@@ -269,12 +320,9 @@ async def _sqlite() -> AsyncGenerator[System]:
         from apsw import sqlite_lib_version
 
         url = f"sqlite:///{path}"
-        target = Target([None], [], {"locked": lock})  # type: ignore[list-item]
+        faults = {"locked": lock, **_filling(folder)}
+        target = Target([None], [], faults)  # type: ignore[list-item]
         yield System(url, url, {"server": target}, f"SQLite {sqlite_lib_version()}")
-
-
-def _in_memory() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of our own in it
 
 
 @asynccontextmanager
@@ -345,6 +393,7 @@ async def _cluster_pairs() -> AsyncGenerator[System]:
 SYSTEMS = {
     "sqlite": _sqlite,
     "postgresql": _postgres,
+    "pgbouncer": _pgbouncer,
     "redis": _redis,
     "cluster": _cluster,
     "hybrid": _hybrid,

@@ -177,23 +177,24 @@ class Presence:
     async def beat(self) -> bool:
         """Show now that we are alive; False, and ``replaced``, if another took our place.
 
-        Two round trips. A member that was gone already (its host slept, the server was away for
-        too long) joins anew.
+        Two round trips, more for one that ends meanwhile. A member that was gone already (its host
+        slept, the server was away for too long) joins anew.
         """
-        entry = await self._memory.entry(self.key)
-        if entry is None:
-            self._revision = None
-            try:
-                self._revision = await self._memory.store(
-                    self.key, self._value, ttl=self.ttl, if_revision=0
-                )
-            except RevisionConflictError:
+        while (entry := await self._memory.entry(self.key)) is not None:
+            if entry.revision != self._revision and not self._is_ours(entry):
                 self.replaced.set()
-        elif entry.revision != self._revision and not self._is_ours(entry):
-            self.replaced.set()
-        else:
+                return False
             self._revision = entry.revision
-            await self._memory.touch(self.key, self.ttl)
+            if await self._memory.touch(self.key, self.ttl):
+                return True
+            # It ended since it was read.
+        self._revision = None
+        try:
+            self._revision = await self._memory.store(
+                self.key, self._value, ttl=self.ttl, if_revision=0
+            )
+        except RevisionConflictError:
+            self.replaced.set()
         return not self.replaced.is_set()
 
     async def alive(self) -> list[Member]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -85,7 +86,7 @@ class Blobs:
         if not await self._memory.exists(_index(name)):
             return False
         keys = [*(_chunk(name, number) for number in range(chunks)), _index(name)]
-        return all([await self._memory.touch(key, TTL_SECONDS) for key in keys])
+        return all(await asyncio.gather(*(self._memory.touch(key, TTL_SECONDS) for key in keys)))
 
 
 def _decoded(name: str, chunk: object) -> bytes:

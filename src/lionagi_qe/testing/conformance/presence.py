@@ -18,7 +18,7 @@ from lionagi_qe.errors import (
 from lionagi_qe.testing.conformance.base import SECONDS_TO_WAIT, Conformance, until
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence import Memory
+    from lionagi_qe.persistence import Entry, Memory
 
 
 class PresenceConformance(Conformance):
@@ -53,6 +53,22 @@ class PresenceConformance(Conformance):
             assert await is_gone()
             assert await silent.beat(), "who was gone joins anew"
             assert len(await silent.alive()) == 2
+
+    async def test_a_member_that_ends_while_it_beats_joins_anew(
+        self, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with Presence(memory, "slow", ttl=30) as member:
+            entry = memory.entry
+
+            async def ends_once_read(key: str) -> Entry | None:
+                found = await entry(key)
+                monkeypatch.undo()
+                await memory.delete(key)
+                return found
+
+            monkeypatch.setattr(memory, "entry", ends_once_read)
+            assert await member.beat()
+            assert [each.agent_id for each in await member.alive()] == ["slow"]
 
     async def test_who_comes_back_under_the_same_id_takes_the_place(
         self, memory: Memory, other: Memory
