@@ -38,7 +38,7 @@ SHOP = {
         test = ["pytest-benchmark"]
 
         [tool.pytest.ini_options]
-        addopts = "--benchmark-disable"
+        addopts = "--benchmark-disable --benchmark-max-time=0.05"
     """,
     "shop.py": "def price(amount):\n    return 2 * amount\n",
     "test_shop.py": """
@@ -101,7 +101,8 @@ def test_what_the_last_runs_slowed_is_named_with_its_interval(
     # As many as pytest-benchmark has itself, of the same names.
     copy = tmp_path / "by-hand"
     shutil.copytree(root, copy)
-    words = ("-o", "addopts=", "--benchmark-only", "--benchmark-json", tmp_path / "own.json")
+    words = ("-o", "addopts=--benchmark-max-time=0.05", "--benchmark-only")
+    words += ("--benchmark-json", str(tmp_path / "own.json"))
     plain("pytest", *words, cwd=copy, env={"PYTHONPATH": str(copy)})
     own = json.loads((tmp_path / "own.json").read_text())["benchmarks"]
     assert answer.value("benchmarks") == len(own) == 2
