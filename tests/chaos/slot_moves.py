@@ -3,81 +3,112 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
+from redis.crc import key_slot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from lionagi_qe.testing.servers import RedisServer
 
-SLOTS = 16_384
 # So many of those that hold keys, and how long a MIGRATE may take.
 MOVED, MIGRATE_MS = 4, 5_000
 
 
-async def move_slots(nodes: Sequence[RedisServer], choice: int, lasts: float) -> None:
-    """Move used slots of one node to the next as ``redis-cli --cluster reshard`` does, slowly.
+class Move:
+    """A slot on its way from the node that has it to the next, as ``redis-cli`` reshards."""
 
-    For half of ``lasts`` seconds half of each slot's keys are on either node: calls are answered
-    ASK and TRYAGAIN.
-    """
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(
-                redis.asyncio.Redis(port=node.port, socket_timeout=10, protocol=2)
+    def __init__(
+        self, nodes: Sequence[RedisServer], clients: Sequence[redis.asyncio.Redis]
+    ) -> None:
+        self._nodes = nodes
+        self._clients = clients
+        self._names: list[str] = []
+        self._slot, self._giver, self._taker = -1, -1, -1
+
+    @classmethod
+    @asynccontextmanager
+    async def between(cls, nodes: Sequence[RedisServer]) -> AsyncGenerator[Move]:
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    redis.asyncio.Redis(port=node.port, socket_timeout=10, protocol=2)
+                )
+                for node in nodes
+            ]
+            yield cls(nodes, clients)
+
+    async def begin(self, key: str) -> None:
+        """Let the slot of a key be on two nodes; all its keys are with the one that had it."""
+        slot = key_slot(key.encode())
+        for number in range(len(self._clients)):
+            if slot in await self.slots(number):
+                await self.begin_slot(slot, number)
+                return
+
+    async def begin_slot(self, slot: int, giver: int) -> None:
+        if not self._names:
+            told = [await each.execute_command("CLUSTER", "MYID") for each in self._clients]
+            self._names = [name.decode() for name in told]
+        self._slot, self._giver, self._taker = slot, giver, (giver + 1) % len(self._clients)
+        await self._set(self._taker, "IMPORTING", self._names[giver])
+        await self._set(giver, "MIGRATING", self._names[self._taker])
+
+    async def migrate(self, keys: Sequence[Any] = (), *, share: int = 1) -> None:
+        """Send these keys, or one in ``share`` of those that are left."""
+        giver = self._clients[self._giver]
+        count: Any = await giver.execute_command("CLUSTER", "COUNTKEYSINSLOT", self._slot)
+        words = ("GETKEYSINSLOT", self._slot, -(-count // share))
+        keys = keys or await giver.execute_command("CLUSTER", *words)
+        if keys:
+            port = self._nodes[self._taker].port
+            await giver.execute_command(
+                "MIGRATE", "127.0.0.1", port, "", 0, MIGRATE_MS, "KEYS", *keys
             )
-            for node in nodes
+
+    async def finish(self) -> None:
+        """Send all that is left; the slot is the other node's then, as all nodes are told."""
+        await self.migrate()
+        rest = {*range(len(self._clients))} - {self._giver, self._taker}
+        for number in (self._taker, self._giver, *rest):
+            await self._set(number, "NODE", self._names[self._taker])
+
+    async def slots(self, number: int) -> list[int]:
+        """Return the slots that a node has."""
+        client = self._clients[number]
+        mine = (await client.execute_command("CLUSTER", "MYID")).decode()
+        return [
+            slot
+            for first, last, (_, _, name, *_), *_ in await client.execute_command(
+                "CLUSTER", "SLOTS"
+            )
+            if name.decode() == mine
+            for slot in range(int(first), int(last) + 1)
         ]
-        giver, taker = (choice % len(nodes), (choice + 1) % len(nodes))
-        names = [(await each.execute_command("CLUSTER", "MYID")).decode() for each in clients]
-        slots = await _used(clients[giver])
-        for slot in slots:
-            await _set(clients[taker], slot, "IMPORTING", names[giver])
-            await _set(clients[giver], slot, "MIGRATING", names[taker])
-        for share in (2, 1):
+
+    async def used(self, number: int) -> list[int]:
+        """Return the slots of a node that hold keys."""
+        slots = await self.slots(number)
+        async with self._clients[number].pipeline(transaction=False) as pipeline:
             for slot in slots:
-                await _migrate(clients[giver], slot, nodes[taker].port, share)
-            await asyncio.sleep(lasts / 2)
-        for slot in slots:
-            # Keys may have come meanwhile; none come once all are away.
-            await _migrate(clients[giver], slot, nodes[taker].port, 1)
-            others = [each for at, each in enumerate(clients) if at not in {giver, taker}]
-            for each in (clients[taker], clients[giver], *others):
-                await _set(each, slot, "NODE", names[taker])
-
-
-async def _used(client: redis.asyncio.Redis) -> list[int]:
-    own = [
-        (int(first), int(last))
-        for first, last, (_, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS")
-        if port == await _announced(client)
-    ]
-    found: list[int] = []
-    for first, last in own:
-        async with client.pipeline(transaction=False) as pipeline:
-            for slot in range(first, last + 1):
                 pipeline.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
             counts = await pipeline.execute()
-        found += [first + at for at, count in enumerate(counts) if count]
-    return found[:MOVED]
+        return [slot for slot, count in zip(slots, counts, strict=True) if count]
+
+    async def _set(self, number: int, *words: str) -> None:
+        await self._clients[number].execute_command("CLUSTER", "SETSLOT", self._slot, *words)
 
 
-async def _announced(client: redis.asyncio.Redis) -> int:
-    told = await client.config_get("cluster-announce-port")
-    return int(told["cluster-announce-port"])
-
-
-async def _set(client: redis.asyncio.Redis, slot: int, *words: str) -> None:
-    await client.execute_command("CLUSTER", "SETSLOT", slot, *words)
-
-
-async def _migrate(client: redis.asyncio.Redis, slot: int, port: int, share: int) -> None:
-    """Send one in ``share`` of a slot's keys."""
-    count: Any = await client.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
-    keys = await client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, -(-count // share))
-    if keys:
-        words = ("127.0.0.1", port, "", 0, MIGRATE_MS, "KEYS", *keys)
-        await client.execute_command("MIGRATE", *words)
+async def move_slots(nodes: Sequence[RedisServer], choice: int, lasts: float) -> None:
+    """Move used slots of one node to the next, each of them slowly: half of its keys, then all."""
+    giver = choice % len(nodes)
+    async with Move.between(nodes) as move:
+        slots = (await move.used(giver))[:MOVED]
+        for slot in slots:
+            await move.begin_slot(slot, giver)
+            await move.migrate(share=2)
+            await asyncio.sleep(lasts / len(slots))
+            await move.finish()

@@ -49,6 +49,7 @@ class ClusterLink:
 
     has_database = False
     knows_replicas = True
+    moves_slots = True
 
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None

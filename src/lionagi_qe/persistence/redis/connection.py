@@ -55,11 +55,13 @@ class Link(Protocol):
         where: they are, for people.
         has_database: another than a server's first is used.
         knows_replicas: they are among those that ``everywhere`` reaches.
+        moves_slots: keys may be on their way from one server to another.
     """
 
     where: str
     has_database: bool
     knows_replicas: bool
+    moves_slots: bool
 
     async def open(self) -> None:
         """Connect and check that the server answers."""
@@ -100,13 +102,19 @@ async def run(
     *arguments: Any,  # noqa: ANN401
     mutates: bool = False,
 ) -> Any:  # noqa: ANN401
-    """Run a script by its digest; only a server that doesn't know it yet is sent the text."""
+    """Run a script by its digest; only a server that doesn't know it yet is sent the text.
+
+    A script finds its keys as it goes. While the cluster moves their slot some are here and some
+    there, and it would take those for missing, or break off in the middle. So another key is named
+    that there never is: a node of a slot on the move answers TRYAGAIN if any of several named keys
+    is missing, and the call is tried again until the slot has arrived.
+    """
+    keys = (2, route, f"{route}:never") if link.moves_slots else (1, route)
+    words = (*keys, *arguments)
     try:
-        return await link.command(
-            route, "EVALSHA", script.digest, 1, route, *arguments, mutates=mutates
-        )
+        return await link.command(route, "EVALSHA", script.digest, *words, mutates=mutates)
     except exceptions.NoScriptError:
-        return await link.command(route, "EVAL", script.text, 1, route, *arguments, mutates=mutates)
+        return await link.command(route, "EVAL", script.text, *words, mutates=mutates)
 
 
 async def connect(settings: dict[str, Any]) -> driver.Connection:
@@ -232,11 +240,12 @@ class ServerLink:
 
     Attributes:
         scheme: of the URLs of such servers, if they speak TLS.
-        has_database, knows_replicas: see Link.
+        has_database, knows_replicas, moves_slots: see Link.
     """
 
     scheme = "rediss"
     knows_replicas = False
+    moves_slots = False
 
     def __init__(
         self, settings: dict[str, Any], *, pool_size: int, wait: Wait | None = None
