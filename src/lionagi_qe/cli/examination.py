@@ -15,7 +15,7 @@ from lionagi_qe.agents.project.time_span import seconds_of
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import showing
+from lionagi_qe.cli.progress import quiet_option, showing
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run import run
@@ -126,7 +126,7 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="SECONDS",
                 help="Most seconds for the test run (3600 by default).",
             ),
-            click.option("--quiet", "-q", is_flag=True, help="Show no progress."),
+            quiet_option,
         )
     ):
         command = option(command)
@@ -261,10 +261,10 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     )
 
 
-def carry_out(request: Request, *, quiet: bool, writes: Path | None = None) -> Outcome:
+def carry_out(request: Request, *, writes: Path | None = None) -> Outcome:
     """Run the fleet, with progress on stderr; it ``writes`` a list that may not be there yet."""
     request = with_readable_lists(request, writes)
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
         return run_until_told(run(request, progress))
 
 
