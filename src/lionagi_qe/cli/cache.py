@@ -20,6 +20,7 @@ from lionagi_qe.agents.environment.cache_directory import (
 )
 from lionagi_qe.agents.environment.wheel_caches import wheel_caches
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import json_option, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
@@ -49,7 +50,7 @@ def _amount(_: click.Context, __: click.Parameter, text: str) -> int:
     return int(float(match[1]) * _BYTES[(match[2] or "").upper()])
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Look at what aqe keeps between runs, and make room.
 

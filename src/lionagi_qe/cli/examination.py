@@ -61,20 +61,22 @@ class _Seconds(click.FloatRange):
 
 def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add PATH, a project's directory: the working directory where it is left out."""
+    return click.argument(
+        "path", type=click.Path(path_type=Path), required=False, callback=_chosen
+    )(command)
 
-    def chosen(_: click.Context, __: click.Parameter, path: Path | None) -> Path:
-        if path is not None:
-            return path
-        here = Path()
-        if is_project(here) or has_tests_of_its_own(here) or projects_below(here):
-            return here
-        raise click.UsageError(
-            f"{here.absolute()}: there is no project in the working directory; name a project's "
-            "directory"
-        )
 
-    return click.argument("path", type=click.Path(path_type=Path), required=False, callback=chosen)(
-        command
+def _chosen(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path:
+    """Return the directory that was named, else the working directory if a project is there."""
+    if path is not None:
+        return path
+    here = Path()
+    if is_project(here) or has_tests_of_its_own(here) or projects_below(here):
+        return here
+    by = "" if isinstance(parameter, click.Argument) else f" by {parameter.opts[0]}"
+    raise click.UsageError(
+        f"{here.absolute()}: there is no project in the working directory; name a project's "
+        f"directory{by}"
     )
 
 
@@ -84,7 +86,7 @@ def project_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., An
         "--project",
         "path",
         type=click.Path(path_type=Path),
-        default=Path(),
+        callback=_chosen,
         metavar="PATH",
         help=f"{what}; by default the working directory.",
     )

@@ -88,7 +88,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
     except MemoryMissingError as error:
-        raise _no_run(request, f" ({error})") from error
+        raise _no_run(request, f" ({str(error).partition(';')[0]})") from error
 
 
 def _no_run(request: Request, why: str = "") -> click.UsageError:

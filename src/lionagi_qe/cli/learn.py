@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.agents.proportion import wilson
-from lionagi_qe.cli.ending import run_until_told
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.examination import request_of
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import MemoryChoice, memory_options
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     _Told = tuple[Report, str, str | None]
 
 
-@click.group()
+@click.group(cls=Group)
 def learn() -> None:
     """Evaluate and inspect what the fleet has learned."""
 
@@ -178,9 +179,13 @@ def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
     """
     project, choice = _project(project, choice)
 
+    others: list[str] = []
+
     async def reports() -> dict[str, _Told]:
         async with choice.look() as memory:
-            orders = [project] if project else await projects(memory)
+            known = await projects(memory)
+            others.extend(known)
+            orders = [project] if project else known
             every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
             subjects: dict[str, TestOrdering | Choices] = {
                 name: TestOrdering(memory, name) for name in orders
@@ -201,7 +206,10 @@ def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
         say(json.dumps({name: _report_document(*each) for name, each in found.items()}))
         return
     if not any(summary.decisions for summary, _, _ in found.values()):
-        say("nothing was decided yet by what was learned")
+        of_it = "" if project is None else f" of {project!r}"
+        say(f"nothing was decided yet by what was learned{of_it}")
+        if project is not None and others:
+            mention(f"aqe: something was of {', '.join(others)}")
     for name, each in found.items():
         if each[0].decisions:
             _print_report(name, *each)

@@ -11,6 +11,7 @@ import click
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.grants import COMMANDS as GRANTS
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import (
     MemoryChoice,
     json_option,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _NOT_SO = Exit.GATE_FAILED
 
 
-@click.group()
+@click.group(cls=Group)
 def memory() -> None:
     """Look into a memory, and change it.
 

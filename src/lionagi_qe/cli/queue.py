@@ -11,6 +11,7 @@ import click
 
 from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
@@ -36,7 +37,7 @@ _GROUPED = 10_000
 _MISSING = Exit.GATE_FAILED
 
 
-@click.group()
+@click.group(cls=Group)
 def queue() -> None:
     """Look at work queues, their jobs, schedules, limits and dead letters; cancel jobs.
 

@@ -122,7 +122,8 @@ async def _within(request: Request, act: Callable[[Memory, str], Awaitable[_T]])
             return await act(memory, request.project)
     except MemoryMissingError as error:
         raise click.UsageError(
-            f"no run of {request.project!r} is in {where} ({error}); start with aqe run"
+            f"no run of {request.project!r} is in {where} ({str(error).partition(';')[0]}); "
+            "start with aqe run"
         ) from error
     except InvalidArgumentError as error:
         error.add_note(f"looked in {where}")
