@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -81,3 +82,32 @@ async def test_what_a_run_found_may_be_gone_or_of_another_version_or_nothing(
     figure = asdict(SOURCE.measured("failure_groups", 0, "failures"))
     await memory.store(f"aqe/runs/{PROJECT}/{RUNS[-1]}/test-executor/failure_groups", figure)
     assert "No test failed in it." in failures((await client.get(address)).text)
+
+
+def gap(function: str, *missed: int) -> dict[str, object]:
+    return {
+        "file": "src/cart.py",
+        "function": function,
+        "line": 7,
+        "missed_lines": list(missed),
+        "lines": 9,
+        "missed_branches": 1,
+    }
+
+
+async def test_what_the_last_run_left_untested_is_shown_with_what_of_it_is_new(
+    memory: Memory, client: httpx.AsyncClient
+) -> None:
+    address = f"/project?name={PROJECT}"
+    assert 'id="untested"' not in (await client.get(address)).text
+    for run, gaps in (
+        (RUNS[-2], [gap("total", 8), gap("refund", 8, 9)]),
+        (RUNS[-1], [gap("total", 8), gap("refund", 8, 9, 10), gap("discount", 8), 7, {"file": 1}]),
+    ):
+        figure = asdict(SOURCE.measured("gaps", gaps, "functions"))
+        await memory.store(f"aqe/runs/{PROJECT}/{run}/coverage-analyzer/gaps", figure)
+    page = (await client.get(address)).text.partition('id="untested"')[2].partition("</section>")[0]
+    rows = re.findall(r"<code>(\w+)</code></th>.*?>(new|as before)<", page)
+    assert rows == [("refund", "new"), ("discount", "new"), ("total", "as before")]
+    assert "src/cart.py:7" in page
+    assert "3 of 9 lines, 1 branches" in page

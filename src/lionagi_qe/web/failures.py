@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import InvalidValueError
-from lionagi_qe.fleet.report.failure_words import before, message_lines
+from lionagi_qe.fleet.report.failure_words import before, message_lines, short_commit
 from lionagi_qe.fleet.run_record import RunRecords
 from lionagi_qe.fleet.trends import latest_run, points
 
@@ -75,7 +75,8 @@ def _shown(run: str, record: RunRecord) -> Failures:
     groups = cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])
     shown = [_group(group) for group in groups[:_MOST_GROUPS]]
     left = len(groups[_MOST_GROUPS:])
-    return Failures(run, record.commit, shown, left, "No test failed in it.")
+    commit = None if record.commit is None else short_commit(record.commit)
+    return Failures(run, commit, shown, left, "No test failed in it.")
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:

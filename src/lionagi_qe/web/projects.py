@@ -13,6 +13,7 @@ from lionagi_qe.web.failures import failures_of
 from lionagi_qe.web.overview import projects_of
 from lionagi_qe.web.refusals import allowed, refused_of
 from lionagi_qe.web.rendering import render
+from lionagi_qe.web.untested import untested_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,7 @@ async def project(request: Request) -> Response:
         name=name,
         runs=list(reversed(runs)),
         failures=failures,
+        untested=untested_of(runs),
         series=[each for each in series if each["name"] in _FIRST] or series,
         further=[each for each in series if each["name"] not in _FIRST],
         tests=tests,

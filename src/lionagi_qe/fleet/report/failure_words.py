@@ -30,7 +30,7 @@ def before(group: Group) -> str | None:
     runs = past["runs"]
     told = f"seen before: run {runs[-1]}"
     if past["commit"]:
-        told += f" at {_short(past['commit'])}"
+        told += f" at {short_commit(past['commit'])}"
     if len(runs) > 1:
         told += f", and {len(runs) - 1} more since run {runs[0]}"
     gone = past["gone"]
@@ -46,12 +46,12 @@ def _between(gone: Mapping[str, Any]) -> str:
     if commits == 0:
         return ", at the same commit"
     if commits == 1:
-        return f", with one commit between: {_short(commit)}"
+        return f", with one commit between: {short_commit(commit)}"
     if commits is None:
-        return f", at {_short(commit)}"
-    return f", {commits} commits later, at {_short(commit)}"
+        return f", at {short_commit(commit)}"
+    return f", {commits} commits later, at {short_commit(commit)}"
 
 
-def _short(commit: str) -> str:
+def short_commit(commit: str) -> str:
     """Return a commit as people write it; that files differed from it is kept."""
     return commit.removesuffix("-dirty")[:_SHORT] + ("-dirty" if commit.endswith("-dirty") else "")
