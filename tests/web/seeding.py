@@ -27,6 +27,10 @@ TESTS = {
     "tests/test_pay.py::test_refund[EUR]": "PFPPFP",
     f"tests/test_text.py::test_markup[{PLANTED}]": "PPPPPP",
 }
+_GAPS = [
+    {"file": f"src/{name}.py", "function": name, "line": 7, "missed_lines": [8], "lines": 2}
+    for name in ("total", PLANTED)
+]
 _OUTCOMES = {"P": "passed", "F": "failed"}
 _FOR_THE_TEST = 3_600.0
 
@@ -101,7 +105,11 @@ async def _record_runs(memory: Memory) -> None:
             details={"tests": tests},
         )
         coverage = Findings(
-            "coverage-analyzer", (source.measured("line_coverage", 80.0 + at, "%"),)
+            "coverage-analyzer",
+            (
+                source.measured("line_coverage", 80.0 + at, "%"),
+                source.measured("gaps", [*_GAPS[: at % 2 + 1]], "functions"),
+            ),
         )
         findings: dict[str, Any] = {each.agent: each for each in (executor, coverage)}
         await history.record(run, findings, {})
