@@ -218,11 +218,12 @@ class RecallCalls(Calls):
             deadline,
             filter if callable(filter) else None,
         )
+        by_meaning = check_flag("vectors", vectors)
         if check_flag("refresh", refresh):
             opened = await self._caught_up(index, deadline)
         else:
             opened = await self._open_index(index, deadline)
-        if check_flag("vectors", vectors) and opened.embedding is not None and query.strip():
+        if by_meaning and opened.embedding is not None and query.strip():
             (vector,) = await opened.embedding.embed([query], deadline)
             wanted = replace(wanted, vector=vector)
         noted = opened.follower.noted
@@ -263,6 +264,9 @@ class RecallCalls(Calls):
         kept aren't made again. Killed on the way, the same call goes on. ``progress`` gets the
         number of entries that this call indexed.
         """
+        if not (progress is None or callable(progress)):
+            msg = f"progress {progress!r}: give a function of the number of entries, or None"
+            raise InvalidArgumentError(msg)
         opened = await self._open_index(name, self._scheduler.deadline(None))
         old = opened.declaration
         new = old.following(old)
