@@ -37,7 +37,7 @@ LONG = {
     "ask": f"{PROJECT} why --model openai/x",
     "bench": "redis://127.0.0.1:1",
     "cache list": "",
-    "cache prune": "",
+    "cache prune": "--dry-run",
     "doctor": "{url}",
     "flaky": PROJECT,
     "gate": "{project} --memory {url}",

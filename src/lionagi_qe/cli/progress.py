@@ -5,6 +5,9 @@ nobody knows how many there are, ``importing entries, 12,000, 8,200 a second``; 
 counted, for how long: ``fleet: installing requirements, 12 s``. On a terminal it is one line, which
 is gone in the end; elsewhere (a file, a CI server) a line each half minute, and one for each new
 step of a run. ``--quiet`` has nothing told.
+
+The memory's own commands have no rich, and click's bar has another form where the number is unknown
+and none where nothing can be counted.
 """
 
 from __future__ import annotations
