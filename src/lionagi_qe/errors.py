@@ -253,6 +253,10 @@ class ConfigurationError(AqeError, ValueError):
     """A URL, a file or a server that can't serve as a memory as it is configured."""
 
 
+class EmbeddingNotFoundError(ConfigurationError):
+    """This process doesn't know the function that made an index's vectors."""
+
+
 class UnknownSchemeError(ConfigurationError):
     """The URL's scheme names no backend."""
 

@@ -21,10 +21,12 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'memory.db'}"
 
 
-def aqe(*arguments: str, url: str | None = None, given: str = "") -> tuple[int, str, str]:
+def aqe(
+    *arguments: str, url: str | None = None, given: str = "", cwd: Path | None = None
+) -> tuple[int, str, str]:
     """Call the command in a process of its own; return exit code, output and complaints."""
     env = {} if url is None else {"LIONAGI_QE_MEMORY": url}
-    return programs.call(*programs.AQE, *arguments, given=given, env=env)
+    return programs.call(*programs.AQE, *arguments, given=given, env=env, cwd=cwd)
 
 
 def test_entries_are_set_listed_shown_found_counted_and_removed(url: str) -> None:
@@ -248,6 +250,56 @@ def test_the_doctor_examines_postgresql(postgres_url: str) -> None:
     code, output, _ = aqe("doctor", postgres_url)
     assert code == 0
     assert "every acknowledged write survives a crash" in output
+
+
+def test_an_index_with_vectors_is_recalled_by_a_function_that_is_named_else_by_words(
+    url: str, tmp_path: Path
+) -> None:
+    module = tmp_path / "vectors.py"
+    module.write_text("def sizes(texts):\n    return [[float(len(text)), 1.0] for text in texts]\n")
+
+    async def declare() -> None:
+        async with open_memory(url) as memory:
+            await memory.store("aqe/notes/one", "a note")
+            await memory.index(
+                "sizes",
+                "aqe/notes/*",
+                embed=lambda texts: [[4.0, 1.0] for _ in texts],
+                dims=2,
+                model="of=sizes",
+            )
+            await memory.refresh_index("sizes")
+
+    asyncio.run(declare())
+    words = ("memory", "recall", "note", "--index", "sizes")
+    code, output, complaint = aqe(*words, url=url)
+    assert (code, output.split("\t")[0]) == (0, "aqe/notes/one")
+    assert "searched by words alone, in what is indexed" in complaint
+    assert "meaning" not in output
+    code, output, complaint = aqe(
+        *words, "--embed", "of=sizes=vectors:sizes", url=url, cwd=tmp_path
+    )
+    assert (code, complaint) == (0, "")
+    assert "meaning: rank 1" in output
+    embed = ("--embed", "of=sizes=vectors:sizes")
+    code, output, _ = aqe("memory", "reindex", "sizes", *embed, url=url, cwd=tmp_path)
+    assert (code, output) == (0, "sizes: made anew\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("sizes", "write NAME=package.module:function"),
+        ("a=nothing.there:f", "ModuleNotFoundError: No module named 'nothing'"),
+        ("a=json:nothing", "AttributeError: module 'json' has no attribute 'nothing'"),
+        ("a=json:__name__", "is no function"),
+    ],
+)
+def test_a_function_that_is_none_is_told_in_one_line(url: str, given: str, told: str) -> None:
+    code, _, complaint = aqe("memory", "recall", "x", "--index", "i", "--embed", given, url=url)
+    assert code == 2
+    assert told in complaint
+    assert complaint.count("\n") == 1
 
 
 def test_entries_are_recalled_by_what_they_say(url: str) -> None:

@@ -90,6 +90,8 @@ WRONG: dict[str, list[Any]] = {
     "override": [5, "", b"path", "a..b"],
     "replace_declared": ["yes", 1, None],
     "refresh": ["yes", 1, None],
+    "vectors": ["yes", 1, None],
+    "progress_called": [5, "yes", {}],
     "filter": [
         5,
         "file",
@@ -132,6 +134,7 @@ RIGHT: dict[str, Any] = {
 OF_ITS_OWN_KIND = {
     (Session, "key"): "session_key",
     (Memory, "after"): "key_after",
+    (Memory, "progress"): "progress_called",
 }
 # Of these, no value is wrong, or a wrong one can't be told from a right one.
 FREE = {"default", "as_type", "info", "signals", "backoff", "handler", "memory", "self"}

@@ -12,7 +12,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.fleet.failure_history import FailureHistory
-from lionagi_qe.fleet.report.failure_groups import before
+from lionagi_qe.fleet.report.failure_words import before
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.run_record import KEPT_RUNS
 

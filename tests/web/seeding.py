@@ -9,6 +9,7 @@ from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.coordination import Lease, NewJob, Presence, WorkQueue
 from lionagi_qe.fleet.run_history import RunHistory
+from lionagi_qe.fleet.run_record import RunRecord, RunRecords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -26,6 +27,10 @@ TESTS = {
     "tests/test_pay.py::test_refund[EUR]": "PFPPFP",
     f"tests/test_text.py::test_markup[{PLANTED}]": "PPPPPP",
 }
+_GAPS = [
+    {"file": f"src/{name}.py", "function": name, "line": 7, "missed_lines": [8], "lines": 2}
+    for name in ("total", PLANTED)
+]
 _OUTCOMES = {"P": "passed", "F": "failed"}
 _FOR_THE_TEST = 3_600.0
 
@@ -100,10 +105,15 @@ async def _record_runs(memory: Memory) -> None:
             details={"tests": tests},
         )
         coverage = Findings(
-            "coverage-analyzer", (source.measured("line_coverage", 80.0 + at, "%"),)
+            "coverage-analyzer",
+            (
+                source.measured("line_coverage", 80.0 + at, "%"),
+                source.measured("gaps", [*_GAPS[: at % 2 + 1]], "functions"),
+            ),
         )
         findings: dict[str, Any] = {each.agent: each for each in (executor, coverage)}
         await history.record(run, findings, {})
+    await RunRecords(memory, PROJECT).keep(_record())
     # What is no result, where results are looked for.
     await memory.store_many(
         {
@@ -126,3 +136,40 @@ async def _record_runs(memory: Memory) -> None:
     agents = ["test-executor", "coverage-analyzer", "static-analyzer", "quality-gate"]
     await memory.store(f"{root}/record", {"run": OPEN_RUN, "agents": agents})
     await memory.store(f"{root}/results/test-executor", {"seconds": 1.5, "spent": 2.0})
+
+
+def _record() -> RunRecord:
+    """Return what the last run found: failures in two groups."""
+    groups = [
+        {
+            "tests": ["tests/test_cart.py::test_discount"],
+            "message": f"AssertionError: {PLANTED} of https://bot:{PASSWORD}@shop.test",
+            "before": {
+                "runs": RUNS[3:5],
+                "commit": "0123abc",
+                "gone": {"run": RUNS[4], "commit": "4567def", "commits": 1},
+            },
+        },
+        {
+            "tests": ["tests/test_pay.py::test_refund[EUR]"] * 30,
+            "message": "TimeoutError: no answer",
+            "before": None,
+        },
+    ]
+    executor = Findings("test-executor", (), details={"failure_groups": groups})
+    return RunRecord(
+        run=RUNS[-1],
+        project=PROJECT,
+        path="/home/ann/shop",
+        commit="0123abc",
+        at="2026-08-06T10:15:00+00:00",
+        python="3.11",
+        origin="uv",
+        scope=["src"],
+        scope_origin="what the build ships",
+        findings={"test-executor": executor},
+        comparison=None,
+        left_out=[],
+        notes=[],
+        sources={},
+    )

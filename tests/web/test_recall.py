@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.web.conftest import client_of
+from tests.web.served import TOKEN
 
 from lionagi_qe import open_memory
 
@@ -56,12 +57,13 @@ async def test_looking_indexes_nothing_and_who_may_change_things_finds_what_is_n
     assert found((await client.get("/recall?index=lessons&q=newcomer")).text) == ["aqe/lessons/new"]
 
 
-async def test_meaning_is_told_where_this_process_can_make_vectors_and_else_what_to_do(
+def sizes(texts: list[str]) -> list[list[float]]:
+    return [[float(len(text)), 1.0] for text in texts]
+
+
+async def test_meaning_is_told_where_this_process_can_make_vectors_else_words_are_searched(
     tmp_path: Path,
 ) -> None:
-    def sizes(texts: list[str]) -> list[list[float]]:
-        return [[float(len(text)), 1.0] for text in texts]
-
     url = f"sqlite:///{tmp_path}/memory.db"
     async with open_memory(url) as memory:
         await memory.store("aqe/notes/one", "a note")
@@ -70,7 +72,15 @@ async def test_meaning_is_told_where_this_process_can_make_vectors_and_else_what
         async with client_of(memory) as client:
             answer = await client.get("/recall?index=sizes&q=note")
             assert "meaning <small" in answer.text
-    async with open_memory(url) as memory, client_of(memory) as client:
-        answer = await client.get("/recall?index=sizes&q=note")
-        assert answer.status_code == 400
-        assert "call register_embedding(" in answer.text
+    async with open_memory(url) as memory:
+        await memory.store("aqe/notes/two", "another note")
+        for settings in ({}, {"token": TOKEN, "write": True}):
+            async with client_of(memory, **settings) as client:
+                if settings:
+                    await client.post("/login", data={"token": TOKEN})
+                answer = await client.get("/recall?index=sizes&q=note")
+            assert answer.status_code == 200
+            assert found(answer.text) == ["aqe/notes/one"]
+            assert "Searched by words alone" in answer.text
+            assert "aqe serve --embed sizes-of-texts=package.module:function" in answer.text
+            assert "meaning <small" not in answer.text

@@ -41,7 +41,6 @@ def ask(  # noqa: PLR0913 - a command's options
     budget: float,
     model: ModelChoice | None,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Have a model answer a QUESTION about the project in the directory PATH.
@@ -59,7 +58,7 @@ def ask(  # noqa: PLR0913 - a command's options
     if not question.strip():
         raise click.UsageError("QUESTION is empty; ask something about the project")
     request = request_of(path, agents=[], python=python, memory_url=memory_url, given=given)
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
         answered = run_until_told(_answer(question, model, request, budget, progress))
     if as_document:
         show_json(_document(question, model, answered))

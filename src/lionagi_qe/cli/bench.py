@@ -19,7 +19,7 @@ from lionagi_qe.bench.run import run_rows
 from lionagi_qe.bench.sweep import SWEEPS, run_sweep
 from lionagi_qe.bench.workload import ENTRIES, GROUP, Workload
 from lionagi_qe.cli.ending import run_until_told
-from lionagi_qe.cli.progress import showing
+from lionagi_qe.cli.progress import quiet_option, showing
 from lionagi_qe.files import write_text
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _LARGEST = 1_000_000
 )
 @click.option("--json", "json_file", type=_FILE, help="Write every round here.")
 @click.option("--chart", "chart_file", type=_FILE, help="Draw here, as PNG (needs matplotlib).")
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@quiet_option
 def bench(  # noqa: PLR0913 - a command's options
     *,
     url: str,
@@ -73,7 +73,6 @@ def bench(  # noqa: PLR0913 - a command's options
     largest: int,
     json_file: Path | None,
     chart_file: Path | None,
-    quiet: bool,
 ) -> None:
     """Measure our memory on the server at URL, beside the plain driver.
 
@@ -88,13 +87,13 @@ def bench(  # noqa: PLR0913 - a command's options
     if sweep is None:
         chosen = rows_named(rows)
         load = Workload(entries)
-        with _said(quiet=quiet) as say:
+        with _said() as say:
             report = run_until_told(run_rows(url, chosen, load, effort, say=say))
         show_rows(report, Console())
         if chart_file is not None:
             draw_rows(report, chart_file)
     else:
-        with _said(quiet=quiet) as say:
+        with _said() as say:
             sizes = run_sweep(url, SWEEPS[sweep], effort, largest=largest, entries=entries, say=say)
             report = run_until_told(sizes)
         show_sweep(report, Console())
@@ -105,7 +104,7 @@ def bench(  # noqa: PLR0913 - a command's options
 
 
 @contextmanager
-def _said(*, quiet: bool) -> Generator[Callable[[str], None]]:
+def _said() -> Generator[Callable[[str], None]]:
     """Yield what is told of each step."""
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
         yield lambda text: progress(Step("bench", text))

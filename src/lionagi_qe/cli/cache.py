@@ -20,8 +20,10 @@ from lionagi_qe.agents.environment.cache_directory import (
 )
 from lionagi_qe.agents.environment.wheel_caches import wheel_caches
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import json_option, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +50,7 @@ def _amount(_: click.Context, __: click.Parameter, text: str) -> int:
     return int(float(match[1]) * _BYTES[(match[2] or "").upper()])
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Look at what aqe keeps between runs, and make room.
 
@@ -59,9 +61,11 @@ def cache() -> None:
 
 @cache.command("list")
 @json_option
+@quiet_option
 def list_(*, as_json: bool) -> None:
     """List what is kept, the least recently used first, and how much the installers keep."""
-    found, wheels = kept(), wheel_caches()
+    with telling("measuring what is kept"):
+        found, wheels = kept(), wheel_caches()
     if as_json:
         show_json(
             {
@@ -101,12 +105,14 @@ def list_(*, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Delete all that is not in use.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing, show what would be deleted.")
 @json_option
+@quiet_option
 def prune_(*, unused: float, most: int, everything: bool, dry_run: bool, as_json: bool) -> None:
     """Delete what nobody has used for long; what a run uses at the moment stays.
 
     Ends with 3 where something can't be deleted.
     """
-    pruned = prune(kept(), unused=-1.0 if everything else unused, most=most, only_told=dry_run)
+    with telling("deleting what nobody uses"):
+        pruned = prune(kept(), unused=-1.0 if everything else unused, most=most, only_told=dry_run)
     if as_json:
         show_json(
             {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import asdict
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lionagi_qe.cli.diagnosis import general
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.errors import AccessDeniedError, AqeError
 from lionagi_qe.persistence.inspection import clock_skew, inspect, probe, sealing_keys
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
@@ -35,6 +36,7 @@ _MARKS = {"unfit": "x", "problem": "!", "advice": "-"}
 @click.option("--no-migrate", is_flag=True, help="Only look: don't bring the schema up.")
 @click.option("--strict", is_flag=True, help="Exit code 1 if a problem was found.")
 @json_option
+@quiet_option
 def doctor(url: str | None, fleet: str, *, no_migrate: bool, strict: bool, as_json: bool) -> int:
     """Check the memory at URL: reach it, check its schema, write and read, tell its durability.
 
@@ -46,7 +48,8 @@ def doctor(url: str | None, fleet: str, *, no_migrate: bool, strict: bool, as_js
     choice = MemoryChoice.of(url, fleet)
     # Nobody wants a new one in whatever directory this is called from.
     migrate = not (choice.is_missing or no_migrate)
-    facts, findings = asyncio.run(_examine(choice, migrate=migrate))
+    with telling("checking the memory"):
+        facts, findings = run_until_told(_examine(choice, migrate=migrate))
     if as_json:
         # The sentences alone are what there was before findings had parts.
         told = [str(finding) for finding in findings]

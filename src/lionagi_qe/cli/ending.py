@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from lionagi_qe.cli.status_line import above_status_line
 from lionagi_qe.display import visible
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ async def _until_told(work: Coroutine[Any, Any, _T]) -> _T:
 def mention(text: str) -> None:
     """Write a line on standard error, if somebody reads it."""
     unheard = Unheard(sys.stderr)
-    unheard.write(f"{visible(text)}\n")
-    unheard.flush()
+    with above_status_line():
+        unheard.write(f"{visible(text)}\n")
+        unheard.flush()
 
 
 class Unheard:

@@ -15,7 +15,7 @@ from lionagi_qe.agents.project.time_span import seconds_of
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit, explain
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import showing
+from lionagi_qe.cli.progress import quiet_option, showing
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.fleet.request import request_for, with_readable_lists
 from lionagi_qe.fleet.run import run
@@ -61,20 +61,22 @@ class _Seconds(click.FloatRange):
 
 def path_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add PATH, a project's directory: the working directory where it is left out."""
+    return click.argument(
+        "path", type=click.Path(path_type=Path), required=False, callback=_chosen
+    )(command)
 
-    def chosen(_: click.Context, __: click.Parameter, path: Path | None) -> Path:
-        if path is not None:
-            return path
-        here = Path()
-        if is_project(here) or has_tests_of_its_own(here) or projects_below(here):
-            return here
-        raise click.UsageError(
-            f"{here.absolute()}: there is no project in the working directory; name a project's "
-            "directory"
-        )
 
-    return click.argument("path", type=click.Path(path_type=Path), required=False, callback=chosen)(
-        command
+def _chosen(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path:
+    """Return the directory that was named, else the working directory if a project is there."""
+    if path is not None:
+        return path
+    here = Path()
+    if is_project(here) or has_tests_of_its_own(here) or projects_below(here):
+        return here
+    by = "" if isinstance(parameter, click.Argument) else f" by {parameter.opts[0]}"
+    raise click.UsageError(
+        f"{here.absolute()}: there is no project in the working directory; name a project's "
+        f"directory{by}"
     )
 
 
@@ -84,7 +86,7 @@ def project_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., An
         "--project",
         "path",
         type=click.Path(path_type=Path),
-        default=Path(),
+        callback=_chosen,
         metavar="PATH",
         help=f"{what}; by default the working directory.",
     )
@@ -126,7 +128,7 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="SECONDS",
                 help="Most seconds for the test run (3600 by default).",
             ),
-            click.option("--quiet", "-q", is_flag=True, help="Show no progress."),
+            quiet_option,
         )
     ):
         command = option(command)
@@ -261,10 +263,10 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
     )
 
 
-def carry_out(request: Request, *, quiet: bool, writes: Path | None = None) -> Outcome:
+def carry_out(request: Request, *, writes: Path | None = None) -> Outcome:
     """Run the fleet, with progress on stderr; it ``writes`` a list that may not be there yet."""
     request = with_readable_lists(request, writes)
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
         return run_until_told(run(request, progress))
 
 

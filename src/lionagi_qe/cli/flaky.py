@@ -45,7 +45,6 @@ def flaky(  # noqa: PLR0913 - a command's options
     budget: float,
     quarantine: Path | None,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Hunt flaky tests in the project in the directory PATH.
@@ -64,7 +63,7 @@ def flaky(  # noqa: PLR0913 - a command's options
         budget=budget,
         given=given,
     )
-    outcome = carry_out(request, quiet=quiet, writes=quarantine)
+    outcome = carry_out(request, writes=quarantine)
     code = _exit_code(outcome)
     if quarantine is not None and code in {Exit.PASSED, Exit.GATE_FAILED}:
         tests = outcome.detail("flaky-test-hunter", "flaky")

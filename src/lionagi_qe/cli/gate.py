@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,11 @@ from lionagi_qe.agents.flaky.quarantine import read_quarantine
 from lionagi_qe.agents.gate.agent import judge
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.metric import Source
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.examination import memory_option, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import check_metrics
 from lionagi_qe.fleet.report.console import STYLES, show
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.command
 @path_argument
 @memory_option
+@quiet_option
 @click.option("--run", "run_id", metavar="ID", help="Which run; the last one by default.")
 @click.option("--min-coverage", type=click.FloatRange(0, 100), metavar="PERCENT")
 @click.option("--min-branch-coverage", type=click.FloatRange(0, 100), metavar="PERCENT")
@@ -57,7 +59,8 @@ def gate(
     request = request_of(path, agents=[], python=None, memory_url=memory_url, given=given)
     rules = parse_rules(request.settings.fail_on)
     check_metrics([*request.settings.required, *(rule.metric for rule in rules)])
-    run, findings = asyncio.run(_findings(request, run_id))
+    with telling("reading runs"):
+        run, findings = run_until_told(_findings(request, run_id))
     verdict = _judged(request, findings)
     metric = verdict.metrics[0]
     if as_document:
@@ -85,7 +88,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
     except MemoryMissingError as error:
-        raise _no_run(request, f" ({error})") from error
+        raise _no_run(request, f" ({str(error).partition(';')[0]})") from error
 
 
 def _no_run(request: Request, why: str = "") -> click.UsageError:

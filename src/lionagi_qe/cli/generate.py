@@ -47,7 +47,6 @@ def generate(  # noqa: PLR0913 - a command's options
     model: ModelChoice | None,
     into: Path | None,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Write tests for functions of the project in the directory PATH.
@@ -68,7 +67,7 @@ def generate(  # noqa: PLR0913 - a command's options
         budget=budget,
         given=given | {"model": model},
     )
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request)
     metric = outcome.metric("generated_tests")
     measured = metric is not None and metric.measured
     code = tell(outcome, Exit.PASSED if measured else Exit.NOT_MEASURED, as_document=as_document)

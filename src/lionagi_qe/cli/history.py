@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lionagi_qe.cli.ending import mention
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.examination import check_writable, memory_option, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import all_agents, check_metrics
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @path_argument
 @click.argument("metrics", nargs=-1)
 @memory_option
+@quiet_option
 @click.option(
     "--last",
     type=click.IntRange(min=1),
@@ -60,7 +61,8 @@ def history(  # noqa: PLR0913 - a command's options
         check_png()
         check_writable("--png", png)
     request = request_of(path, agents=[], python=None, memory_url=memory_url)
-    runs, reason = asyncio.run(_runs(request))
+    with telling("reading runs"):
+        runs, reason = run_until_told(_runs(request))
     series = _series(runs[-last:], metrics)
     if not series:
         _complain(request, metrics, reason)

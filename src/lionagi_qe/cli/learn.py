@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lionagi_qe.agents.proportion import wilson
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.examination import request_of
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import MemoryChoice, memory_options
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.fleet.learned_state import learning_name
 from lionagi_qe.learning import evaluation
 from lionagi_qe.learning.choices import KINDS, Choices, chosen
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     _Told = tuple[Report, str, str | None]
 
 
-@click.group()
+@click.group(cls=Group)
 def learn() -> None:
     """Evaluate and inspect what the fleet has learned."""
 
@@ -68,6 +71,7 @@ def learn() -> None:
     "in which share of the failing cycles it would have had a failure.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@quiet_option
 def evaluate(  # noqa: PLR0913 - a command's options
     history: Path,
     *,
@@ -78,14 +82,27 @@ def evaluate(  # noqa: PLR0913 - a command's options
     as_json: bool,
 ) -> None:
     """Replay HISTORY, a RETECS CSV file, online from a cold start, and print the NAPFD."""
-    cycles = read_history(history)
+    with telling("reading the history"):
+        cycles = read_history(history)
     if confidence is not None:
-        _show_detection(history, evaluation.replay_parts(cycles, confidence), as_json=as_json)
+        with telling("replaying the history"):
+            detected = evaluation.replay_parts(cycles, confidence)
+        _show_detection(history, detected, as_json=as_json)
         return
-    results = {
-        name: evaluation.evaluate(name, cycles, budget, seeds=seeds, observe_all=observe_all)
-        for name in (*evaluation.POLICIES, evaluation.OPTIMAL)
-    }
+    replays = len(evaluation.POLICIES) * seeds
+    with telling("replaying the history") as told:
+        done = count(1)
+        results = {
+            name: evaluation.evaluate(
+                name,
+                cycles,
+                budget,
+                seeds=seeds,
+                observe_all=observe_all,
+                replayed=lambda: told(next(done), replays),
+            )
+            for name in (*evaluation.POLICIES, evaluation.OPTIMAL)
+        }
     learned = results["learned"]
     if not as_json:
         _print_evaluation(history, results)
@@ -153,6 +170,7 @@ def _project(name: str | None, choice: MemoryChoice) -> tuple[str | None, Memory
 @learn.command()
 @click.argument("project", required=False)
 @memory_options
+@quiet_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
     """Show learned, heuristic, random and optimal decisions side by side.
@@ -161,9 +179,13 @@ def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
     """
     project, choice = _project(project, choice)
 
+    others: list[str] = []
+
     async def reports() -> dict[str, _Told]:
         async with choice.look() as memory:
-            orders = [project] if project else await projects(memory)
+            known = await projects(memory)
+            others.extend(known)
+            orders = [project] if project else known
             every = [(project, kind) for kind in KINDS] if project else await chosen(memory)
             subjects: dict[str, TestOrdering | Choices] = {
                 name: TestOrdering(memory, name) for name in orders
@@ -178,12 +200,16 @@ def report(project: str | None, *, choice: MemoryChoice, as_json: bool) -> None:
                 for name, subject in subjects.items()
             }
 
-    found = asyncio.run(reports())
+    with telling("reading decisions"):
+        found = run_until_told(reports())
     if as_json:
         say(json.dumps({name: _report_document(*each) for name, each in found.items()}))
         return
     if not any(summary.decisions for summary, _, _ in found.values()):
-        say("nothing was decided yet by what was learned")
+        of_it = "" if project is None else f" of {project!r}"
+        say(f"nothing was decided yet by what was learned{of_it}")
+        if project is not None and others:
+            mention(f"aqe: something was of {', '.join(others)}")
     for name, each in found.items():
         if each[0].decisions:
             _print_report(name, *each)
@@ -219,6 +245,7 @@ def _print_report(name: str, summary: Report, acting: str, reason: str | None) -
 @learn.command()
 @click.argument("agent", required=False)
 @memory_options
+@quiet_option
 def show(agent: str | None, *, choice: MemoryChoice) -> None:
     """Show the Q-values and visit counts of AGENT, or of all agents and bandits.
 
@@ -227,7 +254,8 @@ def show(agent: str | None, *, choice: MemoryChoice) -> None:
     if agent is not None and Path(agent).is_dir():
         _, choice = _project(agent, choice)
         agent = None
-    found = asyncio.run(_export(choice, agent))
+    with telling("reading what was learned"):
+        found = run_until_told(_export(choice, agent))
     if not found:
         say("aqe: nothing was learned yet", err=True)
     for name, states in found.items():
@@ -242,9 +270,12 @@ def show(agent: str | None, *, choice: MemoryChoice) -> None:
 @learn.command()
 @click.argument("agent", required=False)
 @memory_options
+@quiet_option
 def export(agent: str | None, *, choice: MemoryChoice) -> None:
     """Print the Q-tables of AGENT, or of all agents and bandits, as one JSON document."""
-    say(json.dumps(asyncio.run(_export(choice, agent)), indent=2))
+    with telling("reading what was learned"):
+        found = run_until_told(_export(choice, agent))
+    say(json.dumps(found, indent=2))
 
 
 async def _export(choice: MemoryChoice, agent: str | None) -> dict[str, Any]:
@@ -261,6 +292,7 @@ async def _export(choice: MemoryChoice, agent: str | None) -> dict[str, Any]:
 @learn.command("import")
 @click.argument("file", type=click.File(encoding="utf-8"))
 @memory_options
+@quiet_option
 def import_(file: Any, *, choice: MemoryChoice) -> None:  # noqa: ANN401 - a text file
     """Store the Q-tables that ``aqe learn export`` wrote to FILE (- for standard input)."""
     try:
@@ -276,13 +308,16 @@ def import_(file: Any, *, choice: MemoryChoice) -> None:  # noqa: ANN401 - a tex
                 [await QTable(memory, name).restore(table) for name, table in tables.items()]
             )
 
-    say(f"{asyncio.run(restore())} values stored")
+    with telling("storing what was learned"):
+        stored = run_until_told(restore())
+    say(f"{stored} values stored")
 
 
 @learn.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @memory_options
+@quiet_option
 def reset(name: str, *, yes: bool, choice: MemoryChoice) -> None:
     """Forget what was learned under NAME: an agent's Q-table, or a project's order and choices.
 
@@ -305,7 +340,9 @@ def reset(name: str, *, yes: bool, choice: MemoryChoice) -> None:
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()
 
-    say(f"{asyncio.run(forget())} entries deleted")
+    with telling("forgetting"):
+        deleted = run_until_told(forget())
+    say(f"{deleted} entries deleted")
 
 
 def _interval(interval: Interval) -> dict[str, float]:

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from lionagi_qe import __version__
 from lionagi_qe.cli.ending import mention
 from lionagi_qe.cli.exits import Exit, exit_code_of, explain
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.output import say, show_logs
 from lionagi_qe.extras import lacking
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from click import Command, Context
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands live in modules that are imported on use.
 
     Listing the commands imports nothing: their one-line helps are written here.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.grants import COMMANDS as GRANTS
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import (
     MemoryChoice,
     json_option,
@@ -18,6 +20,7 @@ from lionagi_qe.cli.options import (
     standard_input,
 )
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.cli.recall import COMMANDS as RECALL
 from lionagi_qe.cli.rekey import rekey
 from lionagi_qe.cli.transfer import COMMANDS
@@ -27,12 +30,15 @@ from lionagi_qe.persistence.values.entry import ttl_if_given
 from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lionagi_qe.cli.progress import Told
     from lionagi_qe.persistence import Entry
 
 _NOT_SO = Exit.GATE_FAILED
 
 
-@click.group()
+@click.group(cls=Group)
 def memory() -> None:
     """Look into a memory, and change it.
 
@@ -46,31 +52,47 @@ def memory() -> None:
 @click.option("--partition", help="Only this partition.")
 @click.option("--long", "-l", "is_long", is_flag=True, help="Revision, partition and expiry too.")
 @json_option
+@quiet_option
 @memory_options
 def ls(
     prefix: str, partition: str | None, choice: MemoryChoice, *, is_long: bool, as_json: bool
 ) -> None:
     """List the keys that start with PREFIX (all by default), sorted."""
-    asyncio.run(_ls(prefix, partition, choice, is_long=is_long, as_json=as_json))
+    rows: list[dict[str, Any]] = []
+
+    def keep(entry: Entry) -> None:
+        rows.append(_facts(entry))
+
+    take = keep if as_json else _say_long if is_long else None
+    with telling("listing entries") as told:
+        run_until_told(_ls(prefix, partition, choice, take, told))
+    if as_json:
+        show_json(rows)
 
 
 async def _ls(
-    prefix: str, partition: str | None, choice: MemoryChoice, *, is_long: bool, as_json: bool
+    prefix: str,
+    partition: str | None,
+    choice: MemoryChoice,
+    take: Callable[[Entry], None] | None,
+    told: Told,
 ) -> None:
+    """Hand the entries on; without anybody who takes them, write their keys."""
     async with choice.look() as opened:
-        if not (is_long or as_json):
+        if take is None:
             for key in await opened.list_keys(prefix, partition):
                 say(key)
             return
-        rows: list[dict[str, Any]] = []
+        seen = 0
         async for entry in opened.scan(prefix, partition=partition):
-            if as_json:
-                rows.append(_facts(entry))
-            else:
-                expiry = f"{entry.expires_at:%Y-%m-%d %H:%M:%S}" if entry.expires_at else "-"
-                say(f"{entry.revision:>8}  {entry.partition:<12}  {expiry:<19}  {entry.key}")
-        if as_json:
-            show_json(rows)
+            take(entry)
+            seen += 1
+            told(seen)
+
+
+def _say_long(entry: Entry) -> None:
+    expiry = f"{entry.expires_at:%Y-%m-%d %H:%M:%S}" if entry.expires_at else "-"
+    say(f"{entry.revision:>8}  {entry.partition:<12}  {expiry:<19}  {entry.key}")
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
@@ -190,6 +212,7 @@ def rm(keys: tuple[str, ...], choice: MemoryChoice) -> int:
 @click.option("--limit", type=int, help="At most so many.")
 @click.option("--partition", help="Only this partition.")
 @json_option
+@quiet_option
 @memory_options
 def search(
     pattern: str, limit: int | None, partition: str | None, choice: MemoryChoice, *, as_json: bool
@@ -200,7 +223,8 @@ def search(
         async with choice.look() as opened:
             return await opened.search(pattern, limit, partition)
 
-    found = asyncio.run(find())
+    with telling("searching entries"):
+        found = run_until_told(find())
     if as_json:
         show_json(found)
         return
@@ -210,6 +234,7 @@ def search(
 
 @memory.command()
 @json_option
+@quiet_option
 @memory_options
 def stats(choice: MemoryChoice, *, as_json: bool) -> None:
     """Count entries, partitions and bytes."""
@@ -218,7 +243,8 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
         async with choice.look() as opened:
             return await opened.get_stats()
 
-    counted = asyncio.run(count())
+    with telling("counting entries"):
+        counted = run_until_told(count())
     if as_json:
         show_json(counted)
         return
@@ -237,6 +263,7 @@ def stats(choice: MemoryChoice, *, as_json: bool) -> None:
 
 @memory.command()
 @click.argument("partition")
+@quiet_option
 @memory_options
 def clear(partition: str, choice: MemoryChoice) -> None:
     """Remove all entries of PARTITION."""
@@ -245,7 +272,9 @@ def clear(partition: str, choice: MemoryChoice) -> None:
         async with choice.look() as opened:
             return await opened.clear_partition(partition)
 
-    say(f"removed {asyncio.run(remove()):,}")
+    with telling("removing entries"):
+        removed = run_until_told(remove())
+    say(f"removed {removed:,}")
 
 
 for command in (*COMMANDS, *RECALL, *GRANTS, rekey):

@@ -52,7 +52,6 @@ def merge(  # noqa: PLR0913 - a command's options
     reports: tuple[str, ...],
     junit: Path | None,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Make one run of each RESULT that aqe run --shard 1/5 to 5/5 wrote, and judge it.
@@ -73,12 +72,12 @@ def merge(  # noqa: PLR0913 - a command's options
         given=given,
     )
     files = report_files(reports, junit)
-    outcome = _merged(request, results, quiet=quiet)
+    outcome = _merged(request, results)
     return finish(outcome, request, files, as_document=as_document)
 
 
-def _merged(request: Request, results: tuple[Path, ...], *, quiet: bool) -> Outcome:
+def _merged(request: Request, results: tuple[Path, ...]) -> Outcome:
     request = with_readable_lists(request)
-    read = [read_result(file) for file in results]
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
+        read = [read_result(file) for file in results]
         return run_until_told(merge_results(request, read, progress))

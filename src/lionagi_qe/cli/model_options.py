@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.agents.llm.availability import needing_lionagi
 from lionagi_qe.agents.project.model_choice import DEFAULT_TOKENS, ModelChoice, split_label
-from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,14 +80,9 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_model(model: ModelChoice) -> None:
-    """Raise UsageError unless the model can be asked from here: LionAGI and the key are there."""
-    try:
+    """Raise InvalidArgumentError unless a model can be asked from here: LionAGI and its key."""
+    with needing_lionagi():
         from lionagi_qe.agents.llm.model import api_key
-    except ModuleNotFoundError as error:
-        lack = lacking(error)
-        if lack is None:
-            raise
-        raise click.UsageError(f"--model {lack}") from error
     # LionAGI turns its client's log of every request on.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     api_key(model)

@@ -44,7 +44,6 @@ def mutate(  # noqa: PLR0913 - a command's options
     base: str | None,
     min_score: float | None,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Change the code of the project in the directory PATH a little, and see which tests mind.
@@ -61,7 +60,7 @@ def mutate(  # noqa: PLR0913 - a command's options
         base=base,
         given=given,
     )
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request)
     score = outcome.metric("mutation_score")
     code = Exit.PASSED
     if score is None or not score.measured:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.cli.ending import mention
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.coordination import WorkQueue
 from lionagi_qe.persistence.memory import parts_of
 
@@ -33,4 +32,4 @@ def with_queue(
                     mention(f"aqe: no queue {name!r} has jobs; {there}")
             return await action(WorkQueue(memory, name))
 
-    return asyncio.run(act())
+    return run_until_told(act())

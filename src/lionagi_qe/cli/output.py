@@ -6,20 +6,28 @@ import logging
 
 import click
 
+from lionagi_qe.cli.status_line import above_status_line
 from lionagi_qe.display import visible
-
-
-class _VisibleFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
 
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Write lines on standard output, or on standard error."""
-    click.echo(visible(text), err=err)
+    with above_status_line():
+        click.echo(visible(text), err=err)
+
+
+class _ToStandardError(logging.Handler):
+    """What logging does where nobody set it up, so."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say(self.format(record), err=True)
+        except Exception:  # noqa: BLE001 - as of every handler
+            self.handleError(record)
 
 
 def show_logs() -> None:
     """Have warnings that are logged, tracebacks with them, written on standard error so, too."""
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_VisibleFormatter())
+    handler = _ToStandardError(logging.WARNING)
+    handler.setFormatter(logging.Formatter())
+    logging.lastResort = handler

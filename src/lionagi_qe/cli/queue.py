@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.cli.ending import mention
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
+from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.cli.queue_limits import limit, limits
 from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
 from lionagi_qe.coordination import (
@@ -35,7 +37,7 @@ _GROUPED = 10_000
 _MISSING = Exit.GATE_FAILED
 
 
-@click.group()
+@click.group(cls=Group)
 def queue() -> None:
     """Look at work queues, their jobs, schedules, limits and dead letters; cancel jobs.
 
@@ -51,6 +53,7 @@ for _command in (schedules, schedule, unschedule, limits, limit):
 
 @queue.command()
 @json_option
+@quiet_option
 @memory_options
 def ls(choice: MemoryChoice, *, as_json: bool) -> None:
     """List the queues with their counts, one a line."""
@@ -59,7 +62,8 @@ def ls(choice: MemoryChoice, *, as_json: bool) -> None:
         async with choice.look() as memory:
             return await count_queues(memory)
 
-    counts = asyncio.run(count())
+    with telling("counting jobs"):
+        counts = run_until_told(count())
     if as_json:
         show_json({name: dataclasses.asdict(found) for name, found in counts.items()})
         return
@@ -140,6 +144,7 @@ def cancel(name: str, job_ids: tuple[str, ...], choice: MemoryChoice) -> int:
 @click.option("--after", default="", metavar="ID", help="Go on behind this job.")
 @click.option("--group", is_flag=True, help="Count them by the reason why they died.")
 @json_option
+@quiet_option
 @memory_options
 def dead(  # noqa: PLR0913 - one for each option
     name: str,
@@ -160,7 +165,8 @@ def dead(  # noqa: PLR0913 - one for each option
         _show_groups(choice, name, limit or _GROUPED, as_json=as_json)
         return
     limit = limit or _LISTED
-    jobs: list[DeadJob] = with_queue(choice, name, lambda queue: queue.dead(limit, after))
+    with telling("reading dead jobs"):
+        jobs: list[DeadJob] = with_queue(choice, name, lambda queue: queue.dead(limit, after))
     if as_json:
         show_json([_shown(job) for job in jobs])
         return
@@ -171,7 +177,8 @@ def dead(  # noqa: PLR0913 - one for each option
 
 
 def _show_groups(choice: MemoryChoice, name: str, limit: int, *, as_json: bool) -> None:
-    groups: list[DeadGroup] = with_queue(choice, name, lambda queue: queue.dead_groups(limit))
+    with telling("reading dead jobs"):
+        groups: list[DeadGroup] = with_queue(choice, name, lambda queue: queue.dead_groups(limit))
     if as_json:
         show_json(
             [
@@ -197,6 +204,7 @@ def _shown(job: DeadJob) -> dict[str, Any]:
 @click.argument("name")
 @click.argument("job_ids", nargs=-1, metavar="[ID...]")
 @click.option("--all", "all_of_them", is_flag=True, help="All dead jobs of the queue.")
+@quiet_option
 @memory_options
 def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
     """Give dead jobs of queue NAME all their attempts again.
@@ -204,7 +212,8 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
     One whose key an unended job has stays dead. Exit code 1 if one does, or wasn't dead.
     """
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
+    with telling("giving dead jobs their attempts again"):
+        changed = with_queue(choice, name, lambda queue: queue.retry_dead(wanted))
     return _report("ready again", changed, wanted)
 
 
@@ -212,11 +221,13 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
 @click.argument("name")
 @click.argument("job_ids", nargs=-1, metavar="[ID...]")
 @click.option("--all", "all_of_them", is_flag=True, help="All dead jobs of the queue.")
+@quiet_option
 @memory_options
 def purge(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
     """Remove dead jobs of queue NAME for good. Exit code 1 if one wasn't dead."""
     wanted = _wanted(job_ids, all_of_them=all_of_them)
-    changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
+    with telling("removing dead jobs"):
+        changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
     return _report("removed", changed, wanted)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lionagi_qe.cli.ending import run_until_told
+from lionagi_qe.cli.embedding_options import embed_option
+from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
+from lionagi_qe.errors import EmbeddingNotFoundError
 
 if TYPE_CHECKING:
+    from lionagi_qe.cli.progress import Told
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
 
@@ -23,21 +26,32 @@ if TYPE_CHECKING:
 @click.option("--index", required=True, metavar="NAME", help="Which index; see aqe memory indexes.")
 @click.option("--limit", type=int, default=10, show_default=True, help="At most so many.")
 @click.option("--prefix", help="Only keys that start so.")
+@embed_option
 @json_option
+@quiet_option
 @memory_options
 def recall(  # noqa: PLR0913 - a command's options
     query: str, index: str, limit: int, prefix: str | None, choice: MemoryChoice, *, as_json: bool
 ) -> int:
     """Write the entries that say best what QUERY says, best first, one a line: the key, a tab, why.
 
-    Exit code 1 if there is none.
+    What was stored since the last recall is indexed first. An index with vectors is searched by
+    words alone, in what is indexed, where the function that made them isn't known (--embed): then
+    standard error tells so. Exit code 1 if there is none.
     """
 
     async def find() -> list[Recalled]:
         async with choice.look() as opened:
-            return await opened.recall(query, index=index, limit=limit, prefix=prefix)
+            try:
+                return await opened.recall(query, index=index, limit=limit, prefix=prefix)
+            except EmbeddingNotFoundError as error:
+                mention(f"aqe: searched by words alone, in what is indexed: {error}")
+            return await opened.recall(
+                query, index=index, limit=limit, prefix=prefix, vectors=False, refresh=False
+            )
 
-    found = asyncio.run(find())
+    with telling("recalling"):
+        found = run_until_told(find())
     if as_json:
         show_json([_facts(each) for each in found])
     else:
@@ -67,7 +81,7 @@ def indexes(choice: MemoryChoice, *, as_json: bool) -> None:
         async with choice.look() as opened:
             return await opened.indexes()
 
-    found = asyncio.run(find())
+    found = run_until_told(find())
     if as_json:
         show_json([asdict(each) for each in found])
         return
@@ -78,19 +92,22 @@ def indexes(choice: MemoryChoice, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
+@embed_option
+@quiet_option
 @memory_options
 def reindex(name: str, choice: MemoryChoice) -> None:
     """Make the index NAME anew beside the old one, which is searched until then.
 
     Killed, call it again: it goes on. An index with vectors needs the function that makes those
-    that aren't kept: call memory.reindex() in a program that has it.
+    that aren't kept: --embed.
     """
 
-    async def make() -> None:
+    async def make(told: Told) -> None:
         async with choice.look() as opened:
-            await opened.reindex(name)
+            await opened.reindex(name, progress=told)
 
-    run_until_told(make())
+    with telling("indexing entries") as told:
+        run_until_told(make(told))
     say(f"{name}: made anew")
 
 

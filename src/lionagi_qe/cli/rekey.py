@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,16 +11,20 @@ from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import counting_bar
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.persistence import transfer
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
+
+if TYPE_CHECKING:
+    from lionagi_qe.cli.progress import Told
 
 
 @click.command()
 @click.argument("url", required=False)
 @click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
 @json_option
+@quiet_option
 def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:
     """Seal all entries of the memory at URL by the first of its keys, and look that it is so.
 
@@ -30,11 +35,10 @@ def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:
     """
     choice = MemoryChoice.of(url, fleet)
 
-    async def run() -> tuple[transfer.Rekeyed, list[str]]:
+    async def run(told: Told) -> tuple[transfer.Rekeyed, list[str]]:
         async with choice.look() as memory:
             total = (await memory.get_stats())["total_keys"]
-            with counting_bar("sealing", total) as advance:
-                done = await transfer.rekey(memory, progress=advance)
+            done = await transfer.rekey(memory, progress=lambda passed: told(passed, total))
             counts = await count_queues(memory)
             kept = [
                 name
@@ -43,7 +47,8 @@ def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:
             ]
             return done, kept
 
-    done, queues = run_until_told(run())
+    with telling("sealing entries") as told:
+        done, queues = run_until_told(run(told))
     if as_json:
         show_json({**dataclasses.asdict(done), "complete": done.complete, "queues": queues})
     else:

@@ -57,7 +57,6 @@ def repeat(  # noqa: PLR0913 - a command's options
     again: bool,
     times: int,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Run the test TEST of the project in the directory PATH as a hunt saw it fail.
@@ -73,7 +72,7 @@ def repeat(  # noqa: PLR0913 - a command's options
         memory_url=memory_url,
         given=given,
     )
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request)
     code = _exit_code(outcome)
     if as_document:
         return tell(outcome, code, as_document=True)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.examination import check_writable, memory_option, project_option, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.errors import InvalidArgumentError, MemoryMissingError
 from lionagi_qe.files import check_fillable
 from lionagi_qe.fleet.examined_source import read_sources
@@ -39,6 +41,7 @@ _DIRECTORY = Path("aqe-report")
 @click.argument("run", required=False)
 @project_option("The project's directory")
 @memory_option
+@quiet_option
 @click.option(
     "--html",
     "directory",
@@ -67,14 +70,17 @@ def report(  # noqa: PLR0913 - a command's options
     """
     request = request_of(path, agents=[], python=None, memory_url=memory_url)
     if lists:
-        return asyncio.run(_within(request, _list))
+        with telling("reading runs"):
+            return run_until_told(_within(request, _list))
     check_directory("--html", directory)
 
     async def find(memory: Memory, project: str) -> FinishedRun:
         return await finished_run(memory, project, run)
 
-    found = asyncio.run(_within(request, find))
-    first = write_report(found.record, found.past, request.path, directory)
+    with telling("reading the run"):
+        found = run_until_told(_within(request, find))
+    with telling("writing pages"):
+        first = write_report(found.record, found.past, request.path, directory)
     say(str(first))
     if opens and not webbrowser.open(first.as_uri()):
         raise click.ClickException(f"no browser could be started; open {first} in one")
@@ -116,7 +122,8 @@ async def _within(request: Request, act: Callable[[Memory, str], Awaitable[_T]])
             return await act(memory, request.project)
     except MemoryMissingError as error:
         raise click.UsageError(
-            f"no run of {request.project!r} is in {where} ({error}); start with aqe run"
+            f"no run of {request.project!r} is in {where} ({str(error).partition(';')[0]}); "
+            "start with aqe run"
         ) from error
     except InvalidArgumentError as error:
         error.add_note(f"looked in {where}")

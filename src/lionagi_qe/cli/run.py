@@ -80,7 +80,6 @@ def run(  # noqa: PLR0913 - a command's options
     resume: bool,
     every: bool,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Examine the project in the directory PATH.
@@ -118,7 +117,7 @@ def run(  # noqa: PLR0913 - a command's options
         _check_for_all(resume, reports, junit, write_baseline, shard)
         return run_each(
             path,
-            lambda place: carry_out(asked_of(place), quiet=quiet),
+            lambda place: carry_out(asked_of(place)),
             as_document=as_document,
             found=places(path),
         )
@@ -126,11 +125,11 @@ def run(  # noqa: PLR0913 - a command's options
     request = asked_of(path)
     if shard is not None:
         check_for_shard(resume=resume, write_baseline=write_baseline)
-        return run_as_shard(request, shard, reports, junit, quiet=quiet, as_document=as_document)
+        return run_as_shard(request, shard, reports, junit, as_document=as_document)
     files = report_files(reports, junit)
     if write_baseline is not None:
         check_writable("--write-baseline", write_baseline)
-    outcome = carry_out(request, quiet=quiet, writes=write_baseline)
+    outcome = carry_out(request, writes=write_baseline)
     code = finish(outcome, request, files, as_document=as_document)
     if write_baseline is not None:
         _write_baseline(outcome, write_baseline)

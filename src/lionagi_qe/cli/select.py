@@ -61,7 +61,6 @@ def select(  # noqa: PLR0913 - a command's options
     measure: bool,
     why: bool,
     as_document: bool,
-    quiet: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
     """Print the tests that the change of the project in the directory PATH needs, one a line.
@@ -88,7 +87,7 @@ def select(  # noqa: PLR0913 - a command's options
         return select_part(
             request, seconds=select_time, confidence=confidence, as_document=as_document
         )
-    outcome = carry_out(request, quiet=quiet)
+    outcome = carry_out(request)
     metric = outcome.metric("tests_selected")
     measured = metric is not None and metric.measured
     code = Exit.PASSED if measured else Exit.NOT_MEASURED

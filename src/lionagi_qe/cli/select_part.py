@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.cli.output import say
+from lionagi_qe.cli.progress import telling
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.part_of_tests import order_of_known, part_of_known
 from lionagi_qe.persistence import open_memory
@@ -21,7 +22,8 @@ def select_part(
     request: Request, *, seconds: float | None, confidence: float | None, as_document: bool
 ) -> Exit:
     """Print the part of the known tests that a time or a confidence asks for."""
-    part = asyncio.run(_part(request, seconds, confidence))
+    with telling("reading what earlier runs taught"):
+        part = run_until_told(_part(request, seconds, confidence))
     if part is None or not part.chosen:
         # Nothing on stdout: what reads it expects tests.
         say("aqe: not known which tests there are: no run of them was kept yet", err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lionagi_qe.cli.embedding_options import embed_option
 from lionagi_qe.cli.ending import mention, requests_to_end
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice
@@ -57,6 +58,7 @@ _TOKEN_VARIABLE = "AQE_SERVE_TOKEN"  # noqa: S105 - where one is looked for
     help="Whether to look needs the token, too; by default where other machines can ask for it.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open it in this machine's browser.")
+@embed_option
 def serve(  # noqa: PLR0913 - one for each option
     url: str | None,
     fleet: str,

@@ -95,13 +95,12 @@ def check_for_shard(*, resume: bool, write_baseline: Path | None) -> None:
         raise click.UsageError("--write-baseline can't go with --shard, which analyses no code")
 
 
-def run_as_shard(  # noqa: PLR0913 - as the command's options
+def run_as_shard(
     request: Request,
     shard: ShardRequest,
     reports: tuple[str, ...],
     junit: Path | None,
     *,
-    quiet: bool,
     as_document: bool,
 ) -> Exit:
     """Run a shard, write its result and tell what it found."""
@@ -115,7 +114,7 @@ def run_as_shard(  # noqa: PLR0913 - as the command's options
     results = [file for form, file in files if form == _FORM]
     if not results:
         raise click.UsageError("--shard takes --report shard=FILE, which aqe merge reads")
-    with showing(quiet=quiet) as progress:
+    with showing() as progress:
         outcome, result = run_until_told(run_shard(request, shard, progress))
     code = _exit_code_of(outcome, result)
     for file in results:

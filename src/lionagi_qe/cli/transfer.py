@@ -21,7 +21,7 @@ from lionagi_qe.cli.options import (
     standard_output,
 )
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import counting_bar
+from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import transfer
@@ -31,6 +31,7 @@ from lionagi_qe.persistence.values.url import redact
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from lionagi_qe.cli.progress import Told
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.watch import Change
 
@@ -63,6 +64,7 @@ _fleet = click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help=
 @_on_conflict
 @_dry_run
 @_checkpoint
+@quiet_option
 def copy(  # noqa: PLR0913, PLR0917 - a command's options
     source: str,
     target: str,
@@ -80,25 +82,27 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
     Partition and expiry go along. Made for a source at rest.
     """
 
-    async def run() -> transfer.Tally:
+    async def run(told: Told) -> transfer.Tally:
         async with (
             MemoryChoice(source, fleet).look() as a,
             _target(MemoryChoice(target, to_fleet or fleet), dry_run=dry_run) as b,
         ):
             await _tell_what_stays(a)
-            with counting_bar("copying", await _count(a, pattern)) as advance:
-                return await transfer.copy(
-                    a,
-                    b,
-                    pattern=pattern,
-                    partition=partition,
-                    on_conflict=on_conflict,
-                    dry_run=dry_run,
-                    checkpoint=checkpoint,
-                    progress=lambda tally: advance(tally.read),
-                )
+            total = await _count(a, pattern, partition)
+            return await transfer.copy(
+                a,
+                b,
+                pattern=pattern,
+                partition=partition,
+                on_conflict=on_conflict,
+                dry_run=dry_run,
+                checkpoint=checkpoint,
+                progress=lambda tally: told(tally.read, total),
+            )
 
-    _tell(run_until_told(run()), dry_run=dry_run)
+    with telling("copying entries") as told:
+        tally = run_until_told(run(told))
+    _tell(tally, dry_run=dry_run)
 
 
 @click.command("export")
@@ -106,6 +110,7 @@ def copy(  # noqa: PLR0913, PLR0917 - a command's options
 @_pattern
 @_partition
 @click.option("--in-clear", is_flag=True, help="Write the values of an encrypted memory in clear.")
+@quiet_option
 @memory_options
 def export_(
     path: str, pattern: str, partition: str | None, choice: MemoryChoice, *, in_clear: bool
@@ -118,24 +123,24 @@ def export_(
     it is written to standard output then.
     """
 
-    async def run(file: transfer.File) -> transfer.Tally:
+    async def run(file: transfer.File, told: Told) -> transfer.Tally:
         async with choice.look() as memory:
             await _tell_what_stays(memory)
-            with counting_bar("exporting", await _count(memory, pattern)) as advance:
-                return await transfer.export(
-                    memory,
-                    file,
-                    pattern=pattern,
-                    partition=partition,
-                    progress=lambda tally: advance(tally.read),
-                    in_clear=in_clear,
-                )
+            total = await _count(memory, pattern, partition)
+            return await transfer.export(
+                memory,
+                file,
+                pattern=pattern,
+                partition=partition,
+                progress=lambda tally: told(tally.read, total),
+                in_clear=in_clear,
+            )
 
-    with _written(path) as file:
-        tally = run_until_told(run(file))
-    told = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
+    with telling("exporting entries") as told, _written(path) as file:
+        tally = run_until_told(run(file, told))
+    written = f"{tally.stored:,} entries, {tally.payload_bytes:,} bytes of values"
     tell = mention if path == _PIPE else say
-    tell(f"{path}: {told}")
+    tell(f"{path}: {written}")
 
 
 @click.command("import")
@@ -155,6 +160,7 @@ def export_(
     show_default=True,
     help="Refuse a file of more than 64 MiB of text that is so many times its compressed size.",
 )
+@quiet_option
 @memory_options
 def import_(  # noqa: PLR0913, PLR0917 - a command's options
     path: str,
@@ -178,23 +184,23 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
     if path == _PIPE and checkpoint is not None:
         raise click.UsageError("--checkpoint: standard input can't be read again; name a file")
 
-    async def run(file: transfer.File) -> transfer.Tally:
+    async def run(file: transfer.File, told: Told) -> transfer.Tally:
         async with _target(choice, dry_run=dry_run) as memory:
-            with counting_bar("importing", None) as advance:
-                return await transfer.restore(
-                    file,
-                    memory,
-                    pattern=pattern,
-                    partition=partition,
-                    on_conflict=on_conflict,
-                    dry_run=dry_run,
-                    checkpoint=checkpoint,
-                    progress=lambda tally: advance(tally.read),
-                    limits=transfer.Limits(expansion=max_expansion, entries=max_entries),
-                )
+            return await transfer.restore(
+                file,
+                memory,
+                pattern=pattern,
+                partition=partition,
+                on_conflict=on_conflict,
+                dry_run=dry_run,
+                checkpoint=checkpoint,
+                progress=lambda tally: told(tally.read),
+                limits=transfer.Limits(expansion=max_expansion, entries=max_entries),
+            )
 
-    with _readable(path) as file:
-        _tell(run_until_told(run(file)), dry_run=dry_run)
+    with telling("importing entries") as told, _readable(path) as file:
+        tally = run_until_told(run(file, told))
+    _tell(tally, dry_run=dry_run)
 
 
 @click.command("verify")
@@ -205,6 +211,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
 @_pattern
 @_partition
 @json_option
+@quiet_option
 def verify_(  # noqa: PLR0913, PLR0917 - a command's options
     source: str,
     target: str,
@@ -220,17 +227,22 @@ def verify_(  # noqa: PLR0913, PLR0917 - a command's options
     Exit code 1 if they differ. Times to live may differ by a second.
     """
 
-    async def run() -> transfer.Comparison:
+    async def run(told: Told) -> transfer.Comparison:
         async with (
             MemoryChoice(source, fleet).look() as a,
             MemoryChoice(target, to_fleet or fleet).look() as b,
         ):
-            with counting_bar("comparing", await _count(a, pattern)) as advance:
-                return await transfer.compare(
-                    a, b, pattern=pattern, partition=partition, progress=advance
-                )
+            total = await _count(a, pattern, partition)
+            return await transfer.compare(
+                a,
+                b,
+                pattern=pattern,
+                partition=partition,
+                progress=lambda passed: told(passed, total),
+            )
 
-    found = run_until_told(run())
+    with telling("comparing entries") as told:
+        found = run_until_told(run(told))
     if as_json:
         show_json(
             {
@@ -302,9 +314,12 @@ def _facts(change: Change) -> dict[str, Any]:
 COMMANDS = (copy, export_, import_, verify_, watch)
 
 
-async def _count(memory: Memory, pattern: str) -> int | None:
+async def _count(memory: Memory, pattern: str, partition: str | None) -> int | None:
     """Return how many entries there are, if the pattern means all."""
-    return (await memory.get_stats())["total_keys"] if pattern == "*" else None
+    if pattern != "*":
+        return None
+    found = await memory.get_stats()
+    return found["total_keys"] if partition is None else found["partitions"].get(partition)
 
 
 def _tell(tally: transfer.Tally, *, dry_run: bool) -> None:

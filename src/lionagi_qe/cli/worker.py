@@ -16,7 +16,7 @@ from lionagi_qe.cli.ending import requests_to_end
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.cli.output import say
-from lionagi_qe.cli.progress import lines
+from lionagi_qe.cli.progress import lines, quiet_option
 from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.signatures import VARIABLE, SigningKeys, refusal
 from lionagi_qe.fleet.worker import Worker
@@ -40,15 +40,14 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
     help=f"Trust whoever can write to the memory, where {VARIABLE} holds no keys. A memory in a "
     "file needs none.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
-def worker(  # noqa: PLR0913 - a command's options
+@quiet_option
+def worker(
     url: str | None,
     fleet: str,
     *,
     name: str | None,
     isolate: bool,
     allow_unsigned: bool,
-    quiet: bool,
 ) -> int:
     """Take tasks of all runs that keep their results in the memory at URL, until Ctrl-C.
 
@@ -65,18 +64,18 @@ def worker(  # noqa: PLR0913 - a command's options
     if keys is None and not allow_unsigned and not choice.is_file:
         raise click.UsageError(refusal(choice.shown))
     own = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    return asyncio.run(_work(choice, own, keys, isolate=isolate, quiet=quiet))
+    return asyncio.run(_work(choice, own, keys, isolate=isolate))
 
 
 async def _work(
-    choice: MemoryChoice, name: str, keys: SigningKeys | None, *, isolate: bool, quiet: bool
+    choice: MemoryChoice, name: str, keys: SigningKeys | None, *, isolate: bool
 ) -> Exit:
     code = Exit.PASSED
     if isolate:
         # Before anything is taken that could not be done.
         Isolation.find()
     async with choice.open() as memory:
-        tell = lines(quiet=quiet)
+        tell = lines()
         found = Worker(memory, name, tell, keys=keys, isolate=isolate)
 
         def stop(number: int) -> None:

@@ -8,7 +8,7 @@ name that git gives each file's content: see ``examined_source``.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.errors import InvalidValueError
@@ -133,6 +133,13 @@ class RunRecords:
     def __init__(self, memory: Memory, project: str) -> None:
         self._memory = memory
         self._root = f"aqe/details/{project_segment(project)}"
+
+    @classmethod
+    def in_folder(cls, memory: Memory, folder: str) -> Self:
+        """Return the records of a project that is known by the segment of its keys."""
+        records = cls(memory, folder)
+        records._root = f"aqe/details/{folder}"
+        return records
 
     async def keep(self, record: RunRecord) -> None:
         """Store a record, and forget those that are older than the last ``KEPT_RUNS``.

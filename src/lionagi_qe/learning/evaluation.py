@@ -177,15 +177,18 @@ def _decide(
     return schedule([shuffled[index] for index in order], durations, time * _ROUNDING)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - keyword-only settings with defaults
     policy: str,
     cycles: Sequence[Cycle],
     budget: float,
     *,
     seeds: int = DEFAULT_SEEDS,
     observe_all: bool = False,
+    replayed: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Replay a policy (a name in POLICIES, or "optimal") with several seeds.
+
+    ``replayed`` is called after each seed's replay; the optimum takes none.
 
     Raises:
         InvalidArgumentError: an unknown policy, a budget outside (0, 1], no failing cycle.
@@ -198,10 +201,11 @@ def evaluate(
     if policy == OPTIMAL:
         runs = [_optimum(cycles, budget)]
     elif policy in POLICIES:
-        runs = [
-            replay(POLICIES[policy](), cycles, budget, seed, observe_all=observe_all)
-            for seed in range(seeds)
-        ]
+        runs = []
+        for seed in range(seeds):
+            runs.append(replay(POLICIES[policy](), cycles, budget, seed, observe_all=observe_all))
+            if replayed is not None:
+                replayed()
     else:
         known = ", ".join((*POLICIES, OPTIMAL))
         raise InvalidArgumentError(f"policy {policy!r}: not known; choose one of {known}")

@@ -9,9 +9,11 @@ from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.fleet.key_segments import segment
 from lionagi_qe.fleet.trends import last_runs, points
 from lionagi_qe.web.console import PAGE, asked, memory_of
+from lionagi_qe.web.failures import failures_of
 from lionagi_qe.web.overview import projects_of
 from lionagi_qe.web.refusals import allowed, refused_of
 from lionagi_qe.web.rendering import render
+from lionagi_qe.web.untested import untested_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +58,15 @@ async def project(request: Request) -> Response:
         ),
     )
     series = _series(runs)
+    failures = await allowed(request, failures_of(memory, name, runs), None)
     return render(
         request,
         "project.html",
         status=200 if runs or tests else 403 if refused_of(request) else 404,
         name=name,
         runs=list(reversed(runs)),
+        failures=failures,
+        untested=untested_of(runs),
         series=[each for each in series if each["name"] in _FIRST] or series,
         further=[each for each in series if each["name"] not in _FIRST],
         tests=tests,

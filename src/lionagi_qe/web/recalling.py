@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lionagi_qe.errors import AqeError
+from lionagi_qe.errors import AqeError, EmbeddingNotFoundError
 from lionagi_qe.web.console import PAGE, console_of, memory_of
 from lionagi_qe.web.refusals import allowed, status_of
 from lionagi_qe.web.rendering import render
@@ -20,7 +21,8 @@ async def recall(request: Request) -> Response:
     """List the declared indexes, and show what one of them finds.
 
     Who only looks searches in what is indexed, since to index is to write; who signed in and may
-    change things has what was stored since indexed first.
+    change things has what was stored since indexed first. Without the function that made an
+    index's vectors, it is searched by words alone, in what is indexed.
     """
     asked = request.query_params
     wanted, prefix = asked.get("q", "").strip(), asked.get("prefix", "").strip()
@@ -28,12 +30,19 @@ async def recall(request: Request) -> Response:
     chosen = asked.get("index", "") or (indexes[0].name if indexes else "")
     refresh = console_of(request).access.may_change(request)
     found: list[Recalled] = []
-    problem, status = None, 200
+    unknown_model = problem = None
+    status = 200
     if wanted and chosen:
+        search = partial(
+            memory_of(request).recall, wanted, index=chosen, limit=PAGE, prefix=prefix or None
+        )
         try:
-            found = await memory_of(request).recall(
-                wanted, index=chosen, limit=PAGE, prefix=prefix or None, refresh=refresh
-            )
+            try:
+                found = await search(refresh=refresh)
+            except EmbeddingNotFoundError:
+                refresh = False
+                unknown_model = next((each.model for each in indexes if each.name == chosen), "")
+                found = await search(vectors=False, refresh=False)
         except AqeError as error:
             problem, status = str(error), status_of(error)
     return render(
@@ -46,5 +55,6 @@ async def recall(request: Request) -> Response:
         prefix=prefix,
         found=found,
         refresh=refresh,
+        unknown_model=unknown_model,
         problem=problem,
     )

@@ -11,9 +11,8 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.generation.candidate import STAGES, Target, Verdict
 from lionagi_qe.agents.generation.ghostwriter import Ghostwriter
 from lionagi_qe.agents.generation.validation import try_candidate
+from lionagi_qe.agents.llm.availability import needing_lionagi
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.errors import InvalidArgumentError
-from lionagi_qe.extras import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -294,13 +293,8 @@ def _writer(
         InvalidArgumentError: LionAGI is not installed here, or the model's key is missing.
 
     """
-    try:
+    with needing_lionagi():
         from lionagi_qe.agents.generation.llm_writer import ModelWriter
-    except ModuleNotFoundError as error:
-        lack = lacking(error)
-        if lack is None:
-            raise
-        raise InvalidArgumentError(f"--model {lack}") from error
     source = Source(
         choice.label,
         f"by lionagi {version('lionagi')}",

@@ -12,13 +12,8 @@ from rich.text import Text
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import changes
-from lionagi_qe.fleet.report.failure_groups import (
-    UNCOLLECTABLE,
-    before,
-    failure_groups,
-    message_lines,
-    outcomes,
-)
+from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
+from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
 
 if TYPE_CHECKING:

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report.changes import changes
-from lionagi_qe.fleet.report.failure_groups import (
-    UNCOLLECTABLE,
-    before,
-    failure_groups,
-    message_lines,
-    outcomes,
-)
+from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
+from lionagi_qe.fleet.report.failure_words import before, message_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

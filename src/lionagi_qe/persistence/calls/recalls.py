@@ -174,6 +174,7 @@ class RecallCalls(Calls):
         limit: int = 10,
         filter: Mapping[str, Any] | Callable[[Any], bool] | None = None,  # noqa: A002 - its usual name
         prefix: str | None = None,
+        vectors: bool = True,
         refresh: bool = True,
         timeout: float | None = None,
     ) -> list[Recalled]:
@@ -192,6 +193,8 @@ class RecallCalls(Calls):
                 it isn't of the index's ``fields``, it is looked for among the 2,048 best, as is
                 what a function of the value accepts.
             prefix: what the keys start with; cheap if it ends in a slash.
+            vectors: False: by words alone, which takes no function; what is stored since can be
+                indexed without it only where the index has no vectors.
             refresh: first index what was stored before this call, by anybody. False: search in
                 what is indexed.
             timeout: seconds for this call instead of the memory's own.
@@ -199,7 +202,8 @@ class RecallCalls(Calls):
         Raises:
             IndexNotFoundError: nobody declared this index.
             IndexBehindError: the time was up before the index was; what was done is kept.
-            ConfigurationError: the index has vectors, and this process doesn't know the function.
+            EmbeddingNotFoundError: the index has vectors, and this process doesn't know the
+                function: with ``vectors=False, refresh=False`` it isn't needed.
 
         """
         deadline = self._scheduler.deadline(timeout)
@@ -214,11 +218,12 @@ class RecallCalls(Calls):
             deadline,
             filter if callable(filter) else None,
         )
+        by_meaning = check_flag("vectors", vectors)
         if check_flag("refresh", refresh):
             opened = await self._caught_up(index, deadline)
         else:
             opened = await self._open_index(index, deadline)
-        if opened.embedding is not None and query.strip():
+        if by_meaning and opened.embedding is not None and query.strip():
             (vector,) = await opened.embedding.embed([query], deadline)
             wanted = replace(wanted, vector=vector)
         noted = opened.follower.noted
@@ -252,16 +257,20 @@ class RecallCalls(Calls):
             else:
                 return opened
 
-    async def reindex(self, name: str) -> None:
+    async def reindex(self, name: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Make an index anew beside the old one, which is used until then; then remove the old.
 
         For one whose data were damaged, or grew by what nobody told it was gone. Vectors that are
-        kept aren't made again. Killed on the way, the same call goes on.
+        kept aren't made again. Killed on the way, the same call goes on. ``progress`` gets the
+        number of entries that this call indexed.
         """
+        if not (progress is None or callable(progress)):
+            msg = f"progress {progress!r}: give a function of the number of entries, or None"
+            raise InvalidArgumentError(msg)
         opened = await self._open_index(name, self._scheduler.deadline(None))
         old = opened.declaration
         new = old.following(old)
-        follower = Follower(opened.whole, new, opened.embedding)
+        follower = Follower(opened.whole, new, opened.embedding, progress)
         try:
             await _until_done(lambda: follower.catch_up(self._scheduler.deadline(None)))
         except IndexMovedError:

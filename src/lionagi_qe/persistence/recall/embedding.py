@@ -7,10 +7,12 @@ import base64
 import binascii
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from hashlib import blake2b
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import ConfigurationError, InvalidArgumentError, InvalidValueError
+from lionagi_qe.errors import EmbeddingNotFoundError, InvalidArgumentError, InvalidValueError
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
 from lionagi_qe.persistence.recall.vectors import batched, checked_vector, packed, unpacked
@@ -31,6 +33,8 @@ PARTITION = "embeddings"
 # A vector that isn't asked for again within this time is made again.
 KEPT_MS = 30 * 86_400_000
 TEXTS_AT_ONCE = 64
+# Where packages declare functions by the names that indexes know them by.
+ENTRY_POINTS = "lionagi_qe.embeddings"
 
 _registered: dict[str, Embed] = {}
 
@@ -44,6 +48,12 @@ def register_embedding(name: str, function: Embed) -> None:
             that isn't async is called in a thread.
     """
     _registered[check_name("embedding", name)] = checked_function(function)
+
+
+@cache
+def _declared(name: str) -> Embed | None:
+    """Return the function that an installed package declares by this name, if one does."""
+    return next((each.load() for each in entry_points(group=ENTRY_POINTS, name=name)), None)
 
 
 def checked_function(function: object) -> Embed:
@@ -100,14 +110,15 @@ class Embedding:
 
     @property
     def function(self) -> Embed:
-        """The function; ConfigurationError if this process has none of this name."""
-        found = self._function or _registered.get(self._model)
+        """The function; EmbeddingNotFoundError if this process has none of this name."""
+        found = self._function or _registered.get(self._model) or _declared(self._model)
         if found is None:
             msg = (
                 f"index {self._index!r}: its vectors were made by {self._model!r}, which this "
-                f"process doesn't know; call register_embedding({self._model!r}, function) first"
+                f"process doesn't know; call register_embedding({self._model!r}, function) first, "
+                f"or give aqe --embed {self._model}=package.module:function"
             )
-            raise ConfigurationError(msg)
+            raise EmbeddingNotFoundError(msg)
         return found
 
     async def embed(self, texts: Sequence[str], deadline: float) -> list[list[float]]:

@@ -39,7 +39,7 @@ from lionagi_qe.persistence.values.keys import KeyRange
 from lionagi_qe.persistence.values.paths import values_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lionagi_qe.persistence.contract.indexes import IndexBackend
     from lionagi_qe.persistence.contract.records import Record
@@ -81,10 +81,15 @@ class Follower:
         scheduler: carries all that is read and written.
         declaration: what the index is of.
         embedding: makes its vectors, if it has any.
+        progress: gets the number of entries that were indexed.
     """
 
     def __init__(
-        self, scheduler: Scheduler, declaration: Declaration, embedding: Embedding | None
+        self,
+        scheduler: Scheduler,
+        declaration: Declaration,
+        embedding: Embedding | None,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._declaration = declaration
@@ -93,6 +98,8 @@ class Follower:
         self._lock = asyncio.Lock()
         self._begun = self._done = self._steps = 0
         self._was_there = False
+        self._progress = progress
+        self._indexed = 0
         # As the store has it, and as far as we have read since.
         self._noted: str | None = None
         self._noted_at = 0.0
@@ -208,6 +215,9 @@ class Follower:
             await self._write(self._noted or "", place, documents, gone, deadline)
         else:
             self._place = place
+        self._indexed += len(documents)
+        if self._progress is not None:
+            self._progress(self._indexed)
 
     async def _write(
         self,

@@ -10,7 +10,7 @@ import pytest
 
 from lionagi_qe.errors import (
     AccessDeniedError,
-    ConfigurationError,
+    EmbeddingNotFoundError,
     IndexNotFoundError,
     InvalidArgumentError,
     InvalidValueError,
@@ -317,8 +317,16 @@ class RecallConformance(Conformance):
         self, memory: Memory, other: Memory
     ) -> None:
         await declared(memory, embed="conformance-unknown", dims=3)
-        with pytest.raises(ConfigurationError, match="register_embedding"):
+        with pytest.raises(EmbeddingNotFoundError, match="register_embedding"):
             await other.recall("login", index="lessons")
+
+    async def test_words_are_found_without_the_function_that_made_the_vectors(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        await declared(memory, embed=Meaning(), dims=3, model="kinds-of-one-process")
+        await memory.refresh_index("lessons")
+        assert await keys_of(other, "sums", vectors=False, refresh=False) == ["sums"]
+        assert await keys_of(other, "signin", vectors=False, refresh=False) == []
 
     # Declarations
 

@@ -10,12 +10,8 @@ from urllib.parse import quote, urlsplit
 
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
-from lionagi_qe.fleet.report.failure_groups import (
-    before,
-    failure_groups,
-    message_lines,
-    outcomes,
-)
+from lionagi_qe.fleet.report.failure_groups import failure_groups, outcomes
+from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
 from lionagi_qe.fleet.trends import points
 
