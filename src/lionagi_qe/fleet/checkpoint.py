@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.errors import RevisionConflictError, UntrustedResultError
 from lionagi_qe.fleet import serialization
 from lionagi_qe.fleet.blobs import TTL_SECONDS, Blobs
 from lionagi_qe.fleet.commander import Carried
 from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.fleet.result_signatures import RECORD
 
 if TYPE_CHECKING:
+    from lionagi_qe.fleet.result_signatures import ResultSignatures
     from lionagi_qe.persistence import Memory
 
 # What is longer travels as a blob, which is cut into pieces.
@@ -31,18 +33,32 @@ class Checkpoint:
         memory: where it is kept.
         project: the project's name.
         run: the run's id.
+        signatures: of what it keeps.
     """
 
-    def __init__(self, memory: Memory, project: str, run: str) -> None:
+    def __init__(
+        self, memory: Memory, project: str, run: str, signatures: ResultSignatures
+    ) -> None:
         self._memory = memory
         self._blobs = Blobs(memory)
         self.project = project
         self.run = run
+        self.signatures = signatures
         self._root = f"{_root(project)}/{segment(run)}"
 
     async def begin(self, record: dict[str, Any]) -> None:
         """Note what the run is asked for."""
-        await self._memory.store(f"{self._root}/record", record, ttl=TTL_SECONDS)
+        signed = self.signatures.signed(self._place(RECORD), record)
+        await self._memory.store(f"{self._root}/record", signed, ttl=TTL_SECONDS)
+
+    def trusted_record(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return what the run is asked for, as ``unfinished`` found it.
+
+        Raises:
+            UntrustedResultError: whoever noted it is not trusted.
+
+        """
+        return self.signatures.trusted(self._place(RECORD), record)
 
     async def divide(self, agent: str, parts: int) -> int:
         """Note that an examination goes in so many parts; return in how many it went before."""
@@ -55,7 +71,7 @@ class Checkpoint:
         return await self._memory.retrieve(self._parts(agent))
 
     async def keep(self, task: str, carried: Carried, spent: float) -> None:
-        """Note what came of a task; the first one to say so counts.
+        """Note what came of a task; the first one to say so who is trusted counts.
 
         Args:
             task: which one.
@@ -69,25 +85,52 @@ class Checkpoint:
             value["packed"] = text
         else:
             value["blob"] = await self._blobs.put(text.encode())
+        signed = self.signatures.signed(self._place(task), value)
+        try:
+            await self._memory.store(self._result(task), signed, ttl=TTL_SECONDS, if_revision=0)
+        except RevisionConflictError:
+            await self._replace_untrusted(task, signed)
+
+    async def _replace_untrusted(self, task: str, signed: dict[str, Any]) -> None:
+        found = await self._memory.entry(self._result(task))
+        if found is None or self._is_trusted(task, found.value):
+            return
         with contextlib.suppress(RevisionConflictError):
-            await self._memory.store(self._result(task), value, ttl=TTL_SECONDS, if_revision=0)
+            await self._memory.store(
+                self._result(task), signed, ttl=TTL_SECONDS, if_revision=found.revision
+            )
 
     async def kept(self, task: str) -> Carried | None:
-        """Return what came of a task; None if it did not end yet."""
+        """Return what came of a task; None if it did not end yet.
+
+        Raises:
+            UntrustedResultError: somebody without a key, or of another task or run, says so.
+
+        """
         value = await self._memory.retrieve(self._result(task))
         if value is None:
             return None
+        value = self.signatures.trusted(self._place(task), value)
         text = value.get("packed") or (await self._blobs.get(value["blob"])).decode()
         return Carried(serialization.unpacked(text), value["seconds"])
 
     async def has(self, task: str) -> bool:
-        """Whether a task ended."""
-        return await self._memory.exists(self._result(task))
+        """Whether a task ended, by the word of somebody who is trusted."""
+        value = await self._memory.retrieve(self._result(task))
+        return value is not None and self._is_trusted(task, value)
 
     async def spent(self) -> float:
         """Return how much of its time the run had used when its last task ended; seconds."""
-        results = await self._memory.search(f"{_escaped(self._root)}/results/*")
-        return max((value["spent"] for value in results.values()), default=0.0)
+        prefix = f"{self._root}/results/"
+        results = await self._memory.search(f"{_escaped(prefix)}*")
+        return max(
+            (
+                value["spent"]
+                for key, value in results.items()
+                if self._is_trusted(key.removeprefix(prefix), value)
+            ),
+            default=0.0,
+        )
 
     async def open(self) -> None:
         """Let workers take tasks of the run."""
@@ -106,6 +149,16 @@ class Checkpoint:
         # What tells of it first, so that half of it is never resumed.
         await self._memory.delete(f"{self._root}/record")
         await self._memory.delete_many(await self._memory.list_keys(f"{self._root}/"))
+
+    def _is_trusted(self, task: str, value: Any) -> bool:  # noqa: ANN401 - from the memory
+        try:
+            self.signatures.trusted(self._place(task), value)
+        except UntrustedResultError:
+            return False
+        return True
+
+    def _place(self, task: str) -> tuple[str, str, str]:
+        return self.project, self.run, task
 
     def _parts(self, agent: str) -> str:
         return f"{self._root}/parts/{agent}"
