@@ -15,6 +15,7 @@ from lionagi_qe.persistence.contract.records import Page, PayloadPage, Record
 from lionagi_qe.persistence.contract.refused import PartlyRefused, partly_applied
 from lionagi_qe.persistence.encryption.computed import compute, is_computed
 from lionagi_qe.persistence.encryption.coordination import EncryptedJobs, EncryptedLeases
+from lionagi_qe.persistence.encryption.coordination_resealing import CoordinationResealer
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.encryption.log import EncryptedLog
 from lionagi_qe.persistence.encryption.resealing import reseal
@@ -228,6 +229,11 @@ class EncryptedBackend:
     async def reseal(self, keys: KeyRange, limit: int) -> Resealed:
         """Seal the first entries of a range by the newest key, unless they are."""
         return await reseal(self._inner, self._keys, self._fleet, keys, limit)
+
+    @property
+    def coordination_resealer(self) -> CoordinationResealer:
+        """What seals queues, schedules and leases anew."""
+        return CoordinationResealer(self._inner, self._keys, self._fleet)
 
     # Reading
 
