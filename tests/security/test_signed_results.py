@@ -108,6 +108,12 @@ def test_a_change_of_any_part_of_a_result_is_refused(part: str) -> None:
             by().trusted(PLACE, value)
 
 
+def test_what_is_no_result_at_all_is_refused_without_keys_as_well() -> None:
+    for value in (10**9, "text", [], None):
+        with pytest.raises(UntrustedResultError, match="nothing that a run keeps"):
+            ResultSignatures(None, "team", FILES).trusted(PLACE, value)
+
+
 @asynccontextmanager
 async def commander(
     memory: Memory, run: str, folder: Path, *, checks: bool = True
@@ -221,6 +227,13 @@ async def test_a_forged_run_is_not_resumed_nor_its_results_taken(url: str, tmp_p
             assert kept == Carried(failing(3), 1.0)
             with pytest.raises(UntrustedResultError, match="result of late"):
                 await resumed.checkpoint(memory).kept("late")
+
+            # So many parts would fill the memory of whoever divides by them.
+            await memory.store(f"aqe/work/shop/{began.run}/parts/flaky-test-hunter", 10**9)
+            assert await checkpoint.parts("flaky-test-hunter") is None
+            assert await checkpoint.divide("flaky-test-hunter", 2) == 2
+            assert await checkpoint.divide("mutation-tester", 3) == 3
+            assert await checkpoint.divide("mutation-tester", 5) == 3
 
             # A gate that lets everything pass.
             key = f"aqe/work/shop/{began.run}/record"

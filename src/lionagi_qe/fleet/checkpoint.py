@@ -62,13 +62,21 @@ class Checkpoint:
 
     async def divide(self, agent: str, parts: int) -> int:
         """Note that an examination goes in so many parts; return in how many it went before."""
+        signed = self.signatures.signed(self._place(_parts_of(agent)), {"parts": parts})
         with contextlib.suppress(RevisionConflictError):
-            await self._memory.store(self._parts(agent), parts, ttl=TTL_SECONDS, if_revision=0)
-        return await self._memory.retrieve(self._parts(agent), default=parts)
+            await self._memory.store(self._parts(agent), signed, ttl=TTL_SECONDS, if_revision=0)
+        return await self.parts(agent) or parts
 
     async def parts(self, agent: str) -> int | None:
-        """Return into how many parts an examination was divided; None if it was not."""
-        return await self._memory.retrieve(self._parts(agent))
+        """Return into how many parts an examination was divided; None if it was not.
+
+        What nobody who is trusted noted is as if it were not there.
+        """
+        value = await self._memory.retrieve(self._parts(agent))
+        place = _parts_of(agent)
+        if value is None or not self._is_trusted(place, value):
+            return None
+        return self.signatures.trusted(self._place(place), value)["parts"]
 
     async def keep(self, task: str, carried: Carried, spent: float) -> None:
         """Note what came of a task; the first one to say so who is trusted counts.
@@ -167,14 +175,28 @@ class Checkpoint:
         return f"{self._root}/results/{task}"
 
 
+def _parts_of(agent: str) -> str:
+    """Return the name under which the number of parts is signed; no task has such a one."""
+    return f"/parts/{agent}"
+
+
 async def unfinished(memory: Memory, project: str) -> dict[str, Any] | None:
     """Return the record of the last run of a project that did not end; None if all did.
 
     Costs a scan of the names under which such runs keep things.
+
+    Raises:
+        UntrustedResultError: something else stands in its place.
+
     """
     keys = await memory.list_keys(f"{_root(project)}/")
     records = [key for key in keys if key.endswith("/record")]
-    return await memory.retrieve(max(records)) if records else None
+    if not records:
+        return None
+    record = await memory.retrieve(max(records))
+    if record is not None and not (isinstance(record, dict) and "run" in record):
+        raise UntrustedResultError(f"{max(records)}: is no record of a run; delete it")
+    return record
 
 
 def _root(project: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import UntrustedResultError
 from lionagi_qe.fleet.signatures import unsigned
@@ -56,10 +56,14 @@ class ResultSignatures:
                 other files.
 
         """
-        if self.keys is None or not self.checks:
-            return unsigned(value)
         _, run, task = place
         shown = f"what the run {run} asks for" if task == RECORD else f"the result of {task}"
+        if not isinstance(value, dict):
+            raise UntrustedResultError(
+                f"{shown}, as the memory holds it, is nothing that a run keeps"
+            )
+        if self.keys is None or not self.checks:
+            return unsigned(cast("dict[str, Any]", value))
         try:
             own = self.keys.check_result(value, (self.fleet, *place))
         except UntrustedResultError as error:
