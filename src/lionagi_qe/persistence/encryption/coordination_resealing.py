@@ -42,7 +42,8 @@ class CoordinationResealer:
     """Seals anew by the ring's first key; claims, times and versions stay as they are.
 
     Args:
-        backend: holds what is sealed.
+        backend: holds what is sealed; each of its parts can exchange texts, see
+            ``contract.sealed_texts``.
         ring: opens and seals.
         fleet: what is sealed is bound to it.
     """

@@ -22,6 +22,7 @@ PASSES = 5
 _CLEAN_PASSES = 2
 MAX_SHOWN = 20
 _PAGE_SIZE = 500
+_JOB_PAGE = 100
 
 
 @dataclass
@@ -105,15 +106,22 @@ async def rekey(
 async def _pages_of_texts(memory: Memory, page_size: int) -> AsyncGenerator[Resealed]:
     """Seal the texts of jobs, schedules and leases page by page."""
     parts = parts_of(memory)
-    for queue in await parts.jobs.queues():
-        yield await parts.bulk.reseal_schedules(queue)
+
+    def offers(part: str) -> bool:
+        return getattr(parts.backend, part, None) is not None
+
+    # A job may be as large as an entry, and pages of jobs know no limit of bytes.
+    most = min(page_size, _JOB_PAGE)
+    for queue in await parts.jobs.queues() if offers("jobs") else ():
+        if offers("schedules"):
+            yield await parts.bulk.reseal_schedules(queue)
         for state in LISTED_STATES:
             after: str | None = ""
             while after is not None:
-                page = await parts.bulk.reseal_jobs(queue, state, after, page_size)
+                page = await parts.bulk.reseal_jobs(queue, state, after, most)
                 yield page
                 after = page.after
-    name: str | None = ""
+    name: str | None = "" if offers("leases") else None
     while name is not None:
         page = await parts.bulk.reseal_leases(name, page_size)
         yield page
