@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.backends import on, url_of
 
-from lionagi_qe import KeyRing, open_memory
+from lionagi_qe import ConfigurationError, KeyRing, open_memory
 from lionagi_qe.coordination import Lease, Presence, WorkQueue
 from lionagi_qe.persistence import transfer
+from lionagi_qe.persistence.encryption.coordination_resealing import CoordinationResealer
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.testing.conformance.base import erase
@@ -156,3 +158,9 @@ async def test_no_job_is_lost_or_done_twice_while_workers_work(
     async with open_memory(url, fleet=fleet, keys=ONLY_NEW) as newest:
         results = [await WorkQueue(newest, "busy").result(each, timeout=10) for each in ids]
         assert results == list(range(60))
+
+
+def test_a_backend_that_can_not_exchange_texts_is_told_so() -> None:
+    backend: Any = SimpleNamespace(jobs=object())
+    with pytest.raises(ConfigurationError, match="the jobs of this backend can't be sealed anew"):
+        CoordinationResealer(backend, NEW, "team")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from lionagi_qe.errors import DecryptionError
+from lionagi_qe.errors import ConfigurationError, DecryptionError
 from lionagi_qe.persistence.contract.sealed_texts import (
     JobText,
     ResealableJobs,
@@ -46,12 +46,16 @@ class CoordinationResealer:
             ``contract.sealed_texts``.
         ring: opens and seals.
         fleet: what is sealed is bound to it.
+
+    Raises:
+        ConfigurationError: a part can't exchange texts.
+
     """
 
     def __init__(self, backend: Backend, ring: KeyRing, fleet: str) -> None:
-        self._jobs = cast("ResealableJobs", getattr(backend, "jobs", None))
-        self._schedules = cast("ResealableSchedules", getattr(backend, "schedules", None))
-        self._leases = cast("ResealableLeases", getattr(backend, "leases", None))
+        self._jobs = cast("ResealableJobs", _part(backend, "jobs"))
+        self._schedules = cast("ResealableSchedules", _part(backend, "schedules"))
+        self._leases = cast("ResealableLeases", _part(backend, "leases"))
         self._ring = ring
         self._fleet = fleet
 
@@ -157,6 +161,16 @@ class CoordinationResealer:
             )
             for job_id, before, result in await self._jobs.results_kept(queue, job_ids)
         ]
+
+
+def _part(backend: Backend, name: str) -> object:
+    found = getattr(backend, name, None)
+    if found is not None and not hasattr(found, "exchange"):
+        raise ConfigurationError(
+            f"the {name} of this backend can't be sealed anew: it lacks 'exchange' of "
+            "lionagi_qe.persistence.contract; keep older keys until its jobs and leases have ended"
+        )
+    return found
 
 
 def _bytes(text: bytes | str) -> bytes:
