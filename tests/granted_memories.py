@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from lionagi_qe import open_memory
@@ -43,6 +44,13 @@ async def _grant(url: str, role: str, fleet: str) -> None:
 async def _revoke(url: str, role: str, fleet: str) -> None:
     async with open_memory(url, fleet=fleet, cleanup_interval=None) as memory:
         await grants.revoke(memory, role)
+
+
+async def _close_public(url: str) -> None:
+    """Let nobody create in the schema public: so it is from PostgreSQL 15 on."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    await connection.close()
 
 
 def _apart(work: Coroutine[Any, Any, None]) -> None:
@@ -82,6 +90,7 @@ class Granted(Conformance):
 def granting_url(postgres_server: Any) -> Generator[str]:
     """Make a database in which row-level security is on; the URL of its owner."""
     with postgres_server.fresh_database() as fresh:
+        _apart(_close_public(fresh))
         yield fresh
 
 

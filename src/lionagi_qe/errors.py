@@ -44,6 +44,7 @@ __all__ = [
     "StaleFenceError",
     "TransferConflictError",
     "UnknownSchemeError",
+    "UntrustedResultError",
     "UntrustedTaskError",
     "ValueTooLargeError",
     "WatchTooOldError",
@@ -287,6 +288,10 @@ class EnvironmentBuildError(AqeError):
 
 class IsolationError(AqeError):
     """A project's code was to run isolated, and this machine can't; the message says what to do."""
+
+
+class UntrustedResultError(InvalidValueError):
+    """What a memory holds as a run's own no key that is trusted here has signed."""
 
 
 class UntrustedTaskError(InvalidValueError):

@@ -22,6 +22,7 @@ _EXTRAS = {
     "mcp": "mcp",
     "opentelemetry": "otel",
     "packaging": "fleet",
+    "pybase64": "encryption",
     "radon": "fleet",
     "rapidfuzz": "fleet",
     "rich": "fleet",

@@ -35,6 +35,8 @@ class Roles:
         name = name or f"aqe_role_{secrets.token_hex(4)}"
         quoted = '"' + name.replace('"', '""') + '"'
         password = name.replace("\\", "\\\\").replace("'", "''")
+        # As every database is from PostgreSQL 15 on; before, grants ask for it.
+        await self.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         await self.execute(f"CREATE ROLE {quoted} {options} PASSWORD E'{password}'")
         self.made.append(quoted)
         return name

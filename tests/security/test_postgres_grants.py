@@ -453,6 +453,10 @@ async def test_a_role_that_the_server_would_not_bind_is_refused(postgres_server:
         roles = Roles(url)
         async with open_memory(url) as memory:
             for before, after, reason in UNBINDABLE:
+                known = await roles.fetch("SELECT FROM pg_roles WHERE rolname = 'pg_read_all_data'")
+                if "pg_read_all_data" in before and not known:
+                    # PostgreSQL 13 has no such role.
+                    continue
                 name = await roles.make()
                 await roles.execute(before.format(r=name))
                 with pytest.raises(errors.ConfigurationError, match=reason):

@@ -25,6 +25,7 @@ PAYLOAD: Mapping[str, Any] = {
     "project": "shop",
     "agent": "test-executor",
     "tree": "0" * 64,
+    "files": "2" * 64,
     "folder": "shop",
     "commit": None,
     "content": "1" * 64,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # Where a command's context keeps --fleet.
 _FLEET = f"{__name__}.fleet"
+_UNSIGNED = f"{__name__}.allow-unsigned"
 
 
 def duration(text: str) -> float:
@@ -93,7 +94,7 @@ def project_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --python, --memory, --locked, --isolate, --allow-network, --timeout and --quiet."""
+    """Add --python, --memory, --locked, --isolate, --allow-network and more that all share."""
     for option in reversed(
         (
             click.option(
@@ -123,6 +124,14 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Let isolated code use the network.",
             ),
             click.option(
+                "--allow-unsigned",
+                is_flag=True,
+                expose_value=False,
+                callback=_note_unsigned,
+                help="Believe what nobody signed, where LIONAGI_QE_SIGNING_KEYS has keys: results "
+                "of workers, and a run to resume.",
+            ),
+            click.option(
                 "--timeout",
                 type=_Seconds(),
                 metavar="SECONDS",
@@ -133,6 +142,10 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _note_unsigned(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - as click calls it
+    context.meta[_UNSIGNED] = value
 
 
 def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -260,6 +273,7 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         base=base,
         settings=given,
         resume=resume,
+        allow_unsigned=click.get_current_context().meta.get(_UNSIGNED, False),
     )
 
 

@@ -1,4 +1,4 @@
-"""``aqe memory rekey``: seal all entries of an encrypted memory by its newest key."""
+"""``aqe memory rekey``: seal all of an encrypted memory by its newest key."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lionagi_qe.cli.ending import mention, run_until_told
+from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
-from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.persistence import transfer
 from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
@@ -26,47 +25,39 @@ if TYPE_CHECKING:
 @json_option
 @quiet_option
 def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:
-    """Seal all entries of the memory at URL by the first of its keys, and look that it is so.
+    """Seal all of the memory at URL by the first of its keys, and look that it is so.
 
-    URL names the variable that holds the keys: ?keys=VARIABLE. The memory may be in use, once all
-    who use it have the new key first. Killed, call it again: it goes on with what is left.
+    Entries, jobs with their results, schedules and leases: older keys can go then. URL names the
+    variable that holds the keys: ?keys=VARIABLE. The memory may be in use, once all who use it
+    have the new key first. Killed, call it again: it goes on with what is left.
 
-    Exit code 1 if entries are left that need another key.
+    Exit code 1 if something is left that needs another key.
     """
     choice = MemoryChoice.of(url, fleet)
 
-    async def run(told: Told) -> tuple[transfer.Rekeyed, list[str]]:
+    async def run(told: Told) -> transfer.Rekeyed:
         async with choice.look() as memory:
             total = (await memory.get_stats())["total_keys"]
-            done = await transfer.rekey(memory, progress=lambda passed: told(passed, total))
-            counts = await count_queues(memory)
-            kept = [
-                name
-                for name, found in counts.items()
-                if any((found.ready, found.delayed, found.claimed, found.dead, found.done))
-            ]
-            return done, kept
+            return await transfer.rekey(memory, progress=lambda passed: told(passed, total))
 
-    with telling("sealing entries") as told:
-        done, queues = run_until_told(run(told))
+    with telling("sealing") as told:
+        done = run_until_told(run(told))
     if as_json:
-        show_json({**dataclasses.asdict(done), "complete": done.complete, "queues": queues})
+        show_json({**dataclasses.asdict(done), "complete": done.complete})
     else:
         _tell(done, choice.shown)
-        if queues:
-            mention(
-                "note: jobs and results keep the key that they were sealed by until they end: keep "
-                f"older keys for those in {', '.join(queues)}"
-            )
     return Exit.PASSED if done.complete else Exit.GATE_FAILED
 
 
 def _tell(done: transfer.Rekeyed, shown: str) -> None:
-    say(f"{shown}: sealed {done.sealed:,} entries anew by the key {done.key!r}")
+    say(
+        f"{shown}: sealed {done.sealed:,} entries anew by the key {done.key!r}, and "
+        f"{done.texts_sealed:,} texts of jobs, schedules and leases"
+    )
     if done.complete:
-        say(f"verified: all {done.entries:,} entries were opened by it")
+        say(f"verified: all {done.entries:,} entries and {done.texts:,} texts were opened by it")
     if done.left:
-        say(f"{done.left:,} entries were sealed by another key meanwhile: somebody still uses one")
+        say(f"{done.left:,} were sealed by another key meanwhile: somebody still uses one")
     for reason in done.first:
         say(reason)
     if done.refused > len(done.first):

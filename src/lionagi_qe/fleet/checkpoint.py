@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import RevisionConflictError
+from lionagi_qe.errors import RevisionConflictError, UntrustedResultError
 from lionagi_qe.fleet import serialization
 from lionagi_qe.fleet.blobs import TTL_SECONDS, Blobs
 from lionagi_qe.fleet.commander import Carried
 from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.fleet.result_signatures import RECORD
 
 if TYPE_CHECKING:
+    from lionagi_qe.fleet.result_signatures import ResultSignatures
     from lionagi_qe.persistence import Memory
 
 # What is longer travels as a blob, which is cut into pieces.
@@ -31,31 +33,53 @@ class Checkpoint:
         memory: where it is kept.
         project: the project's name.
         run: the run's id.
+        signatures: of what it keeps.
     """
 
-    def __init__(self, memory: Memory, project: str, run: str) -> None:
+    def __init__(
+        self, memory: Memory, project: str, run: str, signatures: ResultSignatures
+    ) -> None:
         self._memory = memory
         self._blobs = Blobs(memory)
         self.project = project
         self.run = run
+        self.signatures = signatures
         self._root = f"{_root(project)}/{segment(run)}"
 
     async def begin(self, record: dict[str, Any]) -> None:
         """Note what the run is asked for."""
-        await self._memory.store(f"{self._root}/record", record, ttl=TTL_SECONDS)
+        signed = self.signatures.signed(self._place(RECORD), record)
+        await self._memory.store(f"{self._root}/record", signed, ttl=TTL_SECONDS)
+
+    def trusted_record(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return what the run is asked for, as ``unfinished`` found it.
+
+        Raises:
+            UntrustedResultError: whoever noted it is not trusted.
+
+        """
+        return self.signatures.trusted(self._place(RECORD), record)
 
     async def divide(self, agent: str, parts: int) -> int:
         """Note that an examination goes in so many parts; return in how many it went before."""
+        signed = self.signatures.signed(self._place(_parts_of(agent)), {"parts": parts})
         with contextlib.suppress(RevisionConflictError):
-            await self._memory.store(self._parts(agent), parts, ttl=TTL_SECONDS, if_revision=0)
-        return await self._memory.retrieve(self._parts(agent), default=parts)
+            await self._memory.store(self._parts(agent), signed, ttl=TTL_SECONDS, if_revision=0)
+        return await self.parts(agent) or parts
 
     async def parts(self, agent: str) -> int | None:
-        """Return into how many parts an examination was divided; None if it was not."""
-        return await self._memory.retrieve(self._parts(agent))
+        """Return into how many parts an examination was divided; None if it was not.
+
+        What nobody who is trusted noted is as if it were not there.
+        """
+        value = await self._memory.retrieve(self._parts(agent))
+        place = _parts_of(agent)
+        if value is None or not self._is_trusted(place, value):
+            return None
+        return self.signatures.trusted(self._place(place), value)["parts"]
 
     async def keep(self, task: str, carried: Carried, spent: float) -> None:
-        """Note what came of a task; the first one to say so counts.
+        """Note what came of a task; the first one to say so who is trusted counts.
 
         Args:
             task: which one.
@@ -69,25 +93,52 @@ class Checkpoint:
             value["packed"] = text
         else:
             value["blob"] = await self._blobs.put(text.encode())
+        signed = self.signatures.signed(self._place(task), value)
+        try:
+            await self._memory.store(self._result(task), signed, ttl=TTL_SECONDS, if_revision=0)
+        except RevisionConflictError:
+            await self._replace_untrusted(task, signed)
+
+    async def _replace_untrusted(self, task: str, signed: dict[str, Any]) -> None:
+        found = await self._memory.entry(self._result(task))
+        if found is None or self._is_trusted(task, found.value):
+            return
         with contextlib.suppress(RevisionConflictError):
-            await self._memory.store(self._result(task), value, ttl=TTL_SECONDS, if_revision=0)
+            await self._memory.store(
+                self._result(task), signed, ttl=TTL_SECONDS, if_revision=found.revision
+            )
 
     async def kept(self, task: str) -> Carried | None:
-        """Return what came of a task; None if it did not end yet."""
+        """Return what came of a task; None if it did not end yet.
+
+        Raises:
+            UntrustedResultError: somebody without a key, or of another task or run, says so.
+
+        """
         value = await self._memory.retrieve(self._result(task))
         if value is None:
             return None
+        value = self.signatures.trusted(self._place(task), value)
         text = value.get("packed") or (await self._blobs.get(value["blob"])).decode()
         return Carried(serialization.unpacked(text), value["seconds"])
 
     async def has(self, task: str) -> bool:
-        """Whether a task ended."""
-        return await self._memory.exists(self._result(task))
+        """Whether a task ended, by the word of somebody who is trusted."""
+        value = await self._memory.retrieve(self._result(task))
+        return value is not None and self._is_trusted(task, value)
 
     async def spent(self) -> float:
         """Return how much of its time the run had used when its last task ended; seconds."""
-        results = await self._memory.search(f"{_escaped(self._root)}/results/*")
-        return max((value["spent"] for value in results.values()), default=0.0)
+        prefix = f"{self._root}/results/"
+        results = await self._memory.search(f"{_escaped(prefix)}*")
+        return max(
+            (
+                value["spent"]
+                for key, value in results.items()
+                if self._is_trusted(key.removeprefix(prefix), value)
+            ),
+            default=0.0,
+        )
 
     async def open(self) -> None:
         """Let workers take tasks of the run."""
@@ -107,6 +158,16 @@ class Checkpoint:
         await self._memory.delete(f"{self._root}/record")
         await self._memory.delete_many(await self._memory.list_keys(f"{self._root}/"))
 
+    def _is_trusted(self, task: str, value: Any) -> bool:  # noqa: ANN401 - from the memory
+        try:
+            self.signatures.trusted(self._place(task), value)
+        except UntrustedResultError:
+            return False
+        return True
+
+    def _place(self, task: str) -> tuple[str, str, str]:
+        return self.project, self.run, task
+
     def _parts(self, agent: str) -> str:
         return f"{self._root}/parts/{agent}"
 
@@ -114,14 +175,28 @@ class Checkpoint:
         return f"{self._root}/results/{task}"
 
 
+def _parts_of(agent: str) -> str:
+    """Return the name under which the number of parts is signed; no task has such a one."""
+    return f"/parts/{agent}"
+
+
 async def unfinished(memory: Memory, project: str) -> dict[str, Any] | None:
     """Return the record of the last run of a project that did not end; None if all did.
 
     Costs a scan of the names under which such runs keep things.
+
+    Raises:
+        UntrustedResultError: something else stands in its place.
+
     """
     keys = await memory.list_keys(f"{_root(project)}/")
     records = [key for key in keys if key.endswith("/record")]
-    return await memory.retrieve(max(records)) if records else None
+    if not records:
+        return None
+    record = await memory.retrieve(max(records))
+    if record is not None and not (isinstance(record, dict) and "run" in record):
+        raise UntrustedResultError(f"{max(records)}: is no record of a run; delete it")
+    return record
 
 
 def _root(project: str) -> str:

@@ -44,6 +44,7 @@ class Request:
         resume: go on with the project's last run that did not end, as it was asked for.
         fleet: whose part of the memory the results are kept in; of an open memory, its own.
         stand_in: an agent of the name of one of ours, which takes its place.
+        allow_unsigned: trust whoever can write to the memory with the results of workers.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Request:
     resume: bool = False
     fleet: str = DEFAULT_FLEET
     stand_in: Agent | None = None
+    allow_unsigned: bool = False
 
     @property
     def memory_url(self) -> str:
@@ -85,6 +87,7 @@ def request_for(  # noqa: PLR0913 - keyword-only settings with defaults
     base: str | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
+    allow_unsigned: bool = False,
 ) -> Request:
     """Return the request for a run on the project in a directory; see ``run.examine``.
 
@@ -113,6 +116,7 @@ def request_for(  # noqa: PLR0913 - keyword-only settings with defaults
         base,
         resume,
         fleet,
+        allow_unsigned=allow_unsigned,
     )
 
 

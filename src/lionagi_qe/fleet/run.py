@@ -133,6 +133,7 @@ async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
     base: str | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
+    allow_unsigned: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Examine the project in a directory, on a copy, and remember the results.
@@ -154,6 +155,8 @@ async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
         settings: options of ``[tool.aqe]`` by name, with underscores; they go before the
             project's.
         resume: go on with the project's last run that did not end, with its own options.
+        allow_unsigned: believe results of workers that nobody signed, where
+            ``LIONAGI_QE_SIGNING_KEYS`` has keys.
         progress: called with each ``Step``.
 
     Raises:
@@ -175,6 +178,7 @@ async def examine(  # noqa: PLR0913 - keyword-only settings with defaults
         base=base,
         settings=settings,
         resume=resume,
+        allow_unsigned=allow_unsigned,
     )
     return await run(with_readable_lists(request), progress or _silent)
 
@@ -277,7 +281,7 @@ async def _run(
     finally:
         await dispatcher.close()
         await executor.close()
-    remarks += executor.notes
+    remarks += [*dispatcher.notes, *executor.notes]
     findings = {agent.name: examined.findings[agent.name] for agent in agents}
     outcome = Outcome(
         started.run,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.project.settings import Settings
 from lionagi_qe.coordination import Presence
-from lionagi_qe.errors import ProjectError
+from lionagi_qe.errors import ProjectError, UntrustedResultError
 from lionagi_qe.fleet.checkpoint import Checkpoint, unfinished
 from lionagi_qe.fleet.registry import name_of
+from lionagi_qe.fleet.result_signatures import ResultSignatures
 from lionagi_qe.fleet.run_ids import new_run_id
+from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.fleet.source_archive import digest_of
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Started:
 
     def checkpoint(self, memory: Memory) -> Checkpoint:
         """Return the run's checkpoint."""
-        return Checkpoint(memory, self.request.project, self.run)
+        return _checkpoint(memory, self.request, self.run, self.tree)
 
     def presence(self, memory: Memory) -> Presence:
         """Return what shows that somebody is at work on the run."""
@@ -83,6 +85,7 @@ async def start(memory: Memory, request: Request, workspace: Workspace, began: f
     Raises:
         ProjectError: there is no run to resume, somebody is at work on it, or the project's files
             are not those that it was about.
+        UntrustedResultError: no key that is trusted here has signed what the run was asked for.
 
     """
     tree = await asyncio.to_thread(digest_of, workspace.pristine)
@@ -95,15 +98,29 @@ async def start(memory: Memory, request: Request, workspace: Workspace, began: f
             "start one without --resume"
         )
     run: str = record["run"]
+    checkpoint = _checkpoint(memory, request, run, tree)
+    try:
+        record = checkpoint.trusted_record(record)
+    except UntrustedResultError as error:
+        raise UntrustedResultError(
+            f"--resume: {error}; or start a new run without --resume"
+        ) from error
     await _check_left_alone(memory, run)
     if record["tree"] != tree:
         raise ProjectError(
             f"--resume: the files of {request.path} have changed since the run {run} began, so "
             "its results would not be theirs; start a new one without --resume"
         )
-    spent = await Checkpoint(memory, request.project, run).spent()
+    spent = await checkpoint.spent()
     at = datetime.fromisoformat(record["at"])
     return Started(run, at, time.monotonic() - spent, _restored(request, record), tree)
+
+
+def _checkpoint(memory: Memory, request: Request, run: str, tree: str) -> Checkpoint:
+    signatures = ResultSignatures(
+        SigningKeys.from_env(), memory.fleet, tree, checks=not request.allow_unsigned
+    )
+    return Checkpoint(memory, request.project, run, signatures)
 
 
 def _restored(request: Request, record: dict[str, Any]) -> Request:

@@ -24,6 +24,7 @@ class Task:
         project: the name under which the run is kept.
         agent: who examines.
         tree: the blob with the project's files.
+        files: a hash of the project's files, which the result is about.
         folder: the name of the project's directory.
         commit: of the project.
         content: the blob with the rest of the examination; see ``content_of``.
@@ -36,6 +37,7 @@ class Task:
     project: str
     agent: str
     tree: str
+    files: str
     folder: str
     commit: str | None
     content: str

@@ -8,7 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import DivisibleAgent, Share, Step
-from lionagi_qe.errors import AqeError, BackendUnavailableError, JobFailedError
+from lionagi_qe.errors import (
+    AqeError,
+    BackendUnavailableError,
+    JobFailedError,
+    UntrustedResultError,
+)
 from lionagi_qe.fleet import serialization, source_archive
 from lionagi_qe.fleet.commander import Carried, examine_here, failed
 from lionagi_qe.fleet.executors import WorkersGoneError
@@ -43,6 +48,8 @@ class Dispatcher:
         self._here = asyncio.Lock()
         self._waiting = 0
         self._alone = False
+        # What a reader of the report should know.
+        self.notes: list[str] = []
 
     async def __call__(self, agent: Agent, examination: Examination) -> Carried:
         """Return what comes of an examination; what an earlier process finished isn't repeated."""
@@ -73,7 +80,7 @@ class Dispatcher:
         self, agent: Agent, examination: Examination
     ) -> tuple[Carried | None, int, int]:
         """Return what is known of an examination, its number of parts, and of workers for it."""
-        kept = await self._checkpoint.kept(agent.name)
+        kept = await self._kept(agent.name)
         stays = agent.instant or not is_ours(agent.name)
         if kept is not None or stays or agent.stays_home(examination):
             return kept, 1, 0
@@ -88,6 +95,19 @@ class Dispatcher:
         if self._tree is not None:
             self._tree.cancel()
             await asyncio.gather(self._tree, return_exceptions=True)
+
+    async def _kept(self, task: str) -> Carried | None:
+        """Return what came of a task; None if nobody who is trusted says that it ended."""
+        try:
+            return await self._checkpoint.kept(task)
+        except UntrustedResultError as error:
+            self._refuse(error)
+            return None
+
+    def _refuse(self, error: UntrustedResultError) -> None:
+        note = f"refused, so it was done here or once more: {error}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     async def _keep(self, task: str, carried: Carried) -> None:
         if self._alone:
@@ -133,6 +153,7 @@ class Dispatcher:
             self._checkpoint.project,
             agent.name,
             await asyncio.shield(self._tree),
+            self._checkpoint.signatures.files,
             workspace.pristine.name,
             workspace.commit,
             await self._executor.put(content.encode()),
@@ -151,7 +172,7 @@ class Dispatcher:
         """Have a worker carry out a part; if there is none any more, do it here."""
         share = examination.share
         task = task_name(agent.name, share)
-        kept = await self._checkpoint.kept(task)
+        kept = await self._kept(task)
         if kept is not None:
             return kept
         own = replace(template, share=(share.part, share.of))
@@ -166,6 +187,9 @@ class Dispatcher:
             return Carried(failed(agent, f"workers gave up: {error}", commit), 0.0)
         except WorkersGoneError as error:
             return await self._take_over(agent, examination, task, str(error))
+        except UntrustedResultError as error:
+            self._refuse(error)
+            return await self._take_over(agent, examination, task, "what was found is refused")
         if not self._executor.keeps_results:
             await self._keep(task, carried)
         return carried

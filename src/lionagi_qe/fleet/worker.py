@@ -10,6 +10,7 @@ from lionagi_qe.errors import BackendUnavailableError, UntrustedTaskError
 from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.checkpoint import Checkpoint
+from lionagi_qe.fleet.result_signatures import ResultSignatures
 from lionagi_qe.fleet.run_traces import RunTraces
 from lionagi_qe.fleet.signatures import unsigned
 from lionagi_qe.fleet.task import Task
@@ -36,7 +37,8 @@ class Worker:
         memory: where the tasks are.
         name: under which others see it; one segment of a key.
         progress: told what goes on.
-        keys: that tasks have to be signed by; None to trust whoever can write to the memory.
+        keys: that tasks have to be signed by, and of which the first signs results; None to trust
+            whoever can write to the memory.
         isolate: run the projects' code isolated, also where a run does not ask for it,
             and without network whatever it asks.
     """
@@ -92,7 +94,8 @@ class Worker:
     async def _do(self, job: Job) -> dict[str, Any]:
         # Before anything of it is looked at.
         task = Task.of_payload(self._trusted(job.payload))
-        checkpoint = Checkpoint(self._memory, task.project, task.run)
+        signatures = ResultSignatures(self._keys, self._memory.fleet, task.files)
+        checkpoint = Checkpoint(self._memory, task.project, task.run, signatures)
         if await checkpoint.has(task.name):
             return {"worker": self._name, "had been done": True}
         if not await checkpoint.is_open():

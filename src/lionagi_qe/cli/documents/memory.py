@@ -93,12 +93,13 @@ class RekeyedMemory(Shape):
     key: str
     sealed: int
     entries: int
+    texts_sealed: int
+    """Of jobs, schedules and leases."""
+    texts: int
     left: int
     refused: int
     first: list[str]
     complete: bool
-    queues: list[str]
-    """Queues whose jobs are still sealed by older keys."""
 
 
 class Grant(Shape):

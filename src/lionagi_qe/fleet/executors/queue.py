@@ -9,7 +9,7 @@ from lionagi_qe.errors import BackendUnavailableError, JobNotDoneError, JobNotFo
 from lionagi_qe.fleet import channels
 from lionagi_qe.fleet.blobs import Blobs
 from lionagi_qe.fleet.executors.executor import PATIENCE, PATROL_SECONDS, WorkersGoneError
-from lionagi_qe.fleet.signatures import SigningKeys
+from lionagi_qe.fleet.signatures import VARIABLE, SigningKeys
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
 
@@ -44,14 +44,23 @@ class QueueExecutor:
         self._clock = ServerClock(parts_of(memory).bulk.clock)
         self._queue = channels.queue_of(memory)
         self._opening: asyncio.Task[None] | None = None
+        self._used = False
         self._found_some = not asked
+        # One in a file is its owner's alone.
+        self._is_file = memory.capabilities.name == "sqlite"
 
     @property
     def notes(self) -> list[str]:
-        """Tell that there were no workers, where some were asked for."""
-        if self._found_some:
-            return []
-        return ["executor queue: no worker was found, so all was done here; start aqe worker"]
+        """Tell that there were no workers, where some were asked for, or none that sign."""
+        if not self._found_some:
+            return ["executor queue: no worker was found, so all was done here; start aqe worker"]
+        if self._keys is None and self._used and not self._is_file:
+            note = (
+                "what workers found is not signed: whoever can write to the memory could have "
+                f"forged it; {VARIABLE} on all sides prevents that"
+            )
+            return [note]
+        return []
 
     async def workers(self) -> int:
         """Return how many workers are alive; one scan of their names."""
@@ -95,6 +104,7 @@ class QueueExecutor:
 
     async def _open(self) -> None:
         """Let workers take tasks of the run."""
+        self._used = True
         if self._opening is None:
             self._opening = asyncio.create_task(self._checkpoint.open(), name="open the run")
         await asyncio.shield(self._opening)

@@ -14,9 +14,10 @@ from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from lionagi_qe.persistence.contract.change_log import LogPage
+    from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.operations import Put, Result
     from lionagi_qe.persistence.contract.records import Page, Record
     from lionagi_qe.persistence.encryption.resealing import Resealed
@@ -86,15 +87,35 @@ class BulkCalls(Calls):
 
     async def reseal(self, keys: KeyRange, limit: int) -> Resealed:
         """Seal the next entries in the order of their keys by the newest key, unless they are."""
+        backend = self._encrypted()
+        return await self._repeated(lambda: backend.reseal(keys, limit))
+
+    async def reseal_jobs(self, queue: str, state: ListedState, after: str, limit: int) -> Resealed:
+        """Seal the texts of the next jobs in a state by the newest key, unless they are."""
+        resealer = self._encrypted().coordination_resealer
+        return await self._repeated(lambda: resealer.jobs(queue, state, after, limit))
+
+    async def reseal_schedules(self, queue: str) -> Resealed:
+        """Seal the schedules of a queue by the newest key, unless they are."""
+        resealer = self._encrypted().coordination_resealer
+        return await self._repeated(lambda: resealer.schedules(queue))
+
+    async def reseal_leases(self, after: str, limit: int) -> Resealed:
+        """Seal the holders of the next leases by the newest key, unless they are."""
+        resealer = self._encrypted().coordination_resealer
+        return await self._repeated(lambda: resealer.leases(after, limit))
+
+    async def _repeated(self, reseal: Callable[[], Awaitable[Resealed]]) -> Resealed:
+        return await self._scheduler.perform(reseal, self._scheduler.deadline(None), repeat=True)
+
+    def _encrypted(self) -> EncryptedBackend:
         backend = self._scheduler.backend
         if not isinstance(backend, EncryptedBackend):
             raise ConfigurationError(
                 "sealing anew needs the whole of a memory with keys: open it with "
                 "keys=KeyRing.from_env(), or with ?keys=VARIABLE in its URL, not through a scope"
             )
-        return await self._scheduler.perform(
-            lambda: backend.reseal(keys, limit), self._scheduler.deadline(None), repeat=True
-        )
+        return backend
 
     async def write(self, puts: Sequence[Put]) -> list[Result]:
         """Store entries in order, each for itself; a RevisionConflictError is a result.

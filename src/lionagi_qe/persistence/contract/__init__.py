@@ -54,6 +54,12 @@ from lionagi_qe.persistence.contract.schedules import (
     ScheduleRecord,
     Schedules,
 )
+from lionagi_qe.persistence.contract.sealed_texts import (
+    ResealableJobs,
+    ResealableLeases,
+    ResealableSchedules,
+    TextExchange,
+)
 from lionagi_qe.persistence.values.keys import KeyRange
 
 __all__ = [
@@ -99,6 +105,9 @@ __all__ = [
     "PutSchedule",
     "QueueCounts",
     "Record",
+    "ResealableJobs",
+    "ResealableLeases",
+    "ResealableSchedules",
     "Result",
     "ScheduleBackend",
     "ScheduleRecord",
@@ -106,6 +115,7 @@ __all__ = [
     "Stats",
     "Sweep",
     "Tenure",
+    "TextExchange",
     "Touch",
     "TransactionOperations",
     "TransactionResults",

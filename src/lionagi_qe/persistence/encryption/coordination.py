@@ -110,7 +110,7 @@ class EncryptedJobs:
         if done and not outcome:
             msg = f"result of job {record.job_id} in queue {queue!r}: is gone"
             raise DecryptionError(msg)
-        if outcome and (done or not _is_the_servers(outcome)):
+        if outcome and (done or not is_the_servers(outcome)):
             kind = "result" if done else "error"
             outcome = self._open(kind, queue, record.job_id, outcome)
         if progress:
@@ -215,7 +215,7 @@ def any_job(fleet: str, queue: str) -> bytes:
     return place_of(fleet, "job", queue, "")
 
 
-def _is_the_servers(outcome: bytes | str) -> bool:
+def is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
     if isinstance(outcome, str):
         return outcome == LEASE_ENDED or outcome.startswith(AFTER_FAILED)

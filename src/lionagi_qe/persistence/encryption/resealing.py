@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.values.keys import KeyRange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resealed:
     """What became of a page.
 
     Attributes:
-        read: its entries; all of them were opened.
+        read: its entries, or texts of jobs and others; all of them were opened.
         sealed: those that were sealed anew.
         changed: those that others changed meanwhile, by whichever key.
         refused: what is wrong with those that can't be opened.

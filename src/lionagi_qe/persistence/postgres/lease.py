@@ -55,6 +55,14 @@ class PostgresLeases:
             )
         return bool(extended)
 
+    async def exchange(self, name: str, old: str, new: str) -> bool:
+        """Update the row, if its holder is the same."""
+        async with self._session.connection(mutates=True) as connection:
+            found = await connection.fetchval(
+                self._session.sql["exchange_holder"], self._session.fleet, name, old, new
+            )
+        return found is not None
+
     async def look(self, name: str) -> Tenure | None:
         """Read the row."""
         async with self._session.connection() as connection:

@@ -32,6 +32,7 @@ from lionagi_qe.persistence.contract.jobs import (
     options_of,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
+from lionagi_qe.persistence.postgres import sealed_texts
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.postgres.operations import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.sealed_texts import TextExchange
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 EXACT_COUNT_LIMIT = 100_000
@@ -127,6 +129,10 @@ class PostgresJobs:
         """Delete dead ones."""
         return len(await self._fetch("purge_jobs", queue, column(sorted(job_ids)), mutates=True))
 
+    async def exchange(self, queue: str, exchanges: Sequence[TextExchange]) -> int:
+        """Exchange sealed texts, one statement a kind of them."""
+        return await sealed_texts.exchange(self._session, queue, exchanges)
+
     async def forget(self, limit: int) -> bool:
         """Delete ended jobs and keys that were kept long enough; return whether more is due."""
         ((is_more,),) = await self._fetch("forget_jobs", limit, mutates=True)
@@ -175,6 +181,13 @@ class PostgresJobs:
         """Read what was kept with the job."""
         rows = await self._fetch("results_before", queue, job_id)
         return [(before, result) for before, result in rows]
+
+    async def results_kept(
+        self, queue: str, job_ids: Sequence[str]
+    ) -> list[tuple[str, str, bytes | str]]:
+        """Read what is kept with each job."""
+        del queue
+        return [tuple(row) for row in await self._fetch("results_kept", column(job_ids))]
 
     async def confirm(self, queue: str) -> None:  # noqa: ARG002 - of all queues
         """Commit a message that nobody reads: whatever was committed before is waited for, too."""

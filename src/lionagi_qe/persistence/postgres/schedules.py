@@ -37,6 +37,10 @@ class PostgresSchedules:
         """Delete the row."""
         return bool(await self._fetch("remove_schedule", queue, name))
 
+    async def exchange(self, queue: str, name: str, old: str, new: str) -> bool:
+        """Update the row, if its spec is the same."""
+        return bool(await self._fetch("exchange_spec", queue, name, old, new))
+
     async def read(self, queue: str) -> Schedules:
         """Read the rows, and the clock in any case."""
         rows = await self._fetch("read_schedules", queue, mutates=False)

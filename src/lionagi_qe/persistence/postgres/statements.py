@@ -19,6 +19,7 @@ from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
+from lionagi_qe.persistence.postgres.sealed_text_statements import SEALED_TEXTS
 
 _LIVE = f"gone IS NULL AND {NOT_EXPIRED}"
 _PAYLOADS = joined(
@@ -133,6 +134,7 @@ _TEXTS = {
     **LOG_TEXTS,
     **INDEX_TEXTS,
     **LEASE_TEXTS,
+    **SEALED_TEXTS,
     "put": _LOGGED
     + _INSERT
     + """VALUES ($1, $2, $3, $4, nextval('{schema}.revisions'), now(), now(),

@@ -71,6 +71,10 @@ class RedisLeases:
         copied = await self._copy(fence, fence.name, "-", int(ends))
         return copied or ttl_ms == 0
 
+    async def exchange(self, name: str, old: str, new: str) -> bool:
+        """Ask the home shard: nobody reads the holder elsewhere."""
+        return bool(await self._at_home("exchange", name, old, new))
+
     async def look(self, name: str) -> Tenure | None:
         """Ask the home shard."""
         answer = await self._at_home("look", name)

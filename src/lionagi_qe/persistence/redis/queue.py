@@ -43,9 +43,12 @@ from lionagi_qe.persistence.redis.operations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.sealed_texts import JobText, TextExchange
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 10
+# The field of each text in a job's hash; "b" is none of these.
+_TEXTS: dict[JobText, str] = {"payload": "p", "outcome": "o", "progress": "g", "before": "b"}
 # The sorted set of each state, and from which end it is listed.
 _SETS: dict[ListedState, tuple[str, str]] = {
     "ready": ("r", "up"),
@@ -170,6 +173,33 @@ class RedisJobs:
     async def purge(self, queue: str, job_ids: Sequence[str]) -> int:
         """Delete dead ones."""
         return await self._dead("purge", queue, job_ids)
+
+    async def exchange(self, queue: str, exchanges: Sequence[TextExchange]) -> int:
+        """Exchange sealed texts in one call."""
+        words: list[Any] = []
+        for job_id, text, old, new, before in exchanges:
+            words += job_id, _TEXTS[text], before, old, new
+        shard = self._shard_of(queue)
+        return await self._session.run(
+            scripts.QUEUE_EXCHANGE, shard, "exchange", queue, *words, mutates=True
+        )
+
+    async def results_kept(
+        self, queue: str, job_ids: Sequence[str]
+    ) -> list[tuple[str, str, bytes | str]]:
+        """Read what is kept with each job."""
+        flat = await self._session.run(
+            scripts.QUEUE_EXCHANGE,
+            self._shard_of(queue),
+            "results",
+            queue,
+            *job_ids,
+            mutates=False,
+        )
+        return [
+            (flat[at].decode(), flat[at + 1].decode(), flat[at + 2])
+            for at in range(0, len(flat), 3)
+        ]
 
     async def _dead(self, what: str, queue: str, job_ids: Sequence[str]) -> int:
         return await self._session.run(

@@ -35,6 +35,10 @@ class RedisSchedules:
         """Call the script."""
         return bool(await self._run("remove", queue, name))
 
+    async def exchange(self, queue: str, name: str, old: str, new: str) -> bool:
+        """Call the script."""
+        return bool(await self._run("exchange", queue, name, old, new))
+
     async def read(self, queue: str) -> Schedules:
         """Call the script."""
         now_ms, *flat = await self._run("read", queue, mutates=False)

@@ -46,6 +46,7 @@ QUEUE_CLAIM = _load("queue_claim", "queue_lines", "queue", "queue_dependencies",
 QUEUE_LOOK = _load("queue_look", "queue_lines", "queue")
 QUEUE_PAGE = _load("queue_page", "queue_lines", "queue")
 QUEUE_SCHEDULE = _load("queue_schedule", "queue_lines", "queue")
+QUEUE_EXCHANGE = _load("queue_exchange", "queue_lines", "queue")
 QUEUE_DEAD = _load("queue_dead", "queue_lines", "queue", "queue_dependencies")
 QUEUE_LIMIT = _load("queue_limit", "queue_lines")
 INDEX_READ = _load("index_read", "index")

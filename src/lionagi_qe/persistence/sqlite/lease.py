@@ -55,6 +55,15 @@ class SqliteLeases:
 
         return await self._session.transact(extend)
 
+    async def exchange(self, name: str, old: str, new: str) -> bool:
+        """Update the row, if its holder is the same."""
+
+        def change(connection: apsw.Connection) -> bool:
+            connection.execute(sql.EXCHANGE_HOLDER, self._bound(name, old=old, new=new))
+            return connection.changes() > 0
+
+        return await self._session.transact(change)
+
     async def look(self, name: str) -> Tenure | None:
         """Read the row."""
 

@@ -25,7 +25,7 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
-from lionagi_qe.persistence.sqlite import dependencies
+from lionagi_qe.persistence.sqlite import dependencies, sealed_texts
 from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.dependencies import DEPENDS
 from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import apsw
 
     from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.sealed_texts import TextExchange
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 T = TypeVar("T")
@@ -212,6 +213,14 @@ class SqliteJobs:
 
         return await self._session.transact(change)
 
+    async def exchange(self, queue: str, exchanges: Sequence[TextExchange]) -> int:
+        """Exchange sealed texts in one transaction."""
+        return await self._session.transact(
+            lambda connection: sealed_texts.exchange(
+                connection, self._bound(queue=queue), exchanges
+            )
+        )
+
     def forget(self, connection: apsw.Connection, limit: int) -> bool:
         """Delete ended jobs and keys that were kept long enough; return whether more is due."""
         is_more = False
@@ -255,6 +264,16 @@ class SqliteJobs:
         bound = self._bound(queue=queue, id=job_id)
         return await self._session.read(
             lambda connection: dependencies.results_of(connection, bound)
+        )
+
+    async def results_kept(
+        self, queue: str, job_ids: Sequence[str]
+    ) -> list[tuple[str, str, bytes | str]]:
+        """Read what is kept with each job."""
+        return await self._session.read(
+            lambda connection: sealed_texts.results_kept(
+                connection, self._bound(queue=queue), job_ids
+            )
         )
 
     async def count(self, queue: str) -> QueueCounts:

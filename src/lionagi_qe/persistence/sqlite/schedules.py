@@ -26,6 +26,10 @@ WHERE rule <> excluded.rule OR spec <> excluded.spec
 _REMOVE = """
 DELETE FROM job_schedules WHERE fleet = :fleet AND queue = :queue AND name = :name
 """
+_EXCHANGE = """
+UPDATE job_schedules SET spec = :new
+WHERE fleet = :fleet AND queue = :queue AND name = :name AND spec = :old
+"""
 _READ = """
 SELECT name, rule, spec, version, fired_to_ms FROM job_schedules
 WHERE fleet = :fleet AND queue = :queue ORDER BY name
@@ -67,6 +71,15 @@ class SqliteSchedules:
 
         def change(connection: apsw.Connection) -> bool:
             connection.execute(_REMOVE, self._bound(queue=queue, name=name))
+            return connection.changes() > 0
+
+        return await self._session.transact(change)
+
+    async def exchange(self, queue: str, name: str, old: str, new: str) -> bool:
+        """Update the row, if its spec is the same."""
+
+        def change(connection: apsw.Connection) -> bool:
+            connection.execute(_EXCHANGE, self._bound(queue=queue, name=name, old=old, new=new))
             return connection.changes() > 0
 
         return await self._session.transact(change)

@@ -128,6 +128,10 @@ VALUES (:fleet, :name, :token, :holder, :now + :ttl)
 ON CONFLICT (fleet, name) DO UPDATE SET
     token = excluded.token, holder = excluded.holder, expires_ms = excluded.expires_ms
 """
+EXCHANGE_HOLDER = """
+UPDATE leases SET holder = :new
+WHERE fleet = :fleet AND name = :name AND holder = :old AND expires_ms > :now
+"""
 EXTEND_LEASE = """
 UPDATE leases SET expires_ms = :now + :ttl
 WHERE fleet = :fleet AND name = :name AND token = :token AND expires_ms > :now

@@ -5,6 +5,7 @@
 --   acquire holder ttl        -> {token, holder, remaining ms, ends at ms}
 --   extend token ttl          -> ends at ms, or "" if the lease was lost
 --   copy token holder ends    -> 1, or 0 if a greater token is known here
+--   exchange old new          -> 1 if ``old`` held it, and is ``new`` now
 --   look                      -> {token, holder, remaining ms} or {}
 -- P:ls, in the home shard: sorted set of held leases, by when they end in ms.
 
@@ -43,6 +44,10 @@ elseif action == 'extend' then
   set(token, new_ends, holder)
   list(new_ends)
   return number(new_ends)
+elseif action == 'exchange' then
+  if not live or holder ~= ARGV[4] then return 0 end
+  set(token, ends, ARGV[5])
+  return 1
 elseif action == 'copy' then
   if token and tonumber(token) > tonumber(ARGV[4]) then return 0 end
   set(ARGV[4], tonumber(ARGV[6]), ARGV[5])

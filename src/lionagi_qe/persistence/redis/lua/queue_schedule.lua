@@ -1,6 +1,7 @@
 -- Periodic jobs of a queue. Q:s is a hash of schedules by name, each four lines: version, until when in
 -- ms all that was due is done with, rule, spec. ARGV: P, what, queue, then
 --   put name rule spec version
+--   exchange name old new             -> whether its spec was ``old``, and is ``new`` now
 --   remove name                       -> whether it was there
 --   read                              -> {now, of each: name, version, fired to, rule, spec}
 --   fire name version expected until payload priority most id ...   -> whether it was as expected
@@ -36,6 +37,12 @@ if what == 'put' then
   if rule ~= ARGV[5] and not (fired_to and tonumber(fired_to) > now) then fired_to = number(now) end
   redis.call('SADD', P .. ':qs', queue)
   keep(ARGV[7], fired_to, ARGV[5], ARGV[6])
+  return 1
+end
+
+if what == 'exchange' then
+  if not spec or spec ~= ARGV[5] then return 0 end
+  keep(version, fired_to, rule, ARGV[6])
   return 1
 end
 

@@ -1,0 +1,177 @@
+"""Sealing anew what other keys sealed in queues, schedules and leases, page by page."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from lionagi_qe.errors import ConfigurationError, DecryptionError
+from lionagi_qe.persistence.contract.sealed_texts import (
+    JobText,
+    ResealableJobs,
+    ResealableLeases,
+    ResealableSchedules,
+    TextExchange,
+)
+from lionagi_qe.persistence.encryption.coordination import any_job, is_the_servers
+from lionagi_qe.persistence.encryption.keys import place_of
+from lionagi_qe.persistence.encryption.resealing import Resealed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from lionagi_qe.persistence.contract.backend import Backend
+    from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.jobs import JobRecord
+    from lionagi_qe.persistence.encryption.keys import KeyRing
+
+_ENDED = frozenset({"done", "cancelled"})
+
+
+class _Text(NamedTuple):
+    """A sealed text of a job, and what it may be bound to."""
+
+    job_id: str
+    text: JobText
+    sealed: bytes
+    places: Sequence[bytes]
+    before: str = ""
+
+
+class CoordinationResealer:
+    """Seals anew by the ring's first key; claims, times and versions stay as they are.
+
+    Args:
+        backend: holds what is sealed; each of its parts can exchange texts, see
+            ``contract.sealed_texts``.
+        ring: opens and seals.
+        fleet: what is sealed is bound to it.
+
+    Raises:
+        ConfigurationError: a part can't exchange texts.
+
+    """
+
+    def __init__(self, backend: Backend, ring: KeyRing, fleet: str) -> None:
+        self._jobs = cast("ResealableJobs", _part(backend, "jobs"))
+        self._schedules = cast("ResealableSchedules", _part(backend, "schedules"))
+        self._leases = cast("ResealableLeases", _part(backend, "leases"))
+        self._ring = ring
+        self._fleet = fleet
+
+    async def jobs(self, queue: str, state: ListedState, after: str, limit: int) -> Resealed:
+        """Seal the texts of a page of jobs in a state."""
+        page = await self._jobs.list_jobs(queue, state, after, limit)
+        records = [each.record for each in page.jobs]
+        texts = [text for record in records for text in self._texts_of(queue, record)]
+        if state not in _ENDED and records:
+            texts += await self._results_before(queue, [record.job_id for record in records])
+        exchanges: list[TextExchange] = []
+        refused: list[str] = []
+        for each in texts:
+            try:
+                new = self._anew(each.sealed, each.places)
+            except DecryptionError as error:
+                refused.append(str(error))
+            else:
+                if new is not None:
+                    exchanges.append(
+                        TextExchange(each.job_id, each.text, each.sealed, new, each.before)
+                    )
+        sealed = await self._jobs.exchange(queue, exchanges) if exchanges else 0
+        return Resealed(len(texts), sealed, len(exchanges) - sealed, refused, page.after)
+
+    async def schedules(self, queue: str) -> Resealed:
+        """Seal the specs of a queue's schedules."""
+        found = Resealed(0, 0, 0, [], None)
+        for record in (await self._schedules.read(queue)).records:
+            place = place_of(self._fleet, "schedule", queue, record.name)
+            exchange = partial(self._schedules.exchange, queue, record.name)
+            await self._exchange(found, place, record.spec, exchange)
+        return found
+
+    async def leases(self, after: str, limit: int) -> Resealed:
+        """Seal the holders of a page of leases that are held."""
+        held = await self._leases.list_held(after, limit)
+        found = Resealed(0, 0, 0, [], held[-1][0] if len(held) == limit else None)
+        for name, tenure in held:
+            place = place_of(self._fleet, "lease", name)
+            exchange = partial(self._leases.exchange, name)
+            await self._exchange(found, place, tenure.holder, exchange)
+        return found
+
+    async def _exchange(
+        self,
+        found: Resealed,
+        place: bytes,
+        old: str,
+        exchange: Callable[[str, str], Awaitable[bool]],
+    ) -> None:
+        """Seal a text that the server compares, and count what became of it."""
+        found.read += 1
+        try:
+            new = self._anew(old.encode(), [place], fixed=True)
+        except DecryptionError as error:
+            found.refused.append(str(error))
+            return
+        if new is None:
+            return
+        if await exchange(old, new.decode()):
+            found.sealed += 1
+        else:
+            found.changed += 1
+
+    def _anew(self, sealed: bytes, places: Sequence[bytes], *, fixed: bool = False) -> bytes | None:
+        """Return a text sealed by the first key; None if it is. DecryptionError if it can't be."""
+        for place in places:
+            try:
+                text = self._ring.open(place, sealed)
+            except DecryptionError:
+                if place is places[-1]:
+                    raise
+            else:
+                newest = self._ring.is_newest(sealed)
+                return None if newest else self._ring.seal(place, text, fixed=fixed)
+        return None
+
+    def _texts_of(self, queue: str, record: JobRecord) -> Iterator[_Text]:
+        job_id, state = record.job_id, record.state
+
+        def place(kind: str) -> bytes:
+            return place_of(self._fleet, kind, queue, job_id)
+
+        if state not in _ENDED:
+            places = [any_job(self._fleet, queue), place("job")]
+            yield _Text(job_id, "payload", _bytes(record.payload), places)
+        outcome = record.outcome
+        if outcome and (state == "done" or not is_the_servers(outcome)):
+            kind = "result" if state == "done" else "error"
+            yield _Text(job_id, "outcome", _bytes(outcome), [place(kind)])
+        if record.progress:
+            yield _Text(job_id, "progress", _bytes(record.progress), [place("progress")])
+
+    async def _results_before(self, queue: str, job_ids: Sequence[str]) -> list[_Text]:
+        return [
+            _Text(
+                job_id,
+                "before",
+                _bytes(result),
+                [place_of(self._fleet, "result", queue, before)],
+                before,
+            )
+            for job_id, before, result in await self._jobs.results_kept(queue, job_ids)
+        ]
+
+
+def _part(backend: Backend, name: str) -> object:
+    found = getattr(backend, name, None)
+    if found is not None and not hasattr(found, "exchange"):
+        raise ConfigurationError(
+            f"the {name} of this backend can't be sealed anew: it lacks 'exchange' of "
+            "lionagi_qe.persistence.contract; keep older keys until its jobs and leases have ended"
+        )
+    return found
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
