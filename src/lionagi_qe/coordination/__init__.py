@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lionagi_qe.coordination.backoff import Backoff, exponential
+from lionagi_qe.coordination.batch import Batch, BatchJob, BatchProgress
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
@@ -18,6 +19,9 @@ from lionagi_qe.persistence.contract.jobs import QueueCounts
 __all__ = [
     "MISSED",
     "Backoff",
+    "Batch",
+    "BatchJob",
+    "BatchProgress",
     "Cancellation",
     "DeadGroup",
     "DeadJob",
