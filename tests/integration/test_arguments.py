@@ -63,6 +63,7 @@ WRONG: dict[str, list[Any]] = {
     "dedupe_for": ["5", -1, math.nan, True, b"5", math.inf, None],
     "cron": ["", 5, None, b"* * * * *", "garbage", "* * * *", "61 * * * *", "0 0 31 2 *", "\x00"],
     "timezone": ["", 5, None, "Mars/Olympus", "../etc/passwd", "\x00"],
+    "overlap": ["never", "", 5, None, ["skip"]],
     "missed": ["never", "", 5, None, ["once"]],
     "state": [5, "", None, "finished", b"ready", ["ready"]],
     "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],

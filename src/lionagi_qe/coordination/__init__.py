@@ -12,12 +12,13 @@ from lionagi_qe.coordination.new_job import NewJob
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
 from lionagi_qe.coordination.queue import WorkQueue
 from lionagi_qe.coordination.queue_state import Cancellation, JobPage, JobStatus, ListedJob
-from lionagi_qe.coordination.schedules import MISSED, Missed, Schedule
+from lionagi_qe.coordination.schedules import MISSED, OVERLAP, Missed, Overlap, Schedule
 from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.contract.jobs import QueueCounts
 
 __all__ = [
     "MISSED",
+    "OVERLAP",
     "Backoff",
     "Batch",
     "BatchJob",
@@ -37,6 +38,7 @@ __all__ = [
     "Movement",
     "Movements",
     "NewJob",
+    "Overlap",
     "Presence",
     "QueueCounts",
     "Schedule",

@@ -236,7 +236,7 @@ FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
 ORDER BY s.name
 """,
     "fire_schedule": f"""
-SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10)
+SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10, $11)
 """,
     "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",

@@ -59,6 +59,7 @@ class RedisSchedules:
             fire.payload,
             fire.priority,
             fire.max_attempts,
+            fire.dedupe or "",
             *fire.job_ids,
         )
         return bool(fired)
