@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.integration]
 
 SMALL, LARGE = 1_000, 10_000
 AT_ONCE = 200
-# Of seconds for each job of the large one, to those of the small one.
-MOST = 2.0
+# Of seconds for each job of the large one, to those of the small one; ten if each looked at all.
+MOST = 4.0
 
 
 @pytest.fixture(params=on(*SHARED))

@@ -368,7 +368,7 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "NeverFreed": (
         _never_freed,
         QueueConformance,
-        "test_of_many_that_end_at_once_the_last_frees_who_waits",
+        "test_a_chain_is_done_in_its_order",
     ),
     "NeverFallen": (
         _never_fallen,
