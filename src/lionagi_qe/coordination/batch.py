@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         BatchRecord,
         When,
     )
-    from lionagi_qe.persistence.contract.jobs import PutJob, State
+    from lionagi_qe.persistence.contract.job_states import State
+    from lionagi_qe.persistence.contract.jobs import PutJob
     from lionagi_qe.persistence.contract.leases import Fenced
     from lionagi_qe.persistence.contract.operations import Fence
     from lionagi_qe.persistence.transaction import Transaction

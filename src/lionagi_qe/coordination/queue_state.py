@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lionagi_qe.coordination.schedules import Missed, Overlap, Schedule
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.job_pages import ListedState
-    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.job_states import State
+    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts
     from lionagi_qe.persistence.contract.limits import Per
 
 DEFAULT_MAX_ATTEMPTS = 5

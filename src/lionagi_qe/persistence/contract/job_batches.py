@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from lionagi_qe.persistence.contract.jobs import State
+    from lionagi_qe.persistence.contract.job_states import State
 
 When = Literal["all-succeeded", "all-done"]
 WHEN: tuple[When, ...] = ("all-succeeded", "all-done")

@@ -13,6 +13,7 @@ from lionagi_qe.errors import (
     JobNotFoundError,
     StaleFenceError,
 )
+from lionagi_qe.persistence.contract.job_states import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,22 +25,10 @@ if TYPE_CHECKING:
         MakeBatch,
     )
     from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.job_states import State
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
-State = Literal["delayed", "ready", "claimed", "done", "dead", "cancelled", "cancelling", "waiting"]
-# As the servers number them; "cancelling" is a claimed job whose worker is to be told, "waiting"
-# one that comes after others.
-STATES: tuple[State, ...] = (
-    "delayed",
-    "ready",
-    "claimed",
-    "done",
-    "dead",
-    "cancelled",
-    "cancelling",
-    "waiting",
-)
 OnDuplicate = Literal["keep", "replace", "earliest"]
 ON_DUPLICATE: tuple[OnDuplicate, ...] = ("keep", "replace", "earliest")
 # JSON, as all outcomes are.

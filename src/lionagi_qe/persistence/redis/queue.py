@@ -16,9 +16,9 @@ from lionagi_qe.persistence.contract.job_pages import (
     place_in_line,
     position_of,
 )
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    STATES,
     CancelJob,
     Claim,
     ClaimedJob,

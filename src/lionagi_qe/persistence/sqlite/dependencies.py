@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import JobNotFoundError
 from lionagi_qe.persistence.contract.dependencies import MOST_FALLEN
-from lionagi_qe.persistence.contract.jobs import AFTER_FAILED, STATES, job_result
+from lionagi_qe.persistence.contract.job_states import STATES
+from lionagi_qe.persistence.contract.jobs import AFTER_FAILED, job_result
 from lionagi_qe.persistence.sqlite import dependency_statements as sql
 from lionagi_qe.persistence.sqlite import job_batches
 from lionagi_qe.persistence.sqlite.job_batches import CALLBACK, OF_BATCH

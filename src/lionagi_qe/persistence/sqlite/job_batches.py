@@ -16,7 +16,7 @@ from lionagi_qe.persistence.contract.job_batches import (
     BatchJobRecord,
     BatchRecord,
 )
-from lionagi_qe.persistence.contract.jobs import STATES
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.sqlite import job_batch_statements as sql
 
 if TYPE_CHECKING:

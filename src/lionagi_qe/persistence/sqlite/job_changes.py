@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import JobLostError
-from lionagi_qe.persistence.contract.jobs import STATES, CancelJob, EndJob, PutJob
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.sqlite import dependencies, job_batches
 from lionagi_qe.persistence.sqlite import job_statements as sql
 from lionagi_qe.persistence.sqlite.dependencies import DEPENDS
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import apsw
+
+    from lionagi_qe.persistence.contract.jobs import CancelJob, EndJob, PutJob
 
 _READY, _CANCELLED = STATES.index("ready"), STATES.index("cancelled")
 

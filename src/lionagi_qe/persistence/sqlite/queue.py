@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.contract.job_batches import ABOVE_ALL_IDS
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    STATES,
     CancelJob,
     Claim,
     ClaimedJob,
