@@ -156,7 +156,7 @@ corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's 
 agents-corpus: $(STAMP) ## Compare figures of six agents with the plain tools' on other projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.agents $(AGENTS_OUT) $(ONLY)
 
-batches: $(STAMP) ## Batches of 1,000 and of 10,000 jobs: what each step takes, and that it isn't more for each job
+batches: $(STAMP) ## What a batch of 10,000 jobs takes on each backend, beside as many jobs without one
 	$(BIN)/python -m pytest -q -s tests/benchmarks/test_job_batches.py
 
 side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
