@@ -156,17 +156,17 @@ def test_an_interrupt_ends_the_tasks_and_all_their_processes_and_the_run_can_be_
     assert len(cluster.alive) == WORKERS
     assert not any(below(each) for each in cluster.alive)
 
-    (tmp_path / "go").touch()
-    known = [each.said.count(RECEIVED) for each in cluster.workers]
+    (tmp_path / "begun").unlink()
     resumed = start("run", tmp_path / "shop", "--resume", "--json")
+    until(resumed, waiting)
+    assert any(below(each) for each in cluster.alive)
+    (tmp_path / "go").touch()
 
     assert resumed.ends() == 0, resumed.said
     found = json.loads(resumed.out)
     assert found["notes"] == []
     figures = {each["name"]: each["value"] for each in found["metrics"]}
     assert figures["tests_passed"] == 1
-    received = [each.said.count(RECEIVED) for each in cluster.workers]
-    assert sum(received) > sum(known), "it was not done by Dask's workers"
 
 
 def test_what_dask_workers_refuse_three_times_is_not_measured(
