@@ -62,7 +62,7 @@ EXECUTORS_OUT ?= build/executors
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -97,7 +97,7 @@ browser: $(STAMP)
 test: $(STAMP) browser ## Run the whole suite on real servers (ARGS="...": one pytest with these arguments)
 ifeq ($(strip $(ARGS)),)
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not benchmark"
-	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py
+	$(BIN)/python -m pytest -q tests/benchmarks --ignore tests/benchmarks/test_workers.py --ignore tests/benchmarks/test_overhead.py --ignore tests/benchmarks/test_hunt.py --ignore tests/benchmarks/test_encryption.py --ignore tests/benchmarks/test_job_batches.py
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -159,6 +159,9 @@ corpus: $(STAMP) ## Compare aqe's figures with plain pytest's on other people's 
 # A minute or two for each of twelve packages; goes on where it was broken off.
 agents-corpus: $(STAMP) ## Compare figures of six agents with the plain tools' on other projects (ONLY="...")
 	$(BIN)/python -m tests.corpus.agents $(AGENTS_OUT) $(ONLY)
+
+batches: $(STAMP) ## What a batch of 10,000 jobs takes on each backend, beside as many jobs without one
+	$(BIN)/python -m pytest -q -s tests/benchmarks/test_job_batches.py
 
 side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
 	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)

@@ -15,6 +15,7 @@ __all__ = [
     "BackendFullError",
     "BackendTimeoutError",
     "BackendUnavailableError",
+    "BatchEndedError",
     "BatchTooLargeError",
     "ConfigurationError",
     "CrossShardError",
@@ -165,6 +166,25 @@ class JobLostError(AqeError):
 
 class JobNotFoundError(AqeError, LookupError):
     """The queue knows no such job: it never did, or its result was kept long enough."""
+
+
+class BatchEndedError(AqeError):
+    """A batch takes no more jobs: all of them have ended, it was cancelled, or never was there.
+
+    Attributes:
+        batch_id: the batch concerned.
+    """
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            f"batch {batch_id}: takes no more jobs: all of them have ended, it was cancelled, or "
+            "the queue doesn't know it. Add jobs from within one of the batch, or make a new one"
+        )
+        self.batch_id = batch_id
+
+    def __reduce__(self) -> tuple[type[BatchEndedError], tuple[str]]:
+        """Pickle by fields, since the message is built from them."""
+        return type(self), (self.batch_id,)
 
 
 class JobNotDoneError(AqeError, TimeoutError):

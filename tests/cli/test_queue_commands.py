@@ -155,6 +155,35 @@ def test_a_limit_that_cannot_be_is_refused(
     assert aqe(capsys, "limits", "mails") == (0, "", "")
 
 
+def test_batches_are_listed_shown_and_cancelled(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def put() -> str:
+        async with open_memory(url, cleanup_interval=None) as memory:
+            queue = WorkQueue(memory, "builds")
+            batch = await queue.batch([1, 2, 3], then="call", when="all-done")
+            (job,) = await queue.claim()
+            await job.ack()
+            return batch.id
+
+    batch_id = asyncio.run(put())
+    (found,) = json.loads(aqe(capsys, "batches", "builds", "--json")[1])
+    assert found == json.loads(aqe(capsys, "batch", "builds", batch_id, "--json")[1])
+    assert (found["id"], found["total"], found["pending"], found["done"]) == (batch_id, 3, 2, 1)
+    assert aqe(capsys, "batches", "builds")[1] == (
+        f"{batch_id}\twaiting\t1 of 3: 1 done, 0 dead, 0 cancelled\n"
+    )
+    assert "pending      2\n" in aqe(capsys, "batch", "builds", batch_id)[1]
+    assert aqe(capsys, "cancel-batch", "builds", batch_id) == (
+        0,
+        f"{batch_id}\tcancelled\t3 of 3: 1 done, 0 dead, 2 cancelled\n",
+        "",
+    )
+    for command in ("batch", "cancel-batch"):
+        code, _, complaint = aqe(capsys, command, "builds", "nosuch")
+        assert (code, "batch nosuch: queue 'builds' doesn't know it" in complaint) == (1, True)
+
+
 def test_schedules_are_made_listed_and_removed(
     dead: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

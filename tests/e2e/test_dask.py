@@ -140,7 +140,7 @@ def waiting(project: Write, tmp_path: Path, cluster: Cluster) -> Callable[[], bo
     return (tmp_path / "begun").exists
 
 
-def test_an_interrupt_ends_the_tasks_and_all_their_processes(
+def test_an_interrupt_ends_the_tasks_and_all_their_processes_and_the_run_can_be_resumed(
     cluster: Cluster, start: Start, tmp_path: Path, waiting: Callable[[], bool]
 ) -> None:
     run = start("run", tmp_path / "shop", "--agents", "test-executor")
@@ -155,6 +155,18 @@ def test_an_interrupt_ends_the_tasks_and_all_their_processes(
     assert not psutil.wait_procs(begun, timeout=LONGEST_WAIT)[1]
     assert len(cluster.alive) == WORKERS
     assert not any(below(each) for each in cluster.alive)
+
+    (tmp_path / "begun").unlink()
+    resumed = start("run", tmp_path / "shop", "--resume", "--json")
+    until(resumed, waiting)
+    assert any(below(each) for each in cluster.alive)
+    (tmp_path / "go").touch()
+
+    assert resumed.ends() == 0, resumed.said
+    found = json.loads(resumed.out)
+    assert found["notes"] == []
+    figures = {each["name"]: each["value"] for each in found["metrics"]}
+    assert figures["tests_passed"] == 1
 
 
 def test_what_dask_workers_refuse_three_times_is_not_measured(

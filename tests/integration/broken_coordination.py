@@ -24,6 +24,8 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.sqlite import backend as sqlite
 from lionagi_qe.persistence.sqlite import dependencies as sqlite_dependencies
+from lionagi_qe.persistence.sqlite import job_batches as sqlite_job_batches
+from lionagi_qe.persistence.sqlite import job_changes as sqlite_job_changes
 from lionagi_qe.persistence.sqlite import lease as sqlite_lease
 from lionagi_qe.persistence.sqlite import limits as sqlite_limits
 from lionagi_qe.persistence.sqlite import operations as sqlite_operations
@@ -256,13 +258,13 @@ def _unlimited(patch: pytest.MonkeyPatch) -> None:
 
 def _places_kept(patch: pytest.MonkeyPatch) -> None:
     """The end of a job frees no place."""
-    plain = sqlite_queue.touch_line
+    plain = sqlite_job_changes.touch_line
 
     def touch(connection: Any, bound: Any, key: Any, priority: Any) -> None:
         if priority is not None:
             plain(connection, bound, key, priority)
 
-    patch.setattr(sqlite_queue, "touch_line", touch)
+    patch.setattr(sqlite_job_changes, "touch_line", touch)
 
 
 def _never_freed(patch: pytest.MonkeyPatch) -> None:
@@ -272,7 +274,21 @@ def _never_freed(patch: pytest.MonkeyPatch) -> None:
 
 def _never_fallen(patch: pytest.MonkeyPatch) -> None:
     """Who waits for a job that is dead waits on."""
-    patch.setattr(sqlite_dependencies, "_fall", lambda *_: None)
+    patch.setattr(sqlite_dependencies, "_fall", lambda *_: False)
+
+
+def _never_called(patch: pytest.MonkeyPatch) -> None:
+    """Jobs of a batch end, and nobody counts them."""
+    patch.setattr(sqlite_job_batches, "count_ended", lambda *_: None)
+
+
+def _always_called(patch: pytest.MonkeyPatch) -> None:
+    """A callback is called however its batch ended."""
+
+    def call(connection: Any, ended: Any, *_: Any) -> None:
+        connection.execute(sqlite_job_batches.sql.CALL, ended)
+
+    patch.setattr(sqlite_job_batches, "_refuse", call)
 
 
 DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
@@ -352,12 +368,22 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
     "NeverFreed": (
         _never_freed,
         QueueConformance,
-        "test_of_many_that_end_at_once_the_last_frees_who_waits",
+        "test_a_chain_is_done_in_its_order",
     ),
     "NeverFallen": (
         _never_fallen,
         QueueConformance,
         "test_what_comes_after_a_cancelled_job_is_cancelled",
+    ),
+    "NeverCalled": (
+        _never_called,
+        QueueConformance,
+        "test_a_callback_is_called_once_all_of_its_batch_have_ended",
+    ),
+    "AlwaysCalled": (
+        _always_called,
+        QueueConformance,
+        "test_where_all_must_succeed_a_dead_job_is_the_callbacks_end",
     ),
     "NoResults": (
         _written(_changed(EndJob, "ack", payload=b"null")),

@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.backends import on, url_of
 
 from lionagi_qe import Memory, errors, open_memory
-from lionagi_qe.coordination import Lease, Presence, Session, WorkQueue
+from lionagi_qe.coordination import Batch, Lease, Presence, Session, WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,10 +63,14 @@ WRONG: dict[str, list[Any]] = {
     "dedupe_for": ["5", -1, math.nan, True, b"5", math.inf, None],
     "cron": ["", 5, None, b"* * * * *", "garbage", "* * * *", "61 * * * *", "0 0 31 2 *", "\x00"],
     "timezone": ["", 5, None, "Mars/Olympus", "../etc/passwd", "\x00"],
+    "overlap": ["never", "", 5, None, ["skip"]],
     "missed": ["never", "", 5, None, ["once"]],
     "state": [5, "", None, "finished", b"ready", ["ready"]],
     "job_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
     "job_ids": ["id", 5, [5], [None], ["\x00"], ["x" * 1000], ["\ud800"]],
+    "when": ["never", "", 5, None, ["all-done"]],
+    "then": [object(), {1, 2}, math.nan, "\ud800"],
+    "batch_id": [5, None, b"id", "", "\x00", "x" * 1000, "\ud800"],
     "after": [5, None, b"id", "\x00", "\ud800"],
     "values": ["yes", 1, None],
     "name": NOT_NAMES,
@@ -122,6 +126,8 @@ RIGHT: dict[str, Any] = {
     "payload": 1,
     "payloads": [1],
     "job_id": "no-such-job",
+    "then": 1,
+    "batch_id": "no-such-batch",
     "cron": "0 3 * * *",
     "state": "ready",
     "name": "name",
@@ -219,6 +225,15 @@ async def test_of_a_queue(memory: Memory, name: str, parameter: str, values: lis
     before = await queue.stats()
     await all_refused(memory, getattr(queue, name), parameter, values)
     assert await queue.stats() == before
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("name", "parameter", "values"), cases(Batch))
+async def test_of_a_batch(memory: Memory, name: str, parameter: str, values: list[Any]) -> None:
+    batch = await WorkQueue(memory, "batches").batch([1], then=2)
+    before = await batch.progress()
+    await all_refused(memory, getattr(batch, name), parameter, values)
+    assert await batch.progress() == before
 
 
 @pytest.mark.asyncio(loop_scope="module")

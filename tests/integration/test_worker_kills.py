@@ -68,7 +68,8 @@ asyncio.run(main())
 """
 
 
-# Adds one to what came before, once it has noted that it began; stays in the first try of "stuck".
+# Adds one to what came before, or to what its batch came to, once it has noted that it began; stays
+# in the first try of "stuck".
 CHAIN_WORKER = """
 import asyncio, sys
 from lionagi_qe import open_memory
@@ -76,15 +77,19 @@ from lionagi_qe.coordination import WorkQueue
 
 async def main():
     async with open_memory(sys.argv[1], fleet=sys.argv[2]) as memory:
+        queue = WorkQueue(memory, "jobs")
+
         async def handle(job):
-            before = await job.results()
+            before = list((await job.results()).values())
+            if job.id == job.batch_id:
+                before = [each.result async for each in queue.get_batch(job.id).results()]
             await memory.store(f"aqe/begun/{job.payload}-{job.attempt}", len(before))
             if job.payload == "stuck" and job.attempt == 1:
                 await asyncio.sleep(600)
-            return 1 + sum(before.values())
+            return 1 + sum(before)
 
         print("up", flush=True)
-        await WorkQueue(memory, "jobs").work(handle, 1, lease_ttl=1)
+        await queue.work(handle, 1, lease_ttl=1)
 
 asyncio.run(main())
 """
@@ -207,22 +212,26 @@ async def test_a_key_at_its_limit_goes_on_alone_though_workers_are_killed(
         assert await memory.list_keys("aqe/twice/") == []
 
 
-async def test_a_chain_goes_on_behind_a_job_whose_worker_was_killed(url: str, fleet: str) -> None:
+async def test_a_batch_and_what_comes_after_it_go_on_behind_a_worker_that_was_killed(
+    url: str, fleet: str
+) -> None:
     async with open_memory(url, fleet=fleet) as memory:
         queue = WorkQueue(memory, "jobs")
-        *_, stuck = await queue.chain(["a", "stuck"])
-        beside = await queue.put("beside")
-        last = await queue.put("last", after=[stuck, beside])
+        first = await queue.put("first")
+        batch = await queue.batch([NewJob("stuck", after=[first]), "beside"], then="call")
+        last = await queue.put("last", after=[batch.id])
 
         async def is_stuck() -> bool:
             return await memory.retrieve("aqe/begun/stuck-1") is not None
 
-        async with worker(url, fleet, program=CHAIN_WORKER) as first:
+        async with worker(url, fleet, program=CHAIN_WORKER) as process:
             await until(is_stuck)
-            first.kill()
+            process.kill()
         stats = await queue.stats()
-        assert (stats.claimed, stats.waiting) == (1, 1)
+        assert (stats.claimed, stats.waiting) == (1, 2)
+        assert (await batch.progress()).pending == 2
         async with worker(url, fleet, program=CHAIN_WORKER):
-            assert await queue.result(last, LONG) == 4
+            assert await queue.result(last, LONG) == 5
         begun = [key.split("/")[2] for key in await memory.list_keys("aqe/begun/")]
-        assert sorted(begun) == ["a-1", "beside-1", "last-1", "stuck-1", "stuck-2"]
+        assert sorted(begun) == ["beside-1", "call-1", "first-1", "last-1", "stuck-1", "stuck-2"]
+        assert (await batch.progress()).done == 2

@@ -15,7 +15,7 @@ from lionagi_qe import AccessDeniedError, Memory, open_memory
 from lionagi_qe.agents.llm.fleet_actions import fleet_actions
 from lionagi_qe.agents.llm.memory_actions import memory_actions
 from lionagi_qe.agents.llm.work_actions import work_actions
-from lionagi_qe.coordination import Lease, Presence, Session, WorkQueue
+from lionagi_qe.coordination import Batch, Lease, Presence, Session, WorkQueue
 from lionagi_qe.persistence.contract import (
     Backend,
     ChangeLog,
@@ -61,6 +61,7 @@ ASKS_NOTHING = {
     "Memory.close",
     "Memory.scoped",
     "Lease.release",
+    "WorkQueue.get_batch",
     "WorkQueue.stop",
 }
 # Tried in the conformance suite with figures of their own, as they tell of what lies inside.
@@ -81,7 +82,7 @@ def names_of(kind: type) -> set[str]:
     return {name for name in dir(kind) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("kind", [Memory, Transaction, WorkQueue, Lease, Presence, Session])
+@pytest.mark.parametrize("kind", [Memory, Transaction, WorkQueue, Batch, Lease, Presence, Session])
 def test_every_public_call_is_tried_outside_of_a_scope(kind: type) -> None:
     known = REFUSED.keys() | ASKS_NOTHING | NARROWED
     forgotten = calls_of(kind) - known
@@ -92,7 +93,7 @@ def test_every_public_call_is_tried_outside_of_a_scope(kind: type) -> None:
 
 
 def test_no_call_is_tried_that_is_not_there() -> None:
-    kinds = (Memory, Transaction, WorkQueue, Lease, Presence, Session)
+    kinds = (Memory, Transaction, WorkQueue, Batch, Lease, Presence, Session)
     there = set().union(*map(calls_of, kinds))
     assert REFUSED.keys() | ASKS_NOTHING | NARROWED <= there
 
@@ -152,6 +153,9 @@ async def test_each_part_of_a_scope_checks_by_itself() -> None:
             lambda: jobs.list_dead("other", "", 1),
             lambda: jobs.list_jobs("other", "ready", "", 1),
             lambda: jobs.results_before("other", "1"),
+            lambda: jobs.find_batch("other", "1"),
+            lambda: jobs.list_batches("other", "", 1),
+            lambda: jobs.batch_jobs("other", "1", "", 1, pending=False),
             lambda: jobs.revive("other", ["id"]),
             lambda: jobs.purge("other", ["id"]),
             lambda: jobs.count("other"),

@@ -83,6 +83,8 @@ async def _put_jobs(memory: Memory) -> None:
     await job.progress({"done": 3, "of": 10})
     await queue.put_many([NewJob({"file": f"src/m{at}.py"}, priority=at % 3) for at in range(60)])
     await queue.put({"file": "src/later.py"}, delay=_FOR_THE_TEST)
+    batch = await WorkQueue(memory, "batched").batch([{"of": 1}, {"of": 2}], then=PLANTED)
+    await WorkQueue(memory, "batched").cancel((await batch.jobs())[0].id)
     await queue.schedule("nightly", cron="0 3 * * *", timezone="Europe/Berlin", payload=PLANTED)
     await WorkQueue(memory, PLANTED[:60]).put("hostile")
 

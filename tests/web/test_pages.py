@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence import Memory
 
-STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled", "scheduled")
+STATES = ("ready", "delayed", "claimed", "done", "dead", "cancelled", "scheduled", "batches")
 HOSTILE_TEST = list(TESTS)[-1]
 PAGES = [
     "/",
@@ -90,6 +90,13 @@ async def test_a_list_is_read_page_by_page(client: httpx.AsyncClient) -> None:
             found = re.search(r'rel="next" href="([^"]+)"', page)
             following = None if found is None else unescape(found[1])
         assert len(rows) == len(set(rows)) == count, address
+
+
+async def test_a_batch_is_shown_with_what_became_of_its_jobs(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/queue?name=batched&state=batches")).text
+    figures = re.findall(r'data-label="(Pending|Done|Dead|Cancelled|Of)">(\d+)', page)
+    assert figures == [*zip(("Pending", "Done", "Dead", "Cancelled", "Of"), "10012", strict=True)]
+    assert "all-succeeded" in page
 
 
 async def test_a_search_is_by_pattern_by_beginning_or_by_part(client: httpx.AsyncClient) -> None:

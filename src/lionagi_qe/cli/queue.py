@@ -16,6 +16,7 @@ from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
+from lionagi_qe.cli.queue_batches import batch, batches, cancel_batch
 from lionagi_qe.cli.queue_limits import limit, limits
 from lionagi_qe.cli.queue_schedules import schedule, schedules, unschedule
 from lionagi_qe.coordination import (
@@ -39,7 +40,7 @@ _MISSING = Exit.GATE_FAILED
 
 @click.group(cls=Group)
 def queue() -> None:
-    """Look at work queues, their jobs, schedules, limits and dead letters; cancel jobs.
+    """Look at work queues, their jobs, batches, schedules, limits, dead letters; cancel jobs.
 
     Jobs are ready, delayed, waiting for others, claimed by a worker, done or cancelled (as long as
     the result is kept), or dead: tried as often as allowed and failed. A schedule has one put at
@@ -47,7 +48,7 @@ def queue() -> None:
     """
 
 
-for _command in (schedules, schedule, unschedule, limits, limit):
+for _command in (batches, batch, cancel_batch, schedules, schedule, unschedule, limits, limit):
     queue.add_command(_command)
 
 

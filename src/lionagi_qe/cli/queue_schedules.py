@@ -13,10 +13,10 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.one_queue import with_queue
 from lionagi_qe.cli.options import MemoryChoice, json_option, memory_options, show_json
 from lionagi_qe.cli.output import say
-from lionagi_qe.coordination import MISSED, Schedule, WorkQueue
+from lionagi_qe.coordination import MISSED, OVERLAP, Schedule, WorkQueue
 
 if TYPE_CHECKING:
-    from lionagi_qe.coordination import Missed
+    from lionagi_qe.coordination import Missed, Overlap
 
 
 @click.command()
@@ -52,6 +52,13 @@ def schedules(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
     show_default=True,
     help="What becomes of times at which no worker was there.",
 )
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAP),
+    default="allow",
+    show_default=True,
+    help="What becomes of times at which an earlier job of it has not ended.",
+)
 @memory_options
 def schedule(  # noqa: PLR0913 - one for each option
     name: str,
@@ -62,6 +69,7 @@ def schedule(  # noqa: PLR0913 - one for each option
     payload: str,
     priority: int,
     missed: Missed,
+    overlap: Overlap,
     choice: MemoryChoice,
 ) -> None:
     """Have a job put into queue NAME whenever --cron says, under the name SCHEDULE.
@@ -82,6 +90,7 @@ def schedule(  # noqa: PLR0913 - one for each option
             payload=value,
             priority=priority,
             missed=missed,
+            overlap=overlap,
         )
         return next(each for each in await queue.schedules() if each.name == schedule_name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lionagi_qe.coordination.backoff import Backoff, exponential
+from lionagi_qe.coordination.batch import Batch, BatchJob, BatchProgress
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
@@ -11,13 +12,17 @@ from lionagi_qe.coordination.new_job import NewJob
 from lionagi_qe.coordination.presence import Member, Movement, Movements, Presence
 from lionagi_qe.coordination.queue import WorkQueue
 from lionagi_qe.coordination.queue_state import Cancellation, JobPage, JobStatus, ListedJob
-from lionagi_qe.coordination.schedules import MISSED, Missed, Schedule
+from lionagi_qe.coordination.schedules import MISSED, OVERLAP, Missed, Overlap, Schedule
 from lionagi_qe.coordination.session import Session
 from lionagi_qe.persistence.contract.jobs import QueueCounts
 
 __all__ = [
     "MISSED",
+    "OVERLAP",
     "Backoff",
+    "Batch",
+    "BatchJob",
+    "BatchProgress",
     "Cancellation",
     "DeadGroup",
     "DeadJob",
@@ -33,6 +38,7 @@ __all__ = [
     "Movement",
     "Movements",
     "NewJob",
+    "Overlap",
     "Presence",
     "QueueCounts",
     "Schedule",

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from lionagi_qe.coordination.backoff import check_delay
+from lionagi_qe.coordination.batch import HEADER as BATCH_HEADER
 from lionagi_qe.coordination.payloads import P
 from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.deprecation import renamed
@@ -21,7 +22,7 @@ from lionagi_qe.persistence.values.entry import MAX_TTL_SECONDS, check_seconds
 from lionagi_qe.telemetry.log_fields import log_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from lionagi_qe.coordination.backoff import Backoff
     from lionagi_qe.coordination.job_traces import JobTraces
@@ -52,6 +53,8 @@ class Job(Generic[P]):
         max_attempts: after so many attempts it is dead.
         created_at: when it was put, UTC by the server's clock.
         scheduled_for: the time, in UTC, for which a schedule had it put; else None.
+        batch_id: the batch that it is of, or whose callback it is, for ``queue.get_batch``; else
+            None.
         headers: ``traceparent`` of the span that put it, if OpenTelemetry was told of that.
         ended: this claim was ended, by us.
         lost: the job is no longer ours.
@@ -87,7 +90,9 @@ class Job(Generic[P]):
         self.max_attempts = claimed.max_attempts
         self.created_at = datetime.fromtimestamp(claimed.created_ms / 1000, UTC)
         self.scheduled_for = scheduled_for(claimed.job_id)
-        self.headers = claimed.headers or {}
+        headers = dict(claimed.headers or {})
+        self.batch_id = headers.pop(BATCH_HEADER, None)
+        self.headers: Mapping[str, str] = headers
         self.ended = False
         self.lost = False
         self.cancelling = False

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
     from lionagi_qe.coordination.limits import Limit
-    from lionagi_qe.coordination.schedules import Missed, Schedule
+    from lionagi_qe.coordination.schedules import Missed, Overlap, Schedule
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.job_pages import ListedState
-    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts, State
+    from lionagi_qe.persistence.contract.job_states import State
+    from lionagi_qe.persistence.contract.jobs import JobRecord, ListedRecord, QueueCounts
     from lionagi_qe.persistence.contract.limits import Per
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -194,6 +195,7 @@ class QueueState:
         payload: Any = None,  # noqa: ANN401 - any JSON value
         priority: int = 0,
         missed: Missed = "once",
+        overlap: Overlap = "allow",
         timeout: float | None = None,
     ) -> None:
         """Have a job put whenever ``cron`` says. One round trip; the same again changes nothing.
@@ -214,10 +216,14 @@ class QueueState:
             missed: what becomes of times that nobody saw to within a minute, as nobody consumed.
                 "skip": nothing. "once": one job, for the last of them. "all": a job for each, but
                 for the last 100 at most.
+            overlap: what becomes of a time at which the job of an earlier one, put since this was
+                chosen, has not ended: it waits, runs, or is to be tried again. "allow": a job is
+                put all the same. "skip": none is. The server decides, in the step that would put.
             timeout: seconds for this call instead of the memory's own.
 
         Raises:
-            InvalidArgumentError: cron, timezone or missed can't be read.
+            InvalidArgumentError: cron, timezone, missed or overlap can't be read, or "all" is
+                asked of what is missed beside "skip".
 
         """
         new = NewSchedule(
@@ -227,6 +233,7 @@ class QueueState:
             payload,
             check_priority(priority),
             missed,
+            overlap,
             self._max_attempts,
         )
         await self._schedules.put(new, timeout=timeout)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Missed = Literal["skip", "once", "all"]
 MISSED: tuple[Missed, ...] = ("skip", "once", "all")
+Overlap = Literal["allow", "skip"]
+OVERLAP: tuple[Overlap, ...] = ("allow", "skip")
 # Seconds after which a firing that nobody saw to counts as missed.
 PUNCTUAL = timedelta(seconds=60)
 # Most missed ones that "all" makes up for: the latest.
@@ -60,6 +62,7 @@ class Schedule:
         missed: what becomes of the times at which no consumer was there.
         max_attempts: how often each of its jobs is tried before it is dead.
         next_at: when it is due next, in UTC; past, if no consumer has seen to it yet.
+        overlap: what becomes of a time at which an earlier job of it has not ended.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Schedule:
     missed: Missed
     max_attempts: int
     next_at: datetime
+    overlap: Overlap = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class NewSchedule:
     payload: Any
     priority: int
     missed: str
+    overlap: str
     max_attempts: int
 
 
@@ -101,12 +106,21 @@ class QueueSchedules:
         if new.missed not in MISSED:
             msg = f"missed {new.missed!r}: is one of {', '.join(MISSED)}"
             raise InvalidArgumentError(msg)
+        if new.overlap not in OVERLAP:
+            msg = f"overlap {new.overlap!r}: is one of {', '.join(OVERLAP)}"
+            raise InvalidArgumentError(msg)
+        if new.overlap == "skip" and new.missed == "all":
+            msg = "missed 'all': puts jobs beside each other, which overlap='skip' doesn't; say one"
+            raise InvalidArgumentError(msg)
         spec = {
             "payload": self._calls.encode(new.payload).decode(),
             "priority": new.priority,
             "missed": new.missed,
             "max_attempts": new.max_attempts,
         }
+        if new.overlap != "allow":
+            # What is stored of others stays what it was before there was a choice.
+            spec["overlap"] = new.overlap
         rule = json.dumps({"cron": cron, "timezone": new.timezone})
         version = secrets.token_hex(8)
         schedule = PutSchedule(self._queue, new.name, rule, json.dumps(spec), version)
@@ -191,6 +205,8 @@ class QueueSchedules:
             payload,
             schedule.priority,
             schedule.max_attempts,
+            # No key of a user's has a line break.
+            f"schedule\n{schedule.name}" if schedule.overlap == "skip" else None,
         )
 
 
@@ -228,6 +244,7 @@ def _shown(record: ScheduleRecord) -> Schedule:
         cast("Missed", spec["missed"]),
         spec["max_attempts"],
         next(cron.after(_time(record.fired_to_ms)), datetime.max.replace(tzinfo=UTC)),
+        cast("Overlap", spec.get("overlap", "allow")),
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lionagi_qe.web.forms import Form
 
 _SCHEDULED = "scheduled"
+_BATCHES = "batches"
 _GROUPED = 200
 # What may be done to jobs in which states; the second of a pair is asked for once more.
 _ACTS = {
@@ -39,7 +40,7 @@ async def queues(request: Request) -> Response:
 
 
 async def queue(request: Request) -> Response:
-    """Show a page of a queue's jobs in one state, or its schedules."""
+    """Show a page of a queue's jobs in one state, of its batches, or its schedules."""
     memory, name = memory_of(request), asked(request, "name")
     found = WorkQueue(memory, name)
     counts, names, schedules = await asyncio.gather(
@@ -49,9 +50,12 @@ async def queue(request: Request) -> Response:
     )
     state = request.query_params.get("state") or _most_telling(counts)
     values: dict[str, object] = {"jobs": [], "after": None, "reasons": []}
-    if state != _SCHEDULED:
+    after = request.query_params.get("after", "")
+    if state == _BATCHES:
+        batches = await allowed(request, found.batches(PAGE, after), [])
+        values |= {"batches": batches, "after": batches[-1].id if len(batches) == PAGE else None}
+    elif state != _SCHEDULED:
         listed = cast("ListedState", state)
-        after = request.query_params.get("after", "")
         page = await allowed(request, found.jobs(listed, PAGE, after), None)
         if page is not None:
             values |= {"jobs": page.jobs, "after": page.after}

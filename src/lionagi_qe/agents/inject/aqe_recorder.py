@@ -193,8 +193,18 @@ def pytest_exception_interact(
         except Exception as defect:  # noqa: BLE001 - an error of the project's may do anything
             # Then the failure goes by its text; the project's session is not to end for it.
             _say("untold", id=report.nodeid, text=type(defect).__name__)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        _say("missing", id=report.nodeid, module=error.name)
+    raised = _raised_by_example(error)
+    if isinstance(raised, ModuleNotFoundError) and raised.name:
+        _say("missing", id=report.nodeid, module=raised.name)
+
+
+def _raised_by_example(error: BaseException | None) -> BaseException | None:
+    """Return what an example in a docstring raised, which doctest wraps; else the error itself."""
+    doctest = sys.modules.get("doctest")
+    if doctest is None or not isinstance(error, doctest.UnexpectedException):
+        return error
+    wrapper: Any = error
+    return wrapper.exc_info[1]
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -49,6 +49,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "memory-stats": memory.Statistics,
     "memory-verify": memory.Verified,
     "memory-watch": memory.Change,
+    "queue-batch": queue.Batch,
+    "queue-batches": list[queue.Batch],
     "queue-dead": list[queue.Dead],
     "queue-dead-group": list[queue.DeadOfOneReason],
     "queue-limits": list[queue.Limit],

@@ -56,6 +56,25 @@ class DeadOfOneReason(Shape):
     last: Dead
 
 
+class Batch(Shape):
+    """Jobs that were put as one, and how far they are."""
+
+    id: str
+    """That of its callback."""
+    state: str
+    """Of the callback: waiting until it is decided on."""
+    when: str
+    """all-succeeded or all-done."""
+    total: int
+    pending: int
+    """Have not ended."""
+    done: int
+    dead: int
+    cancelled: int
+    created_at: str
+    """ISO 8601, UTC."""
+
+
 class Limit(Shape):
     """What a queue, or each of its limit keys, may do at most."""
 
@@ -82,3 +101,5 @@ class PeriodicJob(Shape):
     max_attempts: int
     next_at: str
     """ISO 8601, UTC."""
+    overlap: str
+    """allow or skip."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import AqeError, BatchTooLargeError
 from lionagi_qe.persistence.calls.base import MAX_BATCH_BYTES
+from lionagi_qe.persistence.calls.job_batches import JobBatchCalls
 from lionagi_qe.persistence.calls.limits import LimitCalls
 from lionagi_qe.persistence.calls.schedules import ScheduleCalls
 from lionagi_qe.persistence.contract.jobs import (
@@ -38,7 +39,7 @@ T = TypeVar("T")
 _RINGING = frozenset({"retry", "release"})
 
 
-class JobCalls(ScheduleCalls, LimitCalls):
+class JobCalls(ScheduleCalls, LimitCalls, JobBatchCalls):
     """Put, claim, end and look at jobs by checked names; one round trip each.
 
     Operations on jobs made at the same moment travel together. Where they are safe to repeat, a
@@ -80,17 +81,19 @@ class JobCalls(ScheduleCalls, LimitCalls):
         if not puts:
             return []
         size = sum(len(put.payload) for put in puts)
-        if len(puts) > self._max_batch or size > MAX_BATCH_BYTES:
+        # The callback of a batch stands beside the jobs that were asked for.
+        count = sum(put.makes is None for put in puts)
+        if count > self._max_batch or size > MAX_BATCH_BYTES:
             msg = (
-                f"batch of {len(puts)} jobs, {size} bytes: the limits are {self._max_batch} and "
+                f"batch of {count} jobs, {size} bytes: the limits are {self._max_batch} and "
                 f"{MAX_BATCH_BYTES}; put it in parts"
             )
             raise BatchTooLargeError(msg)
         deadline = self._scheduler.deadline(timeout)
 
         async def put() -> list[str]:
-            if any(each.after for each in puts):
-                # One that names an unknown job takes back the others.
+            if any(each.after or each.batch for each in puts):
+                # One that names an unknown job, or a batch that has ended, takes back the others.
                 step = TransactionOperations((), puts)
                 return (await self._scheduler.transact(step, size, deadline)).jobs
             results = await self._scheduler.write_jobs(puts, deadline)
@@ -103,6 +106,18 @@ class JobCalls(ScheduleCalls, LimitCalls):
         job_ids = await repeat_until_known(put, deadline, lambda: self._confirm(queue, deadline))
         self.notifier.notify(queue)
         return job_ids
+
+    async def cancel_many(
+        self, queue: str, job_ids: Sequence[str], keep_ms: int, *, timeout: float | None = None
+    ) -> None:
+        """Cancel jobs, each as ``cancel`` does; one round trip."""
+        deadline = self._scheduler.deadline(timeout)
+        cancels = [CancelJob(queue, job_id, keep_ms) for job_id in job_ids]
+        await repeat_until_known(
+            lambda: self._scheduler.write_jobs(cancels, deadline),
+            deadline,
+            lambda: self._confirm(queue, deadline),
+        )
 
     async def _confirm(self, queue: str, deadline: float) -> None:
         await self._scheduler.perform(lambda: self._scheduler.jobs.confirm(queue), deadline)

@@ -7,6 +7,12 @@
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
 from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
+from lionagi_qe.persistence.contract.job_batches import (
+    BatchJobRecord,
+    BatchRecord,
+    InBatch,
+    MakeBatch,
+)
 from lionagi_qe.persistence.contract.job_pages import ListedState
 from lionagi_qe.persistence.contract.jobs import (
     CancelJob,
@@ -66,6 +72,8 @@ __all__ = [
     "MAX_BATCH_CALLS",
     "Add",
     "Backend",
+    "BatchJobRecord",
+    "BatchRecord",
     "CancelJob",
     "Capabilities",
     "ChangeLog",
@@ -76,6 +84,7 @@ __all__ = [
     "EndJob",
     "Fence",
     "Fire",
+    "InBatch",
     "IndexBackend",
     "JobBackend",
     "JobLimit",
@@ -93,6 +102,7 @@ __all__ = [
     "ListedState",
     "LogPage",
     "LogRecord",
+    "MakeBatch",
     "Match",
     "Notifier",
     "Operation",

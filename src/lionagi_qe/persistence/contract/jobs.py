@@ -6,28 +6,29 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lionagi_qe.errors import AqeError, JobLostError, JobNotFoundError, StaleFenceError
+from lionagi_qe.errors import (
+    AqeError,
+    BatchEndedError,
+    JobLostError,
+    JobNotFoundError,
+    StaleFenceError,
+)
+from lionagi_qe.persistence.contract.job_states import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lionagi_qe.persistence.contract.job_batches import (
+        BatchJobRecord,
+        BatchRecord,
+        InBatch,
+        MakeBatch,
+    )
     from lionagi_qe.persistence.contract.job_pages import ListedState
+    from lionagi_qe.persistence.contract.job_states import State
     from lionagi_qe.persistence.contract.notifier import Notifier
     from lionagi_qe.persistence.contract.operations import Fence, Operation
 
-State = Literal["delayed", "ready", "claimed", "done", "dead", "cancelled", "cancelling", "waiting"]
-# As the servers number them; "cancelling" is a claimed job whose worker is to be told, "waiting"
-# one that comes after others.
-STATES: tuple[State, ...] = (
-    "delayed",
-    "ready",
-    "claimed",
-    "done",
-    "dead",
-    "cancelled",
-    "cancelling",
-    "waiting",
-)
 OnDuplicate = Literal["keep", "replace", "earliest"]
 ON_DUPLICATE: tuple[OnDuplicate, ...] = ("keep", "replace", "earliest")
 # JSON, as all outcomes are.
@@ -53,6 +54,9 @@ class PutJob:
         limit_key: the line in which it waits, see ``contract.limits``; None for the queue's own.
         after: ids of jobs of the queue, see ``contract.dependencies``. JobNotFoundError if one of
             them is unknown, or not kept any more.
+        makes: the batch whose callback it is, see ``contract.job_batches``.
+        batch: the batch that it is of. BatchEndedError if that is unknown, or its callback waits
+            no more.
     """
 
     queue: str
@@ -67,6 +71,8 @@ class PutJob:
     dedupe_ms: int = 0
     limit_key: str | None = None
     after: tuple[str, ...] = ()
+    makes: MakeBatch | None = None
+    batch: InBatch | None = None
 
 
 Ending = Literal["ack", "retry", "bury", "release", "extend", "progress"]
@@ -268,6 +274,23 @@ class JobBackend(Protocol):
         """
         ...
 
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Return a batch; None for one that isn't known, or not kept any more."""
+        ...
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Return batches with ids below ``after`` (all, if ""), the highest first."""
+        ...
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Return jobs of a batch with ids above ``after``, in order of ids, with their outcomes.
+
+        ``pending``: those alone that have not ended. All are kept for as long as the callback.
+        """
+        ...
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready, all their attempts before them; return how many that were.
 
@@ -312,6 +335,13 @@ def options_of(put: PutJob) -> str:
         options["limit_key"] = put.limit_key
     if put.after:
         options["after"] = put.after
+    if put.makes is not None:
+        makes = put.makes
+        options["makes"] = [int(makes.when == "all-succeeded"), makes.jobs, makes.keep_ms]
+    if put.batch is not None:
+        options["batch"] = put.batch.batch_id
+        if put.batch.adds:
+            options["adds"] = put.batch.adds
     return json.dumps(options) if options else ""
 
 
@@ -325,6 +355,9 @@ def job_result(operation: JobOperation, status: str, figure: str) -> JobResult:
             return figure
         return STATES[int(figure)] if figure else "unknown"
     if status == "unknown":
+        batch = operation.batch if isinstance(operation, PutJob) else None
+        if batch is not None and batch.batch_id == figure:
+            return BatchEndedError(figure)
         return JobNotFoundError(
             f"after: queue {operation.queue!r} doesn't know job {figure}, which is to be done "
             "before; done and cancelled jobs are known for result_ttl"

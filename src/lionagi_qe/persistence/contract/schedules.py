@@ -57,6 +57,8 @@ class Fire:
 
     Attributes:
         job_ids: one for each time that it was due; one that is there already is left as it is.
+        dedupe: if given, each is put only if no unended job of the queue has this key, which is
+            then its own.
     """
 
     queue: str
@@ -66,6 +68,7 @@ class Fire:
     payload: bytes
     priority: int
     max_attempts: int
+    dedupe: str | None = None
 
 
 class ScheduleBackend(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import DecryptionError
+from lionagi_qe.persistence.contract.job_batches import BATCH_FAILED
 from lionagi_qe.persistence.contract.jobs import (
     AFTER_FAILED,
     LEASE_ENDED,
@@ -23,6 +24,7 @@ from lionagi_qe.telemetry.log_fields import log_fields
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 # A worker that has the key may be there by then.
 _PAUSE_MS = 1_000
+_WRITTEN_BY_SERVERS = (AFTER_FAILED.encode(), BATCH_FAILED.encode())
 
 _log = logging.getLogger(__name__)
 
@@ -189,6 +192,29 @@ class EncryptedJobs:
         found = await self._inner.results_before(queue, job_id)
         return [(before, self._open("result", queue, before, sealed)) for before, sealed in found]
 
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Return a batch."""
+        return await self._inner.find_batch(queue, batch_id)
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Return the batches of a queue."""
+        return await self._inner.list_batches(queue, after, limit)
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Return jobs of a batch, their outcomes opened."""
+        found = await self._inner.batch_jobs(queue, batch_id, after, limit, pending=pending)
+        return [replace(each, outcome=self._open_outcome(queue, each)) for each in found]
+
+    def _open_outcome(self, queue: str, job: BatchJobRecord) -> bytes | str | None:
+        outcome = job.outcome
+        if job.state == "done":
+            return self._open("result", queue, job.job_id, outcome or b"")
+        if not outcome or _is_the_servers(outcome):
+            return outcome
+        return self._open("error", queue, job.job_id, outcome)
+
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         return await self._inner.revive(queue, job_ids)
@@ -217,10 +243,9 @@ def any_job(fleet: str, queue: str) -> bytes:
 
 def is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
-    if isinstance(outcome, str):
-        return outcome == LEASE_ENDED or outcome.startswith(AFTER_FAILED)
     # What somebody else put there may be no text at all.
-    return outcome == LEASE_ENDED.encode() or outcome.startswith(AFTER_FAILED.encode())
+    stored = outcome.encode() if isinstance(outcome, str) else outcome
+    return stored == LEASE_ENDED.encode() or stored.startswith(_WRITTEN_BY_SERVERS)
 
 
 class EncryptedLeases:

@@ -35,6 +35,8 @@ BOUND = (
     "job_lines",
     "job_dependencies",
     "job_falls",
+    "job_batches",
+    "job_batch_jobs",
 )
 # What all bound roles read: which migrations there are.
 OPEN = ("schema_migrations",)
@@ -63,12 +65,15 @@ FUNCTIONS = (
     "claim_jobs",
     "clock_ms",
     "drop_index_data",
+    "end_batch_jobs",
+    "end_dependencies",
     "end_links",
     "fall",
     "fall_on",
     "fall_reason",
     "filled_to",
     "fire_schedule",
+    "forget_batches",
     "forget_copy",
     "forget_jobs",
     "hold_job",
@@ -77,6 +82,7 @@ FUNCTIONS = (
     "line_lock",
     "make_jobs_ready",
     "may_revive",
+    "may_revive_dependant",
     "next_due",
     "page_by_key",
     "page_by_partition",
@@ -88,6 +94,7 @@ FUNCTIONS = (
     "put_job",
     "put_limit",
     "put_schedule",
+    "put_single_job",
     "remove_documents",
     "revive_jobs",
     "touch_lines",
@@ -105,6 +112,8 @@ _TO_QUEUE = {
     "job_lines": "SELECT, INSERT, UPDATE, DELETE",
     "job_dependencies": "SELECT, INSERT, UPDATE, DELETE",
     "job_falls": "SELECT, INSERT, UPDATE, DELETE",
+    "job_batches": "SELECT, INSERT, UPDATE, DELETE",
+    "job_batch_jobs": "SELECT, INSERT, UPDATE, DELETE",
 }
 _QUEUE_COLUMNS = {
     "queues": "name",
@@ -114,6 +123,8 @@ _QUEUE_COLUMNS = {
     "job_limits": "queue",
     "job_lines": "queue",
     "job_falls": "queue",
+    "job_batches": "queue",
+    "job_batch_jobs": "queue",
 }
 # What ``check_key`` lets through.
 _IS_KEY = (
@@ -132,6 +143,8 @@ _ALWAYS = {
     "job_limits": "SELECT",
     "job_lines": "SELECT",
     "job_dependencies": "SELECT",
+    "job_batches": "SELECT",
+    "job_batch_jobs": "SELECT",
 }
 
 
@@ -195,7 +208,8 @@ def policies(grant: Grant, fleet: int, schema: str) -> list[Policy]:
         found.append(Policy("leases", "use", "ALL", f"USING ({usable})"))
     if grant.queues:
         for table, column in _QUEUE_COLUMNS.items():
-            usable = f"{indexed if table == 'jobs' else here} AND {one_of(column, grant.queues)}"
+            by_index = table in {"jobs", "job_batches", "job_batch_jobs"}
+            usable = f"{indexed if by_index else here} AND {one_of(column, grant.queues)}"
             found.append(Policy(table, "use", "ALL", f"USING ({usable})"))
         # It names no queue: it goes with the job that waits, which policies of jobs show or not.
         waits = (

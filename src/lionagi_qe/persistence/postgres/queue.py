@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lionagi_qe.errors import AccessDeniedError
+from lionagi_qe.persistence.contract.job_batches import (
+    ABOVE_ALL_IDS,
+    BATCH_JOB_STATES,
+    BatchJobRecord,
+    BatchRecord,
+)
 from lionagi_qe.persistence.contract.job_pages import (
     end_in_line,
     numbers_of,
     place_in_line,
     position_of,
 )
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    STATES,
     CancelJob,
     Claim,
     ClaimedJob,
@@ -189,6 +195,23 @@ class PostgresJobs:
         del queue
         return [tuple(row) for row in await self._fetch("results_kept", column(job_ids))]
 
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Read its row, and the state of its callback."""
+        rows = await self._fetch("find_batch", queue, batch_id)
+        return _batch(rows[0]) if rows else None
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Read a page of the queue's."""
+        rows = await self._fetch("list_batches", queue, after or ABOVE_ALL_IDS, limit)
+        return [_batch(row) for row in rows]
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Read a page of its index."""
+        rows = await self._fetch("batch_jobs", queue, batch_id, after, limit, pending)
+        return [BatchJobRecord(row[0], BATCH_JOB_STATES[row[1]], row[2]) for row in rows]
+
     async def confirm(self, queue: str) -> None:  # noqa: ARG002 - of all queues
         """Commit a message that nobody reads: whatever was committed before is waited for, too."""
         async with self._session.connection(mutates=True) as connection:
@@ -213,9 +236,11 @@ def _locking_order(operations: Sequence[JobOperation]) -> list[int]:
     """Return positions such that concurrent calls lock jobs, then dedupe keys, in one order.
 
     Puts without a key lock nothing that others could want and keep their order; so do all where
-    some come after others.
+    some come after others, or are of a batch.
     """
-    keeps_order = any(isinstance(each, PutJob) and each.after for each in operations)
+    keeps_order = any(
+        isinstance(each, PutJob) and (each.after or each.batch) for each in operations
+    )
 
     def rank(at: int) -> tuple[int, str, str]:
         operation = operations[at]
@@ -265,6 +290,12 @@ def _refused(ordered: Sequence[JobOperation], error: Exception) -> Exception:
     at, status, figure = str(error).split(":", 2)
     result = job_result(ordered[int(at) - 1], status, figure)
     return result if isinstance(result, Exception) else error
+
+
+def _batch(row: Any) -> BatchRecord:  # noqa: ANN401 - a row of the driver's
+    batch_id, state, succeeded, *counts = row
+    when = "all-succeeded" if succeeded else "all-done"
+    return BatchRecord(batch_id, STATES[state], when, *counts)
 
 
 def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row of the driver's

@@ -60,6 +60,7 @@ class PostgresSchedules:
             fire.payload.decode(),
             fire.priority,
             fire.max_attempts,
+            fire.dedupe,
         )
         return bool(fired)
 

@@ -16,6 +16,7 @@ from lionagi_qe.persistence.postgres.fragments import (
     TOMBSTONE,
 )
 from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
+from lionagi_qe.persistence.postgres.job_batch_statements import JOB_BATCH_TEXTS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
@@ -130,6 +131,7 @@ def _jobs(first: int) -> str:
 
 
 _TEXTS = {
+    **JOB_BATCH_TEXTS,
     **JOB_PAGE_TEXTS,
     **LOG_TEXTS,
     **INDEX_TEXTS,
@@ -174,10 +176,17 @@ WITH dead AS ({_DEAD_JOBS}), gone AS (
 ), unlinked AS (
     DELETE FROM {{schema}}.job_dependencies
     WHERE fleet = $1 AND id = ANY (ARRAY (SELECT id FROM gone WHERE links & 2 > 0))
+), uncalled AS (
+    UPDATE {{schema}}.job_batches SET until_at = now()
+    WHERE fleet = $1 AND queue = $2 AND id = ANY (ARRAY (SELECT id FROM gone WHERE links & 8 > 0))
 )
 SELECT id FROM gone
 """,
-    "forget_jobs": "SELECT {schema}.forget_jobs($1, $2)",
+    "forget_jobs": """
+SELECT bool_or(is_more) FROM (
+    VALUES ({schema}.forget_jobs($1, $2)), ({schema}.forget_batches($1, $2))
+) AS forgotten (is_more)
+""",
     "find_jobs": f"""
 SELECT found.* FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
     SELECT {JOB_COLUMNS} FROM {{schema}}.jobs AS j
@@ -229,7 +238,7 @@ FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
 ORDER BY s.name
 """,
     "fire_schedule": f"""
-SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10)
+SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10, $11)
 """,
     "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
     "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",

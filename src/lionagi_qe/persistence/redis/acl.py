@@ -43,6 +43,7 @@ READING = (
     "zrangebylex",
     "zrangebyscore",
     "zrevrange",
+    "zrevrangebylex",
     "zscore",
 )
 # What changes, and what recall deletes by.

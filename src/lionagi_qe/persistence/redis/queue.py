@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import CrossShardError
+from lionagi_qe.persistence.contract.job_batches import (
+    BATCH_JOB_STATES,
+    BatchJobRecord,
+    BatchRecord,
+)
 from lionagi_qe.persistence.contract.job_pages import (
     ListedState,
     end_in_line,
     place_in_line,
     position_of,
 )
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    STATES,
     CancelJob,
     Claim,
     ClaimedJob,
@@ -266,6 +271,47 @@ class RedisJobs:
         )
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return sorted((before.decode(), result) for before, result in pairs)
+
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Read its hash."""
+        found = await self._batches("find", queue, batch_id)
+        return found[0] if found else None
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Read a page of the queue's."""
+        return await self._batches("list", queue, after, limit)
+
+    async def _batches(self, what: str, queue: str, *arguments: Any) -> list[BatchRecord]:  # noqa: ANN401
+        flat = await self._session.run(
+            scripts.QUEUE_BATCH_LOOK, self._shard_of(queue), what, queue, *arguments, mutates=False
+        )
+        found: list[BatchRecord] = []
+        for at in range(0, len(flat), 8):
+            batch_id, state, succeeded, *counts = flat[at : at + 8]
+            when = "all-succeeded" if int(succeeded) else "all-done"
+            state = STATES[int(state)]
+            found.append(BatchRecord(batch_id.decode(), state, when, *map(int, counts)))
+        return found
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Read a page of them."""
+        flat = await self._session.run(
+            scripts.QUEUE_BATCH_LOOK,
+            self._shard_of(queue),
+            "jobs",
+            queue,
+            batch_id,
+            after,
+            limit,
+            int(pending),
+            mutates=False,
+        )
+        return [
+            BatchJobRecord(job_id.decode(), BATCH_JOB_STATES[int(state)], outcome or None)
+            for job_id, state, outcome in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        ]
 
     async def confirm(self, queue: str) -> None:
         """The repeat itself has waited for all that was written before it, see ``exchange``."""

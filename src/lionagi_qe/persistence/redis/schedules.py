@@ -63,6 +63,7 @@ class RedisSchedules:
             fire.payload,
             fire.priority,
             fire.max_attempts,
+            fire.dedupe or "",
             *fire.job_ids,
         )
         return bool(fired)

@@ -9,6 +9,7 @@ from lionagi_qe.persistence.contract.notifier import Notifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
@@ -120,6 +121,23 @@ class ScopedJobs:
         """Return the results of what the job comes after."""
         self._scope.check_queue(queue)
         return await self._whole.results_before(queue, job_id)
+
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Return a batch."""
+        self._scope.check_queue(queue)
+        return await self._whole.find_batch(queue, batch_id)
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Return the batches of a queue."""
+        self._scope.check_queue(queue)
+        return await self._whole.list_batches(queue, after, limit)
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Return jobs of a batch."""
+        self._scope.check_queue(queue)
+        return await self._whole.batch_jobs(queue, batch_id, after, limit, pending=pending)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""

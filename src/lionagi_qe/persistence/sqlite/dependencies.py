@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import JobNotFoundError
 from lionagi_qe.persistence.contract.dependencies import MOST_FALLEN
-from lionagi_qe.persistence.contract.jobs import AFTER_FAILED, STATES, job_result
+from lionagi_qe.persistence.contract.job_states import STATES
+from lionagi_qe.persistence.contract.jobs import AFTER_FAILED, job_result
 from lionagi_qe.persistence.sqlite import dependency_statements as sql
+from lionagi_qe.persistence.sqlite import job_batches
+from lionagi_qe.persistence.sqlite.job_batches import CALLBACK, OF_BATCH
 from lionagi_qe.persistence.sqlite.limits import touch_line
 
 if TYPE_CHECKING:
     import apsw
 
     from lionagi_qe.persistence.contract.jobs import PutJob
+    from lionagi_qe.persistence.sqlite.job_batches import Decision
 
 Bound = dict[str, Any]
 _READY, _DONE, _DEAD, _CANCELLED, _WAITING = map(
@@ -92,10 +96,26 @@ def after_end(connection: apsw.Connection, bound: Bound, state: int, links: int,
         if state == _DONE:
             has_freed = _free(connection, bound)
         elif state in {_DEAD, _CANCELLED}:
-            _fall(connection, bound, [(bound["id"], state, due)])
+            has_freed = _fall(connection, bound, [(bound["id"], state, due)])
+    if links & OF_BATCH and state in {_DONE, _DEAD, _CANCELLED}:
+        decision = job_batches.count_ended(connection, bound, state)
+        has_freed = follow(connection, bound, decision) or has_freed
+    if links & CALLBACK and state in {_DONE, _CANCELLED}:
+        job_batches.forget_at(connection, bound, due)
     if links & DEPENDS and state in {_DONE, _CANCELLED}:
         connection.execute(sql.FORGET_LINKS, bound)
     return has_freed
+
+
+def follow(connection: apsw.Connection, bound: Bound, decision: Decision | None) -> bool:
+    """Do what follows from what was decided on a callback; return whether others became ready."""
+    if decision is None:
+        return False
+    if decision.fallen is None:
+        return True
+    if decision.links & AWAITED:
+        return _fall(connection, bound, [(decision.callback, decision.fallen, decision.due_ms)])
+    return False
 
 
 def _free(connection: apsw.Connection, bound: Bound) -> bool:
@@ -112,15 +132,18 @@ def _free(connection: apsw.Connection, bound: Bound) -> bool:
     return has_freed
 
 
-def fall_on(connection: apsw.Connection, bound: Bound) -> None:
-    """Let fall what was left of falls before, as much as falls at once."""
+def fall_on(connection: apsw.Connection, bound: Bound) -> bool:
+    """Let fall what was left of falls before, as much as falls at once; return as ``_fall``."""
     noted: list[Any] = connection.execute(sql.FALLS, bound).fetchall()
-    _fall(connection, bound, noted)
+    return _fall(connection, bound, noted)
 
 
-def _fall(connection: apsw.Connection, bound: Bound, fallen: list[tuple[str, int, int]]) -> None:
-    """Let what comes after these jobs die, or be cancelled, with them; note what is left."""
-    left = MOST_FALLEN
+def _fall(connection: apsw.Connection, bound: Bound, fallen: list[tuple[str, int, int]]) -> bool:
+    """Let what comes after these jobs die, or be cancelled, with them; note what is left.
+
+    Returns whether callbacks became ready, as the last of their batches fell.
+    """
+    left, has_freed = MOST_FALLEN, False
     waiting = deque(fallen)
     while waiting:
         before, state, due = waiting[0]
@@ -144,8 +167,12 @@ def _fall(connection: apsw.Connection, bound: Bound, fallen: list[tuple[str, int
                 continue
             if links & AWAITED:
                 waiting.append((dependant, state, due))
+            if links & OF_BATCH:
+                decision = job_batches.count_ended(connection, one, state)
+                has_freed = follow(connection, bound, decision) or has_freed
             if state == _CANCELLED:
                 connection.execute(sql.FORGET_LINKS, one)
+    return has_freed
 
 
 def _reason(before: str, state: int) -> bytes:

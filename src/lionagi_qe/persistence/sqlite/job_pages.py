@@ -11,7 +11,8 @@ from lionagi_qe.persistence.contract.job_pages import (
     place_in_line,
     position_of,
 )
-from lionagi_qe.persistence.contract.jobs import STATES, JobRecord, JobRecordPage, ListedRecord
+from lionagi_qe.persistence.contract.job_states import STATES
+from lionagi_qe.persistence.contract.jobs import JobRecord, JobRecordPage, ListedRecord
 from lionagi_qe.persistence.sqlite.job_statements import (
     PAGE_OF_DEAD,
     PAGE_OF_LINES,

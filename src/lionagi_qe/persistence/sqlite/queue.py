@@ -7,14 +7,14 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lionagi_qe.errors import AqeError, JobLostError
+from lionagi_qe.errors import AqeError
+from lionagi_qe.persistence.contract.job_batches import ABOVE_ALL_IDS
+from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    STATES,
     CancelJob,
     Claim,
     ClaimedJob,
-    EndJob,
     JobOperation,
     JobRecord,
     JobRecordPage,
@@ -25,12 +25,11 @@ from lionagi_qe.persistence.contract.jobs import (
     TransactionResults,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
-from lionagi_qe.persistence.sqlite import dependencies, sealed_texts
+from lionagi_qe.persistence.sqlite import dependencies, job_batches, job_changes, sealed_texts
 from lionagi_qe.persistence.sqlite import job_statements as sql
-from lionagi_qe.persistence.sqlite.dependencies import DEPENDS
 from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
-from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn, touch_line
-from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES, NOTE_LINES
+from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn
+from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES
 from lionagi_qe.persistence.sqlite.operations import apply, check_fence
 from lionagi_qe.persistence.sqlite.schema import now
 from lionagi_qe.telemetry.log_fields import log_fields
@@ -40,13 +39,13 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.sealed_texts import TextExchange
     from lionagi_qe.persistence.sqlite.session import SqliteSession
 
 T = TypeVar("T")
 EXACT_COUNT_LIMIT = 100_000
-_READY, _CANCELLED = STATES.index("ready"), STATES.index("cancelled")
 # Seconds between two looks at whether another process changed the file, while somebody waits.
 _LOOK = 0.02
 
@@ -154,11 +153,13 @@ class SqliteJobs:
         if operation.fence is not None:
             check_fence(connection, self._session.fleet, operation.fence, bound["now"])
         if isinstance(operation, PutJob):
-            return _put(connection, operation, bound)
+            job_id, has_freed = job_changes.put(connection, operation, bound)
+            if has_freed:
+                self._freed.add(operation.queue)
+            return job_id
         if isinstance(operation, CancelJob):
-            return _cancel(connection, operation, bound)
-        bound.update(ending=operation.ending, claim=operation.claim, ms=operation.ms)
-        return _end(connection, operation, bound, self._freed.add)
+            return job_changes.cancel(connection, operation, bound, self._freed.add)
+        return job_changes.end(connection, operation, bound, self._freed.add)
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
         """Make ready what is due, then take the first ones."""
@@ -169,10 +170,10 @@ class SqliteJobs:
             )
             before: Any = connection.execute(sql.BEFORE_CLAIM, bound).get
             is_falling, is_due, has_lines = before
-            if is_falling:
-                dependencies.fall_on(connection, bound)
-            if is_due:
-                _make_ready(connection, bound)
+            if is_falling and dependencies.fall_on(connection, bound):
+                self._freed.add(queue)
+            if is_due and job_changes.make_ready(connection, bound):
+                self._freed.add(queue)
             if has_lines:
                 return _claim_in_turn(connection, bound, count)
             rows: list[Any] = connection.execute(sql.CLAIM, bound).fetchall()
@@ -182,7 +183,7 @@ class SqliteJobs:
             due: Any = connection.execute(sql.NEXT_DUE, bound).get
             return Claim(jobs, due)
 
-        return await self._session.transact(take)
+        return await self._changed(take)
 
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead ones ready."""
@@ -190,10 +191,11 @@ class SqliteJobs:
         def change(connection: apsw.Connection) -> int:
             found: list[tuple[int, int, str]] = []
             for job_id in job_ids:
-                rows = _rows(connection, sql.DEAD_LINKS, self._bound(queue=queue, id=job_id))
+                bound = self._bound(queue=queue, id=job_id)
+                rows: list[Any] = connection.execute(sql.DEAD_LINKS, bound).fetchall()
                 found += [(seq, links, job_id) for seq, links in rows]
             return sum(
-                _revive(connection, links, self._bound(queue=queue, id=job_id))
+                job_changes.revive(connection, links, self._bound(queue=queue, id=job_id))
                 for _, links, job_id in sorted(found)
             )
 
@@ -203,13 +205,10 @@ class SqliteJobs:
         """Delete dead ones."""
 
         def change(connection: apsw.Connection) -> int:
-            purged = 0
-            for job_id in job_ids:
-                bound = self._bound(queue=queue, id=job_id)
-                for (links,) in _rows(connection, sql.PURGE, bound):
-                    dependencies.after_end(connection, bound, _CANCELLED, links & DEPENDS, 0)
-                    purged += 1
-            return purged
+            return sum(
+                job_changes.purge(connection, self._bound(queue=queue, id=job_id))
+                for job_id in job_ids
+            )
 
         return await self._session.transact(change)
 
@@ -227,7 +226,7 @@ class SqliteJobs:
         for statement in (sql.FORGET, sql.FORGET_CANCELLED, sql.FORGET_KEYS, FORGET_LINES):
             connection.execute(statement, self._bound(limit=limit))
             is_more |= connection.changes() == limit
-        return is_more
+        return job_batches.forget(connection, self._bound(limit=limit)) or is_more
 
     # Looking
 
@@ -276,6 +275,25 @@ class SqliteJobs:
             )
         )
 
+    async def find_batch(self, queue: str, batch_id: str) -> BatchRecord | None:
+        """Read its row."""
+        bound = self._bound(queue=queue, id=batch_id)
+        return await self._session.read(lambda connection: job_batches.find(connection, bound))
+
+    async def list_batches(self, queue: str, after: str, limit: int) -> list[BatchRecord]:
+        """Read a page of the queue's."""
+        bound = self._bound(queue=queue, after=after or ABOVE_ALL_IDS, limit=limit)
+        return await self._session.read(
+            lambda connection: job_batches.list_newest(connection, bound)
+        )
+
+    async def batch_jobs(
+        self, queue: str, batch_id: str, after: str, limit: int, *, pending: bool
+    ) -> list[BatchJobRecord]:
+        """Read a page of its index."""
+        bound = self._bound(queue=queue, id=batch_id, after=after, limit=limit, pending=pending)
+        return await self._session.read(lambda connection: job_batches.list_jobs(connection, bound))
+
     async def count(self, queue: str) -> QueueCounts:
         """Count by state, each up to EXACT_COUNT_LIMIT."""
 
@@ -296,118 +314,6 @@ class SqliteJobs:
             return [str(name) for (name,) in connection.execute(sql.QUEUES, self._bound())]
 
         return await self._session.read(read)
-
-
-def _put(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str:
-    bound.update(
-        delay=put.delay_ms,
-        priority=put.priority,
-        max_attempts=put.max_attempts,
-        dedupe=put.dedupe,
-        limit_key=put.limit_key,
-    )
-    connection.execute(sql.NOTE_QUEUE, bound)
-    if put.limit_key is not None:
-        connection.execute(NOTE_LINES, bound)
-    if put.dedupe is not None:
-        other = _holder(connection, put, bound)
-        if other is not None:
-            return other
-    # Looked at before anything is changed, since it may be refused.
-    before = []
-    if put.after and not dependencies.is_put(connection, bound):
-        before = dependencies.look_before(connection, put, bound)
-    connection.execute(sql.PUT, bound)
-    if not connection.changes():
-        return put.job_id
-    is_free = not before or dependencies.hold(connection, before, bound)
-    if put.limit_key is not None and not put.delay_ms and is_free:
-        touch_line(connection, bound, put.limit_key, put.priority)
-    if put.dedupe_ms:
-        connection.execute(sql.KEEP_KEY, {**bound, "dedupe_ms": put.dedupe_ms})
-    return put.job_id
-
-
-def _holder(connection: apsw.Connection, put: PutJob, bound: dict[str, Any]) -> str | None:
-    """Return the id of the job that has the put's key, treated as the put wants; None to add it."""
-    row: Any = connection.execute(sql.HOLDER, bound).get
-    if row is None:
-        kept: Any = connection.execute(sql.KEPT_KEY, bound).get
-        return None if kept is None else str(kept)
-    holder, state, replaced_by = row
-    if put.on_duplicate == "keep" or put.job_id in {holder, replaced_by}:
-        return str(holder)
-    bound["holder"] = holder
-    if STATES[state] == "claimed":
-        if put.on_duplicate == "earliest":
-            return str(holder)
-        connection.execute(sql.DETACH, bound)
-        connection.execute(sql.MOVE_KEY, bound)
-        return None
-    change = sql.REPLACE if put.on_duplicate == "replace" else sql.HASTEN
-    ((its_state, key, priority),) = _rows(connection, change, bound)
-    if its_state == _READY:
-        touch_line(connection, bound, key, priority)
-    return str(holder)
-
-
-def _make_ready(connection: apsw.Connection, bound: dict[str, Any]) -> None:
-    for job_id, state, key, priority, links, due in _rows(connection, sql.DUE, bound):
-        touch_line(connection, bound, key, priority if state == _READY else None)
-        if links:
-            dependencies.after_end(connection, {**bound, "id": job_id}, state, links, due)
-
-
-def _revive(connection: apsw.Connection, links: int, bound: dict[str, Any]) -> int:
-    bound["revived"] = _READY
-    if links & DEPENDS:
-        bound["revived"] = dependencies.may_revive(connection, bound)
-        if bound["revived"] is None:
-            return 0
-    revived = _rows(connection, sql.REVIVE, bound)
-    for key, priority in revived:
-        if bound["revived"] == _READY:
-            touch_line(connection, bound, key, priority)
-    return len(revived)
-
-
-def _end(
-    connection: apsw.Connection,
-    end: EndJob,
-    bound: dict[str, Any],
-    wake: Callable[[str], None],
-) -> str:
-    bound.update(ending=end.ending, claim=end.claim, ms=end.ms)
-    ended: Any = connection.execute(sql.END, bound).get
-    if ended is not None:
-        state, key, priority, links, due = ended
-        if key is not None and end.ending not in {"extend", "progress"}:
-            touch_line(connection, bound, key, priority if state == _READY else None)
-        if links and dependencies.after_end(connection, bound, state, links, due):
-            wake(end.queue)
-        return STATES[state]
-    state = connection.execute(sql.ENDED, bound).get
-    if state is None:
-        raise JobLostError(end.job_id)
-    return STATES[state]
-
-
-def _cancel(connection: apsw.Connection, cancel: CancelJob, bound: dict[str, Any]) -> str:
-    bound.update(ms=cancel.ms)
-    state: Any = None
-    for its_state, key, links, due in _rows(connection, sql.CANCEL, bound):
-        state = its_state
-        touch_line(connection, bound, key, None)
-        if links:
-            dependencies.after_end(connection, bound, state, links, due)
-    if state is None:
-        state = connection.execute(sql.STATE, bound).get
-    return "unknown" if state is None else STATES[state]
-
-
-def _rows(connection: apsw.Connection, statement: str, bound: dict[str, Any]) -> list[Any]:
-    """Return all rows that a change returns: it isn't over before."""
-    return connection.execute(statement, bound).fetchall()
 
 
 def _claim_in_turn(connection: apsw.Connection, bound: dict[str, Any], count: int) -> Claim:

@@ -107,7 +107,7 @@ class SqliteSchedules:
                 priority=fire.priority,
                 max_attempts=fire.max_attempts,
                 delay=0,
-                dedupe=None,
+                dedupe=fire.dedupe,
                 limit_key=None,
             )
             connection.execute(_ADVANCE, bound)

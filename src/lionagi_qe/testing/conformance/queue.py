@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lionagi_qe.testing.conformance.queue_batches import QueueBatchesConformance
 from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
 from lionagi_qe.testing.conformance.queue_dependencies import QueueDependenciesConformance
 from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
@@ -26,6 +27,7 @@ class QueueConformance(
     QueueSchedulesConformance,
     QueueLimitsConformance,
     QueueDependenciesConformance,
+    QueueBatchesConformance,
     QueuePayloadConformance,
     ConsumerConformance,
     TransactionConformance,

@@ -13,7 +13,7 @@ import pytest
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.contract.schedules import Fire, PutSchedule
 from lionagi_qe.persistence.memory import parts_of
-from lionagi_qe.testing.conformance.base import Conformance
+from lionagi_qe.testing.conformance.base import Conformance, until
 from lionagi_qe.testing.conformance.queue_base import LONG, claim_one, queue_of
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class QueueSchedulesConformance(Conformance):
             {"cron": "* * * *"},
             {"cron": EACH_SECOND, "timezone": "Mars/Olympus"},
             {"cron": EACH_SECOND, "missed": "twice"},
+            {"cron": EACH_SECOND, "overlap": "sometimes"},
+            {"cron": EACH_SECOND, "overlap": "skip", "missed": "all"},
         ]
         for settings in wrong:
             with pytest.raises(InvalidArgumentError):
@@ -177,6 +179,60 @@ class QueueSchedulesConformance(Conformance):
         await jobs[0].ack()
         assert await calls.fire(await _fire(calls, ["a"]))
         assert await queue_of(memory).claim() == []
+
+    async def test_of_jobs_that_may_not_overlap_none_is_put_beside_an_unended_one(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue, calls = queue_of(memory, max_attempts=2), parts_of(memory).jobs
+        await calls.put_schedule(_put())
+
+        async def fire(job_id: str, *, skip: bool = True) -> list[str]:
+            """Fire for a further time; return what is ready then."""
+            found = await _fire(calls, [job_id], dedupe="schedule\ntick" if skip else None)
+            found = replace(found, max_attempts=1)
+            assert await parts_of(other).jobs.fire(found)
+            (record,) = (await calls.read_schedules("jobs")).records
+            assert record.fired_to_ms == found.now_ms
+            return [each.status.id for each in (await queue.jobs("ready")).jobs]
+
+        assert await fire("a") == ["a"]
+        assert await fire("b") == ["a"]
+        job = await claim_one(queue)
+        assert await fire("c") == []
+        assert await fire("d", skip=False) == ["d"]
+        await (await claim_one(queue)).ack()
+        await job.ack()
+        assert await fire("e") == ["e"]
+        await (await claim_one(queue)).fail("broken")
+        assert await fire("f") == ["f"]
+        # It would be beside that one.
+        assert await queue.retry_dead(["e"]) == 0
+        await queue.cancel("f")
+        assert await queue.retry_dead(["e"]) == 1
+        assert await fire("g") == ["e"]
+
+    async def test_a_job_that_runs_on_is_skipped_by_its_schedule(self, memory: Memory) -> None:
+        queue = queue_of(memory)
+        await queue.schedule("tick", cron=EACH_SECOND, overlap="skip")
+        (schedule,) = await queue.schedules()
+        assert schedule.overlap == "skip"
+        async with aclosing(queue.consume(2)) as jobs:
+            first = await anext(jobs)
+            following = asyncio.ensure_future(anext(jobs))
+
+            async def is_skipped() -> bool:
+                (schedule,) = await queue.schedules()
+                assert first.scheduled_for is not None
+                return schedule.next_at > first.scheduled_for + timedelta(seconds=1)
+
+            await until(is_skipped)
+            assert (await queue.stats()).ready == 0
+            assert not following.done()
+            await first.ack()
+            second = await following
+            assert second.scheduled_for is not None
+            assert second.scheduled_for > schedule.next_at
+            await second.ack()
 
     async def test_a_schedule_goes_on_or_begins_anew_as_its_rule_says(self, memory: Memory) -> None:
         calls = parts_of(memory).jobs

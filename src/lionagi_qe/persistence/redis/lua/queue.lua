@@ -15,11 +15,12 @@
 --   Q:s       hash of periodic jobs, see queue_schedule.lua
 --   Q:m, Q:k.. limits, and the lines of jobs with a limit key, see queue_lines.lua
 --   Q:a, Q:b.. what comes after what, see queue_dependencies.lua
+--   Q:g..     batches, see queue_batches.lua
 -- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
 -- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
 local QUEUE_WIDTH = 9
-local dependencies_of_jobs
+local dependencies_of_jobs, batches_of_jobs
 
 local function queue_of(name)
   return P .. ':q:' .. name
@@ -167,11 +168,12 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
     if holder then return holder end
   end
   if redis.call('EXISTS', name) == 1 then return id end
-  local after = options.after
+  local after, batch = options.after, options.batch
   if after then
     local unknown = dependencies_of_jobs().unknown(Q, after)
     if unknown then return nil, unknown end
   end
+  if options.adds and not batches_of_jobs().takes(Q, batch) then return nil, batch end
   redis.call('SADD', P .. ':qs', queue)
   local place = string.format('%016.0f', redis.call('INCR', Q .. ':n'))
   if options.limit_key then
@@ -190,11 +192,14 @@ local function put_job(Q, queue, id, payload, priority, delay, dedupe, most, opt
   end
   if after and dependencies_of_jobs().hold(Q, id, place, after) then
     redis.call('HSET', name, 'q', number(now + delay))
+  elseif options.makes and batches_of_jobs().make(Q, id, place, options.makes) then
+    redis.call('HSET', name, 'q', number(now))
   elseif state == 0 then
     redis.call('ZADD', Q .. ':w', number(now + delay), id)
   else
     line_up(Q, id, place, priority)
   end
+  if batch then batches_of_jobs().enter(Q, id, batch, options.adds) end
   return id
 end
 
@@ -282,6 +287,10 @@ local function first_lost(first, count, stale)
     end
     if kind == 'put' then
       local Q, options = queue_of(queue), ARGV[at + 9]
+      if string.find(options, '"adds"', 1, true) and redis.call('EXISTS', Q .. ':j:' .. id) == 0 then
+        local batch = cjson.decode(options).batch
+        if not batches_of_jobs().takes(Q, batch) then return {i, 'unknown', batch} end
+      end
       if string.find(options, '"after"', 1, true) then
         local after = cjson.decode(options).after
         local dedupe = ARGV[at + 7]

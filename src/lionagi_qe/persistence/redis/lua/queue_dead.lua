@@ -12,16 +12,21 @@ table.sort(ids, function(one, other) return places[one] < places[other] end)
 for _, id in ipairs(ids) do
   local name = Q .. ':j:' .. id
   local key = redis.call('HGET', name, 'd')
-  local links = redis.call('HGET', name, 'z')
+  local links = tonumber(redis.call('HGET', name, 'z') or 0)
   local state = 1
-  if what == 'revive' and links and redis.call('ZSCORE', Q .. ':x', id) then
-    state = dependencies_of_jobs().may_revive(Q, id)
+  if what == 'revive' and links > 0 and redis.call('ZSCORE', Q .. ':x', id) then
+    if links >= 8 then
+      state = batches_of_jobs().may_call(Q, id)
+    else
+      state = dependencies_of_jobs().may_revive(Q, id)
+    end
   end
   local twin = what == 'revive' and key and redis.call('HEXISTS', Q .. ':u', key) == 1
   if state and not twin and redis.call('ZREM', Q .. ':x', id) == 1 then
     changed = changed + 1
     if what == 'purge' then
       redis.call('DEL', name, Q .. ':b:' .. id)
+      if links >= 8 then batches_of_jobs().purge(Q, id) end
     else
       local job = redis.call('HMGET', name, 'n', 'y')
       redis.call('HSET', name, 's', state, 'a', 0)
@@ -31,6 +36,7 @@ for _, id in ipairs(ids) do
       else
         line_up(Q, id, job[1], job[2])
       end
+      if links % 8 >= 4 then batches_of_jobs().revived(Q, id) end
     end
   end
 end

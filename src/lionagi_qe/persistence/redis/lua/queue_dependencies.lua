@@ -4,7 +4,8 @@
 --             result. Kept until the job is done, cancelled or purged
 --   Q:d:<id>  set of those that come after a job that hasn't ended
 --   Q:v       list of falls that are not over, each "state due id" of one that died or was cancelled
--- and of a job's hash z: 1 others came after it, 2 it comes after others, 3 both; q: when its delay ends.
+-- and of a job's hash z, a sum: 1 others came after it, 2 it comes after others, 4 it is of a batch, 8 it is the
+-- callback of one; q: when its delay ends.
 -- Made when it is first needed, as the lines of keys are.
 
 local MAX_FALLEN = 1000
@@ -32,9 +33,7 @@ function dependencies_of_jobs()
   local function add_link(Q, id, bit)
     local name = Q .. ':j:' .. id
     local links = tonumber(redis.call('HGET', name, 'z') or 0)
-    if bit == 1 and links % 2 == 0 or bit == 2 and links < 2 then
-      redis.call('HSET', name, 'z', links + bit)
-    end
+    if links % (2 * bit) < bit then redis.call('HSET', name, 'z', links + bit) end
   end
 
   -- Ends a waiting job as one that comes after ``before``; ``due``: until when it is kept if cancelled.
@@ -114,6 +113,7 @@ function dependencies_of_jobs()
         if job[1] == '7' then
           if tonumber(job[2]) % 2 == 1 then fallen[#fallen + 1] = {id, state, due} end
           let_fall(Q, id, before, state, due)
+          if job[2] % 8 >= 4 then batches_of_jobs().ended(Q, id, state) end
         elseif redis.call('HGET', Q .. ':b:' .. id, before) == '0' then
           redis.call('HSET', Q .. ':b:' .. id, before, '2')
         end
@@ -138,7 +138,8 @@ function dependencies_of_jobs()
   -- Does what follows from the end of a job with links. Returns whether others became ready.
   function deps.ended(Q, id, links, state, result, ms)
     local has_freed = false
-    if tonumber(links) % 2 == 1 then
+    links = tonumber(links)
+    if links % 2 == 1 then
       if state == 3 then
         local dependants = redis.call('SMEMBERS', Q .. ':d:' .. id)
         table.sort(dependants)
@@ -153,7 +154,9 @@ function dependencies_of_jobs()
         fall(Q, {{id, state, now + tonumber(ms or 0)}})
       end
     end
-    if tonumber(links) >= 2 and state ~= 4 then redis.call('DEL', Q .. ':b:' .. id) end
+    if links % 4 >= 2 and state ~= 4 then redis.call('DEL', Q .. ':b:' .. id) end
+    if links % 8 >= 4 then batches_of_jobs().ended(Q, id, state) end
+    if links >= 8 and state ~= 4 then batches_of_jobs().over(Q, id) end
     return has_freed
   end
 

@@ -4,7 +4,7 @@
 --   exchange name old new             -> whether its spec was ``old``, and is ``new`` now
 --   remove name                       -> whether it was there
 --   read                              -> {now, of each: name, version, fired to, rule, spec}
---   fire name version expected until payload priority most id ...   -> whether it was as expected
+--   fire name version expected until payload priority most dedupe id ...   -> whether it was as expected
 
 local what, queue, name = ARGV[2], ARGV[3], ARGV[4]
 local Q = queue_of(queue)
@@ -51,8 +51,8 @@ if version ~= ARGV[5] or fired_to ~= ARGV[6] or moment <= tonumber(fired_to) or 
   return 0
 end
 keep(version, ARGV[7], rule, spec)
-for i = 11, #ARGV do
-  put_job(Q, queue, ARGV[i], ARGV[8], ARGV[9], 0, '', ARGV[10], '')
+for i = 12, #ARGV do
+  put_job(Q, queue, ARGV[i], ARGV[8], ARGV[9], 0, ARGV[11], ARGV[10], '')
 end
 redis.call('PUBLISH', Q, '')
 return 1
