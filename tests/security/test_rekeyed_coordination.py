@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = KeyRing.generate("first"), KeyRing.generate("second")
 OLD, NEW = KeyRing.parse(f"{FIRST},{SECOND}"), KeyRing.parse(f"{SECOND},{FIRST}")
 ONLY_NEW = KeyRing.parse(SECOND)
-TEXTS = 15
+TEXTS = 22
 
 
 @pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
@@ -79,6 +79,12 @@ async def fill(memory: Memory) -> Filled:
     await job.ack("result of first")
     (claimed,) = await queue.claim(wait=10, lease_ttl=600)
     await claimed.progress("begun")
+    batches = WorkQueue(memory, "batched", max_attempts=1, result_ttl=600)
+    batch = await batches.batch(["a", "b", "c"], then="then", when="all-done")
+    ids["batch"] = batch.id
+    for ends in ("ack", "fail"):
+        (job,) = await batches.claim(wait=10)
+        await getattr(job, ends)(f"{ends} of {job.payload}")
     return Filled(ids, claimed)
 
 
@@ -94,7 +100,7 @@ async def test_the_older_key_can_go_and_everything_goes_on(
         rekeyed = await transfer.rekey(newer, page_size=2)
         assert (rekeyed.complete, rekeyed.left, rekeyed.refused) == (True, 0, 0)
         # 6 payloads, 2 results, which the job behind has as well, an error, 2 of progress, a
-        # schedule, a holder.
+        # schedule, a holder. Of the batch 3 payloads, a result and an error, which it has as well.
         assert rekeyed.texts_sealed == rekeyed.texts == TEXTS
         assert (await transfer.rekey(newer)).texts_sealed == 0
         # Who claimed a job, and who holds the lease, notices nothing.
@@ -135,6 +141,14 @@ async def check(memory: Memory, filled: Filled) -> None:
     await filled.claimed.ack("result of held")
     counts = await queue.stats()
     assert (counts.ready, counts.claimed, counts.delayed, counts.dead) == (0, 0, 2, 0)
+    batches = WorkQueue(memory, "batched", max_attempts=1, result_ttl=600)
+    (job,) = await batches.claim(wait=10)
+    await job.ack("ack of c")
+    (callback,) = await batches.claim(wait=10)
+    assert (callback.payload, callback.batch_id) == ("then", ids["batch"])
+    ended = [each async for each in batches.get_batch(ids["batch"]).results()]
+    assert [each.state for each in ended] == ["done", "dead", "done"]
+    assert [each.result or each.error for each in ended] == ["ack of a", "fail of b", "ack of c"]
 
 
 async def test_no_job_is_lost_or_done_twice_while_workers_work(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lionagi_qe.errors import (
     ConfigurationError,
@@ -12,6 +12,8 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -95,6 +97,16 @@ class BulkCalls(Calls):
         resealer = self._encrypted().coordination_resealer
         return await self._repeated(lambda: resealer.jobs(queue, state, after, limit))
 
+    async def batches(self, queue: str, after: str, limit: int) -> tuple[list[str], str | None]:
+        """Return a page of the ids of a queue's batches, and behind which the next one is."""
+        resealer = self._encrypted().coordination_resealer
+        return await self._repeated(lambda: resealer.batches(queue, after, limit))
+
+    async def reseal_batch(self, queue: str, batch_id: str, after: str, limit: int) -> Resealed:
+        """Seal what a batch keeps of a page of its jobs by the first of the keys."""
+        resealer = self._encrypted().coordination_resealer
+        return await self._repeated(lambda: resealer.batch_jobs(queue, batch_id, after, limit))
+
     async def reseal_schedules(self, queue: str) -> Resealed:
         """Seal the schedules of a queue by the newest key, unless they are."""
         resealer = self._encrypted().coordination_resealer
@@ -105,8 +117,8 @@ class BulkCalls(Calls):
         resealer = self._encrypted().coordination_resealer
         return await self._repeated(lambda: resealer.leases(after, limit))
 
-    async def _repeated(self, reseal: Callable[[], Awaitable[Resealed]]) -> Resealed:
-        return await self._scheduler.perform(reseal, self._scheduler.deadline(None), repeat=True)
+    async def _repeated(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._scheduler.perform(call, self._scheduler.deadline(None), repeat=True)
 
     def _encrypted(self) -> EncryptedBackend:
         backend = self._scheduler.backend

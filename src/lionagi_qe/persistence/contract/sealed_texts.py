@@ -15,7 +15,7 @@ from lionagi_qe.persistence.contract.schedules import ScheduleBackend
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-JobText = Literal["payload", "outcome", "progress", "before"]
+JobText = Literal["payload", "outcome", "progress", "before", "member"]
 
 
 class TextExchange(NamedTuple):
@@ -23,7 +23,7 @@ class TextExchange(NamedTuple):
 
     Attributes:
         before: of the text "before", the result of another job that is kept with this one: that
-            job's id.
+            job's id. Of "member", what the job's batch keeps of it: the batch's.
     """
 
     job_id: str

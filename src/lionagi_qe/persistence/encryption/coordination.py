@@ -211,7 +211,7 @@ class EncryptedJobs:
         outcome = job.outcome
         if job.state == "done":
             return self._open("result", queue, job.job_id, outcome or b"")
-        if not outcome or _is_the_servers(outcome):
+        if not outcome or is_the_servers(outcome):
             return outcome
         return self._open("error", queue, job.job_id, outcome)
 

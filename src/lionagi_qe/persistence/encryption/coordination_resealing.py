@@ -66,6 +66,30 @@ class CoordinationResealer:
         texts = [text for record in records for text in self._texts_of(queue, record)]
         if state not in _ENDED and records:
             texts += await self._results_before(queue, [record.job_id for record in records])
+        return await self._exchange_texts(queue, texts, page.after)
+
+    async def batches(self, queue: str, after: str, limit: int) -> tuple[list[str], str | None]:
+        """Return the ids of a page of a queue's batches, and behind which the next page is."""
+        page = [each.batch_id for each in await self._jobs.list_batches(queue, after, limit)]
+        return page, page[-1] if len(page) == limit else None
+
+    async def batch_jobs(self, queue: str, batch_id: str, after: str, limit: int) -> Resealed:
+        """Seal what a batch keeps of a page of its jobs."""
+        page = await self._jobs.batch_jobs(queue, batch_id, after, limit, pending=False)
+        texts = [
+            _Text(job.job_id, "member", _bytes(job.outcome), [self._place(kind, queue, job.job_id)])
+            for job in page
+            if job.outcome and (job.state == "done" or not is_the_servers(job.outcome))
+            for kind in ("result" if job.state == "done" else "error",)
+        ]
+        texts = [each._replace(before=batch_id) for each in texts]
+        behind = page[-1].job_id if len(page) == limit else None
+        return await self._exchange_texts(queue, texts, behind)
+
+    async def _exchange_texts(
+        self, queue: str, texts: Sequence[_Text], after: str | None
+    ) -> Resealed:
+        """Seal texts of jobs anew where that is due; ``after``: behind which the next page is."""
         exchanges: list[TextExchange] = []
         refused: list[str] = []
         for each in texts:
@@ -79,7 +103,7 @@ class CoordinationResealer:
                         TextExchange(each.job_id, each.text, each.sealed, new, each.before)
                     )
         sealed = await self._jobs.exchange(queue, exchanges) if exchanges else 0
-        return Resealed(len(texts), sealed, len(exchanges) - sealed, refused, page.after)
+        return Resealed(len(texts), sealed, len(exchanges) - sealed, refused, after)
 
     async def schedules(self, queue: str) -> Resealed:
         """Seal the specs of a queue's schedules."""
@@ -138,7 +162,7 @@ class CoordinationResealer:
         job_id, state = record.job_id, record.state
 
         def place(kind: str) -> bytes:
-            return place_of(self._fleet, kind, queue, job_id)
+            return self._place(kind, queue, job_id)
 
         if state not in _ENDED:
             places = [any_job(self._fleet, queue), place("job")]
@@ -150,13 +174,16 @@ class CoordinationResealer:
         if record.progress:
             yield _Text(job_id, "progress", _bytes(record.progress), [place("progress")])
 
+    def _place(self, kind: str, queue: str, job_id: str) -> bytes:
+        return place_of(self._fleet, kind, queue, job_id)
+
     async def _results_before(self, queue: str, job_ids: Sequence[str]) -> list[_Text]:
         return [
             _Text(
                 job_id,
                 "before",
                 _bytes(result),
-                [place_of(self._fleet, "result", queue, before)],
+                [self._place("result", queue, before)],
                 before,
             )
             for job_id, before, result in await self._jobs.results_kept(queue, job_ids)

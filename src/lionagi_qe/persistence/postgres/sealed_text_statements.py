@@ -37,6 +37,23 @@ WITH asked AS MATERIALIZED (
 )
 SELECT count(*) FROM exchanged
 """,
+    "exchange_member": f"""
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest({array("$3")}, {array("$4")}, {array("$5")}, {array("$6")})
+        AS a (id, old, new, batch)
+), held AS MATERIALIZED (
+    SELECT m.id, asked.new FROM asked CROSS JOIN LATERAL (
+        SELECT k.id FROM {{schema}}.job_batch_jobs k
+        WHERE k.fleet = $1 AND k.id = asked.id AND k.queue = $2 AND k.batch = asked.batch
+            AND k.outcome = asked.old
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS m
+), exchanged AS (
+    UPDATE {{schema}}.job_batch_jobs m SET outcome = held.new FROM held
+    WHERE m.fleet = $1 AND m.id = held.id RETURNING 1
+)
+SELECT count(*) FROM exchanged
+""",
     "results_kept": f"""
 SELECT d.id, d.before, d.outcome FROM unnest({array("$2")}) AS wanted (id)
     JOIN {{schema}}.job_dependencies d ON d.fleet = $1 AND d.id = wanted.id AND d.state = 1

@@ -22,7 +22,7 @@ async def exchange(session: PostgresSession, queue: str, exchanges: Sequence[Tex
         for text, group in groupby(ordered, key=lambda each: each.text):
             rows = [
                 (each.job_id, each.old.decode(), each.new.decode(), each.before)[
-                    : 4 if text == "before" else 3
+                    : 4 if text in {"before", "member"} else 3
                 ]
                 for each in group
             ]

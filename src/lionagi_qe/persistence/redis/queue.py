@@ -52,8 +52,14 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 10
-# The field of each text in a job's hash; "b" is none of these.
-_TEXTS: dict[JobText, str] = {"payload": "p", "outcome": "o", "progress": "g", "before": "b"}
+# The field of each text in a job's hash; the last two lie elsewhere.
+_TEXTS: dict[JobText, str] = {
+    "payload": "p",
+    "outcome": "o",
+    "progress": "g",
+    "before": "b",
+    "member": "m",
+}
 # The sorted set of each state, and from which end it is listed.
 _SETS: dict[ListedState, tuple[str, str]] = {
     "ready": ("r", "up"),

@@ -23,6 +23,10 @@ _EXCHANGE: dict[JobText, str] = {
 UPDATE job_dependencies SET outcome = :new
 WHERE fleet = :fleet AND id = :id AND before = :before AND state = 1 AND outcome = :old
 """,
+    "member": """
+UPDATE job_batch_jobs SET outcome = :new
+WHERE fleet = :fleet AND id = :id AND batch = :before AND outcome = :old
+""",
 }
 _KEPT = """
 SELECT id, before, outcome FROM job_dependencies WHERE fleet = :fleet AND id = :id AND state = 1

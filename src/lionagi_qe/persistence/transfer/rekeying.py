@@ -121,11 +121,27 @@ async def _pages_of_texts(memory: Memory, page_size: int) -> AsyncGenerator[Rese
                 page = await parts.bulk.reseal_jobs(queue, state, after, most)
                 yield page
                 after = page.after
+        async for page in _pages_of_batches(memory, queue, most):
+            yield page
     name: str | None = "" if offers("leases") else None
     while name is not None:
         page = await parts.bulk.reseal_leases(name, page_size)
         yield page
         name = page.after
+
+
+async def _pages_of_batches(memory: Memory, queue: str, most: int) -> AsyncGenerator[Resealed]:
+    """Seal what a queue's batches keep of their jobs."""
+    bulk = parts_of(memory).bulk
+    behind: str | None = ""
+    while behind is not None:
+        batches, behind = await bulk.batches(queue, behind, most)
+        for batch_id in batches:
+            after: str | None = ""
+            while after is not None:
+                page = await bulk.reseal_batch(queue, batch_id, after, most)
+                yield page
+                after = page.after
 
 
 def _add(done: Rekeyed, page: Resealed) -> None:

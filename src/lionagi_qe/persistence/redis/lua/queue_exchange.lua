@@ -1,6 +1,7 @@
 -- Exchanges sealed texts of jobs for the same, sealed anew. ARGV: P, what, queue, then
 --   exchange {id field before old new} ...  -> how many were as they were read; field: of the job's hash, or
---                                              "b" for the result of job ``before`` that is kept with it
+--                                              "b" for the result of job ``before`` that is kept with it,
+--                                              "m" for what batch ``before`` keeps of it
 --   results id ...                          -> {id, before, result, ...} of all that is kept with these
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
@@ -26,6 +27,12 @@ for at = 4, #ARGV, 5 do
   local old, new = ARGV[at + 3], ARGV[at + 4]
   if field == 'b' then
     name, field, old, new = Q .. ':b:' .. ARGV[at], ARGV[at + 2], '1' .. old, '1' .. new
+  end
+  if field == 'm' then
+    -- Behind the state that it has ended in, whichever that is.
+    name, field = Q .. ':h:' .. ARGV[at + 2], ARGV[at]
+    local state = string.sub(redis.call('HGET', name, field) or '0', 1, 1)
+    old, new = state .. old, state .. new
   end
   if redis.call('HGET', name, field) == old then
     redis.call('HSET', name, field, new)
