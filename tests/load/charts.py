@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +23,13 @@ _PALETTE = (
 
 def draw_latency(outcome: Outcome, path: Path) -> None:
     """Draw what came and what was done, latencies over time, and latencies by percentile."""
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    figure = Figure(figsize=(13, 3.8))
     rates, latencies, percentiles = figure.subplots(1, 3)
     curve = outcome.curves["all"]
     _lines(rates, curve["at"], {"due": curve["rate"], "done": curve["done"]}, "calls a second")
     told = {"median": curve["p50"], "p99": curve["p99"], "slowest": curve["p100"]}
     _lines(latencies, curve["at"], told, "ms from when a call was due")
-    latencies.set_yscale("log")
+    _logarithmic(latencies)
     start = 0.0
     for phase in outcome.plan["phases"][:-1]:
         start += phase["seconds"]
@@ -39,14 +40,13 @@ def draw_latency(outcome: Outcome, path: Path) -> None:
         nines = [1 / (1 - percent / 100) for percent in found["percent"]]
         percentiles.plot(nines, _known(found["ms"]), label=kind, color=colour, linewidth=1)
     percentiles.set_xscale("log")
-    percentiles.set_yscale("log")
+    _logarithmic(percentiles)
     percentiles.set_xticks([1, 10, 100, 1000, 10000], ["0", "90", "99", "99.9", "99.99"])
     percentiles.set_xlabel("percentile")
-    percentiles.set_ylabel("ms from when it was due")
+    percentiles.set_title("ms from when a call was due", fontsize=9)
     percentiles.grid(visible=True, alpha=0.3)
     percentiles.legend(fontsize=7, ncols=2)
-    figure.suptitle(f"{outcome.versions}: {outcome.plan['scenario']}", fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    _save(figure, outcome, path)
 
 
 def draw_resources(outcome: Outcome, path: Path) -> None:
@@ -54,10 +54,16 @@ def draw_resources(outcome: Outcome, path: Path) -> None:
     curves = outcome.curves
     server = curves["server"]
     panels: list[tuple[str, Sequence[float], Mapping[str, Sequence[float]]]] = []
-    for name, title in (("rss", "MiB of each process (RSS)"), ("files", "open files of each"),
-                        ("tasks", "tasks of each")):  # fmt: skip
-        held = curves["clients"]
-        at = next(iter(held.values()), {"at": []})["at"]
+    held = curves["clients"]
+    at = next(iter(held.values()), {"at": []})["at"]
+    more = {
+        f"{number}, {each['rss'][0]:.0f} MiB at first": [
+            rss - each["rss"][0] for rss in each["rss"]
+        ]
+        for number, each in held.items()
+    }
+    panels.append(("memory of each process (RSS), MiB more", at, more))
+    for name, title in (("files", "open files of each"), ("tasks", "tasks of each")):
         panels.append((title, at, {number: each[name] for number, each in held.items()}))
     for title, starts in (
         ("MiB of the store", ("size",)),
@@ -82,7 +88,7 @@ def draw_resources(outcome: Outcome, path: Path) -> None:
         panels.append(("processors in use", used["at"], own))
     across = 3
     rows = math.ceil(len(panels) / across)
-    figure = Figure(figsize=(13, 2.9 * rows), layout="constrained")
+    figure = Figure(figsize=(13, 2.9 * rows))
     grid = figure.subplots(rows, across, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(panels):
@@ -91,11 +97,25 @@ def draw_resources(outcome: Outcome, path: Path) -> None:
         title, at, lines = panels[place]
         _lines(axes, at, lines, title)
         if title.startswith("p99"):
-            axes.set_yscale("log")
-        elif "more" not in title:
+            _logarithmic(axes)
+        elif not title.endswith("more"):
             highest = max((max(_known(each), default=0) for each in lines.values()), default=0)
             axes.set_ylim(0, 1.08 * highest or 1)
+    _save(figure, outcome, path)
+
+
+def _save(figure: Figure, outcome: Outcome, path: Path) -> None:
     figure.suptitle(f"{outcome.versions}: {outcome.plan['scenario']}", fontsize=10)
+    # Margins in inches; a layout that is found by trying takes as long as all the rest.
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=0.55 / width,
+        right=1 - 0.2 / width,
+        bottom=0.5 / height,
+        top=1 - 0.65 / height,
+        wspace=0.16,
+        hspace=0.33,
+    )
     figure.savefig(path, dpi=_DPI)
 
 
@@ -112,6 +132,13 @@ def _lines(
     axes.set_title(title, fontsize=9)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=7)
+
+
+def _logarithmic(axes: Any) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
