@@ -6,12 +6,14 @@ Costs are processor time, which other programs on the machine don't change, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import time
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
@@ -25,7 +27,6 @@ from lionagi_qe.coordination import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from pathlib import Path
 
     from tests.load.systems import System
 
@@ -38,6 +39,7 @@ _WINDOWS = 100
 _ALONE = 200
 _FEW = 1_000
 _LEASE = 300.0
+_BY_THEMSELVES = ("autovacuum", "redis-aof-rewrite", "redis-rdb")
 _RESULT_TTL = 60.0
 _PAYLOAD = {"file": "src/shop/cart.py", "reason": "changed", "text": "which tests it needs. " * 8}
 _NAMES = {
@@ -109,43 +111,46 @@ class Backlog:
 
 
 class _Costs:
-    """Processor time of this process and of the servers that it started, and the clock's."""
+    """Processor time of this process and of the servers that it started, and the clock's.
+
+    Of the servers' processes those don't count that work on what is stored by themselves, now and
+    then: PostgreSQL's autovacuum, and the copy of Redis that rewrites the append-only file.
+    """
 
     def __init__(self) -> None:
-        self._own = psutil.Process()
+        self._servers, self._client = _servers_seconds(), _own_seconds()
         self._clock = time.perf_counter()
-        self._used = self._read()
-
-    def _read(self) -> tuple[float, float]:
-        own = resource.getrusage(resource.RUSAGE_SELF)
-        servers = 0.0
-        for process in self._own.children(recursive=True):
-            try:
-                servers += _ran(process)
-            except (psutil.NoSuchProcess, OSError):
-                continue
-        return servers, own.ru_utime + own.ru_stime
 
     def since(self, count: int) -> dict[str, float]:
-        """Return the microseconds for each of ``count`` since the last time."""
-        used, clock = self._read(), time.perf_counter()
-        found = {
-            "server": max(0.0, used[0] - self._used[0]),
-            "client": used[1] - self._used[1],
-            "clock": clock - self._clock,
-        }
-        self._used, self._clock = used, clock
+        """Return the microseconds for each of ``count`` since this was made."""
+        servers = sum(
+            seconds - self._servers.get(pid, 0.0) for pid, seconds in _servers_seconds().items()
+        )
+        clock = time.perf_counter() - self._clock
+        found = {"server": servers, "client": _own_seconds() - self._client, "clock": clock}
         return {name: seconds * 1e6 / count for name, seconds in found.items()}
+
+
+def _own_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _servers_seconds() -> dict[int, float]:
+    """Return for how many seconds each process of the servers ran so far."""
+    found: dict[int, float] = {}
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if not any(each in " ".join(process.cmdline()) for each in _BY_THEMSELVES):
+                found[process.pid] = _ran(process)
+    return found
 
 
 def _ran(process: psutil.Process) -> float:
     """Return the seconds that a process ran; by the kernel's nanoseconds, where it tells them."""
-    if "autovacuum" in " ".join(process.cmdline()):
-        # Comes and goes by itself, and its time with it.
-        return 0.0
+    schedule = Path(f"/proc/{process.pid}/schedstat")
     try:
-        with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as file:  # noqa: PTH123 - as quick
-            return int(file.read().split()[0]) / 1e9
+        return int(schedule.read_text(encoding="ascii").split()[0]) / 1e9
     except FileNotFoundError:
         times = process.cpu_times()
         return times.user + times.system
