@@ -184,7 +184,7 @@ def _of_scenario(
             return judge_server(plan, run.server)
         case "soak":
             return [
-                *verdicts.lasting_p99(scheduled, plan.seconds),
+                *verdicts.lasting_p99(run.samples, plan.seconds, UNSCHEDULED),
                 *judge_clients(plan, run.clients),
                 *judge_server(plan, run.server),
             ]

@@ -213,6 +213,12 @@ def test_a_rare_call_that_gets_slower_is_not_hidden_by_others_that_are_slow_anyw
     assert failing(found) == ["p99 of claim, last minute"]
 
 
+def test_what_comes_by_itself_is_judged_by_itself() -> None:
+    calls = samples_of({**steady("store"), **steady("watch", 3)})
+    found = lasting_p99(calls, 600, apart=["watch"])
+    assert failing(found) == ["p99 of watch, last minute"]
+
+
 @pytest.mark.parametrize(("factor", "holds"), [(1.25, True), (1.35, False), (0.7, False)])
 def test_the_end_of_a_backlog_costs_what_its_start_does(factor: float, holds: bool) -> None:
     costs = [20.0] * 5 + [500.0] * 90 + [20 * factor] * 5

@@ -93,17 +93,18 @@ def stretch(seconds: float) -> float:
     return min(MINUTE, seconds / 6)
 
 
-def lasting_p99(samples: Samples, seconds: float) -> list[Verdict]:
+def lasting_p99(samples: Samples, seconds: float, apart: Sequence[str] = ()) -> list[Verdict]:
     """Judge the last minute's p99 beside the second minute's: of all calls, and of each kind.
 
     A kind of which there were fewer than ``FEWEST_CALLS`` in one of these minutes is judged as part
-    of all calls alone.
+    of all calls alone. Kinds that are ``apart`` are no part of all calls.
     """
     minute = stretch(seconds)
     judged = minute >= MINUTE
     second = samples.between(minute, 2 * minute)
     last = samples.between(seconds - minute, seconds)
-    verdicts = [_slower("all calls", second, last, judged=judged)]
+    together = (part.where(~np.isin(part.kind, apart)) for part in (second, last))
+    verdicts = [_slower("all calls", *together, judged=judged)]
     for kind in samples.kinds():
         parts = second.of_kind(kind), last.of_kind(kind)
         if min(map(len, parts)) >= FEWEST_CALLS:
