@@ -219,7 +219,7 @@ endif
 chaos-page: $(STAMP) ## Write docs/chaos.md anew from the results in CHAOS_OUT
 	$(BIN)/python -m tests.chaos.page $(CHAOS_OUT)/results.jsonl docs/chaos.md
 
-# About two hours by default; the servers' data lie on the disk.
+# An hour and a half by default; the servers' data lie on the disk.
 load: $(STAMP) ## Load each BACKEND in each SCENARIO, open-loop; percentiles and curves go to LOAD_OUT
 	$(BIN)/python -m tests.load --scenario $(SCENARIO) --backend $(BACKEND) --agents $(AGENTS) --processes $(PROCESSES) \
 		--rate $(RATE) --seconds $(LOAD_SECONDS) --jobs $(JOBS) --out $(LOAD_OUT)

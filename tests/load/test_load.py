@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tests.load import __main__ as load
+from tests.load import backlog
 from tests.load.backlog import Backlog
 from tests.load.outcome import Outcome
 from tests.load.page import Page
@@ -34,10 +35,22 @@ async def test_a_short_soak_of_all_kinds_of_calls_writes_its_page(tmp_path: Path
     assert (tmp_path / "soak.html").read_text().count("data:image/png;base64,") == 2
 
 
+async def test_a_short_backlog_is_filled_and_emptied_and_all_of_it_has_its_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backlog, "_ALONE", 5)
+    monkeypatch.setattr(backlog, "_FEW", 100)
+    found = await load.fill_and_empty("sqlite", 1000)
+    assert [each["waiting"] for each in found.windows["put"]] == [100, 600]
+    assert [each["waiting"] for each in found.windows["claim"]] == [1100, 600]
+    assert all(each["client"] > 0 for windows in found.windows.values() for each in windows)
+    assert len(found.verdicts) == 4
+
+
 def test_a_run_that_failed_ends_with_1_and_is_red_on_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def backlog(ratio: float) -> Backlog:
+    def filled(ratio: float) -> Backlog:
         window = {"waiting": 500, "server": 1.0, "client": 2.0, "clock": 5.0}
         return Backlog(
             "redis", 1000, "Redis 8", {"date": "2026-11-29T12:00:00", "load_average": [0.5]}
@@ -47,7 +60,7 @@ def test_a_run_that_failed_ends_with_1_and_is_red_on_the_page(
             [Verdict("putting", ratio, 1.3, "times")],
         )  # fmt: skip
 
-    found = [backlog(1.1)]
+    found = [filled(1.1)]
 
     async def measure(*_: object) -> Backlog:
         return found[0]
@@ -56,7 +69,7 @@ def test_a_run_that_failed_ends_with_1_and_is_red_on_the_page(
     words = ["--scenario", "backlog", "--backend", "redis", "--out", str(tmp_path)]
     assert load.main(words) == 0
     assert "| backlog | redis | 2026-11-29 | 1,000 jobs | all holds |" in page_of(tmp_path)
-    found[0] = backlog(1.4)
+    found[0] = filled(1.4)
     assert load.main(words) == 1
     assert "| putting | 1.4 times | 1.3 times | **no** |" in page_of(tmp_path)
 
