@@ -106,8 +106,8 @@ class Plan:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Make it from what ``as_json`` returned."""
-        phases = tuple(Phase(**phase) for phase in data["phases"])
-        return cls(**{**data, "phases": phases})
+        made: dict[str, Any] = {"phases": tuple(Phase(**phase) for phase in data["phases"])}
+        return cls(**{**data, **made})
 
 
 def phases_of(scenario: str, rate: float, seconds: float) -> tuple[Phase, ...]:

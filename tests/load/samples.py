@@ -74,16 +74,21 @@ class Samples:
     @classmethod
     def of(cls, rows: Sequence[tuple[float, float, float, str, str]]) -> Self:
         """Make them from rows: due, delay, latency, kind, outcome."""
-        due, delay, latency, kind, outcome = zip(*rows, strict=True)
-        return cls(*map(np.array, (due, delay, latency)), np.array(kind), np.array(outcome))
+        due, delay, latency, kind, outcome = map(np.array, zip(*rows, strict=True))
+        return cls(due, delay, latency, kind, outcome)
 
     def __len__(self) -> int:
         return len(self.due)
 
     def where(self, chosen: np.ndarray) -> Samples:
         """Return those that are chosen."""
-        columns = (self.due, self.delay, self.latency, self.kind, self.outcome)
-        return Samples(*(column[chosen] for column in columns))
+        return Samples(
+            self.due[chosen],
+            self.delay[chosen],
+            self.latency[chosen],
+            self.kind[chosen],
+            self.outcome[chosen],
+        )
 
     def between(self, start: float, end: float) -> Samples:
         """Return those that were due in these seconds of the run."""

@@ -135,11 +135,11 @@ class SqliteProbe(Probe):
         connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_busy_timeout(5_000)
-            [(pages,)] = connection.execute("PRAGMA freelist_count").fetchall()
-            [(size,)] = connection.execute("PRAGMA page_size").fetchall()
+            pages = connection.pragma("freelist_count")
+            size = connection.pragma("page_size")
         finally:
             connection.close()
-        return pages * size / MEBIBYTE
+        return float(pages) * float(size) / MEBIBYTE
 
 
 @dataclass
