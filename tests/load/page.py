@@ -77,13 +77,17 @@ class Page:
         ]
         return sorted(found, key=_place)
 
-    def write(self) -> None:
-        """Write the page in Markdown, and beside it in HTML with its pictures in it."""
+    def text(self) -> str:
+        """Return the page in Markdown."""
         text = (_TEXTS / f"{self.name}.md").read_text(encoding="utf-8")
         outcomes = self.outcomes()
         text = text.replace("{summary}", "\n".join(_summary(outcomes)))
         sections = [line for outcome in outcomes for line in _section(outcome, self.name)]
-        text = text.replace("{runs}", "\n".join(sections))
+        return text.replace("{runs}", "\n".join(sections))
+
+    def write(self) -> None:
+        """Write the page in Markdown, and beside it in HTML with its pictures in it."""
+        text = self.text()
         (self.folder / f"{self.name}.md").write_text(text, encoding="utf-8")
         if self.folder.name != "docs":
             # The site has a page of its own.

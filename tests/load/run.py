@@ -59,6 +59,7 @@ async def run_plan(plan: Plan, system: System, folder: Path) -> Run:
     async with open_memory(system.url, fleet=fleet, timeout=60, cleanup_interval=None) as memory:
         await memory.store("aqe/load", 0)
     processes: list[Process] = []
+    watched = _Watched(plan, system)
     try:
         for number in range(plan.processes):
             client = Client(system.url, system.cache, fleet, number, str(folder), plan.as_json())
@@ -68,29 +69,39 @@ async def run_plan(plan: Plan, system: System, folder: Path) -> Run:
         for process in processes:
             assert process.stdin is not None
             process.stdin.write(f"{began}\n".encode())
-        sampling = asyncio.create_task(_sample(plan, system, processes, began))
-        async with asyncio.timeout(_AHEAD + plan.seconds + _END):
-            await asyncio.gather(*(process.wait() for process in processes))
-        server, machine = await sampling
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watched.sample(processes, began))
+            group.create_task(_await_end(processes, _AHEAD + plan.seconds + _END))
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         await asyncio.gather(*(process.wait() for process in processes))
     complaints = [said for at, each in enumerate(processes) if (said := _said(at, each, folder))]
-    return await asyncio.to_thread(_read, plan, folder, server, machine, complaints)
+    return await asyncio.to_thread(_read, folder, watched, complaints)
 
 
-def _read(
-    plan: Plan,
-    folder: Path,
-    server: dict[str, list[float]],
-    machine: dict[str, list[float]],
-    complaints: list[str],
-) -> Run:
-    samples = Samples.read(folder.glob("*.samples"))
-    clients = {at: _columns(folder / f"client-{at}.health") for at in range(plan.processes)}
-    return Run(samples, clients, server, machine, complaints)
+def _read(folder: Path, watched: _Watched, complaints: list[str]) -> Run:
+    # A process that did not end well may have left no names.
+    whole = [path.with_suffix(".samples") for path in folder.glob("*.names")]
+    clients = {
+        int(path.stem.removeprefix("client-")): _columns(path)
+        for path in sorted(folder.glob("*.health"))
+    }
+    return Run(
+        Samples.read(whole), clients, columns(watched.server), columns(watched.machine), complaints
+    )
+
+
+async def _await_end(processes: list[Process], patience: float) -> None:
+    """Wait until all have ended; kill those that don't, which is then complained of."""
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.gather(*(process.wait() for process in processes))
+    except TimeoutError:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
 
 
 async def _start(client: Client, folder: Path) -> Process:
@@ -125,8 +136,6 @@ def _said(at: int, process: Process, folder: Path) -> str:
 
 
 def _columns(path: Path) -> dict[str, list[float]]:
-    if not path.exists():
-        return {}
     return columns([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
@@ -136,28 +145,35 @@ def columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     return {name: [row.get(name, float("nan")) for row in rows] for name in names}
 
 
-async def _sample(
-    plan: Plan, system: System, processes: list[Process], began: float
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Read the servers' figures and whose processor time it was, until the run's end."""
-    server: list[dict[str, float]] = []
-    machine: list[dict[str, float]] = []
-    clients = {process.pid for process in processes}
-    before: dict[str, float] | None = None
-    number = 0
-    while number * plan.every <= plan.seconds:
-        await asyncio.sleep(max(0.0, began + number * plan.every - time.monotonic()))
-        at = time.monotonic() - began
-        memory = {"memory of its processes": memory_of_servers(clients)}
-        server.append({"at": at, **await system.figures(), **memory})
-        used = {"at": at, **_processor_seconds(clients)}
-        if before is not None:
-            passed = at - before["at"]
-            rates = {name: (used[name] - before[name]) / passed for name in used if name != "at"}
-            machine.append({"at": at, **rates})
-        before = used
-        number += 1
-    return columns(server), columns(machine)
+class _Watched:
+    """The servers' figures, and whose processor time it was, over a run."""
+
+    def __init__(self, plan: Plan, system: System) -> None:
+        self._plan = plan
+        self._system = system
+        self.server: list[dict[str, float]] = []
+        self.machine: list[dict[str, float]] = []
+
+    async def sample(self, processes: list[Process], began: float) -> None:
+        """Read them every so many seconds, for as long as there are processes."""
+        clients = {process.pid for process in processes}
+        before: dict[str, float] | None = None
+        every = self._plan.every
+        number = 0
+        while number * every <= self._plan.seconds and any(
+            process.returncode is None for process in processes
+        ):
+            await asyncio.sleep(max(0.0, began + number * every - time.monotonic()))
+            number += 1
+            at = time.monotonic() - began
+            memory = {"memory of its processes": memory_of_servers(clients)}
+            self.server.append({"at": at, **await self._system.figures(), **memory})
+            used = {"at": at, **_processor_seconds(clients)}
+            if before is not None:
+                passed = at - before["at"]
+                rates = {name: (used[name] - before[name]) / passed for name in used}
+                self.machine.append({**rates, "at": at})
+            before = used
 
 
 def memory_of_servers(clients: set[int]) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import pytest
 from tests.load import __main__ as load
 from tests.load import backlog
 from tests.load.backlog import Backlog
@@ -12,10 +13,7 @@ from tests.load.outcome import Outcome
 from tests.load.page import Page
 from tests.load.verdicts import Verdict
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
+ROOT = Path(__file__).parents[2]
 
 
 async def test_a_short_soak_of_all_kinds_of_calls_writes_its_page(tmp_path: Path) -> None:
@@ -76,6 +74,12 @@ def test_a_run_that_failed_ends_with_1_and_is_red_on_the_page(
 
 def page_of(folder: Path) -> str:
     return (folder / "load.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["load", "soak"])
+def test_the_pages_of_the_documents_are_those_of_their_figures(name: str) -> None:
+    page = Page(name, ROOT / "docs")
+    assert (page.folder / f"{name}.md").read_text() == page.text()
 
 
 def test_what_never_ended_stays_so_in_the_figures(tmp_path: Path) -> None:
