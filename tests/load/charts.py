@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.load.outcome import Outcome
 
 _DPI = 90
+_FEW_LINES = 4
 _PALETTE = (
     "#1f6feb", "#d29922", "#3fb950", "#a371f7", "#f85149", "#57606a", "#2da4b8", "#bf3989",
     "#7d8590", "#8a6d3b", "#116329", "#0550ae", "#953800",
@@ -37,11 +38,9 @@ def draw_latency(outcome: Outcome, path: Path) -> None:
             axes.axvline(start, color="black", linewidth=0.6, linestyle=":")
     for colour, (kind, found) in zip(_PALETTE, outcome.curves["percentiles"].items(), strict=False):
         # Equal steps towards 100 %, as HdrHistogram's plots have.
-        nines = [1 / (1 - percent / 100) for percent in found["percent"]]
-        percentiles.plot(nines, _known(found["ms"]), label=kind, color=colour, linewidth=1)
-    percentiles.set_xscale("log")
+        percentiles.plot(found["nines"], _known(found["ms"]), label=kind, color=colour, linewidth=1)
     _logarithmic(percentiles)
-    percentiles.set_xticks([1, 10, 100, 1000, 10000], ["0", "90", "99", "99.9", "99.99"])
+    percentiles.set_xticks([0, 1, 2, 3, 4], ["0", "90", "99", "99.9", "99.99"])
     percentiles.set_xlabel("percentile")
     percentiles.set_title("ms from when a call was due", fontsize=9)
     percentiles.grid(visible=True, alpha=0.3)
@@ -131,7 +130,8 @@ def _lines(
     axes.set_xlabel("s")
     axes.set_title(title, fontsize=9)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=7)
+    many = len(lines) > _FEW_LINES
+    axes.legend(fontsize=6 if many else 7, ncols=3 if many else 1, framealpha=0.6)
 
 
 def _logarithmic(axes: Any) -> None:
