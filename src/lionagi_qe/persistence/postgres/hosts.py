@@ -82,11 +82,11 @@ class Hosts:
 
 def _read_in_pieces(connection: Connection) -> None:
     """Have the loop read ``READ_BYTES`` of a connection at a time, where it lets us choose."""
-    transport = connection._transport  # noqa: SLF001 - it has no other way
+    transport: Any = connection._transport  # noqa: SLF001 - it has no other way
     # With TLS it is what decrypts that reads.
-    for reader in (transport, getattr(transport, "_ssl_protocol", None)):
-        if hasattr(reader, "max_size"):
-            reader.max_size = READ_BYTES
+    reader: Any = getattr(transport, "_ssl_protocol", transport)
+    if hasattr(reader, "max_size"):
+        reader.max_size = READ_BYTES
 
 
 def _standby_only(url: str) -> str:
