@@ -40,6 +40,18 @@ CHAOS_SECONDS ?= 6
 CHAOS_OUT ?= build/chaos
 JUDGE ?=
 
+# What make load does: any of these, of these sizes, on the backends above; LOAD_SECONDS is how long each
+# lasts (a minute; a churn ten of them), MINUTES how long make soak does. LOAD_OUT=docs for the pages in the
+# repository.
+SCENARIO ?= sustained,spike,stress,churn,backlog
+AGENTS ?= 1000
+PROCESSES ?= 8
+RATE ?= 500
+LOAD_SECONDS ?= 0
+JOBS ?= 1000000
+MINUTES ?= 30
+LOAD_OUT ?= build/load
+
 # How many cases a backend and kind make fuzz takes.
 CASES ?= 10000
 
@@ -62,7 +74,7 @@ EXECUTORS_OUT ?= build/executors
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -213,6 +225,15 @@ endif
 
 chaos-page: $(STAMP) ## Write docs/chaos.md anew from the results in CHAOS_OUT
 	$(BIN)/python -m tests.chaos.page $(CHAOS_OUT)/results.jsonl docs/chaos.md
+
+# An hour and a half by default; the servers' data lie on the disk.
+load: $(STAMP) ## Load each BACKEND in each SCENARIO, open-loop; percentiles and curves go to LOAD_OUT
+	$(BIN)/python -m tests.load --scenario $(SCENARIO) --backend $(BACKEND) --agents $(AGENTS) --processes $(PROCESSES) \
+		--rate $(RATE) --seconds $(LOAD_SECONDS) --jobs $(JOBS) --out $(LOAD_OUT)
+
+soak: $(STAMP) ## Load each BACKEND for MINUTES, and judge what processes and servers still hold
+	$(BIN)/python -m tests.load --scenario soak --backend $(BACKEND) --agents $(AGENTS) --processes $(PROCESSES) \
+		--rate $(RATE) --minutes $(MINUTES) --out $(LOAD_OUT)
 
 drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
 	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \

@@ -17,6 +17,7 @@ from tests.security.tls_front import TlsFront, write_all
 
 from lionagi_qe import errors, open_memory
 from lionagi_qe.persistence.memory import parts_of
+from lionagi_qe.persistence.postgres.hosts import READ_BYTES
 from lionagi_qe.persistence.postgres.options import take_options
 
 if TYPE_CHECKING:
@@ -220,6 +221,24 @@ async def test_a_session_has_the_name_and_the_settings_of_the_url(postgres_url: 
             assert tuple(found) == ("mine", "x")
             assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 77
             assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 5
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_answers_are_read_in_pieces_that_do_not_tear_the_heap(
+    postgres_url: str, files: Path, encrypted: bool
+) -> None:
+    async with TlsFront(postgres_url, GOOD) as front:
+        by_front = by_tls(postgres_url, front.port, **trusting(postgres_url, files))
+        url = by_front if encrypted else postgres_url
+        async with open_memory(url, fleet=f"tls-{uuid.uuid4().hex[:12]}") as memory:
+            await memory.store("aqe/large", "x" * 300_000)
+            session: Any = parts_of(memory).backend
+            async with session.session.connection() as connection:
+                transport = connection._transport
+                reader = transport._ssl_protocol if encrypted else transport
+                assert reader.max_size == READ_BYTES
+            assert await memory.retrieve("aqe/large") == "x" * 300_000
+            await memory.delete("aqe/large")
 
 
 @pytest.mark.parametrize(

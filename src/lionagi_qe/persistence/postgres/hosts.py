@@ -17,6 +17,10 @@ Connection = Any
 
 # Of a URL with several hosts: seconds after which the next one is asked, unless it says others.
 HOST_TIMEOUT = 3.0
+# For each read asyncio allocates as much as it would take, 256 KiB, and shrinks that to what came.
+# Between what is kept of answers this tears the heap: processes grew by 3 MiB in ten minutes
+# (docs/soak.md). By pieces of 32 KiB they grow by a sixth, and answers of 2 MB take no longer.
+READ_BYTES = 32 * 1024
 _PREFERS_STANDBY = "target_session_attrs=prefer-standby"
 # What a host that can't be used right now answers, if it does.
 _NEXT = (
@@ -72,7 +76,17 @@ class Hosts:
         async with asyncio.timeout(self._options.timeout or usual):
             connection = await asyncpg.connect(url, **settings)
         self._options.settle(connection)
+        _read_in_pieces(connection)
         return connection
+
+
+def _read_in_pieces(connection: Connection) -> None:
+    """Have the loop read ``READ_BYTES`` of a connection at a time, where it lets us choose."""
+    transport: Any = connection._transport  # noqa: SLF001 - it has no other way
+    # With TLS it is what decrypts that reads.
+    reader: Any = getattr(transport, "_ssl_protocol", transport)
+    if hasattr(reader, "max_size"):
+        reader.max_size = READ_BYTES
 
 
 def _standby_only(url: str) -> str:
