@@ -59,6 +59,13 @@ SHARDS_OUT ?= build/shards
 # Where make executors writes its table; ONLY names other packages.
 EXECUTORS_OUT ?= build/executors
 
+# What make bench-record adds to.
+HISTORY ?= build/benchmarks/history.jsonl
+
+# Where make detection writes its tables, and of how many histories each figure is.
+DETECTION_OUT ?= build/detection.md
+HISTORIES ?= 500
+
 # Where make matrix keeps what came of each cell, and writes its table; MATRIX_PAGE=docs/matrix.md for
 # the one in the repository. ONLY="pg13 redis62" takes these again.
 MATRIX_OUT ?= build/matrix
@@ -67,7 +74,7 @@ MATRIX_PAGE ?= $(MATRIX_OUT)/matrix.md
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check matrix
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check matrix detection bench-record
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -147,6 +154,15 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 \
 		tests/benchmarks tests/chaos/test_kill_under_load.py tests/integration/test_transfer.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
+	$(BIN)/aqe bench --history $(BENCH_OUT)/benchmarks/history.jsonl --chart $(BENCH_OUT)/benchmarks/history.png
+
+# HISTORY=... names another file; aqe bench --history shows it.
+bench-record: $(STAMP) ## Measure ratios to the plain drivers, and add them to HISTORY with the commit
+	$(BIN)/python -m tests.benchmarks.record $(HISTORY) $(ARGS)
+
+# Some ten minutes of the processor for 500; writes what docs/performance.md quotes.
+detection: $(STAMP) ## How well changes over commits and runs are found, and how often told in vain (HISTORIES=500)
+	$(BIN)/python -m tests.benchmarks.detection $(DETECTION_OUT) --histories $(HISTORIES)
 
 # Half an hour or so for 10,000.
 fuzz: $(STAMP) ## Store, search and import CASES hostile keys, values, patterns and archives a backend
