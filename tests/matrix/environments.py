@@ -45,7 +45,14 @@ def environment_of(cell: Cell, cache: Path, root: Path) -> Path:
         return python
     for old in cache.glob(f"{cell.name}-*"):
         shutil.rmtree(old)
-    _uv(["venv", "--quiet", "--python", _interpreter(cell.python), str(folder)], root)
+    interpreter = _interpreter(cell.python)
+    try:
+        _uv(["venv", "--quiet", "--python", interpreter, str(folder)], root)
+    except NotHadError as error:
+        if interpreter != cell.python:
+            raise
+        msg = f"no Python {cell.python} on this machine, and none downloaded ({error})"
+        raise NotHadError(msg) from error
     _uv(
         [
             *("pip", "install", "--quiet", "--python", str(python)),
