@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FELL = 20
 
 
+def commit(number: int) -> str:
+    return f"{number:012x}{'0' * 28}"
+
+
 def history(path: Path, runs: int, machine: str = "AMD EPYC, 2 cores") -> Path:
     """Write runs in which store-64 fell to 0.7 at FELL, when asyncpg was another, too."""
     chance = random.Random(5)
@@ -26,7 +30,7 @@ def history(path: Path, runs: int, machine: str = "AMD EPYC, 2 cores") -> Path:
         append(
             path,
             Run(
-                commit=f"{number:040x}",
+                commit=commit(number),
                 date=f"2026-11-{number // 24 + 1:02}T{number % 24:02}:00:00+00:00",
                 machine=machine,
                 backend="postgresql",
@@ -47,13 +51,13 @@ def test_the_commit_where_a_ratio_fell_is_named_with_what_else_changed(
     assert main(["bench", "--history", str(file), "--check", "--json", str(told)]) == 1
     shown = capsys.readouterr().out
     assert "postgresql store-64 fell to 0.7" in shown
-    assert f"at {FELL:040x}"[:15] in shown
+    assert f"at {commit(FELL)[:12]}, after {commit(FELL - 1)[:12]}" in shown
     assert "also changed: asyncpg 0.30.0 -> 0.31.0" in shown
     assert "search-50 fell" not in shown
     found: dict[str, Any] = {each["row"]: each for each in json.loads(told.read_text())}
     (change,) = found["store-64"]["changes"]
-    assert change["commit"] == f"{FELL:040x}"
-    assert change["after"] == f"{FELL - 1:040x}"
+    assert change["commit"] == commit(FELL)
+    assert change["after"] == commit(FELL - 1)
     assert (change["is_fall"], change["is_new"]) == (True, True)
     assert found["search-50"]["changes"] == []
 

@@ -93,7 +93,8 @@ def draw_courses(courses: Sequence[Course], path: Path) -> None:
         for change in course.changes:
             axes.axvline(change.at - 0.5, color="#cf222e", linewidth=1)
             label = f" {course.runs[change.at].label}: {change.shift.ratio:.2f}x"
-            place = (change.at - 0.5, 0.02)
+            # Where the course is not: it goes down to the right of a fall.
+            place = (change.at - 0.5, 0.88 if change.shift.ratio < 1 else 0.04)
             axes.annotate(label, place, xycoords=axes.get_xaxis_transform(), fontsize=7)
         axes.set_title(f"{course.backend}, {course.row} ({course.machine})", fontsize=8, loc="left")
         axes.set_ylabel("to driver", fontsize=7)
