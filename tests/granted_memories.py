@@ -15,6 +15,7 @@ import pytest
 from lionagi_qe import open_memory
 from lionagi_qe.persistence import grants
 from lionagi_qe.testing.conformance.base import Conformance
+from lionagi_qe.testing.servers.statement import execute
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
@@ -82,6 +83,8 @@ class Granted(Conformance):
 def granting_url(postgres_server: Any) -> Generator[str]:
     """Make a database in which row-level security is on; the URL of its owner."""
     with postgres_server.fresh_database() as fresh:
+        # Before PostgreSQL 15 everybody may create there, and a grant is refused.
+        execute(fresh, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         yield fresh
 
 
