@@ -160,7 +160,7 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 bench-record: $(STAMP) ## Measure ratios to the plain drivers, and add them to HISTORY with the commit
 	$(BIN)/python -m tests.benchmarks.record $(HISTORY) $(ARGS)
 
-# Some ten minutes of the processor for 500; writes what docs/performance.md quotes.
+# Some minutes of the processor; writes what docs/performance.md quotes.
 detection: $(STAMP) ## How well changes over commits and runs are found, and how often told in vain (HISTORIES=500)
 	$(BIN)/python -m tests.benchmarks.detection $(DETECTION_OUT) --histories $(HISTORIES)
 
