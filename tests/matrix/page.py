@@ -26,11 +26,11 @@ themselves; seconds are by the clock, on a machine that others used at the same 
 _COMPATIBLE = """
 ## Not run here
 
-Citus, YugabyteDB and CockroachDB speak PostgreSQL's protocol, and none of them was run: no registry
-that was reached has them. `aqe doctor URL` tries on a server what a memory needs before it opens
-one, and says what would not hold; what it probes, and what is known of these three, is in
-[doctor.md](doctor.md#servers-that-speak-postgresqls-protocol). Redis and PostgreSQL as managed
-services were not run either.
+Citus, YugabyteDB and CockroachDB speak PostgreSQL's protocol, and none of them was run: no package
+with one was found in the registries that were reached. `aqe doctor URL` tries on a server what a
+memory needs before it opens one, and says what would not hold; what it probes, and what is known of
+these three, is in [doctor.md](doctor.md#servers-that-speak-postgresqls-protocol). Redis and
+PostgreSQL as managed services were not run either.
 """
 _DRIVERS = ("apsw", "asyncpg", "redis", "pydantic", "orjson")
 
