@@ -71,10 +71,22 @@ SHARDS_OUT ?= build/shards
 # Where make executors writes its table; ONLY names other packages.
 EXECUTORS_OUT ?= build/executors
 
+# What make bench-record adds to.
+HISTORY ?= build/benchmarks/history.jsonl
+
+# Where make detection writes its tables, and of how many histories each figure is.
+DETECTION_OUT ?= build/detection.md
+HISTORIES ?= 500
+
+# Where make matrix keeps what came of each cell, and writes its table; MATRIX_PAGE=docs/matrix.md for
+# the one in the repository. ONLY="pg13 redis62" takes these again.
+MATRIX_OUT ?= build/matrix
+MATRIX_PAGE ?= $(MATRIX_OUT)/matrix.md
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak matrix detection bench-record
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -158,6 +170,15 @@ bench: $(STAMP) ## Check speed and durability at full size, and write the result
 	AQE_BENCH_FULL=1 $(BIN)/python -m pytest -s --timeout 3600 \
 		tests/benchmarks tests/chaos/test_kill_under_load.py tests/integration/test_transfer.py $(ARGS)
 	$(BIN)/python tests/benchmarks/publish.py $(BENCH_OUT)
+	$(BIN)/aqe bench --history $(BENCH_OUT)/benchmarks/history.jsonl --chart $(BENCH_OUT)/benchmarks/history.png
+
+# HISTORY=... names another file; aqe bench --history shows it.
+bench-record: $(STAMP) ## Measure ratios to the plain drivers, and add them to HISTORY with the commit
+	$(BIN)/python -m tests.benchmarks.record $(HISTORY) $(ARGS)
+
+# Some minutes of the processor; writes what docs/performance.md quotes.
+detection: $(STAMP) ## How well changes over commits and runs are found, and how often told in vain (HISTORIES=500)
+	$(BIN)/python -m tests.benchmarks.detection $(DETECTION_OUT) --histories $(HISTORIES)
 
 # Half an hour or so for 10,000.
 fuzz: $(STAMP) ## Store, search and import CASES hostile keys, values, patterns and archives a backend
@@ -255,6 +276,11 @@ granted: $(STAMP) ## Run the conformance as roles of PostgreSQL and users of Red
 partitioned: $(STAMP) ## Run the conformance over a memory that docker/partition_entries.sql has partitioned
 	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) AQE_PARTITIONED=1 \
 		$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadscope tests/partitioned $(ARGS)
+
+# Goes on where it was broken off. An hour or more, some GB in the cache directory, and the network.
+matrix: $(STAMP) ## Run the contract on every version of servers and Python that can be had (ONLY="pg13 redis62")
+	LIONAGI_QE_SERVER_DATA=$(SERVER_DATA) $(BIN)/python -m tests.matrix.run $(MATRIX_OUT) --page $(MATRIX_PAGE) \
+		--workers $(WORKERS) $(if $(strip $(ONLY)),--only $(ONLY))
 
 # Runs the fleet on the example again and again; a few minutes.
 screenshots: $(STAMP) browser ## Draw the pages of a report and of the console for the documents (SCREENSHOTS_OUT=...)

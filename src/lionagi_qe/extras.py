@@ -26,6 +26,7 @@ _EXTRAS = {
     "radon": "fleet",
     "rapidfuzz": "fleet",
     "rich": "fleet",
+    "ruptures": "changes",
     "starlette": "web",
     "uv": "fleet",
     "uvicorn": "web",

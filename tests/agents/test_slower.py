@@ -89,3 +89,10 @@ def test_another_machine_makes_no_test_slower_and_is_told_by_itself() -> None:
     assert [each.id for each in judged.slower] == ["worse"]
     assert judged.slower[0].shift.ratio == pytest.approx(2.5)
     assert judged.speed == pytest.approx(3.0)
+
+
+def test_the_run_is_named_since_which_a_test_is_slower() -> None:
+    chance = random.Random(3)
+    values = [chance.lognormvariate(0, 0.05) * (2 if run >= 14 else 1) for run in range(20)]
+    (slower,) = judge({"test": course(values[:17])}).slower
+    assert slower.since == "run-14"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.bench.chart import draw_rows, draw_sweep
 from lionagi_qe.bench.contender import Kind
+from lionagi_qe.bench.history import append, run_of
 from lionagi_qe.bench.measure import Effort
 from lionagi_qe.bench.report import context
 from lionagi_qe.bench.rows import ROWS
@@ -84,6 +85,7 @@ def main() -> None:
         for title, url in servers(stack):
             rows = run_rows(url, ROWS, Workload(), Effort(options.rounds, 0.5), say=say)
             report = asyncio.run(rows)
+            append(charts / "history.jsonl", run_of(report, Path.cwd()))
             page += [f"## {title}\n", *section(report, title.lower(), charts)]
             for sweep in SWEEPS.values():
                 sizes = run_sweep(

@@ -141,6 +141,18 @@ async def test_advisory_locks_that_lock_nothing_are_found(
     assert probed["lacking"] == {"advisory locks": "two connections got the same lock"}
 
 
+async def test_sequences_that_hand_numbers_out_in_advance_whatever_they_are_told_are_found(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As YugabyteDB does.
+    ahead = inspection._MAKE_SEQUENCE.replace("CACHE 1", "CACHE 100")
+    monkeypatch.setattr(inspection, "_MAKE_SEQUENCE", ahead)
+    memory = open_memory(postgres_url)
+    probed = await probe(memory)
+    await memory.close()
+    assert probed["lacking"] == {"sequences in order": "one with CACHE 1 was made with CACHE 100"}
+
+
 async def test_whoever_can_not_do_what_is_needed_is_told_before_anything_is_made(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,9 +18,10 @@ from lionagi_qe.testing.conformance.transactions import TransactionConformance
 from lionagi_qe.testing.conformance.values import ValuesConformance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lionagi_qe.testing.conformance import Connect
+    from lionagi_qe.testing.servers import RedisServer
 
 pytestmark = pytest.mark.integration
 
@@ -106,3 +107,12 @@ async def test_a_callers_pool_with_a_setting_that_breaks_calls_is_refused(
 async def test_an_option_that_no_redis_url_can_say_is_refused(option: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=option.partition("=")[0]):
         open_memory(f"redis://127.0.0.1:6379/0?{option}")
+
+
+async def test_a_user_who_may_not_ask_for_the_version_opens_a_memory_all_the_same(
+    own_redis: Callable[[], RedisServer],
+) -> None:
+    server = own_redis()
+    server.execute("ACL", "SETUSER", "app", "on", ">word", "~*", "&*", "+@all", "-info")
+    async with open_memory(server.url.replace("//", "//app:word@")) as memory:
+        assert await memory.store("aqe/odd/user", 1) > 0

@@ -507,6 +507,7 @@ class TestRedisMemoryRealPerformance:
 async def test_a_server_is_told_which_library_connects(url: str, option: str, told: str) -> None:
     async with open_memory(url + option) as memory:
         await memory.store("aqe/a", 1)
-        clients = await ask(url.replace("+cluster", ""), "CLIENT", "LIST")
+        clients = (await ask(url.replace("+cluster", ""), "CLIENT", "LIST")).decode()
 
-    assert told in clients.decode()
+    # Before 7.2 Redis has no such field for any client, and is used all the same.
+    assert told in clients or "lib-name=" not in clients

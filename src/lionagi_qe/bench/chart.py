@@ -53,7 +53,7 @@ def draw_rows(report: Report, path: Path) -> None:
             if course.kind is not Kind.DRIVER
         )
     )
-    figure = _figure(8.5, 1.4 + 0.28 * len(results) * (len(names) + 0.6))
+    figure = new_figure(8.5, 1.4 + 0.28 * len(results) * (len(names) + 0.6))
     axes = figure.add_subplot()
     height = 0.8 / len(names)
     for nth, name in enumerate(names):
@@ -85,7 +85,7 @@ def draw_rows(report: Report, path: Path) -> None:
     axes.set_title(f"{report.server['server']}, {report.machine['cores']} cores")
     axes.margins(x=0.15)
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _bars(results: Sequence[RowResult], name: str) -> tuple[list[int], list[float]]:
@@ -105,7 +105,7 @@ def draw_sweep(report: SweepReport, path: Path) -> None:
     """Draw the rates of a sweep, a panel a row, both axes logarithmic."""
     curves = report.curves
     titles = list(dict.fromkeys(curve.title for curve in curves))
-    figure = _figure(4.2 * len(titles), 3.6)
+    figure = new_figure(4.2 * len(titles), 3.6)
     for nth, row in enumerate(titles, 1):
         axes = figure.add_subplot(1, len(titles), nth)
         for curve in curves:
@@ -121,15 +121,17 @@ def draw_sweep(report: SweepReport, path: Path) -> None:
         axes.grid(visible=True, alpha=0.3)
         axes.legend(fontsize=8)
     figure.suptitle(f"{report.server['server']}, {report.machine['cores']} cores", fontsize=10)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _figure(width: float, height: float) -> Any:  # noqa: ANN401 - matplotlib's Figure
+def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 - matplotlib's Figure
+    """Return an empty figure of so many inches; ConfigurationError without matplotlib."""
     check_charts()
     return import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib's Figure
+def save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib's Figure
+    """Write a figure in the form that the file's suffix names; PNG without one."""
     try:
         figure.savefig(drawn := io.BytesIO(), dpi=_DPI, format=path.suffix[1:] or "png")
         write_bytes(path, drawn.getvalue(), "shared")

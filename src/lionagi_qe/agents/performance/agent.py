@@ -188,6 +188,9 @@ async def _benchmarks(examination: Examination, executor: Findings) -> _Benchmar
 
 def _finding(source: Source, rule: str, slower: Slower) -> Finding:
     shift = slower.shift
+    since = "" if slower.since is None else f", since run {slower.since}"
+    if slower.since == _NOW:
+        since = ", since this run"
     return Finding(
         source.tool,
         str(source.version),
@@ -196,7 +199,7 @@ def _finding(source: Source, rule: str, slower: Slower) -> Finding:
         "warning",
         f"{slower.id} takes {slower.now:.4g} s, {shift.ratio:.2f} times what it took before "
         f"(95 % interval {shift.low:.2f} to {shift.high:.2f}, the last {RECENT} runs against "
-        f"{slower.runs} before)",
+        f"{slower.runs} before{since})",
         slower.id.partition("::")[0],
         fingerprint=slower.id,
     )

@@ -35,12 +35,20 @@ class Shift:
     high: float
 
 
-def shift_of(earlier: Sequence[float], later: Sequence[float]) -> Shift | None:
+def shift_of(
+    earlier: Sequence[float], later: Sequence[float], confidence: float = CONFIDENCE
+) -> Shift | None:
     """Return the factor; None for too few durations, all above 0, to be sure of anything.
 
     Costs the product of their numbers.
+
+    Args:
+        earlier: durations, or ratios of them.
+        later: those to be compared with them.
+        confidence: with which the interval holds the true factor, below 1.
+
     """
-    left_out = _left_out(len(earlier), len(later))
+    left_out = _left_out(len(earlier), len(later), confidence)
     if left_out is None:
         return None
     differences = sorted(math.log(b) - math.log(a) for a in earlier for b in later)
@@ -49,12 +57,12 @@ def shift_of(earlier: Sequence[float], later: Sequence[float]) -> Shift | None:
 
 
 @cache
-def _left_out(first: int, second: int) -> int | None:
+def _left_out(first: int, second: int, confidence: float) -> int | None:
     """Return how many differences lie outside of the interval at either end; None if none may."""
     if not first or not second:
         return None
     counts = _ways(first, second)
-    tail, most = 0, (1 - CONFIDENCE) / 2 * math.comb(first + second, second)
+    tail, most = 0, (1 - confidence) / 2 * math.comb(first + second, second)
     for value, count in enumerate(counts):
         tail += count
         if tail > most:

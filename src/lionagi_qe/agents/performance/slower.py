@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.performance.change_points import can_find_changes, find_changes
 from lionagi_qe.agents.performance.shift import Shift, shift_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Slower:
         now: of the recent ones.
         shift: by what factor.
         runs: how many earlier ones there are.
+        since: the first run that was slower; None where that can't be told, or without ruptures.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Slower:
     now: float
     shift: Shift
     runs: int
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,19 @@ def judge(courses: Mapping[str, Course], least_seconds: float = LEAST_SECONDS) -
         before, now = median(earlier) * scale, median(recent) * scale
         grown = shift.ratio >= LEAST_RATIO and now - before >= least_seconds
         if shift.low > 1 and grown:
-            slower.append(Slower(name, before, now, shift, len(earlier)))
+            since = _since(even[-MOST_EARLIER - RECENT :])
+            slower.append(Slower(name, before, now, shift, len(earlier), since))
     slower.sort(key=lambda each: each.before - each.now)
     return Judged(compared, tuple(slower), _speed(speeds))
+
+
+def _since(course: Sequence[tuple[str, float]]) -> str | None:
+    """Return the run from which on a course rose for the last time, if that was beyond chance."""
+    if not can_find_changes():
+        return None
+    changes = find_changes([seconds for _, seconds in course])
+    risen = [course[change.at][0] for change in changes if change.shift.ratio > 1]
+    return risen[-1] if risen else None
 
 
 def _speeds(courses: Mapping[str, Course]) -> Course:

@@ -20,6 +20,7 @@ _MEANING = {
     "advisory locks": "programs that migrate at the same moment would not wait for each other",
     "LISTEN and NOTIFY": "workers and watches look every now and then instead of being told",
     "SKIP LOCKED": "workers that claim at the same moment would wait for each other",
+    "sequences in order": "later changes get lower revisions, and watches miss them",
     "identity columns": "fleets, jobs and changes get no numbers: the memory can't be opened",
     "transaction ids and snapshots": "watches can't tell what was committed: they can't be used",
 }

@@ -97,7 +97,7 @@ SELECT c.relname, ARRAY (
     ORDER BY 1
 )
 FROM pg_class c WHERE {_OURS} AND c.relname = ANY ($2) AND NOT c.relrowsecurity
-ORDER BY array_position($2, c.relname)
+ORDER BY array_position($2::text[], c.relname::text)
 """
 HAS_PRIVILEGES = f"""
 SELECT EXISTS (

@@ -32,6 +32,9 @@ _NEEDED = {
     ),
     "transaction ids and snapshots": ("SELECT pg_current_xact_id(), pg_current_snapshot()",),
 }
+# YugabyteDB gives sequences a cache of 100 or more, unless a flag of the server says otherwise.
+_MAKE_SEQUENCE = "CREATE TEMPORARY SEQUENCE aqe_doctor CACHE 1"
+_SEQUENCE_CACHE = "SELECT seqcache FROM pg_sequence WHERE seqrelid = 'aqe_doctor'::regclass"
 # Whose values reach readers in another order than they were drawn in, or are drawn in advance.
 _CACHED = """
 SELECT seqcache FROM pg_sequence
@@ -137,9 +140,11 @@ async def _asked(connection: link.Connection, other: link.Connection) -> dict[st
         if reason is not None:
             lacking[name] = reason
     if not standby:
-        reason = await _unlocked(connection, other)
-        if reason is not None:
-            lacking["advisory locks"] = reason
+        judged = {
+            "advisory locks": await _unlocked(connection, other),
+            "sequences in order": await _drawn_ahead(connection),
+        }
+        lacking |= {name: reason for name, reason in judged.items() if reason is not None}
     return {"system": "Citus" if citus else found or "PostgreSQL", "lacking": lacking}
 
 
@@ -177,3 +182,19 @@ async def _unlocked(connection: link.Connection, other: link.Connection) -> str 
     finally:
         await holding.rollback()
     return None
+
+
+async def _drawn_ahead(connection: link.Connection) -> str | None:
+    """Return how a sequence hands out numbers in advance that was told not to; None if it heeds."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(_MAKE_SEQUENCE)
+        cached = await connection.fetchval(_SEQUENCE_CACHE)
+    except asyncpg.InsufficientPrivilegeError:
+        return None
+    except asyncpg.PostgresError as error:
+        return str(error).partition("\n")[0]
+    finally:
+        await transaction.rollback()
+    return f"one with CACHE 1 was made with CACHE {cached}" if cached and cached > 1 else None

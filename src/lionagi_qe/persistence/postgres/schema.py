@@ -16,6 +16,7 @@ from lionagi_qe.persistence.server_support.migrations import (
     missing_migrations,
     not_there,
 )
+from lionagi_qe.persistence.server_support.server_versions import refuse_older
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.statements import Statements
@@ -38,7 +39,7 @@ _MERGED = {
 }
 # Whether policies bind this role, and whether to a part: then it may not read the log of changes.
 _WHO = """
-SELECT current_setting('server_encoding'), current_user,
+SELECT current_setting('server_version'), current_setting('server_encoding'), current_user,
     coalesce(row_security_active(to_regclass($1)), false),
     coalesce(row_security_active(to_regclass($2))
         AND NOT has_table_privilege(to_regclass($2), 'SELECT'), false)
@@ -72,9 +73,10 @@ async def enter(
 
     A role that is bound by grants makes and changes nothing, whatever ``migrate`` says.
     """
-    encoding, role, protected, bound = await connection.fetchrow(
+    version, encoding, role, protected, bound = await connection.fetchrow(
         _WHO, statements.fill("{schema}.fleets"), statements.fill("{schema}.changes")
     )
+    refuse_older("PostgreSQL", version, where)
     if encoding != "UTF8":
         msg = f"the database's encoding is {encoding}; create one with ENCODING 'UTF8'"
         raise ConfigurationError(msg)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _ALL = ("*",)
+# Redis knows that subcommand from 7.2 on, and refuses rules of unknown ones from 7.0 on.
+_SETINFO = "+client|setinfo"
+_UNKNOWING = (7, 0), (7, 2)
 _OLDEST = (6, 2)
 _USER = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _LEAST_PASSWORD = 16
@@ -64,6 +67,8 @@ class RedisGrants:
         rules = rules_of(
             self._places, digest, writing=bool(grant.write), database=self._link.has_database
         )
+        if _UNKNOWING[0] <= version < _UNKNOWING[1]:
+            rules = [rule for rule in rules if rule != _SETINFO]
         await self._link.everywhere("ACL", "SETUSER", grant.role, *rules)
         notes = [*await self._open_doors(), *await self._keep()]
         replicas = int(info.get("connected_slaves", "0"))

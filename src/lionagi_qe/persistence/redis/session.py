@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.errors import AccessDeniedError
 from lionagi_qe.persistence.redis.cluster import ClusterLink
-from lionagi_qe.persistence.redis.connection import run
+from lionagi_qe.persistence.redis.connection import parse_info, run
 from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, Layout, Shards, enter
+from lionagi_qe.persistence.server_support.server_versions import refuse_older
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,6 +36,7 @@ class RedisSession:
     async def open(self, fleet: str, *, migrate: bool) -> None:
         """Connect and read the fleet's layout."""
         await self.link.open()
+        await _refuse_older_server(self.link, fleet)
         default = CLUSTER_SHARDS if self.is_clustered else 1
         self.shards = await enter(self.link, fleet, self._wanted, default, migrate=migrate)
 
@@ -57,3 +60,16 @@ class RedisSession:
             if isinstance(answer, BaseException):
                 raise answer
         return answers
+
+
+async def _refuse_older_server(link: Link, fleet: str) -> None:
+    """Raise ConfigurationError if the server lacks what scripts need; one round trip.
+
+    A user that may not ask for it is told nothing: whatever its server lacks, calls then say.
+    """
+    try:
+        answer = await link.command(f"aqe:{{{fleet}}}:meta", "INFO", "server")
+    except AccessDeniedError:
+        return
+    told = answer if isinstance(answer, dict) else parse_info(answer)
+    refuse_older("Redis", str(told.get("redis_version", "")), link.where)
