@@ -60,10 +60,10 @@ def _no_vectors(patch: pytest.MonkeyPatch) -> None:
 def _always_fresh(patch: pytest.MonkeyPatch) -> None:
     """What changed since passes for what was indexed."""
     patch.setattr(
-        searching.Search,
-        "_scored",
-        lambda self, entry, document, weights, plain=searching.Search._scored: plain(
-            self, entry, document._replace(revision=entry.revision), weights
+        ranking.Ranked,
+        "recalled",
+        lambda self, entry, plain=ranking.Ranked.recalled: replace(
+            plain(self, entry), stale=False
         ),
     )
 

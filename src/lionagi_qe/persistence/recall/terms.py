@@ -6,10 +6,11 @@ search can look at the heaviest texts of a word alone: lengths are compared with
 index declares, not with the mean of the day. That is BM25 with another k1 and b where they differ.
 Weights are rounded to whole numbers, so that every backend's sums are equal to the last digit.
 
-Of a vector the greatest coordinates are terms too, each by its sign, weighing what it amounts to:
-the sum over those that two vectors share estimates their cosine (Amato, Carrara, Falchi, Gennaro
-and Vadicamo, Large-scale instance-level image retrieval, 2020). So one inverted index finds
-candidates by words and by meaning; exact scores rank them.
+Of a vector the greatest coordinates are terms too, each by its sign (Amato, Carrara, Falchi,
+Gennaro and Vadicamo, Large-scale instance-level image retrieval, 2020), and so is each pair of
+them. So many vectors of a large index share a coordinate that a search could look at a few of these
+alone; few share a pair. The products of the pairs that two vectors share tell what may be similar.
+So one inverted index finds candidates by words and by meaning; exact scores rank them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import orjson
@@ -26,17 +29,22 @@ import orjson
 from lionagi_qe.persistence.contract.indexes import Posting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 K1 = 1.2
 B = 0.75
 _WEIGHT_SCALE = 10_000
 _IDF_SCALE = 1_000
 SCORE_SCALE = _WEIGHT_SCALE * _IDF_SCALE
-# Of a vector so many coordinates are indexed, and so many of a query's looked up.
-_INDEXED_COORDINATES = 48
+# Of a vector so many coordinates are indexed, and so many of a query's looked up; measured by
+# make recall-speed.
+_INDEXED_COORDINATES = 10
 _QUERY_COORDINATES = 32
 _COORDINATE_SCALE = 10_000
+_PAIR_SCALE = 100_000
+# An odd number whose bits are mixed (the golden ratio's), and the greatest term.
+_MIXER = 0x9E3779B97F4A7C15
+_MOST_TERM = 2**63 - 1
 # Levels of a key's path that a search can be narrowed to without looking at other entries.
 _MOST_LEVELS = 16
 
@@ -75,7 +83,7 @@ def field_term(path: str, value: object) -> int | None:
 
 
 def _term(kind: bytes, text: str) -> int:
-    return int.from_bytes(_digest(kind, text), signed=True)
+    return int.from_bytes(_digest(kind, text)) >> 1
 
 
 def _digest(kind: bytes, text: str) -> bytes:
@@ -120,23 +128,77 @@ def label_postings(terms: Iterable[int]) -> list[Posting]:
     return [Posting(term, 0) for term in dict.fromkeys(terms)]
 
 
-def vector_postings(vector: Sequence[float]) -> list[Posting]:
-    """Return the terms of a text's vector of length 1."""
-    return _coordinates(vector, _INDEXED_COORDINATES)
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """One of a vector's greatest: its term, and what it amounts to without its sign."""
+
+    term: int
+    amount: float
+
+    @property
+    def weight(self) -> int:
+        """What it weighs as a term of its own."""
+        return round(self.amount * _COORDINATE_SCALE)
 
 
-def query_coordinates(vector: Sequence[float]) -> list[Posting]:
-    """Return the terms of a query's vector, before their rarity counts."""
-    return _coordinates(vector, _QUERY_COORDINATES)
+def vector_postings(vectors: Iterable[Sequence[float]]) -> dict[int, int]:
+    """Return the terms of a text's vectors of length 1; of a term that several have, the most."""
+    found: dict[int, int] = {}
+    for vector in vectors:
+        coordinates = _greatest(vector, _INDEXED_COORDINATES)
+        postings = [
+            *((each.term, each.weight) for each in coordinates),
+            *((_pair_term(a, b), _pair_weight(a, b)) for a, b in combinations(coordinates, 2)),
+        ]
+        for term, weight in postings:
+            found[term] = max(weight, found.get(term, 0))
+    return found
 
 
-def _coordinates(vector: Sequence[float], most: int) -> list[Posting]:
+def query_coordinates(vector: Sequence[float]) -> list[Coordinate]:
+    """Return the coordinates by which a query's vector is looked up."""
+    return _greatest(vector, _QUERY_COORDINATES)
+
+
+def query_pairs(
+    coordinates: Sequence[Coordinate], having: Mapping[int, int], documents: int
+) -> list[Posting]:
+    """Return the pairs of a query's coordinates, each weighing the more the rarer it is.
+
+    Pairs aren't counted: how many have one is estimated by how many have each of its coordinates.
+    """
+    there = [each for each in coordinates if having[each.term]]
+    return [
+        Posting(
+            _pair_term(a, b),
+            max(1, _pair_weight(a, b))
+            * query_weight(documents, having[a.term] * having[b.term] / documents),
+        )
+        for a, b in combinations(there, 2)
+    ]
+
+
+def _greatest(vector: Sequence[float], most: int) -> list[Coordinate]:
     greatest = heapq.nlargest(most, enumerate(vector), key=lambda each: (abs(each[1]), -each[0]))
-    found = (
-        Posting(_coordinate_term(at, amount > 0), round(abs(amount) * _COORDINATE_SCALE))
+    return [
+        Coordinate(_coordinate_term(at, amount > 0), abs(amount))
         for at, amount in greatest
+        if round(abs(amount) * _COORDINATE_SCALE)
+    ]
+
+
+def _pair_weight(one: Coordinate, other: Coordinate) -> int:
+    return max(1, round(one.amount * other.amount * _PAIR_SCALE))
+
+
+def _pair_term(one: Coordinate, other: Coordinate) -> int:
+    """Return the term of two coordinates, below zero: such terms aren't counted."""
+    mixed = (
+        (one.term * _MIXER ^ other.term)
+        if one.term < other.term
+        else (other.term * _MIXER ^ one.term)
     )
-    return [posting for posting in found if posting.weight]
+    return -1 - (mixed * _MIXER >> 32 & _MOST_TERM)
 
 
 @lru_cache(maxsize=65_536)
@@ -144,7 +206,7 @@ def _coordinate_term(at: int, positive: bool) -> int:  # noqa: FBT001 - of one p
     return _term(b"v", f"{at}{'+' if positive else '-'}")
 
 
-def query_weight(documents: int, having: int) -> int:
+def query_weight(documents: int, having: float) -> int:
     """Return what a word weighs in a query: its idf."""
     rarity = math.log(1 + max(0.0, documents - having + 0.5) / (having + 0.5))
     return max(1, round(_IDF_SCALE * rarity))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import itertools
 import math
 import operator
 import sys
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MOST_DIMENSIONS = 4_096
 
@@ -57,12 +60,35 @@ else:
         return sum(map(operator.mul, ours, theirs))
 
 
-def similarity(ours: list[float], theirs: list[float]) -> float:
-    """Return the cosine of the angle between two vectors of length 1, to 6 digits.
+def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float | None]:
+    """Return the cosines of vectors of length 1 with others, to 6 digits; None where there is none.
 
-    Rounded, as versions of Python sum otherwise in the last digits.
+    Each pack may hold several vectors, of which the most similar counts. Rounded, as the last
+    digits of sums depend on who sums: numpy where it is installed, which is 50 times as fast.
     """
-    return round(_product(ours, theirs), 6)
+    size = len(wanted) * 4
+    fit = [at for at, pack in enumerate(packs) if pack and len(pack) % size == 0]
+    found: list[float | None] = [None] * len(packs)
+    if fit:
+        counts = [len(packs[at]) // size for at in fit]
+        products = _products(wanted, b"".join(packs[at] for at in fit))
+        for at, count in zip(fit, counts, strict=True):
+            found[at] = round(max(itertools.islice(products, count)), 6)
+    return found
+
+
+def _products(wanted: Sequence[float], pack: bytes) -> Iterator[float]:
+    numpy = _numpy()
+    if numpy is not None:
+        vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
+        return iter((vectors.astype("f8") @ numpy.array(wanted, dtype="f8")).tolist())
+    ours, floats, dims = list(wanted), unpacked(pack), len(wanted)
+    return (_product(ours, floats[at : at + dims]) for at in range(0, len(floats), dims))
+
+
+@cache
+def _numpy() -> Any:  # noqa: ANN401 - a module that needn't be there
+    return importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
 
 
 def batched(items: list[Any], size: int) -> Iterable[list[Any]]:

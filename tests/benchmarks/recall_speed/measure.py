@@ -1,0 +1,174 @@
+"""Times our store beside LangGraph's on the same vectors: ``make recall-speed``.
+
+    python -m tests.benchmarks.recall_speed.measure [--entries 1000 10000 100000] [--rounds N]
+
+Notes of made-up words with made-up vectors in clusters are put into each store; 64 coroutines then
+put others and search, each contender for some seconds by turns, round after round. Ours indexes
+when it is searched: what that takes is counted with its puts. A ratio is the median of the rounds'
+own, in seconds of the processors: of this process, and of the server's where there is one.
+Recall@10 is what share of the ten nearest notes, found by exact search, a store returns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.recall_speed.contenders import (
+    langgraph_postgres,
+    langgraph_sqlite,
+    ours,
+)
+from tests.benchmarks.recall_speed.data import TOP, made
+from tests.benchmarks.recall_speed.servers import pgvector_server, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from tests.benchmarks.recall_speed.contenders import Contender
+    from tests.benchmarks.recall_speed.data import Notes
+
+COROUTINES = 64
+PUTS = 640
+SEARCHES = 320
+SYSTEMS = ("sqlite", "postgresql", "redis")
+
+
+@dataclass(slots=True)
+class Taken:
+    """Milliseconds a call, of each round: of the processors, and by the clock."""
+
+    busy: list[float] = field(default_factory=list[float])
+    clock: list[float] = field(default_factory=list[float])
+
+
+async def spread(calls: Iterator[int], call: Callable[[int], Awaitable[object]]) -> None:
+    """Make calls in 64 coroutines."""
+
+    async def work() -> None:
+        for each in calls:
+            await call(each)
+
+    await asyncio.gather(*(work() for _ in range(COROUTINES)))
+
+
+async def timed(contender: Contender, count: int, work: Awaitable[None], taken: Taken) -> None:
+    """Note what some work took."""
+    busy, clock = contender.seconds(), time.perf_counter()
+    await work
+    taken.busy.append((contender.seconds() - busy) / count * 1_000)
+    taken.clock.append((time.perf_counter() - clock) / count * 1_000)
+
+
+async def put_some(contender: Contender, some: range) -> None:
+    """Put notes, and have them ready to be found."""
+    await spread(iter(some), contender.put)
+    await contender.settle()
+
+
+async def search_some(contender: Contender, some: range, found: dict[int, list[str]]) -> None:
+    """Search, and keep what was found."""
+
+    async def search(query: int) -> None:
+        found[query] = await contender.search(query)
+
+    await spread(iter(some), search)
+
+
+async def compare(
+    contenders: list[Contender], notes: Notes, entries: int, rounds: int
+) -> list[str]:
+    """Measure; return rows of the table."""
+    puts, searches = [Taken() for _ in contenders], [Taken() for _ in contenders]
+    recalls: list[list[float]] = [[] for _ in contenders]
+    for contender in contenders:
+        began = time.perf_counter()
+        await contender.fill(range(entries))
+        print(f"{contender.name}: {entries:,} stored in {time.perf_counter() - began:.1f} s")
+        await search_some(contender, range(8), {})
+    for number in range(rounds):
+        for at in _turns(number, len(contenders)):
+            found: dict[int, list[str]] = {}
+            some = range(number * SEARCHES, (number + 1) * SEARCHES)
+            work = search_some(contenders[at], some, found)
+            await timed(contenders[at], SEARCHES, work, searches[at])
+            there = entries + number * PUTS
+            recalls[at] += [
+                len(notes.exact(query, there) & {*keys}) / TOP for query, keys in found.items()
+            ]
+        for at in _turns(number, len(contenders)):
+            some = range(entries + number * PUTS, entries + (number + 1) * PUTS)
+            await timed(contenders[at], PUTS, put_some(contenders[at], some), puts[at])
+    rows: list[str] = []
+    for at, contender in enumerate(contenders):
+        for work, taken in (("put", puts), ("search", searches)):
+            recall = f"{mean(recalls[at]):.3f}" if work == "search" else ""
+            rows.append(
+                f"| {entries:,} | {work} | {contender.name} | {median(taken[at].busy):.3f} "
+                f"| {median(taken[at].clock):.3f} | {recall} | {_ratios(taken[at], taken[0])} |"
+            )
+    return rows
+
+
+def _turns(number: int, count: int) -> list[int]:
+    order = list(range(count))
+    return order[number % count :] + order[: number % count]
+
+
+def _ratios(theirs: Taken, our: Taken) -> str:
+    if theirs is our:
+        return "|"
+    busy = median(a / b for a, b in zip(theirs.busy, our.busy, strict=True))
+    clock = median(a / b for a, b in zip(theirs.clock, our.clock, strict=True))
+    return f"{busy:.2f}x | {clock:.2f}x"
+
+
+async def measure(system: str, entries: int, rounds: int) -> list[str]:
+    """Measure on one system."""
+    notes = made(entries + rounds * PUTS, max(rounds * SEARCHES, 8))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if system == "sqlite":
+            opening = [
+                ours("ours, SQLite", f"sqlite:///{folder}/ours.db", notes, None),
+                langgraph_sqlite(folder / "theirs.db", notes),
+            ]
+        elif system == "redis":
+            url, process = stack.enter_context(redis_server())
+            opening = [ours("ours, Redis", url, notes, process)]
+        else:
+            url, process = stack.enter_context(pgvector_server())
+            opening = [
+                ours("ours, PostgreSQL", url, notes, process),
+                langgraph_postgres(url, notes, process),
+            ]
+        contenders = [await stack.enter_async_context(each) for each in opening]
+        return await compare(contenders, notes, entries, rounds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    asked = parser.parse_args()
+    rows: list[str] = []
+    for system in asked.systems:
+        for entries in asked.entries:
+            rows += asyncio.run(measure(system, entries, asked.rounds))
+    print(
+        "| notes | call | who | processor ms | clock ms | recall@10 | ours to it, processor | clock |"
+    )
+    print("|--:|---|---|--:|--:|--:|--:|--:|", *rows, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
