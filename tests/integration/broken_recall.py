@@ -62,9 +62,7 @@ def _always_fresh(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         ranking.Ranked,
         "recalled",
-        lambda self, entry, plain=ranking.Ranked.recalled: replace(
-            plain(self, entry), stale=False
-        ),
+        lambda self, entry, plain=ranking.Ranked.recalled: replace(plain(self, entry), stale=False),
     )
 
 
