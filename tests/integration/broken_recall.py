@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.broken_coordination import around, broken, pages
 
-from lionagi_qe.persistence.recall import searching
+from lionagi_qe.persistence.recall import ranking, searching
 from lionagi_qe.persistence.recall.embedding import Embedding
 from lionagi_qe.persistence.scopes.scope import Patterns
 from lionagi_qe.persistence.sqlite.indexes import SqliteIndexes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,19 +110,25 @@ class Ranked(NamedTuple):
 def fuse(candidates: Iterable[Candidate], limit: int) -> list[Ranked]:
     """Return the best of both rankings; equal ones by key."""
     known = {each.key: each for each in candidates}
-    texts = _ranks((each.by_text, key) for key, each in known.items() if each.by_text > 0)
+    texts = _ranks((-each.by_text, key) for key, each in known.items() if each.by_text > 0)
     vectors = _ranks(
-        (each.by_vector, key) for key, each in known.items() if each.by_vector is not None
+        (-each.by_vector, key) for key, each in known.items() if each.by_vector is not None
     )
-    scores: dict[str, float] = defaultdict(float)
+    scores = {key: 1 / (RANK_CONSTANT + rank) for key, rank in vectors.items()}
     for key, rank in texts.items():
-        scores[key] += known[key].share / (RANK_CONSTANT + rank.rank)
-    for key, rank in vectors.items():
-        scores[key] += 1 / (RANK_CONSTANT + rank.rank)
-    best = heapq.nsmallest(limit, scores, key=lambda key: (-scores[key], key))
-    return [Ranked(known[key], scores[key], texts.get(key), vectors.get(key)) for key in best]
+        scores[key] = scores.get(key, 0.0) + known[key].share / (RANK_CONSTANT + rank)
+    best = heapq.nsmallest(limit, [(-score, key) for key, score in scores.items()])
+    return [_ranked(known[key], -score, texts.get(key), vectors.get(key)) for score, key in best]
 
 
-def _ranks(scores: Iterable[tuple[float, str]]) -> dict[str, Rank]:
-    best = sorted((-score, key) for score, key in scores)
-    return {key: Rank(at, -score) for at, (score, key) in enumerate(best, 1)}
+def _ranks(scores: Iterable[tuple[float, str]]) -> dict[str, int]:
+    return {key: at for at, (_, key) in enumerate(sorted(scores), 1)}
+
+
+def _ranked(candidate: Candidate, score: float, text: int | None, vector: int | None) -> Ranked:
+    return Ranked(
+        candidate,
+        score,
+        None if text is None else Rank(text, candidate.by_text),
+        None if vector is None else Rank(vector, candidate.by_vector or 0.0),
+    )

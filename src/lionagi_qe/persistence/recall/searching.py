@@ -247,17 +247,29 @@ class Search:
             else similarities(wanted, [each.vector for each in documents])
         )
         for document, near in zip(documents, nearness, strict=True):
-            theirs = document.postings
-            has = [each for each in weights.words if each.term in theirs]
+            by_text, share, words = self._by_words(document, weights)
             self._candidates[document.key] = Candidate(
                 document.key,
                 document.number,
                 document.revision,
-                sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE,
+                by_text,
                 self._shown(near),
-                sum(weight for _, weight in has) / weights.whole if wanted is not None else 1.0,
-                tuple(weights.texts[term] for term, _ in has),
+                share,
+                words,
             )
+
+    def _by_words(
+        self, document: Document, weights: _Weights
+    ) -> tuple[float, float, tuple[str, ...]]:
+        """Return the score by words, the share of the query that they are, and the words."""
+        theirs = document.postings
+        has = [each for each in weights.words if each.term in theirs]
+        if not has:
+            return 0.0, 0.0, ()
+        score = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
+        whole = None if self._query.vector is None else weights.whole
+        share = 1.0 if whole is None else sum(weight for _, weight in has) / whole
+        return score, share, tuple(weights.texts[term] for term, _ in has)
 
     def _shown(self, near: float | None) -> float | None:
         """Return a cosine that counts: beside words, one that says that something is near."""
@@ -274,7 +286,10 @@ class Search:
             }
             if not unread:
                 return [each.recalled(self._entries[each.candidate.key]) for each in best]
-            for key in await self._read(unread):
+            gone = await self._read(unread)
+            if not gone:
+                return [each.recalled(self._entries[each.candidate.key]) for each in best]
+            for key in gone:
                 del self._candidates[key]
 
     async def _read(self, numbers: dict[str, int]) -> list[str]:

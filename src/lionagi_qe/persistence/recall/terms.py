@@ -15,14 +15,12 @@ So one inverted index finds candidates by words and by meaning; exact scores ran
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -42,8 +40,6 @@ _INDEXED_COORDINATES = 10
 _QUERY_COORDINATES = 32
 _COORDINATE_SCALE = 10_000
 _PAIR_SCALE = 100_000
-# An odd number whose bits are mixed (the golden ratio's), and the greatest term.
-_MIXER = 0x9E3779B97F4A7C15
 _MOST_TERM = 2**63 - 1
 # Levels of a key's path that a search can be narrowed to without looking at other entries.
 _MOST_LEVELS = 16
@@ -128,8 +124,7 @@ def label_postings(terms: Iterable[int]) -> list[Posting]:
     return [Posting(term, 0) for term in dict.fromkeys(terms)]
 
 
-@dataclass(frozen=True, slots=True)
-class Coordinate:
+class Coordinate(NamedTuple):
     """One of a vector's greatest: its term, and what it amounts to without its sign."""
 
     term: int
@@ -146,12 +141,14 @@ def vector_postings(vectors: Iterable[Sequence[float]]) -> dict[int, int]:
     found: dict[int, int] = {}
     for vector in vectors:
         coordinates = _greatest(vector, _INDEXED_COORDINATES)
-        postings = [
-            *((each.term, each.weight) for each in coordinates),
-            *((_pair_term(a, b), _pair_weight(a, b)) for a, b in combinations(coordinates, 2)),
+        postings = [(each.term, each.weight) for each in coordinates]
+        postings += [
+            (_pair_term(one, other), round(amount * another * _PAIR_SCALE) or 1)
+            for (one, amount), (other, another) in combinations(coordinates, 2)
         ]
         for term, weight in postings:
-            found[term] = max(weight, found.get(term, 0))
+            if weight > found.get(term, -1):
+                found[term] = weight
     return found
 
 
@@ -165,40 +162,33 @@ def query_pairs(
 ) -> list[Posting]:
     """Return the pairs of a query's coordinates, each weighing the more the rarer it is.
 
-    Pairs aren't counted: how many have one is estimated by how many have each of its coordinates.
+    Pairs aren't counted: how rare one is is told by how rare each of its coordinates is.
     """
-    there = [each for each in coordinates if having[each.term]]
+    there = [
+        (term, amount * _PAIR_SCALE, amount, math.log((documents + 1) / having[term]))
+        for term, amount in coordinates
+        if having[term]
+    ]
     return [
-        Posting(
-            _pair_term(a, b),
-            max(1, _pair_weight(a, b))
-            * query_weight(documents, having[a.term] * having[b.term] / documents),
-        )
-        for a, b in combinations(there, 2)
+        Posting(_pair_term(one, other), round(scaled * another * (rarity + its)) or 1)
+        for (one, scaled, _, rarity), (other, _, another, its) in combinations(there, 2)
     ]
 
 
 def _greatest(vector: Sequence[float], most: int) -> list[Coordinate]:
-    greatest = heapq.nlargest(most, enumerate(vector), key=lambda each: (abs(each[1]), -each[0]))
-    return [
-        Coordinate(_coordinate_term(at, amount > 0), abs(amount))
-        for at, amount in greatest
-        if round(abs(amount) * _COORDINATE_SCALE)
-    ]
-
-
-def _pair_weight(one: Coordinate, other: Coordinate) -> int:
-    return max(1, round(one.amount * other.amount * _PAIR_SCALE))
-
-
-def _pair_term(one: Coordinate, other: Coordinate) -> int:
-    """Return the term of two coordinates, below zero: such terms aren't counted."""
-    mixed = (
-        (one.term * _MIXER ^ other.term)
-        if one.term < other.term
-        else (other.term * _MIXER ^ one.term)
+    """Return the greatest coordinates in the order of their terms."""
+    amounts = list(map(abs, vector))
+    greatest = sorted(range(len(amounts)), key=amounts.__getitem__, reverse=True)[:most]
+    return sorted(
+        Coordinate(_coordinate_term(at, vector[at] > 0), amounts[at])
+        for at in greatest
+        if amounts[at] * _COORDINATE_SCALE >= 1
     )
-    return -1 - (mixed * _MIXER >> 32 & _MOST_TERM)
+
+
+def _pair_term(one: int, other: int) -> int:
+    """Return the term of two coordinates', the lesser first; below zero, which isn't counted."""
+    return -1 - (one * 3 + other & _MOST_TERM)
 
 
 @lru_cache(maxsize=65_536)
@@ -206,7 +196,7 @@ def _coordinate_term(at: int, positive: bool) -> int:  # noqa: FBT001 - of one p
     return _term(b"v", f"{at}{'+' if positive else '-'}")
 
 
-def query_weight(documents: int, having: float) -> int:
+def query_weight(documents: int, having: int) -> int:
     """Return what a word weighs in a query: its idf."""
     rarity = math.log(1 + max(0.0, documents - having + 0.5) / (having + 0.5))
     return max(1, round(_IDF_SCALE * rarity))

@@ -63,8 +63,8 @@ else:
 def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float | None]:
     """Return the cosines of vectors of length 1 with others, to 6 digits; None where there is none.
 
-    Each pack may hold several vectors, of which the most similar counts. Rounded, as the last
-    digits of sums depend on who sums: numpy where it is installed, which is 50 times as fast.
+    Each pack may hold several vectors, of which the most similar counts. By numpy where it is
+    installed: its 32-bit sums may differ from Python's in the sixth digit.
     """
     size = len(wanted) * 4
     fit = [at for at, pack in enumerate(packs) if pack and len(pack) % size == 0]
@@ -81,7 +81,7 @@ def _products(wanted: Sequence[float], pack: bytes) -> Iterator[float]:
     numpy = _numpy()
     if numpy is not None:
         vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
-        return iter((vectors.astype("f8") @ numpy.array(wanted, dtype="f8")).tolist())
+        return iter((vectors @ numpy.array(wanted, dtype="<f4")).tolist())
     ours, floats, dims = list(wanted), unpacked(pack), len(wanted)
     return (_product(ours, floats[at : at + dims]) for at in range(0, len(floats), dims))
 

@@ -6,6 +6,8 @@ import heapq
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from lionagi_qe.persistence.contract.indexes import Document, Match
 from lionagi_qe.persistence.sqlite import index_statements as sql
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
@@ -84,11 +86,7 @@ class SqliteIndexes:
             row = self._find(connection, index)
             if row is None:
                 return []
-            sums: dict[int, int] = {}
-            for term, weight in weights:
-                heaviest: Any = connection.execute(sql.HEAVIEST, (row[0], term, most))
-                for number, theirs in heaviest:
-                    sums[number] = sums.get(number, 0) + weight * theirs
+            sums = _sums(connection, row[0], weights, most)
             best = heapq.nsmallest(limit, ((-score, number) for number, score in sums.items()))
             return [Match(-score, number) for score, number in best if score]
 
@@ -98,14 +96,15 @@ class SqliteIndexes:
         self, index: str, numbers: Sequence[int], *, terms: bool
     ) -> list[Document | None]:
         """Look each document up."""
-        statement = sql.document(terms=terms)
 
         def read(connection: apsw.Connection) -> list[Document | None]:
             row = self._find(connection, index)
             if row is None:
                 return [None] * len(numbers)
-            found: Any = (connection.execute(statement, (row[0], n)).get for n in numbers)
-            return [each and _document(each) for each in found]
+            wanted = orjson.dumps(numbers).decode()
+            found: Any = connection.execute(sql.documents(terms=terms), (wanted, row[0]))
+            known = {each[0]: _document(each) for each in found}
+            return [known.get(number) for number in numbers]
 
         return await self._session.read_snapshot(read)
 
@@ -139,6 +138,25 @@ class SqliteIndexes:
             return False
 
         return await self._session.transact(change)
+
+
+def _sums(
+    connection: apsw.Connection, index: int, weights: Sequence[Posting], most: int
+) -> dict[int, int]:
+    """Return what the heaviest postings of terms add up to, by documents."""
+    sums: dict[int, int] = {}
+    terms = orjson.dumps([term for term, _ in weights]).decode()
+    long: Any = {at for (at,) in connection.execute(sql.LONG, (terms, index, most))}
+    short = [each for at, each in enumerate(weights) if at not in long]
+    terms = orjson.dumps([term for term, _ in short]).decode()
+    found: Any = connection.execute(sql.ALL, (terms, index))
+    for at, number, theirs in found:
+        sums[number] = sums.get(number, 0) + short[at].weight * theirs
+    bound = [(weights[at].weight, index, weights[at].term, most) for at in long]
+    heaviest: Any = connection.executemany(sql.HEAVIEST, bound)
+    for number, score in heaviest:
+        sums[number] = sums.get(number, 0) + score
+    return sums
 
 
 def _remove(
