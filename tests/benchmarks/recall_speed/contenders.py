@@ -7,7 +7,6 @@ import os
 import sqlite3
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,6 +19,7 @@ from lionagi_qe.integrations.langgraph import FleetStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
+    from pathlib import Path
 
     from langgraph.store.base import BaseStore
     from tests.benchmarks.recall_speed.data import Notes

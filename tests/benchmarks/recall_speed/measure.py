@@ -1,6 +1,8 @@
 """Times our store beside LangGraph's on the same vectors: ``make recall-speed``.
 
-    python -m tests.benchmarks.recall_speed.measure [--entries 1000 10000 100000] [--rounds N]
+    python -m tests.benchmarks.recall_speed.measure FOLDER [--entries N ...] [--rounds N]
+
+FOLDER gets ``recall-speed.md``.
 
 Notes of made-up words with made-up vectors in clusters are put into each store; 64 coroutines then
 put others and search, each contender for some seconds by turns, round after round. Ours indexes
@@ -29,6 +31,8 @@ from tests.benchmarks.recall_speed.contenders import (
 from tests.benchmarks.recall_speed.data import TOP, made
 from tests.benchmarks.recall_speed.servers import pgvector_server, redis_server
 
+from lionagi_qe.bench.machine import describe_machine
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -39,6 +43,7 @@ COROUTINES = 64
 PUTS = 640
 SEARCHES = 320
 SYSTEMS = ("sqlite", "postgresql", "redis")
+PAGE = Path(__file__).with_name("page.md")
 
 
 @dataclass(slots=True)
@@ -154,8 +159,9 @@ async def measure(system: str, entries: int, rounds: int) -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, write the page and print it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
@@ -164,10 +170,19 @@ def main() -> None:
     for system in asked.systems:
         for entries in asked.entries:
             rows += asyncio.run(measure(system, entries, asked.rounds))
-    print(
-        "| notes | call | who | processor ms | clock ms | recall@10 | ours to it, processor | clock |"
+    machine = describe_machine()
+    page = PAGE.read_text(encoding="utf-8").format(
+        processor=machine["processor"],
+        cores=machine["cores"],
+        python=machine["python"],
+        date=machine["date"][:10],
+        rounds=asked.rounds,
+        busy=f"{machine['load_average'][0]:.1f}",
+        rows="\n".join(rows),
     )
-    print("|--:|---|---|--:|--:|--:|--:|--:|", *rows, sep="\n")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    (asked.folder / "recall-speed.md").write_text(page, encoding="utf-8")
+    print(page)
 
 
 if __name__ == "__main__":
