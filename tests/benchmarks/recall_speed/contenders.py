@@ -43,7 +43,7 @@ class Contender:
         self.name = name
         self._store = store
         self._notes = notes
-        self._server = None if server is None else psutil.Process(server)
+        self._server = server
 
     async def fill(self, entries: Iterable[int]) -> None:
         """Store notes in large batches."""
@@ -68,8 +68,13 @@ class Contender:
 
     def seconds(self) -> float:
         """Return how long processors have worked for it, the server's and this process's."""
-        own = os.times()
-        return own.user + own.system + (0.0 if self._server is None else _used(self._server))
+        return seconds_of(self._server)
+
+
+def seconds_of(server: int | None) -> float:
+    """Return how long processors have worked in this process, and in a server if there is one."""
+    own = os.times()
+    return own.user + own.system + (0.0 if server is None else _used(psutil.Process(server)))
 
 
 def _used(server: psutil.Process) -> float:

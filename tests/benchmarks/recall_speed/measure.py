@@ -30,19 +30,21 @@ from tests.benchmarks.recall_speed.contenders import (
 )
 from tests.benchmarks.recall_speed.data import TOP, made
 from tests.benchmarks.recall_speed.servers import pgvector_server, redis_server
+from tests.benchmarks.recall_speed.spreading import spread
+from tests.benchmarks.recall_speed.words import measure_words
 
 from lionagi_qe.bench.machine import describe_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable
+    from contextlib import AbstractAsyncContextManager
 
     from tests.benchmarks.recall_speed.contenders import Contender
     from tests.benchmarks.recall_speed.data import Notes
 
-COROUTINES = 64
 PUTS = 640
 SEARCHES = 320
-SYSTEMS = ("sqlite", "postgresql", "redis")
+TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "redis": "Redis"}
 PAGE = Path(__file__).with_name("page.md")
 
 
@@ -52,16 +54,6 @@ class Taken:
 
     busy: list[float] = field(default_factory=list[float])
     clock: list[float] = field(default_factory=list[float])
-
-
-async def spread(calls: Iterator[int], call: Callable[[int], Awaitable[object]]) -> None:
-    """Make calls in 64 coroutines."""
-
-    async def work() -> None:
-        for each in calls:
-            await call(each)
-
-    await asyncio.gather(*(work() for _ in range(COROUTINES)))
 
 
 async def timed(contender: Contender, count: int, work: Awaitable[None], taken: Taken) -> None:
@@ -74,7 +66,7 @@ async def timed(contender: Contender, count: int, work: Awaitable[None], taken: 
 
 async def put_some(contender: Contender, some: range) -> None:
     """Put notes, and have them ready to be found."""
-    await spread(iter(some), contender.put)
+    await spread(some, contender.put)
     await contender.settle()
 
 
@@ -84,7 +76,7 @@ async def search_some(contender: Contender, some: range, found: dict[int, list[s
     async def search(query: int) -> None:
         found[query] = await contender.search(query)
 
-    await spread(iter(some), search)
+    await spread(some, search)
 
 
 async def compare(
@@ -135,27 +127,27 @@ def _ratios(theirs: Taken, our: Taken) -> str:
     return f"{busy:.2f}x | {clock:.2f}x"
 
 
-async def measure(system: str, entries: int, rounds: int) -> list[str]:
-    """Measure on one system."""
+async def measure(system: str, entries: int, rounds: int) -> tuple[list[str], str]:
+    """Measure on one system: beside LangGraph's store, and by words alone."""
     notes = made(entries + rounds * PUTS, max(rounds * SEARCHES, 8))
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url, process = f"sqlite:///{folder}/ours.db", None
+        theirs: list[AbstractAsyncContextManager[Contender]] = []
         if system == "sqlite":
-            opening = [
-                ours("ours, SQLite", f"sqlite:///{folder}/ours.db", notes, None),
-                langgraph_sqlite(folder / "theirs.db", notes),
-            ]
+            theirs.append(langgraph_sqlite(folder / "theirs.db", notes))
         elif system == "redis":
             url, process = stack.enter_context(redis_server())
-            opening = [ours("ours, Redis", url, notes, process)]
         else:
             url, process = stack.enter_context(pgvector_server())
-            opening = [
-                ours("ours, PostgreSQL", url, notes, process),
-                langgraph_postgres(url, notes, process),
-            ]
+            theirs.append(langgraph_postgres(url, notes, process))
+        name = TITLES[system]
+        opening = [ours(f"ours, {name}", url, notes, process), *theirs]
         contenders = [await stack.enter_async_context(each) for each in opening]
-        return await compare(contenders, notes, entries, rounds)
+        rows = await compare(contenders, notes, entries, rounds)
+        return rows, await measure_words(
+            name, url, notes, entries=entries, queries=SEARCHES, server=process
+        )
 
 
 def main() -> None:
@@ -164,12 +156,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--systems", nargs="+", choices=TITLES, default=list(TITLES))
     asked = parser.parse_args()
     rows: list[str] = []
+    words: list[str] = []
     for system in asked.systems:
         for entries in asked.entries:
-            rows += asyncio.run(measure(system, entries, asked.rounds))
+            found, by_words = asyncio.run(measure(system, entries, asked.rounds))
+            rows += found
+            words.append(by_words)
     machine = describe_machine()
     page = PAGE.read_text(encoding="utf-8").format(
         processor=machine["processor"],
@@ -179,6 +174,7 @@ def main() -> None:
         rounds=asked.rounds,
         busy=f"{machine['load_average'][0]:.1f}",
         rows="\n".join(rows),
+        words="\n".join(words),
     )
     asked.folder.mkdir(parents=True, exist_ok=True)
     (asked.folder / "recall-speed.md").write_text(page, encoding="utf-8")

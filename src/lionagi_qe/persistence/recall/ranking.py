@@ -87,8 +87,8 @@ class Candidate(NamedTuple):
     key: str
     number: int
     revision: int
-    by_text: float
     by_vector: float | None
+    by_text: float
     share: float
     words: tuple[str, ...]
 

@@ -10,6 +10,7 @@ it looks at all of those instead, as it does in a small index of vectors.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
+    from lionagi_qe.persistence.recall.terms import Coordinate
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.values.entry import Entry
 
@@ -52,11 +54,11 @@ _SMALLEST_POOL = 128
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
-# What a backend looks at to find them: by words or coordinates, and by pairs of coordinates.
+# What a backend looks at to find them, in each ranking.
 _MOST_POSTINGS = 16_384
-_MOST_POSTINGS_OF_PAIRS = 32_768
 _MOST_POSTINGS_OF_A_TERM = 2_048
 _READ_AT_ONCE = 512
+_NO_WORDS = (0.0, 0.0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ class _Weights:
     """What the terms of a query weigh."""
 
     words: list[Posting]
-    coordinates: list[Posting]
-    pairs: list[Posting]
+    coordinates: list[Coordinate]
+    having: dict[int, int]
+    documents: int
     texts: dict[int, str] = field(default_factory=dict[int, str])
     # Of all its words, those that no document has too.
     whole: int = 1
@@ -144,8 +147,9 @@ class Search:
             return Found([], [])
         weights = _Weights(
             _weights([(term, having[term]) for term in texts], total)[:MOST_QUERY_WORDS],
-            [Posting(each.term, each.weight) for each in coordinates if having[each.term]],
-            query_pairs(coordinates, having, total),
+            coordinates,
+            having,
+            total,
             texts,
             sum(query_weight(total, having[term]) for term in texts) or 1,
         )
@@ -182,7 +186,7 @@ class Search:
         pool = min(max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE), MOST_CANDIDATES)
         while True:
             by_words, by_meaning = await asyncio.gather(
-                self._best(weights.words, pool, _MOST_POSTINGS), self._near(weights, pool)
+                self._best(weights.words, pool), self._near(weights, pool)
             )
             await self._look_at([*by_words, *by_meaning], weights)
             selected = await self._select()
@@ -195,15 +199,18 @@ class Search:
     async def _near(self, weights: _Weights, pool: int) -> Sequence[Match]:
         """Return what shares pairs of coordinates; where few do, what shares one, too."""
         pool = max(pool, EXHAUSTIVE)
-        found = await self._best(weights.pairs, pool, _MOST_POSTINGS_OF_PAIRS)
+        there = [each for each in weights.coordinates if weights.having[each.term]]
+        pairs = query_pairs(there, weights.having, weights.documents)
+        found = await self._best(pairs, pool)
         if len(found) < self._query.limit * _POOL_SHARE:
-            found = [*found, *await self._best(weights.coordinates, pool, _MOST_POSTINGS)]
+            single = [Posting(each.term, each.weight) for each in there]
+            found = [*found, *await self._best(single, pool)]
         return found
 
-    async def _best(self, weights: Sequence[Posting], pool: int, postings: int) -> Sequence[Match]:
+    async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:
             return []
-        most = min(_MOST_POSTINGS_OF_A_TERM, postings // len(weights))
+        most = min(_MOST_POSTINGS_OF_A_TERM, _MOST_POSTINGS // len(weights))
         return await self._ask(
             lambda indexes: indexes.match(self._declaration.data, weights, most, pool)
         )
@@ -224,7 +231,10 @@ class Search:
     async def _meeting(self, documents: dict[str, Document]) -> Sequence[Document]:
         """Return those documents whose entries meet the conditions."""
         query = self._query
-        wanted = {key: each for key, each in documents.items() if key.startswith(query.prefix)}
+        wanted = documents
+        if query.prefix:
+            prefix = query.prefix
+            wanted = {key: each for key, each in documents.items() if key.startswith(prefix)}
         if not query.conditions and query.accepts is None:
             return [*wanted.values()]
         for keys in batched(sorted(wanted), _READ_AT_ONCE):
@@ -246,16 +256,16 @@ class Search:
             if wanted is None
             else similarities(wanted, [each.vector for each in documents])
         )
+        least = 0.0 if self._declaration.words else -math.inf
         for document, near in zip(documents, nearness, strict=True):
-            by_text, share, words = self._by_words(document, weights)
+            # Beside words, a cosine counts that says that something is near.
+            shown = near if near is not None and near > least else None
             self._candidates[document.key] = Candidate(
                 document.key,
                 document.number,
                 document.revision,
-                by_text,
-                self._shown(near),
-                share,
-                words,
+                shown,
+                *(self._by_words(document, weights) if weights.words else _NO_WORDS),
             )
 
     def _by_words(
@@ -265,15 +275,11 @@ class Search:
         theirs = document.postings
         has = [each for each in weights.words if each.term in theirs]
         if not has:
-            return 0.0, 0.0, ()
+            return _NO_WORDS
         score = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
         whole = None if self._query.vector is None else weights.whole
         share = 1.0 if whole is None else sum(weight for _, weight in has) / whole
         return score, share, tuple(weights.texts[term] for term, _ in has)
-
-    def _shown(self, near: float | None) -> float | None:
-        """Return a cosine that counts: beside words, one that says that something is near."""
-        return near if near is None or near > 0 or not self._declaration.words else None
 
     async def _select(self) -> list[Recalled]:
         """Return the best candidates whose entries are there; those entries alone are read."""

@@ -38,6 +38,9 @@ SCORE_SCALE = _WEIGHT_SCALE * _IDF_SCALE
 # make recall-speed.
 _INDEXED_COORDINATES = 10
 _QUERY_COORDINATES = 32
+# Of the pairs of these the heaviest, where so many documents have them that these are enough.
+_QUERY_PAIRS = 256
+_MANY_DOCUMENTS = 20_000
 _COORDINATE_SCALE = 10_000
 _PAIR_SCALE = 100_000
 _MOST_TERM = 2**63 - 1
@@ -160,19 +163,20 @@ def query_coordinates(vector: Sequence[float]) -> list[Coordinate]:
 def query_pairs(
     coordinates: Sequence[Coordinate], having: Mapping[int, int], documents: int
 ) -> list[Posting]:
-    """Return the pairs of a query's coordinates, each weighing the more the rarer it is.
+    """Return the heaviest pairs of coordinates that documents have: the rarer, the heavier.
 
     Pairs aren't counted: how rare one is is told by how rare each of its coordinates is.
     """
     there = [
         (term, amount * _PAIR_SCALE, amount, math.log((documents + 1) / having[term]))
         for term, amount in coordinates
-        if having[term]
     ]
-    return [
-        Posting(_pair_term(one, other), round(scaled * another * (rarity + its)) or 1)
+    pairs = [
+        (round(scaled * another * (rarity + its)) or 1, _pair_term(one, other))
         for (one, scaled, _, rarity), (other, _, another, its) in combinations(there, 2)
     ]
+    most = _QUERY_PAIRS if documents > _MANY_DOCUMENTS else len(pairs)
+    return [Posting(term, weight) for weight, term in sorted(pairs, reverse=True)[:most]]
 
 
 def _greatest(vector: Sequence[float], most: int) -> list[Coordinate]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MOST_DIMENSIONS = 4_096
 
@@ -67,23 +67,22 @@ def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float 
     installed: its 32-bit sums may differ from Python's in the sixth digit.
     """
     size = len(wanted) * 4
-    fit = [at for at, pack in enumerate(packs) if pack and len(pack) % size == 0]
-    found: list[float | None] = [None] * len(packs)
-    if fit:
-        counts = [len(packs[at]) // size for at in fit]
-        products = _products(wanted, b"".join(packs[at] for at in fit))
-        for at, count in zip(fit, counts, strict=True):
-            found[at] = round(max(itertools.islice(products, count)), 6)
-    return found
+    counts = [0 if len(pack) % size else len(pack) // size for pack in packs]
+    products = _products(wanted, b"".join(itertools.compress(packs, counts)))
+    if all(count == 1 for count in counts):
+        return [*products]
+    left = iter(products)
+    return [max(itertools.islice(left, count), default=None) for count in counts]
 
 
-def _products(wanted: Sequence[float], pack: bytes) -> Iterator[float]:
+def _products(wanted: Sequence[float], pack: bytes) -> list[float]:
     numpy = _numpy()
     if numpy is not None:
         vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
-        return iter((vectors @ numpy.array(wanted, dtype="<f4")).tolist())
+        products = vectors @ numpy.array(wanted, dtype="<f4")
+        return products.astype("f8").round(6).tolist()
     ours, floats, dims = list(wanted), unpacked(pack), len(wanted)
-    return (_product(ours, floats[at : at + dims]) for at in range(0, len(floats), dims))
+    return [round(_product(ours, floats[at : at + dims]), 6) for at in range(0, len(floats), dims)]
 
 
 @cache
