@@ -320,9 +320,9 @@ class Search:
 
 
 def _weights(terms: Iterable[tuple[int, int]], total: int) -> list[Posting]:
-    """Return what terms (how many documents have each) weigh; heaviest first.
+    """Return what terms (how many documents have each) weigh; heaviest first, equal ones as asked.
 
     Without those that no document has.
     """
     weights = [Posting(term, query_weight(total, having)) for term, having in terms if having]
-    return sorted(weights, key=lambda each: (-each.weight, each.term))
+    return sorted(weights, key=lambda each: -each.weight)
