@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
+import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -171,6 +173,7 @@ def main() -> None:
         cores=machine["cores"],
         python=machine["python"],
         date=machine["date"][:10],
+        arguments=shlex.join(sys.argv[2:]),
         rounds=asked.rounds,
         busy=f"{machine['load_average'][0]:.1f}",
         rows="\n".join(rows),
