@@ -65,6 +65,9 @@ AGENTS_OUT ?= build/agents-corpus
 # Where make speed writes its page; SPEED_OUT=docs for the one in the repository.
 SPEED_OUT ?= build/speed
 
+# Where make recall-speed writes its page; RECALL_OUT=docs for the one in the repository.
+RECALL_OUT ?= build/recall-speed
+
 # Where make shard-balance writes its table.
 SHARDS_OUT ?= build/shards
 
@@ -86,7 +89,7 @@ MATRIX_PAGE ?= $(MATRIX_OUT)/matrix.md
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak matrix detection bench-record
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak matrix detection bench-record recall-speed
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -223,6 +226,11 @@ capacity-check: $(STAMP) ## Check the model on ENTRIES entries a server, and wri
 recall-quality: $(STAMP) ## How well recall finds what is meant, by words and by vectors
 	@$(BIN)/python -m pip install --quiet --group recall-quality
 	$(BIN)/python tests/benchmarks/recall_quality/measure.py
+
+# An hour or so where nothing else runs; the servers' data lie on the disk.
+recall-speed: $(STAMP) ## Time recall beside LangGraph's stores on the same vectors (ARGS="--entries 1000")
+	@$(BIN)/python -m pip install --quiet --group recall-speed
+	$(BIN)/python -m tests.benchmarks.recall_speed.measure $(RECALL_OUT) $(ARGS)
 
 failure-grouping: $(STAMP) ## Which messages of failures, sorted by hand, thresholds would merge and split
 	$(BIN)/python -m tests.benchmarks.failure_grouping.measure

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.broken_coordination import around, broken, pages
 
-from lionagi_qe.persistence.recall import searching
+from lionagi_qe.persistence.recall import ranking, searching
 from lionagi_qe.persistence.recall.embedding import Embedding
 from lionagi_qe.persistence.scopes.scope import Patterns
 from lionagi_qe.persistence.sqlite.indexes import SqliteIndexes
@@ -60,11 +61,9 @@ def _no_vectors(patch: pytest.MonkeyPatch) -> None:
 def _always_fresh(patch: pytest.MonkeyPatch) -> None:
     """What changed since passes for what was indexed."""
     patch.setattr(
-        searching.Search,
-        "_scored",
-        lambda self, entry, document, weights, plain=searching.Search._scored: plain(
-            self, entry, document._replace(revision=entry.revision), weights
-        ),
+        ranking.Ranked,
+        "recalled",
+        lambda self, entry, plain=ranking.Ranked.recalled: replace(plain(self, entry), stale=False),
     )
 
 

@@ -73,6 +73,34 @@ class IndexContract:
         await store.adelete(DOCS, "own")
         assert "own" not in {each.key for each in await store.asearch(DOCS, query="oven")}
 
+    async def test_each_text_at_the_fields_counts_by_itself_and_the_best_is_the_score(
+        self, store: BaseStore
+    ) -> None:
+        lines = [{"line": "an engine"}, {"line": "pie apple oven"}]
+        await store.aput(DOCS, "many", {"text": "a kitten", "notes": lines})
+        await store.aput(DOCS, "mixed", {"text": "cat car pie"})
+        for query in ("cat", "road", "oven"):
+            found = await store.asearch(DOCS, query=query)
+            assert [each.key for each in found] == ["many", "mixed"]
+            assert found[0].score == pytest.approx(1, abs=0.01)
+            assert found[1].score == pytest.approx(3**-0.5, abs=0.02)
+
+    @pytest.mark.parametrize(
+        "path", ["about.title", "{title,about.title}", "about.*", "parts[-1].title", "parts[*]"]
+    )
+    async def test_an_item_may_name_paths_of_each_kind(self, store: BaseStore, path: str) -> None:
+        value = {
+            "text": "car",
+            "title": "pie",
+            "about": {"title": "kitten"},
+            "parts": [{"title": "road"}, {"title": "cat"}],
+        }
+        await store.aput(DOCS, "own", value, index=[path])
+        await store.aput(DOCS, "two", {"text": "car cat"}, index=["text", "none"])
+        (best, second) = await store.asearch(DOCS, query="pet")
+        assert (best.key, best.score) == ("own", pytest.approx(1, abs=0.01))
+        assert (second.key, second.score) == ("two", pytest.approx(2**-0.5, abs=0.02))
+
     async def test_without_a_query_all_is_listed(self, store: BaseStore) -> None:
         await store.aput(DOCS, "a", {"text": "cat"})
         await store.aput(DOCS, "b", {"text": "cat"}, index=False)
@@ -103,6 +131,14 @@ async def test_an_index_that_is_none_is_refused() -> None:
     for wrong in ({"dims": 2}, {"dims": 2, "embed": embed, "other": 1}, [3]):
         with pytest.raises(errors.InvalidArgumentError, match="dims and embed"):
             FleetStore("memory://", index=wrong)  # type: ignore[arg-type]
+
+
+async def test_a_path_that_is_none_is_refused_when_an_item_is_put() -> None:
+    async with open_memory("memory://") as memory:
+        store = FleetStore(memory, index=indexed())
+        with pytest.raises(errors.InvalidArgumentError, match="path"):
+            await store.aput(DOCS, "a", {"text": "cat"}, index=["notes[x]"])
+        assert await store.asearch(DOCS) == []
 
 
 async def test_an_encrypted_memory_refuses_a_query() -> None:

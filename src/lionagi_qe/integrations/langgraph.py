@@ -60,9 +60,9 @@ class FleetStore(MemoryAdapter, BaseStore):
     LangGraph documents. A batch reads first and then applies its puts and deletes, the last for
     each key; all its puts are one atomic step (per shard on Redis Cluster), and so are its deletes;
     of more than the memory's ``max_batch`` every so many are one.
-    A ``query`` is ignored, as LangGraph's own stores do without an index. With one, items are found
-    by their words and by their meaning, and both rankings make one; a score is the cosine. An item
-    has one vector, of all its indexed fields together.
+    A ``query`` is ignored, as LangGraph's own stores do without an index. With one, each text that
+    is at its fields has a vector, and an item is as near as the nearest of its texts: that cosine
+    is its score.
 
     A store made from a URL serves any thread and event loop, sync and async, through a thread of
     its own, forked processes too. One made from a Memory serves that memory's event loop, and

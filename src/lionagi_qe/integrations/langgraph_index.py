@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.store.base import SearchItem
@@ -11,6 +12,7 @@ from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.integrations.namespaces import place_of
 from lionagi_qe.integrations.operators import matches_filter
 from lionagi_qe.persistence.values.glob import escape_glob
+from lionagi_qe.persistence.values.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 # As the values of entries have them: what LangGraph calls $ lies in their "value".
 VALUE = "value"
 OVERRIDE = "index"
+_CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
 class StoreIndex:
@@ -62,11 +65,13 @@ class StoreIndex:
             dims=self._dims,
             model=self._model,
             override=OVERRIDE,
+            words=False,
+            each_text=True,
         )
         self._declared.add(memory)
 
     async def search(self, memory: Memory, op: SearchOp, prefix: str) -> list[Recalled]:
-        """Return the items that say best what the query does."""
+        """Return the items one of whose texts is the most similar to the query, best first."""
         await self.declare(memory)
         wanted = op.filter or {}
         found = await memory.recall(
@@ -79,22 +84,35 @@ class StoreIndex:
         return found[op.offset : op.offset + op.limit]
 
     def item(self, found: Recalled) -> SearchItem:
-        """Return what LangGraph is told; as score the cosine, where there is one."""
+        """Return what LangGraph is told; the score is the best cosine."""
         namespace, key = place_of(found.key.removeprefix(self._prefix))
         entry = found.entry
-        score = found.vector.score if found.vector else found.score
+        score = None if found.vector is None else found.vector.score
         return SearchItem(
             namespace, key, entry.value[VALUE], entry.created_at, entry.updated_at, score
         )
 
 
 def stored_paths(fields: Sequence[str]) -> list[str]:
-    """Return LangGraph's paths in an item as paths in its entry."""
+    """Return LangGraph's paths in an item as paths in its entry; ``{a,b}`` is one for each."""
     paths: list[str] = []
     for field in fields:
-        path = field.removeprefix("$").removeprefix(".")
-        paths.append(f"$.{VALUE}{'' if path.startswith('[') or not path else '.'}{path}")
+        for each in _alternatives(field.removeprefix("$").removeprefix(".")):
+            dot = "" if each.startswith("[") or not each else "."
+            paths.append(check_path(f"$.{VALUE}{dot}{each}"))
     return paths
+
+
+def _alternatives(path: str) -> list[str]:
+    found = _CHOICE.search(path)
+    if found is None:
+        return [path]
+    before, after = path[: found.start()], path[found.end() :]
+    return [
+        choice
+        for name in found[1].split(",")
+        for choice in _alternatives(f"{before}{name.strip()}{after}")
+    ]
 
 
 def _model_of(embed: object) -> str:

@@ -79,6 +79,8 @@ class RecallCalls(Calls):
         texts_at_once: int = TEXTS_AT_ONCE,
         usual_length: int = USUAL_LENGTH,
         override: str | None = None,
+        words: bool = True,
+        each_text: bool = False,
         replace_declared: bool = False,
         timeout: float | None = None,
     ) -> Declaration:
@@ -107,6 +109,10 @@ class RecallCalls(Calls):
             usual_length: words of a usual text; see ``recall.terms``.
             override: a path where a value itself may say which of its paths are its text (a list)
                 or that it isn't to be found (False).
+            words: False: entries are found by their vectors alone, best first, and storing costs
+                less.
+            each_text: make a vector of each text that is at the paths (of up to 64 an entry), and
+                count the most similar one, instead of one of all texts together.
             replace_declared: if it was declared otherwise, declare it anew and make the index anew.
             timeout: seconds for this call instead of the memory's own.
 
@@ -116,7 +122,18 @@ class RecallCalls(Calls):
         """
         deadline = self._scheduler.deadline(timeout)
         model = model_name(embed, model)
-        asked = declare(name, pattern, text, fields, dims, model, usual_length, override)
+        asked = declare(
+            name,
+            pattern,
+            text,
+            fields,
+            dims,
+            model,
+            usual_length,
+            override,
+            words=words,
+            each_text=each_text,
+        )
         check_flag("replace_declared", replace_declared)
         check_count("texts_at_once", texts_at_once)
         whole = self._scheduler.for_index(pattern)

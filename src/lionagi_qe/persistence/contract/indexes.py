@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Posting(NamedTuple):
-    """A term (a signed 64-bit number) of a document, and its weight there (0 to 2**31 - 1)."""
+    """A term (a signed 64-bit number) of a document, and its weight there (0 to 2**31 - 1).
+
+    Terms below zero needn't be counted: nobody asks how many documents have one.
+    """
 
     term: int
     weight: int
@@ -27,7 +30,7 @@ class Document(NamedTuple):
         key: the entry's key.
         revision: the entry's, when it was indexed.
         postings: its terms, and what each weighs in it.
-        vector: 32-bit floats, little-endian; or empty.
+        vector: 32-bit floats, little-endian, of one vector or several; or empty.
     """
 
     number: int
@@ -42,7 +45,6 @@ class Match(NamedTuple):
 
     score: int
     number: int
-    key: str
 
 
 class IndexBackend(Protocol):
@@ -71,7 +73,7 @@ class IndexBackend(Protocol):
         ...
 
     async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
-        """Return how many documents there are, and how many have each of the distinct terms."""
+        """Return how many documents there are, and how many have each of distinct terms."""
         ...
 
     async def match(
@@ -84,11 +86,13 @@ class IndexBackend(Protocol):
         """
         ...
 
-    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
-        """Return documents by their numbers, None for what isn't there."""
+    async def documents(
+        self, index: str, numbers: Sequence[int], *, terms: bool
+    ) -> list[Document | None]:
+        """Return documents by their numbers, None for what isn't there; their terms if wanted."""
         ...
 
-    async def holding(self, index: str, term: int, limit: int) -> list[Document]:
+    async def holding(self, index: str, term: int, limit: int, *, terms: bool) -> list[Document]:
         """Return up to ``limit`` documents that have the term, heaviest first."""
         ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from lionagi_qe.persistence.postgres.columns import array
 
 _ID = "(SELECT id FROM {schema}.indexes WHERE fleet = $1 AND name = $2)"
-_COLUMNS = "number, key, revision, terms, weights, vector"
+_COLUMNS = "number, key, revision, vector, terms, weights"
 _NUMBERS = array("$3", "bigint")
 
-INDEX_TEXTS = {
+_TEXTS = {
     "index_position": "SELECT position FROM {schema}.indexes WHERE fleet = $1 AND name = $2",
     "write_index": f"""
 SELECT {{schema}}.write_index($1, $2, $3, $4, {array("$5", "bigint")}, {array("$6")},
@@ -28,19 +28,13 @@ FROM {{schema}}.indexes i WHERE i.fleet = $1 AND i.name = $2
 """,
     # Of terms $3 with weights $4 up to $5 postings each, and the best $6 documents.
     "index_match": f"""
-SELECT best.score::bigint, best.number, d.key
-FROM (
-    SELECT sum(p.score) AS score, p.number
-    FROM unnest({_NUMBERS}, {array("$4", "bigint")}) AS wanted (term, weight)
-    CROSS JOIN LATERAL (
-        SELECT -lightness * wanted.weight AS score, number FROM {{schema}}.index_postings
-        WHERE index_id = {_ID} AND term = wanted.term ORDER BY lightness, number LIMIT $5
-    ) AS p
-    GROUP BY p.number HAVING sum(p.score) > 0 ORDER BY 1 DESC, 2 LIMIT $6
-) AS best CROSS JOIN LATERAL (
-    SELECT key FROM {{schema}}.index_documents
-    WHERE index_id = {_ID} AND number = best.number LIMIT 1
-) AS d ORDER BY 1 DESC, 2
+SELECT sum(p.score)::bigint, p.number
+FROM unnest({_NUMBERS}, {array("$4", "bigint")}) AS wanted (term, weight)
+CROSS JOIN LATERAL (
+    SELECT -lightness * wanted.weight AS score, number FROM {{schema}}.index_postings
+    WHERE index_id = {_ID} AND term = wanted.term ORDER BY lightness, number LIMIT $5
+) AS p
+GROUP BY p.number HAVING sum(p.score) > 0 ORDER BY 1 DESC, 2 LIMIT $6
 """,
     "index_documents": f"""
 SELECT d.* FROM unnest({_NUMBERS}) AS wanted (number) CROSS JOIN LATERAL (
@@ -58,3 +52,10 @@ SELECT d.* FROM (
 ) AS d ORDER BY p.lightness, p.number
 """,
 }
+
+# As INDEX_TEXTS has them too, without terms.
+_BARE = {
+    f"{name}_bare": _TEXTS[name].replace(", terms, weights", "")
+    for name in ("index_documents", "index_holding")
+}
+INDEX_TEXTS = {**_TEXTS, **_BARE}

@@ -68,15 +68,19 @@ class PostgresIndexes:
         rows = await self._fetch("index_match", index, *wanted, most, limit)
         return [Match(*row) for row in rows]
 
-    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
+    async def documents(
+        self, index: str, numbers: Sequence[int], *, terms: bool
+    ) -> list[Document | None]:
         """Look each document up."""
-        rows = await self._fetch("index_documents", index, _numbers(numbers))
+        name = "index_documents" if terms else "index_documents_bare"
+        rows = await self._fetch(name, index, _numbers(numbers))
         found = {row[0]: _document(row) for row in rows}
         return [found.get(number) for number in numbers]
 
-    async def holding(self, index: str, term: int, limit: int) -> list[Document]:
+    async def holding(self, index: str, term: int, limit: int, *, terms: bool) -> list[Document]:
         """Read the documents behind a term's postings."""
-        return [_document(row) for row in await self._fetch("index_holding", index, term, limit)]
+        name = "index_holding" if terms else "index_holding_bare"
+        return [_document(row) for row in await self._fetch(name, index, term, limit)]
 
     async def drop(self, index: str, limit: int) -> bool:
         """Call the server's function."""
@@ -94,6 +98,5 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of the driver's
-    number, key, revision, terms, weights, vector = row
-    postings = dict(zip(terms, weights, strict=True))
-    return Document(number, key, revision, postings, vector)
+    number, key, revision, vector, *lists = row
+    return Document(number, key, revision, dict(zip(*lists, strict=True)) if lists else {}, vector)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from lionagi_qe.errors import InvalidArgumentError, InvalidValueError, SchemaTooNewError
 from lionagi_qe.persistence.recall.vectors import MOST_DIMENSIONS
-from lionagi_qe.persistence.values.entry import check_count, check_list
+from lionagi_qe.persistence.values.entry import check_count, check_flag, check_list
 from lionagi_qe.persistence.values.glob import compile_glob
 from lionagi_qe.persistence.values.keys import check_key, check_name
-from lionagi_qe.persistence.values.paths import check_path, texts_at, value_at
+from lionagi_qe.persistence.values.paths import check_path, texts_in, value_at, values_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,8 @@ PARTITION = "indexes"
 # What indexes themselves keep in the memory is in none.
 _OWN = (DECLARATIONS, EMBEDDINGS)
 USUAL_LENGTH = 100
+# Of an entry with a vector for each text.
+MOST_VECTORS = 64
 _MOST_LENGTH = 1_000_000
 
 
@@ -37,6 +39,9 @@ class Declaration:
         dims: numbers in a vector; None for an index by words alone.
         model: what the vectors were made by.
         usual_length: words of a usual text: longer ones count as less about each of their words.
+        words: whether words count; if not, entries are found by their vectors alone.
+        each_text: whether each text has a vector of its own, the best of which counts, instead of
+            one for all of an entry's text.
         override: where a value may say itself what of it is text (a list of paths) or that none
             of it is (False).
         version: counts up when it is declared otherwise, which makes it anew.
@@ -51,6 +56,8 @@ class Declaration:
     model: str | None = None
     usual_length: int = USUAL_LENGTH
     override: str | None = None
+    words: bool = True
+    each_text: bool = False
     version: int = field(default=1, compare=False)
     superseded: tuple[int, ...] = field(default=(), compare=False)
 
@@ -70,15 +77,24 @@ class Declaration:
 
     def text_of(self, value: Any) -> str | None:  # noqa: ANN401 - JSON data
         """Return an entry's text, a line for each part; None if it has none and wants none."""
+        return "\n".join(self._texts(value)) or None
+
+    def embedded(self, value: Any) -> list[str]:  # noqa: ANN401 - JSON data
+        """Return the texts of an entry that have a vector each."""
+        texts = self._texts(value)
+        return texts[:MOST_VECTORS] if self.each_text else ["\n".join(texts)]
+
+    def _texts(self, value: Any) -> list[str]:  # noqa: ANN401 - JSON data
+        """Return the texts of an entry, one for each that is at one of the paths."""
         paths: Iterable[Any] = self.text
         if self.override is not None:
             own: Any = value_at(value, self.override)
             if own is False:
-                return None
+                return []
             if isinstance(own, list):
                 paths = cast("list[Any]", own)
-        found = (text for path in paths for text in texts_at(value, check_path(path)))
-        return "\n".join(found) or None
+        found = (each for path in paths for each in values_at(value, check_path(path)))
+        return [text for each in found if (text := "\n".join(texts_in(each)))]
 
     def stored(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -151,6 +167,9 @@ def declare(  # noqa: PLR0913, PLR0917 - of Memory.index
     model: str | None,
     usual_length: int,
     override: str | None,
+    *,
+    words: bool,
+    each_text: bool,
 ) -> Declaration:
     """Return a declaration of checked arguments."""
     compile_glob(pattern)
@@ -161,6 +180,9 @@ def declare(  # noqa: PLR0913, PLR0917 - of Memory.index
     if (dims is None) is not (model is None):
         msg = "embed and dims belong together: give the function and how many numbers it makes"
         raise InvalidArgumentError(msg)
+    if dims is None and (each_text or not words):
+        msg = "each_text and words=False are for an index with vectors: give embed and dims too"
+        raise InvalidArgumentError(msg)
     return Declaration(
         check_index_name(name),
         pattern,
@@ -170,4 +192,6 @@ def declare(  # noqa: PLR0913, PLR0917 - of Memory.index
         model,
         check_count("usual_length", usual_length, _MOST_LENGTH),
         override if override is None else check_path(override),
+        check_flag("words", words),
+        check_flag("each_text", each_text),
     )

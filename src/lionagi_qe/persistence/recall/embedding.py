@@ -125,7 +125,7 @@ class Embedding:
         """Return the vectors of texts, each made once: by the model, or as kept from before."""
         function = self.function
         keys = {text: self._place + _digest(text) for text in texts}
-        payloads = await self._scheduler.read_batch(list(keys.values()), deadline)
+        payloads = await self._read(list(keys.values()), deadline)
         found = {
             text: vector
             for text, payload in zip(keys, payloads, strict=True)
@@ -138,10 +138,22 @@ class Embedding:
             puts = [
                 Put(keys[text], encode(_text(found[text])), PARTITION, KEPT_MS) for text in part
             ]
-            await self._scheduler.write_batch(
-                sorted(puts), sum(len(put.payload) for put in puts), deadline
-            )
+            await self._keep(sorted(puts), deadline)
         return [found[text] for text in texts]
+
+    async def _keep(self, puts: list[Put], deadline: float) -> None:
+        if len(puts) == 1:
+            # Shares a request with whatever else is stored at this moment.
+            (put,) = puts
+            await self._scheduler.write(put.key, lambda: put, deadline)
+        else:
+            size = sum(len(put.payload) for put in puts)
+            await self._scheduler.write_batch(puts, size, deadline)
+
+    async def _read(self, keys: list[str], deadline: float) -> list[bytes | str | None]:
+        if len(keys) == 1:
+            return [await self._scheduler.read(keys[0], deadline)]
+        return await self._scheduler.read_batch(keys, deadline)
 
     def _kept(self, payload: bytes | str) -> list[float] | None:
         """Return a vector that was kept; None if it is none of this number of dimensions."""

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 PAGE = 500
+# Counts up when other terms are made of the same entries: what has others is made anew.
+FORM = 2
 # A position that has moved so far past what others do is noted, so that it needn't be read again.
 _NOTED_SECONDS = 60.0
 POSTINGS_AT_ONCE = 10_000
@@ -60,18 +62,20 @@ class IndexMovedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far an index has come: in the log, and (until it is done) in the keys."""
+    """How far an index has come: in the log, and (until it is done) in the keys; of which form."""
 
     log: str
     after: str | None = None
+    form: int = FORM
 
     def __str__(self) -> str:
-        return orjson.dumps([self.log, self.after]).decode()
+        return orjson.dumps([self.log, self.after, self.form]).decode()
 
     @classmethod
     def parse(cls, text: str) -> Place:
         """Read what ``str`` made."""
-        return cls(*orjson.loads(text))
+        log, after, *form = orjson.loads(text)
+        return cls(log, after, *(form or [1]))
 
 
 class Follower:
@@ -169,7 +173,11 @@ class Follower:
             now = await self._ask(lambda: log.start(oldest=False, removals=False), deadline)
             await self._write("", Place(now, ""), [], [], deadline)
             return
-        self._noted, self._place = noted, Place.parse(noted)
+        place = Place.parse(noted)
+        if place.form < FORM:
+            await self.rebuild(deadline)
+            return
+        self._noted, self._place = noted, place
         self._noted_at = asyncio.get_running_loop().time()
 
     async def _step(self, deadline: float) -> bool:
@@ -284,20 +292,24 @@ class Follower:
     ) -> tuple[list[Document], list[int]]:
         """Return the documents of entries, and the numbers of those that hold no text."""
         values = [decode(record.payload) for record in records]
-        texts = [self._declaration.text_of(value) for value in values]
-        vectors = await self._vectors([text for text in texts if text is not None], deadline)
+        declaration = self._declaration
+        texts = [declaration.text_of(value) for value in values]
+        embedded = [
+            [] if text is None else declaration.embedded(value)
+            for value, text in zip(values, texts, strict=True)
+        ]
+        made = await self._vectors([text for each in embedded for text in each], deadline)
         documents: dict[int, Document] = {}
         empty: list[int] = []
-        for record, value, text in zip(records, values, texts, strict=True):
+        for record, value, text, own in zip(records, values, texts, embedded, strict=True):
             number = document_number(record.key)
             if text is None:
                 empty.append(number)
                 continue
-            vector = vectors.get(text, [])
-            postings = self._postings(record.key, value, text, vector)
-            documents[number] = Document(
-                number, record.key, record.revision, postings, packed(vector)
-            )
+            vectors = [made[each] for each in own if each in made]
+            postings = self._postings(record.key, value, text, vectors)
+            pack = b"".join(map(packed, vectors))
+            documents[number] = Document(number, record.key, record.revision, postings, pack)
         return [*documents.values()], empty
 
     def _postings(
@@ -305,19 +317,18 @@ class Follower:
         key: str,
         value: Any,  # noqa: ANN401 - JSON data
         text: str,
-        vector: Sequence[float],
+        vectors: Sequence[Sequence[float]],
     ) -> dict[int, int]:
         declaration = self._declaration
         labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
+        if declaration.dims is not None:
+            # All of a small index are looked at: what is near shares no coordinate where it is far.
+            labels.append(prefix_term(self._glob.prefix))
         for path in declaration.fields:
             terms = (field_term(path, found) for found in values_at(value, path))
             labels += [term for term in terms if term is not None]
-        found = [
-            *label_postings(labels),
-            *vector_postings(vector),
-            *text_postings(words_of(text), declaration.usual_length),
-        ]
-        return dict(found)
+        words = text_postings(words_of(text), declaration.usual_length) if declaration.words else []
+        return {**dict(label_postings(labels)), **vector_postings(vectors), **dict(words)}
 
     async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
         if self._embedding is None or not texts:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from lionagi_qe.persistence.values.entry import Entry
 
@@ -22,7 +22,8 @@ class Rank:
 
     Attributes:
         rank: from 1 on, among the entries that meet the search's conditions.
-        score: by words, BM25 (above 0); by meaning, the cosine (above 0, up to 1).
+        score: by words, BM25 (above 0); by meaning, the cosine (up to 1; above 0 where words count
+            too).
     """
 
     rank: int
@@ -77,43 +78,57 @@ def _shown(rank: Rank) -> str:
 
 
 class Candidate(NamedTuple):
-    """An entry that may be among the best: its scores, 0 where it has none, and more of why.
+    """A document that may be among the best, and why.
 
+    ``by_text`` is 0 where it has none of the words, ``by_vector`` None where it isn't near.
     ``share``: what its rank by words counts; of what the query's words weigh, those that it has.
     """
 
-    entry: Entry
+    key: str
+    number: int
+    revision: int
+    by_vector: float | None
     by_text: float
-    by_vector: float
     share: float
     words: tuple[str, ...]
-    stale: bool
 
 
-def fuse(candidates: Iterable[Candidate], limit: int) -> list[Recalled]:
+class Ranked(NamedTuple):
+    """A candidate among the best, with its ranks."""
+
+    candidate: Candidate
+    score: float
+    text: Rank | None
+    vector: Rank | None
+
+    def recalled(self, entry: Entry) -> Recalled:
+        """Return what a search tells of it."""
+        stale = entry.revision != self.candidate.revision
+        return Recalled(entry, self.score, self.text, self.vector, self.candidate.words, stale)
+
+
+def fuse(candidates: Iterable[Candidate], limit: int) -> list[Ranked]:
     """Return the best of both rankings; equal ones by key."""
-    known = {each.entry.key: each for each in candidates}
-    texts = _ranks({key: each.by_text for key, each in known.items()})
-    vectors = _ranks({key: each.by_vector for key, each in known.items()})
-    scores: dict[str, float] = defaultdict(float)
+    known = {each.key: each for each in candidates}
+    texts = _ranks((-each.by_text, key) for key, each in known.items() if each.by_text > 0)
+    vectors = _ranks(
+        (-each.by_vector, key) for key, each in known.items() if each.by_vector is not None
+    )
+    scores = {key: 1 / (RANK_CONSTANT + rank) for key, rank in vectors.items()}
     for key, rank in texts.items():
-        scores[key] += known[key].share / (RANK_CONSTANT + rank.rank)
-    for key, rank in vectors.items():
-        scores[key] += 1 / (RANK_CONSTANT + rank.rank)
-    best: Sequence[str] = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
-    return [
-        Recalled(
-            known[key].entry,
-            scores[key],
-            texts.get(key),
-            vectors.get(key),
-            known[key].words,
-            known[key].stale,
-        )
-        for key in best
-    ]
+        scores[key] = scores.get(key, 0.0) + known[key].share / (RANK_CONSTANT + rank)
+    best = heapq.nsmallest(limit, [(-score, key) for key, score in scores.items()])
+    return [_ranked(known[key], -score, texts.get(key), vectors.get(key)) for score, key in best]
 
 
-def _ranks(scores: dict[str, float]) -> dict[str, Rank]:
-    best = sorted((-score, key) for key, score in scores.items() if score > 0)
-    return {key: Rank(at, -score) for at, (score, key) in enumerate(best, 1)}
+def _ranks(scores: Iterable[tuple[float, str]]) -> dict[str, int]:
+    return {key: at for at, (_, key) in enumerate(sorted(scores), 1)}
+
+
+def _ranked(candidate: Candidate, score: float, text: int | None, vector: int | None) -> Ranked:
+    return Ranked(
+        candidate,
+        score,
+        None if text is None else Rank(text, candidate.by_text),
+        None if vector is None else Rank(vector, candidate.by_vector or 0.0),
+    )

@@ -1,14 +1,16 @@
 """One search in an index: candidates by words and by meaning, the entries themselves, one ranking.
 
-A backend finds the best candidates; whether they are still stored and meet the conditions is asked
-of the entries, so a search shows nothing that is gone. Candidates are ranked by their exact scores.
-Where conditions leave too few of them, a search looks at more, up to a bound. Where the rarest
-condition that the index knows holds for few entries, it looks at all of those instead.
+A backend finds the best candidates, which are ranked by their exact scores. Whether the best are
+still stored is asked of the entries, so a search shows nothing that is gone; where there are
+conditions, the entries of all candidates are read. Where conditions leave too few of them, a search
+looks at more, up to a bound. Where the rarest condition that the index knows holds for few entries,
+it looks at all of those instead, as it does in a small index of vectors.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,11 @@ from lionagi_qe.persistence.recall.terms import (
     narrowest_level,
     prefix_term,
     query_coordinates,
+    query_pairs,
     query_weight,
     word_term,
 )
-from lionagi_qe.persistence.recall.vectors import batched, similarity, unpacked
+from lionagi_qe.persistence.recall.vectors import batched, similarities
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.filters import meets, operators_in
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
+    from lionagi_qe.persistence.recall.terms import Coordinate
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.values.entry import Entry
 
@@ -50,10 +54,11 @@ _SMALLEST_POOL = 128
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
-# What a backend looks at to find them.
+# What a backend looks at to find them, in each ranking.
 _MOST_POSTINGS = 16_384
 _MOST_POSTINGS_OF_A_TERM = 2_048
-_READ_AT_ONCE = 256
+_READ_AT_ONCE = 512
+_NO_WORDS = (0.0, 0.0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,9 @@ class _Weights:
     """What the terms of a query weigh."""
 
     words: list[Posting]
-    coordinates: list[Posting]
+    coordinates: list[Coordinate]
+    having: dict[int, int]
+    documents: int
     texts: dict[int, str] = field(default_factory=dict[int, str])
     # Of all its words, those that no document has too.
     whole: int = 1
@@ -117,35 +124,42 @@ class Search:
         self._declaration = declaration
         self._query = query
         self._root = compile_glob(declaration.pattern).prefix
-        self._looked_at: set[str] = set()
-        self._candidates: list[Candidate] = []
+        self._looked_at: set[int] = set()
+        self._candidates: dict[str, Candidate] = {}
+        self._entries: dict[str, Entry] = {}
         self._gone: list[int] = []
 
     async def find(self) -> Found:
         """Find the best entries."""
-        words = list(dict.fromkeys(words_of(self._query.text)))[:_MOST_ASKED_WORDS]
+        declaration, query = self._declaration, self._query
+        asked_words = words_of(query.text) if declaration.words else []
+        words = list(dict.fromkeys(asked_words))[:_MOST_ASKED_WORDS]
         texts = {word_term(word): word for word in words}
-        coordinates = query_coordinates(self._query.vector or ())
+        coordinates = query_coordinates(query.vector or ())
         labels = self._labels()
-        asked = list(dict.fromkeys([*texts, *labels, *(term for term, _ in coordinates)]))
-        data = self._declaration.data
-        total, counts = await self._ask(lambda indexes: indexes.frequencies(data, asked))
+        everything = prefix_term(self._root)
+        asked = dict.fromkeys([*texts, *labels, *(each.term for each in coordinates), everything])
+        total, counts = await self._ask(
+            lambda indexes: indexes.frequencies(declaration.data, list(asked))
+        )
         having = dict(zip(asked, counts, strict=True))
         if not total or any(not having[label] for label in labels):
             return Found([], [])
         weights = _Weights(
-            _weights([(term, having[term], 1) for term in texts], total)[:MOST_QUERY_WORDS],
-            _weights([(term, having[term], weight) for term, weight in coordinates], total),
+            _weights([(term, having[term]) for term in texts], total)[:MOST_QUERY_WORDS],
+            coordinates,
+            having,
+            total,
             texts,
             sum(query_weight(total, having[term]) for term in texts) or 1,
         )
+        if query.vector is not None:
+            labels.append(everything)
         rarest = min(labels, key=lambda label: having[label], default=None)
         if rarest is not None and having[rarest] <= EXHAUSTIVE:
-            found = await self._ask(lambda indexes: indexes.holding(data, rarest, EXHAUSTIVE))
-            await self._look_at({each.key: each.number for each in found}, weights, found)
-        else:
-            await self._look_at_best(weights)
-        return Found(fuse(self._candidates, self._query.limit), self._gone)
+            await self._look_at_all(rarest, weights)
+            return Found(await self._select(), self._gone)
+        return Found(await self._select_of_best(weights), self._gone)
 
     def _labels(self) -> list[int]:
         """Return the terms of conditions that the index itself knows."""
@@ -160,22 +174,38 @@ class Search:
                 terms += [] if term is None else [term]
         return terms
 
-    async def _look_at_best(self, weights: _Weights) -> None:
-        """Look at the best candidates; at more of them where the conditions leave too few."""
+    async def _look_at_all(self, label: int, weights: _Weights) -> None:
+        data, terms = self._declaration.data, self._declaration.words
+        found = await self._ask(
+            lambda indexes: indexes.holding(data, label, EXHAUSTIVE, terms=terms)
+        )
+        self._score(await self._meeting({each.key: each for each in found}), weights)
+
+    async def _select_of_best(self, weights: _Weights) -> list[Recalled]:
+        """Select among the best candidates; among more of them where too few are wanted."""
         pool = min(max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE), MOST_CANDIDATES)
         while True:
-            rankings = await asyncio.gather(
-                self._best(weights.words, pool), self._best(weights.coordinates, pool)
+            by_words, by_meaning = await asyncio.gather(
+                self._best(weights.words, pool), self._near(weights, pool)
             )
-            await self._look_at(
-                {each.key: each.number for ranking in rankings for each in ranking}, weights
-            )
+            await self._look_at([*by_words, *by_meaning], weights)
+            selected = await self._select()
             # A ranking that is shorter than asked for is all there is.
-            full = max(map(len, rankings)) >= pool
-            enough = len(self._candidates) >= self._query.limit
-            if enough or not full or pool >= MOST_CANDIDATES:
-                return
+            full = max(len(by_words), len(by_meaning)) >= pool
+            if len(selected) >= self._query.limit or not full or pool >= MOST_CANDIDATES:
+                return selected
             pool = min(pool * _GROWTH, MOST_CANDIDATES)
+
+    async def _near(self, weights: _Weights, pool: int) -> Sequence[Match]:
+        """Return what shares pairs of coordinates; where few do, what shares one, too."""
+        pool = max(pool, EXHAUSTIVE)
+        there = [each for each in weights.coordinates if weights.having[each.term]]
+        pairs = query_pairs(there, weights.having, weights.documents)
+        found = await self._best(pairs, pool)
+        if len(found) < self._query.limit * _POOL_SHARE:
+            single = [Posting(each.term, each.weight) for each in there]
+            found = [*found, *await self._best(single, pool)]
+        return found
 
     async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:
@@ -185,64 +215,103 @@ class Search:
             lambda indexes: indexes.match(self._declaration.data, weights, most, pool)
         )
 
-    async def _look_at(
-        self, numbers: dict[str, int], weights: _Weights, found: Sequence[Document] = ()
-    ) -> None:
-        """Read the entries of documents, and score those that meet the conditions."""
-        fresh = numbers.keys() - self._looked_at
-        self._looked_at |= fresh
-        wanted = sorted(key for key in fresh if key.startswith(self._query.prefix))
-        known = {each.key: each for each in found}
-        for keys in batched(wanted, _READ_AT_ONCE):
-            entries = await self._entries(keys, numbers)
-            missing = [numbers[key] for key in entries if key not in known]
-            documents = await self._documents(missing)
-            for key, document in {**documents, **known}.items():
-                if key in entries:
-                    self._candidates.append(self._scored(entries[key], document, weights))
+    async def _look_at(self, matches: Sequence[Match], weights: _Weights) -> None:
+        """Score the documents that match and meet the conditions."""
+        fresh = [number for _, number in matches if number not in self._looked_at]
+        wanted = list(dict.fromkeys(fresh))
+        self._looked_at.update(wanted)
+        data, terms = self._declaration.data, self._declaration.words
+        for numbers in batched(wanted, _READ_AT_ONCE):
+            found = await self._ask(
+                lambda indexes, numbers=numbers: indexes.documents(data, numbers, terms=terms)
+            )
+            there = {each.key: each for each in found if each is not None}
+            self._score(await self._meeting(there), weights)
 
-    async def _entries(self, keys: list[str], numbers: dict[str, int]) -> dict[str, Entry]:
+    async def _meeting(self, documents: dict[str, Document]) -> Sequence[Document]:
+        """Return those documents whose entries meet the conditions."""
+        query = self._query
+        wanted = documents
+        if query.prefix:
+            prefix = query.prefix
+            wanted = {key: each for key, each in documents.items() if key.startswith(prefix)}
+        if not query.conditions and query.accepts is None:
+            return [*wanted.values()]
+        for keys in batched(sorted(wanted), _READ_AT_ONCE):
+            await self._read({key: wanted[key].number for key in keys})
+        return [each for key, each in wanted.items() if self._is_wanted(self._entries.get(key))]
+
+    def _is_wanted(self, entry: Entry | None) -> bool:
+        query = self._query
+        return (
+            entry is not None
+            and meets(entry.value, query.conditions)
+            and (query.accepts is None or query.accepts(entry.value))
+        )
+
+    def _score(self, documents: Sequence[Document], weights: _Weights) -> None:
+        wanted = self._query.vector
+        nearness = (
+            [None] * len(documents)
+            if wanted is None
+            else similarities(wanted, [each.vector for each in documents])
+        )
+        least = 0.0 if self._declaration.words else -math.inf
+        for document, near in zip(documents, nearness, strict=True):
+            # Beside words, a cosine counts that says that something is near.
+            shown = near if near is not None and near > least else None
+            self._candidates[document.key] = Candidate(
+                document.key,
+                document.number,
+                document.revision,
+                shown,
+                *(self._by_words(document, weights) if weights.words else _NO_WORDS),
+            )
+
+    def _by_words(
+        self, document: Document, weights: _Weights
+    ) -> tuple[float, float, tuple[str, ...]]:
+        """Return the score by words, the share of the query that they are, and the words."""
+        theirs = document.postings
+        has = [each for each in weights.words if each.term in theirs]
+        if not has:
+            return _NO_WORDS
+        score = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
+        whole = None if self._query.vector is None else weights.whole
+        share = 1.0 if whole is None else sum(weight for _, weight in has) / whole
+        return score, share, tuple(weights.texts[term] for term, _ in has)
+
+    async def _select(self) -> list[Recalled]:
+        """Return the best candidates whose entries are there; those entries alone are read."""
+        while True:
+            best = fuse(self._candidates.values(), self._query.limit)
+            unread = {
+                each.candidate.key: each.candidate.number
+                for each in best
+                if each.candidate.key not in self._entries
+            }
+            if not unread:
+                return [each.recalled(self._entries[each.candidate.key]) for each in best]
+            gone = await self._read(unread)
+            if not gone:
+                return [each.recalled(self._entries[each.candidate.key]) for each in best]
+            for key in gone:
+                del self._candidates[key]
+
+    async def _read(self, numbers: dict[str, int]) -> list[str]:
+        """Read entries; return the keys of those that are gone."""
+        keys = list(numbers)
         records = await self._scheduler.ask(
             lambda backend: backend.read_records(keys), self._query.deadline
         )
-        entries: dict[str, Entry] = {}
+        gone: list[str] = []
         for key, record in zip(keys, records, strict=True):
             if record is None:
+                gone.append(key)
                 self._gone.append(numbers[key])
-                continue
-            entry = entry_of(record)
-            accepts = self._query.accepts
-            if meets(entry.value, self._query.conditions) and (
-                accepts is None or accepts(entry.value)
-            ):
-                entries[key] = entry
-        return entries
-
-    async def _documents(self, numbers: list[int]) -> dict[str, Document]:
-        if not numbers:
-            return {}
-        found = await self._ask(lambda indexes: indexes.documents(self._declaration.data, numbers))
-        return {each.key: each for each in found if each is not None}
-
-    def _scored(self, entry: Entry, document: Document, weights: _Weights) -> Candidate:
-        theirs = document.postings
-        has = [each for each in weights.words if each.term in theirs]
-        by_text = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
-        has_vectors = self._query.vector is not None
-        return Candidate(
-            entry,
-            by_text,
-            self._similarity(document.vector),
-            sum(weight for _, weight in has) / weights.whole if has_vectors else 1.0,
-            tuple(weights.texts[term] for term, _ in has),
-            entry.revision != document.revision,
-        )
-
-    def _similarity(self, vector: bytes) -> float:
-        wanted = self._query.vector
-        if wanted is None or len(vector) != len(wanted) * 4:
-            return 0.0
-        return similarity(wanted, unpacked(vector))
+            else:
+                self._entries[key] = entry_of(record)
+        return gone
 
     async def _ask(self, question: Callable[[IndexBackend], Awaitable[T]]) -> T:
         return await self._scheduler.ask(
@@ -250,14 +319,10 @@ class Search:
         )
 
 
-def _weights(terms: Iterable[tuple[int, int, int]], total: int) -> list[Posting]:
-    """Return what terms (how many documents have each, what each is worth) weigh; heaviest first.
+def _weights(terms: Iterable[tuple[int, int]], total: int) -> list[Posting]:
+    """Return what terms (how many documents have each) weigh; heaviest first, equal ones as asked.
 
     Without those that no document has.
     """
-    weights = [
-        Posting(term, worth * query_weight(total, having))
-        for term, having, worth in terms
-        if having
-    ]
-    return sorted(weights, key=lambda each: (-each.weight, each.term))
+    weights = [Posting(term, query_weight(total, having)) for term, having in terms if having]
+    return sorted(weights, key=lambda each: -each.weight)

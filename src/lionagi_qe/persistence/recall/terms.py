@@ -6,37 +6,44 @@ search can look at the heaviest texts of a word alone: lengths are compared with
 index declares, not with the mean of the day. That is BM25 with another k1 and b where they differ.
 Weights are rounded to whole numbers, so that every backend's sums are equal to the last digit.
 
-Of a vector the greatest coordinates are terms too, each by its sign, weighing what it amounts to:
-the sum over those that two vectors share estimates their cosine (Amato, Carrara, Falchi, Gennaro
-and Vadicamo, Large-scale instance-level image retrieval, 2020). So one inverted index finds
-candidates by words and by meaning; exact scores rank them.
+Of a vector the greatest coordinates are terms too, each by its sign (Amato, Carrara, Falchi,
+Gennaro and Vadicamo, Large-scale instance-level image retrieval, 2020), and so is each pair of
+them. So many vectors of a large index share a coordinate that a search could look at a few of these
+alone; few share a pair. The products of the pairs that two vectors share tell what may be similar.
+So one inverted index finds candidates by words and by meaning; exact scores rank them.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from lionagi_qe.persistence.contract.indexes import Posting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 K1 = 1.2
 B = 0.75
 _WEIGHT_SCALE = 10_000
 _IDF_SCALE = 1_000
 SCORE_SCALE = _WEIGHT_SCALE * _IDF_SCALE
-# Of a vector so many coordinates are indexed, and so many of a query's looked up.
-_INDEXED_COORDINATES = 48
+# Of a vector so many coordinates are indexed, and so many of a query's looked up; measured by
+# make recall-speed.
+_INDEXED_COORDINATES = 10
 _QUERY_COORDINATES = 32
+# Of the pairs of these the heaviest, where so many documents have them that these are enough.
+_QUERY_PAIRS = 256
+_MANY_DOCUMENTS = 20_000
 _COORDINATE_SCALE = 10_000
+_PAIR_SCALE = 100_000
+_MOST_TERM = 2**63 - 1
 # Levels of a key's path that a search can be narrowed to without looking at other entries.
 _MOST_LEVELS = 16
 
@@ -75,7 +82,7 @@ def field_term(path: str, value: object) -> int | None:
 
 
 def _term(kind: bytes, text: str) -> int:
-    return int.from_bytes(_digest(kind, text), signed=True)
+    return int.from_bytes(_digest(kind, text)) >> 1
 
 
 def _digest(kind: bytes, text: str) -> bytes:
@@ -120,23 +127,72 @@ def label_postings(terms: Iterable[int]) -> list[Posting]:
     return [Posting(term, 0) for term in dict.fromkeys(terms)]
 
 
-def vector_postings(vector: Sequence[float]) -> list[Posting]:
-    """Return the terms of a text's vector of length 1."""
-    return _coordinates(vector, _INDEXED_COORDINATES)
+class Coordinate(NamedTuple):
+    """One of a vector's greatest: its term, and what it amounts to without its sign."""
+
+    term: int
+    amount: float
+
+    @property
+    def weight(self) -> int:
+        """What it weighs as a term of its own."""
+        return round(self.amount * _COORDINATE_SCALE)
 
 
-def query_coordinates(vector: Sequence[float]) -> list[Posting]:
-    """Return the terms of a query's vector, before their rarity counts."""
-    return _coordinates(vector, _QUERY_COORDINATES)
+def vector_postings(vectors: Iterable[Sequence[float]]) -> dict[int, int]:
+    """Return the terms of a text's vectors of length 1; of a term that several have, the most."""
+    found: dict[int, int] = {}
+    for vector in vectors:
+        coordinates = _greatest(vector, _INDEXED_COORDINATES)
+        postings = [(each.term, each.weight) for each in coordinates]
+        postings += [
+            (_pair_term(one, other), round(amount * another * _PAIR_SCALE) or 1)
+            for (one, amount), (other, another) in combinations(coordinates, 2)
+        ]
+        for term, weight in postings:
+            if weight > found.get(term, -1):
+                found[term] = weight
+    return found
 
 
-def _coordinates(vector: Sequence[float], most: int) -> list[Posting]:
-    greatest = heapq.nlargest(most, enumerate(vector), key=lambda each: (abs(each[1]), -each[0]))
-    found = (
-        Posting(_coordinate_term(at, amount > 0), round(abs(amount) * _COORDINATE_SCALE))
-        for at, amount in greatest
+def query_coordinates(vector: Sequence[float]) -> list[Coordinate]:
+    """Return the coordinates by which a query's vector is looked up."""
+    return _greatest(vector, _QUERY_COORDINATES)
+
+
+def query_pairs(
+    coordinates: Sequence[Coordinate], having: Mapping[int, int], documents: int
+) -> list[Posting]:
+    """Return the heaviest pairs of coordinates that documents have: the rarer, the heavier.
+
+    Pairs aren't counted: how rare one is is told by how rare each of its coordinates is.
+    """
+    there = [
+        (term, amount * _PAIR_SCALE, amount, math.log((documents + 1) / having[term]))
+        for term, amount in coordinates
+    ]
+    pairs = [
+        (round(scaled * another * (rarity + its)) or 1, _pair_term(one, other))
+        for (one, scaled, _, rarity), (other, _, another, its) in combinations(there, 2)
+    ]
+    most = _QUERY_PAIRS if documents > _MANY_DOCUMENTS else len(pairs)
+    return [Posting(term, weight) for weight, term in sorted(pairs, reverse=True)[:most]]
+
+
+def _greatest(vector: Sequence[float], most: int) -> list[Coordinate]:
+    """Return the greatest coordinates in the order of their terms."""
+    amounts = list(map(abs, vector))
+    greatest = sorted(range(len(amounts)), key=amounts.__getitem__, reverse=True)[:most]
+    return sorted(
+        Coordinate(_coordinate_term(at, vector[at] > 0), amounts[at])
+        for at in greatest
+        if amounts[at] * _COORDINATE_SCALE >= 1
     )
-    return [posting for posting in found if posting.weight]
+
+
+def _pair_term(one: int, other: int) -> int:
+    """Return the term of two coordinates', the lesser first; below zero, which isn't counted."""
+    return -1 - (one * 3 + other & _MOST_TERM)
 
 
 @lru_cache(maxsize=65_536)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import itertools
 import math
 import operator
 import sys
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 MOST_DIMENSIONS = 4_096
 
@@ -57,12 +60,34 @@ else:
         return sum(map(operator.mul, ours, theirs))
 
 
-def similarity(ours: list[float], theirs: list[float]) -> float:
-    """Return the cosine of the angle between two vectors of length 1, to 6 digits.
+def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float | None]:
+    """Return the cosines of vectors of length 1 with others, to 6 digits; None where there is none.
 
-    Rounded, as versions of Python sum otherwise in the last digits.
+    Each pack may hold several vectors, of which the most similar counts. By numpy where it is
+    installed: its 32-bit sums may differ from Python's in the sixth digit.
     """
-    return round(_product(ours, theirs), 6)
+    size = len(wanted) * 4
+    counts = [0 if len(pack) % size else len(pack) // size for pack in packs]
+    products = _products(wanted, b"".join(itertools.compress(packs, counts)))
+    if all(count == 1 for count in counts):
+        return [*products]
+    left = iter(products)
+    return [max(itertools.islice(left, count), default=None) for count in counts]
+
+
+def _products(wanted: Sequence[float], pack: bytes) -> list[float]:
+    numpy = _numpy()
+    if numpy is not None:
+        vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
+        products = vectors @ numpy.array(wanted, dtype="<f4")
+        return products.astype("f8").round(6).tolist()
+    ours, floats, dims = list(wanted), unpacked(pack), len(wanted)
+    return [round(_product(ours, floats[at : at + dims]), 6) for at in range(0, len(floats), dims)]
+
+
+@cache
+def _numpy() -> Any:  # noqa: ANN401 - a module that needn't be there
+    return importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
 
 
 def batched(items: list[Any], size: int) -> Iterable[list[Any]]:

@@ -58,22 +58,23 @@ class RedisIndexes:
             words += [_term(term), weight]
         flat = await self._look(index, "match", *words)
         return [
-            Match(int(score), int.from_bytes(member), head.decode().split(" ", 2)[2])
-            for score, member, head in zip(*[iter(flat)] * 3, strict=True)
-            if head
+            Match(int(score), int.from_bytes(member))
+            for score, member in zip(*[iter(flat)] * 2, strict=True)
         ]
 
-    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
+    async def documents(
+        self, index: str, numbers: Sequence[int], *, terms: bool
+    ) -> list[Document | None]:
         """Call the script."""
-        found = await self._look(index, "documents", *map(_member, numbers))
+        found = await self._look(index, "documents", int(terms), *map(_member, numbers))
         return [
             None if data is None else _document(number, data)
             for number, data in zip(numbers, found, strict=True)
         ]
 
-    async def holding(self, index: str, term: int, limit: int) -> list[Document]:
+    async def holding(self, index: str, term: int, limit: int, *, terms: bool) -> list[Document]:
         """Call the script."""
-        flat = await self._look(index, "holding", _term(term), limit)
+        flat = await self._look(index, "holding", int(terms), _term(term), limit)
         return [
             _document(int.from_bytes(member), data)
             for member, data in zip(*[iter(flat)] * 2, strict=True)

@@ -18,29 +18,41 @@ ON CONFLICT (index_id, term) DO UPDATE SET documents = documents + excluded.docu
 """
 FORGET_TERM = "DELETE FROM index_terms WHERE index_id = ? AND term = ? AND documents <= 0"
 HAVING = "SELECT documents FROM index_terms WHERE index_id = ? AND term = ?"
-_HEAVIEST = """
-SELECT * FROM (
-    SELECT -lightness * ? AS score, number FROM index_postings
-    WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
+# Of terms, a JSON list: the places in it of those that more documents have than are looked at.
+LONG = """
+SELECT wanted.key FROM json_each(?1) AS wanted WHERE EXISTS (
+    SELECT 1 FROM index_postings WHERE index_id = ?2 AND term = wanted.value LIMIT 1 OFFSET ?3
 )
 """
-_COLUMNS = "d.number, d.key, d.revision, d.terms, d.weights, d.vector"
-DOCUMENT = f"SELECT {_COLUMNS} FROM index_documents d WHERE index_id = ? AND number = ?"
-HOLDING = f"""
-SELECT {_COLUMNS} FROM index_postings p
+# Of terms, a JSON list, all that have them: a fifth of what a statement for each would take.
+ALL = """
+SELECT wanted.key, p.number, -p.lightness FROM json_each(?) AS wanted
+CROSS JOIN index_postings p ON p.index_id = ? AND p.term = wanted.value
+"""
+HEAVIEST = """
+SELECT number, -lightness * ? FROM index_postings
+WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
+"""
+_COLUMNS = "d.number, d.key, d.revision, d.vector"
+_TERMS = ", d.terms, d.weights"
+
+
+def documents(*, terms: bool) -> str:
+    """Return the query for documents by their numbers, a JSON list."""
+    return f"""
+SELECT {_COLUMNS}{_TERMS if terms else ""} FROM json_each(?) AS wanted
+CROSS JOIN index_documents d ON d.index_id = ? AND d.number = wanted.value
+"""
+
+
+def holding(*, terms: bool) -> str:
+    """Return the query for the documents that have a term."""
+    return f"""
+SELECT {_COLUMNS}{_TERMS if terms else ""} FROM index_postings p
 JOIN index_documents d ON d.index_id = p.index_id AND d.number = p.number
 WHERE p.index_id = ? AND p.term = ? ORDER BY p.lightness, p.number LIMIT ?
 """
+
+
 SOME = "SELECT number FROM index_documents WHERE index_id = ? LIMIT ?"
 FORGET_INDEX = "DELETE FROM indexes WHERE id = ?"
-
-
-def best(terms: int) -> str:
-    """Return the query for the documents with the greatest sums over so many terms."""
-    return f"""
-SELECT best.score, best.number, d.key FROM (
-    SELECT sum(score) AS score, number FROM ({"UNION ALL".join([_HEAVIEST] * terms)})
-    GROUP BY number HAVING sum(score) > 0 ORDER BY 1 DESC, 2 LIMIT ?
-) AS best CROSS JOIN index_documents d ON d.index_id = ? AND d.number = best.number
-ORDER BY 1 DESC, 2
-"""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from lionagi_qe.persistence.contract.indexes import Document, Match
 from lionagi_qe.persistence.sqlite import index_statements as sql
@@ -81,34 +84,38 @@ class SqliteIndexes:
 
         def read(connection: apsw.Connection) -> list[Match]:
             row = self._find(connection, index)
-            if row is None or not weights:
+            if row is None:
                 return []
-            bound = [value for term, weight in weights for value in (weight, row[0], term, most)]
-            best = connection.execute(sql.best(len(weights)), (*bound, limit, row[0]))
-            return [Match(*each) for each in best]
+            sums = _sums(connection, row[0], weights, most)
+            best = heapq.nsmallest(limit, ((-score, number) for number, score in sums.items()))
+            return [Match(-score, number) for score, number in best if score]
 
         return await self._session.read_snapshot(read)
 
-    async def documents(self, index: str, numbers: Sequence[int]) -> list[Document | None]:
+    async def documents(
+        self, index: str, numbers: Sequence[int], *, terms: bool
+    ) -> list[Document | None]:
         """Look each document up."""
 
         def read(connection: apsw.Connection) -> list[Document | None]:
             row = self._find(connection, index)
             if row is None:
                 return [None] * len(numbers)
-            found: Any = (connection.execute(sql.DOCUMENT, (row[0], n)).get for n in numbers)
-            return [each and _document(each) for each in found]
+            wanted = orjson.dumps(numbers).decode()
+            found: Any = connection.execute(sql.documents(terms=terms), (wanted, row[0]))
+            known = {each[0]: _document(each) for each in found}
+            return [known.get(number) for number in numbers]
 
         return await self._session.read_snapshot(read)
 
-    async def holding(self, index: str, term: int, limit: int) -> list[Document]:
+    async def holding(self, index: str, term: int, limit: int, *, terms: bool) -> list[Document]:
         """Read the documents behind a term's postings."""
 
         def read(connection: apsw.Connection) -> list[Document]:
             row = self._find(connection, index)
             if row is None:
                 return []
-            found: Any = connection.execute(sql.HOLDING, (row[0], term, limit))
+            found: Any = connection.execute(sql.holding(terms=terms), (row[0], term, limit))
             return [_document(each) for each in found]
 
         return await self._session.read_snapshot(read)
@@ -133,6 +140,25 @@ class SqliteIndexes:
         return await self._session.transact(change)
 
 
+def _sums(
+    connection: apsw.Connection, index: int, weights: Sequence[Posting], most: int
+) -> dict[int, int]:
+    """Return what the heaviest postings of terms add up to, by documents."""
+    sums: dict[int, int] = {}
+    terms = orjson.dumps([term for term, _ in weights]).decode()
+    long: Any = {at for (at,) in connection.execute(sql.LONG, (terms, index, most))}
+    short = [each for at, each in enumerate(weights) if at not in long]
+    terms = orjson.dumps([term for term, _ in short]).decode()
+    found: Any = connection.execute(sql.ALL, (terms, index))
+    for at, number, theirs in found:
+        sums[number] = sums.get(number, 0) + short[at].weight * theirs
+    bound = [(weights[at].weight, index, weights[at].term, most) for at in long]
+    heaviest: Any = connection.executemany(sql.HEAVIEST, bound)
+    for number, score in heaviest:
+        sums[number] = sums.get(number, 0) + score
+    return sums
+
+
 def _remove(
     connection: apsw.Connection, index: int, numbers: Iterable[int], counts: Counter[int]
 ) -> int:
@@ -144,7 +170,7 @@ def _remove(
             continue
         removed += 1
         postings = _postings(*row)
-        counts.subtract(postings.keys())
+        counts.subtract(term for term in postings if term >= 0)
         connection.executemany(
             sql.FORGET_POSTING,
             [(index, term, -weight, number) for term, weight in postings.items()],
@@ -158,7 +184,7 @@ def _add(
 ) -> None:
     postings: list[tuple[int, int, int, int]] = []
     for number, key, revision, theirs, vector in documents:
-        counts.update(theirs.keys())
+        counts.update(term for term in theirs if term >= 0)
         terms, weights = packed_integers(theirs, 8), packed_integers(theirs.values(), 4)
         connection.execute(sql.ADD_DOCUMENT, (index, number, key, revision, terms, weights, vector))
         postings += [(index, term, -weight, number) for term, weight in theirs.items()]
@@ -179,5 +205,5 @@ def _postings(terms: bytes, weights: bytes) -> dict[int, int]:
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of a document
-    number, key, revision, terms, weights, vector = row
-    return Document(number, key, revision, _postings(terms, weights), vector)
+    number, key, revision, vector, *packs = row
+    return Document(number, key, revision, _postings(*packs) if packs else {}, vector)

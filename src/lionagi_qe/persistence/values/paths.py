@@ -21,6 +21,8 @@ Step = str | int | None
 def parse_path(path: str) -> tuple[Step, ...]:
     """Return the steps of a path: names, places in lists (negative: from the end), None for all.
 
+    ``*`` and ``[*]`` are all items of a list, or all values of an object.
+
     ``$`` is the value itself, and ``$.`` at the beginning may be left out.
     """
     rest = path[1:].removeprefix(".") if path.startswith(("$.", "$[")) or path == "$" else path
@@ -31,7 +33,8 @@ def parse_path(path: str) -> tuple[Step, ...]:
         if found is None:
             break
         place = found["at"]
-        steps.append(found["name"] if place is None else None if place == "*" else int(place))
+        name = found["name"] if place is None else place
+        steps.append(None if name == "*" else name if place is None else int(place))
         at = found.end()
     if at < len(rest) or not (steps or path == "$"):
         msg = (
@@ -69,6 +72,8 @@ def _values(value: Any, steps: tuple[Step, ...]) -> Iterator[Any]:  # noqa: ANN4
         if isinstance(value, dict) and step in value:
             yield from _values(value[step], tuple(rest))
         return
+    if step is None and isinstance(value, dict):
+        value = [*cast("dict[str, Any]", value).values()]
     if not isinstance(value, list):
         return
     items = cast("list[Any]", value)
@@ -78,20 +83,15 @@ def _values(value: Any, steps: tuple[Step, ...]) -> Iterator[Any]:  # noqa: ANN4
         yield from _values(item, tuple(rest))
 
 
-def texts_at(value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - JSON data
-    """Yield the texts and numbers at and below the path, in their order."""
-    for found in values_at(value, path):
-        yield from _texts(found)
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON data
+def texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON data
+    """Yield the texts and numbers in a value, in their order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in cast("dict[str, Any]", value).values():
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)

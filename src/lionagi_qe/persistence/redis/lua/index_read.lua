@@ -1,11 +1,19 @@
 -- Looks into an index. ARGV: P, index, what, then
 --   frequencies term ...             -> {documents, of each term how many have it}
---   documents number ...             -> of each its document, or false
---   holding term limit               -> {number, document, ...}
---   match most limit term weight ... -> {score, number, its document's head, ...}
+--   documents terms number ...       -> of each its document, or false
+--   holding terms term limit         -> {number, document, ...}
+--   match most limit term weight ... -> {score, number, ...}
+-- terms: whether documents come with their terms and weights.
 
 local what = ARGV[3]
 local documents = I .. ':d'
+
+local function document_of(member, terms)
+  local document = redis.call('HGET', documents, member)
+  if not document or terms == '1' then return document end
+  local revision, count, key, at = string.match(document, '^(%d+) (%d+) ([^\n]*)\n()')
+  return revision .. ' 0 ' .. key .. '\n' .. string.sub(document, at + 12 * tonumber(count))
+end
 
 if what == 'frequencies' then
   local answer = {redis.call('HLEN', documents)}
@@ -13,13 +21,13 @@ if what == 'frequencies' then
   return answer
 elseif what == 'documents' then
   local answer = {}
-  for at = 4, #ARGV do answer[#answer + 1] = redis.call('HGET', documents, ARGV[at]) end
+  for at = 5, #ARGV do answer[#answer + 1] = document_of(ARGV[at], ARGV[4]) end
   return answer
 elseif what == 'holding' then
   local answer = {}
-  for _, member in ipairs(redis.call('ZRANGE', postings_of(ARGV[4]), 0, ARGV[5] - 1)) do
+  for _, member in ipairs(redis.call('ZRANGE', postings_of(ARGV[5]), 0, ARGV[6] - 1)) do
     answer[#answer + 1] = member
-    answer[#answer + 1] = redis.call('HGET', documents, member)
+    answer[#answer + 1] = document_of(member, ARGV[4])
   end
   return answer
 end
@@ -72,6 +80,5 @@ for at = 1, math.min(limit, #best) do
   local member = best[at][4]
   answer[#answer + 1] = number(best[at][1])
   answer[#answer + 1] = member
-  answer[#answer + 1] = string.match(redis.call('HGET', documents, member) or '', '^[^\n]*')
 end
 return answer
