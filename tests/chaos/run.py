@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 import time
 import uuid
 from asyncio.subprocess import PIPE
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests import prefork
 from tests.chaos.client_process import TIMEOUT
+from tests.chaos.clocks import clock_of, remove_clock, set_clock
 from tests.chaos.fault_plan import CLOCK_JUMP, CLOCKS_OFF
 from tests.chaos.recorded_load import QUEUE, Client
 from tests.chaos.recorded_watch import Watcher
@@ -27,7 +27,6 @@ from lionagi_qe.testing.history import Judgement, Promises, Recorder, judge, rea
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Mapping
 
     from tests.chaos.fault_plan import Fault, Plan
     from tests.chaos.systems import System
@@ -66,6 +65,7 @@ class Run:
         self._began = time.monotonic()
         self._recorder = Recorder(folder / "main.jsonl", "main")
         self._children: list[_Child] = []
+        self._started: list[int] = []
         self.complaints: list[str] = []
 
     async def __call__(self) -> None:
@@ -81,6 +81,8 @@ class Run:
                 for child in self._children:
                     _signal(child.process, signal.SIGKILL)
                 await asyncio.gather(*(child.process.wait() for child in self._children))
+                for process in self._started:
+                    remove_clock(process)
 
     def _memory(self) -> Memory:
         return open_memory(
@@ -94,7 +96,7 @@ class Run:
         clock, path = self._plan.clocks[int(name[1:])], self._folder / f"{name}.clock"
         if not (clock or self._plan.has(CLOCK_JUMP)):
             return None
-        _set_clock(path, clock)
+        set_clock(path, clock)
         return path
 
     async def _start(self) -> None:
@@ -146,15 +148,17 @@ class Run:
 
     async def _spawn(self, module: str, configuration: Any, clock: Path | None) -> Process:
         with (self._folder / f"{configuration.process}.err").open("wb") as errors:
-            return await prefork.start(
+            process = await prefork.start(
                 "module",
                 module,
                 json.dumps(asdict(configuration)),
                 stdin=PIPE,
                 stderr=errors.fileno(),
                 cwd=REPOSITORY,
-                env=_clock(clock),
+                env=clock_of(clock),
             )
+        self._started.append(process.pid)
+        return process
 
     async def _replace(self, child: _Child) -> None:
         """Kill a process and start one in its place."""
@@ -206,9 +210,9 @@ class Run:
         if fault.kind == CLOCK_JUMP:
             clock = self._plan.clocks[int(child.name[1:])]
             path = self._folder / f"{child.name}.clock"
-            _set_clock(path, clock + CLOCKS_OFF[fault.choice % len(CLOCKS_OFF)])
+            set_clock(path, clock + CLOCKS_OFF[fault.choice % len(CLOCKS_OFF)])
             await asyncio.sleep(fault.lasts)
-            _set_clock(path, clock)
+            set_clock(path, clock)
             return
         if fault.kind.startswith("kill"):
             await self._replace(child)
@@ -364,32 +368,6 @@ def _told(paths: list[Path]) -> dict[str, int]:
         key, revision = change.arguments["key"], change.arguments["revision"]
         told[key] = max(told.get(key, 0), revision)
     return told
-
-
-def _set_clock(path: Path, offset: int) -> None:
-    """Have the clocks of processes that follow this file be off by so many seconds."""
-    written = path.with_suffix(".new")
-    written.write_text(f"{offset:+d}s\n")
-    written.replace(path)
-
-
-def _clock(path: Path | None) -> Mapping[str, str]:
-    """Return the environment of a process whose clock follows a file; monotonic clocks are right.
-
-    On Linux only: elsewhere all clocks are right.
-    """
-    if path is None or sys.platform != "linux":
-        return {}
-    import libfaketime
-
-    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(path),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 __all__ = ["TIMEOUT", "Run", "judge_folder"]
