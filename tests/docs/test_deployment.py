@@ -82,7 +82,7 @@ def test_its_health_is_asked_where_the_console_answers() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert addresses == ["http://127.0.0.1:8077/healthz"]
-    assert "[default: 8077" in help_of("serve").output
+    assert "[default: 8077" in " ".join(help_of("serve").output.split())
     assert instruction("EXPOSE") == "8077"
 
 

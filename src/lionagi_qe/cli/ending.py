@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import threading
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.cli.status_line import above_status_line
@@ -30,9 +31,11 @@ def run_until_told(work: Coroutine[Any, Any, _T]) -> _T:
 
 async def _until_told(work: Coroutine[Any, Any, _T]) -> _T:
     task = asyncio.create_task(work)
-    with contextlib.suppress(NotImplementedError):
-        for number in requests_to_end():
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    # Another thread than the main one is told nothing.
+    if threading.current_thread() is threading.main_thread():
+        with contextlib.suppress(NotImplementedError):
+            for number in requests_to_end():
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
 
 
