@@ -314,6 +314,7 @@ ELSEWHERE = {
     "agents/project/workspace.py": "the examined copy",
     "agents/selection/prioritization.py": "the examined copy's scratch directory",
     "agents/type_check/agent.py": "the examined copy, through no link",
+    "bench/history.py": "a file that the user names, a line at its end",
     "bench/learn_eval.py": "what make learn-eval publishes",
     "cli/generate.py": "tests for the user's tree, O_EXCL, for whom the umask lets",
     "cli/main.py": "/dev/null",
