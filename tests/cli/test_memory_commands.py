@@ -155,6 +155,16 @@ def test_the_doctor_makes_no_memory_in_whatever_directory_it_is_called(
     assert aqe("doctor")[0] == 0
 
 
+def test_a_memory_is_named_by_its_file_or_a_projects_directory_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    assert aqe("doctor", url="sqlite:///fleet.db")[0] == 0
+    assert "as sqlite:///fleet.db here" in aqe("doctor", "shop")[2]
+    assert aqe("doctor", "fleet.db")[0] == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -88,7 +88,7 @@ def test_a_memory_that_is_not_there_and_a_port_that_is_taken_are_told_in_a_line(
         port = taken.getsockname()[1]
         done = programs.call(*programs.AQE, "serve", url, "--port", port)
     assert done.code == 3
-    assert done.complaints == f"aqe: 127.0.0.1:{port}: Address already in use\n"
+    assert f"aqe: 127.0.0.1:{port}: Address already in use; name another" in done.complaints
     done = programs.call(*programs.AQE, "serve", url, "--root-path", "x/")
     assert done.code == 2
     assert "root path" in done.complaints

@@ -47,7 +47,7 @@ class MemoryChoice:
         """Choose by URL, else by the environment, else the memory of a project.
 
         Args:
-            url: as the caller named it.
+            url: as the caller named it; or a project's directory, or the file of a memory.
             fleet: whose part of it.
             project: a directory; without one the environment goes before the working directory.
 
@@ -55,6 +55,10 @@ class MemoryChoice:
             ProjectError: the project's settings are not valid.
 
         """
+        if url and "://" not in url and Path(url).is_dir():
+            url, project = None, Path(url)
+        elif url and "://" not in url and Path(url).is_file():
+            return cls(f"{_SQLITE}{url}", fleet)
         named = url or (os.environ.get(URL_VARIABLE) if project is None else None)
         if named:
             return cls(named, fleet)
@@ -81,9 +85,11 @@ class MemoryChoice:
 
         """
         if self.is_missing and settings.get("migrate") is False:
+            beside = next(iter(sorted(Path().glob("*.db"))), None)
+            other = f", as {_SQLITE}{beside} here" if beside else ""
             raise MemoryMissingError(
-                f"there is no memory {self.origin} yet: aqe run makes one; or name "
-                "another by its URL"
+                f"there is no memory {self.origin} yet: aqe run makes one; go to the project, or "
+                f"name its directory, or another memory by its URL{other}"
             )
         if self.origin is not None:
             say(f"memory: {self.shown} ({self.origin})", err=True)

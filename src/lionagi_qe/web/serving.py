@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -137,6 +138,8 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         # Python's own text tells the address a second time.
         said = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        if error.errno == errno.EADDRINUSE:
+            said += "; name another by --port, 0 for any that is free"
         raise OSError(error.errno, said, f"{host}:{port}") from error
 
 
