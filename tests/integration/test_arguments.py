@@ -95,6 +95,8 @@ WRONG: dict[str, list[Any]] = {
     "replace_declared": ["yes", 1, None],
     "refresh": ["yes", 1, None],
     "vectors": ["yes", 1, None],
+    "words": ["yes", 1, None],
+    "each_text": ["yes", 1, None],
     "progress_called": [5, "yes", {}],
     "filter": [
         5,

@@ -70,8 +70,10 @@ def telling(doing: str) -> Generator[Told]:
     if _is_quiet():
         yield _uncounted
         return
-    with _Teller(at_once=False) as teller:
-        teller.note("", doing)
+    teller = _Teller(at_once=False)
+    # Before it begins to tell, so that it has something to.
+    teller.note("", doing)
+    with teller:
 
         def told(done: int, total: int | None = None) -> None:
             teller.note("", doing, done, total)

@@ -45,8 +45,13 @@ async def connected(chosen: str) -> Client:
             direct_to_workers=False,
             timeout=_CONNECT_SECONDS,
         )
-        async with asyncio.timeout(_CONNECT_SECONDS * 2):
-            return await client
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS * 2):
+                return await client
+        except BaseException:
+            # Else it closes itself at the interpreter's end, and complains of that.
+            await client.close(timeout=1)
+            raise
     except TypeError as error:
         # What Dask raises for tls:// where nothing of TLS is set.
         if "ssl_context" not in str(error):
