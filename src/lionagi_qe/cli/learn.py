@@ -340,7 +340,7 @@ def reset(name: str, *, yes: bool, choice: MemoryChoice) -> None:
             choices = [await Choices(memory, name, kind).reset() for kind in KINDS]
             return table + sum(choices) + await TestOrdering(memory, name).reset()
 
-    with telling("forgetting"):
+    with telling("forgetting what was learned"):
         deleted = run_until_told(forget())
     say(f"{deleted} entries deleted")
 

@@ -50,7 +50,7 @@ def recall(  # noqa: PLR0913 - a command's options
                 query, index=index, limit=limit, prefix=prefix, vectors=False, refresh=False
             )
 
-    with telling("recalling"):
+    with telling("recalling entries"):
         found = run_until_told(find())
     if as_json:
         show_json([_facts(each) for each in found])

@@ -40,7 +40,7 @@ def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:
             total = (await memory.get_stats())["total_keys"]
             return await transfer.rekey(memory, progress=lambda passed: told(passed, total))
 
-    with telling("sealing") as told:
+    with telling("sealing entries and jobs") as told:
         done = run_until_told(run(told))
     if as_json:
         show_json({**dataclasses.asdict(done), "complete": done.complete})
