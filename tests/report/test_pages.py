@@ -298,3 +298,9 @@ def test_writing_the_same_run_again_gives_the_same_bytes(text: str, tmp_path: Pa
         report = written(recorded, tmp_path / place)
         contents.append({path: (report.directory / path).read_bytes() for path in report.pages})
     assert contents[0] == contents[1]
+
+
+def test_changed_lines_that_no_test_ran_are_named(report: Report) -> None:
+    text = " ".join(report.pages["coverage.html"].text().split())
+    assert f"(2 of 4 lines changed since main{HARMLESS})" in text
+    assert re.search(r"no test runs it: src/shop/textpart_0.py:6 ?\u2013 ?7", text)

@@ -15,6 +15,7 @@ from lionagi_qe.fleet.report.changes import changes
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -189,6 +190,23 @@ def _coverage(outcome: Outcome) -> Iterator[str]:
         of = [outcome.metric(part) for part in (covered, total)]
         counts = " of ".join(str(metric.value) for metric in of if metric is not None)
         yield f"{label:<9} {share.value:.2f} % ({counts})  {source(share)}"
+    yield from _change(outcome)
+
+
+def _change(outcome: Outcome) -> Iterator[str]:
+    """Yield how much of the change was run, and what was not."""
+    changed, share = changed_lines(outcome), outcome.metric("diff_coverage")
+    if changed is None:
+        return
+    if share is None or not share.measured:
+        yield f"{'diff':<9} {not_measured(share)}"
+        return
+    counts = f"{changed['covered']} of {changed['total']} lines changed since {changed['ref']}"
+    yield f"{'diff':<9} {share.value:.2f} % ({escape(counts)})  {source(share)}"
+    places = untested_places(changed)
+    yield from (f"  untested {escape(place)}" for place in places[:_MOST_LISTED])
+    if len(places) > _MOST_LISTED:
+        yield f"  and in {len(places) - _MOST_LISTED} more files: --json"
 
 
 def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:

@@ -10,6 +10,7 @@ from lionagi_qe.display import visible
 from lionagi_qe.fleet.report.changes import changes
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
+from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +52,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
             verdict = f"{sign} {ruling['verdict']}"
             yield f"| {_text(ruling['rule'])} | {verdict} | {_text(ruling['detail'])} |"
     yield from _since(outcome)
+    yield from _change(outcome)
     yield from _failures(outcome)
     yield from _findings(outcome)
     yield from _figures(outcome)
@@ -65,6 +67,16 @@ def _since(outcome: Outcome) -> Iterator[str]:
     told = [f"{label} {_text(how)}" for label, how in changes(outcome.comparison)]
     previous = _code(outcome.comparison.previous)
     yield from _listed(f"Since run {previous}", told or ["nothing changed"])
+
+
+def _change(outcome: Outcome) -> Iterator[str]:
+    changed, share = changed_lines(outcome), outcome.metric("diff_coverage")
+    if changed is None or share is None or not share.measured:
+        return
+    counts = f"{changed['covered']} of {changed['total']} changed lines ran, {share.value:.2f} %"
+    yield ""
+    yield f"Since {_code(changed['ref'])}: {counts}"
+    yield from _listed("Changed and untested", [_code(each) for each in untested_places(changed)])
 
 
 def _figures(outcome: Outcome) -> Iterator[str]:

@@ -8,11 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
 from lionagi_qe.fleet.report.failure_groups import failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
+from lionagi_qe.fleet.report.untested import changed_lines
 from lionagi_qe.fleet.trends import points
 
 if TYPE_CHECKING:
@@ -187,7 +189,16 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
     survivors = Counter(
         (each["file"], each["function"]) for each in record.detail("mutation-tester", "survivors")
     )
+    changed = changed_lines(record)
+    missed = {} if changed is None else changed["missed"]
+    untested = {file: of_text(lines) for file, lines in missed.items()}
     return {
+        "changed": changed,
+        "untested": [
+            (file, first, last)
+            for file, lines in untested.items()
+            for first, last in as_ranges(lines)
+        ],
         "files": [
             each | {"share": each["lines_covered"] / each["lines"] if each["lines"] else None}
             for each in files
@@ -195,6 +206,9 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
         "gaps": [
             {
                 **gap,
+                "changed": len(
+                    set(gap["missed_lines"]).intersection(untested.get(gap["file"], ()))
+                ),
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
