@@ -47,14 +47,14 @@ def test_the_score_is_told_with_what_it_is_of(aqe: Aqe, project: Write) -> None:
     code = "def price(n):\n    return n * 2\n"
     tests = "import shop\n\ndef test_price(): assert shop.price(1) == 2\n"
     root = committed(project({"shop.py": code, "test_shop.py": tests}))
-    (root / "shop.py").write_text(f"{code}\ndef other(n):\n    return n * 3\n")
+    more = "def other(n):\n    return n * 3\n\ndef made(n):\n    return n * 4\n\nLIMIT = made(2)\n"
+    (root / "shop.py").write_text(f"{code}\n{more}")
     said = aqe("mutate", root, "--base", "HEAD").out
 
     assert "100.00 % noticed of 3 mutants in code that tests run (95 % interval " in said, said
-    assert (
-        "3 mutants in code that no test runs are not in it; with them it is about 50.00 %" in said
-    )
-    assert "diff      50.00 % (1 of 2 lines changed since HEAD)" in said
+    code = "code that no test runs (3 in code that runs on import alone)"
+    assert f"6 mutants in {code} are not in it; with them it is about 33.33 %" in said
+    assert "diff      80.00 % (4 of 5 lines changed since HEAD)" in said
     assert "  untested shop.py:5\n" in said
 
 

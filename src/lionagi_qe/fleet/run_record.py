@@ -50,6 +50,7 @@ _KEPT = frozenset(
         "tests",
         "tools",
         "uncollectable",
+        "uncovered_on_import",
         "unknown",
         "unreached",
     }

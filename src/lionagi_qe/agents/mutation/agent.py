@@ -6,7 +6,7 @@ import time
 from collections import ChainMap, Counter
 from dataclasses import asdict, replace
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lionagi_qe import __version__
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
@@ -34,6 +34,13 @@ _MOST_NAMED = 3
 # Of the tests that run a surviving mutant, as details.
 _MOST_TESTS = 20
 _NOTICED = ("killed", "timed out")
+
+
+class Uncovered(NamedTuple):
+    """How many mutants no test runs, and how many of those are in code that runs on import."""
+
+    total: int
+    on_import: int
 
 
 class MutationTester(DivisibleAgent):
@@ -123,7 +130,7 @@ class MutationTester(DivisibleAgent):
         examination: Examination,
         source: Source,
         candidates: Sequence[Candidate],
-        uncovered: int,
+        uncovered: Uncovered,
         trials: Trials,
         choice: MutantChoice,
         notes: list[str],
@@ -153,13 +160,14 @@ class MutationTester(DivisibleAgent):
         return Findings(
             self.name,
             (
-                *self._measure(source, len(candidates), uncovered, trials, choice),
+                *self._measure(source, len(candidates), uncovered.total, trials, choice),
                 source.measured("surviving_mutants", told, "mutants"),
             ),
             details={
                 "survivors": told,
                 "survivors_run_by": [list(each.tests[:_MOST_TESTS]) for each in survivors],
                 "scored": len(_scored(trials, choice)),
+                "uncovered_on_import": uncovered.on_import,
                 "judged_nothing": sorted(trials.excluded),
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
                 "tools": [
@@ -247,11 +255,11 @@ def _reason(share: Findings) -> str:
 
 def _candidates(
     examination: Examination, test_map: TestMap
-) -> tuple[list[Candidate], int, list[str]]:
-    """Return the mutants in the order of trial, how many no test runs, and what went wrong."""
+) -> tuple[list[Candidate], Uncovered, list[str]]:
+    """Return the mutants in the order of trial, those that no test runs, and what went wrong."""
     source = examination.workspace.pristine
     candidates: list[Candidate] = []
-    uncovered = 0
+    uncovered = on_import = 0
     notes: list[str] = []
     for path in product_files(source, examination.environment.layout.names):
         file = path.relative_to(source).as_posix()
@@ -270,8 +278,9 @@ def _candidates(
                 candidates.append(Candidate(mutant, tuple(sorted(tests)), is_changed))
             else:
                 uncovered += 1
+                on_import += mapped is not None and mutant.statement in mapped.imported
     candidates.sort(key=lambda each: (not each.changed, each.mutant.rank))
-    return candidates, uncovered, notes
+    return candidates, Uncovered(uncovered, on_import), notes
 
 
 def _text(path: Path) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import counted
 from lionagi_qe.fleet.registry import TOLD_APART
 from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.untested import uncovered_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -143,7 +145,8 @@ def _uncovered_mutants(outcome: Outcome, score: float) -> Iterator[str]:
         return
     share = (mutants.value - uncovered.value) / mutants.value
     yield (
-        f"  {uncovered.value} mutants in code that no test runs are not in it; with them it is "
+        f"  {counted(uncovered.value, 'mutants')} in code that {uncovered_code(outcome)} "
+        f"{'is' if uncovered.value == 1 else 'are'} not in it; with them it is "
         f"about {score * share:.2f} %"
     )
 

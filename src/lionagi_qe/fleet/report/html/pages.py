@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lionagi_qe import __version__
-from lionagi_qe.display import spelled_out
+from lionagi_qe.display import spelled_out, unit_of
 from lionagi_qe.files import filling_directory
 from lionagi_qe.fleet.report.html import views
 from lionagi_qe.fleet.report.html.charts import trend
@@ -142,9 +142,7 @@ def unit(metric: Metric) -> str:
     if isinstance(metric.value, str):
         return ""
     shown = len(metric.value) if isinstance(metric.value, list) else metric.value
-    if shown == 1 and metric.unit.endswith("ches"):
-        return metric.unit.removesuffix("es")
-    return metric.unit.removesuffix("s") if shown == 1 and len(metric.unit) > 1 else metric.unit
+    return unit_of(shown, metric.unit)
 
 
 def moment(text: str) -> str:

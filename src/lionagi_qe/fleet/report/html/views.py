@@ -14,7 +14,7 @@ from lionagi_qe.display import spelled_out
 from lionagi_qe.fleet.report.failure_groups import failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
-from lionagi_qe.fleet.report.untested import changed_lines
+from lionagi_qe.fleet.report.untested import changed_lines, uncovered_code
 from lionagi_qe.fleet.trends import points
 
 if TYPE_CHECKING:
@@ -231,7 +231,11 @@ def _mutants(record: RunRecord) -> dict[str, Any]:
         }
         for each, names in zip(survivors[:_MOST_MUTANTS], run_by, strict=False)
     ]
-    return {"survivors": shown, "survivors_left": len(survivors) - len(shown)}
+    return {
+        "survivors": shown,
+        "survivors_left": len(survivors) - len(shown),
+        "uncovered_code": uncovered_code(record),
+    }
 
 
 def _flaky(record: RunRecord) -> Iterator[dict[str, Any]]:
