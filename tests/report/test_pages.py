@@ -15,6 +15,7 @@ from tests.report.recorded_run import Recorded, Size, recorded_run
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.finding import Finding
 from lionagi_qe.display import spelled_out
+from lionagi_qe.fleet.comparison import Comparison
 from lionagi_qe.fleet.project_past import ProjectPast
 
 if TYPE_CHECKING:
@@ -264,7 +265,11 @@ def test_source_that_is_nowhere_to_be_had_is_said_to_be_so(
 def test_a_run_that_no_memory_knows_of_is_told_without_a_past(
     recorded: Recorded, tmp_path: Path
 ) -> None:
-    report = written(Recorded(recorded.record, ProjectPast(), recorded.texts), tmp_path / "report")
+    same = replace(recorded.record, comparison=Comparison("before", (), (), (), (), (), {}))
+    report = written(Recorded(same, ProjectPast(), recorded.texts), tmp_path / "report")
+    overview = report.pages["index.html"]
+    assert "No test or figure changed since run before." in overview.text()
+    assert not [name for name, element in overview.elements() if name == "ul" and not len(element)]
     assert "These pages know no earlier runs" in report.pages["provenance.html"].text()
     assert all(test[4].count(",") == 0 for test in report.tests["tests"])
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.comparison import Comparison
 
 _MOST_LISTED = 10
+# The source may well have.
+UNCHANGED = "no test or figure changed"
 
 
 def changes(comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
-from lionagi_qe.fleet.report.changes import changes
+from lionagi_qe.fleet.report.changes import UNCHANGED, changes
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
@@ -267,7 +267,7 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
         return
     yield f"[bold]since run {escape(comparison.previous)}[/]"
     told = [f"  {label:<14} {escape(how)}" for label, how in changes(comparison)]
-    yield from told or ["  nothing changed"]
+    yield from told or [f"  {UNCHANGED}"]
 
 
 def _gate(outcome: Outcome) -> Iterator[str]:

@@ -105,6 +105,7 @@ def _overview(record: RunRecord, past: ProjectPast) -> dict[str, Any]:
         ],
         "groups_left": len(groups[_MOST_GROUPS:]),
         "changes": _changes(record),
+        "changed_figures": _changed_figures(record),
         "uncollectable": dict(record.detail("test-executor", "uncollectable") or {}),
     }
 
@@ -174,6 +175,12 @@ def _changes(record: RunRecord) -> dict[str, list[dict[str, str]]]:
             for test in comparison.slower
         ]
     return changes
+
+
+def _changed_figures(record: RunRecord) -> dict[str, float]:
+    """Return the figures that are not what they were, with what that was."""
+    figures = {} if record.comparison is None else record.comparison.figures
+    return {name: before for name, (before, now) in figures.items() if before != now}
 
 
 def _linked(test: str, *, known: bool = True) -> dict[str, str]:
