@@ -42,6 +42,7 @@ class Comparison:
         fixed: tests that failed before, and pass now.
         slower: see Slower.
         figures: metric -> (before, now), for those measured both times.
+        skipped: runs between the two in which no test ran, so that there was nothing to compare.
     """
 
     previous: str
@@ -51,6 +52,7 @@ class Comparison:
     fixed: tuple[str, ...]
     slower: tuple[Slower, ...]
     figures: dict[str, tuple[float, float]]
+    skipped: tuple[str, ...] = ()
 
 
 def compare(

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lionagi_qe.display import visible
 from lionagi_qe.fleet.report import sections
-from lionagi_qe.fleet.report.changes import UNCHANGED, changes
+from lionagi_qe.fleet.report.changes import UNCHANGED, UNCOMPARED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
@@ -263,9 +263,11 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
     if "test-executor" not in outcome.findings:
         return
     if comparison is None:
-        yield "[dim]no earlier run to compare with[/]"
+        collected = outcome.metric("tests_collected")
+        ran = collected is not None and collected.measured and collected.value
+        yield f"[dim]{'no earlier run to compare with' if ran else UNCOMPARED}[/]"
         return
-    yield f"[bold]since run {escape(comparison.previous)}[/]"
+    yield f"[bold]since {escape(since(comparison))}[/]"
     told = [f"  {label:<14} {escape(how)}" for label, how in changes(comparison)]
     yield from told or [f"  {UNCHANGED}"]
 

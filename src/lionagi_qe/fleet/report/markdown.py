@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import visible
-from lionagi_qe.fleet.report.changes import UNCHANGED, changes
+from lionagi_qe.fleet.report.changes import UNCHANGED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.untested import changed_lines, untested_places
@@ -65,8 +65,7 @@ def _since(outcome: Outcome) -> Iterator[str]:
     if outcome.comparison is None or "test-executor" not in outcome.findings:
         return
     told = [f"{label} {_text(how)}" for label, how in changes(outcome.comparison)]
-    previous = _code(outcome.comparison.previous)
-    yield from _listed(f"Since run {previous}", told or [UNCHANGED])
+    yield from _listed(f"Since {since(outcome.comparison, _code)}", told or [UNCHANGED])
 
 
 def _change(outcome: Outcome) -> Iterator[str]:

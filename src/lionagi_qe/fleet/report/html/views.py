@@ -105,6 +105,7 @@ def _overview(record: RunRecord, past: ProjectPast) -> dict[str, Any]:
         ],
         "groups_left": len(groups[_MOST_GROUPS:]),
         "changes": _changes(record),
+        "ran": bool((collected := record.metric("tests_collected")) and collected.value),
         "changed_figures": _changed_figures(record),
         "uncollectable": dict(record.detail("test-executor", "uncollectable") or {}),
     }
