@@ -109,4 +109,4 @@ async def test_what_the_last_run_left_untested_is_shown_with_what_of_it_is_new(
     rows = re.findall(r"<code>(\w+)</code></th>.*?>(new|as before)<", page)
     assert rows == [("refund", "new"), ("discount", "new"), ("total", "as before")]
     assert "src/cart.py:7" in page
-    assert "3 of 9 lines, 1 branches" in page
+    assert "3 of 9 lines, 1 branch" in page

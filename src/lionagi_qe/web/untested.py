@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from lionagi_qe.display import counted
 from lionagi_qe.fleet.trends import points
 
 if TYPE_CHECKING:
@@ -76,6 +77,6 @@ def _as_row(gap: Mapping[str, Any], before: Mapping[tuple[str, str], int] | None
     return {
         "function": gap["function"],
         "place": f"{gap['file']}:{gap.get('line', '?')}",
-        "missed": f"{missed} of {gap.get('lines', '?')} lines, {branches} branches",
+        "missed": f"{missed} of {gap.get('lines', '?')} lines, {counted(branches, 'branches')}",
         "is_new": is_new,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lionagi_qe import __version__
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
+from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutation.operators import mutants_of
@@ -142,14 +143,7 @@ class MutationTester(DivisibleAgent):
             if outcome == "survived"
         ]
         found = [_finding(each, source, trials.excluded) for each in survivors]
-        if trials.excluded:
-            notes.append(
-                f"{_named(trials.excluded)}: on the unchanged code, when run a second time or in "
-                "another order, it fails, so it judged no mutant"
-                if len(trials.excluded) == 1
-                else f"{len(trials.excluded)} tests that fail on the unchanged code, when run a "
-                f"second time or in another order, judged no mutant: {_named(trials.excluded)}"
-            )
+        notes += _silent(examination, trials.excluded)
         unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
         if unreached:
             notes.append(
@@ -214,6 +208,22 @@ def _scored(trials: Trials, choice: MutantChoice) -> list[str]:
     """Return the outcomes that the score is made of: those in the even sample that tell."""
     outcomes = (trials.outcomes[number] for number in choice.sample(trials.outcomes))
     return [outcome for outcome in outcomes if outcome in _NOTICED or outcome == "survived"]
+
+
+def _silent(examination: Examination, excluded: Collection[str]) -> Iterator[str]:
+    """Yield which tests judged no mutant: those that failed in the run, and all others apart."""
+    tests = examination.findings["test-executor"].details["tests"]
+    failed = {test["id"] for test in tests if test["outcome"] in BAD}
+    for which, why in (
+        ({test for test in excluded if test in failed}, "on the unchanged code"),
+        (
+            {test for test in excluded if test not in failed},
+            "on the unchanged code when run a second time or in another order",
+        ),
+    ):
+        if which:
+            fails = "1 test that fails" if len(which) == 1 else f"{len(which)} tests that fail"
+            yield f"{fails} {why} judged no mutant: {_named(which)}"
 
 
 def _named(tests: Iterable[str]) -> str:
@@ -316,7 +326,9 @@ def _survivor(pristine: Path, candidate: Candidate, excluded: Collection[str]) -
 def _finding(candidate: Candidate, source: Source, excluded: Collection[str]) -> Finding:
     mutant = candidate.mutant
     silent = set(candidate.tests) & set(excluded)
-    aside = f"; {_named(silent)} judged nothing, as it does not always pass" if silent else ""
+    aside = (
+        f"; {_named(silent)} judged nothing, failing on the unchanged code, too" if silent else ""
+    )
     return Finding(
         source.tool,
         str(source.version),

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lionagi_qe.display import visible
+from lionagi_qe.display import counted, visible
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import UNCHANGED, UNCOMPARED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
@@ -172,6 +172,7 @@ def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
         metric = outcome.metric(name)
         if metric is not None and metric.measured and (metric.value or name in _ALWAYS):
             label = name.removeprefix(prefix).replace("_", " ")
+            label = label.removesuffix("s") if metric.value == 1 else label
             parts.append(f"{metric.value} {label}")
     return ", ".join(parts)
 
@@ -229,8 +230,8 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
 
 def _gap_lines(gaps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for gap in gaps:
-        missed = f"{len(gap['missed_lines'])} of {gap['lines']} lines"
-        branches = f"{gap['missed_branches']} branches"
+        missed = f"{len(gap['missed_lines'])} of {counted(gap['lines'], 'lines')}"
+        branches = counted(gap["missed_branches"], "branches")
         yield escape(
             f"  {_place(gap)} {gap['function']}: missed {missed}, {branches}; "
             f"complexity {_complexity(gap)}"

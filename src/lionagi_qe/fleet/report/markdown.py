@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.display import visible
+from lionagi_qe.display import unit_of, visible
 from lionagi_qe.fleet.report.changes import UNCHANGED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
@@ -139,7 +139,7 @@ def _listed(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _value(metric: Metric) -> str:
-    return _text(f"{_size(metric)} {metric.unit}")
+    return _text(f"{_size(metric)} {unit_of(_size(metric), metric.unit)}")
 
 
 def _size(metric: Metric) -> Any:  # noqa: ANN401 - JSON data
@@ -150,7 +150,7 @@ def _size(metric: Metric) -> Any:  # noqa: ANN401 - JSON data
 def _source(metric: Metric) -> str:
     if not metric.measured:
         return _text(str(metric.reason))
-    return _text(f"{metric.tool} {metric.version}")
+    return _text(metric.measured_by)
 
 
 def _text(text: str) -> str:
