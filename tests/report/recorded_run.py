@@ -333,6 +333,8 @@ class _Making:
             tuple(self.ids[7:8]),
             (Slower(self.ids[8], 2.5, 0.25, 9),),
             {"line_coverage": (70.0, 71.43)},
+            skipped=(f"{self.runs[0]}{self.text}",),
+            newly_untested=(f"priced_0{self.text} ({self.files[0]}:1)",),
         )
 
     def past(self) -> ProjectPast:

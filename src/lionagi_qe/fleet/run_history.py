@@ -24,6 +24,7 @@ from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
 from lionagi_qe.fleet.coverage_maps import Maps
 from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.fleet.new_gaps import newly_untested
 from lionagi_qe.persistence import Item
 
 if TYPE_CHECKING:
@@ -172,7 +173,11 @@ class RunHistory:
             figures = await self._figures(previous, findings)
             comparison = compare(previous, tests, histories, figures, sessions)
             skipped = await self._without_tests(previous, run)
-            comparison = replace(comparison, skipped=skipped)
+            comparison = replace(
+                comparison,
+                skipped=skipped,
+                newly_untested=await self._newly_untested(previous, findings),
+            )
         await self.add_outcomes(run, tests, entries, sessions)
         if tests:
             # Last, so that a run cut short is never compared with.
@@ -253,6 +258,18 @@ class RunHistory:
         return tuple(
             run for run, key in keys.items() if key in found and not found[key].get("value")
         )
+
+    async def _newly_untested(
+        self, previous: str, findings: Mapping[str, Findings]
+    ) -> tuple[str, ...]:
+        coverage = findings.get("coverage-analyzer")
+        gaps = None if coverage is None else coverage.metric("gaps")
+        if coverage is None or gaps is None or not gaps.measured:
+            return ()
+        before = await self._memory.retrieve(f"{self._runs}/{previous}/{coverage.agent}/gaps")
+        if before is None or not before["measured"]:
+            return ()
+        return newly_untested(gaps.value, before["value"])
 
     async def _figures(
         self, previous: str, findings: Mapping[str, Findings]

@@ -32,6 +32,7 @@ def changes(comparison: Comparison) -> Iterator[tuple[str, str]]:
         ("fixed", comparison.fixed),
         ("added", comparison.added),
         ("lost", comparison.lost),
+        ("newly untested", comparison.newly_untested),
     ):
         if tests:
             more = ", ..." if len(tests) > _MOST_LISTED else ""

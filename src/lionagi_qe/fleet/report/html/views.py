@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
+from lionagi_qe.fleet.new_gaps import named
 from lionagi_qe.fleet.report.failure_groups import failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
@@ -169,6 +170,8 @@ def _changes(record: RunRecord) -> dict[str, list[dict[str, str]]]:
         for label, tests in found.items()
         if tests
     }
+    if comparison.newly_untested:
+        changes["newly untested"] = [{"id": gap, "link": ""} for gap in comparison.newly_untested]
     if comparison.slower:
         changes["slower"] = [
             _linked(test.id)
@@ -198,6 +201,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
         (each["file"], each["function"]) for each in record.detail("mutation-tester", "survivors")
     )
     changed = changed_lines(record)
+    new = frozenset(() if record.comparison is None else record.comparison.newly_untested)
     missed = {} if changed is None else changed["missed"]
     untested = {file: of_text(lines) for file, lines in missed.items()}
     return {
@@ -217,6 +221,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
                 "changed": len(
                     set(gap["missed_lines"]).intersection(untested.get(gap["file"], ()))
                 ),
+                "is_new": named(gap) in new,
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
