@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
+_LABEL = "{:<9} "
 
 
 def static(outcome: Outcome) -> Iterator[str]:
@@ -28,12 +29,18 @@ def static(outcome: Outcome) -> Iterator[str]:
     if "static-analyzer" not in outcome.findings:
         return
     yield ""
-    for label, name in (
-        ("tangled", "complex_functions"),
-        ("security", "security_findings"),
-        ("secrets", "secrets"),
-    ):
-        yield _figure(outcome, label, name)
+    told = [
+        _figure(outcome, label, name)
+        for label, name in (
+            ("tangled", "complex_functions"),
+            ("security", "security_findings"),
+            ("secrets", "secrets"),
+        )
+    ]
+    # What kept all of it from being measured is told once.
+    missing = {line[len(_LABEL.format("")) :] for line in told}
+    is_lacking = len(missing) == 1 and not _is_measured(outcome, "complex_functions")
+    yield from [_LABEL.format("static") + missing.pop()] if is_lacking else told
     found = of_details(outcome.findings["static-analyzer"].details)
     new = [finding for finding in found if not finding.known and finding.level != "note"]
     for finding in new[:_MOST_LISTED]:
@@ -246,6 +253,11 @@ def _figures(metrics: Sequence[Metric]) -> Iterator[str]:
             lacking.setdefault(not_measured(metric), []).append(escape(metric.name))
     for reason, names in lacking.items():
         yield f"  {', '.join(names)}  {reason}"
+
+
+def _is_measured(outcome: Outcome, name: str) -> bool:
+    metric = outcome.metric(name)
+    return metric is not None and metric.measured
 
 
 def _figure(outcome: Outcome, label: str, name: str) -> str:
