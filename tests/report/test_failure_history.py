@@ -121,7 +121,8 @@ async def test_a_failure_that_goes_on_tells_since_when(project: Project) -> None
     assert len(group["before"]["runs"]) == 2
     assert group["before"]["gone"] is None
     assert before(group) == (
-        f"seen before: run 20270101T000003 at {first[:10]}, and 1 more since run 20270101T000002"
+        f"seen before: run 20270101T000003 at {first[:10]}, and 1 more since "
+        "2027-01-01 00:00:02 UTC (run 20270101T000002)"
     )
 
 

@@ -60,7 +60,8 @@ async def test_failures_of_the_last_run_are_shown_as_one_where_they_are_and_wher
     assert "1 test: AssertionError: " in shown
     assert "id=tests%2Ftest_cart.py%3A%3Atest_discount" in shown
     assert (
-        f"seen before: run {RUNS[4]} at 0123abc, and 1 more since run {RUNS[3]}; gone in run "
+        f"seen before: run {RUNS[4]} at 0123abc, and 1 more since 2026-08-04 10:15:00 UTC "
+        f"(run {RUNS[3]}); gone in run "
         f"{RUNS[4]}, with one commit between: 4567def."
     ) in shown
     assert "30 tests that fail alike: TimeoutError: no answer" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,11 +33,20 @@ def before(group: Group) -> str | None:
     if past["commit"]:
         told += f" at {short_commit(past['commit'])}"
     if len(runs) > 1:
-        told += f", and {len(runs) - 1} more since run {runs[0]}"
+        told += f", and {len(runs) - 1} more since {_began(runs[0])}"
     gone = past["gone"]
     if gone is None:
         return told
     return f"{told}; gone in run {gone['run']}{_between(gone)}"
+
+
+def _began(run: str) -> str:
+    """Return when a run began, which its id tells, and which it is."""
+    try:
+        at = datetime.strptime(run[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return f"run {run}"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC (run {run})"
 
 
 def _between(gone: Mapping[str, Any]) -> str:
