@@ -205,4 +205,4 @@ def test_a_base_that_is_none_is_one_clear_line(
     assert "belongs to another user (detected dubious ownership in repository at '/shop')" in told
     assert told.endswith("; if you trust it: git config --global --add safe.directory /shop")
     missing = refusal(root, "fatal: Needed a single revision\n")
-    assert missing.endswith("fatal: Needed a single revision; name a commit, branch or tag")
+    assert missing.endswith("its repository has no such commit; name a commit, branch or tag")

@@ -159,6 +159,8 @@ def refusal(project: Path, said: str) -> str:
             f"git does not read {project}, whose repository belongs to another user "
             f"({fatal.removeprefix('fatal: ')}); if you trust it: {lines[-1]}"
         )
+    if "Needed a single revision" in fatal:
+        fatal = "its repository has no such commit"
     why = fatal or (lines[-1] if lines else "it does not say why")
     return f"git can't compare {project} with it: {why}; name a commit, branch or tag"
 

@@ -180,6 +180,11 @@ def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
 def _coverage(outcome: Outcome) -> Iterator[str]:
     if "coverage-analyzer" not in outcome.findings:
         return
+    shares = [outcome.metric(name) for name in ("line_coverage", "branch_coverage")]
+    reasons = {not_measured(each) for each in shares if each is None or not each.measured}
+    if len(reasons) == 1 and not any(each and each.measured for each in shares):
+        yield f"{'coverage':<9} {reasons.pop()}"
+        return
     for label, name, covered, total in (
         ("lines", "line_coverage", "lines_covered", "lines"),
         ("branches", "branch_coverage", "branches_covered", "branches"),

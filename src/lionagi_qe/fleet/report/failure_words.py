@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,21 @@ if TYPE_CHECKING:
 
 MESSAGE_LINES = 6
 _SHORT = 10
+# As failure groups write the innermost frame of an error.
+_PLACE = re.compile(r"at (?P<place>.+?:\d+) in ")
 
 
 def message_lines(group: Group) -> list[str]:
     """Return the beginning of what the failure says."""
     return [line for line in group["message"].splitlines() if line.strip()][:MESSAGE_LINES]
+
+
+def place(group: Group) -> str | None:
+    """Return the file and line that a failure was raised at; None if it has none of the project."""
+    lines = (line.strip() for line in group["message"].splitlines())
+    told = next((line for line in lines if line.startswith("at ")), "")
+    found = _PLACE.match(told)
+    return None if found is None else found["place"]
 
 
 def before(group: Group) -> str | None:
