@@ -307,6 +307,8 @@ def test_writing_the_same_run_again_gives_the_same_bytes(text: str, tmp_path: Pa
 
 def test_changed_lines_that_no_test_ran_are_named(report: Report) -> None:
     text = " ".join(report.pages["coverage.html"].text().split())
+    told = [page.text() for path, page in report.pages.items() if path.startswith("source/")]
+    assert [f"changed since main{HARMLESS}: " in page for page in told].count(True) == 1
     assert text.count("new since the run before") == 1
     assert f"(2 of 4 lines changed since main{HARMLESS})" in text
     assert re.search(r"no test runs it: src/shop/textpart_0.py:6 ?\u2013 ?7", text)
