@@ -40,3 +40,20 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _command_escaped(found: re.Match[str]) -> str:
     return "\\u0023" if found["space"] is None else f"{found['space']}\\u003a"
+
+
+def unit_of(count: object, unit: str) -> str:
+    """Return a unit as it stands behind a number: one thing is one, as in ``1 branch``."""
+    if count != 1 or len(unit) <= 2:  # noqa: PLR2004 - s, ms
+        return unit
+    first, _, rest = unit.partition(" ")
+    if first.endswith("ches"):
+        first = first.removesuffix("es")
+    elif not first.endswith("ss"):
+        first = first.removesuffix("s")
+    return f"{first} {rest}".strip()
+
+
+def counted(count: int, unit: str) -> str:
+    """Return how many there are of something, such as ``1 branch`` and ``2 branches``."""
+    return f"{count} {unit_of(count, unit)}"

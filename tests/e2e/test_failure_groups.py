@@ -76,6 +76,7 @@ def test_what_failed_before_is_told_in_each_report_and_text_stays_text(
     html = (page / "index.html").read_text(encoding="utf-8")
     markdown = text.read_text(encoding="utf-8")
     lines = answer.out.splitlines()
+    assert re.search(r"^ +at shop\.py:\d in price: raise ValueError", answer.out, re.MULTILINE)
     told_as_json = json_file.read_text(encoding="utf-8")
     groups = json.loads(told_as_json)["failure_groups"]
     assert not json_documents.faults_of("run", json.loads(told_as_json))

@@ -44,14 +44,18 @@ def test_what_survives_is_shown_as_a_diff(aqe: Aqe, project: Write) -> None:
 
 
 def test_the_score_is_told_with_what_it_is_of(aqe: Aqe, project: Write) -> None:
-    code = "def price(n):\n    return n * 2\n\ndef other(n):\n    return n * 3\n"
+    code = "def price(n):\n    return n * 2\n"
     tests = "import shop\n\ndef test_price(): assert shop.price(1) == 2\n"
-    said = aqe("mutate", project({"shop.py": code, "test_shop.py": tests})).out
+    root = committed(project({"shop.py": code, "test_shop.py": tests}))
+    more = "def other(n):\n    return n * 3\n\ndef made(n):\n    return n * 4\n\nLIMIT = made(2)\n"
+    (root / "shop.py").write_text(f"{code}\n{more}")
+    said = aqe("mutate", root, "--base", "HEAD").out
 
     assert "100.00 % noticed of 3 mutants in code that tests run (95 % interval " in said, said
-    assert (
-        "3 mutants in code that no test runs are not in it; with them it is about 50.00 %" in said
-    )
+    code = "code that no test runs (3 in code that runs on import alone)"
+    assert f"6 mutants in {code} are not in it; with them it is about 33.33 %" in said
+    assert "diff      80.00 % (4 of 5 lines changed since HEAD)" in said
+    assert "  untested shop.py:5\n" in said
 
 
 @pytest.mark.slow
@@ -130,10 +134,7 @@ def test_trials_end_by_themselves_in_time_however_long_collecting_takes(
 
 
 def test_changed_lines_come_first(aqe: Aqe, project: Write) -> None:
-    root = project({"shop.py": SHOP, "test_shop.py": TESTS})
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
-        subprocess.run(["git", *identity, *arguments], cwd=root, check=True)
+    root = committed(project({"shop.py": SHOP, "test_shop.py": TESTS}))
     text = (root / "shop.py").read_text().replace("amount > 100", "amount > 99")
     (root / "shop.py").write_text(text)
 
@@ -141,6 +142,8 @@ def test_changed_lines_come_first(aqe: Aqe, project: Write) -> None:
 
     assert [each["changed"] for each in survivors_of(answer)] == [True, True]
     assert answer.value("diff_coverage") == 100.0
+    counts = {"ref": "HEAD", "total": 1, "covered": 1, "missed": {}}
+    assert answer.document["changed_lines"] == counts
 
 
 def test_mutants_that_misbehave_do_no_harm(aqe: Aqe, project: Write) -> None:
@@ -240,6 +243,13 @@ def test_offsets_hold_in_texts_with_other_line_ends() -> None:
     } | {mutant.apply(text)[-19:] for mutant in mutants_of("f.py", text)}
 
 
+def committed(root: Path) -> Path:
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *arguments], cwd=root, check=True)
+    return root
+
+
 def survivors_of(answer: Answer) -> list[dict[str, Any]]:
     return answer.document["survivors"]
 
@@ -268,7 +278,10 @@ def test_a_test_that_minds_its_order_kills_no_mutant(aqe: Aqe, project: Write) -
         killed[claim] = answer.value("mutants_killed")
         silent = "test_shop.py::test_2_needs_the_first"
         minds = claim != "pass"
-        assert any(note.startswith(f"{silent}: ") for note in answer.document["notes"]) == minds
+        assert (
+            any(note.endswith(f"judged no mutant: {silent}") for note in answer.document["notes"])
+            == minds
+        )
         for each in survivors_of(answer):
             assert each["judged_nothing"] == ([silent] if minds else [])
     assert killed["assert STATE"] == killed["pass"] > 0

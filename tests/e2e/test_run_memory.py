@@ -61,7 +61,8 @@ def test_fleets_on_one_memory_do_not_see_each_others_runs(
 
 def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> None:
     first = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}))
-    second = examine(project({"shop.py": SHOP, "test_shop.py": SECOND}))
+    more = f"{SHOP}\n    def cancel(amount):\n        return 0\n"
+    second = examine(project({"shop.py": more, "test_shop.py": SECOND}))
 
     assert first.document["comparison"] is None
     comparison = second.document["comparison"]
@@ -70,7 +71,8 @@ def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> 
     assert comparison["lost"] == ["test_shop.py::test_lost"]
     assert comparison["fixed"] == ["test_shop.py::test_fixed"]
     assert comparison["newly_failing"] == ["test_shop.py::test_broken"]
-    assert comparison["figures"]["line_coverage"] == [75.0, 100.0]
+    assert comparison["figures"]["line_coverage"] == [75.0, 83.33]
+    assert [each.partition(":")[0] for each in comparison["newly_untested"]] == ["cancel (shop.py"]
 
 
 def test_a_test_that_got_slower_than_its_past_is_told(examine: Examine, project: Write) -> None:

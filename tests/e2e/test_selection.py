@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.e2e.conftest import STOREFRONT
 
+from lionagi_qe.agents.project.diff import refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -186,7 +188,21 @@ def test_a_base_that_is_none_is_one_clear_line(
     aqe: Aqe, project: Callable[[dict[str, str]], Path]
 ) -> None:
     root = project({"test_a.py": "def test_a(): pass\n"})
-    answer = aqe("select", root, "--base", "--output=x", "--quiet")
+    answer = aqe("select", root, "--base", "--output=x")
 
-    assert "git can't compare" in answer.err
+    assert answer.err == (
+        f"aqe: --base --output=x: {root} is in no git repository, so there is nothing to compare; "
+        "leave it out\n"
+    )
     assert answer.exit_code == 2
+
+    said = (
+        "fatal: detected dubious ownership in repository at '/shop'\n"
+        "To add an exception for this directory, call:\n\n"
+        "\tgit config --global --add safe.directory /shop\n"
+    )
+    told = refusal(root, said)
+    assert "belongs to another user (detected dubious ownership in repository at '/shop')" in told
+    assert told.endswith("; if you trust it: git config --global --add safe.directory /shop")
+    missing = refusal(root, "fatal: Needed a single revision\n")
+    assert missing.endswith("its repository has no such commit; name a commit, branch or tag")

@@ -201,10 +201,17 @@ class _Making:
             self.source.measured("branch_coverage", 75.0, "%"),
             self.source.measured("branches_covered", 6 * len(files), "branches"),
             self.source.measured("branches", 8 * len(files), "branches"),
-            self.source.unmeasured("diff_coverage", "%", f"no base was named {self.text}"),
+            self.source.measured("diff_coverage", 50.0, "%"),
             self.source.measured("gaps", len(gaps), "functions"),
         )
+        changed = {
+            "ref": f"main{self.text}",
+            "total": 4,
+            "covered": 2,
+            "missed": {self.files[0]: "6-7"},
+        }
         details = {"files": files, "measured_lines": measured, "gaps": gaps}
+        details["changed_lines"] = changed
         return Findings("coverage-analyzer", metrics, details)
 
     def static(self) -> Findings:
@@ -326,6 +333,8 @@ class _Making:
             tuple(self.ids[7:8]),
             (Slower(self.ids[8], 2.5, 0.25, 9),),
             {"line_coverage": (70.0, 71.43)},
+            skipped=(f"{self.runs[0]}{self.text}",),
+            newly_untested=(f"priced_0{self.text} ({self.files[0]}:1)",),
         )
 
     def past(self) -> ProjectPast:

@@ -12,6 +12,7 @@ from lionagi_qe import open_memory
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.fleet.failure_history import FailureHistory
+from lionagi_qe.fleet.report.changes import since
 from lionagi_qe.fleet.report.failure_words import before
 from lionagi_qe.fleet.run_history import RunHistory
 from lionagi_qe.fleet.run_record import KEPT_RUNS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from lionagi_qe.fleet.comparison import Comparison
     from lionagi_qe.persistence import Memory
 
 TESTS = ("test_a", "test_b")
@@ -31,6 +33,7 @@ class Project:
     def __init__(self, memory: Memory, root: Path) -> None:
         self.memory = memory
         self.root = root
+        self.comparison: Comparison | None = None
         self._numbers = itertools.count(1)
         self._git("init", "-q")
 
@@ -71,7 +74,7 @@ class Project:
         findings = {"test-executor": Findings("test-executor", (metric,), details)}
         history = FailureHistory(self.memory, "shop", self.root)
         told = await history.with_past(run, commit, findings)
-        await RunHistory(self.memory, "shop").record(run, told, {})
+        self.comparison = await RunHistory(self.memory, "shop").record(run, told, {})
         return told["test-executor"].details["failure_groups"]
 
     def _git(self, *arguments: str) -> str:
@@ -84,6 +87,21 @@ class Project:
 async def project(tmp_path: Path) -> AsyncIterator[Project]:
     async with open_memory("memory://") as memory:
         yield Project(memory, tmp_path)
+
+
+async def test_a_run_is_compared_with_the_last_in_which_tests_ran_and_names_those_between(
+    project: Project,
+) -> None:
+    for tests in (TESTS, (), (), TESTS):
+        await project.run(None, {}, tests)
+    assert project.comparison is not None
+    assert project.comparison.previous == "20270101T000001"
+    assert project.comparison.skipped == ("20270101T000002", "20270101T000003")
+    assert since(project.comparison) == (
+        "run 20270101T000001 (no test ran in 20270101T000002, 20270101T000003)"
+    )
+    await project.run(None, {})
+    assert project.comparison.skipped == ()
 
 
 BROKEN = {"test_a": "price", "test_b": "price"}
@@ -103,7 +121,8 @@ async def test_a_failure_that_goes_on_tells_since_when(project: Project) -> None
     assert len(group["before"]["runs"]) == 2
     assert group["before"]["gone"] is None
     assert before(group) == (
-        f"seen before: run 20270101T000003 at {first[:10]}, and 1 more since run 20270101T000002"
+        f"seen before: run 20270101T000003 at {first[:10]}, and 1 more since "
+        "2027-01-01 00:00:02 UTC (run 20270101T000002)"
     )
 
 

@@ -15,6 +15,7 @@ from tests.report.recorded_run import Recorded, Size, recorded_run
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.finding import Finding
 from lionagi_qe.display import spelled_out
+from lionagi_qe.fleet.comparison import Comparison
 from lionagi_qe.fleet.project_past import ProjectPast
 
 if TYPE_CHECKING:
@@ -264,7 +265,11 @@ def test_source_that_is_nowhere_to_be_had_is_said_to_be_so(
 def test_a_run_that_no_memory_knows_of_is_told_without_a_past(
     recorded: Recorded, tmp_path: Path
 ) -> None:
-    report = written(Recorded(recorded.record, ProjectPast(), recorded.texts), tmp_path / "report")
+    same = replace(recorded.record, comparison=Comparison("before", (), (), (), (), (), {}))
+    report = written(Recorded(same, ProjectPast(), recorded.texts), tmp_path / "report")
+    overview = report.pages["index.html"]
+    assert "No test or figure changed since run before." in overview.text()
+    assert not [name for name, element in overview.elements() if name == "ul" and not len(element)]
     assert "These pages know no earlier runs" in report.pages["provenance.html"].text()
     assert all(test[4].count(",") == 0 for test in report.tests["tests"])
 
@@ -298,3 +303,12 @@ def test_writing_the_same_run_again_gives_the_same_bytes(text: str, tmp_path: Pa
         report = written(recorded, tmp_path / place)
         contents.append({path: (report.directory / path).read_bytes() for path in report.pages})
     assert contents[0] == contents[1]
+
+
+def test_changed_lines_that_no_test_ran_are_named(report: Report) -> None:
+    text = " ".join(report.pages["coverage.html"].text().split())
+    told = [page.text() for path, page in report.pages.items() if path.startswith("source/")]
+    assert [f"changed since main{HARMLESS}: " in page for page in told].count(True) == 1
+    assert text.count("new since the run before") == 1
+    assert f"(2 of 4 lines changed since main{HARMLESS})" in text
+    assert re.search(r"no test runs it: src/shop/textpart_0.py:6 ?\u2013 ?7", text)

@@ -83,6 +83,7 @@ def test_a_test_s_past_is_unpacked_as_it_was(evaluate: Evaluate) -> None:
 
 
 def test_what_came_between_is_asked_of_git_by_the_two_commits(evaluate: Evaluate) -> None:
+    assert evaluate("failingSince(0)") == "2027-01-01 00:00:04 UTC (1 run)"
     command = evaluate("commandBetween(AQE_TESTS.since[0])")
     assert command == f"git log --oneline {'a' * 40}..{'b' * 40}"
     # Between two runs of one commit nothing came.

@@ -117,6 +117,9 @@ async def test_why_a_job_is_dead_and_when_a_test_first_failed_can_be_read(
     test = await client.get("/test", params={"project": PROJECT, "id": list(TESTS)[1]})
     assert re.search(r"First failed</dt><dd>2026-08-04 10:15:00", test.text)
     assert f"3 of {len(RUNS)} kept runs" in test.text
+    assert "How it failed last" in test.text
+    assert re.search(r"<pre[^>]*>AssertionError: ", test.text)
+    assert re.search(r"Failing since</dt><dd>2026-[^<]* \(\d runs?\)<", test.text)
 
 
 async def test_what_is_not_there_says_so(client: httpx.AsyncClient) -> None:

@@ -60,7 +60,8 @@ async def test_failures_of_the_last_run_are_shown_as_one_where_they_are_and_wher
     assert "1 test: AssertionError: " in shown
     assert "id=tests%2Ftest_cart.py%3A%3Atest_discount" in shown
     assert (
-        f"seen before: run {RUNS[4]} at 0123abc, and 1 more since run {RUNS[3]}; gone in run "
+        f"seen before: run {RUNS[4]} at 0123abc, and 1 more since 2026-08-04 10:15:00 UTC "
+        f"(run {RUNS[3]}); gone in run "
         f"{RUNS[4]}, with one commit between: 4567def."
     ) in shown
     assert "30 tests that fail alike: TimeoutError: no answer" in shown
@@ -109,4 +110,4 @@ async def test_what_the_last_run_left_untested_is_shown_with_what_of_it_is_new(
     rows = re.findall(r"<code>(\w+)</code></th>.*?>(new|as before)<", page)
     assert rows == [("refund", "new"), ("discount", "new"), ("total", "as before")]
     assert "src/cart.py:7" in page
-    assert "3 of 9 lines, 1 branches" in page
+    assert "3 of 9 lines, 1 branch" in page

@@ -36,6 +36,15 @@ class Metric:
     commit: str | None
     at: str
 
+    @property
+    def measured_by(self) -> str:
+        """Return the tools that measured it, each with its version where it is known."""
+        tools = self.tool.split(" + ")
+        versions = [] if self.version is None else self.version.split(" + ")
+        if len(versions) != len(tools):
+            return f"{self.tool} {self.version or ''}".strip()
+        return ", ".join(f"{tool} {own}" for tool, own in zip(tools, versions, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

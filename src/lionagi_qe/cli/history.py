@@ -14,6 +14,7 @@ from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
+from lionagi_qe.display import unit_of
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import all_agents, check_metrics
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
@@ -144,7 +145,7 @@ def _print_lines(series: dict[str, list[Point]], *, large: bool) -> None:
         if found[-1].value is None and not large:
             unmeasured.setdefault(str(last.reason), []).append(name)
             continue
-        source = f"[{last.tool} {last.version}]" if last.measured else ""
+        source = f"[{last.measured_by}]" if last.measured else ""
         line = sparkline([point.value for point in found])
         say(f"{name:<{width}}  {line}  {_said(found)}  {source}".rstrip())
         if large:
@@ -163,4 +164,4 @@ def _said(found: list[Point]) -> str:
         return metric.value
     before = found[-2].value if _has_moved(found) else None
     was = "" if before is None or before == point.value else f"{before:g} -> "
-    return f"{was}{point.value:g} {metric.unit}"
+    return f"{was}{point.value:g} {unit_of(point.value, metric.unit)}"

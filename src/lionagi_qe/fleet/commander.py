@@ -129,7 +129,8 @@ async def _run(start: Start, examination: Examination, dispatch: Dispatch) -> Ca
     agent, commit = start.agent, examination.workspace.commit
     started = time.monotonic()
     if start.refusal is not None:
-        return Carried(failed(agent, start.refusal, commit), 0.0)
+        # Its figures tell why: a note would tell it again.
+        return Carried(replace(failed(agent, start.refusal, commit), notes=()), 0.0)
     limit = None if start.deadline is None else start.deadline + _GRACE_SECONDS - started
     try:
         async with asyncio.timeout(limit):

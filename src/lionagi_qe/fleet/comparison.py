@@ -42,6 +42,9 @@ class Comparison:
         fixed: tests that failed before, and pass now.
         slower: see Slower.
         figures: metric -> (before, now), for those measured both times.
+        newly_untested: functions with lines that no test runs where the previous run had none, or
+            fewer of them.
+        skipped: runs between the two in which no test ran, so that there was nothing to compare.
     """
 
     previous: str
@@ -51,6 +54,8 @@ class Comparison:
     fixed: tuple[str, ...]
     slower: tuple[Slower, ...]
     figures: dict[str, tuple[float, float]]
+    skipped: tuple[str, ...] = ()
+    newly_untested: tuple[str, ...] = ()
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.base import Examination, Step
 from lionagi_qe.agents.environment import target
 from lionagi_qe.agents.gate.rules import parse_rules
-from lionagi_qe.agents.project.diff import diff_of
+from lionagi_qe.agents.project.diff import commit_named, diff_of
 from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.workspace import Workspace
 from lionagi_qe.errors import AqeError
@@ -209,6 +210,9 @@ async def run(request: Request, progress: Progress) -> Outcome:
 
 async def _examined(memory: Memory, request: Request, progress: Progress, began: float) -> Outcome:
     """Examine the project from its copy to what is kept of it; see ``run``."""
+    if request.base is not None and not request.resume:
+        # Known at once, and not only when all has been copied.
+        await asyncio.to_thread(commit_named, request.path, request.base)
     progress(Step("fleet", f"copying {request.path}"))
     with RunTraces.of(memory).running() as told, Workspace.copy_of(request.path) as workspace:
         started = await start(memory, request, workspace, began)

@@ -13,7 +13,7 @@ may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, compare
 from lionagi_qe.fleet.coverage_maps import Maps
 from lionagi_qe.fleet.key_segments import project_segment, segment
+from lionagi_qe.fleet.new_gaps import newly_untested
 from lionagi_qe.persistence import Item
 
 if TYPE_CHECKING:
@@ -171,6 +172,12 @@ class RunHistory:
             histories = {test: entry.value["records"] for test, entry in entries.items()}
             figures = await self._figures(previous, findings)
             comparison = compare(previous, tests, histories, figures, sessions)
+            skipped = await self._without_tests(previous, run)
+            comparison = replace(
+                comparison,
+                skipped=skipped,
+                newly_untested=await self._newly_untested(previous, findings),
+            )
         await self.add_outcomes(run, tests, entries, sessions)
         if tests:
             # Last, so that a run cut short is never compared with.
@@ -237,6 +244,32 @@ class RunHistory:
             {f"{self._runs}/{run}/{source}/{segment(each.name)}": asdict(each) for each in figures},
             ttl=None,
         )
+
+    async def _without_tests(self, after: str, before: str) -> tuple[str, ...]:
+        """Return the runs between two that were to run tests, and in which none could be run."""
+        children = await self._memory.list_children(
+            f"{self._runs}/", after=f"{self._runs}/{after}/~"
+        )
+        names = (name.removeprefix(f"{self._runs}/").removesuffix("/") for name in children)
+        # Beside runs there is the id of the latest.
+        runs = [name for name in names if after < name < before]
+        keys = {run: f"{self._runs}/{run}/test-executor/tests_collected" for run in runs}
+        found = await self._memory.retrieve_many([*keys.values()]) if keys else {}
+        return tuple(
+            run for run, key in keys.items() if key in found and not found[key].get("value")
+        )
+
+    async def _newly_untested(
+        self, previous: str, findings: Mapping[str, Findings]
+    ) -> tuple[str, ...]:
+        coverage = findings.get("coverage-analyzer")
+        gaps = None if coverage is None else coverage.metric("gaps")
+        if coverage is None or gaps is None or not gaps.measured:
+            return ()
+        before = await self._memory.retrieve(f"{self._runs}/{previous}/{coverage.agent}/gaps")
+        if before is None or not before["measured"]:
+            return ()
+        return newly_untested(gaps.value, before["value"])
 
     async def _figures(
         self, previous: str, findings: Mapping[str, Findings]

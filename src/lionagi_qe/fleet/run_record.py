@@ -29,6 +29,7 @@ _SCHEMA = 1
 # What reports show of our agents' details; the rest is for other agents, and larger than all of it.
 _KEPT = frozenset(
     {
+        "changed_lines",
         "findings",
         "failure_groups",
         "files",
@@ -49,6 +50,7 @@ _KEPT = frozenset(
         "tests",
         "tools",
         "uncollectable",
+        "uncovered_on_import",
         "unknown",
         "unreached",
     }

@@ -70,6 +70,26 @@ async def failures_of(memory: Memory, folder: str, runs: Sequence[PastRun]) -> F
         return Failures(last.id, told="What it found was kept by another version of aqe.")
 
 
+async def failure_of(memory: Memory, folder: str, run: str, test: str) -> dict[str, Any] | None:
+    """Return how a test failed in a run; None if that is not kept. Costs a read of that run.
+
+    Args:
+        memory: where runs are kept.
+        folder: the project's name as a segment of keys.
+        run: its id.
+        test: its id.
+
+    """
+    try:
+        record = await RunRecords.in_folder(memory, folder).retrieve(run)
+        found: Any = [] if record is None else record.detail(_EXECUTOR, _FIGURE)
+        groups = cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])
+        return next((_group(group) for group in groups if test in group["tests"]), None)
+    except (InvalidValueError, LookupError, TypeError, AttributeError):
+        # Of what others wrote there.
+        return None
+
+
 def _shown(run: str, record: RunRecord) -> Failures:
     found: Any = record.detail(_EXECUTOR, _FIGURE)
     groups = cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.fleet.key_segments import segment
 from lionagi_qe.fleet.trends import last_runs, points
 from lionagi_qe.web.console import PAGE, asked, memory_of
-from lionagi_qe.web.failures import failures_of
+from lionagi_qe.web.failures import failure_of, failures_of
 from lionagi_qe.web.overview import projects_of
 from lionagi_qe.web.refusals import allowed, refused_of
 from lionagi_qe.web.rendering import render
@@ -122,13 +123,19 @@ async def test(request: Request) -> Response:
         allowed(request, memory.retrieve(f"aqe/tests/{name}/{segment(test_id)}"), None),
         allowed(request, memory.retrieve(f"aqe/flaky/{name}/{segment(test_id)}"), None),
     )
+    test = _test(kept)
+    failure = None
+    if test is not None and test["is_bad"]:
+        run = test["failing_in"]
+        failure = await allowed(request, failure_of(memory, name, run, test_id), None)
     return render(
         request,
         "test.html",
         status=200 if kept is not None else 403 if refused_of(request) else 404,
         project=name,
         test_id=test_id,
-        test=_test(kept),
+        test=test,
+        failure=failure,
         hunts=_hunts(flaky),
     )
 
@@ -142,11 +149,7 @@ def _test(value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever lies 
     except (KeyError, IndexError, TypeError):
         return None
     bad = [record for record in records if record["outcome"] in BAD]
-    failing_since = None
-    for record in reversed(records):
-        if record["outcome"] not in BAD:
-            break
-        failing_since = record["run"]
+    failing = list(takewhile(lambda record: record["outcome"] in BAD, reversed(records)))
     return {
         "id": test_id,
         "records": list(reversed(records)),
@@ -154,7 +157,9 @@ def _test(value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever lies 
         "seconds": [record["seconds"] for record in records],
         "first_failed": bad[0]["run"] if bad else None,
         "failed": len(bad),
-        "failing_since": failing_since,
+        "failing_since": failing[-1]["run"] if failing else None,
+        "failing_runs": len(failing),
+        "failing_in": last["run"],
         "is_bad": last["outcome"] in BAD,
     }
 

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from lionagi_qe import __version__
-from lionagi_qe.display import visible
+from lionagi_qe.display import unit_of, visible
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.url import redact_text
 from lionagi_qe.web.console import console_of
@@ -154,6 +154,21 @@ def number(value: float | None) -> str:
     return f"{value:.2g}" if 0 < abs(value) < 1 else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+def figure(value: float | None, unit: str) -> str:
+    """Return a figure; shares with two places, as reports have them."""
+    return number(value) if value is None or unit != "%" else f"{value:.2f}"
+
+
+def counting(unit: str, value: float | None) -> str:
+    """Return a unit as it stands behind a figure."""
+    return unit_of(value, unit)
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration in seconds: thousandths are the least that anybody reads."""
+    return "-" if value is None else f"{value:,.3f}"
+
+
 def curve(values: Sequence[float | None]) -> Mapping[str, Any] | None:
     """Return the points of a small chart, 100 wide and 24 high; None without two figures."""
     known = [value for value in values if value is not None]
@@ -185,6 +200,9 @@ _FILTERS: dict[str, Any] = {
     "relative": relative,
     "run_moment": run_moment,
     "number": number,
+    "figure": figure,
+    "counting": counting,
+    "seconds": seconds,
     "later": later,
     "curve": curve,
 }

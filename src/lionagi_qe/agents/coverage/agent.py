@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
 from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.coverage.changed_lines import ChangedLines
 from lionagi_qe.agents.coverage.contexts import read_map
 from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
 from lionagi_qe.agents.coverage.line_ranges import as_text
@@ -76,13 +78,16 @@ class CoverageAnalyzer(Agent):
         known = KnownComplexities(kept)
         gaps, ungraded = _gaps(report, workspace.source, known)
         known.keep()
+        diff = examination.diff
+        changed = None if diff is None else ChangedLines.of(report, diff)
         return Findings(
             self.name,
-            (*self._measure(source, totals, gaps), _of_changes(source, report, examination)),
+            (*self._measure(source, totals, gaps), _of_changes(source, changed)),
             details={
                 "files": _files(report),
                 "measured_lines": _measured_lines(report),
                 "gaps": gaps or [],
+                "changed_lines": None if changed is None else asdict(changed),
             }
             | await _mapped(examination),
             notes=(*_incompleteness(tests), *ungraded),
@@ -126,19 +131,14 @@ async def _mapped(examination: Examination) -> dict[str, Any]:
     return {"no_map": found} if isinstance(found, str) else {"test_map": found}
 
 
-def _of_changes(source: Source, report: dict[str, Any], examination: Examination) -> Metric:
+def _of_changes(source: Source, changed: ChangedLines | None) -> Metric:
     """Return the line coverage of what changed since the base."""
-    diff = examination.diff
-    if diff is None:
+    if changed is None:
         return source.unmeasured("diff_coverage", "%", "no base to compare with: --base REF")
-    covered, total = 0, 0
-    for name, file in report["files"].items():
-        added = diff.added(_posix(name))
-        covered += len(added.intersection(file["executed_lines"]))
-        total += len(added.intersection([*file["executed_lines"], *file["missing_lines"]]))
-    share = percent(covered, total)
+    share = percent(changed.covered, changed.total)
     if share is None:
-        return source.unmeasured("diff_coverage", "%", f"no line of code changed since {diff.ref}")
+        reason = f"no line of code changed since {changed.ref}"
+        return source.unmeasured("diff_coverage", "%", reason)
     return source.measured("diff_coverage", share, "%")
 
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.environment.build_failures import error_of_build
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
 from lionagi_qe.agents.project.isolation import homes_of
 from lionagi_qe.agents.project.version_control import version_of
@@ -58,6 +59,9 @@ _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
 _NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
+_LONGEST_REASON = 500
+# What installers draw around what they say.
+_FRAMES = " \u2502\u00d7\u2570\u2500\u25b6\u251c>"
 _VERSION_TIMEOUT = 30.0
 
 
@@ -315,20 +319,24 @@ def _output_of(command: Sequence[str]) -> str:
 def _check(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
     if completed.exit_code == 0:
         return
-    reason = _complaint(completed.output) or f"it {completed.how}"
+    lines = [line.strip(_FRAMES) for line in completed.output.splitlines()]
+    error = error_of_build(lines)
+    if error is not None:
+        reason, wrong = f"the build failed with {error}", "that"
+    else:
+        reason, wrong = _complaint(lines) or f"it {completed.how}", "the requirement"
     if workspace is not None:
         reason = workspace.shown(reason)
     raise EnvironmentBuildError(
-        f"{problem}: {reason}; mend the requirement, or name an environment that has it "
+        f"{problem}: {reason[:_LONGEST_REASON]}; mend {wrong}, or name an environment that has it "
         "with --python"
     )
 
 
-def _complaint(output: str) -> str:
+def _complaint(lines: Sequence[str]) -> str:
     """Pick the line of an installer's output that tells what went wrong."""
-    lines = [line.strip(" \u2502\u00d7\u2570\u2500\u25b6\u251c") for line in output.splitlines()]
     telling = [
         line for line in lines if line.lower().startswith(("error:", "because", "cause:", "failed"))
     ]
     said = telling or [line for line in lines if line]
-    return said[-1][:500] if said else ""
+    return said[-1] if said else ""

@@ -159,8 +159,9 @@ def _message(errors: Sequence[Mapping[str, Any]]) -> str:
         said: str = error["said"].strip()
         lines.append(f"{error['type']}: {said}" if said else error["type"])
         if error["frames"]:
-            file, function, line, _ = error["frames"][0]
-            lines.append(f"  at {file} in {function}: {line}")
+            file, function, line, _, *number = error["frames"][0]
+            place = ":".join([file, *map(str, number)])
+            lines.append(f"  at {place} in {function}: {line}")
     return "\n".join(lines)[:_LONGEST_MESSAGE]
 
 

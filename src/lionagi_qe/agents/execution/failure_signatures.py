@@ -127,7 +127,8 @@ def _frames(error: Mapping[str, Any]) -> Iterator[str]:
     if error["type"] in _OF_IMPORTS:
         return
     told: set[str] = set()
-    for file, function, line, number in error["frames"]:
+    # Not the number of the line, which changes too easily.
+    for file, function, line, number, *_ in error["frames"]:
         frame = f"{file} {function}: {line}" + (f" ({number})" if number > 1 else "")
         # What calls itself is one place, however deep it came.
         if frame not in told:

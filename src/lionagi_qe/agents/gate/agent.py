@@ -11,6 +11,7 @@ from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.flaky.quarantine import read_quarantine
 from lionagi_qe.agents.gate.rules import Rule, parse_rules
 from lionagi_qe.agents.metric import Metric, Source
+from lionagi_qe.display import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ def _kept(rule: Rule, metric: Metric | None) -> Ruling:
     if isinstance(value, str):
         return Ruling(str(rule), "not measured", f"{metric.name} is {value!r}, which is no number")
     verdict = "failed" if rule.fails(value) else "passed"
-    evidence = f"{value:g} {metric.unit} by {metric.tool} {metric.version}"
+    evidence = f"{value:g} {unit_of(value, metric.unit)} by {metric.measured_by}"
     return Ruling(str(rule), verdict, evidence)
 
 
@@ -163,7 +164,7 @@ def _measured(name: str, metric: Metric | None) -> Ruling:
     rule = f"{name} is measured"
     if metric is None or not metric.measured:
         return Ruling(rule, "not measured", _reason(metric))
-    return Ruling(rule, "passed", f"by {metric.tool} {metric.version}")
+    return Ruling(rule, "passed", f"by {metric.measured_by}")
 
 
 def _reason(metric: Metric | None) -> str:

@@ -93,12 +93,13 @@ def _said(error: BaseException) -> str:
     return text[:_LONGEST_MESSAGE]
 
 
-def _frames(trace: TracebackType | None) -> list[tuple[str, str, str, int]]:
+def _frames(trace: TracebackType | None) -> list[tuple[str, str, str, int, int]]:
+    """Return file, function, text of the line, which of those alike it is, and its number."""
     frames: list[tuple[FrameType, int]] = []
     while trace is not None:
         frames.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
-    found: list[tuple[str, str, str, int]] = []
+    found: list[tuple[str, str, str, int, int]] = []
     for frame, number in reversed(frames):
         file = _file_of(frame.f_code.co_filename)
         # Whoever hides a frame says that it is not where the failure is.
@@ -106,7 +107,7 @@ def _frames(trace: TracebackType | None) -> list[tuple[str, str, str, int]]:
             continue
         code = frame.f_code
         function = getattr(code, "co_qualname", code.co_name)
-        found.append((file, function, *_line(code, number)))
+        found.append((file, function, *_line(code, number), number))
         if len(found) == _MOST_FRAMES:
             break
     return found
@@ -133,9 +134,10 @@ def _line(code: CodeType, number: int) -> tuple[str, int]:
     return _places[code, number]
 
 
-def _unreadable(error: SyntaxError) -> list[tuple[str, str, str, int]]:
+def _unreadable(error: SyntaxError) -> list[tuple[str, str, str, int, int]]:
     """Return the place that an error in the source names: no frame is there yet."""
     file = None if error.filename is None else _file_of(error.filename)
     if file is None:
         return []
-    return [(file, "<source>", (error.text or "").strip()[:_LONGEST_LINE], 1)]
+    text = (error.text or "").strip()[:_LONGEST_LINE]
+    return [(file, "<source>", text, 1, error.lineno or 1)]

@@ -6,10 +6,11 @@ import time
 from collections import ChainMap, Counter
 from dataclasses import asdict, replace
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lionagi_qe import __version__
 from lionagi_qe.agents.base import DivisibleAgent, Findings, Step
+from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.mutation.operators import mutants_of
@@ -34,6 +35,13 @@ _MOST_NAMED = 3
 # Of the tests that run a surviving mutant, as details.
 _MOST_TESTS = 20
 _NOTICED = ("killed", "timed out")
+
+
+class Uncovered(NamedTuple):
+    """How many mutants no test runs, and how many of those are in code that runs on import."""
+
+    total: int
+    on_import: int
 
 
 class MutationTester(DivisibleAgent):
@@ -123,7 +131,7 @@ class MutationTester(DivisibleAgent):
         examination: Examination,
         source: Source,
         candidates: Sequence[Candidate],
-        uncovered: int,
+        uncovered: Uncovered,
         trials: Trials,
         choice: MutantChoice,
         notes: list[str],
@@ -135,14 +143,7 @@ class MutationTester(DivisibleAgent):
             if outcome == "survived"
         ]
         found = [_finding(each, source, trials.excluded) for each in survivors]
-        if trials.excluded:
-            notes.append(
-                f"{_named(trials.excluded)}: on the unchanged code, when run a second time or in "
-                "another order, it fails, so it judged no mutant"
-                if len(trials.excluded) == 1
-                else f"{len(trials.excluded)} tests that fail on the unchanged code, when run a "
-                f"second time or in another order, judged no mutant: {_named(trials.excluded)}"
-            )
+        notes += _silent(examination, trials.excluded)
         unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
         if unreached:
             notes.append(
@@ -153,13 +154,14 @@ class MutationTester(DivisibleAgent):
         return Findings(
             self.name,
             (
-                *self._measure(source, len(candidates), uncovered, trials, choice),
+                *self._measure(source, len(candidates), uncovered.total, trials, choice),
                 source.measured("surviving_mutants", told, "mutants"),
             ),
             details={
                 "survivors": told,
                 "survivors_run_by": [list(each.tests[:_MOST_TESTS]) for each in survivors],
                 "scored": len(_scored(trials, choice)),
+                "uncovered_on_import": uncovered.on_import,
                 "judged_nothing": sorted(trials.excluded),
                 "findings": [asdict(finding) for finding in fingerprinted(found, pristine)],
                 "tools": [
@@ -208,6 +210,22 @@ def _scored(trials: Trials, choice: MutantChoice) -> list[str]:
     return [outcome for outcome in outcomes if outcome in _NOTICED or outcome == "survived"]
 
 
+def _silent(examination: Examination, excluded: Collection[str]) -> Iterator[str]:
+    """Yield which tests judged no mutant: those that failed in the run, and all others apart."""
+    tests = examination.findings["test-executor"].details["tests"]
+    failed = {test["id"] for test in tests if test["outcome"] in BAD}
+    for which, why in (
+        ({test for test in excluded if test in failed}, "on the unchanged code"),
+        (
+            {test for test in excluded if test not in failed},
+            "on the unchanged code when run a second time or in another order",
+        ),
+    ):
+        if which:
+            fails = "1 test that fails" if len(which) == 1 else f"{len(which)} tests that fail"
+            yield f"{fails} {why} judged no mutant: {_named(which)}"
+
+
 def _named(tests: Iterable[str]) -> str:
     """Return the first of these tests, and how many more there are."""
     listed = sorted(tests)
@@ -247,11 +265,11 @@ def _reason(share: Findings) -> str:
 
 def _candidates(
     examination: Examination, test_map: TestMap
-) -> tuple[list[Candidate], int, list[str]]:
-    """Return the mutants in the order of trial, how many no test runs, and what went wrong."""
+) -> tuple[list[Candidate], Uncovered, list[str]]:
+    """Return the mutants in the order of trial, those that no test runs, and what went wrong."""
     source = examination.workspace.pristine
     candidates: list[Candidate] = []
-    uncovered = 0
+    uncovered = on_import = 0
     notes: list[str] = []
     for path in product_files(source, examination.environment.layout.names):
         file = path.relative_to(source).as_posix()
@@ -270,8 +288,9 @@ def _candidates(
                 candidates.append(Candidate(mutant, tuple(sorted(tests)), is_changed))
             else:
                 uncovered += 1
+                on_import += mapped is not None and mutant.statement in mapped.imported
     candidates.sort(key=lambda each: (not each.changed, each.mutant.rank))
-    return candidates, uncovered, notes
+    return candidates, Uncovered(uncovered, on_import), notes
 
 
 def _text(path: Path) -> str:
@@ -307,7 +326,9 @@ def _survivor(pristine: Path, candidate: Candidate, excluded: Collection[str]) -
 def _finding(candidate: Candidate, source: Source, excluded: Collection[str]) -> Finding:
     mutant = candidate.mutant
     silent = set(candidate.tests) & set(excluded)
-    aside = f"; {_named(silent)} judged nothing, as it does not always pass" if silent else ""
+    aside = (
+        f"; {_named(silent)} judged nothing, failing on the unchanged code, too" if silent else ""
+    )
     return Finding(
         source.tool,
         str(source.version),

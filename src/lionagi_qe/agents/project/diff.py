@@ -76,6 +76,17 @@ def diff_of(workspace: Workspace, ref: str) -> Diff:
     return tree_diff(workspace.project, workspace.pristine, ref)
 
 
+def commit_named(project: Path, ref: str) -> str:
+    """Return the commit that a name is of, as git knows it in a project's repository.
+
+    Raises:
+        ProjectError: there is no git, no repository, or no such commit.
+
+    """
+    names = ("rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    return _git(_program(ref), project, ref, *names).decode().strip()
+
+
 def tree_diff(project: Path, tree: Path, ref: str) -> Diff:
     """Compare a project's files with a commit of its repository.
 
@@ -90,14 +101,11 @@ def tree_diff(project: Path, tree: Path, ref: str) -> Diff:
         ProjectError: there is no git, no repository, or no such commit.
 
     """
-    git = shutil.which("git")
-    if git is None:
-        raise ProjectError(f"--base {ref}: git is not installed, so nothing can be compared")
-    base = _git(git, project, ref, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    commit = commit_named(project, ref)
+    git = _program(ref)
     listed = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--relative")
-    names = _git(git, project, ref, "diff", *listed, base.decode().strip(), "--", ".")
+    names = _git(git, project, ref, "diff", *listed, commit, "--", ".")
     names += _git(git, project, ref, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
-    commit = base.decode().strip()
     changes: dict[str, Change] = {}
     for raw in sorted(set(filter(None, names.split(b"\0")))):
         name = os.fsdecode(raw)
@@ -106,6 +114,13 @@ def tree_diff(project: Path, tree: Path, ref: str) -> Diff:
         if before != after or before is None:
             changes[name] = Change(before, after)
     return Diff(ref, commit, changes)
+
+
+def _program(ref: str) -> str:
+    git = shutil.which("git")
+    if git is None:
+        raise ProjectError(f"--base {ref}: git is not installed, so nothing can be compared")
+    return git
 
 
 def _before(git: str, project: Path, commit: str, name: str) -> tuple[str, ...] | None:
@@ -128,12 +143,26 @@ def _lines(content: bytes) -> tuple[str, ...] | None:
 def _git(git: str, project: Path, ref: str, *arguments: str) -> bytes:
     answer = _call(_command(git, project, *arguments), project)
     if answer.returncode != 0:
-        said = answer.stderr.decode(errors="replace").strip().splitlines()
-        raise ProjectError(
-            f"--base {ref}: git can't compare {project} with it: "
-            f"{said[-1] if said else 'it does not say why'}; name a commit, branch or tag"
-        )
+        said = answer.stderr.decode(errors="replace")
+        raise ProjectError(f"--base {ref}: {refusal(project, said)}")
     return answer.stdout
+
+
+def refusal(project: Path, said: str) -> str:
+    """Return why git does not compare a project with a commit, and what to do, from its words."""
+    if "not a git repository" in said:
+        return f"{project} is in no git repository, so there is nothing to compare; leave it out"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    fatal = next((line for line in lines if line.startswith("fatal: ")), "")
+    if "dubious ownership" in fatal:
+        return (
+            f"git does not read {project}, whose repository belongs to another user "
+            f"({fatal.removeprefix('fatal: ')}); if you trust it: {lines[-1]}"
+        )
+    if "Needed a single revision" in fatal:
+        fatal = "its repository has no such commit"
+    why = fatal or (lines[-1] if lines else "it does not say why")
+    return f"git can't compare {project} with it: {why}; name a commit, branch or tag"
 
 
 def _command(git: str, project: Path, *arguments: str) -> list[str]:

@@ -64,6 +64,17 @@ class File(Shape):
     branches_covered: int
 
 
+class ChangedLines(Shape):
+    """Lines of code that changed since the base."""
+
+    ref: str
+    """The base, as it was named."""
+    total: int
+    covered: int
+    missed: dict[str, str]
+    """File -> lines that no test ran, such as 430-432,440."""
+
+
 class FlakyTest(Shape):
     """A test that fails by chance."""
 
@@ -131,6 +142,8 @@ class RunDocument(Shape):
     uncollectable: dict[str, str]
     """File -> why its tests could not be collected."""
     files: list[File]
+    changed_lines: ChangedLines | None
+    """With --base."""
     findings: list[Finding]
     flaky: list[FlakyTest]
     not_idempotent: list[Json]

@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lionagi_qe.fleet.comparison import Comparison
 
 _MOST_LISTED = 10
+# The source may well have.
+UNCHANGED = "no test or figure changed"
+UNCOMPARED = "no test ran, so there is nothing to compare with earlier runs"
+
+
+def since(comparison: Comparison, shown: Callable[[str], str] = str) -> str:
+    """Return which run another is compared with, and which it is not compared with, and why."""
+    told = f"run {shown(comparison.previous)}"
+    if not comparison.skipped:
+        return told
+    runs = ", ".join(shown(run) for run in comparison.skipped[-_MOST_LISTED:])
+    more = len(comparison.skipped) - _MOST_LISTED
+    return f"{told} (no test ran in {runs}{f' and {more} before' if more > 0 else ''})"
 
 
 def changes(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -19,6 +32,7 @@ def changes(comparison: Comparison) -> Iterator[tuple[str, str]]:
         ("fixed", comparison.fixed),
         ("added", comparison.added),
         ("lost", comparison.lost),
+        ("newly untested", comparison.newly_untested),
     ):
         if tests:
             more = ", ..." if len(tests) > _MOST_LISTED else ""

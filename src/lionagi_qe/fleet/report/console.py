@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lionagi_qe.display import visible
+from lionagi_qe.display import counted, visible
 from lionagi_qe.fleet.report import sections
-from lionagi_qe.fleet.report.changes import changes
+from lionagi_qe.fleet.report.changes import UNCHANGED, UNCOMPARED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -171,12 +172,18 @@ def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
         metric = outcome.metric(name)
         if metric is not None and metric.measured and (metric.value or name in _ALWAYS):
             label = name.removeprefix(prefix).replace("_", " ")
+            label = label.removesuffix("s") if metric.value == 1 else label
             parts.append(f"{metric.value} {label}")
     return ", ".join(parts)
 
 
 def _coverage(outcome: Outcome) -> Iterator[str]:
     if "coverage-analyzer" not in outcome.findings:
+        return
+    shares = [outcome.metric(name) for name in ("line_coverage", "branch_coverage")]
+    reasons = {not_measured(each) for each in shares if each is None or not each.measured}
+    if len(reasons) == 1 and not any(each and each.measured for each in shares):
+        yield f"{'coverage':<9} {reasons.pop()}"
         return
     for label, name, covered, total in (
         ("lines", "line_coverage", "lines_covered", "lines"),
@@ -189,6 +196,23 @@ def _coverage(outcome: Outcome) -> Iterator[str]:
         of = [outcome.metric(part) for part in (covered, total)]
         counts = " of ".join(str(metric.value) for metric in of if metric is not None)
         yield f"{label:<9} {share.value:.2f} % ({counts})  {source(share)}"
+    yield from _change(outcome)
+
+
+def _change(outcome: Outcome) -> Iterator[str]:
+    """Yield how much of the change was run, and what was not."""
+    changed, share = changed_lines(outcome), outcome.metric("diff_coverage")
+    if changed is None:
+        return
+    if share is None or not share.measured:
+        yield f"{'diff':<9} {not_measured(share)}"
+        return
+    counts = f"{changed['covered']} of {changed['total']} lines changed since {changed['ref']}"
+    yield f"{'diff':<9} {share.value:.2f} % ({escape(counts)})  {source(share)}"
+    places = untested_places(changed)
+    yield from (f"  untested {escape(place)}" for place in places[:_MOST_LISTED])
+    if len(places) > _MOST_LISTED:
+        yield f"  and in {len(places) - _MOST_LISTED} more files: --json"
 
 
 def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
@@ -211,8 +235,8 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
 
 def _gap_lines(gaps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for gap in gaps:
-        missed = f"{len(gap['missed_lines'])} of {gap['lines']} lines"
-        branches = f"{gap['missed_branches']} branches"
+        missed = f"{len(gap['missed_lines'])} of {counted(gap['lines'], 'lines')}"
+        branches = counted(gap["missed_branches"], "branches")
         yield escape(
             f"  {_place(gap)} {gap['function']}: missed {missed}, {branches}; "
             f"complexity {_complexity(gap)}"
@@ -245,11 +269,13 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
     if "test-executor" not in outcome.findings:
         return
     if comparison is None:
-        yield "[dim]no earlier run to compare with[/]"
+        collected = outcome.metric("tests_collected")
+        ran = collected is not None and collected.measured and collected.value
+        yield f"[dim]{'no earlier run to compare with' if ran else UNCOMPARED}[/]"
         return
-    yield f"[bold]since run {escape(comparison.previous)}[/]"
+    yield f"[bold]since {escape(since(comparison))}[/]"
     told = [f"  {label:<14} {escape(how)}" for label, how in changes(comparison)]
-    yield from told or ["  nothing changed"]
+    yield from told or [f"  {UNCHANGED}"]
 
 
 def _gate(outcome: Outcome) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,11 +13,21 @@ if TYPE_CHECKING:
 
 MESSAGE_LINES = 6
 _SHORT = 10
+# As failure groups write the innermost frame of an error.
+_PLACE = re.compile(r"at (?P<place>.+?:\d+) in ")
 
 
 def message_lines(group: Group) -> list[str]:
     """Return the beginning of what the failure says."""
     return [line for line in group["message"].splitlines() if line.strip()][:MESSAGE_LINES]
+
+
+def place(group: Group) -> str | None:
+    """Return the file and line that a failure was raised at; None if it has none of the project."""
+    lines = (line.strip() for line in group["message"].splitlines())
+    told = next((line for line in lines if line.startswith("at ")), "")
+    found = _PLACE.match(told)
+    return None if found is None else found["place"]
 
 
 def before(group: Group) -> str | None:
@@ -32,11 +44,20 @@ def before(group: Group) -> str | None:
     if past["commit"]:
         told += f" at {short_commit(past['commit'])}"
     if len(runs) > 1:
-        told += f", and {len(runs) - 1} more since run {runs[0]}"
+        told += f", and {len(runs) - 1} more since {_began(runs[0])}"
     gone = past["gone"]
     if gone is None:
         return told
     return f"{told}; gone in run {gone['run']}{_between(gone)}"
+
+
+def _began(run: str) -> str:
+    """Return when a run began, which its id tells, and which it is."""
+    try:
+        at = datetime.strptime(run[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return f"run {run}"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC (run {run})"
 
 
 def _between(gone: Mapping[str, Any]) -> str:

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 def source(metric: Metric) -> str:
     """Return the tools that measured a figure, with their versions."""
-    tools = zip(metric.tool.split(" + "), str(metric.version).split(" + "), strict=True)
-    named = ", ".join(f"{tool} {version}" for tool, version in tools)
-    return f"[dim]\\[{escape(named)}][/]"
+    return f"[dim]\\[{escape(metric.measured_by)}][/]"
 
 
 def not_measured(metric: Metric | None) -> str:

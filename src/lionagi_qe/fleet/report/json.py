@@ -46,6 +46,7 @@ def _document(outcome: Outcome, exit_code: int) -> dict[str, Any]:
         "failure_groups": outcome.detail("test-executor", "failure_groups"),
         "uncollectable": outcome.detail("test-executor", "uncollectable") or {},
         "files": outcome.detail("coverage-analyzer", "files"),
+        "changed_lines": outcome.detail("coverage-analyzer", "changed_lines") or None,
         "findings": [
             finding
             for findings in outcome.findings.values()

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.display import visible
-from lionagi_qe.fleet.report.changes import changes
+from lionagi_qe.display import unit_of, visible
+from lionagi_qe.fleet.report.changes import UNCHANGED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
-from lionagi_qe.fleet.report.failure_words import before, message_lines
+from lionagi_qe.fleet.report.failure_words import before, message_lines, place
+from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +52,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
             verdict = f"{sign} {ruling['verdict']}"
             yield f"| {_text(ruling['rule'])} | {verdict} | {_text(ruling['detail'])} |"
     yield from _since(outcome)
+    yield from _change(outcome)
     yield from _failures(outcome)
     yield from _findings(outcome)
     yield from _figures(outcome)
@@ -63,8 +65,17 @@ def _since(outcome: Outcome) -> Iterator[str]:
     if outcome.comparison is None or "test-executor" not in outcome.findings:
         return
     told = [f"{label} {_text(how)}" for label, how in changes(outcome.comparison)]
-    previous = _code(outcome.comparison.previous)
-    yield from _listed(f"Since run {previous}", told or ["nothing changed"])
+    yield from _listed(f"Since {since(outcome.comparison, _code)}", told or [UNCHANGED])
+
+
+def _change(outcome: Outcome) -> Iterator[str]:
+    changed, share = changed_lines(outcome), outcome.metric("diff_coverage")
+    if changed is None or share is None or not share.measured:
+        return
+    counts = f"{changed['covered']} of {changed['total']} lines of code ran, {share.value:.2f} %"
+    untested = [f"untested {_code(each)}" for each in untested_places(changed)]
+    title = f"Changed since {_code(changed['ref'])}: {counts}"
+    yield from _listed(title, untested or ["tests ran all of them"])
 
 
 def _figures(outcome: Outcome) -> Iterator[str]:
@@ -98,6 +109,8 @@ def _failure(group: Mapping[str, Any], ended: Mapping[str, str]) -> str:
     alike = f", and {len(others)} more that fail alike" if others else ""
     said = next(iter(message_lines(group)), "")
     told = f": {_text(said[:_LONGEST_MESSAGE])}" if said else ""
+    where = place(group)
+    told += f" at {_code(where)}" if where else ""
     past = before(group)
     aside = "" if past is None else f" ({_text(past)})"
     return f"{_code(first)} {ended.get(first, UNCOLLECTABLE)}{alike}{told}{aside}"
@@ -128,7 +141,11 @@ def _listed(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _value(metric: Metric) -> str:
-    return _text(f"{_size(metric)} {metric.unit}")
+    size = _size(metric)
+    if isinstance(size, str):
+        return _text(size)
+    shown = f"{size:.2f}" if isinstance(size, float) else str(size)
+    return _text(f"{shown} {unit_of(size, metric.unit)}")
 
 
 def _size(metric: Metric) -> Any:  # noqa: ANN401 - JSON data
@@ -139,7 +156,7 @@ def _size(metric: Metric) -> Any:  # noqa: ANN401 - JSON data
 def _source(metric: Metric) -> str:
     if not metric.measured:
         return _text(str(metric.reason))
-    return _text(f"{metric.tool} {metric.version}")
+    return _text(metric.measured_by)
 
 
 def _text(text: str) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.display import counted, unit_of
 from lionagi_qe.fleet.registry import TOLD_APART
 from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.untested import uncovered_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
+_LABEL = "{:<9} "
 
 
 def static(outcome: Outcome) -> Iterator[str]:
@@ -26,12 +29,18 @@ def static(outcome: Outcome) -> Iterator[str]:
     if "static-analyzer" not in outcome.findings:
         return
     yield ""
-    for label, name in (
-        ("tangled", "complex_functions"),
-        ("security", "security_findings"),
-        ("secrets", "secrets"),
-    ):
-        yield _figure(outcome, label, name)
+    told = [
+        _figure(outcome, label, name)
+        for label, name in (
+            ("tangled", "complex_functions"),
+            ("security", "security_findings"),
+            ("secrets", "secrets"),
+        )
+    ]
+    # What kept all of it from being measured is told once.
+    missing = {line[len(_LABEL.format("")) :] for line in told}
+    is_lacking = len(missing) == 1 and not _is_measured(outcome, "complex_functions")
+    yield from [_LABEL.format("static") + missing.pop()] if is_lacking else told
     found = of_details(outcome.findings["static-analyzer"].details)
     new = [finding for finding in found if not finding.known and finding.level != "note"]
     for finding in new[:_MOST_LISTED]:
@@ -84,7 +93,7 @@ def flaky(outcome: Outcome) -> Iterator[str]:
     sessions, limit = outcome.metric("flaky_sessions"), outcome.metric("flaky_rate_limit")
     if sessions is not None and sessions.measured and limit is not None and limit.measured:
         yield (
-            f"  {sessions.value} sessions; a test not named here fails with at most "
+            f"  {counted(sessions.value, 'sessions')}; a test not named here fails with at most "
             f"{limit.value:g} % of random seeds, by 95 % confidence"
         )
 
@@ -126,15 +135,19 @@ def mutation(outcome: Outcome) -> Iterator[str]:
         yield ""
         yield (
             f"  [yellow]survived[/] {escape(each['file'])}:{each['line']} "
-            f"{escape(each['function'])} ({each['operator']}, {each['tests']} tests run it{aside})"
+            f"{escape(each['function'])} ({each['operator']}, {_running(each['tests'])}{aside})"
         )
         if each["judged_nothing"]:
             silent = ", ".join(each["judged_nothing"][:_MOST_LISTED])
-            yield f"    judged nothing, as it does not always pass: {escape(silent)}"
+            yield f"    judged nothing, as they fail on the unchanged code, too: {escape(silent)}"
         # The first two lines name the file.
         yield from (f"    {_coloured(line)}" for line in each["diff"].splitlines()[2:])
     if len(survivors) > _MOST_LISTED:
         yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
+
+
+def _running(tests: int) -> str:
+    return "1 test runs it" if tests == 1 else f"{tests} tests run it"
 
 
 def _uncovered_mutants(outcome: Outcome, score: float) -> Iterator[str]:
@@ -143,7 +156,8 @@ def _uncovered_mutants(outcome: Outcome, score: float) -> Iterator[str]:
         return
     share = (mutants.value - uncovered.value) / mutants.value
     yield (
-        f"  {uncovered.value} mutants in code that no test runs are not in it; with them it is "
+        f"  {counted(uncovered.value, 'mutants')} in code that {uncovered_code(outcome)} "
+        f"{'is' if uncovered.value == 1 else 'are'} not in it; with them it is "
         f"about {score * share:.2f} %"
     )
 
@@ -233,18 +247,26 @@ def _figures(metrics: Sequence[Metric]) -> Iterator[str]:
     for metric in metrics:
         if metric.measured:
             value = _number(metric.value)
-            yield f"  {escape(metric.name)}  {value} {metric.unit}  {source(metric)}"
+            unit = unit_of(metric.value, metric.unit)
+            yield f"  {escape(metric.name)}  {value} {unit}  {source(metric)}"
         else:
             lacking.setdefault(not_measured(metric), []).append(escape(metric.name))
     for reason, names in lacking.items():
         yield f"  {', '.join(names)}  {reason}"
 
 
+def _is_measured(outcome: Outcome, name: str) -> bool:
+    metric = outcome.metric(name)
+    return metric is not None and metric.measured
+
+
 def _figure(outcome: Outcome, label: str, name: str) -> str:
     metric = outcome.metric(name)
     if metric is None or not metric.measured:
         return f"{label:<9} {not_measured(metric)}"
-    return f"{label:<9} {_number(metric.value)} {metric.unit}  {source(metric)}"
+    return (
+        f"{label:<9} {_number(metric.value)} {unit_of(metric.value, metric.unit)}  {source(metric)}"
+    )
 
 
 def _number(value: Any) -> str:  # noqa: ANN401 - JSON data

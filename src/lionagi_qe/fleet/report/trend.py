@@ -76,7 +76,7 @@ def write_png(series: Mapping[str, Sequence[Point]], path: Path, title: str) -> 
         last = points[-1].metric
         values = [float("nan") if point.value is None else point.value for point in points]
         axis.plot(range(len(values)), values, marker="o", markersize=3)
-        axis.set_title(f"{name} [{last.tool} {last.version}]", fontsize=8, loc="left")
+        axis.set_title(f"{name} [{last.measured_by}]", fontsize=8, loc="left")
         axis.set_ylabel(last.unit, fontsize=8)
         axis.tick_params(labelsize=7)
     axes[-1, 0].set_xlabel("run, the newest on the right", fontsize=8)

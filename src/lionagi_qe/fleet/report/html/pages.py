@@ -11,13 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lionagi_qe import __version__
-from lionagi_qe.display import spelled_out
+from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
+from lionagi_qe.display import spelled_out, unit_of
 from lionagi_qe.files import filling_directory
 from lionagi_qe.fleet.report.html import views
 from lionagi_qe.fleet.report.html.charts import trend
 from lionagi_qe.fleet.report.html.source_lines import as_items
 from lionagi_qe.fleet.report.html.source_pages import SourcePages
 from lionagi_qe.fleet.report.html.test_data import as_script
+from lionagi_qe.fleet.report.untested import changed_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,12 +86,16 @@ def write_pages(
             _write(target / f"{page}.html", template.render(shared, page=page, title=title, **own))
         (target / "source").mkdir()
         template = environment.get_template("source.html")
+        changed = changed_lines(record)
+        missed = {} if changed is None else changed["missed"]
         for each in sources.pages:
             lines = as_items(each.text, each.marks, is_python=each.is_python)
             text = template.render(
                 shared | {"root": "../", "page": "source", "title": each.file},
                 source=each,
                 lines=lines,
+                changed=changed,
+                untested=as_ranges(of_text(missed.get(each.file, ""))),
             )
             _write(target / each.path, text)
     return directory / "index.html"
@@ -142,9 +148,7 @@ def unit(metric: Metric) -> str:
     if isinstance(metric.value, str):
         return ""
     shown = len(metric.value) if isinstance(metric.value, list) else metric.value
-    if shown == 1 and metric.unit.endswith("ches"):
-        return metric.unit.removesuffix("es")
-    return metric.unit.removesuffix("s") if shown == 1 and len(metric.unit) > 1 else metric.unit
+    return unit_of(shown, metric.unit)
 
 
 def moment(text: str) -> str:

@@ -139,7 +139,8 @@ def _notes(record: RunRecord) -> Iterator[tuple[str, int, Markup]]:
                 )
                 yield finding.file, finding.line, Markup("{}").format(told)
     for number, each in enumerate(record.detail("mutation-tester", "survivors")):
-        told = Markup('<a href="../mutants.html#m{}">surviving mutant</a>: {} ({} tests run it)')
+        told = Markup('<a href="../mutants.html#m{}">surviving mutant</a>: {} ({})')
         added = (line for line in diff_lines(each["diff"]) if line.startswith("+"))
         shown = spelled_out(next(added, each["operator"]).removeprefix("+").strip())
-        yield each["file"], each["line"], told.format(number, shown, each["tests"])
+        run_by = "1 test runs it" if each["tests"] == 1 else f"{each['tests']} tests run it"
+        yield each["file"], each["line"], told.format(number, shown, run_by)

@@ -8,11 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import spelled_out
+from lionagi_qe.fleet.new_gaps import named
 from lionagi_qe.fleet.report.failure_groups import failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
 from lionagi_qe.fleet.report.html.source_pages import diff_lines
+from lionagi_qe.fleet.report.untested import changed_lines, uncovered_code
 from lionagi_qe.fleet.trends import points
 
 if TYPE_CHECKING:
@@ -103,6 +106,8 @@ def _overview(record: RunRecord, past: ProjectPast) -> dict[str, Any]:
         ],
         "groups_left": len(groups[_MOST_GROUPS:]),
         "changes": _changes(record),
+        "ran": bool((collected := record.metric("tests_collected")) and collected.value),
+        "changed_figures": _changed_figures(record),
         "uncollectable": dict(record.detail("test-executor", "uncollectable") or {}),
     }
 
@@ -165,6 +170,8 @@ def _changes(record: RunRecord) -> dict[str, list[dict[str, str]]]:
         for label, tests in found.items()
         if tests
     }
+    if comparison.newly_untested:
+        changes["newly untested"] = [{"id": gap, "link": ""} for gap in comparison.newly_untested]
     if comparison.slower:
         changes["slower"] = [
             _linked(test.id)
@@ -172,6 +179,12 @@ def _changes(record: RunRecord) -> dict[str, list[dict[str, str]]]:
             for test in comparison.slower
         ]
     return changes
+
+
+def _changed_figures(record: RunRecord) -> dict[str, float]:
+    """Return the figures that are not what they were, with what that was."""
+    figures = {} if record.comparison is None else record.comparison.figures
+    return {name: before for name, (before, now) in figures.items() if before != now}
 
 
 def _linked(test: str, *, known: bool = True) -> dict[str, str]:
@@ -187,7 +200,17 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
     survivors = Counter(
         (each["file"], each["function"]) for each in record.detail("mutation-tester", "survivors")
     )
+    changed = changed_lines(record)
+    new = frozenset(() if record.comparison is None else record.comparison.newly_untested)
+    missed = {} if changed is None else changed["missed"]
+    untested = {file: of_text(lines) for file, lines in missed.items()}
     return {
+        "changed": changed,
+        "untested": [
+            (file, first, last)
+            for file, lines in untested.items()
+            for first, last in as_ranges(lines)
+        ],
         "files": [
             each | {"share": each["lines_covered"] / each["lines"] if each["lines"] else None}
             for each in files
@@ -195,6 +218,10 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
         "gaps": [
             {
                 **gap,
+                "changed": len(
+                    set(gap["missed_lines"]).intersection(untested.get(gap["file"], ()))
+                ),
+                "is_new": named(gap) in new,
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
@@ -217,7 +244,11 @@ def _mutants(record: RunRecord) -> dict[str, Any]:
         }
         for each, names in zip(survivors[:_MOST_MUTANTS], run_by, strict=False)
     ]
-    return {"survivors": shown, "survivors_left": len(survivors) - len(shown)}
+    return {
+        "survivors": shown,
+        "survivors_left": len(survivors) - len(shown),
+        "uncovered_code": uncovered_code(record),
+    }
 
 
 def _flaky(record: RunRecord) -> Iterator[dict[str, Any]]:

@@ -160,15 +160,15 @@ function shownRun(number) {
   return commit ? `${run} (commit ${commit.slice(0, 12)})` : run;
 }
 
-function tellSince(list, since) {
-  const [first, good] = since;
-  told(list, "Fails since", `run ${shownRun(first)}`);
+function tellSince(list, number) {
+  const [first, good] = AQE_TESTS.since[number];
+  told(list, "Failing since", `${failingSince(number)}, run ${shownRun(first)}`);
   if (good < 0) {
     told(list, "Last passed", "in none of the runs that are kept");
     return;
   }
   told(list, "Last passed", `in run ${shownRun(good)}`);
-  const command = commandBetween(since);
+  const command = commandBetween(AQE_TESTS.since[number]);
   if (command) told(list, "What came between", make("pre", { tabindex: "0" }, command));
 }
 
@@ -236,7 +236,7 @@ function showTest() {
   told(list, "Outcome", shownOutcome(test[1]), ` in ${shownTime(test[2])}`);
   const bad = failuresOf(past);
   told(list, "Over the runs", `${bad} of ${past.length} failed`);
-  if (number in AQE_TESTS.since) tellSince(list, AQE_TESTS.since[number]);
+  if (number in AQE_TESTS.since) tellSince(list, number);
   if (number in AQE_TESTS.flaky) tellFlaky(list, AQE_TESTS.flaky[number]);
   const mutants = AQE_TESTS.mutants[number] || [];
   if (mutants.length) {

@@ -30,6 +30,15 @@ function failuresOf(past) {
   return past.filter(([, outcome]) => AQE_TESTS.bad.includes(outcome)).length;
 }
 
+// When the first of the runs began in which a test has failed since, and how many these are.
+function failingSince(number) {
+  const [first] = AQE_TESTS.since[number];
+  const count = pastOf(AQE_TESTS.tests[number]).filter(([run]) => run >= first).length;
+  const found = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(AQE_TESTS.runs[first][0]);
+  const at = found ? `${found.slice(1, 4).join("-")} ${found.slice(4).join(":")} UTC` : "then";
+  return `${at} (${count === 1 ? "1 run" : `${count} runs`})`;
+}
+
 // The page of a test is named by the address after its #, whatever is in the name.
 const linkOf = (id) => `test.html#${encodeURIComponent(id)}`;
 
