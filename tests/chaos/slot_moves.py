@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
+import redis.exceptions
 from redis.crc import key_slot
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # So many of those that hold keys, and how long a MIGRATE may take.
 MOVED, MIGRATE_MS = 4, 5_000
+_LONGEST_WAIT = 30.0
+_NOT_YET = ("CLUSTERDOWN", "IOERR", "LOADING")
 
 
 class Move:
@@ -65,9 +68,8 @@ class Move:
         keys = keys or await giver.execute_command("CLUSTER", *words)
         if keys:
             port = self._nodes[self._taker].port
-            await giver.execute_command(
-                "MIGRATE", "127.0.0.1", port, "", 0, MIGRATE_MS, "KEYS", *keys
-            )
+            words = ("MIGRATE", "127.0.0.1", port, "", 0, MIGRATE_MS, "KEYS", *keys)
+            await _as_soon_as_possible(giver, words)
 
     async def finish(self) -> None:
         """Send all that is left; the slot is the other node's then, as all nodes are told."""
@@ -100,6 +102,20 @@ class Move:
 
     async def _set(self, number: int, *words: str) -> None:
         await self._clients[number].execute_command("CLUSTER", "SETSLOT", self._slot, *words)
+
+
+async def _as_soon_as_possible(client: redis.asyncio.Redis, words: tuple[Any, ...]) -> None:
+    """Send a command again while the other node is not there yet, as after a kill."""
+    async with asyncio.timeout(_LONGEST_WAIT):
+        while True:
+            try:
+                await client.execute_command(*words)
+            except redis.exceptions.ResponseError as error:
+                if not any(word in str(error) for word in _NOT_YET):
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 async def move_slots(nodes: Sequence[RedisServer], choice: int, lasts: float) -> None:
