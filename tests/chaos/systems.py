@@ -54,6 +54,7 @@ class Target:
         nodes: its processes.
         proxies: what clients connect to.
         specific: the faults that only this kind of server has; each begins, and returns its end.
+        whole: those of them that see to their end themselves.
         restored: what has to be done again when a node was started anew.
     """
 
@@ -61,12 +62,13 @@ class Target:
     proxies: Sequence[FaultProxy]
     specific: Mapping[str, Callable[[Any], Awaitable[Callable[[], Awaitable[None]]]]]
     restored: Callable[[], Awaitable[None]] | None = None
+    whole: Mapping[str, Callable[[Fault], Awaitable[None]]] = field(default_factory=dict)
 
     async def inflict(self, fault: Fault) -> None:
         """Begin the fault, wait as long as it lasts, and end it."""
         node = self.nodes[fault.choice % len(self.nodes)]
-        if fault.kind == SLOTS_MOVE:
-            await move_slots(self.nodes, fault.choice, fault.lasts)  # type: ignore[arg-type]
+        if fault.kind in self.whole:
+            await self.whole[fault.kind](fault)
         elif fault.kind in self.specific:
             end = await self.specific[fault.kind](node)
             await asyncio.sleep(fault.lasts)
@@ -289,7 +291,11 @@ async def _cluster() -> AsyncGenerator[System]:
 
         await announce()
         await asyncio.to_thread(cluster._await_agreement)
-        target = Target(cluster.nodes, proxies, _redis_faults(), announce)
+
+        async def move(fault: Fault) -> None:
+            await move_slots(cluster.nodes, fault.choice, fault.lasts)
+
+        target = Target(cluster.nodes, proxies, _redis_faults(), announce, {SLOTS_MOVE: move})
         url = f"redis+cluster://127.0.0.1:{proxies[0].port}?colocate=2"
         yield System(url, url, {"server": target}, f"Redis Cluster {cluster.version}")
 

@@ -104,8 +104,7 @@ def bench(  # noqa: PLR0913 - a command's options
         if url is not None or record is not None:
             raise click.UsageError("--history measures nothing: leave URL and --record out")
         return _show_history(history, json_file, chart_file, check=check)
-    _check_usage(url=url, sweep=sweep, record=record, check=check)
-    url = url or ""
+    url = _measured_at(url, sweep=sweep, record=record, check=check)
     effort = Effort(rounds, seconds)
     entries = -(-entries // GROUP) * GROUP
     if sweep is None:
@@ -130,13 +129,15 @@ def bench(  # noqa: PLR0913 - a command's options
     return Exit.PASSED
 
 
-def _check_usage(*, url: str | None, sweep: str | None, record: Path | None, check: bool) -> None:
+def _measured_at(url: str | None, *, sweep: str | None, record: Path | None, check: bool) -> str:
+    """Return the URL, if it and the options are those of a measurement."""
     if url is None:
         raise click.UsageError("name a URL to measure at, or a file of earlier runs by --history")
     if check:
         raise click.UsageError("--check: of which runs? Name their file by --history")
     if sweep is not None and record is not None:
         raise click.UsageError("--record: a sweep has no ratios; leave --sweep out")
+    return url
 
 
 def _show_history(

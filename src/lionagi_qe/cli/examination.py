@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lionagi_qe.agents.base import Agent
+    from lionagi_qe.errors import MemoryMissingError
     from lionagi_qe.fleet.request import Request
     from lionagi_qe.fleet.run import Outcome
 
@@ -275,6 +276,19 @@ def request_of(  # noqa: PLR0913 - what a run is asked for
         resume=resume,
         allow_unsigned=click.get_current_context().meta.get(_UNSIGNED, False),
     )
+
+
+def place_of(request: Request) -> str:
+    """Return in words where a request's runs are kept."""
+    return f"{request.shown_url}, fleet {request.fleet}"
+
+
+def no_run(request: Request, missing: MemoryMissingError | None = None) -> click.UsageError:
+    """Return the error of a project of which no run is kept, or the memory itself is missing."""
+    # Without what to do about a missing memory: here that is to run.
+    why = "" if missing is None else f" ({str(missing).partition(';')[0]})"
+    told = f"no run of {request.project!r} is in {place_of(request)}{why}; start with aqe run"
+    return click.UsageError(told)
 
 
 def carry_out(request: Request, *, writes: Path | None = None) -> Outcome:

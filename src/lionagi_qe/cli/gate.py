@@ -15,7 +15,7 @@ from lionagi_qe.agents.gate.agent import judge
 from lionagi_qe.agents.gate.rules import parse_rules
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.cli.ending import run_until_told
-from lionagi_qe.cli.examination import memory_option, path_argument, request_of
+from lionagi_qe.cli.examination import memory_option, no_run, path_argument, request_of
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import show_json
 from lionagi_qe.cli.progress import quiet_option, telling
@@ -80,7 +80,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
             named = next((each for each in runs if each.id == run), None)
             chosen = named if run else latest_run(runs)
             if chosen is None and not run:
-                raise _no_run(request)
+                raise no_run(request)
             if chosen is None:
                 raise click.UsageError(
                     f"run {run!r} of {request.project!r} is not in {request.shown_url}; "
@@ -88,12 +88,7 @@ async def _findings(request: Request, run: str | None) -> tuple[str, dict[str, F
                 )
             return chosen.id, await findings_of(memory, request.project, chosen)
     except MemoryMissingError as error:
-        raise _no_run(request, f" ({str(error).partition(';')[0]})") from error
-
-
-def _no_run(request: Request, why: str = "") -> click.UsageError:
-    where = f"{request.shown_url}, fleet {request.fleet}"
-    return click.UsageError(f"no run of {request.project!r} is in {where}{why}; start with aqe run")
+        raise no_run(request, error) from error
 
 
 def _judged(request: Request, findings: dict[str, Findings]) -> Findings:

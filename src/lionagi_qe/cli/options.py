@@ -55,10 +55,12 @@ class MemoryChoice:
             ProjectError: the project's settings are not valid.
 
         """
-        if url and "://" not in url and Path(url).is_dir():
-            url, project = None, Path(url)
-        elif url and "://" not in url and Path(url).is_file():
-            return cls(f"{_SQLITE}{url}", fleet)
+        if url and "://" not in url:
+            place = Path(url)
+            if place.is_dir():
+                url, project = None, place
+            elif place.is_file():
+                url = f"{_SQLITE}{url}"
         named = url or (os.environ.get(URL_VARIABLE) if project is None else None)
         if named:
             return cls(named, fleet)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from lionagi_qe.cli.ending import run_until_told
-from lionagi_qe.cli.examination import check_writable, memory_option, project_option, request_of
+from lionagi_qe.cli.examination import (
+    check_writable,
+    memory_option,
+    no_run,
+    place_of,
+    project_option,
+    request_of,
+)
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
@@ -116,17 +123,13 @@ async def _past_of(outcome: Outcome, request: Request) -> ProjectPast:
 
 async def _within(request: Request, act: Callable[[Memory, str], Awaitable[_T]]) -> _T:
     """Do something with the memory of a project; UsageError if no run of it is there."""
-    where = f"{request.shown_url}, fleet {request.fleet}"
     try:
         async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
             return await act(memory, request.project)
     except MemoryMissingError as error:
-        raise click.UsageError(
-            f"no run of {request.project!r} is in {where} ({str(error).partition(';')[0]}); "
-            "start with aqe run"
-        ) from error
+        raise no_run(request, error) from error
     except InvalidArgumentError as error:
-        error.add_note(f"looked in {where}")
+        error.add_note(f"looked in {place_of(request)}")
         raise
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.coordination.new_job import NewJob, new_job_ids
+from lionagi_qe.coordination.new_job import NewJob, new_job_ids, new_jobs
 from lionagi_qe.errors import InvalidArgumentError, JobNotFoundError
 from lionagi_qe.persistence.contract.job_batches import WHEN, InBatch
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
 from lionagi_qe.persistence.values.codec import decode
-from lionagi_qe.persistence.values.entry import check_count, check_list
+from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
@@ -230,10 +230,7 @@ def with_batch(headers: Mapping[str, str], batch_id: str) -> dict[str, str]:
 
 def new_members(payloads: object) -> list[NewJob]:
     """Return what is to be put into a batch."""
-    new = [
-        each if isinstance(each, NewJob) else NewJob(each)
-        for each in check_list("payloads", payloads)
-    ]
+    new = new_jobs(payloads)
     if any(job.dedupe is not None for job in new):
         msg = "dedupe: another job of that key might not be of the batch, which would count it"
         raise InvalidArgumentError(msg)

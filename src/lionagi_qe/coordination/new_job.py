@@ -37,6 +37,14 @@ class NewJob:
     after: Sequence[str] = ()
 
 
+def new_jobs(payloads: object) -> list[NewJob]:
+    """Return a list of payloads as jobs; those that are some already as they are."""
+    return [
+        each if isinstance(each, NewJob) else NewJob(each)
+        for each in check_list("payloads", payloads)
+    ]
+
+
 def new_job_ids(count: int) -> list[str]:
     """Return so many ids of which each sorts behind the one before."""
     return sorted(new_job_id() for _ in range(count))

@@ -22,6 +22,7 @@ from lionagi_qe.coordination.new_job import (
     check_priority,
     new_job_id,
     new_job_ids,
+    new_jobs,
 )
 from lionagi_qe.coordination.queue_state import QueueState
 from lionagi_qe.errors import InvalidArgumentError
@@ -29,7 +30,7 @@ from lionagi_qe.persistence.contract.job_batches import MakeBatch
 from lionagi_qe.persistence.contract.jobs import PutJob
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.transaction import check_transaction
-from lionagi_qe.persistence.values.entry import check_count, check_list
+from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.headers import with_headers
 from lionagi_qe.persistence.values.keys import check_name
 
@@ -126,10 +127,7 @@ class PuttingQueue(QueueState):
         BatchTooLargeError above the memory's ``max_batch``.
         """
         held = fence_of(fence)
-        new = [
-            payload if isinstance(payload, NewJob) else NewJob(payload)
-            for payload in check_list("payloads", payloads)
-        ]
+        new = new_jobs(payloads)
         with self._traces.sending("put_many", len(new)) as headers:
             jobs = [self._put(job, held, headers) for job in new]
             return await self._calls.put_many(jobs, timeout=timeout)
@@ -146,10 +144,7 @@ class PuttingQueue(QueueState):
         As ``put_many``; the ``after`` of a ``NewJob`` counts as well. Each gets the result of the
         one before by ``job.results()``.
         """
-        links = [
-            each if isinstance(each, NewJob) else NewJob(each)
-            for each in check_list("payloads", payloads)
-        ]
+        links = new_jobs(payloads)
         ids = new_job_ids(len(links))
         for at, link in enumerate(links[1:], 1):
             links[at] = replace(link, after=[ids[at - 1], *check_after(link)])

@@ -73,10 +73,8 @@ class Checkpoint:
         What nobody who is trusted noted is as if it were not there.
         """
         value = await self._memory.retrieve(self._parts(agent))
-        place = _parts_of(agent)
-        if value is None or not self._is_trusted(place, value):
-            return None
-        return self.signatures.trusted(self._place(place), value)["parts"]
+        own = None if value is None else self._believed(_parts_of(agent), value)
+        return None if own is None else own["parts"]
 
     async def keep(self, task: str, carried: Carried, spent: float) -> None:
         """Note what came of a task; the first one to say so who is trusted counts.
@@ -159,11 +157,14 @@ class Checkpoint:
         await self._memory.delete_many(await self._memory.list_keys(f"{self._root}/"))
 
     def _is_trusted(self, task: str, value: Any) -> bool:  # noqa: ANN401 - from the memory
+        return self._believed(task, value) is not None
+
+    def _believed(self, task: str, value: Any) -> dict[str, Any] | None:  # noqa: ANN401 - likewise
+        """Return what was kept; None if nobody who is trusted did so."""
         try:
-            self.signatures.trusted(self._place(task), value)
+            return self.signatures.trusted(self._place(task), value)
         except UntrustedResultError:
-            return False
-        return True
+            return None
 
     def _place(self, task: str) -> tuple[str, str, str]:
         return self.project, self.run, task

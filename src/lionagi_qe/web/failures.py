@@ -82,8 +82,7 @@ async def failure_of(memory: Memory, folder: str, run: str, test: str) -> dict[s
     """
     try:
         record = await RunRecords.in_folder(memory, folder).retrieve(run)
-        found: Any = [] if record is None else record.detail(_EXECUTOR, _FIGURE)
-        groups = cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])
+        groups = [] if record is None else _groups_of(record)
         return next((_group(group) for group in groups if test in group["tests"]), None)
     except (InvalidValueError, LookupError, TypeError, AttributeError):
         # Of what others wrote there.
@@ -91,12 +90,16 @@ async def failure_of(memory: Memory, folder: str, run: str, test: str) -> dict[s
 
 
 def _shown(run: str, record: RunRecord) -> Failures:
-    found: Any = record.detail(_EXECUTOR, _FIGURE)
-    groups = cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])
+    groups = _groups_of(record)
     shown = [_group(group) for group in groups[:_MOST_GROUPS]]
     left = len(groups[_MOST_GROUPS:])
     commit = None if record.commit is None else short_commit(record.commit)
     return Failures(run, commit, shown, left, "No test failed in it.")
+
+
+def _groups_of(record: RunRecord) -> list[Mapping[str, Any]]:
+    found: Any = record.detail(_EXECUTOR, _FIGURE)
+    return cast("list[Mapping[str, Any]]", found if isinstance(found, list) else [])
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.changed_lines import ChangedLines
 from lionagi_qe.agents.coverage.contexts import read_map
 from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
-from lionagi_qe.agents.coverage.line_ranges import as_text
+from lionagi_qe.agents.coverage.line_ranges import as_text, posix
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
@@ -209,7 +209,7 @@ def _kept(examination: Examination, report: Path) -> dict[str, Any]:
 def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "file": _posix(name),
+            "file": posix(name),
             "lines": file["summary"]["num_statements"],
             "lines_covered": file["summary"]["covered_lines"],
             "branches": file["summary"]["num_branches"],
@@ -226,7 +226,7 @@ def _measured_lines(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     function. "branches" has, for each line with some, how many it has and how many were taken.
     """
     return {
-        _posix(name): {
+        posix(name): {
             "ran": as_text(file["executed_lines"]),
             "missed": as_text(file["missing_lines"]),
             "missed_branches": file.get("missing_branches", []),
@@ -263,9 +263,9 @@ def _gaps(
             continue
         known, problem = complexities.of(source / name)
         if problem is not None:
-            ungraded.append(f"complexity of {_posix(name)} not measured: {problem}")
+            ungraded.append(f"complexity of {posix(name)} not measured: {problem}")
         gaps += [
-            _gap(_posix(name), function, region, known.get(function))
+            _gap(posix(name), function, region, known.get(function))
             for function, region in missed.items()
         ]
     return sorted(gaps, key=_rank), ungraded
@@ -292,7 +292,3 @@ def _first_line(region: dict[str, Any]) -> int:
 def _rank(gap: dict[str, Any]) -> tuple[int, int, str, int]:
     missed = len(gap["missed_lines"])
     return (-missed * (gap["complexity"] or 1), -gap["missed_branches"], gap["file"], gap["line"])
-
-
-def _posix(name: str) -> str:
-    return name.replace("\\", "/")

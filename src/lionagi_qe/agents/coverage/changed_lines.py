@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.coverage.line_ranges import as_text
+from lionagi_qe.agents.coverage.line_ranges import as_text, posix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class ChangedLines:
         covered, total = 0, 0
         missed: dict[str, str] = {}
         for name, file in sorted(report["files"].items()):
-            path = name.replace("\\", "/")
+            path = posix(name)
             added = diff.added(path)
             ran = added.intersection(file["executed_lines"])
             untested = added.intersection(file["missing_lines"]) - ran

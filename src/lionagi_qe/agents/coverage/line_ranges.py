@@ -33,3 +33,8 @@ def of_text(text: str) -> list[int]:
         first, _, last = part.partition("-")
         lines += range(int(first), int(last or first) + 1)
     return lines
+
+
+def posix(name: str) -> str:
+    """Return a file's name as reports have it, whatever the system that measured it."""
+    return name.replace("\\", "/")

@@ -66,13 +66,13 @@ def find_changes(
         raise ConfigurationError(f"finding changes {needs('ruptures')}")
     logarithms = [math.log(value) for value in values]
     places = [0, *_places(values, logarithms, 0, courses / false_alarms), len(values)]
+    # The estimate alone: that something changed was found with the whole sides.
+    confidence = _confidence(1, 1 / false_alarms)
     found: list[Change] = []
     for before, at, after in zip(places, places[1:], places[2:], strict=False):
-        # The estimate alone: that something changed was found with the whole sides.
-        shift = shift_of(values[before:at], values[at:after], _confidence(1, 1 / false_alarms))
+        shift = shift_of(values[before:at], values[at:after], confidence)
         if shift is None:
-            whole = values[:at], values[at:]
-            shift = shift_of(*whole, _confidence(1, 1 / false_alarms))
+            shift = shift_of(values[:at], values[at:], confidence)
         if shift is not None:
             found.append(Change(at, shift))
     return found

@@ -14,7 +14,7 @@ from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import UNCHANGED, UNCOMPARED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines
-from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.figures import common_reason, not_measured, source
 from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
@@ -180,10 +180,9 @@ def _counts(outcome: Outcome, names: Sequence[str], prefix: str) -> str:
 def _coverage(outcome: Outcome) -> Iterator[str]:
     if "coverage-analyzer" not in outcome.findings:
         return
-    shares = [outcome.metric(name) for name in ("line_coverage", "branch_coverage")]
-    reasons = {not_measured(each) for each in shares if each is None or not each.measured}
-    if len(reasons) == 1 and not any(each and each.measured for each in shares):
-        yield f"{'coverage':<9} {reasons.pop()}"
+    names = ("line_coverage", "branch_coverage")
+    if (reason := common_reason([outcome.metric(name) for name in names])) is not None:
+        yield f"{'coverage':<9} {reason}"
         return
     for label, name, covered, total in (
         ("lines", "line_coverage", "lines_covered", "lines"),

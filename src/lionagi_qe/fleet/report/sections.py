@@ -11,7 +11,7 @@ from rich.markup import escape
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import counted, unit_of
 from lionagi_qe.fleet.registry import TOLD_APART
-from lionagi_qe.fleet.report.figures import not_measured, source
+from lionagi_qe.fleet.report.figures import common_reason, not_measured, source
 from lionagi_qe.fleet.report.untested import uncovered_code
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
-_LABEL = "{:<9} "
 
 
 def static(outcome: Outcome) -> Iterator[str]:
@@ -29,18 +28,16 @@ def static(outcome: Outcome) -> Iterator[str]:
     if "static-analyzer" not in outcome.findings:
         return
     yield ""
-    told = [
-        _figure(outcome, label, name)
-        for label, name in (
-            ("tangled", "complex_functions"),
-            ("security", "security_findings"),
-            ("secrets", "secrets"),
-        )
-    ]
-    # What kept all of it from being measured is told once.
-    missing = {line[len(_LABEL.format("")) :] for line in told}
-    is_lacking = len(missing) == 1 and not _is_measured(outcome, "complex_functions")
-    yield from [_LABEL.format("static") + missing.pop()] if is_lacking else told
+    figures = {
+        "tangled": "complex_functions",
+        "security": "security_findings",
+        "secrets": "secrets",
+    }
+    reason = common_reason([outcome.metric(name) for name in figures.values()])
+    if reason is not None:
+        yield f"{'static':<9} {reason}"
+    else:
+        yield from (_figure(outcome, label, name) for label, name in figures.items())
     found = of_details(outcome.findings["static-analyzer"].details)
     new = [finding for finding in found if not finding.known and finding.level != "note"]
     for finding in new[:_MOST_LISTED]:
@@ -253,11 +250,6 @@ def _figures(metrics: Sequence[Metric]) -> Iterator[str]:
             lacking.setdefault(not_measured(metric), []).append(escape(metric.name))
     for reason, names in lacking.items():
         yield f"  {', '.join(names)}  {reason}"
-
-
-def _is_measured(outcome: Outcome, name: str) -> bool:
-    metric = outcome.metric(name)
-    return metric is not None and metric.measured
 
 
 def _figure(outcome: Outcome, label: str, name: str) -> str:

@@ -13,8 +13,6 @@ from lionagi_qe.errors import (
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Calls
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 
-T = TypeVar("T")
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.records import Page, Record
     from lionagi_qe.persistence.encryption.resealing import Resealed
     from lionagi_qe.persistence.values.keys import KeyRange
+
+T = TypeVar("T")
 
 
 class BulkCalls(Calls):

@@ -22,13 +22,13 @@ class JobBatchCalls(Calls):
         self, queue: str, batch_id: str, *, timeout: float | None = None
     ) -> BatchRecord | None:
         """Return a batch; None for the unknown."""
-        return await self._look(lambda jobs: jobs.find_batch(queue, batch_id), timeout)
+        return await self._ask(lambda jobs: jobs.find_batch(queue, batch_id), timeout)
 
     async def list_batches(
         self, queue: str, after: str, limit: int, *, timeout: float | None = None
     ) -> list[BatchRecord]:
         """Return batches with ids below ``after``, the highest first."""
-        return await self._look(lambda jobs: jobs.list_batches(queue, after, limit), timeout)
+        return await self._ask(lambda jobs: jobs.list_batches(queue, after, limit), timeout)
 
     async def batch_jobs(  # noqa: PLR0913 - where the page begins, and its size
         self,
@@ -41,12 +41,18 @@ class JobBatchCalls(Calls):
         timeout: float | None = None,
     ) -> list[BatchJobRecord]:
         """Return jobs of a batch with ids above ``after``, by id; those pending alone, if asked."""
-        return await self._look(
+        return await self._ask(
             lambda jobs: jobs.batch_jobs(queue, batch_id, after, limit, pending=pending), timeout
         )
 
-    async def _look(self, action: Callable[[JobBackend], Awaitable[T]], timeout: float | None) -> T:
+    async def _ask(
+        self,
+        action: Callable[[JobBackend], Awaitable[T]],
+        timeout: float | None,
+        *,
+        repeat: bool = True,
+    ) -> T:
         deadline = self._scheduler.deadline(timeout)
         return await self._scheduler.perform(
-            lambda: action(self._scheduler.jobs), deadline, repeat=True
+            lambda: action(self._scheduler.jobs), deadline, repeat=repeat
         )

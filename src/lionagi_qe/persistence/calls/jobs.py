@@ -21,13 +21,12 @@ from lionagi_qe.persistence.values.codec import encode
 from lionagi_qe.persistence.values.headers import any_headers, split_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
         ClaimedJob,
-        JobBackend,
         JobOperation,
         JobRecord,
         JobRecordPage,
@@ -190,18 +189,6 @@ class JobCalls(ScheduleCalls, LimitCalls, JobBatchCalls):
     async def queues(self, *, timeout: float | None = None) -> list[str]:
         """Return the names of all queues of the fleet, sorted."""
         return await self._ask(lambda jobs: jobs.queues(), timeout)
-
-    async def _ask(
-        self,
-        action: Callable[[JobBackend], Awaitable[T]],
-        timeout: float | None,
-        *,
-        repeat: bool = True,
-    ) -> T:
-        deadline = self._scheduler.deadline(timeout)
-        return await self._scheduler.perform(
-            lambda: action(self._scheduler.jobs), deadline, repeat=repeat
-        )
 
 
 def _split(job: ClaimedJob) -> ClaimedJob:

@@ -32,6 +32,11 @@ ABOVE_ALL_IDS = chr(0x10FFFF)
 BATCH_FAILED = '"of the jobs of its batch '
 
 
+def when_of(succeeded: object) -> When:
+    """Return when a callback is called; servers keep whether all must succeed."""
+    return "all-succeeded" if succeeded else "all-done"
+
+
 @dataclass(frozen=True, slots=True)
 class MakeBatch:
     """What the put of a callback makes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lionagi_qe.errors import DecryptionError
 from lionagi_qe.persistence.contract.job_batches import BATCH_FAILED
@@ -104,18 +104,21 @@ class EncryptedJobs:
                 return self._keys.open(any_job(self._fleet, queue), sealed)
             raise
 
+    def _open_outcome(self, queue: str, job: JobRecord | BatchJobRecord) -> bytes | str | None:
+        if job.state == "done" and not job.outcome:
+            msg = f"result of job {job.job_id} in queue {queue!r}: is gone"
+            raise DecryptionError(msg)
+        kind = kind_of_outcome(job)
+        if kind is None or job.outcome is None:
+            return job.outcome
+        return self._open(kind, queue, job.job_id, job.outcome)
+
     def _open_record(self, queue: str, record: JobRecord) -> JobRecord:
         # A job that is done or cancelled is kept for its outcome alone.
-        done = record.state == "done"
-        payload, outcome, progress = record.payload, record.outcome, record.progress
+        payload, progress = record.payload, record.progress
         if record.state not in {"done", "cancelled"}:
             payload = self._open_payload(queue, record.job_id, payload)
-        if done and not outcome:
-            msg = f"result of job {record.job_id} in queue {queue!r}: is gone"
-            raise DecryptionError(msg)
-        if outcome and (done or not is_the_servers(outcome)):
-            kind = "result" if done else "error"
-            outcome = self._open(kind, queue, record.job_id, outcome)
+        outcome = self._open_outcome(queue, record)
         if progress:
             progress = self._open("progress", queue, record.job_id, progress)
         return replace(record, payload=payload, outcome=outcome, progress=progress)
@@ -207,14 +210,6 @@ class EncryptedJobs:
         found = await self._inner.batch_jobs(queue, batch_id, after, limit, pending=pending)
         return [replace(each, outcome=self._open_outcome(queue, each)) for each in found]
 
-    def _open_outcome(self, queue: str, job: BatchJobRecord) -> bytes | str | None:
-        outcome = job.outcome
-        if job.state == "done":
-            return self._open("result", queue, job.job_id, outcome or b"")
-        if not outcome or is_the_servers(outcome):
-            return outcome
-        return self._open("error", queue, job.job_id, outcome)
-
     async def revive(self, queue: str, job_ids: Sequence[str]) -> int:
         """Make dead jobs ready."""
         return await self._inner.revive(queue, job_ids)
@@ -241,7 +236,16 @@ def any_job(fleet: str, queue: str) -> bytes:
     return place_of(fleet, "job", queue, "")
 
 
-def is_the_servers(outcome: bytes | str) -> bool:
+def kind_of_outcome(job: JobRecord | BatchJobRecord) -> Literal["result", "error"] | None:
+    """Return as what a job's outcome is sealed; None if it has none, or a server wrote it."""
+    if not job.outcome:
+        return None
+    if job.state == "done":
+        return "result"
+    return None if _is_the_servers(job.outcome) else "error"
+
+
+def _is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
     # What somebody else put there may be no text at all.
     stored = outcome.encode() if isinstance(outcome, str) else outcome

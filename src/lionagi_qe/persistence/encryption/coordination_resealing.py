@@ -13,7 +13,7 @@ from lionagi_qe.persistence.contract.sealed_texts import (
     ResealableSchedules,
     TextExchange,
 )
-from lionagi_qe.persistence.encryption.coordination import any_job, is_the_servers
+from lionagi_qe.persistence.encryption.coordination import any_job, kind_of_outcome
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.encryption.resealing import Resealed
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from lionagi_qe.persistence.contract.backend import Backend
+    from lionagi_qe.persistence.contract.job_batches import BatchJobRecord
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import JobRecord
     from lionagi_qe.persistence.encryption.keys import KeyRing
@@ -77,12 +78,10 @@ class CoordinationResealer:
         """Seal what a batch keeps of a page of its jobs."""
         page = await self._jobs.batch_jobs(queue, batch_id, after, limit, pending=False)
         texts = [
-            _Text(job.job_id, "member", _bytes(job.outcome), [self._place(kind, queue, job.job_id)])
+            text._replace(text="member", before=batch_id)
             for job in page
-            if job.outcome and (job.state == "done" or not is_the_servers(job.outcome))
-            for kind in ("result" if job.state == "done" else "error",)
+            for text in self._outcome_of(queue, job)
         ]
-        texts = [each._replace(before=batch_id) for each in texts]
         behind = page[-1].job_id if len(page) == limit else None
         return await self._exchange_texts(queue, texts, behind)
 
@@ -167,12 +166,15 @@ class CoordinationResealer:
         if state not in _ENDED:
             places = [any_job(self._fleet, queue), place("job")]
             yield _Text(job_id, "payload", _bytes(record.payload), places)
-        outcome = record.outcome
-        if outcome and (state == "done" or not is_the_servers(outcome)):
-            kind = "result" if state == "done" else "error"
-            yield _Text(job_id, "outcome", _bytes(outcome), [place(kind)])
+        yield from self._outcome_of(queue, record)
         if record.progress:
             yield _Text(job_id, "progress", _bytes(record.progress), [place("progress")])
+
+    def _outcome_of(self, queue: str, job: JobRecord | BatchJobRecord) -> Iterator[_Text]:
+        kind = kind_of_outcome(job)
+        if kind is not None and job.outcome is not None:
+            place = self._place(kind, queue, job.job_id)
+            yield _Text(job.job_id, "outcome", _bytes(job.outcome), [place])
 
     def _place(self, kind: str, queue: str, job_id: str) -> bytes:
         return place_of(self._fleet, kind, queue, job_id)

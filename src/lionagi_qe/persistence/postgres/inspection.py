@@ -11,6 +11,8 @@ from lionagi_qe.persistence.postgres import connection as link
 from lionagi_qe.persistence.postgres.server_errors import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from lionagi_qe.persistence.postgres.backend import PostgresBackend
 
 _SECONDS = 10.0
@@ -150,11 +152,22 @@ async def _asked(connection: link.Connection, other: link.Connection) -> dict[st
 
 async def _refusal(connection: link.Connection, statements: tuple[str, ...]) -> str | None:
     """Return why the server refuses to do that; None if it does it."""
+
+    async def execute() -> None:
+        for statement in statements:
+            await connection.execute(statement)
+
+    return await _tried(connection, execute)
+
+
+async def _tried(
+    connection: link.Connection, probe: Callable[[], Awaitable[str | None]]
+) -> str | None:
+    """Return what is wrong by a probe, or by the error that it ends with; take back what it did."""
     transaction = connection.transaction()
     await transaction.start()
     try:
-        for statement in statements:
-            await connection.execute(statement)
+        return await probe()
     except asyncpg.InsufficientPrivilegeError:
         # The role may not; whether the server can is not known by that.
         return None
@@ -162,7 +175,6 @@ async def _refusal(connection: link.Connection, statements: tuple[str, ...]) -> 
         return str(error).partition("\n")[0]
     finally:
         await transaction.rollback()
-    return None
 
 
 async def _unlocked(connection: link.Connection, other: link.Connection) -> str | None:
@@ -186,15 +198,10 @@ async def _unlocked(connection: link.Connection, other: link.Connection) -> str 
 
 async def _drawn_ahead(connection: link.Connection) -> str | None:
     """Return how a sequence hands out numbers in advance that was told not to; None if it heeds."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
+
+    async def make() -> str | None:
         await connection.execute(_MAKE_SEQUENCE)
         cached = await connection.fetchval(_SEQUENCE_CACHE)
-    except asyncpg.InsufficientPrivilegeError:
-        return None
-    except asyncpg.PostgresError as error:
-        return str(error).partition("\n")[0]
-    finally:
-        await transaction.rollback()
-    return f"one with CACHE 1 was made with CACHE {cached}" if cached and cached > 1 else None
+        return f"one with CACHE 1 was made with CACHE {cached}" if cached and cached > 1 else None
+
+    return await _tried(connection, make)

@@ -12,6 +12,7 @@ from lionagi_qe.persistence.contract.job_batches import (
     BATCH_JOB_STATES,
     BatchJobRecord,
     BatchRecord,
+    when_of,
 )
 from lionagi_qe.persistence.contract.job_pages import (
     end_in_line,
@@ -294,8 +295,7 @@ def _refused(ordered: Sequence[JobOperation], error: Exception) -> Exception:
 
 def _batch(row: Any) -> BatchRecord:  # noqa: ANN401 - a row of the driver's
     batch_id, state, succeeded, *counts = row
-    when = "all-succeeded" if succeeded else "all-done"
-    return BatchRecord(batch_id, STATES[state], when, *counts)
+    return BatchRecord(batch_id, STATES[state], when_of(succeeded), *counts)
 
 
 def _record(row: Any) -> JobRecord:  # noqa: ANN401 - a row of the driver's

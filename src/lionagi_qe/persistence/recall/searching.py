@@ -290,9 +290,7 @@ class Search:
                 for each in best
                 if each.candidate.key not in self._entries
             }
-            if not unread:
-                return [each.recalled(self._entries[each.candidate.key]) for each in best]
-            gone = await self._read(unread)
+            gone = await self._read(unread) if unread else []
             if not gone:
                 return [each.recalled(self._entries[each.candidate.key]) for each in best]
             for key in gone:

@@ -22,7 +22,6 @@ _ALL = ("*",)
 # Redis knows that subcommand from 7.2 on, and refuses rules of unknown ones from 7.0 on.
 _SETINFO = "+client|setinfo"
 _UNKNOWING = (7, 0), (7, 2)
-_OLDEST = (6, 2)
 _USER = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _LEAST_PASSWORD = 16
 _MADE_BYTES = 32
@@ -56,11 +55,6 @@ class RedisGrants:
         self._check(grant, password)
         info = (await self._link.info())[0]
         version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
-        if version < _OLDEST:
-            raise ConfigurationError(
-                f"{self._link.where}: Redis {info['redis_version']} can't bind users to channels; "
-                "6.2 or newer can"
-            )
         await self._check_user(grant.role)
         made = None if password is not None else secrets.token_urlsafe(_MADE_BYTES)
         digest = hashlib.sha256((password or made or "").encode()).hexdigest()

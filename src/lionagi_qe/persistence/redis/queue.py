@@ -9,6 +9,7 @@ from lionagi_qe.persistence.contract.job_batches import (
     BATCH_JOB_STATES,
     BatchJobRecord,
     BatchRecord,
+    when_of,
 )
 from lionagi_qe.persistence.contract.job_pages import (
     ListedState,
@@ -294,8 +295,7 @@ class RedisJobs:
         found: list[BatchRecord] = []
         for at in range(0, len(flat), 8):
             batch_id, state, succeeded, *counts = flat[at : at + 8]
-            when = "all-succeeded" if int(succeeded) else "all-done"
-            state = STATES[int(state)]
+            state, when = STATES[int(state)], when_of(int(succeeded))
             found.append(BatchRecord(batch_id.decode(), state, when, *map(int, counts)))
         return found
 

@@ -15,6 +15,7 @@ from lionagi_qe.persistence.contract.job_batches import (
     BATCH_JOB_STATES,
     BatchJobRecord,
     BatchRecord,
+    when_of,
 )
 from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.sqlite import job_batch_statements as sql
@@ -149,5 +150,4 @@ def list_jobs(connection: apsw.Connection, bound: Bound) -> list[BatchJobRecord]
 
 def _record(row: Any) -> BatchRecord:  # noqa: ANN401 - a row
     batch_id, state, succeeded, *counts = row
-    when = "all-succeeded" if succeeded else "all-done"
-    return BatchRecord(batch_id, STATES[state], when, *counts)
+    return BatchRecord(batch_id, STATES[state], when_of(succeeded), *counts)
