@@ -14,12 +14,14 @@ import argparse
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,7 @@ class Result:
     undecided: int
     violations: dict[str, int]
     complaints: list[str] = field(default_factory=list[str])
+    commit: str = ""
 
     @property
     def failed(self) -> bool:
@@ -82,6 +85,7 @@ async def run_plan(plan: Plan, system: System, out: Path) -> tuple[Result, Judge
         judgement.undecided,
         dict(Counter(str(violation.kind) for violation in judgement.violations)),
         run.complaints,
+        _commit(),
     )
     if result.failed:
         found = [*run.complaints, *map(str, judgement.violations)]
@@ -89,6 +93,14 @@ async def run_plan(plan: Plan, system: System, out: Path) -> tuple[Result, Judge
     else:
         shutil.rmtree(folder)
     return result, judgement
+
+
+@cache
+def _commit() -> str:
+    """Return the commit of these files; empty where git does not know them."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return told.stdout.strip()
 
 
 async def run_seeds(backend: str, plans: list[Plan], out: Path) -> list[Result]:
