@@ -50,6 +50,7 @@ POSTGRES_ERRORS = {
     "53100": errors.BackendFullError,  # disk_full
     "53200": errors.BackendFullError,  # out_of_memory
     "53300": errors.BackendUnavailableError,  # too_many_connections
+    "53400": errors.BackendFullError,  # configuration_limit_exceeded
     "55P03": errors.BackendUnavailableError,  # lock_not_available
     "57014": errors.BackendUnavailableError,  # query_canceled
     "57P01": errors.BackendUnavailableError,  # admin_shutdown
@@ -93,6 +94,26 @@ def test_an_error_that_ends_the_server_or_the_session_is_an_outage(
 ) -> None:
     fields = {"C": state, "M": "told by the server", "S": severity, "V": severity}
     error = explain_postgres(asyncpg.PostgresError.new(fields), "PostgreSQL", sent=sent)
+    assert isinstance(error, errors.BackendUnavailableError)
+    assert error.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "outcome"),
+    [
+        ("57P05", "terminating connection due to idle-session timeout", "not_applied"),
+        ("57P01", "terminating connection due to administrator command", "not_applied"),
+        ("08P01", "query_wait_timeout", "not_applied"),
+        ("08P01", "server_lifetime", "unknown"),
+    ],
+)
+def test_why_the_server_ended_a_session_in_the_middle_of_a_call_decides_on_its_outcome(
+    state: str, said: str, outcome: str
+) -> None:
+    ended = asyncpg.ConnectionDoesNotExistError(f"closed in the middle of operation: {said}")
+    fields = {"C": state, "M": said, "S": "FATAL", "V": "FATAL"}
+    ended.__cause__ = asyncpg.PostgresError.new(fields)
+    error = explain_postgres(ended, "PostgreSQL", sent=True)
     assert isinstance(error, errors.BackendUnavailableError)
     assert error.outcome == outcome
 

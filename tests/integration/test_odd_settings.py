@@ -19,6 +19,7 @@ from lionagi_qe.testing.conformance.values import ValuesConformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from lionagi_qe.testing.conformance import Connect
     from lionagi_qe.testing.servers import RedisServer
@@ -109,10 +110,53 @@ async def test_an_option_that_no_redis_url_can_say_is_refused(option: str) -> No
         open_memory(f"redis://127.0.0.1:6379/0?{option}")
 
 
-async def test_a_user_who_may_not_ask_for_the_version_opens_a_memory_all_the_same(
-    own_redis: Callable[[], RedisServer],
+async def test_a_user_who_may_not_look_at_the_server_has_a_memory_all_the_same(
+    own_redis: Callable[..., RedisServer],
 ) -> None:
     server = own_redis()
-    server.execute("ACL", "SETUSER", "app", "on", ">word", "~*", "&*", "+@all", "-info")
-    async with open_memory(server.url.replace("//", "//app:word@")) as memory:
+    server.execute("ACL", "SETUSER", "app", "on", ">word", "~*", "&*", "+@all", "-info", "-config")
+    await _works_unseen(server.url.replace("//", "//app:word@"))
+
+
+async def test_a_server_without_info_and_config_keeps_a_memory_all_the_same(
+    own_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    server = own_redis(settings=_without("INFO", "CONFIG", folder=tmp_path))
+    await _works_unseen(server.url)
+
+
+async def _works_unseen(url: str) -> None:
+    async with open_memory(url) as memory:
         assert await memory.store("aqe/odd/user", 1) > 0
+        assert (await memory.get_stats())["total_keys"] == 1
+        told = await memory.describe()
+        assert told["durability"].startswith("unknown")
+        assert told["aof_enabled"] is None
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("EVAL", "has no command EVAL"),
+        ("EVALSHA", "has no command EVALSHA"),
+        ("ZADD", "a command that a memory's scripts need"),
+    ],
+)
+async def test_a_server_without_a_command_that_is_needed_says_so_and_shows_no_value(
+    own_redis: Callable[..., RedisServer], tmp_path: Path, command: str, told: str
+) -> None:
+    server = own_redis(settings=_without(command, folder=tmp_path))
+    with pytest.raises(errors.AqeError) as caught:
+        async with open_memory(server.url) as memory:
+            await memory.store("aqe/odd/hidden", "a word that nobody else should see")
+    assert isinstance(caught.value, errors.ConfigurationError)
+    assert told in str(caught.value)
+    assert "word" not in str(caught.value)
+
+
+def _without(*commands: str, folder: Path) -> dict[str, str]:
+    """Return settings of a server on which these commands are switched off."""
+    folder.chmod(0o755)
+    file = folder / "without.conf"
+    file.write_text("".join(f'rename-command {command} ""\n' for command in commands))
+    return {"include": str(file)}

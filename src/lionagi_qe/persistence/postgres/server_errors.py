@@ -23,7 +23,9 @@ _NO_TLS = "rejected SSL upgrade"
 _TLS_ONLY = "no encryption"
 # ... of sslmode=verify-full alone.
 _NO_AUTHORITY = "root certificate file"
-# What PgBouncer says of a transaction where it gives each statement a connection of its own.
+# What PgBouncer says of a call that it had no connection for in time.
+_NOT_SERVED = "query_wait_timeout"
+# ... of a transaction where it gives each statement a connection of its own.
 _STATEMENT_MODE = "not allowed in statement pooling mode"
 # What the server refuses now and may do soon: it stops or starts, is a standby or read-only for a
 # failover, lacks connections, memory or disk, or another change came between.
@@ -75,17 +77,16 @@ def _of_transport(error: Exception, where: str, reason: str) -> AqeError | None:
     return None
 
 
-def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: C901, PLR0911 - a table
-    """Return the package's error for one of the driver's.
+def _told_by_server(error: Exception) -> Exception:
+    """Return why the server ended a session, which the driver keeps behind what it saw of it."""
+    cause = error.__cause__
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError):
+        return cause if isinstance(cause, asyncpg.PostgresError) else error
+    return error
 
-    ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
-    server itself reports an error, the statement was rolled back and changed nothing.
-    """
-    if isinstance(error, AqeError):
-        return error
-    reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
-    if not sent and (refusal := _of_transport(error, where, reason)) is not None:
-        return refusal
+
+def _of_setup(error: Exception, where: str, reason: str) -> AqeError | None:
+    """Return the error of a URL, a role, a pooler or a database that can't serve as they are."""
     if isinstance(
         error,
         asyncpg.InvalidPasswordError
@@ -103,6 +104,28 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
         return ConfigurationError(f"{where}: {reason}; create the database or name another")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
         return SchemaMissingError(f"{where}: {reason}; open with migrate=True once")
+    return None
+
+
+def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
+    """Return the package's error for one of the driver's.
+
+    ``sent``: a change was on its way, so a lost connection leaves its outcome unknown. When the
+    server itself reports an error, the statement was rolled back and changed nothing.
+    """
+    if isinstance(error, AqeError):
+        return error
+    error = _told_by_server(error)
+    reason = redact_text(str(error).strip().split("\n")[0]) or type(error).__name__
+    if not sent and (refusal := _of_transport(error, where, reason)) is not None:
+        return refusal
+    if (refusal := _of_setup(error, where, reason)) is not None:
+        return refusal
+    if _NOT_SERVED in reason:
+        return BackendUnavailableError(
+            f"{where}: the pooler had no connection to the server in time ({reason}); nothing was "
+            "changed; raise its default_pool_size, or try again"
+        )
     lost = isinstance(error, (*LOST, asyncpg.PostgresConnectionError)) or _ends_all(error)
     if lost and sent and not isinstance(error, asyncpg.CannotConnectNowError):
         return OutcomeUnknownError(
@@ -114,6 +137,12 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
             f"{where}: {reason}; nothing was changed; make room on its machine, which removals "
             "need a little of, too"
         )
-    if lost or isinstance(error, _NOT_NOW):
+    if isinstance(error, asyncpg.ConfigurationLimitExceededError):
+        return BackendFullError(
+            f"{where}: {reason}; nothing was changed; send less at once, or raise that limit"
+        )
+    if lost:
         return BackendUnavailableError(f"{where}: {reason}; check that it is up and reachable")
+    if isinstance(error, _NOT_NOW):
+        return BackendUnavailableError(f"{where}: {reason}; nothing was changed; try again")
     return AqeError(f"{where}: {reason}; nothing was changed")

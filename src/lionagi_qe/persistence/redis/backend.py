@@ -30,6 +30,7 @@ from lionagi_qe.persistence.redis.operations import (
 from lionagi_qe.persistence.redis.queue import RedisJobs
 from lionagi_qe.persistence.redis.schedules import RedisSchedules
 from lionagi_qe.persistence.redis.schema import LAYOUT, Layout
+from lionagi_qe.persistence.redis.server_errors import NOT_ALLOWED
 from lionagi_qe.persistence.redis.session import RedisSession
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 EXACT_COUNT_LIMIT = 1_000
+_UNKNOWN = "unknown: the server does not let us look"
 # With many shards each gives a little more than its share, so that a page is rarely cut short.
 _SHARE_MARGIN = 1.5
 _SMALLEST_SHARE = 16
@@ -309,14 +311,20 @@ class RedisBackend:
                 if held > 0:
                     partition = name.decode()
                     partitions[partition] = partitions.get(partition, 0) + held
-        server = server_figures(await self.session.link.info())
+        try:
+            server = server_figures(await self.session.link.info())
+        except NOT_ALLOWED:
+            server = {}
         pool = self.session.link.figures()
         return Stats(total, total_expired, partitions, size, exact, server, pool)
 
     async def _info(self, section: str) -> dict[str, Any]:
-        answer = await self.session.link.command(
-            f"{self.session.shards.prefixes[0]}:n", "INFO", section
-        )
+        """Return what the server tells of itself; nothing where it does not let us look."""
+        route = f"{self.session.shards.prefixes[0]}:n"
+        try:
+            answer = await self.session.link.command(route, "INFO", section)
+        except NOT_ALLOWED:
+            return {}
         return answer if isinstance(answer, dict) else parse_info(answer)
 
     async def describe(self) -> dict[str, Any]:
@@ -324,7 +332,8 @@ class RedisBackend:
         server = await self._info("server")
         persistence = await self._info("persistence")
         policy = await self._setting("appendfsync")
-        aof = str(persistence.get("aof_enabled", "0")) == "1"
+        told = persistence.get("aof_enabled")
+        aof = None if told is None else str(told) == "1"
         name = "Valkey" if "valkey_version" in server else "Redis"
         version = server.get("valkey_version") or server.get("redis_version", "?")
         eviction = await self._setting("maxmemory-policy")
@@ -346,13 +355,15 @@ class RedisBackend:
         try:
             answer = await self.session.link.command(route, "CONFIG", "GET", name)
         except AqeError:
-            return "unknown: the server does not let us look"
+            return _UNKNOWN
         # The cluster client answers with a dict, one server with a flat list.
         value = next(iter(answer.values())) if isinstance(answer, dict) else answer[1]
         return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _durability(policy: str, *, aof: bool) -> str:
+def _durability(policy: str, *, aof: bool | None) -> str:
+    if aof is None:
+        return _UNKNOWN
     if not aof:
         return "AOF is off: a crash takes all writes since the last snapshot"
     return {

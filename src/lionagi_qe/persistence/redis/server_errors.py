@@ -50,8 +50,11 @@ _LATER = (
 _ELSEWHERE = ("MASTERDOWN", "NOREPLICAS", "READONLY")
 # Before Redis 7, what a command answers within a script is told at the end of the script's error.
 _IN_SCRIPT = re.compile(r"(?:ERR )?Error running script .*?: -?(?=[A-Z]{3,} )")
-
-
+# What a call ends in whose command the server doesn't have, or not for this user.
+NOT_ALLOWED = (AccessDeniedError, ConfigurationError)
+# A command that was renamed or switched off, or that a server of another kind never had. What it
+# was called with may follow, and holds what is being stored.
+_UNKNOWN_COMMAND = re.compile(r"(?:ERR )?unknown command [`']?([\w.-]*)", re.IGNORECASE)
 _HINT_REPLICA = "; it is a replica: name the primary, or the Sentinels by redis+sentinel://"
 
 
@@ -64,6 +67,40 @@ def _is_answer(reason: str, words: tuple[str, ...]) -> bool:
     """Whether an answer begins with one of the words, also that of a command in a script."""
     found = _IN_SCRIPT.match(reason)
     return reason.startswith(words, found.end() if found else 0)
+
+
+def _lacking(reason: str) -> str | None:
+    """Return what an answer tells of a command that the server lacks; a script is not told which.
+
+    What the server says is not passed on, as it quotes what is being stored.
+    """
+    why = "it was renamed or switched off, or the server is not wholly a Redis or Valkey"
+    if (unknown := _UNKNOWN_COMMAND.search(reason)) is not None:
+        return f"has no command {unknown[1]}, which a memory needs: {why}; nothing was changed"
+    if "unknown redis command" in reason.lower():
+        return f"lacks a command that a memory's scripts need: {why}; a script stopped at it"
+    return None
+
+
+def _answered(error: Exception, where: str, reason: str) -> AqeError:
+    """Return the error of a server that answered, and did nothing."""
+    if isinstance(error, exceptions.OutOfMemoryError) or _is_answer(reason, ("OOM",)):
+        return BackendFullError(
+            f"{where}: {reason}; nothing was changed; delete, clear a partition, let what has "
+            "a TTL expire, or raise maxmemory"
+        )
+    if _is_answer(reason, _LATER) or isinstance(error, _NOT_NOW):
+        hint = (
+            _HINT_REPLICA
+            if _is_answer(reason, ("READONLY",)) or isinstance(error, exceptions.ReadOnlyError)
+            else ""
+        )
+        return BackendUnavailableError(f"{where}: {reason}; nothing was changed{hint}")
+    if "DB index is out of range" in reason:
+        return ConfigurationError(f"{where}: {reason}; name a database that it has")
+    if (lacks := _lacking(reason)) is not None:
+        return ConfigurationError(f"{where}: {lacks}")
+    return AqeError(f"{where}: {reason}; nothing was changed")
 
 
 def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: PLR0911 - a table
@@ -85,21 +122,7 @@ def explain(error: Exception, where: str, *, sent: bool) -> Exception:  # noqa: 
     if isinstance(error, exceptions.MovedError):
         return ConfigurationError(f"{where}: is a node of a cluster; write redis+cluster://")
     if isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError):
-        if isinstance(error, exceptions.OutOfMemoryError) or _is_answer(reason, ("OOM",)):
-            return BackendFullError(
-                f"{where}: {reason}; nothing was changed; delete, clear a partition, let what has "
-                "a TTL expire, or raise maxmemory"
-            )
-        if _is_answer(reason, _LATER) or isinstance(error, _NOT_NOW):
-            hint = (
-                _HINT_REPLICA
-                if _is_answer(reason, ("READONLY",)) or isinstance(error, exceptions.ReadOnlyError)
-                else ""
-            )
-            return BackendUnavailableError(f"{where}: {reason}; nothing was changed{hint}")
-        if "DB index is out of range" in reason:
-            return ConfigurationError(f"{where}: {reason}; name a database that it has")
-        return AqeError(f"{where}: {reason}; nothing was changed")
+        return _answered(error, where, reason)
     if sent and not isinstance(error, _NOT_SENT):
         return OutcomeUnknownError(
             f"{where}: the connection was lost ({reason}) before the answer came; the change may "

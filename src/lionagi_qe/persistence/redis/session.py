@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.errors import AccessDeniedError
 from lionagi_qe.persistence.redis.cluster import ClusterLink
 from lionagi_qe.persistence.redis.connection import parse_info, run
 from lionagi_qe.persistence.redis.schema import CLUSTER_SHARDS, Layout, Shards, enter
+from lionagi_qe.persistence.redis.server_errors import NOT_ALLOWED
 from lionagi_qe.persistence.server_support.server_versions import refuse_older
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ class RedisSession:
 async def _refuse_older_server(link: Link, fleet: str) -> None:
     """Raise ConfigurationError if the server lacks what scripts need; one round trip.
 
-    A user that may not ask for it is told nothing: whatever its server lacks, calls then say.
+    Where INFO is not allowed, or switched off, nobody is told: whatever the server lacks, calls
+    then say.
     """
     try:
         answer = await link.command(f"aqe:{{{fleet}}}:meta", "INFO", "server")
-    except AccessDeniedError:
+    except NOT_ALLOWED:
         return
     told = answer if isinstance(answer, dict) else parse_info(answer)
     refuse_older("Redis", str(told.get("redis_version", "")), link.where)
