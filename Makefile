@@ -252,7 +252,7 @@ else
 	$(BIN)/python -m tests.chaos.seeds --judge $(JUDGE)
 endif
 
-chaos-page: $(STAMP) ## Write docs/chaos.md anew from the results in CHAOS_OUT
+chaos-page: $(STAMP) ## Keep the results in CHAOS_OUT, and write docs/chaos.md anew from all that are kept
 	$(BIN)/python -m tests.chaos.page $(CHAOS_OUT)/results.jsonl docs/chaos.md
 
 # An hour and a half by default; the servers' data lie on the disk.

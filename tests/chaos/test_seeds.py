@@ -37,8 +37,14 @@ def test_a_seed_means_one_plan_that_can_be_kept(backend: str) -> None:
 def test_the_page_tells_of_each_seed_what_came_of_it_last() -> None:
     def result(seed: int, **more: int) -> Result:
         calls = {"ok": 10, "info": 2, "fail": 1}
-        return Result("redis", seed, 6, "2026-11-29", "Redis 8", 9, calls, {"kill": 1}, 5, 0, more)
+        faults = {"kill": 1}
+        return Result(
+            "redis", seed, 6, "2026-11-29", "Redis 8", 9, calls, faults, 5, 0, more, commit="1a2b"
+        )
 
     page = written([result(1, **{"stale read": 1}), result(1), result(2), result(4)])
-    assert "| redis | Redis 8 | 2026-11-29 | 1-2, 4 | none | 39 | 6 | 3 | 3 | 15 | 0 | 18 |" in page
+    assert (
+        "| redis | Redis 8 | 1a2b | 2026-11-29 | 1-2, 4 | none | 39 | 6 | 3 | 3 | 15 | 0 | 18 |"
+        in page
+    )
     assert json.loads(json.dumps(asdict(result(1))))["seed"] == 1
