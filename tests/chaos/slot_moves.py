@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # So many of those that hold keys, and how long a MIGRATE may take.
 MOVED, MIGRATE_MS = 4, 5_000
 _LONGEST_WAIT = 30.0
+# As answers begin, and as the driver's classes, which take that word away.
 _NOT_YET = ("CLUSTERDOWN", "IOERR", "LOADING")
+_DOWN = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
 
 
 class Move:
@@ -110,8 +112,9 @@ async def _as_soon_as_possible(client: redis.asyncio.Redis, words: tuple[Any, ..
         while True:
             try:
                 await client.execute_command(*words)
-            except redis.exceptions.ResponseError as error:
-                if not any(word in str(error) for word in _NOT_YET):
+            except (redis.exceptions.ResponseError, *_DOWN) as error:
+                told = any(word in str(error) for word in _NOT_YET)
+                if not (told or isinstance(error, _DOWN)):
                     raise
                 await asyncio.sleep(0.1)
             else:
