@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from lionagi_qe.agents.environment.target import INJECTED
 from lionagi_qe.agents.execution.follower import Follower
 from lionagi_qe.agents.execution.phases import outcome_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 # Option -> whether its value may follow as a word of its own.
@@ -126,13 +126,22 @@ def unknown_options(output: str) -> list[str]:
 
 
 def names_of_test_files(project: Path) -> list[str]:
-    """Return what tells pytest of files called ``tests.py``; nothing if there are none.
+    """Return what tells pytest of files that unittest collects, ``tests.py`` say; else nothing.
 
     Nor where the project says itself what its test files are called.
     """
-    if "python_files" in pytest_settings(project) or not any(project.rglob("tests.py")):
+    if "python_files" in pytest_settings(project) or not any(_only_unittests(project)):
         return []
-    return ["-o", "python_files=test_*.py *_test.py tests.py"]
+    return ["-o", "python_files=test*.py *_test.py"]
+
+
+def _only_unittests(project: Path) -> Iterator[Path]:
+    """Yield the files with unittest's names for tests (``test*.py``) but not pytest's."""
+    for path in project.rglob("test*.py"):
+        if path.name == "tests.py" or (
+            not path.name.startswith("test_") and b"TestCase" in path.read_bytes()
+        ):
+            yield path
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

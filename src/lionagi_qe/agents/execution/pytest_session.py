@@ -17,6 +17,7 @@ from lionagi_qe.agents.execution.pytest_options import (
     unknown_options,
 )
 from lionagi_qe.agents.project.layout import own_modules
+from lionagi_qe.agents.project.pytest_settings import enclosing_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +81,10 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     """
     addopts = addopts_of(examination.workspace.source, examination.environment.declared.options)
     addopts = addopts.without(leave_out) if leave_out else addopts
-    blocked = blocked_plugins(examination.environment.python)
+    blocked = [
+        *blocked_plugins(examination.environment.python),
+        *enclosing_options(examination.workspace.source),
+    ]
     most = examination.settings.max_memory
 
     async def once(addopts: Addopts, *naming: str) -> Session:

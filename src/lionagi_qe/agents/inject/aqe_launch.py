@@ -36,6 +36,7 @@ def main() -> int | None:
     finally:
         # A test may have forked, and its child come up to here.
         if record and os.getpid() == process:
+            import_module("aqe_recorder").close_record()
             _tell_who_stays(record + ".leaving")
 
 
