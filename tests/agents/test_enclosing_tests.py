@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lionagi_qe.agents.project.enclosing_tests import enclosing_tests_of
 from lionagi_qe.agents.project.pytest_settings import enclosing_options, pytest_settings
 

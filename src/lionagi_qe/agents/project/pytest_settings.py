@@ -101,7 +101,7 @@ def _ini_section(path: Path, section: str) -> dict[str, str] | None:
 
 
 def plugins_named(statement: ast.AST) -> Iterator[str]:
-    """Yield the modules that a statement names as ``pytest_plugins``, where they are written out."""
+    """Yield the modules that a statement names as ``pytest_plugins``, as far as written out."""
     if not isinstance(statement, ast.Assign):
         return
     if ast.unparse(statement.targets[0]) != "pytest_plugins":
