@@ -12,10 +12,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.pytest_settings import pytest_settings
+from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, pytest_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # Option -> whether its value may follow as a word of its own.
@@ -130,18 +130,11 @@ def names_of_test_files(project: Path) -> list[str]:
 
     Nor where the project says itself what its test files are called.
     """
-    if "python_files" in pytest_settings(project) or not any(_only_unittests(project)):
+    if "python_files" in pytest_settings(project) or not any(
+        map(is_only_of_unittest, project.rglob("test*.py"))
+    ):
         return []
     return ["-o", "python_files=test*.py *_test.py"]
-
-
-def _only_unittests(project: Path) -> Iterator[Path]:
-    """Yield the files with unittest's names for tests (``test*.py``) but not pytest's."""
-    for path in project.rglob("test*.py"):
-        if path.name == "tests.py" or (
-            not path.name.startswith("test_") and b"TestCase" in path.read_bytes()
-        ):
-            yield path
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

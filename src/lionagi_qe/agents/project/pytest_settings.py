@@ -100,6 +100,13 @@ def _ini_section(path: Path, section: str) -> dict[str, str] | None:
     return dict(parser[section]) if parser.has_section(section) else None
 
 
+def is_only_of_unittest(file: Path) -> bool:
+    """Whether a file has unittest's name for tests (``test*.py``), not pytest's, and holds some."""
+    if not file.match("test*.py") or file.name.startswith("test_"):
+        return False
+    return file.name == "tests.py" or b"TestCase" in file.read_bytes()
+
+
 def plugins_named(statement: ast.AST) -> Iterator[str]:
     """Yield the modules that a statement names as ``pytest_plugins``, as far as written out."""
     if not isinstance(statement, ast.Assign):
