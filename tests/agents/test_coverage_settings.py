@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import textwrap
 from pathlib import Path
@@ -144,3 +145,14 @@ def test_a_table_among_the_options_of_a_plugin_is_written_as_ini_writes_it(tmp_p
         },
     )
     assert measured(tmp_path, project)["shop/__init__.py"] == 4
+
+
+def test_patches_of_the_project_are_added_but_for_those_that_write_into_the_environment(
+    tmp_path: Path,
+) -> None:
+    """Without them, code that runs behind ``os.execv`` counts as not covered."""
+    wants = '[tool.coverage.run]\npatch = ["execv", "fork", "_exit", "subprocess"]\n'
+    measured(tmp_path, project_with(tmp_path, {"pyproject.toml": wants}))
+    adopted = configparser.RawConfigParser()
+    adopted.read(tmp_path / "coveragerc")
+    assert adopted["run"]["patch"].split() == ["execv", "fork"]

@@ -9,7 +9,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from lionagi_qe.agents.environment.target import INJECTED
 from lionagi_qe.agents.execution.follower import Follower
+from lionagi_qe.agents.execution.phases import outcome_of
+from lionagi_qe.agents.execution.pytest_session import leaving_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +45,48 @@ def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Pa
     assert process.returncode == -signal.SIGKILL
     assert follower.has_killed
     assert "in collects" in stacks.read_text()
+
+
+# As pytest and its tests, one of which started a thread that nobody ends.
+LEAVES = """
+import sys, threading
+open(sys.argv[1], "wb").close()
+def serves():
+    threading.Event().wait(600)
+threading.Thread(target=serves).start()
+threading.Thread(target=threading.Event().wait, args=(600,), daemon=True).start()
+"""
+
+
+def test_a_process_that_never_ends_after_its_tests_is_ended_and_tells_what_keeps_it(
+    tmp_path: Path,
+) -> None:
+    record, module = tmp_path / "record.jsonl", tmp_path / "leaves.py"
+    module.write_text(LEAVES)
+    command = [sys.executable, str(INJECTED / "aqe_launch.py"), str(record), "", "", "", "leaves"]
+    with subprocess.Popen([*command, str(record)], env={"PYTHONPATH": str(tmp_path)}) as process:
+        follower = Follower("tests", record, lambda _: None, 600, 600, leaving=0.0)
+        while process.poll() is None:
+            if record.exists() and not record.stat().st_size:
+                record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+            follower.look()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+    assert process.returncode == -signal.SIGKILL
+    assert leaving_file(record).exists()
+    assert follower.stays is not None
+    stays, seconds = follower.stays
+    assert seconds >= 0
+    assert stays.count("in serves") == 1
+    assert not follower.has_killed
+
+
+@pytest.mark.parametrize(
+    ("when", "outcome"),
+    [("call", "failed"), ("setup", "error"), ("teardown", "error"), ("???", "failed")],
+)
+def test_what_fails_outside_of_fixtures_is_a_failure_as_pytest_counts(
+    when: str, outcome: str
+) -> None:
+    """pytest-forked and pytest-xdist say "???" of a test that ended its process."""
+    assert outcome_of(when, "failed", xfail=False) == outcome

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.execution.pytest_options import blocked_plugins
+import pytest
+
+from lionagi_qe.agents.execution.pytest_options import blocked_plugins, names_of_test_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,3 +19,22 @@ def test_pytest_cov_measures_nothing_where_pytest_enabler_would_turn_it_on(tmp_p
     assert blocked_plugins(python) == []
     (installed / "pytest_enabler").mkdir()
     assert blocked_plugins(python) == ["-p", "no:pytest_cov"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("shop/tests.py", "", True),
+        ("test/testprice.py", "class Price(unittest.TestCase): ...", True),
+        ("shop/testing.py", "def client(): ...", False),
+        ("test/test_price.py", "class Price(unittest.TestCase): ...", False),
+    ],
+)
+def test_files_that_unittest_collects_and_pytest_does_not_are_named(
+    name: str, text: str, found: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text(text)
+    assert bool(names_of_test_files(tmp_path)) is found
+    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = check_*.py\n")
+    assert names_of_test_files(tmp_path) == []

@@ -251,6 +251,9 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
     (tmp_path / "shop" / "__init__.py").write_text("import lazy_one\n")
     (tmp_path / "shop" / "draw.py").write_text("import json, rail_road\n")
     (tmp_path / "shop" / "unused.py").write_text("import other_thing\n")
+    (tests / "testold.py").write_text("import six_of_old\nclass Old(TestCase): ...\n")
+    (tests / "testing.py").write_text("import no_test\n")
+    (tests / "conftest.py").write_text("pytest_plugins = ('pytester', 'spread.sheets', 'helper')\n")
     (tests / "test_a.py").write_text(
         textwrap.dedent("""
             import json
@@ -269,7 +272,7 @@ def test_what_tests_use_and_nobody_chose_is_added_once(tmp_path: Path) -> None:
         """)
     )
     uses = uses_of(tmp_path, {"asyncio_mode": "auto"})
-    own = {"lazy_one", "rail_road"}
+    own = {"lazy_one", "rail_road", "spread", "six_of_old"}
     assert set(uses.modules) == {"pytest", "yaml", "frob_nicate", "stranger"} | own
     declared = Declaration("group all", "other", "table", lines=("Frob-Nicate>=2", "ruff"))
     requirements = Requirements(installable=True, others=(declared,))

@@ -261,7 +261,7 @@ def _rcfile(
         "data_file": f"{scratch}/coverage.data",
         "source": [str(path) for path in sources],
         "omit": omit,
-        "patch": ["_exit", "subprocess"],
+        "patch": list(dict.fromkeys(["_exit", "subprocess", *(own["patch"] or [])])),
         "concurrency": own["concurrency"] or ["thread"],
         "plugins": own["plugins"] or [],
     }

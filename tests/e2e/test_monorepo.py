@@ -84,7 +84,22 @@ WORKSPACE = {
 
         [dependency-groups]
         dev = ["sniffio"]
+
+        [tool.pytest.ini_options]
+        addopts = "--strict-markers"
+        markers = ["slow"]
+        testpaths = ["of_the_top"]
     """,
+    "conftest.py": """
+        import pytest
+        from orders import COUNT
+
+        @pytest.fixture
+        def count():
+            return COUNT
+    """,
+    "orders/__init__.py": "COUNT = 2\n",
+    "noxfile.py": "",
     "packages/core/pyproject.toml": """
         [build-system]
         requires = ["hatchling"]
@@ -115,11 +130,13 @@ WORKSPACE = {
             return count * price()
     """,
     "packages/web/tests/test_web.py": """
+        import pytest
         import sniffio
         from shop_of_nobody_web import total
 
-        def test_total():
-            assert total(2) == 2
+        @pytest.mark.slow
+        def test_total(count):
+            assert total(count) == 2
     """,
 }
 
@@ -135,6 +152,8 @@ def test_a_member_has_other_members_and_what_the_top_declares_for_tests(
     assert told.document["environment"]["scope"] == ["src/shop_of_nobody_web"]
     assert "group dev of the repository" in told.document["environment"]["origin"]
     assert any("core was installed from the same" in note for note in told.document["notes"])
+    assert any("configured by ../../pyproject.toml" in note for note in told.document["notes"])
+    assert [test["id"] for test in told.document["tests"]] == ["tests/test_web.py::test_total"]
 
     changed = root / "packages" / "core" / "src" / "shop_of_nobody_core" / "__init__.py"
     changed.write_text("def price():\n    return 2\n")

@@ -11,7 +11,7 @@ config = Coverage().config
 NAMES = (
     *("run_omit", "run_include", "report_omit", "report_include"),
     *("exclude_list", "partial_list", "partial_always_list"),
-    *("concurrency", "plugins", "timid", "core"),
+    *("concurrency", "plugins", "patch", "timid", "core"),
 )
 settings = {name: getattr(config, name, None) for name in NAMES}
 settings["plugin_options"] = getattr(config, "plugin_options", {})

@@ -18,6 +18,7 @@ from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
+from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, plugins_named
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         tree = _parsed(path)
         if tree is None:
             continue
-        if _COLLECTED.fullmatch(path.name):
+        if _COLLECTED.fullmatch(path.name) or is_only_of_unittest(path):
             # Other files below tests may be programs that no test imports.
             _note(uses, tree, name)
             named |= _modules_named(tree)
@@ -151,6 +152,8 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+        else:
+            yield from (name.partition(".")[0] for name in plugins_named(node))
 
 
 def _modules_named(tree: ast.Module) -> set[str]:

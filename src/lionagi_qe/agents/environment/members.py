@@ -14,10 +14,10 @@ from packaging.utils import canonicalize_name
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.requirements import NONE_DECLARED, requirements_of
+from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.metadata import project_name
 from lionagi_qe.agents.project.monorepo import enclosing_repository, is_project, projects_below
 from lionagi_qe.agents.project.settings import read_pyproject
-from lionagi_qe.agents.project.workspace import is_ignored
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from lionagi_qe.agents.environment.variables import DeclaredVariables, variables
 from lionagi_qe.agents.project.built_files import adopt_built_files
 from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.agents.project.layout import Layout, layout_of
+from lionagi_qe.agents.project.pytest_settings import notes_on_settings
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ async def prepare(
         environment = await _cached(
             workspace, pyproject, requirements, tell, locked=settings.locked
         )
-    notes = (*environment.notes, *declared.notes)
+    notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
     how = isolation()
     if how is not None:
         told = f"{environment.origin}; isolated, {'with' if how.network else 'without'} network"

@@ -218,4 +218,6 @@ def _notes(session: Session) -> list[str]:
         notes.append(f"{recording.deselected} tests deselected by the project's own options")
     if recording.skipped_modules:
         notes.append(f"{recording.skipped_modules} test files skip themselves as a whole")
+    if session.stays is not None:
+        notes.append(f"{session.stays.strip()}; it was ended")
     return notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Step
 from lionagi_qe.agents.execution.outcomes import read_event
+from lionagi_qe.agents.execution.pytest_session import leaving_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,8 @@ _LEAST_SECONDS = 30.0
 _GRACE_SECONDS = 3.0
 # For what ends with a session: teardown of its fixtures, coverage's data and report.
 _ENDING_SECONDS = 10.0
+# Of a process whose tests, fixtures and report have ended: for handlers of atexit and its memory.
+_LEAVING_SECONDS = 30.0
 
 
 def test_limit(examination: Examination, timeout: float) -> float:
@@ -58,6 +61,7 @@ class Follower:
         limit: most seconds of one test.
         timeout: seconds after which the session is killed; a little before, it is asked to end.
         collection: most seconds until the tests are collected.
+        leaving: most seconds that the process takes to end after all else.
 
     """
 
@@ -69,6 +73,7 @@ class Follower:
         limit: float,
         timeout: float,
         collection: float = _COLLECTION_SECONDS,
+        leaving: float = _LEAVING_SECONDS,
     ) -> None:
         self._agent = agent
         self._record = record
@@ -84,6 +89,19 @@ class Follower:
         self._shown = False
         self._asked_at = time.monotonic() + timeout - min(_ENDING_SECONDS, timeout / 4)
         self._asked = False
+        self._leaving_file = leaving_file(record)
+        self._leaving = leaving
+        self._left_at: float | None = None
+        self._stays: str | None = None
+        self._stood = 0.0
+
+    @property
+    def stays(self) -> tuple[str, float] | None:
+        """What kept the process from ending, "" if that is unknown, and for how many seconds.
+
+        None where it ended by itself.
+        """
+        return None if self._stays is None else (self._stays, self._stood)
 
     @property
     def has_killed(self) -> bool:
@@ -97,6 +115,10 @@ class Follower:
         now = time.monotonic()
         if self._process is None:
             return
+        if self._leaving_file.exists():
+            self._mind_end(self._process, now)
+            return
+        self._left_at = None
         if now > self._asked_at and not self._asked:
             self._asked = True
             with contextlib.suppress(ProcessLookupError):
@@ -104,6 +126,16 @@ class Follower:
         elif self._began is not None:
             limit = self._collection if self._total is None else self._limit
             self._mind(self._process, now, self._began, limit)
+
+    def _mind_end(self, process: int, now: float) -> None:
+        """End a process that has nothing more to do, and waits for threads or others."""
+        if self._left_at is None:
+            self._left_at = now
+        elif now - self._left_at > self._leaving and self._stays is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+                self._stood = now - self._left_at
+                self._stays = self._leaving_file.read_text(encoding="utf-8")
 
     def _read(self) -> None:
         with self._record.open("rb") as file:

@@ -9,13 +9,14 @@ def outcome_of(when: str | None, outcome: str, *, xfail: bool) -> str | None:
     """Return what a phase of a test says of the whole; None if it leaves that open.
 
     Args:
-        when: "setup", "call" or "teardown".
+        when: "setup", "call" or "teardown"; plugins that run a test elsewhere say something else of
+            one that ended its process, which pytest counts as a failure of the test.
         outcome: of the phase, as pytest reports it.
         xfail: whether the test was expected to fail.
 
     """
     if outcome == "failed":
-        return "failed" if when == "call" else "error"
+        return "error" if when in {"setup", "teardown"} else "failed"
     if outcome == "skipped":
         return "xfailed" if xfail else "skipped"
     if outcome == "passed" and when == "call":

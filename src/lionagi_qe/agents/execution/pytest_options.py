@@ -12,7 +12,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.pytest_settings import pytest_settings
+from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, pytest_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,13 +126,15 @@ def unknown_options(output: str) -> list[str]:
 
 
 def names_of_test_files(project: Path) -> list[str]:
-    """Return what tells pytest of files called ``tests.py``; nothing if there are none.
+    """Return what tells pytest of files that unittest collects, ``tests.py`` say; else nothing.
 
     Nor where the project says itself what its test files are called.
     """
-    if "python_files" in pytest_settings(project) or not any(project.rglob("tests.py")):
+    if "python_files" in pytest_settings(project) or not any(
+        map(is_only_of_unittest, project.rglob("test*.py"))
+    ):
         return []
-    return ["-o", "python_files=test_*.py *_test.py tests.py"]
+    return ["-o", "python_files=test*.py *_test.py"]
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

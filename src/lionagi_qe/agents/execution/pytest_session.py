@@ -17,6 +17,7 @@ from lionagi_qe.agents.execution.pytest_options import (
     unknown_options,
 )
 from lionagi_qe.agents.project.layout import own_modules
+from lionagi_qe.agents.project.pytest_settings import enclosing_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +41,14 @@ class Session:
         recording: what the tests did.
         command: for people, as they would call it.
         addopts: of the project, as far as they hold.
+        stays: what kept its process from ending when all was done, for people; None if nothing did.
     """
 
     completed: Completed
     recording: Recording
     command: str
     addopts: Addopts
+    stays: str | None = None
 
 
 async def run_pytest(  # noqa: PLR0913 - a session has that many sides
@@ -78,13 +81,17 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     """
     addopts = addopts_of(examination.workspace.source, examination.environment.declared.options)
     addopts = addopts.without(leave_out) if leave_out else addopts
-    blocked = blocked_plugins(examination.environment.python)
+    blocked = [
+        *blocked_plugins(examination.environment.python),
+        *enclosing_options(examination.workspace.source),
+    ]
     most = examination.settings.max_memory
 
     async def once(addopts: Addopts, *naming: str) -> Session:
         workspace, environment = examination.workspace, examination.environment
         # Who follows the record has read what is there.
         begins = _size(record)
+        leaving_file(record).unlink(missing_ok=True)
         words = ["-p", "aqe_recorder", *blocked, *arguments, *addopts.arguments, *naming]
         completed = await process.run(
             environment.command(
@@ -122,6 +129,11 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
 
 def _forget(record: Path) -> None:
     record.unlink(missing_ok=True)
+
+
+def leaving_file(record: Path) -> Path:
+    """Return what a session's process writes last of all; see ``aqe_launch``."""
+    return record.with_name(f"{record.name}.leaving")
 
 
 def _size(record: Path) -> int:

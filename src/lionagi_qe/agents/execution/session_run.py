@@ -133,6 +133,8 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         memory=memory,
         watch=follower.look,
     )
+    if follower.stays is not None:
+        session = _ended_by_itself(session, *follower.stays, workspace)
     recording = session.recording
     if recording.exit is None and stacks.exists():
         stood = stacks.read_text(encoding="utf-8", errors="replace")[-_MOST_STACKS:]
@@ -143,6 +145,17 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         elif follower.has_killed and not recording.collected:
             recording.internal_error = workspace.shown(stood)
     return session
+
+
+def _ended_by_itself(session: Session, stays: str, seconds: float, workspace: Workspace) -> Session:
+    """Return a session, all of which is there, as if its process had not had to be ended."""
+    by = f"waiting for threads:\n{workspace.shown(stays)}" if stays else "in a handler of atexit"
+    done = session.completed
+    return replace(
+        session,
+        completed=replace(done, exit_code=session.recording.exit, seconds=done.seconds - seconds),
+        stays=f"all tests had ended, and their process stood for {seconds:.0f} s, {by}",
+    )
 
 
 def _written(shard: Shard | MatrixShard, workspace: Workspace) -> Path:

@@ -19,12 +19,15 @@ _ADDED = {
     ("run", "omit"): ("run_omit", "report_omit"),
     ("run", "concurrency"): ("concurrency",),
     ("run", "plugins"): ("plugins",),
+    ("run", "patch"): ("patch",),
     ("report", "exclude_lines"): ("exclude_list",),
     ("report", "partial_branches"): ("partial_list",),
 }
 # Named after the module that they need.
 _THREADS = frozenset({"thread", "multiprocessing"})
 _DONE = "aqe"
+# Of the patches that coverage.py knows those that write nothing; the others are ours to decide on.
+_PATCHES = frozenset({"execv", "fork"})
 
 
 def adopt(rcfile: str) -> None:
@@ -52,12 +55,15 @@ def _add(ours: configparser.RawConfigParser, own: Any) -> None:  # noqa: ANN401 
         values = [value for name in names for value in getattr(own, name, None) or ()]
         if option in {"concurrency", "plugins"}:
             values = [value for value in values if _is_there(value)]
+        if option == "patch":
+            values = [value for value in values if value in _PATCHES]
         if not values:
             continue
         if not ours.has_section(section):
             ours.add_section(section)
         before = ours.get(section, option, fallback="").strip().splitlines()
-        ours.set(section, option, "\n" + "\n".join([*before, *map(_written, values)]))
+        added = [each for each in map(_written, values) if each not in before]
+        ours.set(section, option, "\n" + "\n".join([*before, *added]))
     for plugin, options in getattr(own, "plugin_options", {}).items():
         if options and not ours.has_section(plugin):
             ours.read_dict({plugin: _texts(options)})

@@ -259,6 +259,11 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 def pytest_unconfigure() -> None:
     """Close the record, before warnings of open files can be errors."""
+    close_record()
+
+
+def close_record() -> None:
+    """Write no more; a second time does nothing."""
     global _record, _stacks  # noqa: PLW0603
     if _stacks is not None and _SHOW_STACKS is not None:
         faulthandler.unregister(_SHOW_STACKS)

@@ -8,8 +8,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.layout import layout_of, own_modules
-from lionagi_qe.agents.project.workspace import is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

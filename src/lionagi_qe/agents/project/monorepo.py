@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.settings import read_pyproject
-from lionagi_qe.agents.project.workspace import is_ignored
 from lionagi_qe.errors import ProjectError
 
 _DEPTH = 4
 # What lies there are inputs of tests, samples, or copies of others' work.
+# Of tools, which lie at the top of a repository of several projects, too.
+_NO_CODE = frozenset({"conftest.py", "dodo.py", "fabfile.py", "noxfile.py", "setup.py", "tasks.py"})
 _NO_PROJECTS = frozenset({"build", "dist", "docs", "examples", "test", "tests", "vendor"})
 
 
@@ -102,7 +104,7 @@ def stands_for_itself(directory: Path) -> bool:
 
 
 def has_tests_of_its_own(directory: Path) -> bool:
-    """Whether Python files or tests lie in the directory itself."""
-    return any(directory.glob("*.py")) or any(
+    """Whether Python files, other than those of tools, or tests lie in the directory itself."""
+    return any(path.name not in _NO_CODE for path in directory.glob("*.py")) or any(
         any((directory / name).rglob("*.py")) for name in ("tests", "test")
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.enclosing_tests import enclosing_tests_of
+from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.scratch import Scratch, delete
 from lionagi_qe.agents.project.version_control import commit_of, give_repository
 from lionagi_qe.errors import ProjectError
@@ -18,32 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-IGNORED_DIRECTORIES = frozenset(
-    {
-        ".bzr",
-        ".cache",
-        ".eggs",
-        ".git",
-        ".hg",
-        ".hypothesis",
-        ".import_linter_cache",
-        ".ipynb_checkpoints",
-        ".lionagi-qe",
-        ".mypy_cache",
-        ".nox",
-        ".pytest_cache",
-        ".pytype",
-        ".ruff_cache",
-        ".svn",
-        ".tox",
-        "__pycache__",
-        "aqe-report",
-        "htmlcov",
-        "node_modules",
-    }
-)
-IGNORED_FILES = frozenset({".coverage", ".DS_Store"})
-IGNORED_SUFFIXES = (".pyc", ".pyo")
+# Beside the pristine copy: what pytest reads around the project; see enclosing_tests.
+_AROUND = ".around"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +54,29 @@ class Workspace:
             ProjectError: a file of the project can't be read.
 
         """
+        around = enclosing_tests_of(project)
+        top = project.resolve().parent if around is None else around.top
         # Tools read patterns in paths, so the copy's name has no special characters.
-        name = re.sub(r"[^\w.-]", "_", project.name) or "project"
+        place = Path(*(_plain(part) for part in project.resolve().relative_to(top).parts))
 
         def fill(pristine: Path) -> None:
             _copy_tree(project, pristine, project)
             give_repository(project, pristine)
+            for path in () if around is None else around.files:
+                target = pristine.parent / _AROUND / path.relative_to(top)
+                _copy_around(path, target, top)
 
-        return cls.filled(fill, name, project, commit_of(project))
+        return cls.filled(fill, place, project, commit_of(project))
 
     @classmethod
     def filled(
-        cls, fill: Callable[[Path], None], name: str, project: Path, commit: str | None
+        cls, fill: Callable[[Path], None], place: str | Path, project: Path, commit: str | None
     ) -> Workspace:
         """Return a workspace whose pristine copy ``fill`` writes.
 
         Args:
             fill: called with a path at which nothing is yet.
-            name: of the copy's directory.
+            place: of the copy: its directory's name, below those that lie around it.
             project: the user's tree, which may be on another machine.
             commit: of the project.
 
@@ -103,8 +86,8 @@ class Workspace:
         workspace = cls(
             project,
             root,
-            root / "pristine" / name,
-            root / "project" / name,
+            root / "pristine" / Path(place).name,
+            root / "project" / place,
             root / "artifacts",
             commit,
             scratch,
@@ -126,7 +109,7 @@ class Workspace:
         fork = replace(
             self,
             root=root,
-            source=root / "project" / self.source.name,
+            source=root / self.source.relative_to(self.root),
             artifacts=root / "artifacts",
             scratch=None,
         )
@@ -196,17 +179,24 @@ class Workspace:
         self.remove()
 
 
-def is_ignored(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry of the project's tree is not part of the project."""
-    if entry.is_dir(follow_symlinks=False):
-        return entry.name in IGNORED_DIRECTORIES or Path(entry.path, "pyvenv.cfg").is_file()
-    name = entry.name
-    return name in IGNORED_FILES or name.endswith(IGNORED_SUFFIXES) or name == ".git"
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name) or "project"
+
+
+def _copy_around(path: Path, target: Path, top: Path) -> None:
+    if path.is_dir():
+        _copy_tree(path, target, top)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
 
 
 def _lay_out(workspace: Workspace) -> None:
     for directory in (workspace.artifacts, workspace.home, workspace.temporary):
         directory.mkdir()
+    around = workspace.pristine.parent / _AROUND
+    if around.is_dir():
+        shutil.copytree(around, workspace.root / "project", symlinks=True)
     shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.version_control import commit_of, tracked_files
-from lionagi_qe.agents.project.workspace import is_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
