@@ -148,7 +148,8 @@ def _page(whole: Ended, rows: list[str], tests: int, rounds: int) -> str:
 On {day}, {cores} cores that did other work as well, Python {sys.version.split()[0]}. The whole
 suite: {whole.figure("test_seconds"):.1f} s in pytest, {whole.seconds:.1f} s the command. "apart":
 how much sooner than the last shard's the first one's tests ended, by the clock, and by the
-durations that they were divided by; of {rounds} rounds each shard's quickest. "figures": those of `aqe merge` beside those of the whole run.
+durations that they were divided by; of {rounds} rounds each shard's quickest. "figures": those of
+`aqe merge` beside those of the whole run.
 
 | by | seconds in pytest | apart | apart as planned | longest command s | merge s | figures |
 |---|---|---|---|---|---|---|

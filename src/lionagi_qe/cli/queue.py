@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ from lionagi_qe.coordination import (
     Cancellation,
     DeadGroup,
     DeadJob,
-    JobStatus,
+    JobDetails,
     QueueCounts,
     WorkQueue,
 )
@@ -104,19 +105,42 @@ def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
 @json_option
 @memory_options
 def show(name: str, job_id: str, choice: MemoryChoice, *, as_json: bool) -> int:
-    """Show how job ID of queue NAME stands, with its progress. Exit code 1 if there is none."""
-    status: JobStatus | None = with_queue(choice, name, lambda queue: queue.status(job_id))
-    if status is None:
+    """Show all that is known of job ID of queue NAME. Exit code 1 if there is none.
+
+    How it stands, its attempts and progress; what it waits for: its delay, a claim's end, other
+    jobs; its keys, batch and schedule.
+    """
+    details: JobDetails | None = with_queue(choice, name, lambda queue: queue.details(job_id))
+    if details is None:
         mention(f"aqe: queue {name!r} has no job {job_id!r}, or not any more")
         return _MISSING
-    found = {**dataclasses.asdict(status), "created_at": status.created_at.isoformat()}
+    found = _document(details)
     if as_json:
         show_json(found)
-    else:
-        for what, value in found.items():
+        return Exit.PASSED
+    for what, value in found.items():
+        # What a job has no part in needs no line; with --json all of it is there.
+        if value not in (None, {}, []):
             is_text = isinstance(value, str)
-            say(f"{what:<12} {value if is_text else json.dumps(value, ensure_ascii=False)}")
+            say(f"{what:<13} {value if is_text else json.dumps(value, ensure_ascii=False)}")
     return Exit.PASSED
+
+
+def _document(details: JobDetails) -> dict[str, Any]:
+    found = dataclasses.asdict(details)
+    return _with_times({**found.pop("status"), **found})
+
+
+def _with_times(value: Any) -> Any:  # noqa: ANN401 - JSON data but for its times
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _with_times(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_with_times(each) for each in value]
+        case _:
+            return value
 
 
 @queue.command()

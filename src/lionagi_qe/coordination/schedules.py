@@ -136,6 +136,15 @@ class QueueSchedules:
         found = await self._calls.read_schedules(self._queue)
         return [_shown(record) for record in found.records]
 
+    async def whose(self, job_id: str) -> str | None:
+        """Return the name of the schedule that put a job; None if none of those that are did."""
+        moment = scheduled_for(job_id)
+        if moment is None:
+            return None
+        found = await self._calls.read_schedules(self._queue)
+        names = (record.name for record in found.records)
+        return next((name for name in names if _job_id(self._queue, name, moment) == job_id), None)
+
     async def keep_firing(self) -> None:
         """Put the jobs of schedules whenever they are due, until cancelled."""
         while True:

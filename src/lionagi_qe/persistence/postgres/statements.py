@@ -17,6 +17,7 @@ from lionagi_qe.persistence.postgres.fragments import (
 )
 from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.job_batch_statements import JOB_BATCH_TEXTS
+from lionagi_qe.persistence.postgres.job_details import JOB_DETAILS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
@@ -136,6 +137,7 @@ _TEXTS = {
     **LOG_TEXTS,
     **INDEX_TEXTS,
     **LEASE_TEXTS,
+    **JOB_DETAILS,
     **SEALED_TEXTS,
     "put": _LOGGED
     + _INSERT
