@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.ages import age
 from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.groups import Group
@@ -246,13 +247,30 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
 @click.argument("name")
 @click.argument("job_ids", nargs=-1, metavar="[ID...]")
 @click.option("--all", "all_of_them", is_flag=True, help="All dead jobs of the queue.")
+@click.option(
+    "--older-than",
+    callback=age,
+    metavar="AGE",
+    help="All dead jobs that were put longer ago than that: 30d, 12h.",
+)
 @quiet_option
 @memory_options
-def purge(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
+def purge(
+    name: str,
+    job_ids: tuple[str, ...],
+    choice: MemoryChoice,
+    *,
+    all_of_them: bool,
+    older_than: float | None,
+) -> int:
     """Remove dead jobs of queue NAME for good. Exit code 1 if one wasn't dead."""
-    wanted = _wanted(job_ids, all_of_them=all_of_them)
+    if older_than is not None and (job_ids or all_of_them):
+        raise click.UsageError("--older-than: leave out --all and the jobs' ids")
+    wanted = None if older_than is not None else _wanted(job_ids, all_of_them=all_of_them)
     with telling("removing dead jobs"):
-        changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
+        changed = with_queue(
+            choice, name, lambda queue: queue.purge_dead(wanted, older_than=older_than)
+        )
     return _report("removed", changed, wanted)
 
 

@@ -41,7 +41,11 @@ def schedules(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.argument("schedule_name", metavar="SCHEDULE")
-@click.option("--cron", required=True, help="When: five fields, or six with seconds in front.")
+@click.option(
+    "--cron",
+    required=True,
+    help="When: five fields, six with seconds in front, or @daily.",
+)
 @click.option("--timezone", default="UTC", show_default=True, help="By which clocks.")
 @click.option("--payload", default="null", metavar="JSON", help="What is put each time.")
 @click.option("--priority", type=int, default=0, show_default=True, help="The lower, the sooner.")

@@ -217,7 +217,7 @@ class WorkQueue(PuttingQueue, Generic[P]):
             await jobs.aclose()
 
     @renamed(lease="lease_ttl")
-    async def work(
+    async def work(  # noqa: PLR0913 - keyword-only but for the first two
         self,
         handler: Callable[[Job[P]], Awaitable[Any]],
         concurrency: int = 1,
@@ -225,19 +225,27 @@ class WorkQueue(PuttingQueue, Generic[P]):
         lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (SIGTERM, SIGINT),
         grace: float = DEFAULT_GRACE,
+        job_timeout: float | None = None,
     ) -> None:
         """Do jobs by ``handler(job)``, each in a task of its own, until stopped.
 
         What the handler returns is the result; what it raises is the job's error, and the job is
         tried again by the queue's rules. It may end the job itself, too. It is cancelled when the
-        job is lost. See ``consume`` for the rest.
+        job is lost, and after ``job_timeout`` seconds (None: no limit), which fails the attempt.
+        See ``consume`` for the rest.
+
+        A handler that blocks keeps leases from being extended, so that its job goes to another
+        worker meanwhile: have it ``await asyncio.to_thread(...)``. A thread can't be cancelled: it
+        goes on when the job was, unless it looks at ``job.cancelling`` and ``job.lost``.
         """
+        if job_timeout is not None:
+            check_seconds("job_timeout", job_timeout)
         tasks: set[asyncio.Task[None]] = set()
         try:
             async for job in self.consume(
                 concurrency, lease_ttl=lease_ttl, signals=signals, grace=grace
             ):
-                task = asyncio.create_task(handle(job, handler), name=repr(job))
+                task = asyncio.create_task(handle(job, handler, job_timeout), name=repr(job))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             if tasks:

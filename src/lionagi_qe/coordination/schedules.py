@@ -40,6 +40,8 @@ OVERLAP: tuple[Overlap, ...] = ("allow", "skip")
 PUNCTUAL = timedelta(seconds=60)
 # Most missed ones that "all" makes up for: the latest.
 MOST_MISSED = 100
+# A schedule that is done with so much to come was fired by a clock that was put back since.
+SET_BACK = timedelta(minutes=10)
 # Seconds until consumers see that somebody made, changed or removed a schedule.
 LOOK = 10.0
 _PAUSE = 1.0
@@ -173,6 +175,10 @@ class QueueSchedules:
         now = _time(found.now_ms)
         pauses = [LOOK]
         for record in found.records:
+            if _time(record.fired_to_ms) - now > SET_BACK:
+                await self._restart(record)
+                pauses.append(_PAUSE)
+                continue
             try:
                 schedule = _shown(record)
             except InvalidArgumentError as error:
@@ -190,6 +196,16 @@ class QueueSchedules:
             else:
                 pauses.append((schedule.next_at - now).total_seconds())
         return min(pauses)
+
+    async def _restart(self, record: ScheduleRecord) -> None:
+        ahead_ms = SET_BACK // timedelta(milliseconds=1)
+        if await self._calls.restart_schedule(self._queue, record, ahead_ms):
+            _log.warning(
+                "schedule %r of queue %r goes on from now: the server's clock was put back",
+                record.name,
+                self._queue,
+                extra=log_fields(queue=self._queue),
+            )
 
     async def _fire(self, fire: Fire) -> None:
         if not fire.job_ids:

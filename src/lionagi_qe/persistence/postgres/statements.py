@@ -239,6 +239,11 @@ FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
     LEFT JOIN {schema}.job_schedules AS s ON s.fleet = $1 AND s.queue = $2
 ORDER BY s.name
 """,
+    "restart_schedule": """
+UPDATE {schema}.job_schedules SET fired_to_ms = {schema}.clock_ms()
+WHERE fleet = $1 AND queue = $2 AND name = $3 AND version = $4 AND fired_to_ms = $5
+    AND fired_to_ms > {schema}.clock_ms() + $6 RETURNING 1
+""",
     "fire_schedule": f"""
 SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10, $11)
 """,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Fire,
         PutSchedule,
         ScheduleBackend,
+        ScheduleRecord,
         Schedules,
     )
     from lionagi_qe.persistence.scopes.scope import Scope
@@ -191,6 +192,11 @@ class ScopedSchedules:
         """Return all schedules of a queue."""
         self._scope.check_queue(queue)
         return await self._whole.read(queue)
+
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Let a schedule begin now that is far ahead."""
+        self._scope.check_queue(queue)
+        return await self._whole.restart(queue, record, ahead_ms)
 
     async def fire(self, fire: Fire) -> bool:
         """Put what is due."""

@@ -168,6 +168,26 @@ class QueueSchedulesConformance(Conformance):
         assert await queue_of(memory).claim() == []
         assert await calls.fire(early)
 
+    async def test_one_that_is_done_with_times_to_come_begins_now_and_no_other(
+        self, memory: Memory
+    ) -> None:
+        calls = parts_of(memory).jobs
+        await calls.put_schedule(_put())
+        fire = await _fire(calls, [])
+        record = fire.record
+        assert not await calls.restart_schedule("jobs", record, 0), "it is of now, as most are"
+        other = replace(record, version="version 2")
+        hour_ago = -3_600_000
+        assert not await calls.restart_schedule("jobs", other, hour_ago)
+        moved = replace(record, fired_to_ms=record.fired_to_ms - 1)
+        assert not await calls.restart_schedule("jobs", moved, hour_ago)
+        assert not await calls.restart_schedule("elsewhere", record, hour_ago)
+        assert await calls.restart_schedule("jobs", record, hour_ago)
+        found = await calls.read_schedules("jobs")
+        (begun,) = found.records
+        assert record.fired_to_ms < begun.fired_to_ms <= found.now_ms
+        assert (begun.version, begun.spec, begun.rule) == (record.version, "spec", "rule")
+
     async def test_a_time_that_was_put_before_is_not_put_again(self, memory: Memory) -> None:
         calls = parts_of(memory).jobs
         await calls.put_schedule(_put())
