@@ -129,7 +129,9 @@ def measured(shards: int, tests: int, ways: Sequence[str], rounds: int) -> str:
                         ended[part - 1] = min(ended[part - 1], found, key=_in_pytest)
             merged = aqe(folder, "merge", *files[-shards:], "--project", project, *_AGENTS)
             alike = merged.figures == whole.figures
-            rows += _rows(by, ended, merged, "equal" if alike else "DIFFERENT", durations, waiting)
+            rows += _rows(
+                by, ended, merged, "equal" if alike else "DIFFERENT", durations, waiting=waiting
+            )
     return _page(whole, rows, tests, rounds)
 
 
@@ -143,6 +145,7 @@ def _rows(
     merged: Ended,
     alike: str,
     durations: Path,
+    *,
     waiting: Mapping[str, float],
 ) -> list[str]:
     took = [_in_pytest(each) for each in ended]

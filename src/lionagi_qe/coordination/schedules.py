@@ -63,8 +63,10 @@ class Schedule:
         priority: the lower, the sooner.
         missed: what becomes of the times at which no consumer was there.
         max_attempts: how often each of its jobs is tried before it is dead.
-        next_at: when it is due next, in UTC; past, if no consumer has seen to it yet.
+        next_at: when it is due next, in UTC; past, if no consumer has seen to it yet. None where
+            that can't be told.
         overlap: what becomes of a time at which an earlier job of it has not ended.
+        problem: why this machine can't see to it; None if it can.
     """
 
     name: str
@@ -74,8 +76,9 @@ class Schedule:
     priority: int
     missed: Missed
     max_attempts: int
-    next_at: datetime
+    next_at: datetime | None
     overlap: Overlap = "allow"
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +182,14 @@ class QueueSchedules:
                 await self._restart(record)
                 pauses.append(_PAUSE)
                 continue
-            try:
-                schedule = _shown(record)
-            except InvalidArgumentError as error:
+            schedule = _shown(record)
+            if schedule.next_at is None:
                 _log.warning(
                     "schedule %r of queue %r: %s",
                     record.name,
                     self._queue,
-                    error,
-                    extra=log_fields(queue=self._queue, error=error),
+                    schedule.problem,
+                    extra=log_fields(queue=self._queue),
                 )
                 continue
             if schedule.next_at <= now:
@@ -259,7 +261,13 @@ def _job_id(queue: str, name: str, moment: datetime) -> str:
 
 def _shown(record: ScheduleRecord) -> Schedule:
     rule, spec = json.loads(record.rule), json.loads(record.spec)
-    cron = _cron(rule["cron"], rule["timezone"])
+    next_at, problem = None, None
+    try:
+        cron = _cron(rule["cron"], rule["timezone"])
+        next_at = next(cron.after(_time(record.fired_to_ms)), datetime.max.replace(tzinfo=UTC))
+    except InvalidArgumentError as error:
+        # Made where more zones are known, or by another release.
+        problem = str(error)
     return Schedule(
         record.name,
         rule["cron"],
@@ -268,8 +276,9 @@ def _shown(record: ScheduleRecord) -> Schedule:
         spec["priority"],
         cast("Missed", spec["missed"]),
         spec["max_attempts"],
-        next(cron.after(_time(record.fired_to_ms)), datetime.max.replace(tzinfo=UTC)),
+        next_at,
         cast("Overlap", spec.get("overlap", "allow")),
+        problem,
     )
 
 

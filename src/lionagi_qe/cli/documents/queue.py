@@ -114,7 +114,9 @@ class PeriodicJob(Shape):
     priority: int
     missed: str
     max_attempts: int
-    next_at: str
-    """ISO 8601, UTC."""
+    next_at: str | None
+    """ISO 8601, UTC; null where that can't be told."""
     overlap: str
     """allow or skip."""
+    problem: str | None
+    """Why this machine can't see to it."""
