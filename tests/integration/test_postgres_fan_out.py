@@ -12,26 +12,29 @@ from lionagi_qe.coordination import NewJob, WorkQueue
 from lionagi_qe.testing.conformance.base import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
+
+    from lionagi_qe.testing.servers import ExternalPostgres, PostgresServer
 
 pytestmark = pytest.mark.postgres
 
 MANY = 300
-# Look-ups of each job, with those of its older versions in this transaction; all of the fleet's would be
-# a multiple of MANY.
+# Look-ups of each job, with its older versions; not as many as there are jobs.
 FEW = 40
 
 
 @pytest.fixture
-async def looking(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres_url)
-    yield connection
-    await connection.close()
+def own_url(postgres_server: PostgresServer | ExternalPostgres) -> Iterator[str]:
+    """The URL of a database in which nobody else counts."""
+    with postgres_server.fresh_database() as url:
+        yield url
 
 
 async def test_jobs_after_one_are_looked_up_by_their_ids_whatever_the_planner_knows(
-    postgres_url: str, looking: asyncpg.Connection
+    own_url: str,
 ) -> None:
+    looking = await asyncpg.connect(own_url)
+
     async def read(*, inserted: int, updated: int) -> int:
         """Return how many jobs were read by index, once the server has counted these changes."""
         found = 0
@@ -49,7 +52,7 @@ async def test_jobs_after_one_are_looked_up_by_their_ids_whatever_the_planner_kn
         await until(is_counted)
         return found
 
-    async with open_memory(postgres_url, fleet="fan-out") as memory:
+    async with open_memory(own_url) as memory:
         queue = WorkQueue(memory, "q")
         first = await queue.put("first")
         await queue.put_many([NewJob(at, after=[first]) for at in range(MANY)])
@@ -58,3 +61,4 @@ async def test_jobs_after_one_are_looked_up_by_their_ids_whatever_the_planner_kn
         await job.ack()
         assert await read(inserted=MANY + 1, updated=2 * MANY) < 2 * FEW * MANY
         assert (await queue.stats()).ready == MANY
+    await looking.close()

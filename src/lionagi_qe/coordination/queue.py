@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
+from lionagi_qe.coordination.job_details import JobDetails, job_details
 from lionagi_qe.coordination.payloads import P, PayloadReader
 from lionagi_qe.coordination.putting import PuttingQueue
 from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL
@@ -80,6 +81,20 @@ class WorkQueue(PuttingQueue, Generic[P]):
         self._backoff = backoff or exponential()
         self._payloads = PayloadReader(payload_type)
         self._consumers: set[Consumer] = set()
+
+    # Looking
+
+    async def details(self, job_id: str) -> JobDetails | None:
+        """Return how a job stands, what it waits for, and what it belongs to; None as ``status``.
+
+        Two round trips beside each other; one more for the name of a job's schedule.
+        """
+        status, found = await asyncio.gather(
+            self.status(job_id), self._calls.details(self.name, job_id)
+        )
+        if status is None or found is None:
+            return None
+        return job_details(status, found, await self._schedules.whose(job_id))
 
     # Working
 

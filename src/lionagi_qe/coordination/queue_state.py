@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.coordination.dead_letters import DeadLetters
-from lionagi_qe.coordination.job_details import JobDetails, job_details
 from lionagi_qe.coordination.job_traces import JobTraces
 from lionagi_qe.coordination.limits import QueueLimits, job_limit
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
@@ -143,18 +141,6 @@ class QueueState:
         """Return how a job stands, with its progress; None for one that isn't known (any more)."""
         (record,) = await self._calls.find(self.name, [check_name("job id", job_id)])
         return None if record is None else _status(record)
-
-    async def details(self, job_id: str) -> JobDetails | None:
-        """Return how a job stands, what it waits for, and what it belongs to; None as ``status``.
-
-        Two round trips beside each other; one more for the name of a job's schedule.
-        """
-        status, found = await asyncio.gather(
-            self.status(job_id), self._calls.details(self.name, job_id)
-        )
-        if status is None or found is None:
-            return None
-        return job_details(status, found, await self._schedules.whose(job_id))
 
     async def stats(self) -> QueueCounts:
         """Count the jobs by state: ready, delayed, waiting, claimed, done, dead, cancelled."""
