@@ -202,8 +202,8 @@ batches: $(STAMP) ## What a batch of 10,000 jobs takes on each backend, beside a
 side-by-side: $(STAMP) ## Compare tests in several sessions with one and with plain pytest (ONLY="..." as make corpus)
 	$(BIN)/python -m tests.corpus.side_by_side $(CORPUS_OUT) $(ONLY)
 
-shard-balance: $(STAMP) ## Run 5,000 tests whole and in five shards, and tell how far apart these end
-	$(BIN)/python -m tests.benchmarks.shard_balance $(SHARDS_OUT)
+shard-balance: $(STAMP) ## Run 5,000 tests whole and in five shards, and tell how far apart these end (ARGS="--rounds 3")
+	$(BIN)/python -m tests.benchmarks.shard_balance $(SHARDS_OUT) $(ARGS)
 
 # Packages as make corpus keeps them; some ten minutes where nothing else runs.
 executors: $(STAMP) ## Compare what local, queue (three workers) and dask (four) find on five other projects

@@ -132,7 +132,7 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "times.json"
     assert not read_durations(path).seconds, "the first time there are none"
     tests = [
-        {"id": "a.py::1", "outcome": "passed", "seconds": 1.2345},
+        {"id": "a.py::1", "outcome": "passed", "seconds": 5.2345, "shared": 4.0},
         {"id": "a.py::2", "outcome": "not_run", "seconds": 0.0},
     ]
     details = {"tests": tests, "overhead": 0.1}

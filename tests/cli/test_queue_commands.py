@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.json_documents import check
 
 from lionagi_qe import open_memory
 from lionagi_qe.cli.main import main
@@ -45,8 +46,10 @@ def dead(url: str) -> list[str]:
 
 
 def aqe(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = main(["queue", *arguments])
+    words = ["queue", *arguments]
+    code = main(words)
     output = capsys.readouterr()
+    check(words, output.out.encode())
     return code, output.out, output.err
 
 
@@ -104,7 +107,9 @@ def test_jobs_are_shown_and_cancelled(url: str, capsys: pytest.CaptureFixture[st
     running, waiting = asyncio.run(fill())
     code, shown, _ = aqe(capsys, "show", "builds", running)
     assert code == 0
-    assert 'progress     {"percent": 40}\n' in shown
+    assert 'progress      {"percent": 40}\n' in shown
+    assert "due_at " in shown
+    assert "batch_id" not in shown
     code, shown, _ = aqe(capsys, "cancel", "builds", running, waiting)
     assert (code, shown) == (0, f"{running}\tcancelling\n{waiting}\tcancelled\n")
     status = json.loads(aqe(capsys, "show", "builds", running, "--json")[1])
@@ -225,6 +230,8 @@ def test_what_waits_for_others_is_counted_and_shown(
 
     first, second = asyncio.run(fill())
     assert "1 waiting" in aqe(capsys, "ls")[1]
+    found = json.loads(aqe(capsys, "show", "reviews", second, "--json")[1])
+    assert (found["after"], found["batch_id"]) == ({first: "waiting"}, None)
     assert "waiting" in aqe(capsys, "show", "reviews", second)[1]
     assert aqe(capsys, "cancel", "reviews", first)[0] == 0
     code, shown, _ = aqe(capsys, "show", "reviews", second)

@@ -113,6 +113,17 @@ def test_seconds_stand_in_front() -> None:
     assert due == [last - timedelta(seconds=40), last - timedelta(seconds=20), last]
 
 
+@pytest.mark.parametrize(
+    ("name", "expression"),
+    [("@daily", "0 0 * * *"), ("@hourly", "0 * * * *"), (" @Weekly ", "0 0 * * 0")],
+)
+def test_a_name_means_an_expression(name: str, expression: str) -> None:
+    begin = datetime(2026, 10, 24, tzinfo=UTC)
+    for zone in ("Europe/Oslo", "Australia/Lord_Howe"):
+        named, plain = (Cron(each, zone).after(begin) for each in (name, expression))
+        assert [next(named) for _ in range(40)] == [next(plain) for _ in range(40)]
+
+
 def test_a_leap_day_comes_every_four_years() -> None:
     due = next(Cron("0 12 29 2 *", "Europe/Oslo").after(datetime(2026, 1, 1, tzinfo=UTC)))
     assert due == datetime(2028, 2, 29, 11, tzinfo=UTC)
@@ -124,7 +135,7 @@ def test_a_leap_day_comes_every_four_years() -> None:
         ("* * * *", "UTC", "five fields"),
         ("61 * * * *", "UTC", "minute"),
         ("0 0 31 2 *", "UTC", "day-of-month"),
-        ("@daily", "UTC", "five fields"),
+        ("@fortnightly", "UTC", "@daily"),
         ("", "UTC", "non-empty"),
         ("0 3 * * *", "Mars/Olympus", "IANA"),
         ("0 3 * * *", "../../etc/passwd", "IANA"),

@@ -45,6 +45,8 @@ WRONG: dict[str, list[Any]] = {
     "wait": NOT_SECONDS,
     "lease_ttl": [*NOT_SECONDS, 0, math.inf, None],
     "delay": ["5", -1, math.nan, True, b"5", math.inf],
+    "job_timeout": [*NOT_SECONDS, 0, math.inf],
+    "older_than": ["5", -1, math.nan, True, b"5", math.inf, [5]],
     "grace": ["5", -1, math.nan, True],
     "limit": [value for value in NOT_COUNTS if value is not None],
     "page_size": NOT_COUNTS,

@@ -19,6 +19,7 @@ from lionagi_qe.agents.environment.cache_directory import (
     root,
 )
 from lionagi_qe.agents.environment.wheel_caches import wheel_caches
+from lionagi_qe.cli.ages import SECONDS, age
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.groups import Group
 from lionagi_qe.cli.options import json_option, show_json
@@ -30,17 +31,8 @@ if TYPE_CHECKING:
 
     from lionagi_qe.agents.environment.cache_directory import Kept
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(K|M|G|T)?i?B?", re.IGNORECASE)
 _BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-
-
-def _age(_: click.Context, __: click.Parameter, text: str) -> float:
-    match = _AGE.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no age; write 30d, 12h, 90m or 30s")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _amount(_: click.Context, __: click.Parameter, text: str) -> int:
@@ -87,9 +79,9 @@ def list_(*, as_json: bool) -> None:
 @click.option(
     "--older-than",
     "unused",
-    default=f"{KEPT_SECONDS / _SECONDS['d']:g}d",
+    default=f"{KEPT_SECONDS / SECONDS['d']:g}d",
     show_default=True,
-    callback=_age,
+    callback=age,
     metavar="AGE",
     help="Delete what was not used for so long: 7d, 12h.",
 )
@@ -140,8 +132,8 @@ def _line(each: Kept) -> str:
 
 def _shown_age(seconds: float) -> str:
     for unit in ("d", "h", "m"):
-        if seconds >= _SECONDS[unit]:
-            return f"{seconds / _SECONDS[unit]:.1f} {unit}"
+        if seconds >= SECONDS[unit]:
+            return f"{seconds / SECONDS[unit]:.1f} {unit}"
     return f"{seconds:.0f} s"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.cli.ages import age
 from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.groups import Group
@@ -23,7 +25,7 @@ from lionagi_qe.coordination import (
     Cancellation,
     DeadGroup,
     DeadJob,
-    JobStatus,
+    JobDetails,
     QueueCounts,
     WorkQueue,
 )
@@ -104,19 +106,42 @@ def stats(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
 @json_option
 @memory_options
 def show(name: str, job_id: str, choice: MemoryChoice, *, as_json: bool) -> int:
-    """Show how job ID of queue NAME stands, with its progress. Exit code 1 if there is none."""
-    status: JobStatus | None = with_queue(choice, name, lambda queue: queue.status(job_id))
-    if status is None:
+    """Show all that is known of job ID of queue NAME. Exit code 1 if there is none.
+
+    How it stands, its attempts and progress; what it waits for: its delay, a claim's end, other
+    jobs; its keys, batch and schedule.
+    """
+    details: JobDetails | None = with_queue(choice, name, lambda queue: queue.details(job_id))
+    if details is None:
         mention(f"aqe: queue {name!r} has no job {job_id!r}, or not any more")
         return _MISSING
-    found = {**dataclasses.asdict(status), "created_at": status.created_at.isoformat()}
+    found = _document(details)
     if as_json:
         show_json(found)
-    else:
-        for what, value in found.items():
+        return Exit.PASSED
+    for what, value in found.items():
+        # What a job has no part in needs no line; with --json all of it is there.
+        if value not in (None, {}, []):
             is_text = isinstance(value, str)
-            say(f"{what:<12} {value if is_text else json.dumps(value, ensure_ascii=False)}")
+            say(f"{what:<13} {value if is_text else json.dumps(value, ensure_ascii=False)}")
     return Exit.PASSED
+
+
+def _document(details: JobDetails) -> dict[str, Any]:
+    found = dataclasses.asdict(details)
+    return _with_times({**found.pop("status"), **found})
+
+
+def _with_times(value: Any) -> Any:  # noqa: ANN401 - JSON data but for its times
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _with_times(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_with_times(each) for each in value]
+        case _:
+            return value
 
 
 @queue.command()
@@ -222,13 +247,30 @@ def retry(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_t
 @click.argument("name")
 @click.argument("job_ids", nargs=-1, metavar="[ID...]")
 @click.option("--all", "all_of_them", is_flag=True, help="All dead jobs of the queue.")
+@click.option(
+    "--older-than",
+    callback=age,
+    metavar="AGE",
+    help="All dead jobs that were put longer ago than that: 30d, 12h.",
+)
 @quiet_option
 @memory_options
-def purge(name: str, job_ids: tuple[str, ...], choice: MemoryChoice, *, all_of_them: bool) -> int:
+def purge(
+    name: str,
+    job_ids: tuple[str, ...],
+    choice: MemoryChoice,
+    *,
+    all_of_them: bool,
+    older_than: float | None,
+) -> int:
     """Remove dead jobs of queue NAME for good. Exit code 1 if one wasn't dead."""
-    wanted = _wanted(job_ids, all_of_them=all_of_them)
+    if older_than is not None and (job_ids or all_of_them):
+        raise click.UsageError("--older-than: leave out --all and the jobs' ids")
+    wanted = None if older_than is not None else _wanted(job_ids, all_of_them=all_of_them)
     with telling("removing dead jobs"):
-        changed = with_queue(choice, name, lambda queue: queue.purge_dead(wanted))
+        changed = with_queue(
+            choice, name, lambda queue: queue.purge_dead(wanted, older_than=older_than)
+        )
     return _report("removed", changed, wanted)
 
 

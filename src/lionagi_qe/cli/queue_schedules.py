@@ -16,6 +16,8 @@ from lionagi_qe.cli.output import say
 from lionagi_qe.coordination import MISSED, OVERLAP, Schedule, WorkQueue
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lionagi_qe.coordination import Missed, Overlap
 
 
@@ -29,19 +31,26 @@ def schedules(name: str, choice: MemoryChoice, *, as_json: bool) -> None:
         choice, name, lambda queue: queue.schedules(), about_jobs=False
     )
     if as_json:
-        show_json(
-            [{**dataclasses.asdict(each), "next_at": each.next_at.isoformat()} for each in found]
-        )
+        show_json([{**dataclasses.asdict(each), "next_at": _when(each.next_at)} for each in found])
         return
     for each in found:
         payload = json.dumps(each.payload, ensure_ascii=False)
-        say(f"{each.name}\t{each.next_at.isoformat()}\t{each.cron} {each.timezone}\t{payload}")
+        due = _when(each.next_at) or each.problem
+        say(f"{each.name}\t{due}\t{each.cron} {each.timezone}\t{payload}")
+
+
+def _when(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 @click.command()
 @click.argument("name")
 @click.argument("schedule_name", metavar="SCHEDULE")
-@click.option("--cron", required=True, help="When: five fields, or six with seconds in front.")
+@click.option(
+    "--cron",
+    required=True,
+    help="When: five fields, six with seconds in front, or @daily.",
+)
 @click.option("--timezone", default="UTC", show_default=True, help="By which clocks.")
 @click.option("--payload", default="null", metavar="JSON", help="What is put each time.")
 @click.option("--priority", type=int, default=0, show_default=True, help="The lower, the sooner.")
@@ -95,7 +104,7 @@ def schedule(  # noqa: PLR0913 - one for each option
         return next(each for each in await queue.schedules() if each.name == schedule_name)
 
     made: Schedule = with_queue(choice, name, put, about_jobs=False)
-    say(f"{made.name}: due next at {made.next_at.isoformat()}")
+    say(f"{made.name}: due next at {_when(made.next_at) or made.problem}")
 
 
 @click.command()

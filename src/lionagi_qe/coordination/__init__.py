@@ -6,6 +6,7 @@ from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.batch import Batch, BatchJob, BatchProgress
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
 from lionagi_qe.coordination.job import Job
+from lionagi_qe.coordination.job_details import JobDetails
 from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
 from lionagi_qe.coordination.limits import Limit
 from lionagi_qe.coordination.new_job import NewJob
@@ -27,6 +28,7 @@ __all__ = [
     "DeadGroup",
     "DeadJob",
     "Job",
+    "JobDetails",
     "JobPage",
     "JobStatus",
     "Lease",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,12 @@ async def _recall(job: Job) -> None:
         )
 
 
-async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
+async def handle(
+    job: Job, handler: Callable[[Job], Awaitable[Any]], job_timeout: float | None = None
+) -> None:
     """Do a job: done with what ``handler`` returns, failed by what it raises.
+
+    It fails as well if the handler takes longer than ``job_timeout`` seconds.
 
     It is cancelled when the job is lost, or is to be cancelled; when we are cancelled, the job is
     given back.
@@ -188,7 +193,7 @@ async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
     job.watch(cancel)
     try:
         with job.processing():
-            await _do(job, handler)
+            await _do(job, handler, job_timeout)
     except asyncio.CancelledError:
         if not (job.lost or job.cancelling):
             raise
@@ -201,12 +206,14 @@ async def handle(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
         job.give_up()
 
 
-async def _do(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
+async def _do(
+    job: Job, handler: Callable[[Job], Awaitable[Any]], job_timeout: float | None
+) -> None:
     task = asyncio.current_task()
     try:
         # Only what the handler does: what it came to is told in any case.
         with job.when_cancelling(lambda: task and task.cancel()):
-            result = await handler(job)
+            result = await _result_of(job, handler, job_timeout)
         if not job.ended:
             await job.ack(result)
     except asyncio.CancelledError as error:
@@ -229,6 +236,22 @@ async def _do(job: Job, handler: Callable[[Job], Awaitable[Any]]) -> None:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its job's error
         await _fail(job, error)
+
+
+async def _result_of(
+    job: Job, handler: Callable[[Job], Awaitable[Any]], job_timeout: float | None
+) -> Any:  # noqa: ANN401 - what the handler returns
+    limit = asyncio.timeout(job_timeout)
+    try:
+        async with limit:
+            answer: Any = handler(job)
+            # A plain function has done the job by now: it must not be done again for that.
+            return await answer if inspect.isawaitable(answer) else answer
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        msg = f"it took longer than its worker's job_timeout, {job_timeout:g} s"
+        raise TimeoutError(msg) from error
 
 
 def _is_cancelled() -> bool:

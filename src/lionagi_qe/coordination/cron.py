@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 # More than any clock was ever put back by at once.
 _LONGEST_CHANGE = timedelta(hours=3)
 _SECOND = timedelta(seconds=1)
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
 
 
 class Cron:
@@ -31,7 +40,8 @@ class Cron:
 
     Args:
         expression: five fields (minute, hour, day of month, month, day of week) or six with the
-            seconds in front; as Debian's cron reads them, with L, LW and # for days.
+            seconds in front; as Debian's cron reads them, with L, LW and # for days. Or @hourly,
+            @daily (@midnight), @weekly, @monthly, @yearly (@annually).
         timezone: an IANA name, as Europe/Oslo.
 
     Raises:
@@ -40,7 +50,9 @@ class Cron:
     """
 
     def __init__(self, expression: str, timezone: str) -> None:
-        self._expression = check_name("cron", expression)
+        expression = check_name("cron", expression)
+        expression = _NAMED.get(expression.strip().lower(), expression)
+        self._expression = expression
         try:
             # UTC needs no database of zones, which small containers lack.
             named = check_name("timezone", timezone) != "UTC"
@@ -56,7 +68,7 @@ class Cron:
         except CronSimError as error:
             msg = (
                 f"cron {expression!r}: {error}; five fields (minute, hour, day of month, month, "
-                "day of week), or six with the seconds in front"
+                f"day of week), six with the seconds in front, or one of {', '.join(_NAMED)}"
             )
             raise InvalidArgumentError(msg) from error
         if ever is None:

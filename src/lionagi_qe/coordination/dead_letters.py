@@ -96,6 +96,18 @@ class DeadLetters:
             after = jobs[-1].id
         return sorted(found.values(), key=lambda group: -group.count)
 
+    async def purge_old(self, before_ms: int) -> int:
+        """Remove those that were put before a time; return how many."""
+        removed = 0
+        after = ""
+        while page := await self._calls.list_dead(self._queue, after, _PAGE):
+            # One whose payload was replaced is younger than its id.
+            old = [record.job_id for record in page if record.created_ms < before_ms]
+            if old:
+                removed += await self._calls.purge(self._queue, old)
+            after = page[-1].job_id
+        return removed
+
     async def change(
         self, change: Callable[[str, list[str]], Awaitable[int]], job_ids: Iterable[str] | None
     ) -> int:

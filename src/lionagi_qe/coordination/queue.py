@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.consumer import Consumer, give_back, handle
 from lionagi_qe.coordination.job import Job
+from lionagi_qe.coordination.job_details import JobDetails, job_details
 from lionagi_qe.coordination.payloads import P, PayloadReader
 from lionagi_qe.coordination.putting import PuttingQueue
 from lionagi_qe.coordination.queue_state import DEFAULT_MAX_ATTEMPTS, DEFAULT_RESULT_TTL
@@ -80,6 +81,20 @@ class WorkQueue(PuttingQueue, Generic[P]):
         self._backoff = backoff or exponential()
         self._payloads = PayloadReader(payload_type)
         self._consumers: set[Consumer] = set()
+
+    # Looking
+
+    async def details(self, job_id: str) -> JobDetails | None:
+        """Return how a job stands, what it waits for, and what it belongs to; None as ``status``.
+
+        Two round trips beside each other; one more for the name of a job's schedule.
+        """
+        status, found = await asyncio.gather(
+            self.status(job_id), self._calls.details(self.name, job_id)
+        )
+        if status is None or found is None:
+            return None
+        return job_details(status, found, await self._schedules.whose(job_id))
 
     # Working
 
@@ -217,7 +232,7 @@ class WorkQueue(PuttingQueue, Generic[P]):
             await jobs.aclose()
 
     @renamed(lease="lease_ttl")
-    async def work(
+    async def work(  # noqa: PLR0913 - keyword-only but for the first two
         self,
         handler: Callable[[Job[P]], Awaitable[Any]],
         concurrency: int = 1,
@@ -225,19 +240,27 @@ class WorkQueue(PuttingQueue, Generic[P]):
         lease_ttl: float = DEFAULT_LEASE_TTL,
         signals: Iterable[Signals] = (SIGTERM, SIGINT),
         grace: float = DEFAULT_GRACE,
+        job_timeout: float | None = None,
     ) -> None:
         """Do jobs by ``handler(job)``, each in a task of its own, until stopped.
 
         What the handler returns is the result; what it raises is the job's error, and the job is
         tried again by the queue's rules. It may end the job itself, too. It is cancelled when the
-        job is lost. See ``consume`` for the rest.
+        job is lost, and after ``job_timeout`` seconds (None: no limit), which fails the attempt.
+        See ``consume`` for the rest.
+
+        A handler that blocks keeps leases from being extended, so that its job goes to another
+        worker meanwhile: have it ``await asyncio.to_thread(...)``. A thread can't be cancelled: it
+        goes on when the job was, unless it looks at ``job.cancelling`` and ``job.lost``.
         """
+        if job_timeout is not None:
+            check_seconds("job_timeout", job_timeout)
         tasks: set[asyncio.Task[None]] = set()
         try:
             async for job in self.consume(
                 concurrency, lease_ttl=lease_ttl, signals=signals, grace=grace
             ):
-                task = asyncio.create_task(handle(job, handler), name=repr(job))
+                task = asyncio.create_task(handle(job, handler, job_timeout), name=repr(job))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             if tasks:

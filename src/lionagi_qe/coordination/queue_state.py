@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.coordination.dead_letters import DeadLetters
 from lionagi_qe.coordination.job_traces import JobTraces
 from lionagi_qe.coordination.limits import QueueLimits, job_limit
@@ -112,6 +113,7 @@ class QueueState:
     ) -> None:
         parts = parts_of(memory)
         self._calls = parts.jobs
+        self._clock = parts.bulk.clock
         self.name = check_name("queue", name)
         self._traces = JobTraces(parts.telemetry, memory.fleet, self.name)
         self._max_attempts = check_count("max_attempts", max_attempts, MAX_PRIORITY)
@@ -208,7 +210,8 @@ class QueueState:
         Args:
             name: of the schedule; the one of that name is replaced. With the same cron and timezone
                 it goes on where the former was, with others it begins now.
-            cron: five fields, or six with the seconds in front; see ``Cron``.
+            cron: five fields, six with the seconds in front, or "@daily" and the like; see
+                ``Cron``.
             timezone: an IANA name. Of a time that the clocks show twice the first counts; times
                 that they skip are due, once for all of them, when they skip them.
             payload: JSON data, a dataclass or a pydantic model.
@@ -305,9 +308,29 @@ class QueueState:
         """
         return await self._dead_letters.change(self._calls.revive, job_ids)
 
-    async def purge_dead(self, job_ids: Iterable[str] | None = None) -> int:
-        """Remove dead jobs (all, if None) for good; return how many."""
-        return await self._dead_letters.change(self._calls.purge, job_ids)
+    async def purge_dead(
+        self,
+        job_ids: Iterable[str] | None = None,
+        *,
+        older_than: float | timedelta | None = None,
+    ) -> int:
+        """Remove dead jobs (all, if None) for good; return how many.
+
+        Nothing else ever does: where nobody looks at them, have a scheduled job call this.
+
+        Args:
+            job_ids: these alone; those among them that aren't dead stay.
+            older_than: of all, those alone that were put longer ago than that, in seconds (or
+                timedelta), by the server's clock.
+
+        """
+        if older_than is None:
+            return await self._dead_letters.change(self._calls.purge, job_ids)
+        if job_ids is not None:
+            msg = f"older_than {older_than!r}: is asked of all dead jobs; leave job_ids out"
+            raise InvalidArgumentError(msg)
+        before_ms = await self._clock() - check_delay(older_than, "older_than")
+        return await self._dead_letters.purge_old(before_ms)
 
 
 def _status(record: JobRecord) -> JobStatus:

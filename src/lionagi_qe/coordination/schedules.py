@@ -40,6 +40,8 @@ OVERLAP: tuple[Overlap, ...] = ("allow", "skip")
 PUNCTUAL = timedelta(seconds=60)
 # Most missed ones that "all" makes up for: the latest.
 MOST_MISSED = 100
+# A schedule that is done with so much to come was fired by a clock that was put back since.
+SET_BACK = timedelta(minutes=10)
 # Seconds until consumers see that somebody made, changed or removed a schedule.
 LOOK = 10.0
 _PAUSE = 1.0
@@ -61,8 +63,10 @@ class Schedule:
         priority: the lower, the sooner.
         missed: what becomes of the times at which no consumer was there.
         max_attempts: how often each of its jobs is tried before it is dead.
-        next_at: when it is due next, in UTC; past, if no consumer has seen to it yet.
+        next_at: when it is due next, in UTC; past, if no consumer has seen to it yet. None where
+            that can't be told.
         overlap: what becomes of a time at which an earlier job of it has not ended.
+        problem: why this machine can't see to it; None if it can.
     """
 
     name: str
@@ -72,8 +76,9 @@ class Schedule:
     priority: int
     missed: Missed
     max_attempts: int
-    next_at: datetime
+    next_at: datetime | None
     overlap: Overlap = "allow"
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,15 @@ class QueueSchedules:
         found = await self._calls.read_schedules(self._queue)
         return [_shown(record) for record in found.records]
 
+    async def whose(self, job_id: str) -> str | None:
+        """Return the name of the schedule that put a job; None if none of those that are did."""
+        moment = scheduled_for(job_id)
+        if moment is None:
+            return None
+        found = await self._calls.read_schedules(self._queue)
+        names = (record.name for record in found.records)
+        return next((name for name in names if _job_id(self._queue, name, moment) == job_id), None)
+
     async def keep_firing(self) -> None:
         """Put the jobs of schedules whenever they are due, until cancelled."""
         while True:
@@ -164,15 +178,18 @@ class QueueSchedules:
         now = _time(found.now_ms)
         pauses = [LOOK]
         for record in found.records:
-            try:
-                schedule = _shown(record)
-            except InvalidArgumentError as error:
+            if _time(record.fired_to_ms) - now > SET_BACK:
+                await self._restart(record)
+                pauses.append(_PAUSE)
+                continue
+            schedule = _shown(record)
+            if schedule.next_at is None:
                 _log.warning(
                     "schedule %r of queue %r: %s",
                     record.name,
                     self._queue,
-                    error,
-                    extra=log_fields(queue=self._queue, error=error),
+                    schedule.problem,
+                    extra=log_fields(queue=self._queue),
                 )
                 continue
             if schedule.next_at <= now:
@@ -181,6 +198,16 @@ class QueueSchedules:
             else:
                 pauses.append((schedule.next_at - now).total_seconds())
         return min(pauses)
+
+    async def _restart(self, record: ScheduleRecord) -> None:
+        ahead_ms = SET_BACK // timedelta(milliseconds=1)
+        if await self._calls.restart_schedule(self._queue, record, ahead_ms):
+            _log.warning(
+                "schedule %r of queue %r goes on from now: the server's clock was put back",
+                record.name,
+                self._queue,
+                extra=log_fields(queue=self._queue),
+            )
 
     async def _fire(self, fire: Fire) -> None:
         if not fire.job_ids:
@@ -234,7 +261,13 @@ def _job_id(queue: str, name: str, moment: datetime) -> str:
 
 def _shown(record: ScheduleRecord) -> Schedule:
     rule, spec = json.loads(record.rule), json.loads(record.spec)
-    cron = _cron(rule["cron"], rule["timezone"])
+    next_at, problem = None, None
+    try:
+        cron = _cron(rule["cron"], rule["timezone"])
+        next_at = next(cron.after(_time(record.fired_to_ms)), datetime.max.replace(tzinfo=UTC))
+    except InvalidArgumentError as error:
+        # Made where more zones are known, or by another release.
+        problem = str(error)
     return Schedule(
         record.name,
         rule["cron"],
@@ -243,8 +276,9 @@ def _shown(record: ScheduleRecord) -> Schedule:
         spec["priority"],
         cast("Missed", spec["missed"]),
         spec["max_attempts"],
-        next(cron.after(_time(record.fired_to_ms)), datetime.max.replace(tzinfo=UTC)),
+        next_at,
         cast("Overlap", spec.get("overlap", "allow")),
+        problem,
     )
 
 

@@ -112,12 +112,13 @@ class RunHistory:
         }
 
     async def seconds_in(self, run: str) -> dict[str, float]:
-        """Return test -> seconds in a run, in the order of their names; costs a scan.
+        """Return test -> seconds of its own in a run, in the order of their names; costs a scan.
 
-        Of the last runs alone: a test has its last ``KEPT_RECORDS``.
+        Without those of fixtures that it shared with other files. Of the last runs alone: a test
+        has its last ``KEPT_RECORDS``.
         """
         return {
-            test: record["seconds"]
+            test: max(record["seconds"] - record.get("shared", 0.0), 0.0)
             for test, entry in (await self.entries()).items()
             for record in entry.value["records"]
             if record["run"] == run
@@ -362,6 +363,8 @@ def _extended(
     if sessions > 1:
         # Beside others a test takes longer; see ``compare``.
         record["sessions"] = sessions
+    if test.get("shared"):
+        record["shared"] = test["shared"]
     record |= {name: test[name] for name in _WHERE_TOLD if name in test}
     past = [] if value is None else value["records"]
     # Not twice, where a process was killed while it wrote this down.

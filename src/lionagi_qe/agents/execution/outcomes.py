@@ -40,6 +40,8 @@ class Test:
         outcome: one of OUTCOMES. "error": its setup or teardown failed. "interrupted": the process
             ended or was stopped while it ran. "unimportable": it needs a package that is missing.
         seconds: of setup, call and teardown together.
+        shared: of these, what fixtures took that tests of other files use as well: their setup in
+            the test that needed them first, and their teardown in the last one.
         message: why it did not pass.
         subtests: outcome -> how many.
         missing: the module it could not import.
@@ -50,6 +52,7 @@ class Test:
     id: str
     outcome: str = "not_run"
     seconds: float = 0.0
+    shared: float = 0.0
     message: str = ""
     subtests: Counter[str] = field(default_factory=Counter[str])
     missing: str | None = None
@@ -98,6 +101,12 @@ class Recording:
     _began: float | None = None
     # Of the test that runs, before it began.
     _failed_subtests: int = 0
+    # Seconds of shared fixtures that were set up since the last phase was told.
+    _shared: float = 0.0
+    _has_shared: bool = False
+    # Of the last test that ran.
+    _last: str | None = None
+    _teardown: float = 0.0
 
     @classmethod
     def read(cls, path: Path, begins: int = 0) -> Recording:
@@ -162,6 +171,7 @@ class Recording:
                 "id": test.id,
                 "outcome": test.outcome,
                 "seconds": round(test.seconds, 6),
+                "shared": round(test.shared, 6),
                 "message": test.message,
                 "subtests": dict(test.subtests),
                 "missing": test.missing,
@@ -187,7 +197,7 @@ class Recording:
                 self.exit = event["exit"]
                 if self._began is not None and "at" in event:
                     self.seconds = event["at"] - self._began
-            case "start" | "report" | "passed" | "finish":
+            case "start" | "report" | "passed" | "finish" | "shared":
                 self._take_test(event)
             case _:
                 self._take_collection(event)
@@ -225,6 +235,9 @@ class Recording:
                 self._take_report(self.tests.setdefault(event["id"], Test(event["id"])), event)
             case "passed":
                 self._take_passed(event["id"], event["phases"])
+            case "shared":
+                self._shared += event["seconds"]
+                self._has_shared = True
             case _:
                 self._take_passed(event["id"], event["passed"])
                 self.running = None
@@ -241,7 +254,7 @@ class Recording:
     def _take_passed(self, name: str, phases: list[tuple[str, float]]) -> None:
         test = self.tests.setdefault(name, Test(name))
         for when, seconds in phases:
-            _begin_phase(test, when, seconds)
+            self._take_phase(test, when, seconds)
             if when == "call" and test.outcome not in BAD:
                 test.outcome = "passed"
 
@@ -254,14 +267,26 @@ class Recording:
         if event["outcome"] == "rerun":
             # pytest-rerunfailures hides a failure and tries again.
             test.attempts.append("failed")
-        _begin_phase(test, event["when"], event["seconds"])
+        self._take_phase(test, event["when"], event["seconds"])
         outcome = outcome_of(event["when"], event["outcome"], xfail=event["xfail"])
         if outcome is not None and test.outcome not in BAD:
             test.outcome = outcome
         if outcome in BAD or outcome in {"skipped", "xfailed"}:
             test.message += event["text"]
 
+    def _take_phase(self, test: Test, when: str, seconds: float) -> None:
+        if when == "setup":
+            # A plugin may run a test again; its last attempt counts.
+            test.outcome, test.seconds, test.shared, test.message = "not_run", 0.0, 0.0, ""
+            test.failures.clear()
+        test.seconds += seconds
+        test.shared += min(self._shared, seconds)
+        self._shared = 0.0
+        self._last, self._teardown = test.id, seconds if when == "teardown" else 0.0
+
     def _conclude(self) -> None:
+        if self._has_shared and self._last is not None:
+            self.tests[self._last].shared += self._teardown
         for test in self.tests.values():
             if test.outcome == "passed" and test.subtests["failed"]:
                 test.outcome = "failed"
@@ -275,14 +300,6 @@ class Recording:
             test = self.tests.setdefault(self.running, Test(self.running))
             test.outcome = "interrupted"
             test.attempts.append("interrupted")
-
-
-def _begin_phase(test: Test, when: str, seconds: float) -> None:
-    if when == "setup":
-        # A plugin may run a test again; its last attempt counts.
-        test.outcome, test.seconds, test.message = "not_run", 0.0, ""
-        test.failures.clear()
-    test.seconds += seconds
 
 
 def read_event(line: bytes) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Divides tests among the machines of a CI matrix: the same on each that knows the same durations.
 
 A unit is what stays together: a test file, or in ``test`` mode a test, a class or a file whose
-tests share fixtures. Each unit has a shard that its name alone decides. There it goes while that
-shard is not full, and to the emptiest one else (consistent hashing with bounded loads), the longest
-first. So shards end about together, and another test or another duration moves few units.
+tests share fixtures. Each unit prefers shards in an order that its name alone decides. The longest
+first, it goes to the first of them that is not full (consistent hashing with bounded loads). So
+shards end about together, and another test or another duration moves few units.
 
 Whole numbers alone, so that no machine rounds otherwise. Runs on every Python that pytest 7 runs
 on, so it keeps to the standard library and to old syntax, and imports nothing of the fleet.
@@ -12,15 +12,15 @@ on, so it keeps to the standard library and to old syntax, and imports nothing o
 from __future__ import annotations
 
 import hashlib
-import heapq
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 _UNITS_OF_TIME = 1000000
-# How much more than its fair part a shard takes of units that prefer it: in percent.
-_SLACK = 2
+# By how many percent the first shard may end before the last one, where units are short. A shard is
+# full at so much above its fair part that all but one of them, full, leave that much to the last.
+_APART = 2
 
 
 def weights(tests: Sequence[str], seconds: Mapping[str, float]) -> dict[str, int]:
@@ -50,9 +50,9 @@ def divide(units: Mapping[str, int], of: int) -> dict[str, int]:
         of: how many shards.
 
     """
-    most = _fair(units.values(), of) * (100 + _SLACK) // 100
+    fair = _fair(units.values(), of)
+    most = fair + fair * _APART // (100 * of)
     loads = [0] * of
-    emptiest = [(0, number) for number in range(of)]
     parts: dict[str, int] = {}
 
     def order(unit: str) -> tuple[int, int, str]:
@@ -60,16 +60,22 @@ def divide(units: Mapping[str, int], of: int) -> dict[str, int]:
         return (-units[unit].bit_length(), _hash("order", unit), unit)
 
     for unit in sorted(units, key=order):
-        number = _hash("shard", unit) % of
-        if loads[number] + units[unit] > most:
-            # What was put on the heap before its shard was filled further is not true any more.
-            while loads[emptiest[0][1]] != emptiest[0][0]:
-                heapq.heappop(emptiest)
-            number = emptiest[0][1]
+        number = next(
+            (each for each in _preferred(unit, of) if loads[each] + units[unit] <= most), None
+        )
+        if number is None:
+            number = loads.index(min(loads))
         loads[number] += units[unit]
-        heapq.heappush(emptiest, (loads[number], number))
         parts[unit] = number + 1
     return parts
+
+
+def _preferred(unit: str, of: int) -> Iterator[int]:
+    """Yield all shards; where the first one takes the unit, for the price of one hash."""
+    first = _hash("shard", unit) % of
+    yield first
+    others = (number for number in range(of) if number != first)
+    yield from sorted(others, key=lambda number: _hash("shard" + str(number), unit))
 
 
 def _fair(taken: Collection[int], of: int) -> int:

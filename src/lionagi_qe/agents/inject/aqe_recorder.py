@@ -105,6 +105,10 @@ def _say(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON data
         _record.write(json.dumps(dict(fields, event=event)).encode() + b"\n")
 
 
+def _say_shared(seconds: float) -> None:
+    _say("shared", seconds=seconds)
+
+
 def _say_passed() -> None:
     if _passed:
         _say("passed", id=_running[-1], phases=_passed)
@@ -147,8 +151,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _say("session", pytest=__version__, plugins=plugins)
     _session[:] = [session]
     _traces.within(os.getcwd())  # noqa: PTH109 - as cheap as it gets
-    if _record is not None and "AQE_STACKS" in os.environ:
-        _listen(os.environ["AQE_STACKS"])
+    if _record is not None:
+        # Not before: it imports pytest.
+        shared = import_module("aqe_shared_fixtures").SharedFixtures(_say_shared)
+        session.config.pluginmanager.register(shared)
+        if "AQE_STACKS" in os.environ:
+            _listen(os.environ["AQE_STACKS"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -56,7 +56,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "queue-limits": list[queue.Limit],
     "queue-ls": dict[str, queue.Counts],
     "queue-schedules": list[queue.PeriodicJob],
-    "queue-show": queue.Status,
+    "queue-show": queue.Job,
     "queue-stats": queue.Counts,
     "select-part": others.PartOfTests,
 }

@@ -19,8 +19,8 @@ class Counts(Shape):
     exact: bool
 
 
-class Status(Shape):
-    """How a job stands."""
+class Job(Shape):
+    """How a job stands, what it waits for, and what it belongs to."""
 
     id: str
     state: str
@@ -28,9 +28,25 @@ class Status(Shape):
     max_attempts: int
     priority: int
     payload: Json
+    """null once it is done or cancelled."""
+    result: Json
+    """null until it is done."""
+    error: Json
+    """Of its last failed attempt; null once it is done."""
     progress: Json
-    headers: dict[str, str]
     created_at: str
+    """ISO 8601, UTC."""
+    limit_key: str | None
+    due_at: str | None
+    """When its delay or its claim ends, or a done or cancelled job is forgotten; ISO 8601, UTC."""
+    dedupe: str | None
+    batch_id: str | None
+    """The batch that it is of, or whose callback it is."""
+    after: dict[str, str]
+    """Jobs that it comes after: waiting, done or failed; empty once it is done or cancelled."""
+    schedule: str | None
+    """That put it; null for none, and for one that is not there any more."""
+    scheduled_for: str | None
     """ISO 8601, UTC."""
 
 
@@ -44,7 +60,6 @@ class Dead(Shape):
     priority: int
     created_at: str
     """ISO 8601, UTC."""
-    headers: dict[str, str]
 
 
 class DeadOfOneReason(Shape):
@@ -99,7 +114,9 @@ class PeriodicJob(Shape):
     priority: int
     missed: str
     max_attempts: int
-    next_at: str
-    """ISO 8601, UTC."""
+    next_at: str | None
+    """ISO 8601, UTC; null where that can't be told."""
     overlap: str
     """allow or skip."""
+    problem: str | None
+    """Why this machine can't see to it."""

@@ -41,6 +41,8 @@ class Test(Shape):
     """passed, failed, error, skipped, xfailed, xpassed, interrupted, unimportable or not_run."""
     seconds: float
     message: str
+    shared: float = 0.0
+    """Of its seconds, those of fixtures that tests of other files use as well."""
     subtests: dict[str, int]
     """How many ended in each way."""
     missing: str | None

@@ -80,11 +80,14 @@ def as_durations(found: HasFindings) -> str:
     """Return the durations of a run's tests as a file, a line each in the order of their names.
 
     What pytest takes for a test beside its phases counts as well: of short tests it is the most.
+    Fixtures of the session don't: each shard sets them up, in another test than the whole run did.
     """
     tests = found.detail("test-executor", "tests")
     overhead = found.detail("test-executor", "overhead") or 0.0
     seconds = {
-        test["id"]: float(f"{test['seconds'] + overhead:.{_DIGITS}g}")
+        test["id"]: float(
+            f"{max(test['seconds'] - test.get('shared', 0.0), 0.0) + overhead:.{_DIGITS}g}"
+        )
         for test in tests
         if test["outcome"] not in _NOT_TIMED
     }

@@ -23,6 +23,7 @@ from lionagi_qe.persistence.values.headers import any_headers, split_headers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
@@ -142,6 +143,12 @@ class JobCalls(ScheduleCalls, LimitCalls, JobBatchCalls):
         """Return the jobs; None for the unknown."""
         found = await self._ask(lambda jobs: jobs.find(queue, job_ids), timeout)
         return [None if record is None else _without_headers(record) for record in found]
+
+    async def details(
+        self, queue: str, job_id: str, *, timeout: float | None = None
+    ) -> JobDetails | None:
+        """Return what a job waits for and belongs to; None for an unknown one."""
+        return await self._ask(lambda jobs: jobs.details(queue, job_id), timeout)
 
     async def list_dead(
         self, queue: str, after: str, limit: int, *, timeout: float | None = None

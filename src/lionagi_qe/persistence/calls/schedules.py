@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Fire,
         PutSchedule,
         ScheduleBackend,
+        ScheduleRecord,
         Schedules,
     )
 
@@ -35,6 +36,14 @@ class ScheduleCalls(Calls):
     async def read_schedules(self, queue: str, *, timeout: float | None = None) -> Schedules:
         """Return all schedules of a queue, and the server's time."""
         return await self._ask_schedules(lambda schedules: schedules.read(queue), timeout)
+
+    async def restart_schedule(
+        self, queue: str, record: ScheduleRecord, ahead_ms: int, *, timeout: float | None = None
+    ) -> bool:
+        """Let a schedule begin now that is done with more than that to come. Not repeated."""
+        return await self._ask_schedules(
+            lambda schedules: schedules.restart(queue, record, ahead_ms), timeout, repeat=False
+        )
 
     async def fire(self, fire: Fire, *, timeout: float | None = None) -> bool:
         """Put what a schedule is due for, if nobody did.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InBatch,
         MakeBatch,
     )
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.job_states import State
     from lionagi_qe.persistence.contract.notifier import Notifier
@@ -249,6 +250,10 @@ class JobBackend(Protocol):
 
     async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
         """Return the jobs; None for the unknown and for what is no longer kept."""
+        ...
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Return what a job waits for and belongs to; None as ``find`` does."""
         ...
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:

@@ -86,6 +86,14 @@ class ScheduleBackend(Protocol):
         """Return all schedules of a queue."""
         ...
 
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Let a schedule begin now if it is done with more than ``ahead_ms`` to come.
+
+        So it is once the server's clock was put back. False if it isn't as it was read, or isn't
+        so far ahead.
+        """
+        ...
+
     async def fire(self, fire: Fire) -> bool:
         """Put what is due; False if the schedule isn't as it was read."""
         ...

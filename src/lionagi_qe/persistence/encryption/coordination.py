@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
@@ -176,6 +177,10 @@ class EncryptedJobs:
         """Return the jobs, opened."""
         found = await self._inner.find(queue, job_ids)
         return [None if each is None else self._open_record(queue, each) for each in found]
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Return what a job waits for and belongs to, of which nothing is sealed."""
+        return await self._inner.details(queue, job_id)
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Return dead jobs, opened."""

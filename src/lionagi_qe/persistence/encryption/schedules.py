@@ -58,6 +58,10 @@ class EncryptedSchedules:
                 records.append(replace(record, spec=spec.decode()))
         return Schedules(found.now_ms, records)
 
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Let a schedule begin now that is far ahead."""
+        return await self._inner.restart(queue, record, ahead_ms)
+
     async def fire(self, fire: Fire) -> bool:
         """Put what is due: one payload for several jobs, so bound to the queue alone."""
         sealed = self._keys.seal(any_job(self._fleet, fire.queue), fire.payload)

@@ -41,6 +41,7 @@ from lionagi_qe.persistence.contract.jobs import (
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.postgres import sealed_texts
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
+from lionagi_qe.persistence.postgres.job_details import details_of
 from lionagi_qe.persistence.postgres.listen import Listener
 from lionagi_qe.persistence.postgres.operations import (
     REFUSED,
@@ -54,6 +55,7 @@ from lionagi_qe.persistence.postgres.operations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.sealed_texts import TextExchange
     from lionagi_qe.persistence.postgres.session import PostgresSession
@@ -152,6 +154,10 @@ class PostgresJobs:
         rows = await self._fetch("find_jobs", queue, column(job_ids))
         found = {row[0]: _record(row) for row in rows}
         return [found.get(job_id) for job_id in job_ids]
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Look it up with its links."""
+        return details_of(await self._fetch("job_details", queue, job_id))
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the index of dead ones."""

@@ -47,6 +47,11 @@ class PostgresSchedules:
         found = [ScheduleRecord(*row[1:]) for row in rows if row[1] is not None]
         return Schedules(rows[0][0], found)
 
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Put the row back."""
+        name, version, expected = record.name, record.version, record.fired_to_ms
+        return bool(await self._fetch("restart_schedule", queue, name, version, expected, ahead_ms))
+
     async def fire(self, fire: Fire) -> bool:
         """Call the server's function."""
         ((fired,),) = await self._fetch(

@@ -17,6 +17,7 @@ from lionagi_qe.persistence.postgres.fragments import (
 )
 from lionagi_qe.persistence.postgres.index_statements import INDEX_TEXTS
 from lionagi_qe.persistence.postgres.job_batch_statements import JOB_BATCH_TEXTS
+from lionagi_qe.persistence.postgres.job_details import JOB_DETAILS
 from lionagi_qe.persistence.postgres.job_page_statements import JOB_PAGE_TEXTS
 from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
@@ -136,6 +137,7 @@ _TEXTS = {
     **LOG_TEXTS,
     **INDEX_TEXTS,
     **LEASE_TEXTS,
+    **JOB_DETAILS,
     **SEALED_TEXTS,
     "put": _LOGGED
     + _INSERT
@@ -236,6 +238,11 @@ SELECT clock.now_ms, s.name, s.rule, s.spec, s.version, s.fired_to_ms
 FROM (SELECT {schema}.clock_ms() AS now_ms) AS clock
     LEFT JOIN {schema}.job_schedules AS s ON s.fleet = $1 AND s.queue = $2
 ORDER BY s.name
+""",
+    "restart_schedule": """
+UPDATE {schema}.job_schedules SET fired_to_ms = {schema}.clock_ms()
+WHERE fleet = $1 AND queue = $2 AND name = $3 AND version = $4 AND fired_to_ms = $5
+    AND fired_to_ms > {schema}.clock_ms() + $6 RETURNING 1
 """,
     "fire_schedule": f"""
 SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10, $11)

@@ -37,6 +37,7 @@ from lionagi_qe.persistence.contract.jobs import (
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.redis import scripts
+from lionagi_qe.persistence.redis.job_details import details_of
 from lionagi_qe.persistence.redis.listen import Listener
 from lionagi_qe.persistence.redis.operations import (
     fence_words,
@@ -49,6 +50,7 @@ from lionagi_qe.persistence.redis.operations import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.sealed_texts import JobText, TextExchange
     from lionagi_qe.persistence.redis.session import RedisSession
 
@@ -224,6 +226,15 @@ class RedisJobs:
         """Read the jobs' hashes."""
         found = {record.job_id: record for record in await self._look("find", queue, *job_ids)}
         return [found.get(job_id) for job_id in job_ids]
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Read its hashes."""
+        shard = self._shard_of(queue)
+        return details_of(
+            await self._session.run(
+                scripts.QUEUE_LOOK, shard, "details", queue, job_id, mutates=False
+            )
+        )
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the dead ones."""

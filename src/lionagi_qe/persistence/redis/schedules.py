@@ -51,6 +51,11 @@ class RedisSchedules:
         ]
         return Schedules(int(now_ms), sorted(found, key=lambda record: record.name))
 
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Call the script."""
+        name, version, expected = record.name, record.version, record.fired_to_ms
+        return bool(await self._run("restart", queue, name, version, expected, ahead_ms))
+
     async def fire(self, fire: Fire) -> bool:
         """Call the script."""
         fired = await self._run(

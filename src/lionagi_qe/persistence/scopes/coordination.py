@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.jobs import (
         Claim,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Fire,
         PutSchedule,
         ScheduleBackend,
+        ScheduleRecord,
         Schedules,
     )
     from lionagi_qe.persistence.scopes.scope import Scope
@@ -104,6 +106,11 @@ class ScopedJobs:
         """Return the jobs."""
         self._scope.check_queue(queue)
         return await self._whole.find(queue, job_ids)
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Return what a job waits for and belongs to."""
+        self._scope.check_queue(queue)
+        return await self._whole.details(queue, job_id)
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Return dead jobs."""
@@ -185,6 +192,11 @@ class ScopedSchedules:
         """Return all schedules of a queue."""
         self._scope.check_queue(queue)
         return await self._whole.read(queue)
+
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Let a schedule begin now that is far ahead."""
+        self._scope.check_queue(queue)
+        return await self._whole.restart(queue, record, ahead_ms)
 
     async def fire(self, fire: Fire) -> bool:
         """Put what is due."""

@@ -27,6 +27,7 @@ from lionagi_qe.persistence.contract.jobs import (
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.sqlite import dependencies, job_batches, job_changes, sealed_texts
 from lionagi_qe.persistence.sqlite import job_statements as sql
+from lionagi_qe.persistence.sqlite.job_details import details_of
 from lionagi_qe.persistence.sqlite.job_pages import page_of_jobs
 from lionagi_qe.persistence.sqlite.limits import ClaimInTurn, in_turn
 from lionagi_qe.persistence.sqlite.line_statements import FORGET_LINES
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import apsw
 
     from lionagi_qe.persistence.contract.job_batches import BatchJobRecord, BatchRecord
+    from lionagi_qe.persistence.contract.job_details import JobDetails
     from lionagi_qe.persistence.contract.job_pages import ListedState
     from lionagi_qe.persistence.contract.sealed_texts import TextExchange
     from lionagi_qe.persistence.sqlite.session import SqliteSession
@@ -239,6 +241,11 @@ class SqliteJobs:
             return [None if row is None else _record(row) for row in rows]
 
         return await self._session.read(find)
+
+    async def details(self, queue: str, job_id: str) -> JobDetails | None:
+        """Look it up with its links."""
+        bound = self._bound(queue=queue, id=job_id)
+        return await self._session.read(lambda connection: details_of(connection, bound))
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the index of dead ones."""

@@ -39,6 +39,11 @@ UPDATE job_schedules SET fired_to_ms = :until
 WHERE fleet = :fleet AND queue = :queue AND name = :name AND version = :version
     AND fired_to_ms = :expected AND :until > :expected AND :until <= :now
 """
+_RESTART = """
+UPDATE job_schedules SET fired_to_ms = :now
+WHERE fleet = :fleet AND queue = :queue AND name = :name AND version = :version
+    AND fired_to_ms = :expected AND fired_to_ms > :now + :ahead
+"""
 
 
 class SqliteSchedules:
@@ -92,6 +97,22 @@ class SqliteSchedules:
             return Schedules(now(), [ScheduleRecord(*row) for row in rows])
 
         return await self._session.read(read)
+
+    async def restart(self, queue: str, record: ScheduleRecord, ahead_ms: int) -> bool:
+        """Put the row back."""
+
+        def change(connection: apsw.Connection) -> bool:
+            bound = self._bound(
+                queue=queue,
+                name=record.name,
+                version=record.version,
+                expected=record.fired_to_ms,
+                ahead=ahead_ms,
+            )
+            connection.execute(_RESTART, bound)
+            return connection.changes() > 0
+
+        return await self._session.transact(change)
 
     async def fire(self, fire: Fire) -> bool:
         """Advance the row and put the jobs in one transaction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lionagi_qe.testing.conformance.queue_batches import QueueBatchesConformance
 from lionagi_qe.testing.conformance.queue_cancel import QueueCancelConformance
 from lionagi_qe.testing.conformance.queue_dependencies import QueueDependenciesConformance
+from lionagi_qe.testing.conformance.queue_details import QueueDetailsConformance
 from lionagi_qe.testing.conformance.queue_duplicates import QueueDuplicatesConformance
 from lionagi_qe.testing.conformance.queue_ending import QueueEndingConformance
 from lionagi_qe.testing.conformance.queue_jobs import QueueOrderConformance
@@ -24,6 +25,7 @@ class QueueConformance(
     QueueCancelConformance,
     QueueDuplicatesConformance,
     QueueListingConformance,
+    QueueDetailsConformance,
     QueueSchedulesConformance,
     QueueLimitsConformance,
     QueueDependenciesConformance,

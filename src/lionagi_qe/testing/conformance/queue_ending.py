@@ -9,6 +9,7 @@ import pytest
 
 from lionagi_qe.coordination import Lease, NewJob, exponential
 from lionagi_qe.errors import (
+    InvalidArgumentError,
     InvalidValueError,
     JobFailedError,
     JobLostError,
@@ -16,7 +17,7 @@ from lionagi_qe.errors import (
     JobNotFoundError,
     StaleFenceError,
 )
-from lionagi_qe.testing.conformance.base import Conformance
+from lionagi_qe.testing.conformance.base import Conformance, until
 from lionagi_qe.testing.conformance.queue_base import (
     HELD,
     LONG,
@@ -215,6 +216,23 @@ class QueueEndingConformance(Conformance):
         assert (stats.dead, stats.ready, stats.claimed) == (0, 0, 2)
         with pytest.raises(JobNotFoundError):
             await queue.result(ids[3], LONG)
+
+    async def test_dead_letters_are_purged_by_their_age(self, memory: Memory) -> None:
+        queue = queue_of(memory, max_attempts=1)
+        await queue.put_many([1, 2])
+        for job in await queue.claim(2):
+            await job.fail("broken")
+        waiting = await queue.put(3)
+        assert await queue.purge_dead(older_than=LONG) == 0
+
+        async def purged() -> bool:
+            return await queue.purge_dead(older_than=0.001) == 2
+
+        await until(purged)
+        assert await queue.dead() == []
+        assert await queue.status(waiting) is not None
+        with pytest.raises(InvalidArgumentError, match="older_than"):
+            await queue.purge_dead(["id"], older_than=1)
 
     async def test_stats_count_each_state(self, memory: Memory) -> None:
         queue = queue_of(memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,7 @@ class QueueSchedulesConformance(Conformance):
         (job,) = await _take(queue, 1)
         assert job.scheduled_for is not None
         # Of those that were missed, the last one alone.
+        assert schedule.next_at is not None
         assert job.scheduled_for > schedule.next_at
 
     async def test_schedules_are_listed_by_name_with_their_next_time(
@@ -100,6 +102,7 @@ class QueueSchedulesConformance(Conformance):
         first, second = await queue_of(other).schedules()
         assert (first.name, first.cron, first.priority) == ("a b:c\u00e9", NEVER_NOW, 4)
         assert (first.payload, first.timezone, first.missed) == (None, "UTC", "once")
+        assert first.next_at is not None
         assert (first.next_at.month, first.next_at.day) == (2, 29)
         assert (second.name, second.cron, second.timezone) == (
             "nightly",
@@ -107,6 +110,7 @@ class QueueSchedulesConformance(Conformance):
             "Europe/Oslo",
         )
         assert (second.payload, second.missed, second.max_attempts) == ([1], "skip", 2)
+        assert second.next_at is not None
         assert second.next_at.minute == 0
 
     async def test_an_unscheduled_job_is_put_no_more(self, memory: Memory, other: Memory) -> None:
@@ -168,6 +172,40 @@ class QueueSchedulesConformance(Conformance):
         assert await queue_of(memory).claim() == []
         assert await calls.fire(early)
 
+    async def test_one_that_cannot_be_read_here_hides_and_stops_no_other(
+        self, memory: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        await queue.schedule("tick", cron=EACH_SECOND)
+        rule = json.dumps({"cron": "0 3 * * *", "timezone": "Mars/Olympus"})
+        spec = json.dumps({"payload": "1", "priority": 0, "missed": "once", "max_attempts": 3})
+        await parts_of(memory).jobs.put_schedule(_put(name="elsewhere", rule=rule, spec=spec))
+        assert await _take(queue, 1)
+        broken, sound = await queue.schedules()
+        assert (broken.name, broken.next_at, sound.problem) == ("elsewhere", None, None)
+        assert "Mars/Olympus" in str(broken.problem)
+        assert sound.next_at is not None
+
+    async def test_one_that_is_done_with_times_to_come_begins_now_and_no_other(
+        self, memory: Memory
+    ) -> None:
+        calls = parts_of(memory).jobs
+        await calls.put_schedule(_put())
+        fire = await _fire(calls, [])
+        record = fire.record
+        assert not await calls.restart_schedule("jobs", record, 0), "it is of now, as most are"
+        other = replace(record, version="version 2")
+        hour_ago = -3_600_000
+        assert not await calls.restart_schedule("jobs", other, hour_ago)
+        moved = replace(record, fired_to_ms=record.fired_to_ms - 1)
+        assert not await calls.restart_schedule("jobs", moved, hour_ago)
+        assert not await calls.restart_schedule("elsewhere", record, hour_ago)
+        assert await calls.restart_schedule("jobs", record, hour_ago)
+        found = await calls.read_schedules("jobs")
+        (begun,) = found.records
+        assert record.fired_to_ms < begun.fired_to_ms <= found.now_ms
+        assert (begun.version, begun.spec, begun.rule) == (record.version, "spec", "rule")
+
     async def test_a_time_that_was_put_before_is_not_put_again(self, memory: Memory) -> None:
         calls = parts_of(memory).jobs
         await calls.put_schedule(_put())
@@ -223,6 +261,7 @@ class QueueSchedulesConformance(Conformance):
             async def is_skipped() -> bool:
                 (schedule,) = await queue.schedules()
                 assert first.scheduled_for is not None
+                assert schedule.next_at is not None
                 return schedule.next_at > first.scheduled_for + timedelta(seconds=1)
 
             await until(is_skipped)
@@ -231,6 +270,7 @@ class QueueSchedulesConformance(Conformance):
             await first.ack()
             second = await following
             assert second.scheduled_for is not None
+            assert schedule.next_at is not None
             assert second.scheduled_for > schedule.next_at
             await second.ack()
 

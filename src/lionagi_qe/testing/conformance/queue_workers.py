@@ -287,6 +287,44 @@ class ConsumerConformance(Conformance):
         await worker
         await thief.ack()
 
+    async def test_a_handler_that_takes_too_long_has_failed_the_attempt(
+        self, memory: Memory
+    ) -> None:
+        queue = queue_of(memory, max_attempts=1)
+        slow, own = await queue.put_many(["slow", "own"])
+
+        async def handler(job: Job) -> None:
+            if job.payload == "own":
+                raise TimeoutError("its own")
+            await asyncio.sleep(LONG)
+
+        worker = asyncio.create_task(queue.work(handler, 2, signals=(), job_timeout=SHORT))
+        for job_id in (slow, own):
+            with pytest.raises(JobFailedError):
+                await queue.result(job_id, LONG)
+        queue.stop()
+        await worker
+        told = [await queue.status(job_id) for job_id in (slow, own)]
+        errors = [status.error for status in told if status is not None]
+        assert errors == [
+            f"TimeoutError: it took longer than its worker's job_timeout, {SHORT:g} s",
+            "TimeoutError: its own",
+        ]
+
+    async def test_a_plain_function_has_done_its_job(self, memory: Memory) -> None:
+        queue = queue_of(memory)
+        done: list[Any] = []
+
+        def handler(job: Job) -> Any:
+            done.append(job.payload)
+            return "result"
+
+        worker = asyncio.create_task(queue.work(handler, signals=()))
+        assert await queue.result(await queue.put(7), LONG) == "result"
+        queue.stop()
+        await worker
+        assert done == [7], "once, not until its attempts were used up"
+
     async def test_a_signal_stops_the_worker(self, memory: Memory) -> None:
         queue = queue_of(memory)
         await queue.put(1)

@@ -124,6 +124,7 @@ REFUSED: Mapping[str, Call] = {
     "WorkQueue.result": lambda memory: _queue(memory).result("1", 5),
     "WorkQueue.stats": lambda memory: _queue(memory).stats(),
     "WorkQueue.status": lambda memory: _queue(memory).status("1"),
+    "WorkQueue.details": lambda memory: _queue(memory).details("1"),
     "WorkQueue.cancel": lambda memory: _queue(memory).cancel("1"),
     "WorkQueue.schedule": lambda memory: _queue(memory).schedule("s", cron="0 3 * * *"),
     "WorkQueue.unschedule": lambda memory: _queue(memory).unschedule("s"),

@@ -3,6 +3,8 @@
 --                         created, progress, limit key; nothing for unknown ones
 --   dead after limit   -> the same, of dead jobs with ids above ``after``
 --   results id         -> {id, result, ...} of the done jobs that a job comes after
+--   details id         -> {when its delay, claim or keeping ends in ms or "0", dedupe key, batch or callback's own
+--                         id, then id and state of each job that it comes after}; {} for an unknown one
 --   count              -> {ready, delayed, claimed, done, dead, cancelled, waiting}
 
 local what, Q = ARGV[2], queue_of(ARGV[3])
@@ -14,6 +16,20 @@ if what == 'count' then
     redis.call('ZCOUNT', Q .. ':f', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':x'),
     redis.call('ZCOUNT', Q .. ':c', '(' .. number(now), '+inf'), redis.call('ZCARD', Q .. ':a'),
   }
+elseif what == 'details' then
+  local id = ARGV[4]
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'd', 'h', 'z')
+  if not job[1] then return {} end
+  local set = ({['0'] = ':w', ['2'] = ':l', ['3'] = ':f', ['5'] = ':c'})[job[1]]
+  local due = set and redis.call('ZSCORE', Q .. set, id) or '0'
+  local is_callback = tonumber(job[4] or 0) >= 8
+  local answer = {due, job[2] or '', is_callback and id or job[3] or ''}
+  local links = redis.call('HGETALL', Q .. ':b:' .. id)
+  for at = 1, #links, 2 do
+    answer[#answer + 1] = links[at]
+    answer[#answer + 1] = string.sub(links[at + 1], 1, 1)
+  end
+  return answer
 elseif what == 'results' then
   local links, answer = redis.call('HGETALL', Q .. ':b:' .. ARGV[4]), {}
   for at = 1, #links, 2 do

@@ -4,6 +4,7 @@
 --   exchange name old new             -> whether its spec was ``old``, and is ``new`` now
 --   remove name                       -> whether it was there
 --   read                              -> {now, of each: name, version, fired to, rule, spec}
+--   restart name version expected ahead   -> whether it was done with so many ms to come, and begins now
 --   fire name version expected until payload priority most dedupe id ...   -> whether it was as expected
 
 local what, queue, name = ARGV[2], ARGV[3], ARGV[4]
@@ -43,6 +44,14 @@ end
 if what == 'exchange' then
   if not spec or spec ~= ARGV[5] then return 0 end
   keep(version, fired_to, rule, ARGV[6])
+  return 1
+end
+
+if what == 'restart' then
+  if version ~= ARGV[5] or fired_to ~= ARGV[6] or tonumber(fired_to) <= now + tonumber(ARGV[7]) then
+    return 0
+  end
+  keep(version, number(now), rule, spec)
   return 1
 end
 
