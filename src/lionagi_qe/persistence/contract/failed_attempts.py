@@ -2,8 +2,8 @@
 
 A server adds to ``JobRecord.failures`` whenever it notes the error of an attempt: of one that
 "retry" or "bury" ended its ``detail`` (its payload if that is empty), and one whose claim has
-ended. It keeps the newest ``MOST_FAILURES``, through revivals and after the job's end; "replace" removes
-them.
+ended. It keeps the newest ``MOST_FAILURES``, through revivals and after the job's end; "replace"
+removes them.
 """
 
 from __future__ import annotations

@@ -202,6 +202,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
     )
     changed = changed_lines(record)
     new = frozenset(() if record.comparison is None else record.comparison.newly_untested)
+    since = {} if record.comparison is None else record.comparison.untested_since
     missed = {} if changed is None else changed["missed"]
     untested = {file: of_text(lines) for file, lines in missed.items()}
     return {
@@ -222,6 +223,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
                     set(gap["missed_lines"]).intersection(untested.get(gap["file"], ()))
                 ),
                 "is_new": named(gap) in new,
+                "since": since.get(named(gap)),
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
