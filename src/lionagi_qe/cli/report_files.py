@@ -10,6 +10,7 @@ import click
 from lionagi_qe.cli.examination import check_writable, exit_code_of_run, tell
 from lionagi_qe.cli.output import say
 from lionagi_qe.files import write_bytes
+from lionagi_qe.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -154,7 +155,9 @@ def report_files(
         form, separator, name = word.partition("=")
         if form not in only or not separator or not name:
             known = ", ".join(f"{each}={'DIR' if each == _PAGES else 'FILE'}" for each in only)
-            raise click.UsageError(f"--report {word}: write one of {known}")
+            near = nearest(form, only) if form not in only else []
+            told = f"did you mean {' or '.join(near)}? " if near else ""
+            raise click.UsageError(f"--report {word}: {told}write one of {known}")
         if form == _PAGES:
             from lionagi_qe.cli.report import check_directory
 

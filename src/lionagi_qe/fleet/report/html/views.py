@@ -250,7 +250,15 @@ def _mutants(record: RunRecord) -> dict[str, Any]:
         "survivors": shown,
         "survivors_left": len(survivors) - len(shown),
         "uncovered_code": uncovered_code(record),
+        "doubtful": _count(record, "mutants_doubtful"),
+        "unjudged": _count(record, "mutants_unjudged"),
     }
+
+
+def _count(record: RunRecord, name: str) -> int:
+    """Return a figure; 0 where an earlier version did not measure it."""
+    metric = record.metric(name)
+    return 0 if metric is None else metric.value or 0
 
 
 def _flaky(record: RunRecord) -> Iterator[dict[str, Any]]:
