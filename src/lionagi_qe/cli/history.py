@@ -57,6 +57,9 @@ def history(  # noqa: PLR0913 - a command's options
     run changed come first. A dot stands for a run in which it was not measured. Figures that were
     always 0 are named in one line, and a reason is told once.
     """
+    if not path.exists() and any(str(path) in agent.metrics for agent in all_agents()):
+        # PATH was left out, as it may be elsewhere.
+        metrics, path = (str(path), *metrics), Path()
     check_metrics(metrics)
     if png is not None:
         check_png()

@@ -72,9 +72,13 @@ def report(  # noqa: PLR0913 - a command's options
     """Write the pages of a RUN that is over; nothing is run again.
 
     RUN is its id, which aqe run tells, or a part of that which no other run has; without it, the
-    last run of the project that was to run tests is meant. Of a project, what its last runs found
+    last run of the project that was to run tests is meant, and so it is of a directory's project
+    where RUN is a directory. Of a project, what its last runs found
     is kept; the source beside their figures is read from the project's directory, or from git.
     """
+    if run is not None and Path(run).is_dir():
+        # All other commands about a project take its directory.
+        path, run = Path(run), None
     request = request_of(path, agents=[], python=None, memory_url=memory_url)
     if lists:
         with telling("reading runs"):

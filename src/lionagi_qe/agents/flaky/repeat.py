@@ -16,7 +16,6 @@ from lionagi_qe.agents.execution.pytest_session import (
 from lionagi_qe.agents.flaky.reruns import Conditions
 from lionagi_qe.agents.flaky.session import add_clock, run_under
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,6 +108,4 @@ class TestRepeater(Agent):
             return (
                 why_not_measured(session, missing) or f"it was not reached: {last_words(session)}"
             )
-        near = " or ".join(nearest(self._test, recording.tests))
-        told = f"did you mean {near}?" if near else "name it as the report does"
-        return f"there is no test {self._test}; {told}"
+        return f"there is no test {self._test}; name it as the report does"
