@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.agents.project.version_control import place_in_repository
 from lionagi_qe.cli.examination import check_writable, exit_code_of_run, tell
 from lionagi_qe.cli.output import say
 from lionagi_qe.files import write_bytes
@@ -42,19 +43,21 @@ def _markdown(outcome: Outcome, _: int) -> bytes:
 def _sarif(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.sarif import as_sarif
 
-    return as_sarif(outcome).encode() + b"\n"
+    return as_sarif(outcome, place_in_repository(outcome.path)).encode() + b"\n"
 
 
 def _annotations(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.annotations import as_annotations
 
-    return as_annotations(outcome).encode(errors="backslashreplace")
+    return as_annotations(outcome, place_in_repository(outcome.path)).encode(
+        errors="backslashreplace"
+    )
 
 
 def _code_quality(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.code_quality import as_code_quality
 
-    return as_code_quality(outcome).encode() + b"\n"
+    return as_code_quality(outcome, place_in_repository(outcome.path)).encode() + b"\n"
 
 
 def _cobertura(outcome: Outcome, _: int) -> bytes:
