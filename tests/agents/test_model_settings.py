@@ -32,7 +32,7 @@ def test_a_project_can_not_choose(tmp_path: Path) -> None:
         settings_of(tmp_path, table, {})
     with pytest.raises(errors.ProjectError) as unknown:
         settings_of(tmp_path, {"tool": {"aqe": {"modell": 1}}}, {})
-    assert "model" not in str(unknown.value).partition("known:")[2]
+    assert "model" not in str(unknown.value).partition("; ")[2]
 
 
 def test_whoever_asks_a_model_is_no_other_workers_to_carry_out(tmp_path: Path) -> None:

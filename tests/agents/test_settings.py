@@ -117,5 +117,7 @@ def test_a_value_of_another_kind_is_named_with_what_it_should_be(
 
 @pytest.mark.parametrize("option", ["min_coverage", "min-coverag"])
 def test_an_option_that_does_not_exist_is_refused(option: str) -> None:
-    with pytest.raises(errors.ProjectError, match=f"unknown option '{option}'; known: api, "):
+    with pytest.raises(
+        errors.ProjectError, match=f"unknown option '{option}'; did you mean min-coverage"
+    ):
         of_table({option: 80})

@@ -50,22 +50,52 @@ def test_the_run_leaves_reports_a_summary_and_its_exit_code(
     )
     assert done.returncode == 0, done.stderr
     output = (tmp_path / "output").read_text().splitlines()
-    assert output == [
-        f"reports={tmp_path}/aqe",
-        f"exit-code={code}",
-        f"findings={tmp_path}/aqe/aqe.sarif",
-    ]
+    reports = Path(output[0].removeprefix("reports="))
+    assert reports.parent == tmp_path
+    assert output[1:] == [f"exit-code={code}", f"findings={reports}/aqe.sarif"]
     assert "shop" in (tmp_path / "summary").read_text()
     verdict = "passed" if code == 0 else "failed"
-    pages = tmp_path / "aqe" / "pages"
+    pages = reports / "pages"
     assert f"gate {verdict}" in (pages / "index.html").read_text()
     assert f"pages     {pages}/index.html\n" in done.stdout
     assert ("::error" in done.stdout) == bool(code)
 
 
-def test_without_a_summary_nothing_is_commented(tmp_path: Path) -> None:
-    done = run([str(ROOT / ".github" / "comment.sh")], {"REPORTS": str(tmp_path)})
-    assert (done.returncode, done.stdout.startswith("::notice::")) == (0, True)
+@pytest.mark.parametrize("known", ["", "7\n8"], ids=["no comment yet", "two of ours"])
+@pytest.mark.parametrize("length", [None, 100, 70_000], ids=["no summary", "short", "too long"])
+def test_one_comment_tells_of_the_newest_run_alone(
+    tmp_path: Path, known: str, length: int | None
+) -> None:
+    # GitHub's client, which answers with what is there and keeps what is written.
+    client = tmp_path / "gh"
+    client.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *--paginate*) printf "{known}"; exit ;; esac\n'
+        f'echo "$4 $5" >> {tmp_path}/asked; cat "${{7#body=@}}" > {tmp_path}/body\n'
+    )
+    client.chmod(0o755)
+    if length is not None:
+        lines = "```\n" + f"{'é' * 40}\n" * (length // 81)
+        (tmp_path / "summary.md").write_text(lines + ("```\n" if length == 100 else ""))
+    env = {"REPORTS": str(tmp_path), "GITHUB_REPOSITORY": "a/b", "NUMBER": "1", "COMMIT": "abc"}
+    env |= {
+        "MARKER": "<!-- aqe -->",
+        "JOB": "https://ci/1",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    done = run([str(ROOT / ".github" / "comment.sh")], env)
+    assert (done.returncode, "::warning" in done.stdout) == (0, False), done.stderr
+    if not known and length is None:
+        assert not (tmp_path / "asked").exists()
+        return
+    where = "PATCH repos/a/b/issues/comments/7" if known else "POST repos/a/b/issues/1/comments"
+    assert (tmp_path / "asked").read_text() == f"{where}\n"
+    body = (tmp_path / "body").read_text(encoding="utf-8")
+    assert body.startswith("<!-- aqe -->\n")
+    assert len(body) < 65_536
+    assert body.count("```") % 2 == 0
+    assert ("`abc` left no summary" in body) == (length is None)
+    assert ("Cut, since" in body) == (length == 70_000)
 
 
 def test_a_comment_that_is_not_allowed_fails_no_job(tmp_path: Path) -> None:

@@ -276,6 +276,10 @@ def test_a_test_that_minds_its_order_kills_no_mutant(aqe: Aqe, project: Write) -
         files = {"shop.py": code, "test_shop.py": ORDER.format(claim=claim)}
         answer = aqe("mutate", project(files), "--json")
         killed[claim] = answer.value("mutants_killed")
+        survived = answer.value("mutants_survived")
+        assert answer.value("mutants_doubtful") == (survived if claim != "pass" else 0)
+        # The line of the lower prices is run by the second test alone.
+        assert (answer.value("mutants_unjudged") > 0) == (claim != "pass")
         silent = "test_shop.py::test_2_needs_the_first"
         minds = claim != "pass"
         assert (

@@ -80,7 +80,10 @@ def test_a_failure_weighs_more_than_what_was_not_measured(examine: Examine, proj
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ("[tool.aqe]\nmin-coverag = 80\n", "unknown option 'min-coverag'; known: api, "),
+        (
+            "[tool.aqe]\nmin-coverag = 80\n",
+            "unknown option 'min-coverag'; did you mean min-coverage",
+        ),
         ('[tool.aqe]\nmin-coverage = "high"\n', "min-coverage = 'high': should be a number"),
         ("[tool.aqe]\nmin-coverage = 101\n", "min-coverage = 101: should be from 0 to 100"),
         ("[tool.aqe]\ntimeout = 0\n", "timeout = 0: should be greater than 0"),

@@ -59,10 +59,13 @@ def test_fleets_on_one_memory_do_not_see_each_others_runs(
     assert again.document["comparison"]["previous"] == first.document["run"]
 
 
-def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> None:
+def test_the_second_run_tells_what_changed_and_the_third_since_when(
+    examine: Examine, project: Write
+) -> None:
     first = examine(project({"shop.py": SHOP, "test_shop.py": FIRST}))
     more = f"{SHOP}\n    def cancel(amount):\n        return 0\n"
-    second = examine(project({"shop.py": more, "test_shop.py": SECOND}))
+    root = project({"shop.py": more, "test_shop.py": SECOND})
+    second = examine(root)
 
     assert first.document["comparison"] is None
     comparison = second.document["comparison"]
@@ -73,6 +76,13 @@ def test_the_second_run_tells_what_changed(examine: Examine, project: Write) -> 
     assert comparison["newly_failing"] == ["test_shop.py::test_broken"]
     assert comparison["figures"]["line_coverage"] == [75.0, 83.33]
     assert [each.partition(":")[0] for each in comparison["newly_untested"]] == ["cancel (shop.py"]
+    assert comparison["failing_since"] == {}
+    third = examine(root)
+    told = third.document["comparison"]
+    since = {"run": second.document["run"], "commit": second.document["commit"], "runs": 2}
+    assert told["failing_since"] == {"test_shop.py::test_broken": since}
+    gaps = {gap.partition(" ")[0]: since for gap, since in told["untested_since"].items()}
+    assert gaps["cancel"] == since
 
 
 def test_a_test_that_got_slower_than_its_past_is_told(examine: Examine, project: Write) -> None:

@@ -395,6 +395,11 @@ DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type, str]] = {
         QueueConformance,
         "test_a_failed_job_comes_back_after_its_backoff_until_it_is_dead",
     ),
+    "NoDetails": (
+        _written(_changed(EndJob, "retry", detail=b"")),
+        QueueConformance,
+        "test_failed_attempts_are_kept_with_their_reasons",
+    ),
     "LateWorkCounts": (
         _late_work_counts,
         QueueConformance,

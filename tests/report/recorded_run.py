@@ -9,7 +9,7 @@ from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.coverage.line_ranges import as_text
 from lionagi_qe.agents.finding import Finding
 from lionagi_qe.agents.metric import Metric, Source
-from lionagi_qe.fleet.comparison import Comparison, Slower
+from lionagi_qe.fleet.comparison import Comparison, Since, Slower
 from lionagi_qe.fleet.examined_source import content_name
 from lionagi_qe.fleet.project_past import ProjectPast
 from lionagi_qe.fleet.run_record import RunRecord
@@ -335,6 +335,10 @@ class _Making:
             {"line_coverage": (70.0, 71.43)},
             skipped=(f"{self.runs[0]}{self.text}",),
             newly_untested=(f"priced_0{self.text} ({self.files[0]}:1)",),
+            failing_since={self.ids[0]: Since(f"{self.runs[0]}{self.text}", "0123abc", 3)},
+            untested_since={
+                f"priced_1{self.text} ({self.files[0]}:1)": Since(self.runs[0], "0123abc", 4)
+            },
         )
 
     def past(self) -> ProjectPast:

@@ -116,7 +116,11 @@ async def test_the_store_holds_nothing_in_clear(memory: Memory, url: str) -> Non
     for job_id, what in ((done, "progress"), (replaced, "payload")):
         assert getattr(await queue.status(job_id), what) == SECRET
     assert [schedule.payload for schedule in await queue.schedules()] == [SECRET]
-    assert [dead.error for dead in await queue.dead()] == [SECRET]
+    (dead,) = await queue.dead()
+    assert dead.error == SECRET
+    status = await queue.status(dead.id)
+    assert status is not None
+    assert [each.error for each in status.failed_attempts] == [SECRET]
     await lease.release()
     await queue.purge_dead()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = KeyRing.generate("first"), KeyRing.generate("second")
 OLD, NEW = KeyRing.parse(f"{FIRST},{SECOND}"), KeyRing.parse(f"{SECOND},{FIRST}")
 ONLY_NEW = KeyRing.parse(SECOND)
-TEXTS = 22
+TEXTS = 24
 
 
 @pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
@@ -101,6 +101,7 @@ async def test_the_older_key_can_go_and_everything_goes_on(
         assert (rekeyed.complete, rekeyed.left, rekeyed.refused) == (True, 0, 0)
         # 6 payloads, 2 results, which the job behind has as well, an error, 2 of progress, a
         # schedule, a holder. Of the batch 3 payloads, a result and an error, which it has as well.
+        # And of both errors the attempts.
         assert rekeyed.texts_sealed == rekeyed.texts == TEXTS
         assert (await transfer.rekey(newer)).texts_sealed == 0
         # Who claimed a job, and who holds the lease, notices nothing.

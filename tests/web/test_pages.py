@@ -109,8 +109,15 @@ async def test_why_a_job_is_dead_and_when_a_test_first_failed_can_be_read(
     client: httpx.AsyncClient,
 ) -> None:
     queue = (await client.get("/queue?name=reviews")).text
-    assert "TimeoutError: no answer after 32 s from https://bot:***@api.test/v1" in queue
+    assert "TimeoutError: no answer after 32 s from https://bot:***@api.test" in queue
     assert 'aria-current="page">Dead <b class="bad">3' in queue
+    dead = re.search(r'href="([^"]*/job\?[^"]+)"', queue)
+    assert dead is not None
+    job = (await client.get(unescape(dead[1]))).text
+    told = r"Attempt 1, .*, on .*:\d+</span>, after [0-9.]+ s: TimeoutError: no answer"
+    assert re.search(told, job, re.DOTALL)
+    assert "Traceback (most recent call last):" in job
+    assert "hunter2" not in job
     failing = (await client.get(f"/project?name={PROJECT}&show=failing")).text
     assert "test_discount" in failing
     assert "test_total" not in failing

@@ -101,13 +101,19 @@ async def test_what_the_last_run_left_untested_is_shown_with_what_of_it_is_new(
 ) -> None:
     address = f"/project?name={PROJECT}"
     for run, gaps in (
+        (RUNS[-4], [gap("refund", 8, 9)]),
+        (RUNS[-3], [gap("total", 8)]),
         (RUNS[-2], [gap("total", 8), gap("refund", 8, 9)]),
         (RUNS[-1], [gap("total", 8), gap("refund", 8, 9, 10), gap("discount", 8), 7, {"file": 1}]),
     ):
         figure = asdict(SOURCE.measured("gaps", gaps, "functions"))
         await memory.store(f"aqe/runs/{PROJECT}/{run}/coverage-analyzer/gaps", figure)
     page = (await client.get(address)).text.partition('id="untested"')[2].partition("</section>")[0]
-    rows = re.findall(r"<code>(\w+)</code></th>.*?>(new|as before)<", page)
-    assert rows == [("refund", "new"), ("discount", "new"), ("total", "as before")]
+    rows = re.findall(r"<code>(\w+)</code></th>.*?>(new|2026[^<]*)<", page)
+    assert rows == [
+        ("refund", "new"),
+        ("discount", "new"),
+        ("total", "2026-08-04 10:15:00 (3 runs)"),
+    ]
     assert "src/cart.py:7" in page
     assert "3 of 9 lines, 1 branch" in page

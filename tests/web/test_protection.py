@@ -71,6 +71,15 @@ async def test_a_change_needs_a_session_and_a_form_of_it_and_comes_from_our_page
     assert await delete(editor, memory, form_key=own, **{"sec-fetch-site": "same-origin"}) == 303
 
 
+async def test_forms_pass_a_proxy_that_hands_on_a_host_without_its_port(
+    editor: httpx.AsyncClient, memory: Memory
+) -> None:
+    own = await form_key(editor)
+    for site, expected in (("same-site", 403), ("cross-site", 403), ("same-origin", 303)):
+        told = {"origin": "https://console.test:8443", "sec-fetch-site": site}
+        assert await delete(editor, memory, form_key=own, **told) == expected, site
+
+
 async def test_sessions_are_those_that_were_given_and_last(
     memory: Memory, editor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,13 @@ _LARGEST = 1_000_000
 @click.command()
 @click.argument("url", required=False)
 @click.option("--rows", default="", help=f"Only these: {', '.join(row.name for row in ROWS)}.")
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How often each contender takes its turn at each row.",
+)
 @click.option(
     "--seconds",
     default=0.5,

@@ -32,7 +32,12 @@ _MARKS = {"unfit": "x", "problem": "!", "advice": "-"}
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's memory.")
+@click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
 @click.option("--no-migrate", is_flag=True, help="Only look: don't bring the schema up.")
 @click.option("--strict", is_flag=True, help="Exit code 1 if a problem was found.")
 @json_option

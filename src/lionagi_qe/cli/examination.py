@@ -161,7 +161,7 @@ def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         expose_value=False,
         callback=note,
-        help="Whose part of that memory.",
+        help="Which fleet's part of that memory; fleets see nothing of each other.",
     )(command)
     return click.option(
         "--memory",
@@ -174,13 +174,13 @@ def memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def budget_option(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds --budget."""
-    shown = f" ({default} by default)" if default else ""
+    shown = f"{default} by default" if default else "no limit by default"
     return click.option(
         "--budget",
         type=duration,
         default=default,
         metavar="TIME",
-        help=f"Most time in all, for example 120s{shown}.",
+        help=f"Most time in all, such as 90s or 5m; {shown}.",
     )
 
 

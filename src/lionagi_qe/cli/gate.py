@@ -37,10 +37,31 @@ if TYPE_CHECKING:
 @memory_option
 @quiet_option
 @click.option("--run", "run_id", metavar="ID", help="Which run; the last one by default.")
-@click.option("--min-coverage", type=click.FloatRange(0, 100), metavar="PERCENT")
-@click.option("--min-branch-coverage", type=click.FloatRange(0, 100), metavar="PERCENT")
-@click.option("--fail-on", multiple=True, metavar="RULE", help="As for aqe run; may be repeated.")
-@click.option("--require", "required", multiple=True, metavar="METRIC")
+@click.option(
+    "--min-coverage",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Lowest line coverage that passes.",
+)
+@click.option(
+    "--min-branch-coverage",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Lowest branch coverage that passes.",
+)
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="RULE",
+    help="Fail the gate when this holds, for example 'security_findings > 0'; may be repeated.",
+)
+@click.option(
+    "--require",
+    "required",
+    multiple=True,
+    metavar="METRIC",
+    help="A metric that must be measured; may be repeated.",
+)
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 def gate(
     path: Path,

@@ -16,7 +16,12 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.grants import Grant, Granted
 
-_fleet = click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
+_fleet = click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
 _REDIS = ("redis", "rediss")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
+
+from lionagi_qe.nearest import nearest
 
 if TYPE_CHECKING:
     from click import Command, Context
@@ -24,9 +25,18 @@ class Group(click.Group):
         name, known = args[0], self.list_commands(ctx)
         if name in known or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        near = " or ".join(get_close_matches(name, known))
-        meant = f"did you mean {near}?" if near else f"{ctx.command_path} --help lists them"
-        raise click.UsageError(f"{ctx.command_path} has no command {name!r}; {meant}", ctx)
+        near = " or ".join([*nearest(name, known), *self._elsewhere(name, ctx)])
+        told = f"did you mean {near}?" if near else f"{ctx.command_path} --help lists them"
+        raise click.UsageError(f"{ctx.command_path} has no command {name!r}; {told}", ctx)
+
+    def _elsewhere(self, name: str, ctx: Context) -> list[str]:
+        """Return the commands of that very name in groups of this one, as ``memory recall``."""
+        groups = ((group, self.get_command(ctx, group)) for group in self.list_commands(ctx))
+        return [
+            f"{group} {name}"
+            for group, command in groups
+            if isinstance(command, click.Group) and name in command.list_commands(ctx)
+        ]
 
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with what they do."""

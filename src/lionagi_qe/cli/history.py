@@ -18,7 +18,7 @@ from lionagi_qe.display import unit_of
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.fleet.registry import all_agents, check_metrics
 from lionagi_qe.fleet.report.trend import chart, check_png, sparkline, write_png
-from lionagi_qe.fleet.trends import PastRun, Point, points, runs_of
+from lionagi_qe.fleet.trends import PastRun, Point, other_projects, points, runs_of
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def history(  # noqa: PLR0913 - a command's options
     run changed come first. A dot stands for a run in which it was not measured. Figures that were
     always 0 are named in one line, and a reason is told once.
     """
+    if not path.exists() and any(str(path) in agent.metrics for agent in all_agents()):
+        # PATH was left out, as it may be elsewhere.
+        metrics, path = (str(path), *metrics), Path()
     check_metrics(metrics)
     if png is not None:
         check_png()
@@ -102,9 +105,10 @@ async def _runs(request: Request) -> tuple[list[PastRun], str | None]:
     """Return earlier runs, and why there are none where the memory isn't there or isn't ours."""
     try:
         async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
-            return await runs_of(memory, request.project), None
+            runs = await runs_of(memory, request.project)
+            return runs, None if runs else await other_projects(memory, request.project)
     except MemoryMissingError as error:
-        return [], str(error)
+        return [], f"{str(error).partition(';')[0]}; start with aqe run"
 
 
 def _series(runs: list[PastRun], wanted: tuple[str, ...]) -> dict[str, list[Point]]:

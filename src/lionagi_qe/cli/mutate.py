@@ -46,7 +46,7 @@ def mutate(  # noqa: PLR0913 - a command's options
     as_document: bool,
     **given: Any,  # noqa: ANN401 - as click hands them over
 ) -> int:
-    """Change the code of the project in the directory PATH a little, and see which tests mind.
+    """Change the code of the project in the directory PATH a little, and see which tests notice.
 
     Works on a copy. Tries changes of lines that differ from --base first, then an even sample of
     all others that tests run, until the time is up, and shows those that no test noticed.

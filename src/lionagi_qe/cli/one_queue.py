@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.coordination import WorkQueue
+from lionagi_qe.nearest import meant
 from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def with_queue(
             if about_jobs:
                 known = await parts_of(memory).jobs.queues()
                 if name not in known:
-                    there = f"there are: {', '.join(known)}" if known else "there is none"
+                    there = meant(name, known, "there are: ") if known else "there is none"
                     mention(f"aqe: no queue {name!r} has jobs; {there}")
             return await action(WorkQueue(memory, name))
 

@@ -124,7 +124,12 @@ def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The memory of the project in this directory; by default the one around the working "
         "directory.",
     )
-    @click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
+    @click.option(
+        "--fleet",
+        default=DEFAULT_FLEET,
+        show_default=True,
+        help="Which fleet's part of the memory; fleets see nothing of each other.",
+    )
     @wraps(command)
     def with_choice(
         *arguments: Any,  # noqa: ANN401 - the command's own

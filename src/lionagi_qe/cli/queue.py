@@ -25,6 +25,7 @@ from lionagi_qe.coordination import (
     Cancellation,
     DeadGroup,
     DeadJob,
+    FailedAttempt,
     JobDetails,
     QueueCounts,
     WorkQueue,
@@ -32,6 +33,8 @@ from lionagi_qe.coordination import (
 from lionagi_qe.persistence.memory import parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lionagi_qe.persistence import Memory
 
 _STATES = ("ready", "delayed", "waiting", "claimed", "done", "dead", "cancelled")
@@ -120,11 +123,23 @@ def show(name: str, job_id: str, choice: MemoryChoice, *, as_json: bool) -> int:
         show_json(found)
         return Exit.PASSED
     for what, value in found.items():
+        if what == "failed_attempts":
+            _say_attempts(details.status.failed_attempts)
+            continue
         # What a job has no part in needs no line; with --json all of it is there.
         if value not in (None, {}, []):
             is_text = isinstance(value, str)
             say(f"{what:<13} {value if is_text else json.dumps(value, ensure_ascii=False)}")
     return Exit.PASSED
+
+
+def _say_attempts(attempts: Sequence[FailedAttempt]) -> None:
+    for each in attempts:
+        where = "" if each.worker is None else f" on {each.worker}"
+        took = "" if each.seconds is None else f" after {each.seconds:g} s"
+        say(f"attempt {each.attempt:<5} failed {each.ended_at.isoformat()}{where}{took}")
+        for line in (each.traceback or each.error).splitlines():
+            say(f"    {line}")
 
 
 def _document(details: JobDetails) -> dict[str, Any]:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
+@click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
 @json_option
 @quiet_option
 def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:

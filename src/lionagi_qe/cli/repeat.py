@@ -34,15 +34,21 @@ _MOST_TIMES = 10_000
 @click.option(
     "--order", metavar="ORDER", help="'reversed', or the number of an order: with what goes before."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of random numbers, and of hashes.")
-@click.option("--at", metavar="TIME", help="When it seems to be, for example 2027-01-31T23:59:58.")
-@click.option("--again", is_flag=True, help="A second time in the same directory.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The seed of random numbers, and of hashes."
+)
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="The time that the test is to see, for example 2027-01-31T23:59:58.",
+)
+@click.option("--again", is_flag=True, help="Run it a second time in the same directory.")
 @click.option(
     "--times",
     type=click.IntRange(1, _MOST_TIMES),
     default=1,
     show_default=True,
-    help="In how many processes; each has the next seed if --seed is given.",
+    help="How many processes run it, one after another; with --seed each has the next seed.",
 )
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout.")
 def repeat(  # noqa: PLR0913 - a command's options

@@ -28,7 +28,7 @@ from lionagi_qe.fleet.finished_run import FinishedRun, finished_run
 from lionagi_qe.fleet.project_past import ProjectPast, past_until
 from lionagi_qe.fleet.report.html import MARKER, write_pages
 from lionagi_qe.fleet.run_record import RunRecords
-from lionagi_qe.fleet.trends import runs_of
+from lionagi_qe.fleet.trends import other_projects, runs_of
 from lionagi_qe.persistence import open_memory
 
 if TYPE_CHECKING:
@@ -72,9 +72,13 @@ def report(  # noqa: PLR0913 - a command's options
     """Write the pages of a RUN that is over; nothing is run again.
 
     RUN is its id, which aqe run tells, or a part of that which no other run has; without it, the
-    last run of the project that was to run tests is meant. Of a project, what its last runs found
+    last run of the project that was to run tests is meant, and so it is of a directory's project
+    where RUN is a directory. Of a project, what its last runs found
     is kept; the source beside their figures is read from the project's directory, or from git.
     """
+    if run is not None and Path(run).is_dir():
+        # All other commands about a project take its directory.
+        path, run = Path(run), None
     request = request_of(path, agents=[], python=None, memory_url=memory_url)
     if lists:
         with telling("reading runs"):
@@ -125,12 +129,15 @@ async def _within(request: Request, act: Callable[[Memory, str], Awaitable[_T]])
     """Do something with the memory of a project; UsageError if no run of it is there."""
     try:
         async with open_memory(request.memory_url, fleet=request.fleet, migrate=False) as memory:
-            return await act(memory, request.project)
+            try:
+                return await act(memory, request.project)
+            except InvalidArgumentError as error:
+                error.add_note(f"looked in {place_of(request)}")
+                if told := await other_projects(memory, request.project):
+                    error.add_note(told)
+                raise
     except MemoryMissingError as error:
         raise no_run(request, error) from error
-    except InvalidArgumentError as error:
-        error.add_note(f"looked in {place_of(request)}")
-        raise
 
 
 async def _list(memory: Memory, project: str) -> Exit:

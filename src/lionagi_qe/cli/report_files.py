@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lionagi_qe.agents.project.version_control import place_in_repository
 from lionagi_qe.cli.examination import check_writable, exit_code_of_run, tell
 from lionagi_qe.cli.output import say
 from lionagi_qe.files import write_bytes
+from lionagi_qe.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,19 +43,21 @@ def _markdown(outcome: Outcome, _: int) -> bytes:
 def _sarif(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.sarif import as_sarif
 
-    return as_sarif(outcome).encode() + b"\n"
+    return as_sarif(outcome, place_in_repository(outcome.path)).encode() + b"\n"
 
 
 def _annotations(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.annotations import as_annotations
 
-    return as_annotations(outcome).encode(errors="backslashreplace")
+    return as_annotations(outcome, place_in_repository(outcome.path)).encode(
+        errors="backslashreplace"
+    )
 
 
 def _code_quality(outcome: Outcome, _: int) -> bytes:
     from lionagi_qe.fleet.report.code_quality import as_code_quality
 
-    return as_code_quality(outcome).encode() + b"\n"
+    return as_code_quality(outcome, place_in_repository(outcome.path)).encode() + b"\n"
 
 
 def _cobertura(outcome: Outcome, _: int) -> bytes:
@@ -154,7 +158,9 @@ def report_files(
         form, separator, name = word.partition("=")
         if form not in only or not separator or not name:
             known = ", ".join(f"{each}={'DIR' if each == _PAGES else 'FILE'}" for each in only)
-            raise click.UsageError(f"--report {word}: write one of {known}")
+            near = nearest(form, only) if form not in only else []
+            told = f"did you mean {' or '.join(near)}? " if near else ""
+            raise click.UsageError(f"--report {word}: {told}write one of {known}")
         if form == _PAGES:
             from lionagi_qe.cli.report import check_directory
 

@@ -27,7 +27,12 @@ _TOKEN_VARIABLE = "AQE_SERVE_TOKEN"  # noqa: S105 - where one is looked for
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's part of it.")
+@click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind to.")
 @click.option(
     "--port",

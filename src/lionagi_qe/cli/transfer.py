@@ -51,7 +51,12 @@ _checkpoint = click.option(
     help="Keep in this file where to go on, should it be killed; call it again the same way.",
 )
 _PIPE = "-"
-_fleet = click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's.")
+_fleet = click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
 
 
 @click.command()

@@ -25,7 +25,12 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--fleet", default=DEFAULT_FLEET, show_default=True, help="Which fleet's runs.")
+@click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Take tasks of this fleet's runs alone.",
+)
 @click.option("--name", metavar="NAME", help="What others see; by default host and process.")
 @click.option(
     "--isolate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lionagi_qe.coordination.backoff import Backoff, exponential
 from lionagi_qe.coordination.batch import Batch, BatchJob, BatchProgress
 from lionagi_qe.coordination.dead_letters import DeadGroup, DeadJob
+from lionagi_qe.coordination.failed_attempts import FailedAttempt
 from lionagi_qe.coordination.job import Job
 from lionagi_qe.coordination.job_details import JobDetails
 from lionagi_qe.coordination.lease import Lease, LeaseState, held_leases
@@ -27,6 +28,7 @@ __all__ = [
     "Cancellation",
     "DeadGroup",
     "DeadJob",
+    "FailedAttempt",
     "Job",
     "JobDetails",
     "JobPage",

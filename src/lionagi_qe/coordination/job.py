@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.coordination.batch import HEADER as BATCH_HEADER
+from lionagi_qe.coordination.failed_attempts import detail_of
 from lionagi_qe.coordination.payloads import P
 from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.deprecation import renamed
@@ -76,6 +79,7 @@ class Job(Generic[P]):
         self._calls = calls
         self._claimed = claimed
         self._claim = claimed.claim
+        self._claimed_at = time.monotonic()
         self._backoff = backoff
         self._result_ttl_ms = result_ttl_ms
         self._traces = traces
@@ -140,6 +144,9 @@ class Job(Generic[P]):
     ) -> bool:
         """End this attempt as failed; return whether there will be another.
 
+        Its error, its traceback and who this is are kept with the job: ``queue.status(job_id)``
+        tells of the newest ten failed attempts.
+
         Without ``retry``, and after the last attempt, the job is dead, kept with its error until
         it is revived or purged. Else it is ready again after ``delay`` seconds, by the queue's
         backoff if None.
@@ -150,12 +157,15 @@ class Job(Generic[P]):
             self._recorded.fail("failed" if isinstance(error, str) else type(error).__name__)
         if delay is None:
             delay = min(max(self._backoff(self.attempt), 0), MAX_TTL_SECONDS)
+        text = text.encode(errors="replace").decode()
         operation = self._operation(
             "retry" if retry else "bury",
-            self._calls.encode(text.encode(errors="replace").decode()),
+            self._calls.encode(text),
             check_delay(delay) if retry else 0,
             fence,
         )
+        detail = detail_of(error, text, time.monotonic() - self._claimed_at)
+        operation = replace(operation, detail=self._calls.encode(detail))
         return await self._end(operation) != "dead"
 
     async def release(self) -> None:

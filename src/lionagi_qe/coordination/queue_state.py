@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lionagi_qe.coordination.backoff import check_delay
 from lionagi_qe.coordination.dead_letters import DeadLetters
+from lionagi_qe.coordination.failed_attempts import FailedAttempt, failed_attempts_of
 from lionagi_qe.coordination.job_traces import JobTraces
 from lionagi_qe.coordination.limits import QueueLimits, job_limit
 from lionagi_qe.coordination.new_job import MAX_PRIORITY, check_priority
@@ -62,6 +63,7 @@ class JobStatus:
         progress: what its worker noted last.
         created_at: when it was put, UTC by the server's clock.
         limit_key: what it was put with; it counts towards the limit of that key.
+        failed_attempts: the newest ten, the oldest first; of ``status`` alone, not of lists.
     """
 
     id: str
@@ -75,6 +77,7 @@ class JobStatus:
     progress: Any
     created_at: datetime
     limit_key: str | None = None
+    failed_attempts: tuple[FailedAttempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +351,7 @@ def _status(record: JobRecord) -> JobStatus:
         _decoded(record.progress),
         datetime.fromtimestamp(record.created_ms / 1000, UTC),
         record.limit_key,
+        failed_attempts_of(record.failures),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,25 @@ class Slower:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """Since when something is so.
+
+    Attributes:
+        run: the first run that found it.
+        commit: what that run examined; None if it isn't known.
+        runs: how many have found it since then, this one included.
+    """
+
+    run: str
+    commit: str | None
+    runs: int
+
+    def one_more(self) -> Since:
+        """Return the same after a further run that found it."""
+        return Since(self.run, self.commit, self.runs + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """This run against the previous one.
 
@@ -45,6 +64,9 @@ class Comparison:
         newly_untested: functions with lines that no test runs where the previous run had none, or
             fewer of them.
         skipped: runs between the two in which no test ran, so that there was nothing to compare.
+        failing_since: tests that fail and did so when they ran before -> since when, without a
+            pass between; of the last 50 runs of a test.
+        untested_since: functions with lines that no test runs -> since when it is so many.
     """
 
     previous: str
@@ -56,6 +78,8 @@ class Comparison:
     figures: dict[str, tuple[float, float]]
     skipped: tuple[str, ...] = ()
     newly_untested: tuple[str, ...] = ()
+    failing_since: dict[str, Since] = field(default_factory=dict[str, Since])
+    untested_since: dict[str, Since] = field(default_factory=dict[str, Since])
 
 
 def compare(

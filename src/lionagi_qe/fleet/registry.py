@@ -6,7 +6,6 @@ class, and its own name is the agent's.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Agent
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.nearest import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,7 +139,7 @@ def _class_of(name: str) -> type[Agent]:
         return getattr(import_module(f"lionagi_qe.agents.{folder}.agent"), kind)
     plugins = _plugins()
     if name not in plugins:
-        raise InvalidArgumentError(f"agent {name!r}: unknown; known: {', '.join(names())}")
+        raise InvalidArgumentError(f"agent {name!r}: unknown; {meant(name, names())}")
     try:
         found = plugins[name].load()
     except Exception as error:
@@ -190,7 +190,4 @@ def check_metrics(wanted: Iterable[str], agents: Sequence[Agent] = ()) -> None:
     known = {metric for agent in [*all_agents(), *agents] for metric in agent.metrics}
     for name in asked:
         if name not in known:
-            alike = get_close_matches(name, known)
-            listed = ", ".join(sorted(known))
-            told = f"did you mean {' or '.join(alike)}?" if alike else f"known: {listed}"
-            raise InvalidArgumentError(f"metric {name!r}: unknown; {told}")
+            raise InvalidArgumentError(f"metric {name!r}: unknown; {meant(name, sorted(known))}")

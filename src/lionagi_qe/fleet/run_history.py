@@ -7,13 +7,15 @@ named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<
 
 ``pytest --aqe`` keeps the figures of its runs under ``pytest`` for an agent, and the outcomes of
 tests beside those of ``aqe run``; none of its runs is the ``latest``, since it measures less, and
-may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells.
+may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells,
+and of ``aqe/untested/<project>`` UntestedSince.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, replace
+from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,11 @@ from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.parallel import POLICY as PARALLEL
 from lionagi_qe.agents.history import History
 from lionagi_qe.errors import RevisionConflictError
-from lionagi_qe.fleet.comparison import Comparison, compare
+from lionagi_qe.fleet.comparison import Comparison, Since, compare
 from lionagi_qe.fleet.coverage_maps import Maps
 from lionagi_qe.fleet.key_segments import project_segment, segment
 from lionagi_qe.fleet.new_gaps import newly_untested
+from lionagi_qe.fleet.untested_since import UntestedSince
 from lionagi_qe.persistence import Item
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class RunHistory:
     def __init__(self, memory: Memory, project: str) -> None:
         self._memory = memory
         self._maps = Maps(memory, project)
+        self._untested = UntestedSince(memory, project)
         name = project_segment(project)
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
@@ -178,7 +182,13 @@ class RunHistory:
                 comparison,
                 skipped=skipped,
                 newly_untested=await self._newly_untested(previous, findings),
+                failing_since=await self._failing_since(run, tests, histories),
             )
+        gaps = _gaps_of(findings)
+        if gaps is not None:
+            since = await self._untested.add(run, gaps)
+            if comparison is not None:
+                comparison = replace(comparison, untested_since=since)
         await self.add_outcomes(run, tests, entries, sessions)
         if tests:
             # Last, so that a run cut short is never compared with.
@@ -263,14 +273,32 @@ class RunHistory:
     async def _newly_untested(
         self, previous: str, findings: Mapping[str, Findings]
     ) -> tuple[str, ...]:
-        coverage = findings.get("coverage-analyzer")
-        gaps = None if coverage is None else coverage.metric("gaps")
-        if coverage is None or gaps is None or not gaps.measured:
+        gaps = _gaps_of(findings)
+        if gaps is None:
             return ()
-        before = await self._memory.retrieve(f"{self._runs}/{previous}/{coverage.agent}/gaps")
+        before = await self._memory.retrieve(f"{self._runs}/{previous}/coverage-analyzer/gaps")
         if before is None or not before["measured"]:
             return ()
         return newly_untested(gaps.value, before["value"])
+
+    async def _failing_since(
+        self, run: str, tests: Sequence[Mapping[str, Any]], histories: Mapping[str, Records]
+    ) -> dict[str, Since]:
+        """Return the failing tests that failed before -> since when; costs a read."""
+        failing = {test["id"] for test in tests if test["outcome"] in BAD}
+        runs = {test: failing_runs(histories.get(test, ()), run) for test in sorted(failing)}
+        keys = {
+            past[0]: f"{self._runs}/{past[0]}/test-executor/tests_collected"
+            for past in runs.values()
+            if past
+        }
+        found = await self._memory.retrieve_many([*keys.values()]) if keys else {}
+        commits = {name: found[key].get("commit") for name, key in keys.items() if key in found}
+        return {
+            test: Since(past[0], commits.get(past[0]), len(past) + 1)
+            for test, past in runs.items()
+            if past
+        }
 
     async def _figures(
         self, previous: str, findings: Mapping[str, Findings]
@@ -339,6 +367,20 @@ def _tests_of(findings: Mapping[str, Findings]) -> list[dict[str, Any]]:
     if executor is None or collected is None or not collected.measured:
         return []
     return executor.details["tests"]
+
+
+def _gaps_of(findings: Mapping[str, Findings]) -> Metric | None:
+    """Return the gaps of coverage, if the run measured them."""
+    coverage = findings.get("coverage-analyzer")
+    gaps = None if coverage is None else coverage.metric("gaps")
+    return gaps if gaps is not None and gaps.measured else None
+
+
+def failing_runs(records: Records, before: str) -> list[str]:
+    """Return the runs in which a test failed since it last did not, without one; oldest first."""
+    past = (record for record in reversed(records) if record["run"] != before)
+    failing = takewhile(lambda record: record["outcome"] in BAD, past)
+    return [record["run"] for record in failing][::-1]
 
 
 def _sessions_of(findings: Mapping[str, Findings]) -> int:

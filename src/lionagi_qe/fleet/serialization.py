@@ -19,11 +19,11 @@ from lionagi_qe.agents.line_map import TestMap, as_entry, of_entry
 from lionagi_qe.agents.metric import Metric
 from lionagi_qe.agents.project.diff import Change, Diff, Hunk
 from lionagi_qe.errors import InvalidValueError
-from lionagi_qe.fleet.comparison import Comparison, Slower
+from lionagi_qe.fleet.comparison import Comparison, Since, Slower
 
 _CLASSES: dict[str, type[Any]] = {
     each.__name__: each
-    for each in (Change, Comparison, Diff, Findings, Hunk, Metric, History, Share, Slower)
+    for each in (Change, Comparison, Diff, Findings, Hunk, Metric, History, Share, Since, Slower)
 }
 _MARK = "$"
 # Of JSON text, which takes many times as much as Python objects.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.base import Findings
 from lionagi_qe.agents.metric import Metric
 from lionagi_qe.fleet.key_segments import project_segment
+from lionagi_qe.nearest import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 
+_MOST_PROJECTS = 200
 # Older than any run: some hundred years.
 _ALL_HOURS = 1e6
 _VERDICTS = {"passed": 1, "failed": 0}
@@ -39,6 +41,16 @@ class Point:
     run: str
     value: float | None
     metric: Metric
+
+
+async def other_projects(memory: Memory, project: str) -> str | None:
+    """Return in words whose runs a memory has, where a project is not among them; else None."""
+    root, own = "aqe/runs/", project_segment(project)
+    found = await memory.list_children(root, limit=_MOST_PROJECTS)
+    names = [name.removeprefix(root)[:-1] for name in found if name.endswith("/")]
+    if own in names or not names:
+        return None
+    return f"no run of {project!r} is there; {meant(own, names, 'there are runs of ')}"
 
 
 async def runs_of(memory: Memory, project: str) -> list[PastRun]:

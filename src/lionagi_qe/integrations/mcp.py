@@ -31,6 +31,7 @@ from lionagi_qe.agents.llm.action import failure
 from lionagi_qe.agents.llm.fleet_actions import RESULTS, fleet_actions
 from lionagi_qe.agents.llm.memory_actions import area_prefix, memory_actions
 from lionagi_qe.agents.llm.work_actions import work_actions
+from lionagi_qe.nearest import meant
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import ROOT
 
@@ -102,9 +103,8 @@ def fleet_server(
         if asked.name in known:
             message = f"{asked.name}: this server only reads; start it with --write"
             return _result(failure("ReadOnly", message))
-        raise MCPError(
-            INVALID_PARAMS, f"tool {asked.name!r}: unknown; there are {', '.join(offered)}"
-        )
+        told = meant(asked.name, offered, "there are ")
+        raise MCPError(INVALID_PARAMS, f"tool {asked.name!r}: unknown; {told}")
 
     return Server(
         NAME,

@@ -108,11 +108,16 @@ class Access:
 
 
 def is_own_origin(request: Request) -> bool:
-    """Whether a browser sends this from a page of ours; False if it doesn't say."""
-    origin = request.headers.get("origin", "")
-    if origin and origin != "null":
-        return origin.partition("://")[2] == request.headers.get("host", "")
-    return request.headers.get("sec-fetch-site") == "same-origin"
+    """Whether a browser sends this from a page of ours; False if it doesn't say.
+
+    Browsers compare the addresses that they see, where no script can have a say; a proxy may hand
+    on a Host without the port. Over plain HTTP they tell the origin alone.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    named = request.headers.get("origin", "").partition("://")[2]
+    return bool(named) and named == request.headers.get("host", "")
 
 
 class Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.display import counted
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lionagi_qe.fleet.new_gaps import Missed
-    from lionagi_qe.fleet.trends import PastRun
+    from lionagi_qe.fleet.trends import PastRun, Point
 
 _MOST = 20
 _FIGURE = "gaps"
@@ -45,18 +46,24 @@ def untested_of(runs: Sequence[PastRun]) -> Untested | None:
     if not courses:
         return None
     last = courses[-1]
-    before = missed_in(courses[-2].metric.value) if len(courses) > 1 else None
-    rows = [_as_row(gap, before) for gap in gaps_of(last.metric.value)]
+    earlier = [(course, missed_in(course.metric.value)) for course in reversed(courses[:-1])]
+    rows = [_as_row(gap, earlier) for gap in gaps_of(last.metric.value)]
     rows.sort(key=lambda row: not row["is_new"])
-    return Untested(last.run, rows[:_MOST], len(rows[_MOST:]), before is not None)
+    return Untested(last.run, rows[:_MOST], len(rows[_MOST:]), bool(earlier))
 
 
-def _as_row(gap: Mapping[str, Any], before: Missed | None) -> dict[str, Any]:
-    """Return a gap as it is shown."""
+def _as_row(gap: Mapping[str, Any], earlier: Sequence[tuple[Point, Missed]]) -> dict[str, Any]:
+    """Return a gap as it is shown; ``earlier``: the runs before and their gaps, the last first."""
+    since = [*takewhile(lambda run: not is_new(gap, run[1]), earlier)]
+    began = since[-1][0] if since else None
     missed, branches = missed_lines(gap), gap.get("missed_branches", 0)
     return {
         "function": gap["function"],
         "place": f"{gap['file']}:{gap.get('line', '?')}",
         "missed": f"{missed} of {gap.get('lines', '?')} lines, {counted(branches, 'branches')}",
-        "is_new": before is not None and is_new(gap, before),
+        "is_new": bool(earlier) and began is None,
+        "since": None if began is None else began.run,
+        "commit": None if began is None else began.metric.commit,
+        "runs": len(since) + 1,
+        "or_longer": len(since) == len(earlier),
     }

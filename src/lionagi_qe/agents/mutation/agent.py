@@ -51,6 +51,8 @@ class MutationTester(DivisibleAgent):
     until the time is up, so that the score is that of a sample and comes with an interval. Where
     earlier runs had survivors, more are tried beside the sample, and count among them. Only the
     tests that run a mutant's line are run on it, and lines that no test runs are counted apart.
+    A test that fails on the unchanged code judges nothing: a survivor that such a test runs is
+    doubtful, and a mutant that only such tests run is unjudged and no survivor.
     """
 
     name: ClassVar[str] = "mutation-tester"
@@ -68,6 +70,8 @@ class MutationTester(DivisibleAgent):
         "mutants_killed": "mutants",
         "mutants_timed_out": "mutants",
         "mutants_survived": "mutants",
+        "mutants_doubtful": "mutants",
+        "mutants_unjudged": "mutants",
         "surviving_mutants": "mutants",
     }
 
@@ -118,6 +122,7 @@ class MutationTester(DivisibleAgent):
             frozenset[str]().union(*(share.details["excluded"] for share in tried)),
         )
         notes += [f"a part of the mutants was not tried: {_reason(share)}" for share in missed]
+        _take_back(candidates, trials)
         choice = choose(candidates, examination.history.learned.get(POLICY))
         notes += _notes(choice, trials)
         found = self._findings(
@@ -142,7 +147,6 @@ class MutationTester(DivisibleAgent):
             for number, outcome in sorted(trials.outcomes.items())
             if outcome == "survived"
         ]
-        found = [_finding(each, source, trials.excluded) for each in survivors]
         notes += _silent(examination, trials.excluded)
         unreached = sum(outcome == "unreached" for outcome in trials.outcomes.values())
         if unreached:
@@ -150,11 +154,16 @@ class MutationTester(DivisibleAgent):
                 f"{unreached} mutants could not be put in place: their functions exist only while "
                 "tests run"
             )
+        # Those that nobody doubts first.
+        survivors.sort(key=lambda each: not trials.excluded.isdisjoint(each.tests))
         told = [_survivor(pristine, each, trials.excluded) for each in survivors]
+        found = [_finding(each, source, trials.excluded) for each in survivors]
+        doubtful = sum(bool(each["judged_nothing"]) for each in told)
         return Findings(
             self.name,
             (
                 *self._measure(source, len(candidates), uncovered.total, trials, choice),
+                source.measured("mutants_doubtful", doubtful, "mutants"),
                 source.measured("surviving_mutants", told, "mutants"),
             ),
             details={
@@ -199,9 +208,17 @@ class MutationTester(DivisibleAgent):
             "mutants_killed": counts["killed"],
             "mutants_timed_out": counts["timed out"],
             "mutants_survived": counts["survived"],
+            "mutants_unjudged": counts["unjudged"],
         }
         for name, value in values.items():
             yield source.measured(name, value, "mutants")
+
+
+def _take_back(candidates: Sequence[Candidate], trials: Trials) -> None:
+    """Count no mutant as surviving whose tests all turned out to judge nothing, perhaps later."""
+    for number, outcome in trials.outcomes.items():
+        if outcome == "survived" and trials.excluded.issuperset(candidates[number].tests):
+            trials.outcomes[number] = "unjudged"
 
 
 def _scored(trials: Trials, choice: MutantChoice) -> list[str]:

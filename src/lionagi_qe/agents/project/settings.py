@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from lionagi_qe.agents.project.executor_choice import executor, is_address
 from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.errors import InvalidArgumentError, ProjectError
+from lionagi_qe.nearest import meant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,8 +172,8 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
     own: dict[str, Any] = {}
     for option, value in table.items():
         if option not in _CHECKS:
-            known = ", ".join(sorted(_CHECKS))
-            raise ProjectError(f"{where}: [tool.aqe] unknown option {option!r}; known: {known}")
+            told = meant(option, sorted(_CHECKS))
+            raise ProjectError(f"{where}: [tool.aqe] unknown option {option!r}; {told}")
         try:
             own[options[option]] = _CHECKS[option](value)
         except ValueError as error:
@@ -194,8 +195,8 @@ def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own
     checks = {**_CHECKS, "allow-network": _flag}
     check = checks.get(name.replace("_", "-"))
     if check is None:
-        known = ", ".join(sorted(option.replace("-", "_") for option in checks))
-        raise InvalidArgumentError(f"setting {name!r}: unknown; known: {known}, model")
+        known = sorted([*(option.replace("-", "_") for option in checks), "model"])
+        raise InvalidArgumentError(f"setting {name!r}: unknown; {meant(name, known)}")
     try:
         return check(list(value) if isinstance(value, tuple) else value)
     except ValueError as error:

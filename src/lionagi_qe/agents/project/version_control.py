@@ -77,6 +77,14 @@ def commit_of(project: Path) -> str | None:
     return f"{commit}-dirty" if changes else commit
 
 
+def place_in_repository(project: Path) -> str:
+    """Return a directory's place below the top of its work tree, as ``packages/shop/``; "" for it.
+
+    Where there is no git it is "", too: then nobody knows of more than the project.
+    """
+    return _ask(project, "rev-parse", "--show-prefix") or ""
+
+
 def commits_between(project: Path, old: str | None, new: str | None) -> int | None:
     """Return how many commits lead from one to another; None unless both are clean, and it does.
 

@@ -19,6 +19,21 @@ class Counts(Shape):
     exact: bool
 
 
+class FailedAttempt(Shape):
+    """One attempt at a job that failed."""
+
+    attempt: int
+    error: str
+    traceback: str | None
+    """null if the worker gave a text, or its lease ended."""
+    worker: str | None
+    """Host and process; null if its lease ended."""
+    seconds: float | None
+    """By the worker's clock; null if its lease ended."""
+    ended_at: str
+    """ISO 8601, UTC."""
+
+
 class Job(Shape):
     """How a job stands, what it waits for, and what it belongs to."""
 
@@ -33,6 +48,8 @@ class Job(Shape):
     """null until it is done."""
     error: Json
     """Of its last failed attempt; null once it is done."""
+    failed_attempts: list[FailedAttempt]
+    """The newest ten, the oldest first."""
     progress: Json
     created_at: str
     """ISO 8601, UTC."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SEVERITIES = {"error": "critical", "warning": "major", "note": "info"}
 
 
-def as_code_quality(outcome: Outcome) -> str:
+def as_code_quality(outcome: Outcome, within: str = "") -> str:
     """Return the document: findings that the project's baseline doesn't list.
 
     GitLab compares fingerprints with those of the target branch, to tell what a change brought.
@@ -29,7 +29,7 @@ def as_code_quality(outcome: Outcome) -> str:
             "fingerprint": finding.fingerprint,
             "severity": _SEVERITIES[finding.level],
             # GitLab wants a line; what is about a whole file is shown at its first.
-            "location": {"path": finding.file, "lines": {"begin": finding.line or 1}},
+            "location": {"path": f"{within}{finding.file}", "lines": {"begin": finding.line or 1}},
         }
         for found in outcome.findings.values()
         for finding in of_details(found.details)

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lionagi_qe.display import counted, visible
+from lionagi_qe.fleet.new_gaps import named
 from lionagi_qe.fleet.report import sections
 from lionagi_qe.fleet.report.changes import UNCHANGED, UNCOMPARED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
-from lionagi_qe.fleet.report.failure_words import before, message_lines
+from lionagi_qe.fleet.report.failure_words import before, message_lines, since_words
 from lionagi_qe.fleet.report.figures import common_reason, not_measured, source
 from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lionagi_qe.fleet.comparison import Since
     from lionagi_qe.fleet.run import Outcome
 
 _MOST_LISTED = 10
@@ -53,11 +55,12 @@ def write(outcome: Outcome, console: Console) -> None:
         tools = "" if measured is None else f"  {source(measured)}"
         title = f"[bold]largest coverage gaps[/], {len(shown)} of {len(gaps)}{tools}"
         _print(console, ["", title])
-        table = _gap_table(shown)
+        since = {} if outcome.comparison is None else outcome.comparison.untested_since
+        table = _gap_table(shown, since)
         if console.is_terminal and console.measure(table).maximum <= console.width:
             console.print(table)
         else:
-            _print(console, _gap_lines(shown))
+            _print(console, _gap_lines(shown, since))
     _print(
         console,
         (
@@ -147,11 +150,14 @@ def _failures(outcome: Outcome) -> Iterator[str]:
         counted = outcome.metric("failure_groups")
         told = "" if counted is None else f"  {source(counted)}"
         yield f"failures  {len(groups)} {'kind' if len(groups) == 1 else 'kinds'}{told}"
+    since = {} if outcome.comparison is None else outcome.comparison.failing_since
     for group in groups[:_MOST_LISTED]:
         tests: Sequence[str] = group["tests"]
         for test in tests[:_MOST_ALIKE]:
             label = ended.get(test, UNCOLLECTABLE)
             yield f"[red]{label:<11} [/]{escape(test)}"
+            if test in since:
+                yield f"    [dim]failing {escape(since_words(since[test]))}[/]"
         if len(tests) > _MOST_ALIKE:
             yield f"            and {len(tests) - _MOST_ALIKE} more that fail alike:"
         yield from _lines_of(message_lines(group))
@@ -214,12 +220,14 @@ def _change(outcome: Outcome) -> Iterator[str]:
         yield f"  and in {len(places) - _MOST_LISTED} more files: --json"
 
 
-def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
+def _gap_table(gaps: Sequence[Mapping[str, Any]], since: Mapping[str, Since]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("missed lines", "of", "missed branches", "complexity"):
         table.add_column(name, justify="right")
     table.add_column("function")
     table.add_column("where")
+    if since:
+        table.add_column("untested for", justify="right")
     for gap in gaps:
         table.add_row(
             str(len(gap["missed_lines"])),
@@ -228,18 +236,29 @@ def _gap_table(gaps: Sequence[Mapping[str, Any]]) -> Table:
             _complexity(gap),
             escape(visible(gap["function"])),
             escape(visible(_place(gap))),
+            *([_untested_for(gap, since)] if since else []),
         )
     return table
 
 
-def _gap_lines(gaps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _untested_for(gap: Mapping[str, Any], since: Mapping[str, Since]) -> str:
+    found = since.get(named(gap))
+    return "" if found is None else counted(found.runs, "runs")
+
+
+def _gap_lines(gaps: Sequence[Mapping[str, Any]], since: Mapping[str, Since]) -> Iterator[str]:
     for gap in gaps:
         missed = f"{len(gap['missed_lines'])} of {counted(gap['lines'], 'lines')}"
         branches = counted(gap["missed_branches"], "branches")
         yield escape(
             f"  {_place(gap)} {gap['function']}: missed {missed}, {branches}; "
-            f"complexity {_complexity(gap)}"
+            f"complexity {_complexity(gap)}{_untested_since(gap, since)}"
         )
+
+
+def _untested_since(gap: Mapping[str, Any], since: Mapping[str, Since]) -> str:
+    found = since.get(named(gap))
+    return "" if found is None or found.runs == 1 else f"; untested {since_words(found)}"
 
 
 def _place(gap: Mapping[str, Any]) -> str:

@@ -6,8 +6,12 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.display import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lionagi_qe.fleet.comparison import Since
 
     Group = Mapping[str, Any]
 
@@ -58,6 +62,12 @@ def _began(run: str) -> str:
     except ValueError:
         return f"run {run}"
     return f"{at:%Y-%m-%d %H:%M:%S} UTC (run {run})"
+
+
+def since_words(since: Since) -> str:
+    """Return since when something is so, as ``since run ... (commit ...), 3 runs``."""
+    commit = "" if since.commit is None else f" (commit {short_commit(since.commit)})"
+    return f"since run {since.run}{commit}, {counted(since.runs, 'runs')}"
 
 
 def _between(gone: Mapping[str, Any]) -> str:

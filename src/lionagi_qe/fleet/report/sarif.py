@@ -27,9 +27,17 @@ _HOMES = {
     "radon": "https://radon.readthedocs.io",
 }
 
+_ROOT = "The top of the repository, or the directory that was examined where there is none."
 
-def as_sarif(outcome: Outcome) -> str:
-    """Return the document; a tool that did not measure is in it, with the reason."""
+
+def as_sarif(outcome: Outcome, within: str = "") -> str:
+    """Return the document; a tool that did not measure is in it, with the reason.
+
+    Args:
+        outcome: of the run.
+        within: the project's place in its repository, from whose top code scanning counts files.
+
+    """
     tools: dict[str, dict[str, Any]] = {}
     findings: dict[str, list[Finding]] = {}
     for found in outcome.findings.values():
@@ -40,12 +48,16 @@ def as_sarif(outcome: Outcome) -> str:
     log = {
         "$schema": SCHEMA,
         "version": VERSION,
-        "runs": [_run(tool, findings.get(name, []), outcome) for name, tool in tools.items()],
+        "runs": [
+            _run(tool, findings.get(name, []), outcome, within) for name, tool in tools.items()
+        ],
     }
     return visible(json.dumps(log, indent=2, ensure_ascii=False))
 
 
-def _run(tool: Mapping[str, Any], findings: Sequence[Finding], outcome: Outcome) -> dict[str, Any]:
+def _run(
+    tool: Mapping[str, Any], findings: Sequence[Finding], outcome: Outcome, within: str
+) -> dict[str, Any]:
     rules = list({finding.rule: finding for finding in findings}.values())
     numbers = {finding.rule: number for number, finding in enumerate(rules)}
     driver: dict[str, Any] = {"name": tool["tool"], "rules": [_rule(rule) for rule in rules]}
@@ -55,13 +67,11 @@ def _run(tool: Mapping[str, Any], findings: Sequence[Finding], outcome: Outcome)
         driver["informationUri"] = _HOMES[tool["tool"]]
     return {
         "tool": {"driver": driver},
-        "automationDetails": {"id": f"aqe/{tool['tool']}/{outcome.run}"},
+        "automationDetails": {"id": f"aqe/{tool['tool']}/{quote(within)}{outcome.run}"},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(tool, outcome)],
-        "originalUriBaseIds": {
-            "SRCROOT": {"description": {"text": "The directory that was examined."}}
-        },
-        "results": [_result(finding, numbers[finding.rule]) for finding in findings],
+        "originalUriBaseIds": {"SRCROOT": {"description": {"text": _ROOT}}},
+        "results": [_result(finding, numbers[finding.rule], within) for finding in findings],
     }
 
 
@@ -98,10 +108,10 @@ def _invocation(tool: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     return invocation
 
 
-def _result(finding: Finding, rule: int) -> dict[str, Any]:
+def _result(finding: Finding, rule: int, within: str) -> dict[str, Any]:
     location: dict[str, Any] = {
         "artifactLocation": {
-            "uri": quote(finding.file, errors="surrogateescape"),
+            "uri": quote(f"{within}{finding.file}", errors="surrogateescape"),
             "uriBaseId": "SRCROOT",
         }
     }

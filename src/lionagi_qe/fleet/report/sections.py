@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.metric import Metric
     from lionagi_qe.fleet.run import Outcome
 
+_MUTANTS = ("mutants", "tried", "killed", "timed_out", "survived", "unjudged", "uncovered")
 _MOST_LISTED = 10
 
 
@@ -121,17 +122,24 @@ def mutation(outcome: Outcome) -> Iterator[str]:
     yield from _uncovered_mutants(outcome, score.value)
     counts = {
         name: metric.value
-        for name in ("mutants", "tried", "killed", "timed_out", "survived", "uncovered")
+        for name in _MUTANTS
         if (metric := outcome.metric(name if name == "mutants" else f"mutants_{name}")) is not None
     }
-    shown = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+    shown = ", ".join(
+        f"{value} {name.replace('_', ' ')}{_doubtful(outcome) if name == 'survived' else ''}"
+        for name, value in counts.items()
+        if value or name != "unjudged"
+    )
     yield f"  {shown}"
+    if counts.get("unjudged"):
+        yield "  unjudged: all tests that run them fail on the unchanged code, too"
     survivors = outcome.detail("mutation-tester", "survivors")
     for each in survivors[:_MOST_LISTED]:
         aside = ", changed since the base" if each["changed"] else ""
+        label = "doubtful" if each["judged_nothing"] else "survived"
         yield ""
         yield (
-            f"  [yellow]survived[/] {escape(each['file'])}:{each['line']} "
+            f"  [yellow]{label}[/] {escape(each['file'])}:{each['line']} "
             f"{escape(each['function'])} ({each['operator']}, {_running(each['tests'])}{aside})"
         )
         if each["judged_nothing"]:
@@ -141,6 +149,11 @@ def mutation(outcome: Outcome) -> Iterator[str]:
         yield from (f"    {_coloured(line)}" for line in each["diff"].splitlines()[2:])
     if len(survivors) > _MOST_LISTED:
         yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
+
+
+def _doubtful(outcome: Outcome) -> str:
+    doubtful = outcome.metric("mutants_doubtful")
+    return f" ({doubtful.value} doubtful)" if doubtful is not None and doubtful.value else ""
 
 
 def _running(tests: int) -> str:

@@ -94,6 +94,8 @@ class EndJob:
             ``ms``, or dead if it was its last attempt, with ``payload`` as the error; "bury" makes
             it dead; "release" gives it back as if it had not been claimed; "extend" lets the claim
             end ``ms`` from now; "progress" notes ``payload`` for others to read.
+        detail: of "retry" and "bury", what is kept of this attempt, see
+            ``contract.failed_attempts``.
     """
 
     queue: str
@@ -103,6 +105,7 @@ class EndJob:
     payload: bytes = b""
     ms: int = 0
     fence: Fence | None = None
+    detail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ class JobRecord:
         outcome: its result if it is done, else its last error.
         progress: what its worker noted last.
         limit_key: the line that it waits in, None for the queue's own.
+        failures: its failed attempts as ``contract.failed_attempts`` says; ``find`` alone tells.
     """
 
     job_id: str
@@ -167,6 +171,7 @@ class JobRecord:
     created_ms: int
     progress: bytes | str | None = None
     limit_key: str | None = None
+    failures: bytes | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

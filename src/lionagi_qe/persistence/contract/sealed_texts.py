@@ -15,7 +15,7 @@ from lionagi_qe.persistence.contract.schedules import ScheduleBackend
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-JobText = Literal["payload", "outcome", "progress", "before", "member"]
+JobText = Literal["payload", "outcome", "progress", "failures", "before", "member"]
 
 
 class TextExchange(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from lionagi_qe.errors import DecryptionError
+from lionagi_qe.persistence.contract.failed_attempts import failures_of, failures_text
 from lionagi_qe.persistence.contract.job_batches import BATCH_FAILED
 from lionagi_qe.persistence.contract.jobs import (
     AFTER_FAILED,
@@ -88,6 +89,9 @@ class EncryptedJobs:
                 place = self._place("result", operation.queue, operation.job_id)
             case EndJob(ending="retry" | "bury"):
                 place = self._place("error", operation.queue, operation.job_id)
+                if operation.detail:
+                    detail = self._keys.seal(place, operation.detail)
+                    operation = replace(operation, detail=detail)
             case EndJob(ending="progress"):
                 place = self._place("progress", operation.queue, operation.job_id)
             case _:
@@ -114,6 +118,15 @@ class EncryptedJobs:
             return job.outcome
         return self._open(kind, queue, job.job_id, job.outcome)
 
+    def _open_failures(self, queue: str, job_id: str, failures: bytes | str) -> str:
+        opened = [
+            failure
+            if is_the_servers(failure.text)
+            else failure._replace(text=self._open("error", queue, job_id, failure.text).decode())
+            for failure in failures_of(failures)
+        ]
+        return failures_text(opened)
+
     def _open_record(self, queue: str, record: JobRecord) -> JobRecord:
         # A job that is done or cancelled is kept for its outcome alone.
         payload, progress = record.payload, record.progress
@@ -122,7 +135,12 @@ class EncryptedJobs:
         outcome = self._open_outcome(queue, record)
         if progress:
             progress = self._open("progress", queue, record.job_id, progress)
-        return replace(record, payload=payload, outcome=outcome, progress=progress)
+        failures = record.failures
+        if failures:
+            failures = self._open_failures(queue, record.job_id, failures)
+        return replace(
+            record, payload=payload, outcome=outcome, progress=progress, failures=failures
+        )
 
     async def write(self, operations: Sequence[JobOperation]) -> list[JobResult]:
         """Apply the operations, sealed."""
@@ -247,10 +265,10 @@ def kind_of_outcome(job: JobRecord | BatchJobRecord) -> Literal["result", "error
         return None
     if job.state == "done":
         return "result"
-    return None if _is_the_servers(job.outcome) else "error"
+    return None if is_the_servers(job.outcome) else "error"
 
 
-def _is_the_servers(outcome: bytes | str) -> bool:
+def is_the_servers(outcome: bytes | str) -> bool:
     """Whether a server itself wrote this error: it has no keys."""
     # What somebody else put there may be no text at all.
     stored = outcome.encode() if isinstance(outcome, str) else outcome

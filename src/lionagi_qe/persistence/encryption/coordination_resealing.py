@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from lionagi_qe.errors import ConfigurationError, DecryptionError
+from lionagi_qe.persistence.contract.failed_attempts import failures_of, failures_text
 from lionagi_qe.persistence.contract.sealed_texts import (
     JobText,
     ResealableJobs,
@@ -13,7 +14,11 @@ from lionagi_qe.persistence.contract.sealed_texts import (
     ResealableSchedules,
     TextExchange,
 )
-from lionagi_qe.persistence.encryption.coordination import any_job, kind_of_outcome
+from lionagi_qe.persistence.encryption.coordination import (
+    any_job,
+    is_the_servers,
+    kind_of_outcome,
+)
 from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.encryption.resealing import Resealed
 
@@ -65,6 +70,19 @@ class CoordinationResealer:
         page = await self._jobs.list_jobs(queue, state, after, limit)
         records = [each.record for each in page.jobs]
         texts = [text for record in records for text in self._texts_of(queue, record)]
+        # Lists don't tell of failed attempts.
+        tried = [record.job_id for record in records if record.attempts]
+        found = await self._jobs.find(queue, tried) if tried else []
+        texts += [
+            _Text(
+                record.job_id,
+                "failures",
+                _bytes(record.failures),
+                [self._place("error", queue, record.job_id)],
+            )
+            for record in found
+            if record is not None and record.failures
+        ]
         if state not in _ENDED and records:
             texts += await self._results_before(queue, [record.job_id for record in records])
         return await self._exchange_texts(queue, texts, page.after)
@@ -93,7 +111,8 @@ class CoordinationResealer:
         refused: list[str] = []
         for each in texts:
             try:
-                new = self._anew(each.sealed, each.places)
+                anew = self._failures_anew if each.text == "failures" else self._anew
+                new = anew(each.sealed, each.places)
             except DecryptionError as error:
                 refused.append(str(error))
             else:
@@ -156,6 +175,19 @@ class CoordinationResealer:
                 newest = self._ring.is_newest(sealed)
                 return None if newest else self._ring.seal(place, text, fixed=fixed)
         return None
+
+    def _failures_anew(self, stored: bytes, places: Sequence[bytes]) -> bytes | None:
+        """Return failed attempts, each text sealed by the first key; None if all are."""
+        failures = failures_of(stored)
+        changed = False
+        for at, failure in enumerate(failures):
+            if is_the_servers(failure.text):
+                continue
+            new = self._anew(failure.text.encode(), places)
+            if new is not None:
+                failures[at] = failure._replace(text=new.decode())
+                changed = True
+        return failures_text(failures).encode() if changed else None
 
     def _texts_of(self, queue: str, record: JobRecord) -> Iterator[_Text]:
         job_id, state = record.job_id, record.state

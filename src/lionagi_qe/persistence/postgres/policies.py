@@ -84,6 +84,7 @@ FUNCTIONS = (
     "may_revive",
     "may_revive_dependant",
     "next_due",
+    "note_failed_attempt",
     "page_by_key",
     "page_by_partition",
     "page_of_changes",

@@ -281,6 +281,9 @@ def _cells(operation: JobOperation) -> tuple[str, ...]:
         cancel = operation
         return "cancel", cancel.queue, cancel.job_id, NULL, "0", str(cancel.ms), NULL, NULL
     end = operation
+    if end.ending in {"retry", "bury"}:
+        # Taken apart by the trigger that keeps failed attempts.
+        payload = f"{end.payload.decode()}\n{end.detail.decode()}"
     return end.ending, end.queue, end.job_id, payload, str(end.claim), str(end.ms), NULL, NULL
 
 

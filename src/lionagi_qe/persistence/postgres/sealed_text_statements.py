@@ -24,7 +24,7 @@ SELECT (SELECT count(*) FROM exchanged), pg_notify('aqe_jobs_' || $1, $2)
 SEALED_TEXTS = {
     **{
         f"exchange_{text}": _JOB.replace("{text}", text)
-        for text in ("payload", "outcome", "progress")
+        for text in ("payload", "outcome", "progress", "failures")
     },
     "exchange_before": f"""
 WITH asked AS MATERIALIZED (

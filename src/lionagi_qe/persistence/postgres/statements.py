@@ -191,7 +191,7 @@ SELECT bool_or(is_more) FROM (
 """,
     "find_jobs": f"""
 SELECT found.* FROM unnest({array("$3")}) AS wanted (id) CROSS JOIN LATERAL (
-    SELECT {JOB_COLUMNS} FROM {{schema}}.jobs AS j
+    SELECT {JOB_COLUMNS}, j.failures FROM {{schema}}.jobs AS j
     WHERE j.fleet = $1 AND j.id = wanted.id AND j.queue = $2
         AND (j.state NOT IN (3, 5) OR j.due_at > now()) LIMIT 1
 ) AS found

@@ -55,11 +55,14 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.redis.session import RedisSession
 
 _FIELDS = 10
+# What ``find`` adds: the failed attempts.
+_FIELDS_FOUND = _FIELDS + 1
 # The field of each text in a job's hash; the last two lie elsewhere.
 _TEXTS: dict[JobText, str] = {
     "payload": "p",
     "outcome": "o",
     "progress": "g",
+    "failures": "f",
     "before": "b",
     "member": "m",
 }
@@ -224,7 +227,10 @@ class RedisJobs:
 
     async def find(self, queue: str, job_ids: Sequence[str]) -> list[JobRecord | None]:
         """Read the jobs' hashes."""
-        found = {record.job_id: record for record in await self._look("find", queue, *job_ids)}
+        flat = await self._read_jobs("find", queue, *job_ids)
+        width = _FIELDS_FOUND
+        records = [_record(flat[at : at + width]) for at in range(0, len(flat), width)]
+        found = {record.job_id: record for record in records}
         return [found.get(job_id) for job_id in job_ids]
 
     async def details(self, queue: str, job_id: str) -> JobDetails | None:
@@ -238,7 +244,8 @@ class RedisJobs:
 
     async def list_dead(self, queue: str, after: str, limit: int) -> list[JobRecord]:
         """Read a page of the dead ones."""
-        return await self._look("dead", queue, after, limit)
+        flat = await self._read_jobs("dead", queue, after, limit)
+        return [_record(flat[at : at + _FIELDS]) for at in range(0, len(flat), _FIELDS)]
 
     async def list_jobs(
         self, queue: str, state: ListedState, after: str, limit: int
@@ -269,11 +276,10 @@ class RedisJobs:
         key = line.decode() or None
         return JobRecordPage(listed, end_in_line(key, f"{last.decode()}:{name.decode()}"))
 
-    async def _look(self, what: str, queue: str, *arguments: Any) -> list[JobRecord]:  # noqa: ANN401
-        flat = await self._session.run(
+    async def _read_jobs(self, what: str, queue: str, *arguments: Any) -> list[Any]:  # noqa: ANN401
+        return await self._session.run(
             scripts.QUEUE_LOOK, self._shard_of(queue), what, queue, *arguments, mutates=False
         )
-        return [_record(flat[at : at + _FIELDS]) for at in range(0, len(flat), _FIELDS)]
 
     async def count(self, queue: str) -> QueueCounts:
         """Ask the sets for their sizes."""
@@ -358,7 +364,8 @@ def _words(operations: Sequence[JobOperation]) -> list[Any]:
             words += "cancel", cancel.queue, cancel.job_id, b"", 0, cancel.ms, "", "", ""
         else:
             end = operation
-            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", "", ""
+            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", ""
+            words.append(end.detail)
     return words
 
 
@@ -381,7 +388,9 @@ def _refusal(
 
 
 def _record(fields: list[Any]) -> JobRecord:
-    job_id, state, priority, attempts, most, payload, outcome, created, progress, key = fields
+    job_id, state, priority, attempts, most, payload, outcome, created, progress, key = fields[
+        :_FIELDS
+    ]
     return JobRecord(
         job_id.decode(),
         STATES[int(state)],
@@ -393,4 +402,5 @@ def _record(fields: list[Any]) -> JobRecord:
         int(created),
         progress,
         None if key is None else key.decode(),
+        *fields[_FIELDS:],
     )

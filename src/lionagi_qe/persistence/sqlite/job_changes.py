@@ -155,7 +155,7 @@ def end(
         JobLostError: it is another's by now.
 
     """
-    bound.update(ending=end.ending, claim=end.claim, ms=end.ms)
+    bound.update(ending=end.ending, claim=end.claim, ms=end.ms, detail=end.detail or end.payload)
     ended: Any = connection.execute(sql.END, bound).get
     if ended is not None:
         state, key, priority, links, due = ended

@@ -9,6 +9,12 @@ from __future__ import annotations
 _SHOWN = "CASE WHEN state = 2 AND cancel_ms IS NOT NULL THEN 6 ELSE state END"
 COLUMNS = f"""id, {_SHOWN}, priority, attempts, max_attempts, payload, outcome, created_ms,
     progress, limit_key"""
+# Appends to the newest failed attempts, see contract.failed_attempts; a BLOB is no JSON text.
+_KEPT_FAILURES = "CAST(coalesce(failures, x'5b5d') AS TEXT)"
+_AND_FAILURE = f"""CAST(json_insert(
+        CASE WHEN json_array_length({_KEPT_FAILURES}) < 10 THEN {_KEPT_FAILURES}
+            ELSE json_remove({_KEPT_FAILURES}, '$[0]') END,
+        '$[#]', json_array(attempts, :now, CAST({{text}} AS TEXT))) AS BLOB)"""
 CLAIMED_COLUMNS = "seq, id, payload, priority, attempts, max_attempts, claim, created_ms"
 
 NOTE_QUEUE = "INSERT OR IGNORE INTO queues (fleet, name) VALUES (:fleet, :queue)"
@@ -50,7 +56,8 @@ REPLACE = """
 UPDATE jobs SET
     state = CASE WHEN state = 7 THEN 7 ELSE :delay = 0 END, priority = :priority,
     attempts = 0, max_attempts = :max_attempts,
-    payload = :payload, outcome = NULL, progress = NULL, created_ms = :now, due_ms = :now + :delay,
+    payload = :payload, outcome = NULL, progress = NULL, failures = NULL, created_ms = :now,
+    due_ms = :now + :delay,
     replaced_by = :id, limit_key = :limit_key
 WHERE fleet = :fleet AND id = :holder
 RETURNING state, limit_key, priority
@@ -68,7 +75,7 @@ DETACH = """
 UPDATE jobs SET dedupe = NULL, max_attempts = attempts WHERE fleet = :fleet AND id = :holder
 """
 
-END = """
+END = f"""
 UPDATE jobs SET
     state = CASE
         WHEN :ending = 'ack' THEN 3
@@ -80,6 +87,8 @@ UPDATE jobs SET
         ELSE 1 END,
     attempts = attempts - (:ending = 'release' AND cancel_ms IS NULL),
     outcome = CASE WHEN :ending IN ('ack', 'retry', 'bury') THEN :payload ELSE outcome END,
+    failures = CASE WHEN :ending IN ('retry', 'bury') THEN {_AND_FAILURE.format(text=":detail")}
+        ELSE failures END,
     progress = CASE WHEN :ending = 'progress' THEN :payload ELSE progress END,
     -- A done or cancelled job is kept for its outcome alone.
     payload = CASE
@@ -131,7 +140,7 @@ SELECT EXISTS (
     SELECT 1 FROM job_lines WHERE fleet = :fleet AND queue = :queue AND limit_key = ''
 )
 """
-DUE = """
+DUE = f"""
 UPDATE jobs SET
     state = CASE
         WHEN state = 0 THEN 1
@@ -140,6 +149,8 @@ UPDATE jobs SET
         ELSE 1 END,
     claim = claim + (state = 2),
     outcome = CASE WHEN state = 2 THEN :lease_ended ELSE outcome END,
+    failures = CASE WHEN state = 2 THEN {_AND_FAILURE.format(text=":lease_ended")}
+        ELSE failures END,
     payload = CASE WHEN cancel_ms IS NULL THEN payload ELSE x'' END,
     due_ms = :now + coalesce(cancel_ms, 0)
 WHERE seq IN (
@@ -225,7 +236,7 @@ DELETE FROM jobs WHERE seq IN (
 """
 
 FIND = f"""
-SELECT {COLUMNS} FROM jobs
+SELECT {COLUMNS}, failures FROM jobs
 WHERE fleet = :fleet AND id = :id AND queue = :queue AND (state NOT IN (3, 5) OR due_ms > :now)
 """
 LIST_DEAD = f"""

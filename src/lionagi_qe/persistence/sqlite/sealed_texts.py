@@ -19,6 +19,7 @@ _EXCHANGE: dict[JobText, str] = {
     "payload": _JOB.format(text="payload"),
     "outcome": _JOB.format(text="outcome"),
     "progress": _JOB.format(text="progress"),
+    "failures": _JOB.format(text="failures"),
     "before": """
 UPDATE job_dependencies SET outcome = :new
 WHERE fleet = :fleet AND id = :id AND before = :before AND state = 1 AND outcome = :old

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
 
+def _raised(text: str) -> ValueError:
+    """Return an error with a traceback and a cause."""
+    try:
+        raise ValueError(text) from KeyError("cause")  # noqa: TRY301 - it needs a traceback
+    except ValueError as error:
+        return error
+
+
 class QueueEndingConformance(Conformance):
     """How a job ends."""
 
@@ -83,6 +91,73 @@ class QueueEndingConformance(Conformance):
         (dead,) = await queue.dead()
         assert (dead.id, dead.payload, dead.attempts, dead.priority) == (job_id, "try", 3, 4)
         assert dead.error == "ValueError: attempt 3"
+
+    async def test_failed_attempts_are_kept_with_their_reasons(
+        self, memory: Memory, other: Memory
+    ) -> None:
+        queue = queue_of(memory, max_attempts=4)
+        job_id = await queue.put("try", priority=-1)
+        job = await claim_one(queue)
+        await job.fail(_raised("first // ünd"), delay=0)
+        with pytest.raises(JobLostError):
+            await job.fail("again")
+        await (await claim_one(queue)).release()
+        await claim_one(queue, lease_ttl=SHORT)
+        await (await claim_one(queue)).fail("third", delay=0)
+        (before,) = (await queue.jobs("ready")).jobs
+        assert before.status.failed_attempts == (), "lists cost what they cost before"
+        assert not await (await claim_one(queue)).fail("third", retry=False)
+        status = await queue_of(other).status(job_id)
+        assert status is not None
+        attempts = status.failed_attempts
+        assert [(each.attempt, each.error) for each in attempts] == [
+            (1, "ValueError: first // ünd"),
+            (2, "its worker let the lease end"),
+            (3, "third"),
+            (4, "third"),
+        ]
+        assert status.error == "third"
+        first, ended, *_ = attempts
+        assert "KeyError: 'cause'" in (first.traceback or "")
+        assert (ended.worker, ended.seconds, ended.traceback) == (None, None, None)
+        assert first.worker
+        assert 0 <= (first.seconds or 0) < LONG
+        assert [each.ended_at for each in attempts] == sorted(each.ended_at for each in attempts)
+        assert abs((first.ended_at - status.created_at).total_seconds()) < LONG
+        await queue.retry_dead([job_id])
+        await (await claim_one(queue)).ack("at last")
+        done = await queue.status(job_id)
+        assert done is not None
+        assert done.failed_attempts == attempts, "kept with what it came to"
+
+    async def test_the_newest_failed_attempts_are_kept(self, memory: Memory) -> None:
+        queue = queue_of(memory, max_attempts=20)
+        job_id = await queue.put("try")
+        for _ in range(12):
+            job = await claim_one(queue)
+            await job.fail(f"attempt {job.attempt}", delay=0)
+        status = await queue.status(job_id)
+        assert status is not None
+        kept = [(each.attempt, each.error) for each in status.failed_attempts]
+        assert kept == [(at, f"attempt {at}") for at in range(3, 13)]
+
+    async def test_a_new_payload_has_no_failed_attempts_and_a_cancelled_job_keeps_its_own(
+        self, memory: Memory
+    ) -> None:
+        queue = queue_of(memory)
+        job_id = await queue.put("old", dedupe="one")
+        await (await claim_one(queue)).fail("of the old", delay=0)
+        await queue.put("new", dedupe="one", on_duplicate="replace")
+        replaced = await queue.status(job_id)
+        assert replaced is not None
+        assert (replaced.payload, replaced.failed_attempts) == ("new", ())
+        job = await claim_one(queue)
+        assert await queue.cancel(job_id) == "cancelling"
+        await job.fail("told to stop")
+        cancelled = await queue.status(job_id)
+        assert cancelled is not None
+        assert (cancelled.state, cancelled.error) == ("cancelled", "told to stop")
+        assert [each.error for each in cancelled.failed_attempts] == ["told to stop"]
 
     async def test_a_failure_may_say_when_or_that_it_is_for_good(self, memory: Memory) -> None:
         queue = queue_of(memory, backoff=much_later)

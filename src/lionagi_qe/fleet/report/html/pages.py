@@ -14,6 +14,7 @@ from lionagi_qe import __version__
 from lionagi_qe.agents.coverage.line_ranges import as_ranges, of_text
 from lionagi_qe.display import spelled_out, unit_of
 from lionagi_qe.files import filling_directory
+from lionagi_qe.fleet.report.failure_words import since_words
 from lionagi_qe.fleet.report.html import views
 from lionagi_qe.fleet.report.html.charts import trend
 from lionagi_qe.fleet.report.html.source_lines import as_items
@@ -126,6 +127,7 @@ def _environment() -> Environment:
         "percent": views.percent,
         "moment": moment,
         "trend": trend,
+        "since_words": since_words,
     }
     return environment
 

@@ -202,6 +202,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
     )
     changed = changed_lines(record)
     new = frozenset(() if record.comparison is None else record.comparison.newly_untested)
+    since = {} if record.comparison is None else record.comparison.untested_since
     missed = {} if changed is None else changed["missed"]
     untested = {file: of_text(lines) for file, lines in missed.items()}
     return {
@@ -222,6 +223,7 @@ def _coverage(record: RunRecord, sources: SourcePages) -> dict[str, Any]:
                     set(gap["missed_lines"]).intersection(untested.get(gap["file"], ()))
                 ),
                 "is_new": named(gap) in new,
+                "since": since.get(named(gap)),
                 "risk": len(gap["missed_lines"]) * (gap["complexity"] or 1),
                 "survivors": survivors[gap["file"], gap["function"]],
             }
@@ -248,7 +250,15 @@ def _mutants(record: RunRecord) -> dict[str, Any]:
         "survivors": shown,
         "survivors_left": len(survivors) - len(shown),
         "uncovered_code": uncovered_code(record),
+        "doubtful": _count(record, "mutants_doubtful"),
+        "unjudged": _count(record, "mutants_unjudged"),
     }
+
+
+def _count(record: RunRecord, name: str) -> int:
+    """Return a figure; 0 where an earlier version did not measure it."""
+    metric = record.metric(name)
+    return 0 if metric is None else metric.value or 0
 
 
 def _flaky(record: RunRecord) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 --             y priority, a attempts, m most attempts, c number of the claim (which counts up
 --             whenever the job changes hands), p payload, o result or last error, d dedupe key, n
 --             place in line, with a limit key "place/key", t created in ms, g progress, b id of the put that replaced its payload;
+--             f its newest failed attempts, JSON of {attempt, when in ms, text} each;
 --             k if it is being cancelled: for how many ms it is kept then; e if it was claimed while
 --             the queue had limits or keys, so that somebody may wait for its end. Done and cancelled ones
 --             expire natively
@@ -19,7 +20,7 @@
 -- and P:qs, the set of queues; P:qk:<length of q>:<q>:<key>, the id of the job that a dedupe key stays
 -- with even after its end, which expires natively. What is published on Q wakes waiting workers.
 
-local QUEUE_WIDTH = 9
+local QUEUE_WIDTH, MOST_FAILURES = 9, 10
 local dependencies_of_jobs, batches_of_jobs
 
 local function queue_of(name)
@@ -79,6 +80,15 @@ local function finish(Q, id, state, ms)
   redis.call('ZADD', kept, number(now + ms), id)
 end
 
+-- Keeps an attempt that failed beside those before it.
+local function keep_failure(name, text)
+  local job = redis.call('HMGET', name, 'f', 'a')
+  local failures = job[1] and cjson.decode(job[1]) or {}
+  if #failures >= MOST_FAILURES then table.remove(failures, 1) end
+  failures[#failures + 1] = {job[2], number(now), text}
+  redis.call('HSET', name, 'f', cjson.encode(failures))
+end
+
 -- Makes what is due ready, or dead if it was its last attempt; at most ``limit`` of each kind.
 local function make_ready(Q, limit, lease_ended)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', Q .. ':w', '-inf', now, 'LIMIT', 0, limit)) do
@@ -94,6 +104,7 @@ local function make_ready(Q, limit, lease_ended)
     if #job[1] > PLACE_WIDTH then lines_of_keys().free_place(Q, job[1]) end
     redis.call('HINCRBY', name, 'c', 1)
     redis.call('HSET', name, 'o', lease_ended)
+    keep_failure(name, lease_ended)
     if job[5] then
       finish(Q, id, 5, job[5])
       if job[6] then dependencies_of_jobs().ended(Q, id, job[6], 5, '', job[5]) end
@@ -133,7 +144,7 @@ local function holder_of(Q, id, payload, priority, delay, dedupe, most, options)
     if options.limit_key then new_place = new_place .. '/' .. options.limit_key end
     redis.call('HSET', name, 'y', priority, 'a', 0, 'm', most, 'p', payload, 't', number(now),
       'b', id, 'n', new_place)
-    redis.call('HDEL', name, 'o', 'g')
+    redis.call('HDEL', name, 'o', 'g', 'f')
   else
     if tonumber(job[3]) < tonumber(priority) then priority = job[3] end
     redis.call('HSET', name, 'y', priority)
@@ -216,7 +227,7 @@ local function standing(Q, kind, id, claim)
   return repeated and 'repeated' or 'lost', state
 end
 
-local function end_job(Q, kind, id, payload, ms, cancelled, place)
+local function end_job(Q, kind, id, payload, ms, cancelled, place, detail)
   local name = Q .. ':j:' .. id
   if kind == 'extend' then
     redis.call('ZADD', Q .. ':l', number(now + ms), id)
@@ -226,6 +237,9 @@ local function end_job(Q, kind, id, payload, ms, cancelled, place)
     return cancelled and '6' or '2'
   end
   leave_line(Q, id, '2', place)
+  if kind == 'retry' or kind == 'bury' then
+    keep_failure(name, detail ~= '' and detail or payload)
+  end
   if kind == 'ack' then
     redis.call('HSET', name, 'o', payload)
     finish(Q, id, 3, ms)
@@ -307,7 +321,8 @@ end
 
 -- Applies operations on jobs that follow ARGV[first], each of QUEUE_WIDTH words: kind (put, ack,
 -- retry, bury, release, extend, progress, cancel), queue, id, payload, priority or claim, delay or
--- other time in ms, dedupe key, most attempts, options of a put in JSON or "". Appends status and figure of each to ``answers``.
+-- other time in ms, dedupe key, most attempts, options of a put in JSON or
+-- what is kept of a failed attempt, or "". Appends status and figure of each to ``answers``.
 local function apply_jobs(first, count, stale, answers)
   local rung = {}
   for i = 1, count do
@@ -334,7 +349,7 @@ local function apply_jobs(first, count, stale, answers)
       local cancelled, place, is_awaited, links
       status, figure, cancelled, place, is_awaited, links = standing(Q, kind, id, ARGV[at + 5])
       if status == 'ok' then
-        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled, place)
+        figure = end_job(Q, kind, id, payload, ARGV[at + 6], cancelled, place, ARGV[at + 9])
         if links and (figure == '3' or figure == '4' or figure == '5') then
           if dependencies_of_jobs().ended(Q, id, links, tonumber(figure), payload, cancelled) then
             rung[Q] = true

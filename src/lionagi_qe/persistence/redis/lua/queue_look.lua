@@ -1,7 +1,7 @@
 -- Reads jobs. ARGV: P, what, queue, then
 --   find id ...        -> of each: id, state, priority, attempts, most attempts, payload, outcome,
---                         created, progress, limit key; nothing for unknown ones
---   dead after limit   -> the same, of dead jobs with ids above ``after``
+--                         created, progress, limit key, failed attempts; nothing for unknown ones
+--   dead after limit   -> the same but for the attempts, of dead jobs with ids above ``after``
 --   results id         -> {id, result, ...} of the done jobs that a job comes after
 --   details id         -> {when its delay, claim or keeping ends in ms or "0", dedupe key, batch or callback's own
 --                         id, then id and state of each job that it comes after}; {} for an unknown one
@@ -50,12 +50,13 @@ else
 end
 local answer = {}
 for _, id in ipairs(ids) do
-  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'n', 'k')
+  local job = redis.call('HMGET', Q .. ':j:' .. id, 's', 'y', 'a', 'm', 'p', 'o', 't', 'g', 'n', 'k', 'f')
   if job[1] then
     answer[#answer + 1] = id
     if job[1] == '2' and job[10] then job[1] = '6' end
     job[9] = #job[9] > PLACE_WIDTH and lines_of_keys().key_of(job[9])
     for i = 1, 9 do answer[#answer + 1] = job[i] end
+    if what == 'find' then answer[#answer + 1] = job[11] end
   end
 end
 return answer
