@@ -21,6 +21,7 @@ __all__ = [
     "CrossShardError",
     "DecryptionError",
     "EnvironmentBuildError",
+    "HiddenNamesError",
     "IndexBehindError",
     "IndexNotFoundError",
     "InvalidArgumentError",
@@ -73,6 +74,10 @@ class ValueTooLargeError(InvalidValueError):
 
 class InvalidArgumentError(AqeError, ValueError):
     """An argument (TTL, limit, partition, pattern, fleet name, ...) breaks a rule."""
+
+
+class HiddenNamesError(InvalidArgumentError):
+    """What was asked for can't be found, or kept, where names are hidden (``hide_names``)."""
 
 
 class BatchTooLargeError(AqeError, ValueError):

@@ -199,7 +199,7 @@ class Presence:
 
     async def alive(self) -> list[Member]:
         """Return who is alive in the group now, ourselves included, by id."""
-        return [
+        alive = [
             Member(
                 entry.key.removeprefix(self._prefix),
                 entry.created_at,
@@ -209,6 +209,7 @@ class Presence:
             )
             async for entry in self._memory.scan(self._prefix)
         ]
+        return sorted(alive, key=lambda member: member.agent_id)
 
     def movements(self, *, poll: float = 0.25) -> Movements:
         """Yield who joins and leaves from now on; an expiry is told within about ``poll`` s.

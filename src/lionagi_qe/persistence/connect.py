@@ -54,7 +54,8 @@ def open_memory(
         max_stale: seconds by which a value that the cache gives may be behind the last write of
             another handle; 1 by default.
         settings: see Memory. ``keys`` may be named by the URL, too: ``?keys=VARIABLE`` takes them
-            from that environment variable; see ``KeyRing.from_env``. So may ``?default_ttl=3600``.
+            from that environment variable; see ``KeyRing.from_env``. So may ``?hide_names=ID`` and
+            ``?default_ttl=3600``.
 
     Raises:
         UnknownSchemeError, ConfigurationError: the URL can't be used; nothing was opened.
@@ -63,6 +64,9 @@ def open_memory(
     url, variable = take_option(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL, "keys")
     if variable is not None and settings.get("keys") is None:
         settings["keys"] = KeyRing.from_env(variable)
+    url, names_key = take_option(url, "hide_names")
+    if names_key is not None and settings.get("hide_names") is None:
+        settings["hide_names"] = names_key
     url, seconds = take_option(url, "default_ttl")
     if seconds is not None and settings.get("default_ttl") is None:
         settings["default_ttl"] = _default_ttl(url, seconds)
@@ -70,6 +74,7 @@ def open_memory(
         plain = settings.copy()
         # What the cache holds is sealed, too.
         plain.pop("keys", None)
+        plain.pop("hide_names", None)
         return _cached(open_memory(url, **plain), cache, max_stale, settings)
     if max_stale is not None:
         msg = f"max_stale={max_stale!r}: only a memory with a cache has it; give cache= too"

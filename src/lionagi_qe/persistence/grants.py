@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.contract.grants import Grant, Granted
+from lionagi_qe.persistence.encryption.backend import EncryptedBackend
+from lionagi_qe.persistence.hidden_names.backend import HiddenNamesBackend
 from lionagi_qe.persistence.inspection import stored_by
+from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.scheduling.retry import retry
 from lionagi_qe.persistence.scopes.scope import Patterns
 from lionagi_qe.persistence.values.keys import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lionagi_qe.persistence import Memory
     from lionagi_qe.persistence.contract.grants import GrantBackend
@@ -44,6 +47,9 @@ async def grant(  # noqa: PLR0913 - keyword-only, as of Memory.scoped
     It replaces what was granted to the role in this fleet before. Patterns are those of
     ``Memory.scoped``: what may be written may be read.
 
+    Where names are hidden, what is granted and told is the pattern of the stored names, and these
+    may have 512 bytes: some twelve segments.
+
     Args:
         memory: opened by who may grant: the owner of the tables, an administrator of Redis.
         role: a role that PostgreSQL has; a user of Redis, which is made or replaced.
@@ -58,15 +64,17 @@ async def grant(  # noqa: PLR0913 - keyword-only, as of Memory.scoped
         BackendUnavailableError: it was not reached, or its tables were in use, for 20 seconds.
         ConfigurationError: the server can't enforce that for this role, and says why.
         InvalidArgumentError: a pattern can't be understood, or no key could match it.
+        HiddenNamesError: names are hidden, and a pattern is none of whole segments.
 
     """
+    stored = names_hidden_by(memory)
     wanted = Grant(
         check_name("role", role),
         memory.fleet,
-        Patterns.of_keys("read", read).texts,
-        Patterns.of_keys("write", write).texts,
-        Patterns("queues", queues).texts,
-        Patterns("leases", leases).texts,
+        stored(Patterns.of_keys("read", read).texts),
+        stored(Patterns.of_keys("write", write).texts),
+        stored(Patterns("queues", queues).texts),
+        stored(Patterns("leases", leases).texts),
     )
     if not any((wanted.read, wanted.write, wanted.queues, wanted.leases)):
         raise ConfigurationError("a grant of nothing: name what may be read, written or used")
@@ -86,6 +94,17 @@ async def revoke(memory: Memory, role: str) -> bool:
 async def grants(memory: Memory) -> list[Grant]:
     """Return what was granted in the memory's fleet, by role."""
     return await (await _backend_of(memory)).grants()
+
+
+def names_hidden_by(memory: Memory) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """Return what makes of patterns those that a server can match: of names as they are stored."""
+    backend = parts_of(memory).backend
+    while isinstance(backend, EncryptedBackend):
+        backend = backend.inner
+    if isinstance(backend, HiddenNamesBackend):
+        names = backend.names
+        return lambda patterns: tuple(map(names.pattern, patterns))
+    return tuple
 
 
 def _deadline() -> float:

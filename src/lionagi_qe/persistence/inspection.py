@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.persistence.caching.backend import HybridBackend
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
 from lionagi_qe.persistence.encryption.keys import sealed_by
+from lionagi_qe.persistence.hidden_names.backend import HiddenNamesBackend
 from lionagi_qe.persistence.memory import parts_of
 from lionagi_qe.persistence.values.keys import ROOT, KeyRange
 
@@ -22,10 +23,10 @@ _SAMPLE = 20
 
 
 def stored_by(memory: Memory) -> Backend:
-    """Return the backend that holds the entries, behind a cache and behind keys."""
+    """Return the backend that holds the entries, behind a cache, keys and hidden names."""
     backend = parts_of(memory).backend
     while True:
-        if isinstance(backend, EncryptedBackend):
+        if isinstance(backend, EncryptedBackend | HiddenNamesBackend):
             backend = backend.inner
         elif isinstance(backend, HybridBackend):
             backend = backend.durable

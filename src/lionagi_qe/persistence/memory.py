@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.calls.base import MAX_BATCH, Limits
 from lionagi_qe.persistence.calls.batches import BatchCalls
 from lionagi_qe.persistence.calls.bulk import BulkCalls
@@ -20,6 +21,8 @@ from lionagi_qe.persistence.calls.recalls import RecallCalls
 from lionagi_qe.persistence.calls.watches import WatchCalls
 from lionagi_qe.persistence.contract.leases import fence_of
 from lionagi_qe.persistence.encryption.backend import EncryptedBackend
+from lionagi_qe.persistence.hidden_names.backend import HiddenNamesBackend
+from lionagi_qe.persistence.hidden_names.names import KEY_BYTES, Names, names_of
 from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 from lionagi_qe.persistence.scopes.scheduler import ScopedScheduler
 from lionagi_qe.persistence.scopes.scope import Scope
@@ -57,6 +60,7 @@ class MemorySettings(TypedDict, total=False):
     migrate: bool
     cleanup_interval: float | None
     keys: KeyRing | None
+    hide_names: str | None
     default_ttl: float | timedelta | None
     telemetry: Telemetry | bool | None
 
@@ -101,6 +105,9 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
             else only ``cleanup_expired`` does.
         keys: seal values, jobs, results and holders of leases before they leave the process; a
             memory that others use with keys is used with keys by all.
+        hide_names: the id of one of ``keys``, by which names of keys, partitions, queues, leases
+            and schedules are hidden from the store, too; for ever, and by all who use the memory.
+            Keys are then found by whole segments, in an order of their own: see docs/memory.md.
         default_ttl: seconds (or timedelta) until an entry expires that ``store``, ``store_many`` or
             a transaction's ``store`` puts without a ttl; None for ever. It is this object's, and
             its scopes'; what calls without a ttl make (``increment``, ``update``, learned values)
@@ -120,10 +127,13 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         migrate: bool = True,
         cleanup_interval: float | None = DEFAULT_CLEANUP_INTERVAL,
         keys: KeyRing | None = None,
+        hide_names: str | None = None,
         default_ttl: float | timedelta | None = None,
         telemetry: Telemetry | bool | None = None,
     ) -> None:
         naming.check_fleet(fleet)
+        if hide_names is not None:
+            backend = _with_hidden_names(backend, keys, hide_names, fleet)
         if keys is not None:
             backend = EncryptedBackend(backend, keys, fleet)
         timeout = check_seconds("timeout", timeout)
@@ -255,7 +265,8 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
             # Where the memory lies is not the scope's to tell, as by describe.
             facts[0] = f"scope {self._scope.name!r} on {name}"
         if self._parts.keys is not None:
-            facts.append("encrypted")
+            hidden = not self.capabilities.ordered
+            facts.append("encrypted, names hidden" if hidden else "encrypted")
         if self.default_ttl is not None:
             facts.append(f"default_ttl {self.default_ttl:g} s")
         return f"<{type(self).__name__} {', '.join([*facts, self._scheduler.state])}>"
@@ -321,6 +332,20 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         return await self._scheduler.ask(
             lambda backend: backend.describe(), self._scheduler.deadline(timeout), "describe"
         )
+
+
+def _with_hidden_names(
+    backend: Backend, keys: KeyRing | None, key_id: object, fleet: str
+) -> Backend:
+    if keys is None or not isinstance(key_id, str):
+        msg = (
+            "hide_names: give the id of the key that hides names, and keys= (or ?keys=VARIABLE) "
+            "with that key, as KeyRing.from_env()"
+        )
+        raise ConfigurationError(msg)
+    return HiddenNamesBackend(
+        backend, Names(keys.derive(key_id, names_of(fleet), KEY_BYTES), key_id)
+    )
 
 
 def _scheduler_for(

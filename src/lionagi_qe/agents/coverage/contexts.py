@@ -10,6 +10,7 @@ from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.settings import DATA_FILE
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.line_map import MappedFile, TestMap, hashes
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +72,7 @@ def _spread(text: str, lines: dict[int, frozenset[str]], imported: set[int]) -> 
     """Let every line of a statement count as run where its first one did."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+    except NOT_PARSED:
         # It ran all the same, in the target's Python; then only first lines are known.
         return
     for node in ast.walk(tree):

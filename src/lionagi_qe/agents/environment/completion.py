@@ -18,6 +18,7 @@ from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, plugins_named
 from lionagi_qe.errors import EnvironmentBuildError
 
@@ -139,7 +140,7 @@ def _note_doctests(uses: Uses, source: Path, settings: Mapping[str, object]) -> 
 def _parsed(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    except (*NOT_PARSED, OSError):
         # Nothing can be told of it; pytest will say what is wrong.
         return None
 

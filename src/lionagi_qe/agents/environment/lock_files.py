@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import canonicalize_name
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
 from lionagi_qe.agents.project.settings import read_toml
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
@@ -110,8 +111,10 @@ def _packages(lock: Path) -> Iterator[dict[str, Any]]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ProjectError(f"{path}: can't be read: {error}; lock the project again") from error
+    except (*NOT_PARSED, OSError) as error:
+        raise ProjectError(
+            f"{path}: can't be read: {reason(error)}; lock the project again"
+        ) from error
     return document if isinstance(document, dict) else {}
 
 

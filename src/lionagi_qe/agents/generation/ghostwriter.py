@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.generation.candidate import CandidateTest
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,11 @@ async def _write(
 def _raised(path: Path, function: str) -> list[str]:
     """Return the built-in exceptions that a function raises on purpose, by its text."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(_read(path))):
+    try:
+        tree = ast.parse(_read(path))
+    except NOT_PARSED:
+        return []
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == function:
             for each in ast.walk(node):
                 if isinstance(each, ast.Raise) and each.exc is not None:

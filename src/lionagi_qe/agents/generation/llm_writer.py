@@ -15,6 +15,7 @@ from lionagi_qe.agents.llm.code_actions import code_actions, numbered
 from lionagi_qe.agents.llm.meter import Meter, ModelError
 from lionagi_qe.agents.llm.model import Dialogue, api_key
 from lionagi_qe.agents.llm.untrusted_text import fenced
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +206,7 @@ def _known(examination: Examination) -> frozenset[str]:
     for path in tree.rglob("*.py"):
         try:
             nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        except (SyntaxError, ValueError, RecursionError, OSError):
+        except (*NOT_PARSED, OSError):
             # What can't be parsed can't be imported either.
             continue
         for node in nodes:

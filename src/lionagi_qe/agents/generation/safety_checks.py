@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -95,8 +97,8 @@ def objection(source: str, known: Collection[str]) -> str | None:
         return f"it has more than {LONGEST} characters"
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"it is no Python: {error}"
+    except NOT_PARSED as error:
+        return f"it is no Python: {reason(error)}"
     names = [node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]
     if not any(name.startswith("test") for name in names):
         return "it has no test function"

@@ -17,6 +17,7 @@ from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.mutation.runner import Candidate, Trials, try_mutants
 from lionagi_qe.agents.mutation.sampling import POLICY, MutantChoice, choose
 from lionagi_qe.agents.mutation.sharding import share_of
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.static.agent import product_files
 
@@ -294,8 +295,8 @@ def _candidates(
         changed = frozenset[int]() if examination.diff is None else examination.diff.added(file)
         try:
             mutants = mutants_of(file, _text(path))
-        except (SyntaxError, ValueError, RecursionError) as error:
-            notes.append(f"no mutants of {file}: {error}")
+        except NOT_PARSED as error:
+            notes.append(f"no mutants of {file}: {reason(error)}")
             continue
         for mutant in mutants:
             lines = {mutant.line, mutant.statement}

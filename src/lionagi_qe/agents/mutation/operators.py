@@ -14,6 +14,8 @@ import io
 import re
 from dataclasses import dataclass
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+
 _RELATIONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),
@@ -297,7 +299,7 @@ class _Finder(ast.NodeVisitor):
 def _parses(text: str) -> bool:
     try:
         ast.parse(text)
-    except SyntaxError:
+    except NOT_PARSED:
         return False
     return True
 

@@ -9,6 +9,8 @@ import radon
 from radon.complexity import cc_visit
 from radon.visitors import Class, Function
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -32,8 +34,8 @@ def grade(path: Path) -> tuple[list[Graded], str | None]:
     """Return the functions of a file, graded, and why there are none, if so."""
     try:
         blocks = cc_visit(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError, RecursionError, OSError) as error:
-        return [], f"{TOOL} {VERSION} can't read it: {error}"
+    except (*NOT_PARSED, OSError) as error:
+        return [], f"{TOOL} {VERSION} can't read it: {reason(error)}"
     return list(_functions(blocks)), None
 
 

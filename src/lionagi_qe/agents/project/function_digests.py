@@ -7,6 +7,8 @@ import hashlib
 import textwrap
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,10 +28,10 @@ def function_digests(text: str) -> dict[str, str]:
     """
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        return dict(_functions(tree.body, text.splitlines(), ""))
+    except NOT_PARSED:
         # pytest tells why it can't be collected.
         return {}
-    return dict(_functions(tree.body, text.splitlines(), ""))
 
 
 def function_of(test: str) -> str:

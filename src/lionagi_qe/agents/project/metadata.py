@@ -7,6 +7,7 @@ import configparser
 import re
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def setup_arguments(project: Path) -> dict[str, Any]:
     """Return the keyword arguments of ``setup(...)`` that are plain data, without running it."""
     try:
         tree = ast.parse((project / "setup.py").read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+    except (*NOT_PARSED, OSError):
         # Without setup.py there are none; one of another Python is for the build to judge.
         return {}
     arguments: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lionagi_qe.agents.project.executor_choice import executor, is_address
 from lionagi_qe.agents.project.model_choice import ModelChoice
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
 from lionagi_qe.errors import InvalidArgumentError, ProjectError
 from lionagi_qe.nearest import meant
 
@@ -139,8 +140,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{path}: no valid TOML: {error}; mend the file") from error
+    except NOT_PARSED as error:
+        raise ProjectError(f"{path}: no valid TOML: {reason(error)}; mend the file") from error
     except OSError as error:
         raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,7 +16,7 @@ def line_of(source: Path, test: str) -> int | None:
     file, *names = test.partition("[")[0].split("::")
     try:
         scope: ast.AST = ast.parse((source / file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+    except (*NOT_PARSED, OSError):
         # The id may name what is no Python file; then it has no line.
         return None
     line = None

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def read_baseline(path: Path) -> frozenset[str]:
             f"{path}: the baseline can't be read: {error.strerror}; "
             "write one with aqe run --write-baseline, or take it out of [tool.aqe]"
         ) from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (*NOT_PARSED, LookupError, TypeError) as error:
         raise ProjectError(
             f"{path}: is no baseline; write it anew with aqe run --write-baseline"
         ) from error

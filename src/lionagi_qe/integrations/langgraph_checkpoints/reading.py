@@ -7,6 +7,7 @@ from contextlib import aclosing
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.integrations.langgraph_checkpoints.keys import ThreadKeys, newest_first
 from lionagi_qe.integrations.langgraph_checkpoints.records import (
     CheckpointRecord,
@@ -30,6 +31,12 @@ class CheckpointReader:
     """Reads checkpoints below a prefix of a memory."""
 
     def __init__(self, memory: Memory, prefix: str) -> None:
+        if not memory.capabilities.ordered:
+            msg = (
+                "checkpoints are found by the order of their keys, and a memory whose names are "
+                "hidden has none; give FleetSaver a memory, or a fleet, without hide_names"
+            )
+            raise ConfigurationError(msg)
         self._memory = memory
         self._prefix = prefix
 

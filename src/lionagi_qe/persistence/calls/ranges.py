@@ -51,14 +51,19 @@ class RangeCalls(Calls):
             naming.check_partition(partition)
         deadline = self._scheduler.deadline(timeout)
         found: dict[str, Any] = {}
-        keys: KeyRange | None = KeyRange.of_prefix(glob.prefix)
+        keys: KeyRange | None = glob.keys
         while keys is not None and (limit is None or len(found) < limit):
             most = SEARCH_PAGE if limit is None else min(SEARCH_PAGE, limit - len(found))
             page = await self._page_of(glob, keys, most, partition, deadline)
             for key, payload in page.payloads:
                 found[key] = decode(payload)
             keys = None if page.after is None else keys.after(page.after)
-        return found
+        return found if limit is not None or self._is_ordered else dict(sorted(found.items()))
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Whether pages come in the order of keys; else the whole is sorted, and parts are not."""
+        return self._scheduler.backend.capabilities.ordered
 
     async def _page_of(
         self, glob: Glob, keys: KeyRange, most: int, partition: str | None, deadline: float
@@ -114,7 +119,7 @@ class RangeCalls(Calls):
             page = await self._page_keys(keys, partition, deadline, most)
             found += page.keys
             keys = None if page.after is None else keys.after(page.after)
-        return found
+        return found if limit is not None or self._is_ordered else sorted(found)
 
     async def list_children(
         self,
@@ -151,7 +156,9 @@ class RangeCalls(Calls):
                 break
             last = _child(page.after, prefix)
             keys = _behind(last, keys) if last.endswith("/") else keys.after(last)
-        return children if limit is None else children[:limit]
+        if limit is not None:
+            return children[:limit]
+        return children if self._is_ordered else sorted(children)
 
     async def delete_prefix(self, prefix: str, *, timeout: float | None = None) -> int:
         """Delete the entries whose keys start with ``prefix``; return how many.

@@ -40,6 +40,8 @@ class Capabilities:
         learns: Learn operations are one atomic step on the server.
         max_stale: seconds by which a value may be older than the last write of another handle.
         encrypted: values are sealed by keys before they leave the process.
+        ordered: pages come in the order of their keys. If not, in another that stays the same, as
+            names are hidden.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Capabilities:
     learns: bool = False
     max_stale: float = 0.0
     encrypted: bool = False
+    ordered: bool = True
 
 
 class Backend(Protocol):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import AqeError, BackendUnavailableError, RevisionConflictError
+from lionagi_qe.errors import (
+    AqeError,
+    BackendUnavailableError,
+    ConfigurationError,
+    DecryptionError,
+    RevisionConflictError,
+)
 from lionagi_qe.persistence.contract.jobs import TransactionOperations, TransactionResults
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.contract.records import Page, PayloadPage, Record
@@ -20,6 +27,8 @@ from lionagi_qe.persistence.encryption.keys import place_of
 from lionagi_qe.persistence.encryption.log import EncryptedLog
 from lionagi_qe.persistence.encryption.resealing import reseal
 from lionagi_qe.persistence.encryption.schedules import EncryptedSchedules
+from lionagi_qe.persistence.hidden_names.names import HIDDEN_PREFIX, KEY_BYTES, Names, names_of
+from lionagi_qe.persistence.values.keys import KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.encryption.computed import Computed
     from lionagi_qe.persistence.encryption.keys import KeyRing
     from lionagi_qe.persistence.encryption.resealing import Resealed
-    from lionagi_qe.persistence.values.keys import KeyRange
 
 # A sum that others were quicker at so often is left to the scheduler, which pauses.
 _TRIES = 20
@@ -87,8 +95,27 @@ class EncryptedBackend:
         return replace(self._inner.capabilities, encrypted=True)
 
     async def open(self, fleet: str, *, migrate: bool) -> None:
-        """Open the backend."""
+        """Open the backend; ConfigurationError if names are hidden there, and are not to be."""
         await self._inner.open(fleet, migrate=migrate)
+        if not self._inner.capabilities.ordered:
+            return
+        try:
+            page = await self._inner.page_keys(KeyRange.of_prefix(HIDDEN_PREFIX), 1, None)
+            self._refuse_hidden(page.keys)
+        except BaseException:
+            await self._inner.close()
+            raise
+
+    def _refuse_hidden(self, keys: Sequence[str]) -> None:
+        for key_id in self._keys.ids if keys else ():
+            names = Names(self._keys.derive(key_id, names_of(self._fleet), KEY_BYTES), key_id)
+            with contextlib.suppress(DecryptionError):
+                names.read_key(keys[0])
+                msg = (
+                    f"fleet {self._fleet!r}: its names are hidden by the key {key_id!r}; open it "
+                    f"with hide_names={key_id!r}, or ?hide_names={key_id} in its URL"
+                )
+                raise ConfigurationError(msg)
 
     async def close(self) -> None:
         """Close the backend."""

@@ -50,6 +50,7 @@ class KeyRing:
                 )
                 raise ConfigurationError(msg)
             self._ciphers[name.encode()] = _cipher(key)
+        self._keys = dict(keys)
         if not self._ciphers:
             msg = f"a key ring without keys; {_HOW}"
             raise ConfigurationError(msg)
@@ -65,6 +66,23 @@ class KeyRing:
     def ids(self) -> list[str]:
         """The ids of the keys, the one for new values first."""
         return [name.decode() for name in self._ciphers]
+
+    def derive(self, key_id: str, purpose: str, size: int) -> bytes:
+        """Return a key of ``size`` bytes for one purpose, made of one of ours by HKDF-SHA256.
+
+        Raises:
+            ConfigurationError: no key has this id.
+
+        """
+        if key_id not in self._keys:
+            # The id isn't shown: it may be a key that was written in its place.
+            msg = f"no key of the ring has the id that was asked for; it has {self.ids}"
+            raise ConfigurationError(msg)
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        derivation = HKDF(SHA256(), size, salt=None, info=f"lionagi-qe\0{purpose}".encode())
+        return derivation.derive(self._keys[key_id])
 
     @classmethod
     def parse(cls, text: str, where: str = "keys") -> KeyRing:

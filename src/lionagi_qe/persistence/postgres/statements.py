@@ -268,7 +268,7 @@ SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     "lock_doomed": f"SELECT {_DOOMED}",
     "clear": f"""
 WITH doomed AS (
-    SELECT tableoid, ctid, key, {NOT_EXPIRED} AS live
+    SELECT tableoid, ctid, key
     {_DOOMED}
 ), buried AS (
     UPDATE {{schema}}.entries
@@ -276,10 +276,10 @@ WITH doomed AS (
         revision = nextval('{{schema}}.revisions'), expires_at = now() + {TOMBSTONE},
         changed = pg_current_xact_id()
     WHERE {_CHOSEN.format(rows="doomed")}
-    RETURNING key
+    RETURNING key, gone
 ), logged AS ({_LOG_BURIED})
-SELECT count(buried) FILTER (WHERE live), count(*), count(buried), max(doomed.key)
-FROM doomed LEFT JOIN buried ON buried.key = doomed.key
+SELECT (SELECT count(*) FROM buried WHERE gone = 1), (SELECT count(*) FROM doomed),
+    (SELECT count(*) FROM buried), (SELECT max(key) FROM doomed)
 """,
     "newest": "SELECT last_value FROM {schema}.revisions",
     "claim_sweep": """

@@ -35,7 +35,6 @@ from lionagi_qe.persistence.recall.vectors import packed
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.glob import compile_glob
-from lionagi_qe.persistence.values.keys import KeyRange
 from lionagi_qe.persistence.values.paths import values_at
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ class Follower:
         return page.more or self._place is None
 
     async def _step_through_keys(self, place: Place, after: str, deadline: float) -> bool:
-        keys = KeyRange.of_prefix(self._glob.prefix)
+        keys = self._glob.keys
         keys = keys.after(after) if after else keys
         page = await self._scheduler.ask(lambda backend: backend.page(keys, PAGE, None), deadline)
         covered = [each for each in page.records if self._declaration.covers(each.key)]

@@ -80,7 +80,7 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     ``transfer.copy`` costs to read.
 
     Values of a memory with keys are sealed by the first of them, each for its line of this file;
-    ``in_clear`` writes them in clear.
+    ``in_clear`` writes them in clear. Where names are hidden, they are sealed with the values.
     """
     glob = compile_glob(pattern)
     check_count("page_size", page_size, MAX_BATCH)
@@ -89,14 +89,18 @@ async def export(  # noqa: PLR0913 - keyword-only settings with defaults
     clock = ServerClock(parts_of(source).bulk.clock)
     tally, total = Tally(), Digest()
     ring = None if in_clear else parts_of(source).keys
-    seal = None if ring is None else ArchiveSeal.new(ring, source.fleet)
+    seal = (
+        None
+        if ring is None
+        else ArchiveSeal.new(ring, source.fleet, hides_names=not source.capabilities.ordered)
+    )
     with _writing(path) as file:
         file.write(head_line(source.fleet, pattern, await clock.now(), seal))
         position = await parts_of(source).bulk.begin(None)
         async for part in stream(source, glob, partition, page_size, position):
             lines: list[bytes] = []
             for record in part.records:
-                written = record if seal is None else seal.seal(record)
+                written = record if seal is None else seal.seal(record, total.entries + 1)
                 # Of what is written: a digest of values would tell of those that can be guessed.
                 total.add(written.key, written.partition, written.payload)
                 lines.append(entry_line(written))
@@ -210,10 +214,9 @@ async def read(
                         text.name, line, f"has more than the {limits.entries:,} entries allowed"
                     )
                 if total.entries > skip:
-                    records.pop(record.key, None)
-                    records[record.key] = (
-                        record if seal is None else seal.open(text.name, line, record)
-                    )
+                    opened = record if seal is None else seal.open(text.name, line, record)
+                    records.pop(opened.key, None)
+                    records[opened.key] = opened
             if records:
                 yield Part([*records.values()], str(total.entries))
         if not done:

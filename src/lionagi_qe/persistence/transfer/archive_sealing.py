@@ -11,7 +11,7 @@ import orjson
 from lionagi_qe.errors import ConfigurationError, DecryptionError
 from lionagi_qe.persistence.encryption.keys import KEY_BYTES, place_of
 from lionagi_qe.persistence.transfer.archive_lines import bad
-from lionagi_qe.persistence.values.keys import check_fleet, check_name
+from lionagi_qe.persistence.values.keys import DEFAULT_PARTITION, check_fleet, check_name
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.records import Record
@@ -31,16 +31,18 @@ class ArchiveSeal:
         ring: the keys.
         fleet: whose entries these are.
         archive: names this archive and no other.
+        hides_names: keys and partitions are sealed with the values; lines are numbered instead.
     """
 
     ring: KeyRing
     fleet: str
     archive: str
+    hides_names: bool = False
 
     @classmethod
-    def new(cls, ring: KeyRing, fleet: str) -> ArchiveSeal:
+    def new(cls, ring: KeyRing, fleet: str, *, hides_names: bool) -> ArchiveSeal:
         """Return the seal of a new archive."""
-        return cls(ring, fleet, secrets.token_hex(16))
+        return cls(ring, fleet, secrets.token_hex(16), hides_names)
 
     @classmethod
     def of_head(
@@ -62,22 +64,31 @@ class ArchiveSeal:
                 f"{name}: its values are sealed; open the memory with the keys that sealed them: "
                 "keys=KeyRing.from_env(), or ?keys=VARIABLE in its URL"
             )
-        return cls(ring, fleet, archive)
+        # Who changes this word gets lines that can't be opened.
+        return cls(ring, fleet, archive, head.get("names") == "sealed")
 
     def head(self) -> dict[str, str]:
         """Return what the first line has to tell."""
-        return {"archive": self.archive}
+        more = {"names": "sealed", "pattern": "*"} if self.hides_names else {}
+        return {"archive": self.archive, **more}
 
-    def seal(self, record: Record) -> Record:
-        """Return the entry as it is written: its value a text."""
+    def seal(self, record: Record, number: int) -> Record:
+        """Return the entry as it is written, the file's ``number``-th: its value a text."""
         payload = record.payload.encode() if isinstance(record.payload, str) else record.payload
+        if self.hides_names:
+            # No name has a line break.
+            payload = f"{record.key}\n{record.partition}\n".encode() + payload
+            record = record._replace(key=f"aqe/{number}", partition=DEFAULT_PARTITION)
         sealed = self.ring.seal(self._place(record), payload)
         return record._replace(payload=orjson.dumps(sealed.decode()))
 
     def open(self, name: str, line: Line, record: Record) -> Record:
         """Return the entry with its value; ArchiveError if that wasn't sealed for this line."""
-        sealed = orjson.loads(record.payload)
-        return record._replace(payload=self._opened(name, line, self._place(record), sealed))
+        payload = self._opened(name, line, self._place(record), orjson.loads(record.payload))
+        if not self.hides_names:
+            return record._replace(payload=payload)
+        key, partition, payload = payload.split(b"\n", 2)
+        return record._replace(key=key.decode(), partition=partition.decode(), payload=payload)
 
     def seal_end(self, total: Digest) -> dict[str, str]:
         """Return what the last line has to tell, so that no line can be left out."""
@@ -91,8 +102,9 @@ class ArchiveSeal:
 
     def _place(self, record: Record) -> bytes:
         facts = (record.revision, record.updated_ms, record.expires_ms)
+        kind = "archive with names" if self.hides_names else "archive"
         return place_of(
-            self.fleet, "archive", self.archive, *map(str, facts), record.partition, record.key
+            self.fleet, kind, self.archive, *map(str, facts), record.partition, record.key
         )
 
     def _end(self) -> bytes:

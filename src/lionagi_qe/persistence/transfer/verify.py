@@ -12,13 +12,13 @@ from lionagi_qe.persistence.server_support.server_clock import ServerClock
 from lionagi_qe.persistence.values import keys as naming
 from lionagi_qe.persistence.values.codec import canonical
 from lionagi_qe.persistence.values.glob import compile_glob
-from lionagi_qe.persistence.values.keys import KeyRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.memory import Memory
+    from lionagi_qe.persistence.values.keys import KeyRange
 
 TTL_TOLERANCE_MS = 1_000
 MAX_SHOWN = 20
@@ -96,10 +96,15 @@ async def compare(
 ) -> Comparison:
     """Compare the live entries that match, streaming both in key order.
 
+    Where names of one are hidden, which have an order of their own, each page of one is looked
+    up in the other instead, and entries are read twice.
+
     Equal means: the same keys, equal values, partitions, and times to live that differ by at most
     a second (by each server's own clock). Memories that are being written to may differ by what
     happens meanwhile. Constant memory; ``progress`` gets the number of entries passed.
     """
+    if not (source.capabilities.ordered and target.capabilities.ordered):
+        return await _compare_by_keys(source, target, pattern, partition, progress)
     found = Comparison()
     clocks = ServerClock(parts_of(source).bulk.clock), ServerClock(parts_of(target).bulk.clock)
     ours, theirs = _records(source, pattern, partition), _records(target, pattern, partition)
@@ -126,6 +131,44 @@ async def compare(
     return found
 
 
+async def _compare_by_keys(
+    source: Memory,
+    target: Memory,
+    pattern: str,
+    partition: str | None,
+    progress: Callable[[int], None] | None,
+) -> Comparison:
+    found = Comparison()
+    clocks = ServerClock(parts_of(source).bulk.clock), ServerClock(parts_of(target).bulk.clock)
+    passed = 0
+    async for page in _pages(source, pattern, partition):
+        theirs = await _those(target, [each.key for each in page], partition)
+        for ours, there in zip(page, theirs, strict=True):
+            _count(found.source, ours)
+            if there is not None:
+                await _note_difference(found, ours, there, clocks)
+            elif not await _about_to_expire(ours, clocks[0]):
+                found.note(ours.key, "missing")
+        passed += len(page)
+        if progress is not None:
+            progress(passed)
+    async for page in _pages(target, pattern, partition):
+        ours_there = await _those(source, [each.key for each in page], partition)
+        for theirs_, ours_ in zip(page, ours_there, strict=True):
+            _count(found.target, theirs_)
+            if ours_ is None and not await _about_to_expire(theirs_, clocks[1]):
+                found.note(theirs_.key, "extra")
+    return found
+
+
+async def _those(memory: Memory, keys: list[str], partition: str | None) -> list[Record | None]:
+    """Return the entries of these keys that are of the partition."""
+    found = await parts_of(memory).bulk.find(keys)
+    return [
+        each if each is not None and partition in {None, each.partition} else None for each in found
+    ]
+
+
 async def digest(memory: Memory, *, pattern: str = "*", partition: str | None = None) -> Digest:
     """Return the digest of the live entries that match; constant memory."""
     total = Digest()
@@ -135,15 +178,21 @@ async def digest(memory: Memory, *, pattern: str = "*", partition: str | None = 
 
 
 async def _records(memory: Memory, pattern: str, partition: str | None) -> AsyncGenerator[Record]:
+    async for page in _pages(memory, pattern, partition):
+        for record in page:
+            yield record
+
+
+async def _pages(
+    memory: Memory, pattern: str, partition: str | None
+) -> AsyncGenerator[list[Record]]:
     glob = compile_glob(pattern)
     if partition is not None:
         naming.check_partition(partition)
-    keys: KeyRange | None = KeyRange.of_prefix(glob.prefix)
+    keys: KeyRange | None = glob.keys
     while keys is not None:
         page = await parts_of(memory).bulk.page(keys, _PAGE, partition)
-        for record in page.records:
-            if glob.matches(record.key):
-                yield record
+        yield [record for record in page.records if glob.matches(record.key)]
         keys = None if page.after is None else keys.after(page.after)
 
 
@@ -152,6 +201,12 @@ async def _compare_entries(
 ) -> None:
     _count(found.source, ours)
     _count(found.target, theirs)
+    await _note_difference(found, ours, theirs, clocks)
+
+
+async def _note_difference(
+    found: Comparison, ours: Record, theirs: Record, clocks: tuple[ServerClock, ServerClock]
+) -> None:
     if _bytes(ours) != _bytes(theirs) and canonical(ours.payload) != canonical(theirs.payload):
         found.note(ours.key, "value")
     elif ours.partition != theirs.partition:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.values.keys import KeyRange
 
 MAX_PATTERN_CHARACTERS = 1024
 # What no key, and no name of a queue or lease, holds; and servers can't compare with.
@@ -30,6 +31,13 @@ class Glob:
     prefix: str
     whole: str
     _regex: re.Pattern[str] | None
+
+    @property
+    def keys(self) -> KeyRange:
+        """The keys among which all are that match."""
+        if self.whole == "literal":
+            return KeyRange.of_key(self.prefix)
+        return KeyRange.of_prefix(self.prefix)
 
     def matches(self, key: str) -> bool:
         """Whether the whole of ``key`` fits the pattern."""

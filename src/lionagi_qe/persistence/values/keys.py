@@ -12,6 +12,8 @@ from lionagi_qe.errors import InvalidArgumentError, InvalidKeyError
 
 ROOT = "aqe/"
 MAX_KEY_BYTES = 512
+# Of one whose name is hidden, which only servers see.
+MAX_STORED_KEY_BYTES = 2048
 MAX_PARTITION_BYTES = 128
 DEFAULT_PARTITION = "default"
 DEFAULT_FLEET = "default"
@@ -113,6 +115,11 @@ class KeyRange:
     def of_prefix(cls, prefix: str) -> KeyRange:
         """All keys that start with ``prefix``; none of the others."""
         return cls(prefix, _successor(prefix if prefix not in _ROOT_PREFIXES else ROOT))
+
+    @classmethod
+    def of_key(cls, key: str) -> KeyRange:
+        """One key alone: none holds a character below the space."""
+        return cls(key, f"{key} ")
 
     def after(self, key: str) -> KeyRange:
         """The part of the range that follows ``key``: the next page of a keyset scan."""

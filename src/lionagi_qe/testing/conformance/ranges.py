@@ -195,7 +195,8 @@ class RangesConformance(Conformance):
         assert await memory.search("aqe/a/2", partition="red") == {}
         assert await memory.list_keys(partition="blue") == ["aqe/a/2"]
         assert await memory.list_keys("aqe/b/", partition="red") == ["aqe/b/1"]
-        assert [entry.value async for entry in memory.scan("aqe/a/", partition="red")] == [1, 3]
+        scanned = [entry.value async for entry in memory.scan("aqe/a/", partition="red")]
+        assert sorted(scanned) == [1, 3]
         assert await memory.list_keys(partition="no such") == []
 
     async def test_partitions_page_like_the_rest(self, memory: Memory) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.environment.declared.variables import VariableDeclaration
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ def _sessions(project: Path) -> Iterator[tuple[ast.FunctionDef, dict[str, Any]]]
     """Yield the sessions whose names say that they test, and the module's constants."""
     try:
         tree = ast.parse((project / "noxfile.py").read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+    except (*NOT_PARSED, OSError):
         # Without a noxfile there are no sessions; one of a newer Python tells nothing here.
         return
     constants = _constants(tree)

@@ -11,6 +11,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
     table,
 )
 from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 from lionagi_qe.agents.project.settings import read_toml
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _conda_lines(text: str) -> tuple[str, ...]:
 
     try:
         document: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, *NOT_PARSED):
         # A template, most likely; nothing in it can be told.
         return ()
     lines: list[str] = []

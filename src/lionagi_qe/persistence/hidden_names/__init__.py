@@ -1,0 +1,1 @@
+"""Names that lie hidden in a store: of keys, partitions, queues, leases and their like."""
