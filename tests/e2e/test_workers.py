@@ -253,7 +253,7 @@ def test_a_run_that_somebody_is_at_work_on_is_not_resumed(
 
 
 def untimed(document: Mapping[str, Any]) -> Any:
-    """Leave out what differs between any two runs: when, how long, which id and memory."""
+    """Leave out what differs between any two runs: when, how long, which id, memory and cache."""
     if isinstance(document, list):
         return [untimed(each) for each in document]
     if not isinstance(document, dict):
@@ -263,7 +263,7 @@ def untimed(document: Mapping[str, Any]) -> Any:
     return {
         key: untimed(value)
         for key, value in document.items()
-        if key not in {"at", "seconds", "run", "memory"}
+        if key not in {"at", "seconds", "run", "memory", "origin"}
     }
 
 
