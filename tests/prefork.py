@@ -114,7 +114,7 @@ async def start(
     """Start a program that has the package imported already.
 
     Args:
-        kind: "script" (``name`` is its path), "module" or "code".
+        kind: "script" (``name`` is its path), "module", "code" or "aqe" (``name`` is COMMANDS).
         name: what to run.
         arguments: its arguments.
         flags: of Python.
@@ -126,7 +126,7 @@ async def start(
     """
     environment = {**os.environ, **(env or {})}
     if _starts_otherwise(environment):
-        switch = {"script": (), "module": ("-m",), "code": ("-c",)}[kind]
+        switch = {"script": (), "code": ("-c",)}.get(kind, ("-m",))
         words = (*flags, *switch, str(name), *map(str, arguments))
         return await asyncio.create_subprocess_exec(
             sys.executable,

@@ -39,7 +39,7 @@ _MODULES = (
     "lionagi_qe.learning",
     "lionagi_qe.fleet.report.html",
     "lionagi_qe.fleet.report.junit",
-    # Which these import where they need them.
+    # Which commands import where they need them.
     "cryptography.hazmat.primitives.ciphers.aead",
     "rich.console",
 )
