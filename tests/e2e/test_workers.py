@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from tests.backends import on, url_of
-from tests.e2e.conftest import checksum, start_aqe, variables_of, write
+from tests.e2e.conftest import checksum
 from tests.e2e.processes import starting
 from tests.e2e.shop_project import FILES, WAITING
 
@@ -98,15 +98,9 @@ def mutants_in(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def alone(cache: Path, made_once: Callable[..., Path]) -> Mapping[str, Any]:
+def alone(mutated: Answer) -> Mapping[str, Any]:
     """What one process finds, whatever the memory."""
-
-    def fill(folder: Path) -> None:
-        root = write(folder / "shop", FILES)
-        answer = start_aqe(("mutate", root, "--json"), folder, variables_of(cache, folder))
-        (folder / "found.json").write_text(answer.out)
-
-    return json.loads((made_once("alone", fill) / "found.json").read_text())
+    return mutated.document
 
 
 def test_workers_find_what_one_process_finds_though_one_is_killed(
