@@ -18,8 +18,8 @@ STANDS = """
 import faulthandler, signal, sys, time
 signal.signal(signal.SIGRTMIN + 11, lambda *_: None)
 faulthandler.register(signal.SIGRTMIN + 12, file=open(sys.argv[1], "w"))
-print("ready", flush=True)
 def collects():
+    print("ready", flush=True)
     time.sleep(600)
 collects()
 """
