@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -23,7 +24,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tests.prefork_server import COMMANDS, LONGEST_MESSAGE
 
@@ -36,6 +37,18 @@ _OF_PYTHON = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC")
 # Passed, gate failed, infrastructure, not measured: the command came to its end.
 _WROTE_ALL = (0, 1, 3, 4)
 _servers: dict[tuple[str, ...], _Server] = {}
+
+
+class Opened(Protocol):
+    """What tests do with a process that goes on beside them."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+    def terminate(self) -> None: ...
 
 
 class Done(NamedTuple):
@@ -101,7 +114,7 @@ async def start(
     """Start a program that has the package imported already.
 
     Args:
-        kind: "script" (``name`` is its path), "module" or "code".
+        kind: "script" (``name`` is its path), "module", "code" or "aqe" (``name`` is COMMANDS).
         name: what to run.
         arguments: its arguments.
         flags: of Python.
@@ -113,7 +126,7 @@ async def start(
     """
     environment = {**os.environ, **(env or {})}
     if _starts_otherwise(environment):
-        switch = {"script": (), "module": ("-m",), "code": ("-c",)}[kind]
+        switch = {"script": (), "code": ("-c",)}.get(kind, ("-m",))
         words = (*flags, *switch, str(name), *map(str, arguments))
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -128,6 +141,29 @@ async def start(
     request = {"program": program, "env": environment, "cwd": os.fspath(cwd or Path.cwd())}
     # It has all of asyncio's Process that tests use.
     return await _server(flags).start(request, stdin, stderr)  # type: ignore[return-value]
+
+
+def open_aqe(
+    *arguments: object, env: Mapping[str, str], cwd: Path, stdout: Path, stderr: Path
+) -> Opened:
+    """Start ``aqe``, which goes on beside the caller.
+
+    Args:
+        arguments: its own.
+        env: the whole environment.
+        cwd: where it runs.
+        stdout: file that gets its output.
+        stderr: file that gets its complaints.
+
+    """
+    words = [*map(str, arguments)]
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        if _starts_otherwise(env):
+            command = [str(AQE), *words]
+            return subprocess.Popen(command, env=dict(env), cwd=cwd, stdout=out, stderr=err)
+        program = {"kind": "aqe", "name": str(AQE), "arguments": words}
+        request = {"program": program, "env": dict(env), "cwd": os.fspath(cwd)}
+        return _server(()).open(request, out.fileno(), err.fileno())
 
 
 def _checked(arguments: Sequence[str], done: Done) -> Done:
@@ -200,6 +236,10 @@ class _Server:
                 feeding.join()
         return Done(code, output, complaints)
 
+    def open(self, request: dict[str, Any], stdout: int, stderr: int) -> _Opened:
+        with Path(os.devnull).open("rb") as nothing:
+            return _Opened(self._send(request, nothing.fileno(), stdout, stderr))
+
     async def start(
         self, request: dict[str, Any], stdin: int | None, stderr: int | None
     ) -> _Forked:
@@ -223,6 +263,39 @@ class _Server:
         into, out, err = ours
         assert out is not None
         return await _Forked.follow(told, into, out, err)
+
+
+class _Opened:
+    """A process as ``subprocess.Popen`` shows one, though another is its parent."""
+
+    def __init__(self, told: int) -> None:
+        self._telling = os.fdopen(told)
+        self.pid = int(self._telling.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            ready, _, _ = select.select([self._telling], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = int(self._telling.readline())
+            self._telling.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
 
 @dataclass

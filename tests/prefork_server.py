@@ -31,8 +31,17 @@ _MODULES = (
     COMMANDS,
     "lionagi_qe.cli.run",
     "lionagi_qe.cli.memory",
+    "lionagi_qe.cli.mutate",
+    "lionagi_qe.cli.worker",
+    "lionagi_qe.persistence.sqlite.backend",
+    "lionagi_qe.persistence.postgres.backend",
     "lionagi_qe.persistence.redis.backend",
     "lionagi_qe.learning",
+    "lionagi_qe.fleet.report.html",
+    "lionagi_qe.fleet.report.junit",
+    # Which commands import where they need them.
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "rich.console",
 )
 
 

@@ -35,6 +35,11 @@ async def start(
     env: Mapping[str, str] | None = None,
 ) -> Process:
     """Start Python with these arguments: a script's path, or ``-c`` and a program, and its own."""
+    if arguments[: len(AQE)] == AQE:
+        words, flags = arguments[len(AQE) :], AQE[:2]
+        return await prefork.start(
+            "aqe", AQE[-1], *words, flags=flags, stdin=stdin, stderr=stderr, env=env
+        )
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *map(str, arguments),

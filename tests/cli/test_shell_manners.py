@@ -14,11 +14,13 @@ import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import prefork, programs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-AQE = (sys.executable, "-W", "error", "-m", "lionagi_qe.cli.main")
+AQE = (sys.executable, *programs.AQE)
 
 
 @pytest.fixture
@@ -29,17 +31,17 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def aqe(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, **settings.pop("environment", {})}
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
-    return subprocess.run(
-        [*AQE, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        env=environment,
-        check=False,
-        timeout=60,
-        **settings,
-    )
+def aqe(*arguments: object, environment: Mapping[str, str] | None = None) -> prefork.Done:
+    env = {**os.environ, **(environment or {})}
+    return prefork.call([*map(str, arguments)], flags=programs.AQE[:2], env=env, timeout=60)
+
+
+def aqe_with(*arguments: object, **streams: Any) -> int:
+    """Run it with streams of the test's; return its exit code."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    command = [*AQE, *map(str, arguments)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=60, **streams)
+    return done.returncode
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def test_options_that_ask_for_nothing_are_refused(
     project: Path, options: tuple[str, str], words: bytes
 ) -> None:
     done = aqe("run", project, "--memory", "memory://", *options)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert words in done.stderr
+    assert (done.code, done.output) == (2, b"")
+    assert words in done.complaints
 
 
 @pytest.mark.parametrize(
@@ -70,19 +72,19 @@ def test_a_list_that_is_missing_or_none_is_told_before_anything_runs(
     if text is not None:
         (project / "list.json").write_text(text)
     done = aqe("run", project, "--memory", "memory://")
-    assert done.returncode == 2
-    assert b"list.json" in done.stderr
-    assert done.stderr.count(b"\n") == 1
+    assert done.code == 2
+    assert b"list.json" in done.complaints
+    assert done.complaints.count(b"\n") == 1
 
 
 def test_output_that_nobody_reads_is_no_failed_gate(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
-    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).code == 0
     for command in (("memory", "ls", "--memory", url), ("--help",)):
         reader, writer = os.pipe()
         os.close(reader)
         try:
-            assert aqe(*command, stdout=writer).returncode == 141
+            assert aqe_with(*command, stdout=writer) == 141
         finally:
             os.close(writer)
 
@@ -100,7 +102,7 @@ def test_a_stream_that_the_shell_closed_is_wrong_use_or_no_matter(
     tmp_path: Path, redirected: str, command: str
 ) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
-    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).code == 0
     line = f"{shlex.join(AQE)} {command} --memory {url} {redirected}"
     done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False, timeout=60)
     assert done.returncode == 2
@@ -117,7 +119,7 @@ def test_a_stream_that_the_shell_closed_is_wrong_use_or_no_matter(
 )
 def test_pipes_of_all_kinds(tmp_path: Path, line: str, code: int) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
-    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).returncode == 0
+    assert aqe("memory", "set", "aqe/a", "1", "--memory", url).code == 0
     done = subprocess.run(
         ["/bin/sh", "-c", line.format(aqe=f"{shlex.join(AQE)} memory")],
         env={**os.environ, "LIONAGI_QE_MEMORY": url},
@@ -131,8 +133,8 @@ def test_pipes_of_all_kinds(tmp_path: Path, line: str, code: int) -> None:
 def test_a_value_that_is_too_deep_is_wrong_use(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
     done = aqe("memory", "set", "aqe/deep", "[" * 5000 + "]" * 5000, "--memory", url)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"Traceback" not in done.stderr
+    assert (done.code, done.output) == (2, b"")
+    assert b"Traceback" not in done.complaints
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,19 +182,19 @@ def test_an_error_that_nobody_reads_keeps_its_code(project: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        assert aqe("run", project, "--agents", "", stderr=writer).returncode == 2
+        assert aqe_with("run", project, "--agents", "", stderr=writer) == 2
     finally:
         os.close(writer)
 
 
 def test_what_a_terminal_cannot_write_is_escaped(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
-    assert aqe("memory", "set", "aqe/😀", "1", "--memory", url).returncode == 0
+    assert aqe("memory", "set", "aqe/😀", "1", "--memory", url).code == 0
     done = aqe("memory", "ls", "--memory", url, environment={"PYTHONIOENCODING": "latin-1"})
-    assert (done.returncode, done.stdout) == (0, b"aqe/\\U0001f600\n")
+    assert (done.code, done.output) == (0, b"aqe/\\U0001f600\n")
 
 
 def test_nobody_is_asked_where_nobody_can_answer(tmp_path: Path) -> None:
     done = aqe("learn", "reset", "shop", "--memory", f"sqlite:///{tmp_path / 'memory.db'}")
-    assert done.returncode == 2
-    assert b"--yes" in done.stderr
+    assert done.code == 2
+    assert b"--yes" in done.complaints

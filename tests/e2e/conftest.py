@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import prefork
+from tests.e2e import shop_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +87,24 @@ def made_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
         return folder
 
     return call
+
+
+@pytest.fixture(scope="session")
+def mutated(cache: Path, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Answer:
+    """What ``aqe mutate --json --min-score 95`` says of shop_project, asked once."""
+
+    def fill(folder: Path) -> None:
+        root = write(folder / "shop", shop_project.FILES)
+        before = checksum(root)
+        asked = ("mutate", root, "--json", "--min-score", 95)
+        answer = start_aqe(asked, folder, variables_of(cache, folder))
+        assert checksum(root) == before, "the project's own tree was touched"
+        (folder / "found.json").write_text(answer.out)
+        (folder / "exit_code").write_text(str(answer.exit_code))
+
+    folder = made_once("mutated", fill)
+    code = int((folder / "exit_code").read_text())
+    return Answer(code, (folder / "found.json").read_text(), "", folder)
 
 
 @pytest.fixture

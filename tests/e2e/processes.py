@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.conftest import AQE
+from tests import prefork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ LONGEST_WAIT = 120
 class Process:
     """An ``aqe``, and what it has said so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+    def __init__(self, process: prefork.Opened, out: Path, err: Path) -> None:
         self.process = process
         self._out = out
         self._err = err
@@ -59,14 +59,7 @@ def starting(variables: Mapping[str, str], folder: Path) -> Iterator[Callable[..
 
     def call(*arguments: object) -> Process:
         out, err = (folder / f"{len(started)}.{name}" for name in ("out", "err"))
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                [str(AQE), *map(str, arguments)],
-                env=variables,
-                cwd=folder,
-                stdout=stdout,
-                stderr=stderr,
-            )
+        process = prefork.open_aqe(*arguments, env=variables, cwd=folder, stdout=out, stderr=err)
         started.append(Process(process, out, err))
         return started[-1]
 

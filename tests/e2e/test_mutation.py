@@ -9,7 +9,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.conftest import checksum
 from tests.e2e.shop_project import SHOP, TESTS
 
 from lionagi_qe.agents.mutation.operators import mutants_of
@@ -26,21 +25,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 
-def test_what_survives_is_shown_as_a_diff(aqe: Aqe, project: Write) -> None:
-    root = project({"shop.py": SHOP, "test_shop.py": TESTS})
-    before = checksum(root)
-
-    answer = aqe("mutate", root, "--json", "--min-score", 95)
-
-    assert checksum(root) == before
-    survivors = {each["diff"].split("\n+")[-1].splitlines()[0] for each in survivors_of(answer)}
+def test_what_survives_is_shown_as_a_diff(mutated: Answer) -> None:
+    survivors = {each["diff"].split("\n+")[-1].splitlines()[0] for each in survivors_of(mutated)}
     assert survivors == {"    if amount >= 100:", "    if amount > 101:"}
-    assert answer.value("mutants_uncovered") == 2
-    assert answer.value("mutants_timed_out") >= 1
-    tried = answer.value("mutants_tried")
-    assert answer.value("mutation_score") == round(100 * (tried - 2) / tried, 2)
-    assert answer.value("mutation_score_low") < answer.value("mutation_score")
-    assert answer.exit_code == 1
+    assert mutated.value("mutants_uncovered") == 2
+    assert mutated.value("mutants_timed_out") >= 1
+    tried = mutated.value("mutants_tried")
+    assert mutated.value("mutation_score") == round(100 * (tried - 2) / tried, 2)
+    assert mutated.value("mutation_score_low") < mutated.value("mutation_score")
+    assert mutated.exit_code == 1
 
 
 def test_the_score_is_told_with_what_it_is_of(aqe: Aqe, project: Write) -> None:
@@ -60,11 +53,10 @@ def test_the_score_is_told_with_what_it_is_of(aqe: Aqe, project: Write) -> None:
 
 @pytest.mark.slow
 def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
-    aqe: Aqe, project: Write
+    mutated: Answer, project: Write
 ) -> None:
     root = project({"shop.py": SHOP, "test_shop.py": TESTS})
     text = (root / "shop.py").read_text()
-    answer = aqe("mutate", root, "--json")
 
     by_hand: set[tuple[int, str]] = set()
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
@@ -79,7 +71,7 @@ def test_outcomes_are_those_of_changing_the_file_and_running_pytest(
             if plain.returncode == 0:
                 by_hand.add((mutant.line, mutant.operator))
 
-    assert {(each["line"], each["operator"]) for each in survivors_of(answer)} == by_hand
+    assert {(each["line"], each["operator"]) for each in survivors_of(mutated)} == by_hand
 
 
 @pytest.mark.slow

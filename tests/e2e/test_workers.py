@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from tests.backends import on, url_of
-from tests.e2e.conftest import checksum, start_aqe, variables_of, write
+from tests.e2e.conftest import checksum
 from tests.e2e.processes import starting
 from tests.e2e.shop_project import FILES, WAITING
 
@@ -98,15 +98,9 @@ def mutants_in(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def alone(cache: Path, made_once: Callable[..., Path]) -> Mapping[str, Any]:
+def alone(mutated: Answer) -> Mapping[str, Any]:
     """What one process finds, whatever the memory."""
-
-    def fill(folder: Path) -> None:
-        root = write(folder / "shop", FILES)
-        answer = start_aqe(("mutate", root, "--json"), folder, variables_of(cache, folder))
-        (folder / "found.json").write_text(answer.out)
-
-    return json.loads((made_once("alone", fill) / "found.json").read_text())
+    return mutated.document
 
 
 def test_workers_find_what_one_process_finds_though_one_is_killed(
@@ -253,7 +247,7 @@ def test_a_run_that_somebody_is_at_work_on_is_not_resumed(
 
 
 def untimed(document: Mapping[str, Any]) -> Any:
-    """Leave out what differs between any two runs: when, how long, which id and memory."""
+    """Leave out what differs between any two runs: when, how long, which id, memory and cache."""
     if isinstance(document, list):
         return [untimed(each) for each in document]
     if not isinstance(document, dict):
@@ -263,7 +257,7 @@ def untimed(document: Mapping[str, Any]) -> Any:
     return {
         key: untimed(value)
         for key, value in document.items()
-        if key not in {"at", "seconds", "run", "memory"}
+        if key not in {"at", "seconds", "run", "memory", "origin"}
     }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from tests import programs
 
 from lionagi_qe.agents.llm.action import UNTRUSTED
@@ -21,6 +20,7 @@ from lionagi_qe.coordination import WorkQueue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from mcp import Client
     from mcp.types import CallToolResult
 
     from lionagi_qe import Memory
@@ -47,6 +47,9 @@ def aqe_mcp(url: str, *options: str) -> list[str]:
 
 @asynccontextmanager
 async def connected(url: str, *options: str, mode: Any = "auto") -> AsyncIterator[Client]:
+    # All of the suite's processes collect this file, and the package takes long to import.
+    from mcp import Client, StdioServerParameters, stdio_client
+
     server = StdioServerParameters(command=sys.executable, args=aqe_mcp(url, *options))
     async with Client(stdio_client(server), mode=mode) as client:
         yield client
@@ -93,6 +96,8 @@ async def test_a_client_reads_what_the_fleet_keeps(
 async def test_errors_are_results_and_the_session_goes_on(
     sqlite_url: str, sqlite_memory: Memory
 ) -> None:
+    from mcp import MCPError
+
     await sqlite_memory.store("aqe/x", 1)
     async with connected(sqlite_url) as client:
         assert "key: Field required" in error_of(await client.call_tool("memory_retrieve", {}))
@@ -141,6 +146,8 @@ async def test_an_area_bounds_what_is_reached(sqlite_url: str, sqlite_memory: Me
 async def test_an_area_bounds_the_fleets_results_too(
     sqlite_url: str, sqlite_memory: Memory, record_run: Record, gaps: list[dict[str, Any]]
 ) -> None:
+    from mcp import MCPError
+
     await record_run(sqlite_memory, "run-1", gaps=gaps)
     async with connected(sqlite_url, "--area", "aqe/public") as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}

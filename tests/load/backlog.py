@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
-from matplotlib.figure import Figure
 from tests.load.verdicts import Verdict, windows_ratio
 from tests.markdown import table
 
@@ -273,6 +272,8 @@ def tables(found: Backlog) -> list[str]:
 
 def draw(found: Backlog, path: Path) -> None:
     """Draw costs over the number of jobs that wait."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(13, 3.4), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, (name, windows) in zip(panels, found.windows.items(), strict=True):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 from tests.load import backlog
-from tests.load.charts import draw_latency, draw_resources
 from tests.load.outcome import Outcome
 from tests.load.plan import BACKENDS
 from tests.markdown import table
@@ -60,6 +59,9 @@ class Page:
 
     def add(self, outcome: Outcome | backlog.Backlog) -> None:
         """Keep a run, in the place of the last one of its kind, and write the page anew."""
+        # Not where tests are collected, which draw nothing.
+        from tests.load.charts import draw_latency, draw_resources
+
         outcome.write(self.figures / f"{outcome.name}.json")
         if isinstance(outcome, Outcome):
             draw_latency(outcome, self.figures / f"{outcome.name}.png")

@@ -216,12 +216,13 @@ async def _session(examination: Examination, name: str, words: Sequence[str]) ->
         record, told = fork.artifacts / f"{name}.jsonl", fork.artifacts / "sybil.txt"
         timeout = examination.seconds(min(_TIMEOUT, examination.settings.timeout))
         limit = examination.settings.test_timeout or _EXAMPLE_SECONDS
-        follower = Follower(DocsTester.name, record, examination.progress, limit, timeout)
+        stacks = record.with_suffix(".stacks")
+        follower = Follower(DocsTester.name, record, stacks, examination.progress, limit, timeout)
         session = await run_pytest(
             own,
             record,
             arguments=["-p", "no:cacheprovider", *words],
-            variables={"AQE_STACKS": str(record.with_suffix(".stacks")), "AQE_SYBIL": str(told)},
+            variables={"AQE_STACKS": str(stacks), "AQE_SYBIL": str(told)},
             timeout=timeout,
             watch=follower.look,
         )

@@ -25,6 +25,8 @@ _TIMES_THE_SLOWEST = 10
 _LEAST_SECONDS = 30.0
 # An error in the test comes first, since all else can go on then.
 _GRACE_SECONDS = 3.0
+# For a process that is given little of the processor to write its stacks.
+_STACKS_SECONDS = 5.0
 # For what ends with a session: teardown of its fixtures, coverage's data and report.
 _ENDING_SECONDS = 10.0
 # Of a process whose tests, fixtures and report have ended: for handlers of atexit and its memory.
@@ -57,6 +59,7 @@ class Follower:
     Args:
         agent: in whose name progress is told.
         record: what the plugin writes.
+        stacks: where the process writes its stacks, once it is made to.
         progress: is told how many tests have ended.
         limit: most seconds of one test.
         timeout: seconds after which the session is killed; a little before, it is asked to end.
@@ -69,6 +72,7 @@ class Follower:
         self,
         agent: str,
         record: Path,
+        stacks: Path,
         progress: Progress,
         limit: float,
         timeout: float,
@@ -77,6 +81,7 @@ class Follower:
     ) -> None:
         self._agent = agent
         self._record = record
+        self._stacks = stacks
         self._progress = progress
         self._limit = limit
         self._collection = collection
@@ -87,6 +92,9 @@ class Follower:
         self._began: float | None = None
         self._signalled: float | None = None
         self._shown = False
+        self._shown_at = 0.0
+        # Bytes of the stacks before they were asked for, and at the last look.
+        self._stacks_before = self._stacks_seen = 0
         self._asked_at = time.monotonic() + timeout - min(_ENDING_SECONDS, timeout / 4)
         self._asked = False
         self._leaving_file = leaving_file(record)
@@ -169,8 +177,20 @@ class Follower:
                 if now - began > limit:
                     self._signalled = now
                     os.kill(process, signal.SIGRTMIN + 11)
+            elif self._shown:
+                if self._stacks_ended(now):
+                    os.kill(process, signal.SIGKILL)
             elif now - self._signalled > _GRACE_SECONDS:
-                # The stacks are written before the next look.
-                last = signal.SIGKILL if self._shown else signal.SIGRTMIN + 12
-                os.kill(process, last)
-                self._shown = True
+                self._shown, self._shown_at = True, now
+                self._stacks_before = self._stacks_seen = _size(self._stacks)
+                os.kill(process, signal.SIGRTMIN + 12)
+
+    def _stacks_ended(self, now: float) -> bool:
+        """Return whether the stacks are written: more came, and none since the last look."""
+        before, self._stacks_seen = self._stacks_seen, _size(self._stacks)
+        written = self._stacks_seen > self._stacks_before
+        return (written and self._stacks_seen == before) or now - self._shown_at > _STACKS_SECONDS
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -121,7 +121,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     elif shard is not None:
         arguments += ["-p", PLUGIN]
         variables["AQE_SHARD"] = str(_written(shard, workspace))
-    follower = Follower(AGENT, path, examination.progress, limit, timeout)
+    follower = Follower(AGENT, path, stacks, examination.progress, limit, timeout)
     session = await run_pytest(
         examination,
         path,
