@@ -189,6 +189,6 @@ async def test_dropping_leaves_nothing_behind(memory: Memory) -> None:
     assert term.words == ("word7",)
     await memory.drop_index("t")
     assert await indexes.position("t/1") == ""
-    assert await indexes.frequencies("t/1", [1, 2]) == (0, [0, 0])
+    assert await indexes.frequencies("t/1", [1, 2]) == (0, 0, [0, 0])
     await memory.index("t", "aqe/t/*")
     assert await found(memory, "word7") == ["aqe/t/7"]

@@ -76,7 +76,7 @@ def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float 
 
 
 def _products(wanted: Sequence[float], pack: bytes) -> list[float]:
-    numpy = _numpy()
+    numpy = numpy_module()
     if numpy is not None:
         vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
         products = vectors @ numpy.array(wanted, dtype="<f4")
@@ -86,7 +86,8 @@ def _products(wanted: Sequence[float], pack: bytes) -> list[float]:
 
 
 @cache
-def _numpy() -> Any:  # noqa: ANN401 - a module that needn't be there
+def numpy_module() -> Any:  # noqa: ANN401 - a module that needn't be there
+    """Return numpy, or None where it isn't installed."""
     return importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
 
 
