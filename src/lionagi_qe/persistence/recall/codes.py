@@ -8,12 +8,13 @@ tells what may be near; exact cosines rank that. By numpy where it is installed,
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.recall.vectors import numpy_module, unpacked
+from lionagi_qe.persistence.recall.vectors import batched, numpy_module, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,11 @@ _BITS = 256
 _MOST_STEPS = 63
 # Steps are within so many times the root mean square of coordinates.
 _WIDEST = 2.0
+# So many codes that differ least, or as many for each that is wanted, are compared with the vector
+# itself: among 64 of 44,000 texts that finds 0.97 of the ten nearest (wordllama), instead of 0.89.
+_COMPARED = 1_024
+_COMPARED_SHARE = 4
+_WEIGHT_SCALE = 1_000
 # Of each float the byte with its sign, as a digit: 1 for what isn't negative.
 _SIGNS = b"1" * 128 + b"0" * 128
 
@@ -52,11 +58,11 @@ def _steps(dims: int) -> tuple[float, ...]:
     return tuple(width * at for at in range(-half, half + 1))
 
 
-def no_codes(size: int) -> Codes:
-    """Return an empty collection of codes of ``size`` bytes each."""
+def no_codes(dims: int) -> Codes:
+    """Return an empty collection of codes of vectors."""
     numpy = numpy_module()
     # Bits are counted from numpy 2.0 on.
-    return ArrayCodes(size, numpy) if hasattr(numpy, "bitwise_count") else Codes(size)
+    return ArrayCodes(dims, numpy) if hasattr(numpy, "bitwise_count") else Codes(dims)
 
 
 class Codes:
@@ -66,11 +72,12 @@ class Codes:
     searches asks the index for what is found.
 
     Args:
-        size: bytes of a code.
+        dims: numbers in the vectors.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, dims: int) -> None:
+        self._dims = dims
+        self.size = code_size(dims)
         self._numbers: list[int] = []
         self._codes: list[int] = []
 
@@ -85,40 +92,56 @@ class Codes:
             for at in range(0, len(codes), self.size)
         ]
 
-    def nearest(self, code: bytes, most: int) -> list[int]:
-        """Return up to ``most`` documents whose codes differ least, those first; then by number."""
-        rows = most
+    def nearest(self, vector: bytes, most: int) -> list[int]:
+        """Return up to ``most`` documents that may be nearest to a packed vector, those first.
+
+        Of the codes that differ least from the vector's, those with the greatest sums of its own
+        coordinates where they have a bit; then by number.
+        """
+        rows = max(_COMPARED, _COMPARED_SHARE * most)
         while True:
-            found = list(dict.fromkeys(self._first(code, rows)))
+            found = list(dict.fromkeys(self._first(vector, rows)))
             if len(found) >= most or rows >= len(self):
                 return found[:most]
             # Some are there several times.
             rows *= 4
 
-    def _first(self, code: bytes, rows: int) -> list[int]:
-        """Return the documents of at least so many codes that differ least, in their order."""
-        wanted = int.from_bytes(code, "little")
+    def _first(self, vector: bytes, rows: int) -> list[int]:
+        """Return the documents of at least so many codes that differ least, nearest first."""
+        wanted = int.from_bytes(code_of(vector, self._dims), "little")
         distances = [(each ^ wanted).bit_count() for each in self._codes]
         counts = Counter(distances)
         bound = _bound([counts[at] for at in range(self.size * 8 + 1)], rows)
-        near = [each for each in zip(distances, self._numbers, strict=True) if each[0] <= bound]
-        return [number for _, number in sorted(near)]
+        near = [at for at, distance in enumerate(distances) if distance <= bound]
+        tables = [_sums(weights) for weights in batched(self._weights(vector), 8)]
+        scored: list[tuple[int, int]] = []
+        for at in near:
+            code = self._codes[at].to_bytes(self.size, "little")
+            score = sum(map(operator.getitem, tables, code))
+            scored.append((-score, self._numbers[at]))
+        return [number for _, number in sorted(scored)]
+
+    def _weights(self, vector: bytes) -> list[int]:
+        """Return what each bit of a code says for a vector, from the least bit on."""
+        steps = len(_steps(self._dims))
+        weights = [round(each * _WEIGHT_SCALE) for each in unpacked(vector) for _ in range(steps)]
+        return [*reversed(weights), *[0] * (self.size * 8 - len(weights))]
 
 
 class ArrayCodes(Codes):
     """Codes as arrays: of each 8 bytes of all codes one.
 
     Args:
-        size: bytes of a code.
+        dims: numbers in the vectors.
         numpy: the module.
     """
 
-    def __init__(self, size: int, numpy: Any) -> None:  # noqa: ANN401 - a module
-        super().__init__(size)
+    def __init__(self, dims: int, numpy: Any) -> None:  # noqa: ANN401 - a module
+        super().__init__(dims)
         self._numpy = numpy
         self._count = 0
         self._of = numpy.empty(0, dtype="i8")
-        self._words = numpy.empty((size // 8, 0), dtype="u8")
+        self._words = numpy.empty((self.size // 8, 0), dtype="u8")
 
     def __len__(self) -> int:
         return self._count
@@ -127,26 +150,38 @@ class ArrayCodes(Codes):
         """Add a code of each document, one behind the other."""
         numpy, count = self._numpy, self._count + len(numbers)
         if count > len(self._of):
-            room = max(1_024, 2 * count)
+            room = max(1_024, count + count // 2)
             of, words = numpy.empty(room, dtype="i8"), numpy.empty((self.size // 8, room), "u8")
             of[: self._count] = self._of[: self._count]
             words[:, : self._count] = self._words[:, : self._count]
             self._of, self._words = of, words
         self._of[self._count : count] = numbers
-        self._words[:, self._count : count] = (
-            numpy.frombuffer(codes, "u8").reshape(len(numbers), -1).T
-        )
+        read = numpy.frombuffer(codes, "u8").reshape(len(numbers), -1)
+        self._words[:, self._count : count] = read.T
         self._count = count
 
-    def _first(self, code: bytes, rows: int) -> list[int]:
+    def _first(self, vector: bytes, rows: int) -> list[int]:
         numpy, count = self._numpy, self._count
         distances = numpy.zeros(count, dtype="u2")
-        for words, wanted in zip(self._words, numpy.frombuffer(code, "u8"), strict=True):
+        code = numpy.frombuffer(code_of(vector, self._dims), "u8")
+        for words, wanted in zip(self._words, code, strict=True):
             distances += numpy.bitwise_count(words[:count] ^ wanted)
         bound = _bound(numpy.bincount(distances).tolist(), rows)
         near = numpy.flatnonzero(distances <= bound)
         of = self._of[near]
-        return of[numpy.lexsort((of, distances[near]))].tolist()
+        there = numpy.ascontiguousarray(self._words[:, near].T).view("u1")
+        bits = numpy.unpackbits(there, axis=1, bitorder="little")
+        # Sums of so small whole numbers are exact.
+        scores = bits.astype("f4") @ numpy.array(self._weights(vector), dtype="f4")
+        return of[numpy.lexsort((of, -scores))].tolist()
+
+
+def _sums(weights: Sequence[int]) -> list[int]:
+    """Return of each byte the sum of the weights of its bits."""
+    sums = [0]
+    for weight in weights:
+        sums += [each + weight for each in sums]
+    return sums
 
 
 def _bound(counts: Sequence[int], rows: int) -> int:

@@ -23,6 +23,7 @@ from lionagi_qe.errors import (
 )
 from lionagi_qe.persistence.contract.indexes import Document
 from lionagi_qe.persistence.recall.codes import code_of
+from lionagi_qe.persistence.recall.declaration import MOST_VECTORS
 from lionagi_qe.persistence.recall.terms import (
     document_number,
     field_term,
@@ -31,7 +32,6 @@ from lionagi_qe.persistence.recall.terms import (
     prefix_term,
     text_postings,
 )
-from lionagi_qe.persistence.recall.vectors import packed
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -295,20 +295,21 @@ class Follower:
         """Return the documents of entries, and the numbers of those that hold no text."""
         values = [decode(record.payload) for record in records]
         declaration = self._declaration
-        texts = [declaration.text_of(value) for value in values]
+        parts = [declaration.texts_of(value) for value in values]
+        texts = ["\n".join(each) for each in parts]
         embedded = [
-            [] if text is None else declaration.embedded(value)
-            for value, text in zip(values, texts, strict=True)
+            (each[:MOST_VECTORS] if declaration.each_text else [text]) if text else []
+            for each, text in zip(parts, texts, strict=True)
         ]
         made = await self._vectors([text for each in embedded for text in each], deadline)
         documents: dict[int, Document] = {}
         empty: list[int] = []
         for record, value, text, own in zip(records, values, texts, embedded, strict=True):
             number = document_number(record.key)
-            if text is None:
+            if not text:
                 empty.append(number)
                 continue
-            packs = [packed(made[each]) for each in own if each in made]
+            packs = [made[each] for each in own if each in made]
             documents[number] = Document(
                 number,
                 record.key,
@@ -333,7 +334,7 @@ class Follower:
         words = text_postings(words_of(text), declaration.usual_length) if declaration.words else []
         return {**dict(label_postings(labels)), **dict(words)}
 
-    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
+    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, bytes]:
         if self._embedding is None or not texts:
             return {}
         distinct = list(dict.fromkeys(texts))

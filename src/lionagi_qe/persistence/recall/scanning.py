@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lionagi_qe.persistence.recall.codes import code_of, code_size, no_codes
-from lionagi_qe.persistence.recall.vectors import packed
+from lionagi_qe.persistence.recall.codes import no_codes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -39,7 +38,7 @@ class Scan:
         self._begin()
 
     def _begin(self) -> None:
-        self._codes = no_codes(code_size(self._dims))
+        self._codes = no_codes(self._dims)
         self._place = self._documents = 0
 
     async def catch_up(self, now: Frequencies, read: Read) -> None:
@@ -66,9 +65,9 @@ class Scan:
             self._documents += len(page)
             self._place = page[-1].place
 
-    async def nearest(self, vector: Sequence[float], most: int) -> list[int]:
+    async def nearest(self, vector: bytes, most: int) -> list[int]:
         """Return the numbers of up to ``most`` documents that may be nearest, those first."""
-        code, codes = code_of(packed(vector), self._dims), self._codes
+        codes = self._codes
         if len(codes) * codes.size > _MUCH:
-            return await asyncio.to_thread(codes.nearest, code, most)
-        return codes.nearest(code, most)
+            return await asyncio.to_thread(codes.nearest, vector, most)
+        return codes.nearest(vector, most)

@@ -49,7 +49,7 @@ _MOST_ASKED_WORDS = 512
 EXHAUSTIVE = 512
 # Candidates of each ranking: at first, for each entry that is wanted, and at most.
 _SMALLEST_POOL = 128
-_SMALLEST_NEAR = 256
+_SMALLEST_NEAR = 128
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
@@ -71,7 +71,7 @@ class Query:
         accepts: whether a value is wanted, beside the conditions.
         limit: most entries.
         deadline: by the loop's clock.
-        vector: what the text means, if the index has vectors.
+        vector: what the text means, packed, if the index has vectors.
     """
 
     text: str
@@ -80,7 +80,7 @@ class Query:
     limit: int
     deadline: float
     accepts: Callable[[Any], bool] | None = None
-    vector: list[float] | None = None
+    vector: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

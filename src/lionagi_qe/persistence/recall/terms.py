@@ -46,6 +46,7 @@ def word_term(word: str) -> int:
     return _term(b"w", word)
 
 
+@lru_cache(maxsize=4_096)
 def prefix_term(prefix: str) -> int:
     """Return the term of all entries whose keys start with ``prefix``, which ends in a slash."""
     return _term(b"p", prefix)
