@@ -29,6 +29,8 @@ _WIDEST = 2.0
 _COMPARED = 1_024
 _COMPARED_SHARE = 4
 _WEIGHT_SCALE = 1_000
+# Steps of so few coordinates say more than the sums of what is above them.
+_FEW_DIMENSIONS = 16
 # Of each float the byte with its sign, as a digit: 1 for what isn't negative.
 _SIGNS = b"1" * 128 + b"0" * 128
 
@@ -96,7 +98,7 @@ class Codes:
         """Return up to ``most`` documents that may be nearest to a packed vector, those first.
 
         Of the codes that differ least from the vector's, those with the greatest sums of its own
-        coordinates where they have a bit; then by number.
+        coordinates where they have a bit; then by number. Of few dimensions, those that differ least.
         """
         rows = max(_COMPARED, _COMPARED_SHARE * most)
         while True:
@@ -113,6 +115,10 @@ class Codes:
         counts = Counter(distances)
         bound = _bound([counts[at] for at in range(self.size * 8 + 1)], rows)
         near = [at for at, distance in enumerate(distances) if distance <= bound]
+        if self._dims < _FEW_DIMENSIONS:
+            return [
+                number for _, number in sorted((distances[at], self._numbers[at]) for at in near)
+            ]
         tables = [_sums(weights) for weights in batched(self._weights(vector), 8)]
         scored: list[tuple[int, int]] = []
         for at in near:
@@ -169,6 +175,8 @@ class ArrayCodes(Codes):
         bound = _bound(numpy.bincount(distances).tolist(), rows)
         near = numpy.flatnonzero(distances <= bound)
         of = self._of[near]
+        if self._dims < _FEW_DIMENSIONS:
+            return of[numpy.lexsort((of, distances[near]))].tolist()
         there = numpy.ascontiguousarray(self._words[:, near].T).view("u1")
         bits = numpy.unpackbits(there, axis=1, bitorder="little")
         # Sums of so small whole numbers are exact.

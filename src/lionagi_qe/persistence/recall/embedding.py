@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -34,9 +33,6 @@ PARTITION = "embeddings"
 # A vector that isn't asked for again within this time is made again.
 KEPT_MS = 30 * 86_400_000
 TEXTS_AT_ONCE = 64
-# Vectors are kept once so many are made, or so much time has gone by.
-_KEPT_AT_ONCE = 512
-_UNKEPT_SECONDS = 0.1
 # Where packages declare functions by the names that indexes know them by.
 ENTRY_POINTS = "lionagi_qe.embeddings"
 
@@ -136,20 +132,12 @@ class Embedding:
             if payload is not None and (vector := self._kept(payload)) is not None
         }
         missing = [text for text in keys if text not in found]
-        puts: list[Put] = []
-        kept_at = time.monotonic()
         for part in batched(missing, self._texts_at_once):
             made = await self._make(function, part)
             found.update(zip(part, made, strict=True))
-            puts += [
+            puts = [
                 Put(keys[text], encode(_text(found[text])), PARTITION, KEPT_MS) for text in part
             ]
-            # Of a function that takes its time little is lost where the call is cut off.
-            if len(puts) >= _KEPT_AT_ONCE or time.monotonic() - kept_at > _UNKEPT_SECONDS:
-                await self._keep(sorted(puts), deadline)
-                puts = []
-                kept_at = time.monotonic()
-        if puts:
             await self._keep(sorted(puts), deadline)
         return [found[text] for text in texts]
 
