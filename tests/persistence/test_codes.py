@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-import numpy
+import numpy as np
 import pytest
 
 from lionagi_qe.persistence.recall.codes import ArrayCodes, Codes, code_of, code_size
@@ -32,17 +32,17 @@ def filled(codes: Codes, vectors: list[bytes], dims: int) -> Codes:
 def test_codes_find_the_same_by_numpy_and_without_and_most_of_what_is_nearest(dims: int) -> None:
     vectors = some_vectors(MANY, dims)
     ours = filled(Codes(dims), vectors, dims)
-    arrays = filled(ArrayCodes(dims, numpy), vectors, dims)
+    arrays = filled(ArrayCodes(dims, np), vectors, dims)
     assert len(ours) == len(arrays) == MANY
-    whole = numpy.frombuffer(b"".join(vectors), "<f4").reshape(MANY, dims)
+    whole = np.frombuffer(b"".join(vectors), "<f4").reshape(MANY, dims)
     hits = 0
     for query in some_vectors(10, dims):
         found = arrays.nearest(query, WANTED)
         assert found == ours.nearest(query, WANTED)
         assert len(set(found)) == WANTED
-        cosines = whole @ numpy.frombuffer(query, "<f4")
+        cosines = whole @ np.frombuffer(query, "<f4")
         # Whatever is found in place of the nearest is as near, but for the last digits.
-        bound = numpy.sort(cosines)[-10] - 1e-4
+        bound = np.sort(cosines)[-10] - 1e-4
         hits += min(10, sum(bool(cosines[at] >= bound) for at in found))
     # Of 100; nothing is near where all point anywhere.
     assert hits >= 80
@@ -51,7 +51,7 @@ def test_codes_find_the_same_by_numpy_and_without_and_most_of_what_is_nearest(di
 @pytest.mark.parametrize("kind", ["numpy", "integers"])
 def test_a_document_with_many_vectors_takes_the_place_of_one(kind: str) -> None:
     dims = 256
-    codes = ArrayCodes(dims, numpy) if kind == "numpy" else Codes(dims)
+    codes = ArrayCodes(dims, np) if kind == "numpy" else Codes(dims)
     same, *others = some_vectors(50, dims)
     codes.add([7] * 2_000, code_of(same, dims) * 2_000)
     codes.add([*range(100, 149)], b"".join(code_of(each, dims) for each in others))
@@ -63,4 +63,4 @@ def test_a_document_with_many_vectors_takes_the_place_of_one(kind: str) -> None:
 def test_codes_are_whole_words_and_no_codes_find_nothing() -> None:
     assert [code_size(dims) for dims in (1, 3, 256, 257, 4_096)] == [8, 24, 32, 40, 512]
     query = some_vectors(1, 5)[0]
-    assert Codes(5).nearest(query, 3) == ArrayCodes(5, numpy).nearest(query, 3) == []
+    assert Codes(5).nearest(query, 3) == ArrayCodes(5, np).nearest(query, 3) == []

@@ -98,7 +98,7 @@ class Codes:
         """Return up to ``most`` documents that may be nearest to a packed vector, those first.
 
         Of the codes that differ least from the vector's, those with the greatest sums of its own
-        coordinates where they have a bit; then by number. Of few dimensions, those that differ least.
+        coordinates where they have a bit; then by number. Of few dimensions, the first alone.
         """
         rows = max(_COMPARED, _COMPARED_SHARE * most)
         while True:
