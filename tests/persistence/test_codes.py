@@ -40,6 +40,10 @@ def test_codes_find_the_same_by_numpy_and_without_and_most_of_what_is_nearest(di
         found = arrays.nearest(query, WANTED)
         assert found == ours.nearest(query, WANTED)
         assert len(set(found)) == WANTED
+        within = range(5, MANY + 99, 7)
+        some = arrays.nearest(query, WANTED, within)
+        assert some == ours.nearest(query, WANTED, within)
+        assert {each % 7 for each in some} == {5}
         cosines = whole @ np.frombuffer(query, "<f4")
         # Whatever is found in place of the nearest is as near, but for the last digits.
         bound = np.sort(cosines)[-10] - 1e-4

@@ -127,6 +127,10 @@ class IndexBackend(Protocol):
         """Return up to ``limit`` documents that have the term, heaviest first."""
         ...
 
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Return the numbers of up to ``limit`` documents that have the term, heaviest first."""
+        ...
+
     async def drop(self, index: str, limit: int) -> bool:
         """Remove up to ``limit`` documents, and the index with the last; whether more are left.
 

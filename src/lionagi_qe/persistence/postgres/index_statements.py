@@ -46,6 +46,10 @@ SELECT d.* FROM unnest({_NUMBERS}) AS wanted (number) CROSS JOIN LATERAL (
     WHERE index_id = {_ID} AND number = wanted.number LIMIT 1
 ) AS d
 """,
+    "index_numbers": f"""
+SELECT number FROM {{schema}}.index_postings
+WHERE index_id = {_ID} AND term = $3 ORDER BY lightness, number LIMIT $4
+""",
     "index_holding": f"""
 SELECT d.* FROM (
     SELECT lightness, number FROM {{schema}}.index_postings

@@ -92,6 +92,10 @@ class PostgresIndexes:
         name = "index_holding" if terms else "index_holding_bare"
         return [_document(row) for row in await self._fetch(name, index, term, limit)]
 
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Read a term's postings."""
+        return [number for (number,) in await self._fetch("index_numbers", index, term, limit)]
+
     async def drop(self, index: str, limit: int) -> bool:
         """Call the server's function."""
         ((more,),) = await self._fetch("drop_index", index, limit, mutates=True)

@@ -80,6 +80,7 @@ class Codes:
     def __init__(self, dims: int) -> None:
         self._dims = dims
         self.size = code_size(dims)
+        self._bits = dims * len(_steps(dims))
         self._numbers: list[int] = []
         self._codes: list[int] = []
 
@@ -94,42 +95,46 @@ class Codes:
             for at in range(0, len(codes), self.size)
         ]
 
-    def nearest(self, vector: bytes, most: int) -> list[int]:
+    def nearest(self, vector: bytes, most: int, within: Sequence[int] | None = None) -> list[int]:
         """Return up to ``most`` documents that may be nearest to a packed vector, those first.
 
         Of the codes that differ least from the vector's, those with the greatest sums of its own
         coordinates where they have a bit; then by number. Of few dimensions, the first alone.
+        Of those whose numbers are ``within``, if it isn't None.
         """
         rows = max(_COMPARED, _COMPARED_SHARE * most)
         while True:
-            found = list(dict.fromkeys(self._first(vector, rows)))
+            found = list(dict.fromkeys(self._first(vector, rows, within)))
             if len(found) >= most or rows >= len(self):
                 return found[:most]
             # Some are there several times.
             rows *= 4
 
-    def _first(self, vector: bytes, rows: int) -> list[int]:
+    def _first(self, vector: bytes, rows: int, within: Sequence[int] | None) -> list[int]:
         """Return the documents of at least so many codes that differ least, nearest first."""
         wanted = int.from_bytes(code_of(vector, self._dims), "little")
-        distances = [(each ^ wanted).bit_count() for each in self._codes]
+        numbers, codes = self._numbers, self._codes
+        if within is not None:
+            known = set(within)
+            kept = [at for at, number in enumerate(numbers) if number in known]
+            numbers, codes = [numbers[at] for at in kept], [codes[at] for at in kept]
+        distances = [(each ^ wanted).bit_count() for each in codes]
         counts = Counter(distances)
         bound = _bound([counts[at] for at in range(self.size * 8 + 1)], rows)
         near = [at for at, distance in enumerate(distances) if distance <= bound]
         if self._dims < _FEW_DIMENSIONS:
-            return [
-                number for _, number in sorted((distances[at], self._numbers[at]) for at in near)
-            ]
+            return [number for _, number in sorted((distances[at], numbers[at]) for at in near)]
         tables = [_sums(weights) for weights in batched(self._weights(vector), 8)]
         scored: list[tuple[int, int]] = []
         for at in near:
-            code = self._codes[at].to_bytes(self.size, "little")
+            code = codes[at].to_bytes(self.size, "little")
             score = sum(map(operator.getitem, tables, code))
-            scored.append((-score, self._numbers[at]))
+            scored.append((-score, numbers[at]))
         return [number for _, number in sorted(scored)]
 
     def _weights(self, vector: bytes) -> list[int]:
         """Return what each bit of a code says for a vector, from the least bit on."""
-        steps = len(_steps(self._dims))
+        steps = self._bits // self._dims
         weights = [round(each * _WEIGHT_SCALE) for each in unpacked(vector) for _ in range(steps)]
         return [*reversed(weights), *[0] * (self.size * 8 - len(weights))]
 
@@ -166,21 +171,30 @@ class ArrayCodes(Codes):
         self._words[:, self._count : count] = read.T
         self._count = count
 
-    def _first(self, vector: bytes, rows: int) -> list[int]:
+    def _first(self, vector: bytes, rows: int, within: Sequence[int] | None) -> list[int]:
         numpy, count = self._numpy, self._count
-        distances = numpy.zeros(count, dtype="u2")
+        numbers, codes = self._of[:count], self._words[:, :count]
+        if within is not None:
+            known = numpy.sort(numpy.array([-1, *within], dtype="i8"))
+            places = numpy.searchsorted(known, numbers, side="right") - 1
+            kept = numpy.flatnonzero(known[places] == numbers)
+            numbers, codes = numbers[kept], codes[:, kept]
+        distances = numpy.zeros(len(numbers), dtype="u2")
         code = numpy.frombuffer(code_of(vector, self._dims), "u8")
-        for words, wanted in zip(self._words, code, strict=True):
-            distances += numpy.bitwise_count(words[:count] ^ wanted)
+        for words, wanted in zip(codes, code, strict=True):
+            distances += numpy.bitwise_count(words ^ wanted)
         bound = _bound(numpy.bincount(distances).tolist(), rows)
         near = numpy.flatnonzero(distances <= bound)
-        of = self._of[near]
+        of = numbers[near]
         if self._dims < _FEW_DIMENSIONS:
             return of[numpy.lexsort((of, distances[near]))].tolist()
-        there = numpy.ascontiguousarray(self._words[:, near].T).view("u1")
+        there = numpy.ascontiguousarray(codes[:, near].T).view("u1")
         bits = numpy.unpackbits(there, axis=1, bitorder="little")
         # Sums of so small whole numbers are exact.
-        scores = bits.astype("f4") @ numpy.array(self._weights(vector), dtype="f4")
+        sums = numpy.rint(numpy.frombuffer(vector, "<f4") * numpy.float64(_WEIGHT_SCALE))
+        weights = numpy.zeros(self.size * 8, dtype="f4")
+        weights[: self._bits] = numpy.repeat(sums, self._bits // self._dims)[::-1]
+        scores = bits.astype("f4") @ weights
         return of[numpy.lexsort((of, -scores))].tolist()
 
 

@@ -65,9 +65,14 @@ class Scan:
             self._documents += len(page)
             self._place = page[-1].place
 
-    async def nearest(self, vector: bytes, most: int) -> list[int]:
-        """Return the numbers of up to ``most`` documents that may be nearest, those first."""
+    async def nearest(
+        self, vector: bytes, most: int, within: Sequence[int] | None = None
+    ) -> list[int]:
+        """Return the numbers of up to ``most`` documents that may be nearest, those first.
+
+        Of those whose numbers are ``within``, if it isn't None.
+        """
         codes = self._codes
         if len(codes) * codes.size > _MUCH:
-            return await asyncio.to_thread(codes.nearest, vector, most)
-        return codes.nearest(vector, most)
+            return await asyncio.to_thread(codes.nearest, vector, most, within)
+        return codes.nearest(vector, most, within)

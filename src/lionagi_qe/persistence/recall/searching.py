@@ -50,6 +50,8 @@ EXHAUSTIVE = 512
 # Candidates of each ranking: at first, for each entry that is wanted, and at most.
 _SMALLEST_POOL = 128
 _SMALLEST_NEAR = 128
+# Under a condition that the index knows and so few entries meet, only their vectors are compared.
+_MOST_WITHIN = 16_384
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
@@ -123,6 +125,7 @@ class Search:
         self._declaration = declaration
         self._query = query
         self._scan = scan
+        self._within: Sequence[int] | None = None
         self._root = compile_glob(declaration.pattern).prefix
         self._looked_at: set[int] = set()
         self._candidates: dict[str, Candidate] = {}
@@ -153,6 +156,8 @@ class Search:
         if rarest is not None and having[rarest] <= EXHAUSTIVE:
             await self._look_at_all(rarest, weights)
             return Found(await self._select(), self._gone)
+        if query.vector is not None and rarest is not None:
+            await self._narrow(rarest, having[rarest], total)
         return Found(await self._select_of_best(weights, frequencies), self._gone)
 
     def _labels(self) -> list[int]:
@@ -168,6 +173,14 @@ class Search:
                 terms += [] if term is None else [term]
         return terms
 
+    async def _narrow(self, label: int, having: int, total: int) -> None:
+        """Learn which documents have a label, if that leaves few enough and spares many."""
+        if having <= min(_MOST_WITHIN, total // 2):
+            data = self._declaration.data
+            self._within = await self._ask(
+                lambda indexes: indexes.numbers(data, label, _MOST_WITHIN)
+            )
+
     async def _look_at_all(self, label: int, weights: _Weights) -> None:
         data, terms = self._declaration.data, self._declaration.words
         found = await self._ask(
@@ -179,9 +192,12 @@ class Search:
         """Select among the best candidates; among more of them where too few are wanted."""
         pool = min(max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE), MOST_CANDIDATES)
         while True:
-            by_words, by_meaning = await asyncio.gather(
-                self._best(weights.words, pool), self._near(frequencies, pool)
-            )
+            if weights.words:
+                by_words, by_meaning = await asyncio.gather(
+                    self._best(weights.words, pool), self._near(frequencies, pool)
+                )
+            else:
+                by_words, by_meaning = [], await self._near(frequencies, pool)
             await self._look_at([*(each.number for each in by_words), *by_meaning], weights)
             selected = await self._select()
             # A ranking that is shorter than asked for is all there is.
@@ -200,7 +216,8 @@ class Search:
             lambda after, limit: self._ask(lambda indexes: indexes.codes(scan.data, after, limit)),
         )
         few = frequencies.documents <= EXHAUSTIVE
-        return await scan.nearest(vector, EXHAUSTIVE if few else max(pool, _SMALLEST_NEAR))
+        most = EXHAUSTIVE if few else max(pool, _SMALLEST_NEAR)
+        return await scan.nearest(vector, most, self._within)
 
     async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:

@@ -90,6 +90,11 @@ class RedisIndexes:
             if data is not None
         ]
 
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Call the script."""
+        found = await self._look(index, "numbers", _term(term), limit)
+        return [int.from_bytes(member) for member in found]
+
     async def drop(self, index: str, limit: int) -> bool:
         """Call the script."""
         return bool(await self._change(index, "drop", limit))

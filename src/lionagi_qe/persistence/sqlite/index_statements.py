@@ -38,6 +38,9 @@ HEAVIEST = """
 SELECT number, -lightness * ? FROM index_postings
 WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
 """
+NUMBERS = """
+SELECT number FROM index_postings WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
+"""
 _COLUMNS = "d.number, d.key, d.revision, d.vector"
 _TERMS = ", d.terms, d.weights"
 

@@ -133,6 +133,18 @@ class SqliteIndexes:
 
         return await self._session.read_snapshot(read)
 
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Read a term's postings."""
+
+        def read(connection: apsw.Connection) -> list[int]:
+            row = self._find(connection, index)
+            if row is None:
+                return []
+            found: Any = connection.execute(sql.NUMBERS, (row[0], term, limit))
+            return [number for (number,) in found]
+
+        return await self._session.read_snapshot(read)
+
     async def drop(self, index: str, limit: int) -> bool:
         """Remove some documents, or the index if none is left."""
 

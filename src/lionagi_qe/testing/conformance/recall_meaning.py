@@ -222,6 +222,11 @@ class RecallByMeaning(Conformance):
             assert len({each.key for each in found} & {*nearest}) >= 4
         under = await memory.recall("text 7", index="lessons", prefix="aqe/lessons/7", limit=1_000)
         assert {each.key for each in under} == {key for key in texts if "/7" in key}
+        # What more entries have than are looked at one and all, and half of all at most.
+        await memory.store_many({f"aqe/lessons/far/{at}": f"text {at}" for at in range(MANY)})
+        (first, *_) = await memory.recall("text 9", index="lessons", prefix="aqe/lessons/far/")
+        assert first.key == "aqe/lessons/far/9"
+        await memory.delete_prefix("aqe/lessons/far/")
         changing = other if self.shared else memory
         await changing.store_many({"aqe/lessons/1": "text 2000", "aqe/lessons/new": "text 0"})
         await changing.delete("aqe/lessons/0")

@@ -3,6 +3,7 @@
 --   codes place limit                -> {number, place, code, ...} behind that place
 --   documents terms number ...       -> of each its document, or false
 --   holding terms term limit         -> {number, document, ...}
+--   numbers term limit               -> {number, ...}
 --   match most limit term weight ... -> {score, number, ...}
 -- terms: whether documents come with their terms and weights.
 
@@ -35,6 +36,8 @@ elseif what == 'documents' then
   local answer = {}
   for at = 5, #ARGV do answer[#answer + 1] = document_of(ARGV[at], ARGV[4]) end
   return answer
+elseif what == 'numbers' then
+  return redis.call('ZRANGE', postings_of(ARGV[4]), 0, ARGV[5] - 1)
 elseif what == 'holding' then
   local answer = {}
   for _, member in ipairs(redis.call('ZRANGE', postings_of(ARGV[5]), 0, ARGV[6] - 1)) do
