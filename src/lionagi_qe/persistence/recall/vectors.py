@@ -35,20 +35,26 @@ def packed_vectors(vectors: Iterable[Iterable[Any]], dims: int, model: str) -> l
                 f"declared with dims={dims}; declare it with the model's own number"
             )
             raise InvalidValueError(msg)
-    lengths = [math.sqrt(_product(row, row)) for row in rows]
-    if not all(map(math.isfinite, lengths)):
-        msg = f"embedding {model!r}: made a vector that holds NaN or infinity, or is too large"
-        raise InvalidValueError(msg)
     numpy = numpy_module()
     if numpy is None:
+        lengths = [math.sqrt(_product(row, row)) for row in rows]
+        _check_lengths(lengths, model)
         return [
             packed(number / (length or 1.0) for number in row)
             for row, length in zip(rows, lengths, strict=True)
         ]
     whole = numpy.frombuffer(b"".join(rows)).reshape(-1, dims)
-    parts = numpy.array([length or 1.0 for length in lengths])[:, None]
-    data = (whole / parts).astype("<f4").tobytes()
+    with numpy.errstate(over="ignore"):
+        lengths = numpy.sqrt(numpy.einsum("ij,ij->i", whole, whole))
+    _check_lengths(lengths.tolist(), model)
+    data = (whole / numpy.where(lengths, lengths, 1.0)[:, None]).astype("<f4").tobytes()
     return [data[at : at + dims * 4] for at in range(0, len(data), dims * 4)]
+
+
+def _check_lengths(lengths: Iterable[float], model: str) -> None:
+    if not all(map(math.isfinite, lengths)):
+        msg = f"embedding {model!r}: made a vector that holds NaN or infinity, or is too large"
+        raise InvalidValueError(msg)
 
 
 def _numbers(vector: Iterable[Any]) -> array[float]:
