@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.postgres.session import PostgresSession
 
 
+# Columns of a document that is read without its terms.
+_BARE = 4
+_NO_TERMS: dict[int, int] = {}
+
+
 class PostgresIndexes:
     """The indexes of the backend's fleet; each call is one statement."""
 
@@ -112,5 +117,8 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of the driver's
-    number, key, revision, vector, *lists = row
-    return Document(number, key, revision, dict(zip(*lists, strict=True)) if lists else {}, vector)
+    if len(row) == _BARE:
+        number, key, revision, vector = row
+        return Document(number, key, revision, _NO_TERMS, vector)
+    number, key, revision, vector, terms, weights = row
+    return Document(number, key, revision, dict(zip(terms, weights, strict=True)), vector)

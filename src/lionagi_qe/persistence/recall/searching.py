@@ -48,8 +48,7 @@ _MOST_ASKED_WORDS = 512
 # Entries under a condition that are all looked at.
 EXHAUSTIVE = 512
 # Candidates of each ranking: at first, for each entry that is wanted, and at most.
-_SMALLEST_POOL = 128
-_SMALLEST_NEAR = 128
+_SMALLEST_POOL = 64
 # Under a condition that the index knows and so few entries meet, only their vectors are compared.
 _MOST_WITHIN = 16_384
 _POOL_SHARE = 4
@@ -216,8 +215,7 @@ class Search:
             lambda after, limit: self._ask(lambda indexes: indexes.codes(scan.data, after, limit)),
         )
         few = frequencies.documents <= EXHAUSTIVE
-        most = EXHAUSTIVE if few else max(pool, _SMALLEST_NEAR)
-        return await scan.nearest(vector, most, self._within)
+        return await scan.nearest(vector, EXHAUSTIVE if few else pool, self._within)
 
     async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:
