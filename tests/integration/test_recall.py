@@ -178,7 +178,7 @@ async def test_what_an_older_release_indexed_is_made_anew_without_a_call_of_the_
         return [[float(text.count(letter)) for letter in "abc"] for text in texts]
 
     asked: list[str] = []
-    declared = {"text": "$", "embed": embed, "dims": 3, "model": "letters"}
+    declared: dict[str, Any] = {"text": "$", "embed": embed, "dims": 3, "model": "letters"}
     await memory.store_many({"aqe/t/a": "aaa b", "aqe/t/b": "bbb a"})
     await memory.index("t", "aqe/t/*", **declared)
     assert (await found(memory, "aa"))[0] == "aqe/t/a"

@@ -3,7 +3,7 @@
 Of each coordinate a code has one bit, its sign; where a vector has few coordinates, several bits,
 each of which tells whether the coordinate is above one of as many steps. The number of bits in
 which two codes differ (Charikar, Similarity estimation techniques from rounding algorithms, 2002)
-tells what may be near; exact cosines rank that. By numpy where it is installed, several times as fast.
+tells what may be near; exact cosines rank that. By numpy where it is installed, which is faster.
 """
 
 from __future__ import annotations
