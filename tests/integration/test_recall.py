@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tests.integration.behind_postgres import Behind
 
 from lionagi_qe import KeyRing, Memory, errors, open_memory
 from lionagi_qe.persistence.caching.backend import HybridBackend
+from lionagi_qe.persistence.recall.terms import document_number
 from lionagi_qe.persistence.sqlite.backend import SqliteBackend
 
 if TYPE_CHECKING:
@@ -168,6 +170,35 @@ async def test_an_index_made_anew_by_another_while_one_recalls_is_read_anew(
     assert await found(memory, "apple") == ["aqe/t/a", "aqe/t/b"]
 
 
+async def test_what_an_older_release_indexed_is_made_anew_without_a_call_of_the_function(
+    memory: Memory,
+) -> None:
+    async def embed(texts: list[str]) -> list[list[float]]:
+        asked.extend(texts)
+        return [[float(text.count(letter)) for letter in "abc"] for text in texts]
+
+    asked: list[str] = []
+    declared: dict[str, Any] = {"text": "$", "embed": embed, "dims": 3, "model": "letters"}
+    await memory.store_many({"aqe/t/a": "aaa b", "aqe/t/b": "bbb a"})
+    await memory.index("t", "aqe/t/*", **declared)
+    assert (await found(memory, "aa"))[0] == "aqe/t/a"
+    indexes = memory._scheduler.indexes
+    noted = await indexes.position("t/1")
+    (before,) = await indexes.documents("t/1", [document_number("aqe/t/a")], terms=True)
+    assert before is not None
+    # Its form had pairs of coordinates as terms, and no codes.
+    older = before._replace(postings={**before.postings, -5: 7})
+    log, after, _ = json.loads(noted)
+    gone = [document_number("aqe/t/b")]
+    assert await indexes.write("t/1", noted, json.dumps([log, after, 2]), [older], gone)
+    # As a process that has just started.
+    memory._opened.clear()
+    memory._scans.clear()
+    assert await found(memory, "bb", limit=1) == ["aqe/t/b"]
+    assert (await indexes.frequencies("t/1", [])).documents == 2
+    assert asked == ["aaa b", "bbb a", "aa", "bb"]
+
+
 async def test_what_is_no_declaration_is_told(memory: Memory) -> None:
     for value in (5, {"schema": 1}, {"schema": 1, "name": "t", "text": 5}, []):
         await memory.store("aqe/indexes/t", value)
@@ -189,6 +220,6 @@ async def test_dropping_leaves_nothing_behind(memory: Memory) -> None:
     assert term.words == ("word7",)
     await memory.drop_index("t")
     assert await indexes.position("t/1") == ""
-    assert await indexes.frequencies("t/1", [1, 2]) == (0, [0, 0])
+    assert await indexes.frequencies("t/1", [1, 2]) == (0, 0, [0, 0])
     await memory.index("t", "aqe/t/*")
     assert await found(memory, "word7") == ["aqe/t/7"]

@@ -1,4 +1,4 @@
-"""Cosines in batches, with numpy and without, and the terms that vectors share."""
+"""Vectors and their cosines in batches, with numpy and without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from lionagi_qe.errors import InvalidValueError
 from lionagi_qe.persistence.recall import vectors
-from lionagi_qe.persistence.recall.terms import query_coordinates, query_pairs, vector_postings
 
 DIMS = 24
 
@@ -20,11 +20,12 @@ def directions(count: int) -> list[list[float]]:
 
 
 def test_cosines_are_the_same_with_numpy_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, *others = directions(30)
+    first, *others = directions(30)
+    wanted = vectors.packed(first)
     single = [vectors.packed(each) for each in others]
     packs = [*single[:5], b"", b"".join(single[5:8]), b"no vector", *single[8:]]
     by_numpy = vectors.similarities(wanted, packs), vectors.similarities(wanted, single)
-    monkeypatch.setattr(vectors, "_numpy", lambda: None)
+    monkeypatch.setattr(vectors, "numpy_module", lambda: None)
     for found, packed in zip(by_numpy, (packs, single), strict=True):
         assert vectors.similarities(wanted, packed) == pytest.approx(found, abs=1.5e-6)
     several = by_numpy[0]
@@ -33,19 +34,14 @@ def test_cosines_are_the_same_with_numpy_and_without(monkeypatch: pytest.MonkeyP
     assert vectors.similarities(wanted, []) == []
 
 
-def test_near_vectors_share_pairs_which_are_not_counted() -> None:
-    one, far = directions(2)
-    near = [number + (0.01 if at % 2 else -0.01) for at, number in enumerate(one)]
-    coordinates = query_coordinates(near)
-    having = dict.fromkeys((each.term for each in coordinates), 1)
-    pairs = query_pairs(coordinates, having, 10)
-    assert max(term for term, _ in pairs) < 0 <= min(having)
-    theirs, others = vector_postings([one]), vector_postings([far])
-
-    def score(postings: dict[int, int]) -> int:
-        return sum(weight * postings.get(term, 0) for term, weight in pairs)
-
-    assert score(theirs) > 10 * score(others)
-    both = vector_postings([one, far])
-    assert both.keys() == theirs.keys() | others.keys()
-    assert all(both[term] == max(theirs.get(term, 0), others.get(term, 0)) for term in both)
+def test_vectors_are_brought_to_length_1_alike_with_numpy_and_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [[3.0, 4.0], [0, 0], (1, 1)]
+    by_numpy = vectors.packed_vectors(made, 2, "m")
+    monkeypatch.setattr(vectors, "numpy_module", lambda: None)
+    assert vectors.packed_vectors(made, 2, "m") == by_numpy
+    assert vectors.unpacked(by_numpy[0]) == pytest.approx([0.6, 0.8])
+    assert vectors.unpacked(by_numpy[1]) == [0, 0]
+    with pytest.raises(InvalidValueError, match="NaN"):
+        vectors.packed_vectors([[math.nan, 1.0]], 2, "m")

@@ -169,8 +169,13 @@ class FleetStore(MemoryAdapter, BaseStore):
 
     async def _perform(self, memory: Memory, ops: list[Op]) -> list[Result]:
         writes = {self._key(op): op for op in ops if isinstance(op, PutOp)}
-        results = await asyncio.gather(*(self._read(memory, op) for op in ops))
-        await self._write(memory, writes)
+        if len(ops) == 1:
+            # Most batches are: one needs no task of its own.
+            results = [await self._read(memory, ops[0])]
+        else:
+            results = await asyncio.gather(*(self._read(memory, op) for op in ops))
+        if writes:
+            await self._write(memory, writes)
         return results
 
     async def _read(self, memory: Memory, op: Op) -> Result:

@@ -244,7 +244,7 @@ class Memory(EntryCalls, BatchCalls, RangeCalls, WatchCalls, RecallCalls):
         part._stand_on(  # noqa: SLF001 - one of us
             scheduler, self._fleet, self._limits, scope, self._parts.keys, self._parts.telemetry
         )
-        part._know_functions_of(self)  # noqa: SLF001 - one of us
+        part._share_with(self)  # noqa: SLF001 - one of us
         return part
 
     @property

@@ -29,6 +29,7 @@ from lionagi_qe.persistence.recall.embedding import (
     model_name,
 )
 from lionagi_qe.persistence.recall.following import Follower, IndexMovedError, drop_data
+from lionagi_qe.persistence.recall.scanning import Scan
 from lionagi_qe.persistence.recall.searching import Query, Search
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_count, check_flag
@@ -65,6 +66,7 @@ class RecallCalls(Calls):
         super().__init__(scheduler, **limits)
         self._opened: dict[str, _Opened] = {}
         self._functions: MutableMapping[str, tuple[Embed | None, int]] = {}
+        self._scans: dict[str, Scan] = {}
 
     async def index(  # noqa: PLR0913 - keyword-only settings with defaults
         self,
@@ -244,7 +246,8 @@ class RecallCalls(Calls):
             (vector,) = await opened.embedding.embed([query], deadline)
             wanted = replace(wanted, vector=vector)
         noted = opened.follower.noted
-        found = await Search(opened.whole, opened.declaration, wanted).find()
+        scan = self._scan_of(opened.declaration) if wanted.vector is not None else None
+        found = await Search(opened.whole, opened.declaration, wanted, scan).find()
         await opened.follower.forget(found.gone, noted, deadline)
         return found.recalled
 
@@ -314,6 +317,7 @@ class RecallCalls(Calls):
         declaration, key = opened.declaration, opened.declaration.key
         await self._scheduler.write(key, lambda: Delete(key), deadline)
         self._opened.pop(name, None)
+        self._scans.pop(name, None)
         for version in (*declaration.superseded, declaration.version, declaration.version + 1):
             old = replace(declaration, version=version)
             await drop_data(opened.whole, old.data, deadline)
@@ -355,9 +359,17 @@ class RecallCalls(Calls):
         self._opened[name] = opened
         return opened
 
-    def _know_functions_of(self, other: RecallCalls) -> None:
-        """Know the functions that make vectors by what another handle was given, too."""
+    def _scan_of(self, declaration: Declaration) -> Scan:
+        """Return what this process knows of an index' vectors."""
+        scan = self._scans.get(declaration.name)
+        if scan is None or scan.data != declaration.data:
+            scan = self._scans[declaration.name] = Scan(declaration.data, declaration.dims or 0)
+        return scan
+
+    def _share_with(self, other: RecallCalls) -> None:
+        """Know what another handle on the same memory knows: functions, and codes of vectors."""
         self._functions = ChainMap({}, other._functions)
+        self._scans = other._scans
 
 
 async def _until_done(step: Callable[[], Awaitable[object]]) -> None:

@@ -6,7 +6,14 @@
 
 from lionagi_qe.persistence.contract.backend import MAX_BATCH_CALLS, Backend, Capabilities
 from lionagi_qe.persistence.contract.change_log import ChangeLog, LogPage, LogRecord
-from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match, Posting
+from lionagi_qe.persistence.contract.indexes import (
+    Document,
+    Frequencies,
+    IndexBackend,
+    Match,
+    Posting,
+    Written,
+)
 from lionagi_qe.persistence.contract.job_batches import (
     BatchJobRecord,
     BatchRecord,
@@ -84,6 +91,7 @@ __all__ = [
     "EndJob",
     "Fence",
     "Fire",
+    "Frequencies",
     "InBatch",
     "IndexBackend",
     "JobBackend",
@@ -129,4 +137,5 @@ __all__ = [
     "Touch",
     "TransactionOperations",
     "TransactionResults",
+    "Written",
 ]

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 class Posting(NamedTuple):
-    """A term (a signed 64-bit number) of a document, and its weight there (0 to 2**31 - 1).
-
-    Terms below zero needn't be counted: nobody asks how many documents have one.
-    """
+    """A term (0 to 2**63 - 1) of a document, and its weight there (0 to 2**31 - 1)."""
 
     term: int
     weight: int
@@ -31,6 +28,8 @@ class Document(NamedTuple):
         revision: the entry's, when it was indexed.
         postings: its terms, and what each weighs in it.
         vector: 32-bit floats, little-endian, of one vector or several; or empty.
+        code: bits that tell of each vector roughly where it points, see ``recall.codes``; or empty.
+            What is read back has none.
     """
 
     number: int
@@ -38,6 +37,31 @@ class Document(NamedTuple):
     revision: int
     postings: Mapping[int, int]
     vector: bytes = b""
+    code: bytes = b""
+
+
+class Written(NamedTuple):
+    """A document's code.
+
+    Attributes:
+        place: counts up with each document that is written, whether new or not; by the server's
+            clock, so that a place that was taken back (a restored server, an index made anew) is
+            never another's.
+        number: the document's.
+        code: as it was written.
+    """
+
+    place: int
+    number: int
+    code: bytes
+
+
+class Frequencies(NamedTuple):
+    """How many documents an index has, the place of the last, and how many have each term."""
+
+    documents: int
+    place: int
+    having: list[int]
 
 
 class Match(NamedTuple):
@@ -72,7 +96,7 @@ class IndexBackend(Protocol):
         """
         ...
 
-    async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
+    async def frequencies(self, index: str, terms: Sequence[int]) -> Frequencies:
         """Return how many documents there are, and how many have each of distinct terms."""
         ...
 
@@ -86,6 +110,13 @@ class IndexBackend(Protocol):
         """
         ...
 
+    async def codes(self, index: str, after: int, limit: int) -> list[Written]:
+        """Return up to ``limit`` documents with codes, of those written behind a place the first.
+
+        In the order of their places, each document where it was written last.
+        """
+        ...
+
     async def documents(
         self, index: str, numbers: Sequence[int], *, terms: bool
     ) -> list[Document | None]:
@@ -94,6 +125,10 @@ class IndexBackend(Protocol):
 
     async def holding(self, index: str, term: int, limit: int, *, terms: bool) -> list[Document]:
         """Return up to ``limit`` documents that have the term, heaviest first."""
+        ...
+
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Return the numbers of up to ``limit`` documents that have the term, heaviest first."""
         ...
 
     async def drop(self, index: str, limit: int) -> bool:

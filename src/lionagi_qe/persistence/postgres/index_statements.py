@@ -12,12 +12,12 @@ _TEXTS = {
     "index_position": "SELECT position FROM {schema}.indexes WHERE fleet = $1 AND name = $2",
     "write_index": f"""
 SELECT {{schema}}.write_index($1, $2, $3, $4, {array("$5", "bigint")}, {array("$6")},
-    {array("$7", "bigint")}, {array("$8")}, {array("$9", "bigint")}, {array("$10", "bigint")},
-    {array("$11", "integer")}, {array("$12", "bigint")})
+    {array("$7", "bigint")}, {array("$8")}, {array("$9")}, {array("$10", "bigint")},
+    {array("$11", "bigint")}, {array("$12", "integer")}, {array("$13", "bigint")})
 """,
     "drop_index": "SELECT {schema}.drop_index_data($1, $2, $3)",
     "index_frequencies": f"""
-SELECT i.documents, ARRAY (
+SELECT i.documents, i.place, ARRAY (
     SELECT coalesce((
         SELECT t.documents FROM {{schema}}.index_terms t
         WHERE t.index_id = i.id AND t.term = wanted.term
@@ -36,11 +36,19 @@ CROSS JOIN LATERAL (
 ) AS p
 GROUP BY p.number HAVING sum(p.score) > 0 ORDER BY 1 DESC, 2 LIMIT $6
 """,
+    "index_codes": f"""
+SELECT place, number, code FROM {{schema}}.index_codes
+WHERE index_id = {_ID} AND place > $3 ORDER BY place LIMIT $4
+""",
     "index_documents": f"""
 SELECT d.* FROM unnest({_NUMBERS}) AS wanted (number) CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM {{schema}}.index_documents
     WHERE index_id = {_ID} AND number = wanted.number LIMIT 1
 ) AS d
+""",
+    "index_numbers": f"""
+SELECT number FROM {{schema}}.index_postings
+WHERE index_id = {_ID} AND term = $3 ORDER BY lightness, number LIMIT $4
 """,
     "index_holding": f"""
 SELECT d.* FROM (

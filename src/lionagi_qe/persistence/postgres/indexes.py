@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import Document, Match
+from lionagi_qe.persistence.contract.indexes import Document, Frequencies, Match, Written
 from lionagi_qe.persistence.postgres.columns import NULL, column, columns
 
 if TYPE_CHECKING:
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from lionagi_qe.persistence.contract.indexes import Posting
     from lionagi_qe.persistence.postgres.session import PostgresSession
+
+
+# Columns of a document that is read without its terms.
+_BARE = 4
+_NO_TERMS: dict[int, int] = {}
 
 
 class PostgresIndexes:
@@ -35,7 +40,13 @@ class PostgresIndexes:
     ) -> bool:
         """Call the server's function."""
         heads = [
-            (str(each.number), each.key, str(each.revision), each.vector.hex() or NULL)
+            (
+                str(each.number),
+                each.key,
+                str(each.revision),
+                each.vector.hex() or NULL,
+                each.code.hex() or NULL,
+            )
             for each in documents
         ]
         postings = [
@@ -48,17 +59,17 @@ class PostgresIndexes:
             index,
             expected,
             position,
-            *columns(heads, 4),
+            *columns(heads, 5),
             *columns(postings, 3),
             _numbers(gone),
             mutates=True,
         )
         return written
 
-    async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
+    async def frequencies(self, index: str, terms: Sequence[int]) -> Frequencies:
         """Look each term up."""
         rows = await self._fetch("index_frequencies", index, _numbers(terms))
-        return (rows[0][0], rows[0][1]) if rows else (0, [0] * len(terms))
+        return Frequencies(*rows[0]) if rows else Frequencies(0, 0, [0] * len(terms))
 
     async def match(
         self, index: str, weights: Sequence[Posting], most: int, limit: int
@@ -67,6 +78,10 @@ class PostgresIndexes:
         wanted = columns([(str(term), str(weight)) for term, weight in weights], 2)
         rows = await self._fetch("index_match", index, *wanted, most, limit)
         return [Match(*row) for row in rows]
+
+    async def codes(self, index: str, after: int, limit: int) -> list[Written]:
+        """Read the rows behind a place."""
+        return [Written(*row) for row in await self._fetch("index_codes", index, after, limit)]
 
     async def documents(
         self, index: str, numbers: Sequence[int], *, terms: bool
@@ -81,6 +96,10 @@ class PostgresIndexes:
         """Read the documents behind a term's postings."""
         name = "index_holding" if terms else "index_holding_bare"
         return [_document(row) for row in await self._fetch(name, index, term, limit)]
+
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Read a term's postings."""
+        return [number for (number,) in await self._fetch("index_numbers", index, term, limit)]
 
     async def drop(self, index: str, limit: int) -> bool:
         """Call the server's function."""
@@ -98,5 +117,8 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401 - a row of the driver's
-    number, key, revision, vector, *lists = row
-    return Document(number, key, revision, dict(zip(*lists, strict=True)) if lists else {}, vector)
+    if len(row) == _BARE:
+        number, key, revision, vector = row
+        return Document(number, key, revision, _NO_TERMS, vector)
+    number, key, revision, vector, terms, weights = row
+    return Document(number, key, revision, dict(zip(terms, weights, strict=True)), vector)

@@ -49,6 +49,7 @@ CLOSED = (
     "copy_places",
     "indexes",
     "index_documents",
+    "index_codes",
     "index_postings",
     "index_terms",
 )

@@ -77,14 +77,9 @@ class Declaration:
 
     def text_of(self, value: Any) -> str | None:  # noqa: ANN401 - JSON data
         """Return an entry's text, a line for each part; None if it has none and wants none."""
-        return "\n".join(self._texts(value)) or None
+        return "\n".join(self.texts_of(value)) or None
 
-    def embedded(self, value: Any) -> list[str]:  # noqa: ANN401 - JSON data
-        """Return the texts of an entry that have a vector each."""
-        texts = self._texts(value)
-        return texts[:MOST_VECTORS] if self.each_text else ["\n".join(texts)]
-
-    def _texts(self, value: Any) -> list[str]:  # noqa: ANN401 - JSON data
+    def texts_of(self, value: Any) -> list[str]:  # noqa: ANN401 - JSON data
         """Return the texts of an entry, one for each that is at one of the paths."""
         paths: Iterable[Any] = self.text
         if self.override is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lionagi_qe.errors import EmbeddingNotFoundError, InvalidArgumentError, InvalidValueError
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
-from lionagi_qe.persistence.recall.vectors import batched, checked_vector, packed, unpacked
+from lionagi_qe.persistence.recall.vectors import batched, packed_vectors
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.keys import check_name
@@ -121,8 +121,8 @@ class Embedding:
             raise EmbeddingNotFoundError(msg)
         return found
 
-    async def embed(self, texts: Sequence[str], deadline: float) -> list[list[float]]:
-        """Return the vectors of texts, each made once: by the model, or as kept from before."""
+    async def embed(self, texts: Sequence[str], deadline: float) -> list[bytes]:
+        """Return the vectors of texts, packed, each made once: by the model, or as kept."""
         function = self.function
         keys = {text: self._place + _digest(text) for text in texts}
         payloads = await self._read(list(keys.values()), deadline)
@@ -155,15 +155,15 @@ class Embedding:
             return [await self._scheduler.read(keys[0], deadline)]
         return await self._scheduler.read_batch(keys, deadline)
 
-    def _kept(self, payload: bytes | str) -> list[float] | None:
+    def _kept(self, payload: bytes | str) -> bytes | None:
         """Return a vector that was kept; None if it is none of this number of dimensions."""
         try:
             data = base64.b64decode(decode(payload), validate=True)
         except (binascii.Error, TypeError, ValueError):
             return None
-        return unpacked(data) if len(data) == self._dims * 4 else None
+        return data if len(data) == self._dims * 4 else None
 
-    async def _make(self, function: Embed, texts: list[str]) -> list[list[float]]:
+    async def _make(self, function: Embed, texts: list[str]) -> list[bytes]:
         is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - whether that is async
         )
@@ -174,14 +174,11 @@ class Embedding:
         if len(vectors) != len(texts):
             msg = f"embedding {self._model!r}: made {len(vectors)} vectors of {len(texts)} texts"
             raise InvalidValueError(msg)
-        # As they are kept, so that all of a search is the same whoever made them.
-        return [
-            unpacked(packed(checked_vector(vector, self._dims, self._model))) for vector in vectors
-        ]
+        return packed_vectors(vectors, self._dims, self._model)
 
 
-def _text(vector: list[float]) -> str:
-    return base64.b64encode(packed(vector)).decode()
+def _text(vector: bytes) -> str:
+    return base64.b64encode(vector).decode()
 
 
 def _digest(text: str) -> str:

@@ -22,6 +22,8 @@ from lionagi_qe.errors import (
     WatchTooOldError,
 )
 from lionagi_qe.persistence.contract.indexes import Document
+from lionagi_qe.persistence.recall.codes import code_of
+from lionagi_qe.persistence.recall.declaration import MOST_VECTORS
 from lionagi_qe.persistence.recall.terms import (
     document_number,
     field_term,
@@ -29,9 +31,7 @@ from lionagi_qe.persistence.recall.terms import (
     levels,
     prefix_term,
     text_postings,
-    vector_postings,
 )
-from lionagi_qe.persistence.recall.vectors import packed
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.codec import decode
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -48,10 +48,12 @@ if TYPE_CHECKING:
 
 PAGE = 500
 # Counts up when other terms are made of the same entries: what has others is made anew.
-FORM = 2
+FORM = 3
 # A position that has moved so far past what others do is noted, so that it needn't be read again.
 _NOTED_SECONDS = 60.0
 POSTINGS_AT_ONCE = 10_000
+# What as much of a vector takes as a posting, about.
+_POSTING_BYTES = 256
 DROPPED_AT_ONCE = 100
 
 
@@ -292,23 +294,29 @@ class Follower:
         """Return the documents of entries, and the numbers of those that hold no text."""
         values = [decode(record.payload) for record in records]
         declaration = self._declaration
-        texts = [declaration.text_of(value) for value in values]
+        parts = [declaration.texts_of(value) for value in values]
+        texts = ["\n".join(each) for each in parts]
         embedded = [
-            [] if text is None else declaration.embedded(value)
-            for value, text in zip(values, texts, strict=True)
+            (each[:MOST_VECTORS] if declaration.each_text else [text]) if text else []
+            for each, text in zip(parts, texts, strict=True)
         ]
         made = await self._vectors([text for each in embedded for text in each], deadline)
         documents: dict[int, Document] = {}
         empty: list[int] = []
         for record, value, text, own in zip(records, values, texts, embedded, strict=True):
             number = document_number(record.key)
-            if text is None:
+            if not text:
                 empty.append(number)
                 continue
-            vectors = [made[each] for each in own if each in made]
-            postings = self._postings(record.key, value, text, vectors)
-            pack = b"".join(map(packed, vectors))
-            documents[number] = Document(number, record.key, record.revision, postings, pack)
+            packs = [made[each] for each in own if each in made]
+            documents[number] = Document(
+                number,
+                record.key,
+                record.revision,
+                self._postings(record.key, value, text),
+                b"".join(packs),
+                b"".join(code_of(pack, declaration.dims or 0) for pack in packs),
+            )
         return [*documents.values()], empty
 
     def _postings(
@@ -316,20 +324,16 @@ class Follower:
         key: str,
         value: Any,  # noqa: ANN401 - JSON data
         text: str,
-        vectors: Sequence[Sequence[float]],
     ) -> dict[int, int]:
         declaration = self._declaration
         labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
-        if declaration.dims is not None:
-            # All of a small index are looked at: what is near shares no coordinate where it is far.
-            labels.append(prefix_term(self._glob.prefix))
         for path in declaration.fields:
             terms = (field_term(path, found) for found in values_at(value, path))
             labels += [term for term in terms if term is not None]
         words = text_postings(words_of(text), declaration.usual_length) if declaration.words else []
-        return {**dict(label_postings(labels)), **vector_postings(vectors), **dict(words)}
+        return {**dict(label_postings(labels)), **dict(words)}
 
-    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, list[float]]:
+    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, bytes]:
         if self._embedding is None or not texts:
             return {}
         distinct = list(dict.fromkeys(texts))
@@ -345,7 +349,7 @@ def _parts(documents: Sequence[Document]) -> list[list[Document]]:
     parts: list[list[Document]] = []
     room = 0
     for document in documents:
-        size = len(document.postings)
+        size = len(document.postings) + len(document.vector) // _POSTING_BYTES
         if not parts or size > room:
             parts.append([])
             room = POSTINGS_AT_ONCE

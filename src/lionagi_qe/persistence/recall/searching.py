@@ -22,8 +22,6 @@ from lionagi_qe.persistence.recall.terms import (
     field_term,
     narrowest_level,
     prefix_term,
-    query_coordinates,
-    query_pairs,
     query_weight,
     word_term,
 )
@@ -36,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from typing import TypeVar
 
-    from lionagi_qe.persistence.contract.indexes import Document, IndexBackend, Match
+    from lionagi_qe.persistence.contract.indexes import Document, Frequencies, IndexBackend, Match
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
-    from lionagi_qe.persistence.recall.terms import Coordinate
+    from lionagi_qe.persistence.recall.scanning import Scan
     from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.values.entry import Entry
 
@@ -50,7 +48,9 @@ _MOST_ASKED_WORDS = 512
 # Entries under a condition that are all looked at.
 EXHAUSTIVE = 512
 # Candidates of each ranking: at first, for each entry that is wanted, and at most.
-_SMALLEST_POOL = 128
+_SMALLEST_POOL = 64
+# Under a condition that the index knows and so few entries meet, only their vectors are compared.
+_MOST_WITHIN = 16_384
 _POOL_SHARE = 4
 _GROWTH = 8
 MOST_CANDIDATES = 2_048
@@ -72,7 +72,7 @@ class Query:
         accepts: whether a value is wanted, beside the conditions.
         limit: most entries.
         deadline: by the loop's clock.
-        vector: what the text means, if the index has vectors.
+        vector: what the text means, packed, if the index has vectors.
     """
 
     text: str
@@ -81,7 +81,7 @@ class Query:
     limit: int
     deadline: float
     accepts: Callable[[Any], bool] | None = None
-    vector: list[float] | None = None
+    vector: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,6 @@ class _Weights:
     """What the terms of a query weigh."""
 
     words: list[Posting]
-    coordinates: list[Coordinate]
-    having: dict[int, int]
-    documents: int
     texts: dict[int, str] = field(default_factory=dict[int, str])
     # Of all its words, those that no document has too.
     whole: int = 1
@@ -117,12 +114,17 @@ class Search:
         scheduler: carries what is asked.
         declaration: the index.
         query: what is looked for.
+        scan: finds what may be near, if the index has vectors.
     """
 
-    def __init__(self, scheduler: Scheduler, declaration: Declaration, query: Query) -> None:
+    def __init__(
+        self, scheduler: Scheduler, declaration: Declaration, query: Query, scan: Scan | None
+    ) -> None:
         self._scheduler = scheduler
         self._declaration = declaration
         self._query = query
+        self._scan = scan
+        self._within: Sequence[int] | None = None
         self._root = compile_glob(declaration.pattern).prefix
         self._looked_at: set[int] = set()
         self._candidates: dict[str, Candidate] = {}
@@ -135,31 +137,27 @@ class Search:
         asked_words = words_of(query.text) if declaration.words else []
         words = list(dict.fromkeys(asked_words))[:_MOST_ASKED_WORDS]
         texts = {word_term(word): word for word in words}
-        coordinates = query_coordinates(query.vector or ())
         labels = self._labels()
-        everything = prefix_term(self._root)
-        asked = dict.fromkeys([*texts, *labels, *(each.term for each in coordinates), everything])
-        total, counts = await self._ask(
+        asked = dict.fromkeys([*texts, *labels])
+        frequencies = await self._ask(
             lambda indexes: indexes.frequencies(declaration.data, list(asked))
         )
-        having = dict(zip(asked, counts, strict=True))
+        total = frequencies.documents
+        having = dict(zip(asked, frequencies.having, strict=True))
         if not total or any(not having[label] for label in labels):
             return Found([], [])
         weights = _Weights(
             _weights([(term, having[term]) for term in texts], total)[:MOST_QUERY_WORDS],
-            coordinates,
-            having,
-            total,
             texts,
             sum(query_weight(total, having[term]) for term in texts) or 1,
         )
-        if query.vector is not None:
-            labels.append(everything)
         rarest = min(labels, key=lambda label: having[label], default=None)
         if rarest is not None and having[rarest] <= EXHAUSTIVE:
             await self._look_at_all(rarest, weights)
             return Found(await self._select(), self._gone)
-        return Found(await self._select_of_best(weights), self._gone)
+        if query.vector is not None and rarest is not None:
+            await self._narrow(rarest, having[rarest], total)
+        return Found(await self._select_of_best(weights, frequencies), self._gone)
 
     def _labels(self) -> list[int]:
         """Return the terms of conditions that the index itself knows."""
@@ -174,6 +172,14 @@ class Search:
                 terms += [] if term is None else [term]
         return terms
 
+    async def _narrow(self, label: int, having: int, total: int) -> None:
+        """Learn which documents have a label, if that leaves few enough and spares many."""
+        if having <= min(_MOST_WITHIN, total // 2):
+            data = self._declaration.data
+            self._within = await self._ask(
+                lambda indexes: indexes.numbers(data, label, _MOST_WITHIN)
+            )
+
     async def _look_at_all(self, label: int, weights: _Weights) -> None:
         data, terms = self._declaration.data, self._declaration.words
         found = await self._ask(
@@ -181,14 +187,17 @@ class Search:
         )
         self._score(await self._meeting({each.key: each for each in found}), weights)
 
-    async def _select_of_best(self, weights: _Weights) -> list[Recalled]:
+    async def _select_of_best(self, weights: _Weights, frequencies: Frequencies) -> list[Recalled]:
         """Select among the best candidates; among more of them where too few are wanted."""
         pool = min(max(_SMALLEST_POOL, self._query.limit * _POOL_SHARE), MOST_CANDIDATES)
         while True:
-            by_words, by_meaning = await asyncio.gather(
-                self._best(weights.words, pool), self._near(weights, pool)
-            )
-            await self._look_at([*by_words, *by_meaning], weights)
+            if weights.words:
+                by_words, by_meaning = await asyncio.gather(
+                    self._best(weights.words, pool), self._near(frequencies, pool)
+                )
+            else:
+                by_words, by_meaning = [], await self._near(frequencies, pool)
+            await self._look_at([*(each.number for each in by_words), *by_meaning], weights)
             selected = await self._select()
             # A ranking that is shorter than asked for is all there is.
             full = max(len(by_words), len(by_meaning)) >= pool
@@ -196,16 +205,17 @@ class Search:
                 return selected
             pool = min(pool * _GROWTH, MOST_CANDIDATES)
 
-    async def _near(self, weights: _Weights, pool: int) -> Sequence[Match]:
-        """Return what shares pairs of coordinates; where few do, what shares one, too."""
-        pool = max(pool, EXHAUSTIVE)
-        there = [each for each in weights.coordinates if weights.having[each.term]]
-        pairs = query_pairs(there, weights.having, weights.documents)
-        found = await self._best(pairs, pool)
-        if len(found) < self._query.limit * _POOL_SHARE:
-            single = [Posting(each.term, each.weight) for each in there]
-            found = [*found, *await self._best(single, pool)]
-        return found
+    async def _near(self, frequencies: Frequencies, pool: int) -> Sequence[int]:
+        """Return what may be near; all there is in a small index."""
+        scan, vector = self._scan, self._query.vector
+        if scan is None or vector is None:
+            return []
+        await scan.catch_up(
+            frequencies,
+            lambda after, limit: self._ask(lambda indexes: indexes.codes(scan.data, after, limit)),
+        )
+        few = frequencies.documents <= EXHAUSTIVE
+        return await scan.nearest(vector, EXHAUSTIVE if few else pool, self._within)
 
     async def _best(self, weights: Sequence[Posting], pool: int) -> Sequence[Match]:
         if not weights:
@@ -215,15 +225,15 @@ class Search:
             lambda indexes: indexes.match(self._declaration.data, weights, most, pool)
         )
 
-    async def _look_at(self, matches: Sequence[Match], weights: _Weights) -> None:
-        """Score the documents that match and meet the conditions."""
-        fresh = [number for _, number in matches if number not in self._looked_at]
+    async def _look_at(self, numbers: Sequence[int], weights: _Weights) -> None:
+        """Score the documents that meet the conditions."""
+        fresh = [number for number in numbers if number not in self._looked_at]
         wanted = list(dict.fromkeys(fresh))
         self._looked_at.update(wanted)
         data, terms = self._declaration.data, self._declaration.words
-        for numbers in batched(wanted, _READ_AT_ONCE):
+        for some in batched(wanted, _READ_AT_ONCE):
             found = await self._ask(
-                lambda indexes, numbers=numbers: indexes.documents(data, numbers, terms=terms)
+                lambda indexes, some=some: indexes.documents(data, some, terms=terms)
             )
             there = {each.key: each for each in found if each is not None}
             self._score(await self._meeting(there), weights)

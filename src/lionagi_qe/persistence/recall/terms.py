@@ -1,16 +1,10 @@
-"""Words and coordinates of vectors as terms of an index, and what they weigh, in whole numbers.
+"""Words and labels as terms of an index, and what they weigh, in whole numbers.
 
 Okapi BM25 (Robertson, Walker, Jones, Hancock-Beaulieu and Gatford, Okapi at TREC-3, 1994), with the
 idf that is never negative. A word's weight in a text is fixed when the text is indexed, so that a
 search can look at the heaviest texts of a word alone: lengths are compared with a length that the
 index declares, not with the mean of the day. That is BM25 with another k1 and b where they differ.
 Weights are rounded to whole numbers, so that every backend's sums are equal to the last digit.
-
-Of a vector the greatest coordinates are terms too, each by its sign (Amato, Carrara, Falchi,
-Gennaro and Vadicamo, Large-scale instance-level image retrieval, 2020), and so is each pair of
-them. So many vectors of a large index share a coordinate that a search could look at a few of these
-alone; few share a pair. The products of the pairs that two vectors share tell what may be similar.
-So one inverted index finds candidates by words and by meaning; exact scores rank them.
 """
 
 from __future__ import annotations
@@ -19,31 +13,20 @@ import math
 from collections import Counter
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import orjson
 
 from lionagi_qe.persistence.contract.indexes import Posting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 K1 = 1.2
 B = 0.75
 _WEIGHT_SCALE = 10_000
 _IDF_SCALE = 1_000
 SCORE_SCALE = _WEIGHT_SCALE * _IDF_SCALE
-# Of a vector so many coordinates are indexed, and so many of a query's looked up; measured by
-# make recall-speed.
-_INDEXED_COORDINATES = 10
-_QUERY_COORDINATES = 32
-# Of the pairs of these the heaviest, where so many documents have them that these are enough.
-_QUERY_PAIRS = 256
-_MANY_DOCUMENTS = 20_000
-_COORDINATE_SCALE = 10_000
-_PAIR_SCALE = 100_000
-_MOST_TERM = 2**63 - 1
 # Levels of a key's path that a search can be narrowed to without looking at other entries.
 _MOST_LEVELS = 16
 
@@ -63,6 +46,7 @@ def word_term(word: str) -> int:
     return _term(b"w", word)
 
 
+@lru_cache(maxsize=4_096)
 def prefix_term(prefix: str) -> int:
     """Return the term of all entries whose keys start with ``prefix``, which ends in a slash."""
     return _term(b"p", prefix)
@@ -125,79 +109,6 @@ def _weight(count: int, shortening: float) -> int:
 def label_postings(terms: Iterable[int]) -> list[Posting]:
     """Return terms that narrow a search and weigh nothing."""
     return [Posting(term, 0) for term in dict.fromkeys(terms)]
-
-
-class Coordinate(NamedTuple):
-    """One of a vector's greatest: its term, and what it amounts to without its sign."""
-
-    term: int
-    amount: float
-
-    @property
-    def weight(self) -> int:
-        """What it weighs as a term of its own."""
-        return round(self.amount * _COORDINATE_SCALE)
-
-
-def vector_postings(vectors: Iterable[Sequence[float]]) -> dict[int, int]:
-    """Return the terms of a text's vectors of length 1; of a term that several have, the most."""
-    found: dict[int, int] = {}
-    for vector in vectors:
-        coordinates = _greatest(vector, _INDEXED_COORDINATES)
-        postings = [(each.term, each.weight) for each in coordinates]
-        postings += [
-            (_pair_term(one, other), round(amount * another * _PAIR_SCALE) or 1)
-            for (one, amount), (other, another) in combinations(coordinates, 2)
-        ]
-        for term, weight in postings:
-            if weight > found.get(term, -1):
-                found[term] = weight
-    return found
-
-
-def query_coordinates(vector: Sequence[float]) -> list[Coordinate]:
-    """Return the coordinates by which a query's vector is looked up."""
-    return _greatest(vector, _QUERY_COORDINATES)
-
-
-def query_pairs(
-    coordinates: Sequence[Coordinate], having: Mapping[int, int], documents: int
-) -> list[Posting]:
-    """Return the heaviest pairs of coordinates that documents have: the rarer, the heavier.
-
-    Pairs aren't counted: how rare one is is told by how rare each of its coordinates is.
-    """
-    there = [
-        (term, amount * _PAIR_SCALE, amount, math.log((documents + 1) / having[term]))
-        for term, amount in coordinates
-    ]
-    pairs = [
-        (round(scaled * another * (rarity + its)) or 1, _pair_term(one, other))
-        for (one, scaled, _, rarity), (other, _, another, its) in combinations(there, 2)
-    ]
-    most = _QUERY_PAIRS if documents > _MANY_DOCUMENTS else len(pairs)
-    return [Posting(term, weight) for weight, term in sorted(pairs, reverse=True)[:most]]
-
-
-def _greatest(vector: Sequence[float], most: int) -> list[Coordinate]:
-    """Return the greatest coordinates in the order of their terms."""
-    amounts = list(map(abs, vector))
-    greatest = sorted(range(len(amounts)), key=amounts.__getitem__, reverse=True)[:most]
-    return sorted(
-        Coordinate(_coordinate_term(at, vector[at] > 0), amounts[at])
-        for at in greatest
-        if amounts[at] * _COORDINATE_SCALE >= 1
-    )
-
-
-def _pair_term(one: int, other: int) -> int:
-    """Return the term of two coordinates', the lesser first; below zero, which isn't counted."""
-    return -1 - (one * 3 + other & _MOST_TERM)
-
-
-@lru_cache(maxsize=65_536)
-def _coordinate_term(at: int, positive: bool) -> int:  # noqa: FBT001 - of one place
-    return _term(b"v", f"{at}{'+' if positive else '-'}")
 
 
 def query_weight(documents: int, having: int) -> int:

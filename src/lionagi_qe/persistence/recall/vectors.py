@@ -20,20 +20,48 @@ if TYPE_CHECKING:
 MOST_DIMENSIONS = 4_096
 
 
-def checked_vector(vector: Iterable[Any], dims: int, model: str) -> list[float]:
-    """Return a vector at length 1, or at 0 if it has none."""
-    numbers = [float(number) for number in vector]
-    if len(numbers) != dims:
-        msg = (
-            f"embedding {model!r}: made a vector of {len(numbers)} numbers, and the index was "
-            f"declared with dims={dims}; declare it with the model's own number"
-        )
-        raise InvalidValueError(msg)
-    length = math.sqrt(sum(map(operator.mul, numbers, numbers)))
-    if not math.isfinite(length):
+def packed_vectors(vectors: Iterable[Iterable[Any]], dims: int, model: str) -> list[bytes]:
+    """Return vectors at length 1, or at 0 where they have none, packed.
+
+    Raises:
+        InvalidValueError: one has another number of dimensions, or no finite length.
+
+    """
+    rows = [_numbers(vector) for vector in vectors]
+    for row in rows:
+        if len(row) != dims:
+            msg = (
+                f"embedding {model!r}: made a vector of {len(row)} numbers, and the index was "
+                f"declared with dims={dims}; declare it with the model's own number"
+            )
+            raise InvalidValueError(msg)
+    numpy = numpy_module()
+    if numpy is None:
+        lengths = [math.sqrt(_product(row, row)) for row in rows]
+        _check_lengths(lengths, model)
+        return [
+            packed(number / (length or 1.0) for number in row)
+            for row, length in zip(rows, lengths, strict=True)
+        ]
+    whole = numpy.frombuffer(b"".join(rows)).reshape(-1, dims)
+    with numpy.errstate(over="ignore"):
+        lengths = numpy.sqrt(numpy.einsum("ij,ij->i", whole, whole))
+    _check_lengths(lengths.tolist(), model)
+    data = (whole / numpy.where(lengths, lengths, 1.0)[:, None]).astype("<f4").tobytes()
+    return [data[at : at + dims * 4] for at in range(0, len(data), dims * 4)]
+
+
+def _check_lengths(lengths: Iterable[float], model: str) -> None:
+    if not all(map(math.isfinite, lengths)):
         msg = f"embedding {model!r}: made a vector that holds NaN or infinity, or is too large"
         raise InvalidValueError(msg)
-    return [number / length for number in numbers] if length else numbers
+
+
+def _numbers(vector: Iterable[Any]) -> array[float]:
+    try:
+        return array("d", vector)
+    except TypeError:
+        return array("d", map(float, vector))
 
 
 def packed(vector: Iterable[float]) -> bytes:
@@ -53,20 +81,20 @@ def unpacked(data: bytes) -> list[float]:
 
 
 if sys.version_info >= (3, 12):
-    _product: Callable[[list[float], list[float]], float] = math.sumprod
+    _product: Callable[[Sequence[float], Sequence[float]], float] = math.sumprod
 else:
 
-    def _product(ours: list[float], theirs: list[float]) -> float:
+    def _product(ours: Sequence[float], theirs: Sequence[float]) -> float:
         return sum(map(operator.mul, ours, theirs))
 
 
-def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float | None]:
+def similarities(wanted: bytes, packs: Sequence[bytes]) -> list[float | None]:
     """Return the cosines of vectors of length 1 with others, to 6 digits; None where there is none.
 
     Each pack may hold several vectors, of which the most similar counts. By numpy where it is
     installed: its 32-bit sums may differ from Python's in the sixth digit.
     """
-    size = len(wanted) * 4
+    size = len(wanted)
     counts = [0 if len(pack) % size else len(pack) // size for pack in packs]
     products = _products(wanted, b"".join(itertools.compress(packs, counts)))
     if all(count == 1 for count in counts):
@@ -75,18 +103,20 @@ def similarities(wanted: Sequence[float], packs: Sequence[bytes]) -> list[float 
     return [max(itertools.islice(left, count), default=None) for count in counts]
 
 
-def _products(wanted: Sequence[float], pack: bytes) -> list[float]:
-    numpy = _numpy()
+def _products(wanted: bytes, pack: bytes) -> list[float]:
+    numpy = numpy_module()
     if numpy is not None:
-        vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted))
-        products = vectors @ numpy.array(wanted, dtype="<f4")
+        vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted) // 4)
+        products = vectors @ numpy.frombuffer(wanted, dtype="<f4")
         return products.astype("f8").round(6).tolist()
-    ours, floats, dims = list(wanted), unpacked(pack), len(wanted)
+    ours, floats = unpacked(wanted), unpacked(pack)
+    dims = len(ours)
     return [round(_product(ours, floats[at : at + dims]), 6) for at in range(0, len(floats), dims)]
 
 
 @cache
-def _numpy() -> Any:  # noqa: ANN401 - a module that needn't be there
+def numpy_module() -> Any:  # noqa: ANN401 - a module that needn't be there
+    """Return numpy, or None where it isn't installed."""
     return importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
 
 

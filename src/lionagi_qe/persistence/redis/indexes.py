@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.persistence.contract.indexes import Document, Match
+from lionagi_qe.persistence.contract.indexes import Document, Frequencies, Match, Written
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
 
@@ -41,13 +41,14 @@ class RedisIndexes:
         """Call the script."""
         words: list[Any] = [expected, position, len(documents)]
         for document in documents:
-            words += [_member(document.number), _packed(document)]
+            words += [_member(document.number), _packed(document), document.code]
         return bool(await self._change(index, "write", *words, *map(_member, gone)))
 
-    async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
+    async def frequencies(self, index: str, terms: Sequence[int]) -> Frequencies:
         """Call the script."""
-        documents, *counts = await self._look(index, "frequencies", *map(_term, terms))
-        return documents, counts
+        found = await self._look(index, "frequencies", *map(_term, terms))
+        documents, place, *having = found
+        return Frequencies(documents, int(place), having)
 
     async def match(
         self, index: str, weights: Sequence[Posting], most: int, limit: int
@@ -60,6 +61,14 @@ class RedisIndexes:
         return [
             Match(int(score), int.from_bytes(member))
             for score, member in zip(*[iter(flat)] * 2, strict=True)
+        ]
+
+    async def codes(self, index: str, after: int, limit: int) -> list[Written]:
+        """Call the script."""
+        flat = await self._look(index, "codes", after, limit)
+        return [
+            Written(int(place), int.from_bytes(member), code)
+            for member, place, code in zip(*[iter(flat)] * 3, strict=True)
         ]
 
     async def documents(
@@ -80,6 +89,11 @@ class RedisIndexes:
             for member, data in zip(*[iter(flat)] * 2, strict=True)
             if data is not None
         ]
+
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Call the script."""
+        found = await self._look(index, "numbers", _term(term), limit)
+        return [int.from_bytes(member) for member in found]
 
     async def drop(self, index: str, limit: int) -> bool:
         """Call the script."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-FIND = "SELECT id, documents, position FROM indexes WHERE fleet = ? AND name = ?"
-MAKE = "INSERT INTO indexes (fleet, name) VALUES (?, ?) RETURNING id, documents, position"
-MOVE = "UPDATE indexes SET documents = documents + ?, position = ? WHERE id = ?"
-OLD = "SELECT terms, weights FROM index_documents WHERE index_id = ? AND number = ?"
+FIND = "SELECT id, documents, position, place FROM indexes WHERE fleet = ? AND name = ?"
+MAKE = "INSERT INTO indexes (fleet, name) VALUES (?, ?) RETURNING id, documents, position, place"
+MOVE = "UPDATE indexes SET documents = documents + ?, position = ?, place = ? WHERE id = ?"
+OLD = "SELECT place, terms, weights FROM index_documents WHERE index_id = ? AND number = ?"
+FORGET_CODE = "DELETE FROM index_codes WHERE index_id = ? AND place = ?"
 FORGET_POSTING = """
 DELETE FROM index_postings WHERE index_id = ? AND term = ? AND lightness = ? AND number = ?
 """
 FORGET_DOCUMENT = "DELETE FROM index_documents WHERE index_id = ? AND number = ?"
-ADD_DOCUMENT = "INSERT INTO index_documents VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_DOCUMENT = "INSERT INTO index_documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_CODE = "INSERT INTO index_codes VALUES (?, ?, ?, ?)"
+CODES = """
+SELECT place, number, code FROM index_codes WHERE index_id = ? AND place > ? ORDER BY place LIMIT ?
+"""
 ADD_POSTING = "INSERT INTO index_postings VALUES (?, ?, ?, ?)"
 COUNT_TERM = """
 INSERT INTO index_terms VALUES (?, ?, ?)
@@ -32,6 +37,9 @@ CROSS JOIN index_postings p ON p.index_id = ? AND p.term = wanted.value
 HEAVIEST = """
 SELECT number, -lightness * ? FROM index_postings
 WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
+"""
+NUMBERS = """
+SELECT number FROM index_postings WHERE index_id = ? AND term = ? ORDER BY lightness, number LIMIT ?
 """
 _COLUMNS = "d.number, d.key, d.revision, d.vector"
 _TERMS = ", d.terms, d.weights"

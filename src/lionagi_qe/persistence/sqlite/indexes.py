@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lionagi_qe.persistence.contract.indexes import Document, Match
+from lionagi_qe.persistence.contract.indexes import Document, Frequencies, Match, Written
 from lionagi_qe.persistence.sqlite import index_statements as sql
 from lionagi_qe.persistence.values.packing import packed_integers, unpacked_integers
 
@@ -58,22 +59,22 @@ class SqliteIndexes:
             counts: Counter[int] = Counter()
             old = {*gone, *(document.number for document in documents)}
             removed = _remove(connection, row[0], old, counts)
-            _add(connection, row[0], documents, counts)
+            place = _add(connection, row[0], documents, counts, row[3])
             _count(connection, row[0], counts)
-            connection.execute(sql.MOVE, (len(documents) - removed, position, row[0]))
+            connection.execute(sql.MOVE, (len(documents) - removed, position, place, row[0]))
             return True
 
         return await self._session.transact(change)
 
-    async def frequencies(self, index: str, terms: Sequence[int]) -> tuple[int, list[int]]:
+    async def frequencies(self, index: str, terms: Sequence[int]) -> Frequencies:
         """Look each term up."""
 
-        def read(connection: apsw.Connection) -> tuple[int, list[int]]:
+        def read(connection: apsw.Connection) -> Frequencies:
             row = self._find(connection, index)
             if row is None:
-                return 0, [0] * len(terms)
+                return Frequencies(0, 0, [0] * len(terms))
             found = (connection.execute(sql.HAVING, (row[0], term)).get for term in terms)
-            return row[1], [having or 0 for having in found]
+            return Frequencies(row[1], row[3], [having or 0 for having in found])
 
         return await self._session.read_snapshot(read)
 
@@ -89,6 +90,18 @@ class SqliteIndexes:
             sums = _sums(connection, row[0], weights, most)
             best = heapq.nsmallest(limit, ((-score, number) for number, score in sums.items()))
             return [Match(-score, number) for score, number in best if score]
+
+        return await self._session.read_snapshot(read)
+
+    async def codes(self, index: str, after: int, limit: int) -> list[Written]:
+        """Read the rows behind a place."""
+
+        def read(connection: apsw.Connection) -> list[Written]:
+            row = self._find(connection, index)
+            if row is None:
+                return []
+            found: Any = connection.execute(sql.CODES, (row[0], after, limit))
+            return [Written(*each) for each in found]
 
         return await self._session.read_snapshot(read)
 
@@ -120,6 +133,18 @@ class SqliteIndexes:
 
         return await self._session.read_snapshot(read)
 
+    async def numbers(self, index: str, term: int, limit: int) -> list[int]:
+        """Read a term's postings."""
+
+        def read(connection: apsw.Connection) -> list[int]:
+            row = self._find(connection, index)
+            if row is None:
+                return []
+            found: Any = connection.execute(sql.NUMBERS, (row[0], term, limit))
+            return [number for (number,) in found]
+
+        return await self._session.read_snapshot(read)
+
     async def drop(self, index: str, limit: int) -> bool:
         """Remove some documents, or the index if none is left."""
 
@@ -131,7 +156,7 @@ class SqliteIndexes:
             counts: Counter[int] = Counter()
             removed = _remove(connection, row[0], [number for (number,) in some], counts)
             _count(connection, row[0], counts)
-            connection.execute(sql.MOVE, (-removed, "", row[0]))
+            connection.execute(sql.MOVE, (-removed, "", row[3], row[0]))
             if len(some) == limit:
                 return True
             connection.execute(sql.FORGET_INDEX, (row[0],))
@@ -169,8 +194,11 @@ def _remove(
         if row is None:
             continue
         removed += 1
-        postings = _postings(*row)
-        counts.subtract(term for term in postings if term >= 0)
+        place, *packs = row
+        if place:
+            connection.execute(sql.FORGET_CODE, (index, place))
+        postings = _postings(*packs)
+        counts.subtract(postings.keys())
         connection.executemany(
             sql.FORGET_POSTING,
             [(index, term, -weight, number) for term, weight in postings.items()],
@@ -180,16 +208,31 @@ def _remove(
 
 
 def _add(
-    connection: apsw.Connection, index: int, documents: Sequence[Document], counts: Counter[int]
-) -> None:
+    connection: apsw.Connection,
+    index: int,
+    documents: Sequence[Document],
+    counts: Counter[int],
+    place: int,
+) -> int:
+    """Add documents behind a place; return the place of the last with a code."""
     postings: list[tuple[int, int, int, int]] = []
-    for number, key, revision, theirs, vector in documents:
-        counts.update(term for term in theirs if term >= 0)
+    rows: list[tuple[int, int, str, int, bytes, bytes, bytes, int]] = []
+    codes: list[tuple[int, int, int, bytes]] = []
+    now = time.time_ns() // 1_000
+    for number, key, revision, theirs, vector, code in documents:
+        counts.update(theirs.keys())
         terms, weights = packed_integers(theirs, 8), packed_integers(theirs.values(), 4)
-        connection.execute(sql.ADD_DOCUMENT, (index, number, key, revision, terms, weights, vector))
+        if code:
+            place = max(place + 1, now)
+            codes.append((index, place, number, code))
+        own = place if code else 0
+        rows.append((index, number, key, revision, terms, weights, vector, own))
         postings += [(index, term, -weight, number) for term, weight in theirs.items()]
+    connection.executemany(sql.ADD_DOCUMENT, rows)
+    connection.executemany(sql.ADD_CODE, codes)
     # In the order of the table.
     connection.executemany(sql.ADD_POSTING, sorted(postings))
+    return place
 
 
 def _count(connection: apsw.Connection, index: int, counts: Counter[int]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.persistence.values.keys import KeyRange
@@ -65,6 +66,11 @@ def compile_glob(pattern: object) -> Glob:
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         msg = f"pattern of {len(pattern)} characters: the limit is {MAX_PATTERN_CHARACTERS}"
         raise InvalidArgumentError(msg)
+    return _compiled(pattern)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Glob:
     tokens = _tokens(pattern)
     literal: list[str] = []
     for kind, text in tokens:

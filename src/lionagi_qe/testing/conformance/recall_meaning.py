@@ -203,7 +203,9 @@ class RecallByMeaning(Conformance):
             assert len(found) == 3
         assert await keys_of(memory, "money", limit=2) == ["apart", "mixed"]
 
-    async def test_among_many_vectors_the_nearest_are_found(self, memory: Memory) -> None:
+    async def test_among_many_vectors_the_nearest_are_found_as_they_are_now(
+        self, memory: Memory, other: Memory
+    ) -> None:
         texts = {f"aqe/lessons/{at}": f"text {at}" for at in range(MANY)}
         await memory.store_many(texts)
         await memory.index(
@@ -220,3 +222,19 @@ class RecallByMeaning(Conformance):
             assert len({each.key for each in found} & {*nearest}) >= 4
         under = await memory.recall("text 7", index="lessons", prefix="aqe/lessons/7", limit=1_000)
         assert {each.key for each in under} == {key for key in texts if "/7" in key}
+        # What more entries have than are looked at one and all, and half of all at most.
+        await memory.store_many({f"aqe/lessons/far/{at}": f"text {at}" for at in range(MANY)})
+        (first, *_) = await memory.recall("text 9", index="lessons", prefix="aqe/lessons/far/")
+        assert first.key == "aqe/lessons/far/9"
+        await memory.delete_prefix("aqe/lessons/far/")
+        changing = other if self.shared else memory
+        await changing.store_many({"aqe/lessons/1": "text 2000", "aqe/lessons/new": "text 0"})
+        await changing.delete("aqe/lessons/0")
+        assert await keys_of(memory, "text 2000", limit=1) == ["1"]
+        assert await keys_of(memory, "text 0", limit=1) == ["new"]
+        await memory.reindex("lessons")
+        assert await keys_of(memory, "text 0", limit=1) == ["new"]
+        # What is kept of the codes is as much as of documents that are gone, which nobody told.
+        await changing.delete_many([f"aqe/lessons/{at}" for at in range(2, MANY)])
+        await memory.recall("text 7", index="lessons")
+        assert set(await keys_of(memory, "text 7", limit=MANY)) == {"1", "new"}

@@ -3,6 +3,9 @@
 --   I:m          how far it has come
 --   I:d          hash of documents by number: "revision terms key\n", terms, weights (4 bytes each,
 --                little-endian), vector
+--   I:w          the place of the last document that was written with a code
+--   I:p          sorted set of the numbers of documents with codes, by place
+--   I:c          hash of their codes by number
 --   I:t:<term>   sorted set of the numbers of documents that have it, by weight, negative
 
 local I = P .. ':ix:' .. ARGV[2]
@@ -29,5 +32,8 @@ local function remove(document_number)
     redis.call('ZREM', postings_of(term), document_number)
   end)
   redis.call('HDEL', I .. ':d', document_number)
+  if redis.call('HDEL', I .. ':c', document_number) == 1 then
+    redis.call('ZREM', I .. ':p', document_number)
+  end
   return true
 end

@@ -1,7 +1,9 @@
 -- Looks into an index. ARGV: P, index, what, then
---   frequencies term ...             -> {documents, of each term how many have it}
+--   frequencies term ...             -> {documents, place of the last, of each term how many have it}
+--   codes place limit                -> {number, place, code, ...} behind that place
 --   documents terms number ...       -> of each its document, or false
 --   holding terms term limit         -> {number, document, ...}
+--   numbers term limit               -> {number, ...}
 --   match most limit term weight ... -> {score, number, ...}
 -- terms: whether documents come with their terms and weights.
 
@@ -16,13 +18,26 @@ local function document_of(member, terms)
 end
 
 if what == 'frequencies' then
-  local answer = {redis.call('HLEN', documents)}
+  local answer = {redis.call('HLEN', documents), redis.call('GET', I .. ':w') or '0'}
   for at = 4, #ARGV do answer[#answer + 1] = redis.call('ZCARD', postings_of(ARGV[at])) end
+  return answer
+elseif what == 'codes' then
+  local answer = {}
+  local found = redis.call(
+    'ZRANGEBYSCORE', I .. ':p', '(' .. ARGV[4], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[5]
+  )
+  for at = 1, #found, 2 do
+    answer[#answer + 1] = found[at]
+    answer[#answer + 1] = found[at + 1]
+    answer[#answer + 1] = redis.call('HGET', I .. ':c', found[at])
+  end
   return answer
 elseif what == 'documents' then
   local answer = {}
   for at = 5, #ARGV do answer[#answer + 1] = document_of(ARGV[at], ARGV[4]) end
   return answer
+elseif what == 'numbers' then
+  return redis.call('ZRANGE', postings_of(ARGV[4]), 0, ARGV[5] - 1)
 elseif what == 'holding' then
   local answer = {}
   for _, member in ipairs(redis.call('ZRANGE', postings_of(ARGV[5]), 0, ARGV[6] - 1)) do
