@@ -97,6 +97,14 @@ async def test_a_batch_is_shown_with_what_became_of_its_jobs(client: httpx.Async
     figures = re.findall(r'data-label="(Pending|Done|Dead|Cancelled|Of)">(\d+)', page)
     assert figures == [*zip(("Pending", "Done", "Dead", "Cancelled", "Of"), "10012", strict=True)]
     assert "all-succeeded" in page
+    callback = re.search(r'href="([^"]*/job\?[^"]+)"', page)
+    assert callback is not None
+    job = (await client.get(unescape(callback[1]))).text
+    assert re.search(r"<dt>Batch</dt><dd[^>]*>\w+", job)
+    other = (await client.get("/queue?name=batched")).text
+    member = re.search(r'href="([^"]*/job\?[^"]+)"', other)
+    assert member is not None
+    assert "<dt>Batch</dt>" in (await client.get(unescape(member[1]))).text
 
 
 async def test_a_search_is_by_pattern_by_beginning_or_by_part(client: httpx.AsyncClient) -> None:

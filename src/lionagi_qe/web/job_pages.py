@@ -1,11 +1,10 @@
-"""One job: its state, payload, attempts, progress, and its result or last error."""
+"""One job: its state, payload, attempts, progress, result or error, and what it belongs to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lionagi_qe.coordination import WorkQueue
-from lionagi_qe.coordination.schedules import scheduled_for
 from lionagi_qe.web.console import asked, memory_of
 from lionagi_qe.web.rendering import render
 
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 async def job(request: Request) -> Response:
     """Show a job of a queue by its id."""
     name, job_id = asked(request, "name"), asked(request, "id").strip()
-    status = await WorkQueue(memory_of(request), name).status(job_id)
+    details = await WorkQueue(memory_of(request), name).details(job_id)
     return render(
         request,
         "job.html",
-        status=200 if status is not None else 404,
+        status=200 if details is not None else 404,
         name=name,
         job_id=job_id,
-        job=status,
-        scheduled_for=scheduled_for(job_id),
+        job=None if details is None else details.status,
+        details=details,
     )
