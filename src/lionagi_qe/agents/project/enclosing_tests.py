@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.monorepo import enclosing_repository
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED
 from lionagi_qe.agents.project.pytest_settings import plugins_named, pytest_file, settings_in
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _modules(names: Iterator[str], roots: list[Path]) -> Iterator[Path]:
 def _imported(module: Path) -> Iterator[str]:
     try:
         tree = ast.parse(module.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    except (OSError, *NOT_PARSED):
         # pytest says what is wrong with it.
         return
     for node in ast.walk(tree):
