@@ -73,7 +73,8 @@ def test_a_process_that_never_ends_after_its_tests_is_ended_and_tells_what_keeps
     module.write_text(LEAVES)
     command = [sys.executable, str(INJECTED / "aqe_launch.py"), str(record), "", "", "", "leaves"]
     with subprocess.Popen([*command, str(record)], env={"PYTHONPATH": str(tmp_path)}) as process:
-        follower = Follower("tests", record, lambda _: None, 600, 600, leaving=0.0)
+        stacks = tmp_path / "stacks.txt"
+        follower = Follower("tests", record, stacks, lambda _: None, 600, 600, leaving=0.0)
         while process.poll() is None:
             if record.exists() and not record.stat().st_size:
                 record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")

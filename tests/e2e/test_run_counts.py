@@ -199,7 +199,7 @@ def test_annotations_name_what_is_wrong_at_its_place(
     examine(project(files), "--agents", agents, "--report", f"github={out}")
 
     failed, danger, *gate = out.read_text().splitlines()
-    assert failed.startswith("::error file=test_a.py,title=test_a.py%3A%3Atest_a::")
+    assert failed.startswith("::error file=test_a.py,line=4,title=test_a.py%3A%3Atest_a::")
     assert "50 %25: no" in failed
     assert "%0A" in failed
     assert danger.startswith("::error file=shop.py,line=4,title=bandit B324::")

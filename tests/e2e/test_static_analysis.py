@@ -60,7 +60,7 @@ def test_the_storefronts_two_flaws_are_found_and_nothing_else(
     (shell,) = grave
     assert shell["ruleId"] == "B602"
     location = shell["locations"][0]["physicalLocation"]
-    assert location["artifactLocation"]["uri"] == "src/storefront/export.py"
+    assert location["artifactLocation"]["uri"] == "examples/storefront/src/storefront/export.py"
     assert location["region"]["startLine"] == 25
     assert runs["detect-secrets"]["results"] == []
     assert answer.value("static_findings_new") == 2

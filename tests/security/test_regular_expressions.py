@@ -18,7 +18,7 @@ import lionagi_qe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CHARACTERS = 16_000
+CHARACTERS = 32_000
 # Of the processor; what grows with the length alone takes a hundredth, with its square several.
 LIMIT_SECONDS = 0.1
 ROOT = Path(lionagi_qe.__file__).parent

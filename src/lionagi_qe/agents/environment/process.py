@@ -22,6 +22,7 @@ from platformdirs import user_cache_path
 
 from lionagi_qe.agents.project import isolation
 from lionagi_qe.agents.project.scratch import places_of
+from lionagi_qe.agents.project.search_ends import end_for_git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -129,6 +130,7 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     marker = uuid.uuid4().hex
     started = time.monotonic()
     most = usual_memory() if memory is None else memory
+    env = {**env, **end_for_git()}
     confined = _Confined.of(command, cwd, env, installs, reads)
     if confined is not None:
         command, env = confined.command, confined.env

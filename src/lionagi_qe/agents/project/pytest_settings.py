@@ -7,6 +7,7 @@ import configparser
 import os
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.project.search_ends import is_end
 from lionagi_qe.agents.project.settings import read_pyproject, read_toml
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def enclosing_file(project: Path) -> Path | None:
 def notes_on_settings(project: Path) -> list[str]:
     """Return what a reader should know of where pytest's settings come from."""
     file = enclosing_file(project)
-    if file is None:
+    if file is None or is_end(file):
         return []
     return [
         f"pytest is configured by {os.path.relpath(file, project)}, with conftest.py from there"

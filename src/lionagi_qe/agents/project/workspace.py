@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.project.enclosing_tests import enclosing_tests_of
 from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.scratch import Scratch, delete
+from lionagi_qe.agents.project.search_ends import end_searches
 from lionagi_qe.agents.project.version_control import commit_of, give_repository
 from lionagi_qe.errors import ProjectError
 
@@ -94,6 +95,7 @@ class Workspace:
         )
         try:
             fill(workspace.pristine)
+            end_searches(workspace.pristine.parent)
             _lay_out(workspace)
         except BaseException:
             workspace.remove()
@@ -198,6 +200,7 @@ def _lay_out(workspace: Workspace) -> None:
     if around.is_dir():
         shutil.copytree(around, workspace.root / "project", symlinks=True)
     shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
+    end_searches(workspace.root / "project")
 
 
 def _copy_tree(origin: Path, target: Path, project: Path) -> None:

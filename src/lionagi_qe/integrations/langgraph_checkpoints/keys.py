@@ -87,6 +87,11 @@ class ThreadKeys:
         return f"{self.root}r/"
 
 
+def is_checkpoint(prefix: str, key: str) -> bool:
+    """Whether a key below a saver's prefix is that of a checkpoint."""
+    return key.startswith(f"{prefix}/") and key[len(prefix) + 1 :].split("/")[1] == "c"
+
+
 def run_keys(prefix: str, run: str) -> str:
     """Return what the keys start with that name the threads of a run."""
     return f"{prefix}-runs/{run_mark(run)}/"

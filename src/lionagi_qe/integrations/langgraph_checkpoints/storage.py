@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import RevisionConflictError, ValueTooLargeError
-from lionagi_qe.integrations.langgraph_checkpoints.keys import ThreadKeys, run_mark, thread_of_run
+from lionagi_qe.integrations.langgraph_checkpoints.keys import (
+    ThreadKeys,
+    is_checkpoint,
+    run_mark,
+    thread_of_run,
+)
 from lionagi_qe.integrations.langgraph_checkpoints.records import (
     CheckpointRecord,
     Serialized,
@@ -29,6 +35,9 @@ PARTITION = "checkpoints"
 MAX_STEP_BYTES = 16 * 1024 * 1024
 # What JSON adds to a value of base64.
 _AROUND_BYTES = 1_000
+# Seconds by which what a checkpoint needs outlives it: not all of it is renewed at one moment, and
+# that takes as long as calls may.
+_LONGER = 60.0
 
 
 class CheckpointStorage:
@@ -135,11 +144,18 @@ class CheckpointStorage:
         if len(entries) == 1:
             # Shares a request with whatever else is stored at this moment.
             ((key, value),) = entries.items()
-            revision = value.if_revision if isinstance(value, Item) else None
-            value = value.value if isinstance(value, Item) else value
-            await self.memory.store(key, value, self.ttl, PARTITION, if_revision=revision)
+            item = value if isinstance(value, Item) else Item(value)
+            await self.memory.store(
+                key, item.value, self._ttl_of(key), PARTITION, if_revision=item.if_revision
+            )
         elif entries:
-            await self.memory.store_many(entries, ttl=self.ttl, partition=PARTITION)
+            items = {
+                key: replace(value, ttl=self._ttl_of(key))
+                if isinstance(value, Item)
+                else Item(value, ttl=self._ttl_of(key))
+                for key, value in entries.items()
+            }
+            await self.memory.store_many(items, partition=PARTITION)
 
     async def store_each(self, entries: Iterable[tuple[str, Any]]) -> None:
         """Store entries, each by itself, as many at once as the memory takes."""
@@ -168,4 +184,9 @@ class CheckpointStorage:
         )
 
     async def _touch(self, keys: Iterable[str]) -> None:
-        await asyncio.gather(*(self.memory.touch(key, self.ttl) for key in keys))
+        await asyncio.gather(*(self.memory.touch(key, self._ttl_of(key)) for key in keys))
+
+    def _ttl_of(self, key: str) -> float | None:
+        if self.ttl is None or is_checkpoint(self.prefix, key):
+            return self.ttl
+        return self.ttl + _LONGER
