@@ -310,6 +310,7 @@ ELSEWHERE = {
     "agents/package_check/trial.py": "the examined copy's scratch directory",
     "agents/project/built_files.py": "the examined copy, and the cache directory",
     "agents/project/scratch.py": "mkdtemp, O_EXCL",
+    "agents/project/search_ends.py": "the examined copy's scratch directory",
     "agents/project/version_control.py": "the examined copy",
     "agents/project/workspace.py": "the examined copy",
     "agents/selection/prioritization.py": "the examined copy's scratch directory",

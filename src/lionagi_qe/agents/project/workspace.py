@@ -56,16 +56,15 @@ class Workspace:
 
         """
         around = enclosing_tests_of(project)
-        top = project.resolve().parent if around is None else around.top
-        # Tools read patterns in paths, so the copy's name has no special characters.
-        place = Path(*(_plain(part) for part in project.resolve().relative_to(top).parts))
+        above = (project.resolve() if around is None else around.top).parent
+        place = _place_of(project.resolve(), project.resolve(), above)
 
         def fill(pristine: Path) -> None:
             _copy_tree(project, pristine, project)
             give_repository(project, pristine)
             for path in () if around is None else around.files:
-                target = pristine.parent / _AROUND / path.relative_to(top)
-                _copy_around(path, target, top)
+                target = pristine.parent / _AROUND / _place_of(path, project.resolve(), above)
+                _copy_around(path, target, around.top)
 
         return cls.filled(fill, place, project, commit_of(project))
 
@@ -179,6 +178,19 @@ class Workspace:
         traceback: TracebackType | None,
     ) -> None:
         self.remove()
+
+
+def _place_of(path: Path, project: Path, above: Path) -> Path:
+    """Return where something is laid that is a project, or lies around it, below ``above``.
+
+    Tools read patterns in paths, so neither the project's name nor those of what it lies in have
+    special characters there.
+    """
+    parts, at = list[str](), above
+    for name in path.relative_to(above).parts:
+        at /= name
+        parts.append(_plain(name) if project.is_relative_to(at) else name)
+    return Path(*parts)
 
 
 def _plain(name: str) -> str:
