@@ -11,7 +11,6 @@ import pytest
 
 import lionagi_qe
 from lionagi_qe.agents.coverage.contexts import _spread
-from lionagi_qe.agents.environment.completion import _parsed
 from lionagi_qe.agents.environment.declared.django import _settings_in
 from lionagi_qe.agents.environment.declared.nox import _sessions
 from lionagi_qe.agents.environment.declared.pipfile_and_conda import in_pipfile_and_conda
@@ -21,7 +20,7 @@ from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.project.complexity import grade
 from lionagi_qe.agents.project.function_digests import function_digests
 from lionagi_qe.agents.project.metadata import setup_arguments
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import NOT_PARSED, parsed
 from lionagi_qe.agents.project.settings import read_toml
 from lionagi_qe.agents.project.test_locations import line_of
 from lionagi_qe.errors import ProjectError
@@ -47,7 +46,7 @@ def _mutants(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "coverage": lambda path: _spread(path.read_text(encoding="utf-8"), {1: frozenset()}, set()),
-    "completion": _parsed,
+    "completion": parsed,
     "django": _settings_in,
     "nox": lambda path: list(_sessions(path.rename(path.parent / "noxfile.py").parent)),
     "candidates": lambda path: objection(path.read_text(encoding="utf-8"), frozenset()),

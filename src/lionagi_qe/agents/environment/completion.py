@@ -18,8 +18,8 @@ from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
-from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, plugins_named
+from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, modules_named
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         name = path.relative_to(source).as_posix()
         if not is_test_file(name):
             continue
-        tree = _parsed(path)
+        tree = parsed(path)
         if tree is None:
             continue
         if _COLLECTED.fullmatch(path.name) or is_only_of_unittest(path):
@@ -105,7 +105,7 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
         defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for path in _files_of(source, named):
         # What an optional part of the project needs is needed by the tests of that part.
-        for module in _imported(_parsed(path) or ast.Module([], [])):
+        for module in _imported(parsed(path) or ast.Module([], [])):
             uses.modules.setdefault(module, path.relative_to(source).as_posix())
     _note_doctests(uses, source, settings)
     own = own_modules(source)
@@ -133,28 +133,15 @@ def _note_doctests(uses: Uses, source: Path, settings: Mapping[str, object]) -> 
             if {"build", "dist"} & set(name.split("/")):
                 continue
             if not is_test_file(name) and name != "setup.py":
-                for module in _imported(_parsed(path) or ast.Module([], [])):
+                for module in _imported(parsed(path) or ast.Module([], [])):
                     uses.modules.setdefault(module, name)
-
-
-def _parsed(path: Path) -> ast.Module | None:
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (*NOT_PARSED, OSError):
-        # Nothing can be told of it; pytest will say what is wrong.
-        return None
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
     """Yield the top-level names of modules that are imported whenever the file is."""
     for node in tree.body:
         # Those in ``try``, ``if`` and functions may be optional.
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
-        else:
-            yield from (name.partition(".")[0] for name in plugins_named(node))
+        yield from (name.partition(".")[0] for name in modules_named(node))
 
 
 def _modules_named(tree: ast.Module) -> set[str]:

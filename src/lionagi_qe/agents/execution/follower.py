@@ -100,8 +100,7 @@ class Follower:
         self._leaving_file = leaving_file(record)
         self._leaving = leaving
         self._left_at: float | None = None
-        self._stays: str | None = None
-        self._stood = 0.0
+        self._stays: tuple[str, float] | None = None
 
     @property
     def stays(self) -> tuple[str, float] | None:
@@ -109,7 +108,7 @@ class Follower:
 
         None where it ended by itself.
         """
-        return None if self._stays is None else (self._stays, self._stood)
+        return self._stays
 
     @property
     def has_killed(self) -> bool:
@@ -142,8 +141,8 @@ class Follower:
         elif now - self._left_at > self._leaving and self._stays is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-                self._stood = now - self._left_at
-                self._stays = self._leaving_file.read_text(encoding="utf-8")
+                told = self._leaving_file.read_text(encoding="utf-8")
+                self._stays = told, now - self._left_at
 
     def _read(self) -> None:
         with self._record.open("rb") as file:

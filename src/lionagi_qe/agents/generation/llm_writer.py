@@ -15,7 +15,7 @@ from lionagi_qe.agents.llm.code_actions import code_actions, numbered
 from lionagi_qe.agents.llm.meter import Meter, ModelError
 from lionagi_qe.agents.llm.model import Dialogue, api_key
 from lionagi_qe.agents.llm.untrusted_text import fenced
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,12 +204,9 @@ def _known(examination: Examination) -> frozenset[str]:
     tree = examination.workspace.pristine
     found = set(examination.environment.layout.names)
     for path in tree.rglob("*.py"):
-        try:
-            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        except (*NOT_PARSED, OSError):
-            # What can't be parsed can't be imported either.
-            continue
-        for node in nodes:
+        module = parsed(path)
+        # What can't be parsed can't be imported either.
+        for node in () if module is None else ast.walk(module):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.append(node.module)

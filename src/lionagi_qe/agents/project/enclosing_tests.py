@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.monorepo import enclosing_repository
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
-from lionagi_qe.agents.project.pytest_settings import plugins_named, pytest_file, settings_in
+from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.pytest_settings import modules_named, pytest_file, settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,15 +99,7 @@ def _modules(names: Iterator[str], roots: list[Path]) -> Iterator[Path]:
 
 
 def _imported(module: Path) -> Iterator[str]:
-    try:
-        tree = ast.parse(module.read_text(encoding="utf-8"))
-    except (OSError, *NOT_PARSED):
-        # pytest says what is wrong with it.
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-        else:
-            yield from plugins_named(node)
+    tree = parsed(module)
+    # Of what can't be parsed pytest says what is wrong with it.
+    for node in () if tree is None else ast.walk(tree):
+        yield from modules_named(node)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.layout import layout_of, own_modules
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,9 +60,8 @@ class ImportGraph:
             conftest = directory / "conftest.py"
             if path.name != "conftest.py" and conftest.is_file():
                 yield conftest.relative_to(source).as_posix()
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (*NOT_PARSED, OSError):
+        tree = parsed(path)
+        if tree is None:
             # What can't be parsed can't be imported either.
             return
         root = next((root for root in roots if path.is_relative_to(root)), source)

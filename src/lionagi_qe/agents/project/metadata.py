@@ -7,7 +7,7 @@ import configparser
 import re
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def _name_in_metadata(project: Path) -> str | None:
 
 def setup_arguments(project: Path) -> dict[str, Any]:
     """Return the keyword arguments of ``setup(...)`` that are plain data, without running it."""
-    try:
-        tree = ast.parse((project / "setup.py").read_text(encoding="utf-8"))
-    except (*NOT_PARSED, OSError):
+    tree = parsed(project / "setup.py")
+    if tree is None:
         # Without setup.py there are none; one of another Python is for the build to judge.
         return {}
     arguments: dict[str, Any] = {}

@@ -11,9 +11,9 @@ from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.errors import ProjectError
 
 _DEPTH = 4
-# What lies there are inputs of tests, samples, or copies of others' work.
 # Of tools, which lie at the top of a repository of several projects, too.
 _NO_CODE = frozenset({"conftest.py", "dodo.py", "fabfile.py", "noxfile.py", "setup.py", "tasks.py"})
+# What lies there are inputs of tests, samples, or copies of others' work.
 _NO_PROJECTS = frozenset({"build", "dist", "docs", "examples", "test", "tests", "vendor"})
 
 

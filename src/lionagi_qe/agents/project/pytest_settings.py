@@ -108,7 +108,18 @@ def is_only_of_unittest(file: Path) -> bool:
     return file.name == "tests.py" or b"TestCase" in file.read_bytes()
 
 
-def plugins_named(statement: ast.AST) -> Iterator[str]:
+def modules_named(statement: ast.AST) -> Iterator[str]:
+    """Yield the modules that a statement imports by their whole names, or has pytest import."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        if statement.module and not statement.level:
+            yield statement.module
+    else:
+        yield from _plugins_named(statement)
+
+
+def _plugins_named(statement: ast.AST) -> Iterator[str]:
     """Yield the modules that a statement names as ``pytest_plugins``, as far as written out."""
     if not isinstance(statement, ast.Assign):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 def line_of(source: Path, test: str) -> int | None:
     """Return the line of a test's ``def`` from its node id; None if it isn't written there."""
     file, *names = test.partition("[")[0].split("::")
-    try:
-        scope: ast.AST = ast.parse((source / file).read_text(encoding="utf-8"))
-    except (*NOT_PARSED, OSError):
+    scope: ast.AST | None = parsed(source / file)
+    if scope is None:
         # The id may name what is no Python file; then it has no line.
         return None
     line = None

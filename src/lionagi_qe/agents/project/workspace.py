@@ -56,16 +56,17 @@ class Workspace:
 
         """
         around = enclosing_tests_of(project)
-        above = (project.resolve() if around is None else around.top).parent
-        place = _place_of(project.resolve(), project.resolve(), above)
+        whole = project.resolve()
+        top, files = (whole, ()) if around is None else (around.top, around.files)
 
         def fill(pristine: Path) -> None:
             _copy_tree(project, pristine, project)
             give_repository(project, pristine)
-            for path in () if around is None else around.files:
-                target = pristine.parent / _AROUND / _place_of(path, project.resolve(), above)
-                _copy_around(path, target, around.top)
+            for path in files:
+                target = pristine.parent / _AROUND / _place_of(path, whole, top.parent)
+                _copy_around(path, target, top)
 
+        place = _place_of(whole, whole, top.parent)
         return cls.filled(fill, place, project, commit_of(project))
 
     @classmethod

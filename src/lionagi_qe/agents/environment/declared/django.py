@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.declared.variables import SOURCE, VariableDeclaration
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ def _are_told(project: Path) -> bool:
 
 
 def _settings_in(path: Path) -> str | None:
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (*NOT_PARSED, OSError):
-        # What can't be read names no settings; pytest says what it lacks.
+    tree = parsed(path)
+    if tree is None:
+        # It names no settings; pytest says what it lacks.
         return None
     for node in ast.walk(tree):
         match node:

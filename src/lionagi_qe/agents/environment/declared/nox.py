@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.environment.declared.variables import VariableDeclaration
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.not_parsed import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,9 +96,8 @@ def _text(node: ast.expr, constants: dict[str, Any]) -> str | None:
 
 def _sessions(project: Path) -> Iterator[tuple[ast.FunctionDef, dict[str, Any]]]:
     """Yield the sessions whose names say that they test, and the module's constants."""
-    try:
-        tree = ast.parse((project / "noxfile.py").read_text(encoding="utf-8"))
-    except (*NOT_PARSED, OSError):
+    tree = parsed(project / "noxfile.py")
+    if tree is None:
         # Without a noxfile there are no sessions; one of a newer Python tells nothing here.
         return
     constants = _constants(tree)
