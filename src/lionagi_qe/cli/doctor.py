@@ -13,12 +13,11 @@ import click
 from lionagi_qe.cli.diagnosis import general
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
+from lionagi_qe.cli.options import MemoryChoice, fleet_option, json_option, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.errors import AccessDeniedError, AqeError
 from lionagi_qe.persistence.inspection import clock_skew, inspect, probe, sealing_keys
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,12 +31,7 @@ _MARKS = {"unfit": "x", "problem": "!", "advice": "-"}
 
 @click.command()
 @click.argument("url", required=False)
-@click.option(
-    "--fleet",
-    default=DEFAULT_FLEET,
-    show_default=True,
-    help="Which fleet's part of the memory; fleets see nothing of each other.",
-)
+@fleet_option
 @click.option("--no-migrate", is_flag=True, help="Only look: don't bring the schema up.")
 @click.option("--strict", is_flag=True, help="Exit code 1 if a problem was found.")
 @json_option

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice, json_option, show_json, standard_input
+from lionagi_qe.cli.options import (
+    MemoryChoice,
+    fleet_option,
+    json_option,
+    show_json,
+    standard_input,
+)
 from lionagi_qe.cli.output import say
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.grants import Grant, Granted
 
-_fleet = click.option(
-    "--fleet",
-    default=DEFAULT_FLEET,
-    show_default=True,
-    help="Which fleet's part of the memory; fleets see nothing of each other.",
-)
 _REDIS = ("redis", "rediss")
 
 
@@ -37,7 +36,7 @@ _REDIS = ("redis", "rediss")
     "--password-env", metavar="VARIABLE", help="Redis: the environment variable with its password."
 )
 @click.option("--password-stdin", is_flag=True, help="Redis: read its password, one line.")
-@_fleet
+@fleet_option
 @json_option
 def grant(  # noqa: PLR0913, PLR0917 - a command's options
     url: str,
@@ -122,7 +121,7 @@ def _password(variable: str | None, *, given: bool) -> str | None:
 @click.command()
 @click.argument("url")
 @click.argument("role")
-@_fleet
+@fleet_option
 def revoke(url: str, role: str, fleet: str) -> int:
     """Take from ROLE what it was granted in the fleet. Exit code 1 if that was nothing.
 
@@ -143,7 +142,7 @@ def revoke(url: str, role: str, fleet: str) -> int:
 
 @click.command()
 @click.argument("url")
-@_fleet
+@fleet_option
 @json_option
 def grants(url: str, fleet: str, *, as_json: bool) -> None:
     """List what roles were granted in the fleet of the memory at URL."""

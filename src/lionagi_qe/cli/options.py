@@ -107,6 +107,14 @@ class MemoryChoice:
         return redact(self.url)
 
 
+fleet_option = click.option(
+    "--fleet",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    help="Which fleet's part of the memory; fleets see nothing of each other.",
+)
+
+
 def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --memory, --project and --fleet: one MemoryChoice called ``choice`` for the command."""
 
@@ -124,12 +132,7 @@ def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The memory of the project in this directory; by default the one around the working "
         "directory.",
     )
-    @click.option(
-        "--fleet",
-        default=DEFAULT_FLEET,
-        show_default=True,
-        help="Which fleet's part of the memory; fleets see nothing of each other.",
-    )
+    @fleet_option
     @wraps(command)
     def with_choice(
         *arguments: Any,  # noqa: ANN401 - the command's own

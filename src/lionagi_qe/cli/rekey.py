@@ -9,11 +9,10 @@ import click
 
 from lionagi_qe.cli.ending import run_until_told
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice, json_option, show_json
+from lionagi_qe.cli.options import MemoryChoice, fleet_option, json_option, show_json
 from lionagi_qe.cli.output import say
 from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.persistence import transfer
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.cli.progress import Told
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("url", required=False)
-@click.option(
-    "--fleet",
-    default=DEFAULT_FLEET,
-    show_default=True,
-    help="Which fleet's part of the memory; fleets see nothing of each other.",
-)
+@fleet_option
 @json_option
 @quiet_option
 def rekey(url: str | None, fleet: str, *, as_json: bool) -> int:

@@ -15,9 +15,8 @@ import click
 from lionagi_qe.cli.embedding_options import embed_option
 from lionagi_qe.cli.ending import mention, requests_to_end
 from lionagi_qe.cli.exits import Exit
-from lionagi_qe.cli.options import MemoryChoice
+from lionagi_qe.cli.options import MemoryChoice, fleet_option
 from lionagi_qe.cli.output import say
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 
 if TYPE_CHECKING:
     from lionagi_qe.web.serving import Settings
@@ -27,12 +26,7 @@ _TOKEN_VARIABLE = "AQE_SERVE_TOKEN"  # noqa: S105 - where one is looked for
 
 @click.command()
 @click.argument("url", required=False)
-@click.option(
-    "--fleet",
-    default=DEFAULT_FLEET,
-    show_default=True,
-    help="Which fleet's part of the memory; fleets see nothing of each other.",
-)
+@fleet_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to bind to.")
 @click.option(
     "--port",

@@ -14,6 +14,7 @@ from lionagi_qe.cli.ending import mention, run_until_told
 from lionagi_qe.cli.exits import Exit
 from lionagi_qe.cli.options import (
     MemoryChoice,
+    fleet_option,
     json_option,
     memory_options,
     show_json,
@@ -25,7 +26,6 @@ from lionagi_qe.cli.progress import quiet_option, telling
 from lionagi_qe.cli.queue import count_queues
 from lionagi_qe.errors import MemoryMissingError
 from lionagi_qe.persistence import transfer
-from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
 from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
@@ -51,18 +51,12 @@ _checkpoint = click.option(
     help="Keep in this file where to go on, should it be killed; call it again the same way.",
 )
 _PIPE = "-"
-_fleet = click.option(
-    "--fleet",
-    default=DEFAULT_FLEET,
-    show_default=True,
-    help="Which fleet's part of the memory; fleets see nothing of each other.",
-)
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE_URL")
 @click.argument("target", metavar="TARGET_URL")
-@_fleet
+@fleet_option
 @click.option("--to-fleet", help="The fleet in the target; that of the source by default.")
 @_pattern
 @_partition
@@ -211,7 +205,7 @@ def import_(  # noqa: PLR0913, PLR0917 - a command's options
 @click.command("verify")
 @click.argument("source", metavar="SOURCE_URL")
 @click.argument("target", metavar="TARGET_URL")
-@_fleet
+@fleet_option
 @click.option("--to-fleet", help="The fleet in the target; that of the source by default.")
 @_pattern
 @_partition
