@@ -2,13 +2,12 @@
 
 ``aqe/runs/<project>/<run>/<agent>/<metric>`` holds a Metric, ``aqe/runs/<project>/latest`` the id
 of the last run, ``aqe/tests/<project>/<test>`` a test's id and its last outcomes, and
-``aqe/agents/<project>/<agent>`` how long an agent took in the last runs. A test that was once
-named flaky has its id and what each hunt since found in ``aqe/flaky/<project>/<test>``.
+``aqe/agents/<project>/<agent>`` how long an agent took in the last runs.
 
 ``pytest --aqe`` keeps the figures of its runs under ``pytest`` for an agent, and the outcomes of
 tests beside those of ``aqe run``; none of its runs is the ``latest``, since it measures less, and
-may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells,
-and of ``aqe/untested/<project>`` UntestedSince.
+may run a part of the tests. What lies under ``aqe/maps/<project>``, Maps tells, of
+``aqe/untested/<project>`` UntestedSince, and of ``aqe/flaky/<project>`` FlakyHunts.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from lionagi_qe.agents.history import History
 from lionagi_qe.errors import RevisionConflictError
 from lionagi_qe.fleet.comparison import Comparison, Since, compare
 from lionagi_qe.fleet.coverage_maps import Maps
+from lionagi_qe.fleet.flaky_hunts import FlakyHunts
 from lionagi_qe.fleet.key_segments import project_segment, segment
 from lionagi_qe.fleet.new_gaps import newly_untested
 from lionagi_qe.fleet.untested_since import UntestedSince
@@ -57,11 +57,11 @@ class RunHistory:
         self._memory = memory
         self._maps = Maps(memory, project)
         self._untested = UntestedSince(memory, project)
+        self._hunts = FlakyHunts(memory, project)
         name = project_segment(project)
         self._runs = f"aqe/runs/{name}"
         self._tests = f"aqe/tests/{name}"
         self._agents = f"aqe/agents/{name}"
-        self._flaky = f"aqe/flaky/{name}"
 
     async def expected_seconds(self) -> dict[str, float]:
         """Return agent -> median wall time of its last runs, for those that have run."""
@@ -75,10 +75,7 @@ class RunHistory:
 
         Costs a scan of the flaky tests, and for the map also one of it and of all tests.
         """
-        flaky = {
-            entry.value["id"]: entry.value["hunts"]
-            async for entry in self._memory.scan(f"{self._flaky}/")
-        }
+        flaky = await self._hunts.hunts()
         if not wants_map:
             return History(flaky)
         failing = frozenset(
@@ -161,7 +158,7 @@ class RunHistory:
 
         """
         await asyncio.gather(*(self._add_seconds(*each) for each in seconds.items()))
-        await self._add_hunt(run, findings)
+        await self._hunts.add(run, findings)
         coverage = findings.get("coverage-analyzer")
         if coverage is not None and "test_map" in coverage.details:
             await self._maps.store(run, coverage.details["test_map"])
@@ -201,42 +198,6 @@ class RunHistory:
             return {"agent": agent, "seconds": [*past, round(seconds, 3)][-KEPT_DURATIONS:]}
 
         await self._memory.update(f"{self._agents}/{agent}", extended)
-
-    async def _add_hunt(self, run: str, findings: Mapping[str, Findings]) -> None:
-        """Add what a hunt found of tests that it named, or that an earlier one did."""
-        hunter = findings.get("flaky-test-hunter")
-        if hunter is None or not hunter.details:
-            return
-        causes = {test["id"]: test["cause"] for test in hunter.details["flaky"]}
-        await self.add_reruns(run, causes, hunter.details["runs"])
-
-    async def add_reruns(
-        self, run: str, causes: Mapping[str, str], runs: Mapping[str, Mapping[str, int]]
-    ) -> None:
-        """Add how often tests ran and failed to what is kept of flaky ones; costs a scan of those.
-
-        Args:
-            run: in which they were repeated.
-            causes: of the tests that turned out to be flaky; others are added to if they once did.
-            runs: test -> ``runs`` and ``failures``.
-
-        """
-        known = (await self.history()).flaky
-        for test, counts in runs.items():
-            if test not in causes and test not in known:
-                continue
-            hunt = {"run": run, "cause": causes.get(test), **counts}
-
-            def extended(
-                value: dict[str, Any] | None,
-                test: str = test,
-                hunt: dict[str, Any] = hunt,
-            ) -> dict[str, Any]:
-                past = [] if value is None else value["hunts"]
-                hunts = [each for each in past if each["run"] != run]
-                return {"id": test, "hunts": [*hunts, hunt][-KEPT_RECORDS:]}
-
-            await self._memory.update(f"{self._flaky}/{segment(test)}", extended)
 
     async def _store_metrics(self, run: str, findings: Mapping[str, Findings]) -> None:
         for found in findings.values():

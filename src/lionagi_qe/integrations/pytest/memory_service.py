@@ -24,6 +24,7 @@ from lionagi_qe.agents.project.version_control import commit_of
 from lionagi_qe.agents.selection.impact import Selector
 from lionagi_qe.errors import AqeError, ProjectError
 from lionagi_qe.fleet.coverage_maps import Maps
+from lionagi_qe.fleet.flaky_hunts import FlakyHunts
 from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.part_of_tests import order_of_known, part_of_known
 from lionagi_qe.fleet.project_memory import default_memory
@@ -128,6 +129,7 @@ class Service:
         async with asyncio.timeout(request.seconds):
             self._memory: Memory = await self._stack.enter_async_context(memory)
             self._history = RunHistory(self._memory, request.name)
+            self._hunts = FlakyHunts(self._memory, request.name)
             self._learned = LearnedState(self._memory, request.name)
             self._sources = TestSources(self._memory, request.name)
             self._entries = await self._history.entries()
@@ -230,7 +232,7 @@ class Service:
         if repeated:
             runs = {test: _counts(attempts) for test, attempts in repeated.items()}
             flaky = [test for test, run in runs.items() if 0 < run["failures"] < run["runs"]]
-            await self._history.add_reruns(run, dict.fromkeys(flaky, _CAUSE), runs)
+            await self._hunts.add_reruns(run, dict.fromkeys(flaky, _CAUSE), runs)
         if self._request.runs > 1:
             ran = [test["id"] for test in tests]
             await self._sources.add(Path(self._request.root), ran, told["began"])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import DecryptionError
+from lionagi_qe.persistence.contract.forwarding_log import ForwardingLog
 from lionagi_qe.persistence.values.keys import ROOT
 
 if TYPE_CHECKING:
@@ -16,27 +17,15 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.hidden_names.names import Names
 
 
-class HiddenNamesLog:
+class HiddenNamesLog(ForwardingLog):
     """The log of a backend that stores hidden names."""
 
     def __init__(
         self, inner: ChangeLog, names: Names, read_record: Callable[[Record], Record]
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._names = names
         self._read_record = read_record
-
-    async def start(self, *, oldest: bool, removals: bool = True) -> str:
-        """Return the position before all, or of now."""
-        return await self._inner.start(oldest=oldest, removals=removals)
-
-    async def check(self, position: str) -> None:
-        """Raise InvalidArgumentError if it is no position."""
-        await self._inner.check(position)
-
-    async def clock(self) -> int:
-        """Return the server's time."""
-        return await self._inner.clock()
 
     async def read(
         self, position: str, prefix: str, limit: int, *, values: bool, bury: bool = True
@@ -61,7 +50,3 @@ class HiddenNamesLog:
             raise
         entry = None if record.entry is None else self._read_record(record.entry)
         return replace(record, key=key, entry=entry)
-
-    async def finish(self, position: str, limit: int) -> bool:
-        """Let go what is kept for a copy."""
-        return await self._inner.finish(position, limit)
