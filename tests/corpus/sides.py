@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.project.named_tests import named_tests
 from lionagi_qe.agents.project.settings import read_pyproject
 
 # What is imported or run by the interpreter of the package's tests.
@@ -253,7 +254,8 @@ def _rcfile(
     # Only with --source does coverage.py count files that nothing imports.
     sources = packages if not alone else list(dict.fromkeys(path.parent for path in scope))
     left_out = [] if not alone else _beside(sources[0], scope)
-    omit = [f"{project}/{each}" for each in _TESTS] + migrations + left_out
+    omit = [f"{project}/{each}" for each in (*_TESTS, *named_tests(project))]
+    omit += migrations + left_out
     omit += (own["run_omit"] or []) + (own["report_omit"] or [])
     run = {
         "branch": True,
