@@ -490,6 +490,20 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
     assert answer.exit_code == 4
 
 
+def test_tests_of_what_measures_are_counted_and_not_measured(
+    examine: Examine, project: Write
+) -> None:
+    # As those of coverage.py, whose own sources go before what is installed.
+    files = {
+        "coverage/__init__.py": "def start():\n    return 1\n",
+        "test_coverage.py": "import coverage\ndef test_start(): assert coverage.start() == 1\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.outcomes() == {"test_start": "passed"}
+    assert "coverage.py itself" in answer.reason("line_coverage")
+
+
 def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) -> None:
     tests = """
         import time

@@ -61,6 +61,11 @@ class Environment:
     scope_origin: str = "by the folders' names"
     declared: DeclaredVariables = field(default_factory=DeclaredVariables)
 
+    @property
+    def can_measure(self) -> bool:
+        """Whether the tests can be measured: not those of coverage.py, which replace what does."""
+        return "coverage" not in self.layout.names
+
     def command(
         self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
     ) -> list[str]:

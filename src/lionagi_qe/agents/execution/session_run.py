@@ -102,9 +102,10 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
 ) -> Session:
     workspace = examination.workspace
     stacks = path.with_suffix(".stacks")
+    can_measure = examination.environment.can_measure
     variables = {
         "AQE_STACKS": str(stacks),
-        **(test_map.VARIABLES if examination.wants_map else {}),
+        **(test_map.VARIABLES if examination.wants_map and can_measure else {}),
         **({} if order is None else order.variables(workspace)),
     }
     arguments = ["--continue-on-collection-errors", *([] if order is None else order.arguments())]
@@ -125,7 +126,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     session = await run_pytest(
         examination,
         path,
-        rcfile=write_rcfile(workspace, examination.environment),
+        rcfile=write_rcfile(workspace, examination.environment) if can_measure else None,
         report=report,
         arguments=arguments,
         variables=variables,
