@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -30,6 +31,10 @@ collects()
 """
 
 
+def _follower(record: Path, stacks: Path, timeout: float = 600.0, **limits: float) -> Follower:
+    return Follower("tests", record, stacks, lambda _: None, 600, timeout, math.inf, **limits)
+
+
 def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Path) -> None:
     record, stacks = tmp_path / "record.jsonl", tmp_path / "stacks.txt"
     command = [sys.executable, "-c", STANDS, str(stacks)]
@@ -37,7 +42,7 @@ def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Pa
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
-        follower = Follower("tests", record, stacks, lambda _: None, 600, 600, collection=0.0)
+        follower = _follower(record, stacks, collection=0.0)
         # As on a busy machine, it is given no time while its stacks are waited for.
         process.send_signal(signal.SIGSTOP)
         while not follower.has_killed:
@@ -74,7 +79,7 @@ def test_a_process_that_never_ends_after_its_tests_is_ended_and_tells_what_keeps
     command = [sys.executable, str(INJECTED / "aqe_launch.py"), str(record), "", "", "", "leaves"]
     with subprocess.Popen([*command, str(record)], env={"PYTHONPATH": str(tmp_path)}) as process:
         stacks = tmp_path / "stacks.txt"
-        follower = Follower("tests", record, stacks, lambda _: None, 600, 600, leaving=0.0)
+        follower = _follower(record, stacks, leaving=0.0)
         while process.poll() is None:
             if record.exists() and not record.stat().st_size:
                 record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
@@ -99,3 +104,18 @@ def test_what_fails_outside_of_fixtures_is_a_failure_as_pytest_counts(
 ) -> None:
     """pytest-forked and pytest-xdist say "???" of a test that ended its process."""
     assert outcome_of(when, "failed", xfail=False) == outcome
+
+
+def test_the_time_of_a_run_counts_from_its_start_and_leaves_some_to_end_in(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    follower = _follower(record, tmp_path / "stacks.txt", timeout=0.0)
+    # Python and pytest are still starting.
+    assert follower.look() is None
+
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command) as process:
+        record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+        # It is asked to end by a signal, and not stopped at once.
+        assert follower.look() is None
+        assert process.wait() == -(signal.SIGRTMIN + 13)
+    assert follower.look() is None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.inject.aqe_names import known_as
 from lionagi_qe.agents.project.named_tests import named_tests
 from lionagi_qe.agents.project.settings import read_pyproject
 
@@ -141,7 +142,8 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     told = json.loads(outcomes.read_text(encoding="utf-8"))
     outcomes.unlink()
     figures.outcomes = {
-        _at_home(test, project): _outcome(told["tests"].get(test, [])) for test in told["collected"]
+        _at_home(known_as(test), project): _outcome(told["tests"].get(test, []))
+        for test in told["collected"]
     }
     figures.uncollectable = sorted(told["uncollectable"])
     target = scratch / "coverage.json"

@@ -104,7 +104,7 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     log: Path,
     timeout: float | None = None,
     memory: int | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[], str | None] | None = None,
     installs: Sequence[Path] | None = None,
     reads: Sequence[Path] = (),
 ) -> Completed:
@@ -119,7 +119,8 @@ async def run(  # noqa: PLR0913 - a process has that many sides
         log: the file that gets its output; above 256 MiB the process is stopped.
         timeout: seconds after which it is stopped; None for no limit.
         memory: most bytes of data of each of its processes; ``usual_memory`` if None.
-        watch: called about ten times a second meanwhile, and once after the end.
+        watch: called about ten times a second meanwhile, and once after the end; it may return why
+            the process has to be stopped.
         installs: of an installer, directories that it writes to; it may use the network, too.
         reads: files and directories of the user's that it reads where it is isolated.
 
@@ -170,7 +171,7 @@ async def _wait(
     process: asyncio.subprocess.Process,
     log: Path,
     timeout: float | None,
-    watch: Callable[[], None] | None,
+    watch: Callable[[], str | None] | None,
     crowd: Callable[[], int] | None,
 ) -> str | None:
     """Wait for the end; return why it has to be stopped instead, if so."""
@@ -180,8 +181,8 @@ async def _wait(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _POLL_SECONDS)
             return None
-        if watch is not None:
-            watch()
+        if watch is not None and (why := watch()) is not None:
+            return why
         if deadline is not None and time.monotonic() > deadline:
             return f"it ran longer than {timeout:g} s"
         if _size(log) > MAX_OUTPUT_BYTES:

@@ -62,7 +62,10 @@ class Follower:
         stacks: where the process writes its stacks, once it is made to.
         progress: is told how many tests have ended.
         limit: most seconds of one test.
-        timeout: seconds after which the session is killed; a little before, it is asked to end.
+        timeout: most seconds of collecting the tests, and again of running them; a little before
+            they have passed, the session is asked to end. What Python and pytest need to start is
+            not counted: on a busy machine that may be more than the tests take.
+        until: when the session is killed in any case, on the clock of ``time.monotonic``.
         collection: most seconds until the tests are collected.
         leaving: most seconds that the process takes to end after all else.
 
@@ -76,6 +79,7 @@ class Follower:
         progress: Progress,
         limit: float,
         timeout: float,
+        until: float,
         collection: float = _COLLECTION_SECONDS,
         leaving: float = _LEAVING_SECONDS,
     ) -> None:
@@ -95,8 +99,9 @@ class Follower:
         self._shown_at = 0.0
         # Bytes of the stacks before they were asked for, and at the last look.
         self._stacks_before = self._stacks_seen = 0
-        self._asked_at = time.monotonic() + timeout - min(_ENDING_SECONDS, timeout / 4)
-        self._asked = False
+        self._timeout, self._until = timeout, until
+        self._since = time.monotonic()
+        self._asked_at: float | None = None
         self._leaving_file = leaving_file(record)
         self._leaving = leaving
         self._left_at: float | None = None
@@ -115,24 +120,35 @@ class Follower:
         """Whether the last test had to be killed together with the session's process."""
         return self._shown
 
-    def look(self) -> None:
-        """Read what is new, tell it, and see to a test that is overdue."""
+    def look(self) -> str | None:
+        """Read what is new, tell it, and see to a test that is overdue.
+
+        Returns:
+            Why the session has to be stopped, if so.
+
+        """
         if self._record.exists():
             self._read()
         now = time.monotonic()
         if self._process is None:
-            return
+            return None
         if self._leaving_file.exists():
             self._mind_end(self._process, now)
-            return
+            return None
         self._left_at = None
-        if now > self._asked_at and not self._asked:
-            self._asked = True
+        ends = self._since + self._timeout
+        if self._asked_at is not None:
+            if now > max(ends, self._asked_at + _ENDING_SECONDS):
+                return f"it ran longer than {self._timeout:g} s"
+        elif now > min(ends, self._until) - min(_ENDING_SECONDS, self._timeout / 4):
+            self._asked_at = now
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGRTMIN + 13)
-        elif self._began is not None:
+            return None
+        if self._began is not None:
             limit = self._collection if self._total is None else self._limit
             self._mind(self._process, now, self._began, limit)
+        return None
 
     def _mind_end(self, process: int, now: float) -> None:
         """End a process that has nothing more to do, and waits for threads or others."""
@@ -155,8 +171,9 @@ class Follower:
             match event["event"]:
                 case "listening":
                     self._process = event["pid"]
-                    self._began = time.monotonic()
+                    self._began = self._since = time.monotonic()
                 case "collected":
+                    self._since = time.monotonic()
                     self._total = len(event["ids"])
                     self._began = None
                 case "start":
