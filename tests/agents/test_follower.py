@@ -8,6 +8,7 @@ import math
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,3 +120,23 @@ def test_the_time_of_a_run_counts_from_its_start_and_leaves_some_to_end_in(tmp_p
         assert follower.look() is None
         assert process.wait() == -(signal.SIGRTMIN + 13)
     assert follower.look() is None
+
+
+def test_one_that_was_asked_to_end_has_time_for_it_and_then_is_stopped(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    follower = Follower(
+        "tests", record, tmp_path / "stacks.txt", lambda _: None, 600, 0.0, math.inf, ending=0.0
+    )
+    program = "import signal, time; signal.signal(signal.SIGRTMIN + 13, signal.SIG_IGN)\nprint(1)\n"
+    command = [sys.executable, "-u", "-c", f"{program}while True: pass"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+        told: str | None = None
+        while told is None:
+            told = follower.look()
+            # It has to get the processor now and then, else waiting for it is all it did.
+            time.sleep(0.05)
+        process.kill()
+    assert told == "it ran longer than 0 s"

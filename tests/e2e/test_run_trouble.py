@@ -52,15 +52,15 @@ def test_an_endless_test_is_stopped_with_all_its_children(
 ) -> None:
     pids = tmp_path / "pids"
     tests = f"""
-        import subprocess, sys
+        import subprocess
 
-        CHILD = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+        # Quick to start, so that both have before the time is up.
+        CHILD = ["/bin/sh", "-c", "echo $$; exec sleep 600"]
 
         def test_endless():
             with open({str(pids)!r}, "w") as file:
                 for new_session in (False, True):
-                    subprocess.Popen([sys.executable, "-c", CHILD], stdout=file,
-                                     start_new_session=new_session)
+                    subprocess.Popen(CHILD, stdout=file, start_new_session=new_session)
             while True:
                 pass
     """

@@ -96,6 +96,19 @@ def usual_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
 
+def queued_seconds(process: int) -> float:
+    """Return for how many seconds a process could have run, and others did; 0 where nobody counts.
+
+    That of its first thread, as Linux counts it in ``/proc/PID/schedstat``.
+    """
+    try:
+        counted = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii")
+        return int(counted.split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        # It has ended, or this is no Linux that counts.
+        return 0.0
+
+
 async def run(  # noqa: PLR0913 - a process has that many sides
     command: Sequence[str],
     *,

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Step
+from lionagi_qe.agents.environment.process import queued_seconds
 from lionagi_qe.agents.execution.outcomes import read_event
 from lionagi_qe.agents.execution.pytest_session import leaving_file
 
@@ -68,6 +69,8 @@ class Follower:
         until: when the session is killed in any case, on the clock of ``time.monotonic``.
         collection: most seconds until the tests are collected.
         leaving: most seconds that the process takes to end after all else.
+        ending: seconds that it has at least to end after it was asked to, without those in which it
+            had to wait for a processor.
 
     """
 
@@ -82,6 +85,7 @@ class Follower:
         until: float,
         collection: float = _COLLECTION_SECONDS,
         leaving: float = _LEAVING_SECONDS,
+        ending: float = _ENDING_SECONDS,
     ) -> None:
         self._agent = agent
         self._record = record
@@ -102,8 +106,9 @@ class Follower:
         self._timeout, self._until = timeout, until
         self._since = time.monotonic()
         self._asked_at: float | None = None
+        self._queued_before = 0.0
         self._leaving_file = leaving_file(record)
-        self._leaving = leaving
+        self._leaving, self._ending = leaving, ending
         self._left_at: float | None = None
         self._stays: tuple[str, float] | None = None
 
@@ -138,10 +143,13 @@ class Follower:
         self._left_at = None
         ends = self._since + self._timeout
         if self._asked_at is not None:
-            if now > max(ends, self._asked_at + _ENDING_SECONDS):
+            # To have to wait for a processor is not the session's doing.
+            waited = queued_seconds(self._process) - self._queued_before
+            if now > ends and now - waited > self._asked_at + self._ending:
                 return f"it ran longer than {self._timeout:g} s"
         elif now > min(ends, self._until) - min(_ENDING_SECONDS, self._timeout / 4):
             self._asked_at = now
+            self._queued_before = queued_seconds(self._process)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGRTMIN + 13)
             return None
