@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +32,10 @@ collects()
 """
 
 
+def _follower(record: Path, stacks: Path, timeout: float = 600.0, **limits: float) -> Follower:
+    return Follower("tests", record, stacks, lambda _: None, 600, timeout, math.inf, **limits)
+
+
 def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Path) -> None:
     record, stacks = tmp_path / "record.jsonl", tmp_path / "stacks.txt"
     command = [sys.executable, "-c", STANDS, str(stacks)]
@@ -37,7 +43,7 @@ def test_a_collection_that_never_ends_is_killed_and_shows_its_stack(tmp_path: Pa
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
-        follower = Follower("tests", record, stacks, lambda _: None, 600, 600, collection=0.0)
+        follower = _follower(record, stacks, collection=0.0)
         # As on a busy machine, it is given no time while its stacks are waited for.
         process.send_signal(signal.SIGSTOP)
         while not follower.has_killed:
@@ -74,7 +80,7 @@ def test_a_process_that_never_ends_after_its_tests_is_ended_and_tells_what_keeps
     command = [sys.executable, str(INJECTED / "aqe_launch.py"), str(record), "", "", "", "leaves"]
     with subprocess.Popen([*command, str(record)], env={"PYTHONPATH": str(tmp_path)}) as process:
         stacks = tmp_path / "stacks.txt"
-        follower = Follower("tests", record, stacks, lambda _: None, 600, 600, leaving=0.0)
+        follower = _follower(record, stacks, leaving=0.0)
         while process.poll() is None:
             if record.exists() and not record.stat().st_size:
                 record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
@@ -99,3 +105,38 @@ def test_what_fails_outside_of_fixtures_is_a_failure_as_pytest_counts(
 ) -> None:
     """pytest-forked and pytest-xdist say "???" of a test that ended its process."""
     assert outcome_of(when, "failed", xfail=False) == outcome
+
+
+def test_the_time_of_a_run_counts_from_its_start_and_leaves_some_to_end_in(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    follower = _follower(record, tmp_path / "stacks.txt", timeout=0.0)
+    # Python and pytest are still starting.
+    assert follower.look() is None
+
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command) as process:
+        record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+        # It is asked to end by a signal, and not stopped at once.
+        assert follower.look() is None
+        assert process.wait() == -(signal.SIGRTMIN + 13)
+    assert follower.look() is None
+
+
+def test_one_that_was_asked_to_end_has_time_for_it_and_then_is_stopped(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    follower = Follower(
+        "tests", record, tmp_path / "stacks.txt", lambda _: None, 600, 0.0, math.inf, ending=0.0
+    )
+    program = "import signal, time; signal.signal(signal.SIGRTMIN + 13, signal.SIG_IGN)\nprint(1)\n"
+    command = [sys.executable, "-u", "-c", f"{program}while True: pass"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        record.write_text(json.dumps({"event": "listening", "pid": process.pid}) + "\n")
+        told: str | None = None
+        while told is None:
+            told = follower.look()
+            # It has to get the processor now and then, else waiting for it is all it did.
+            time.sleep(0.05)
+        process.kill()
+    assert told == "it ran longer than 0 s"

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lionagi_qe.agents.environment.variables import variables_of
+from lionagi_qe.agents.inject.aqe_names import known_as
+from lionagi_qe.agents.project.named_tests import named_tests
 from lionagi_qe.agents.project.settings import read_pyproject
 
 # What is imported or run by the interpreter of the package's tests.
@@ -140,7 +142,8 @@ def of_pytest(project: Path, report: dict[str, Any], scratch: Path, limit: float
     told = json.loads(outcomes.read_text(encoding="utf-8"))
     outcomes.unlink()
     figures.outcomes = {
-        _at_home(test, project): _outcome(told["tests"].get(test, [])) for test in told["collected"]
+        _at_home(known_as(test), project): _outcome(told["tests"].get(test, []))
+        for test in told["collected"]
     }
     figures.uncollectable = sorted(told["uncollectable"])
     target = scratch / "coverage.json"
@@ -253,7 +256,8 @@ def _rcfile(
     # Only with --source does coverage.py count files that nothing imports.
     sources = packages if not alone else list(dict.fromkeys(path.parent for path in scope))
     left_out = [] if not alone else _beside(sources[0], scope)
-    omit = [f"{project}/{each}" for each in _TESTS] + migrations + left_out
+    omit = [f"{project}/{each}" for each in (*_TESTS, *named_tests(project))]
+    omit += migrations + left_out
     omit += (own["run_omit"] or []) + (own["report_omit"] or [])
     run = {
         "branch": True,

@@ -52,15 +52,15 @@ def test_an_endless_test_is_stopped_with_all_its_children(
 ) -> None:
     pids = tmp_path / "pids"
     tests = f"""
-        import subprocess, sys
+        import subprocess
 
-        CHILD = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+        # Quick to start, so that both have before the time is up.
+        CHILD = ["/bin/sh", "-c", "echo $$; exec sleep 600"]
 
         def test_endless():
             with open({str(pids)!r}, "w") as file:
                 for new_session in (False, True):
-                    subprocess.Popen([sys.executable, "-c", CHILD], stdout=file,
-                                     start_new_session=new_session)
+                    subprocess.Popen(CHILD, stdout=file, start_new_session=new_session)
             while True:
                 pass
     """
@@ -488,6 +488,20 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
     assert "incomplete" in answer.reason("gate")
     assert "frobnicate" in answer.reason("gate")
     assert answer.exit_code == 4
+
+
+def test_tests_of_what_measures_are_counted_and_not_measured(
+    examine: Examine, project: Write
+) -> None:
+    # As those of coverage.py, whose own sources go before what is installed.
+    files = {
+        "coverage/__init__.py": "def start():\n    return 1\n",
+        "test_coverage.py": "import coverage\ndef test_start(): assert coverage.start() == 1\n",
+    }
+    answer = examine(project(files))
+
+    assert answer.outcomes() == {"test_start": "passed"}
+    assert "coverage.py itself" in answer.reason("line_coverage")
 
 
 def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) -> None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 TOOL = "coverage.py"
 MOST_GAPS = 200
 _TIMEOUT = 300.0
+_IT_IS_COVERAGE = (
+    "the project is coverage.py itself, which can't measure the process in which it is tested; its "
+    "tests ran without"
+)
 _NO_CODE = (
     "the project has no Python code to measure (an extension module is none); if it has, name it "
     "in [tool.aqe] source"
@@ -63,6 +67,8 @@ class CoverageAnalyzer(Agent):
             return self.unmeasured(Source(TOOL, None, None, commit), reason)
         if not examination.environment.layout.scope:
             return self.unmeasured(Source(TOOL, None, None, commit), _NO_CODE)
+        if not examination.environment.can_measure:
+            return self.unmeasured(Source(TOOL, None, None, commit), _IT_IS_COVERAGE)
         coverage_data.put_in_place(examination, tests)
         report, problem = await _report(examination)
         if report is None:

@@ -9,6 +9,7 @@ import configparser
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import TEST_FILES, django_migrations
+from lionagi_qe.agents.project.named_tests import named_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ def write_rcfile(workspace: Workspace, environment: Environment, *measured_in: s
     else:
         sources, beside = layout.roots[:1], layout.beside
     tests = [f"{workspace.source}/{pattern}" for pattern in TEST_FILES]
+    tests += [f"{workspace.source}/{name}" for name in sorted(named_tests(workspace.source))]
     # Django writes them; who wants them measured names them in [tool.aqe] source.
     tests += [f"{path}/*" for package in layout.packages for path in django_migrations(package)]
     run = parser["run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -217,7 +218,10 @@ async def _session(examination: Examination, name: str, words: Sequence[str]) ->
         timeout = examination.seconds(min(_TIMEOUT, examination.settings.timeout))
         limit = examination.settings.test_timeout or _EXAMPLE_SECONDS
         stacks = record.with_suffix(".stacks")
-        follower = Follower(DocsTester.name, record, stacks, examination.progress, limit, timeout)
+        until = time.monotonic() + timeout
+        follower = Follower(
+            DocsTester.name, record, stacks, examination.progress, limit, timeout, until
+        )
         session = await run_pytest(
             own,
             record,

@@ -7,11 +7,10 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import sysconfig
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from lionagi_qe.agents.environment.base_python import BasePython
     from lionagi_qe.agents.project.workspace import Workspace
 
 TOOLS = ("pytest>=7", "coverage>=7.6")
@@ -53,27 +53,37 @@ _PTH = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an environment is to be made of.
+
+    Attributes:
+        base: the interpreter.
+        requirements: what goes into it.
+        locked: whether to keep to a lock file; None where there is one that can be kept to.
+    """
+
+    base: BasePython
+    requirements: Requirements
+    locked: bool | None
+
+
 async def find_or_build(
-    workspace: Workspace,
-    pyproject: dict[str, Any],
-    requirements: Requirements,
-    tell: Callable[[str], None],
-    *,
-    locked: bool | None,
+    workspace: Workspace, pyproject: dict[str, Any], plan: Plan, tell: Callable[[str], None]
 ) -> tuple[dict[str, Any], bool]:
     """Return what is known of the environment for a project, and whether it is new.
 
     Raises EnvironmentBuildError: it could not be built. Costs what installing takes, once.
     """
     cache = own_directory(root()) / "environments"
-    name = _fingerprint(workspace.source, pyproject, requirements, locked=locked)
+    name = _fingerprint(workspace.source, pyproject, plan)
     pointer = cache / f"{name}.json"
     built = _read_pointer(pointer)
     if built is not None and hold(Path(built["directory"])):
         pointer.touch()
         return built, False
     make_directories(cache)
-    built = await _build(cache, workspace, requirements, tell, locked=locked)
+    built = await _build(cache, workspace, plan, tell)
     write_text(pointer, json.dumps(built))
     # Only here the cache grows by much.
     if deleted := prune(kept()).deleted:
@@ -81,14 +91,12 @@ async def find_or_build(
     return built, True
 
 
-def _fingerprint(
-    source: Path, pyproject: dict[str, Any], requirements: Requirements, *, locked: bool | None
-) -> str:
+def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
     """Name an environment after everything that decides what is in it."""
-    digest = hashlib.sha256()
-    parts = [_RECIPE, sys.version, sysconfig.get_platform(), sys.prefix, *TOOLS]
+    digest, requirements = hashlib.sha256(), plan.requirements
+    parts = [_RECIPE, plan.base.identity, sysconfig.get_platform(), *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
-    parts.append(f"locked={locked}")
+    parts.append(f"locked={plan.locked}")
     parts += [digest_of(requirements.members)] if requirements.members else []
     parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements)]
@@ -121,14 +129,10 @@ def _read_pointer(pointer: Path) -> dict[str, Any] | None:
 
 
 async def _build(
-    cache: Path,
-    workspace: Workspace,
-    requirements: Requirements,
-    tell: Callable[[str], None],
-    *,
-    locked: bool | None,
+    cache: Path, workspace: Workspace, plan: Plan, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Create an environment; two runs that build the same at once don't meet."""
+    requirements = plan.requirements
     members = {name: workspace.copy_beside(path) for name, path in requirements.members}
     installer = Installer.find().for_build_of(workspace).without_sources_of(members)
     started = time.monotonic()
@@ -140,17 +144,17 @@ async def _build(
     lines = (*requirements.lines, *map(str, members.values()))
     requirements = replace(requirements, lines=lines)
     try:
-        creating = asyncio.create_task(installer.create(directory, workspace))
+        creating = asyncio.create_task(installer.create(directory, workspace, plan.base.program))
         try:
             installer = await installer.configured()
         finally:
             await asyncio.wait([creating])
         python = creating.result()
-        held, lock = await held_to_lock(installer, workspace, wanted=locked)
+        held, lock = await held_to_lock(installer, workspace, wanted=plan.locked)
         try:
             notes += await install_declared(held, python, workspace, requirements, TOOLS)
         except EnvironmentBuildError as error:
-            if locked or lock is None:
+            if plan.locked or lock is None:
                 raise
             notes.append(f"the versions of {lock} were not used: {error}")
             held, lock = installer, None
@@ -168,8 +172,7 @@ async def _build(
         "directory": str(directory),
         "project": str(workspace.project),
         "bytes": size_of(directory),
-        # That of the interpreter that it was created with.
-        "version": ".".join(map(str, sys.version_info[:3])),
+        "version": plan.base.version,
         "installer": f"{installer.name} {installer.version}",
         "locked": lock,
         "seconds": time.monotonic() - started,

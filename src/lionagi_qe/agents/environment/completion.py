@@ -18,6 +18,7 @@ from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
+from lionagi_qe.agents.project.named_tests import named_tests as tests_named_in
 from lionagi_qe.agents.project.not_parsed import parsed
 from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, modules_named
 from lionagi_qe.errors import EnvironmentBuildError
@@ -89,16 +90,17 @@ def uses_of(source: Path, settings: Mapping[str, object]) -> Uses:
     uses = Uses(
         settings={name: "what pytest is told" for name in SETTINGS if name.lower() in named}
     )
+    named_tests = tests_named_in(source)
     named: set[str] = set()
     defined: set[str] = set()
     for path in sorted(source.rglob("*.py")):
         name = path.relative_to(source).as_posix()
-        if not is_test_file(name):
+        if not is_test_file(name) and name not in named_tests:
             continue
         tree = parsed(path)
         if tree is None:
             continue
-        if _COLLECTED.fullmatch(path.name) or is_only_of_unittest(path):
+        if name in named_tests or _COLLECTED.fullmatch(path.name) or is_only_of_unittest(path):
             # Other files below tests may be programs that no test imports.
             _note(uses, tree, name)
             named |= _modules_named(tree)

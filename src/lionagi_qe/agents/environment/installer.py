@@ -114,10 +114,9 @@ class Installer:
         found = await asyncio.to_thread(pip_settings, (sys.executable, "-m", "pip"))
         return replace(self, settings=(*self.settings, *as_uv_words(found)))
 
-    async def create(self, directory: Path, workspace: Workspace) -> Path:
-        """Create a virtual environment of this interpreter; return its own interpreter."""
+    async def create(self, directory: Path, workspace: Workspace, base: str) -> Path:
+        """Create a virtual environment of an interpreter, ``base``; return its own interpreter."""
         make_directories(directory)
-        base = getattr(sys, "_base_executable", None) or sys.executable
         command = [base, "-m", "venv", "--without-pip", str(directory)]
         completed = await run(
             command,

@@ -96,6 +96,19 @@ def usual_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
 
+def queued_seconds(process: int) -> float:
+    """Return for how many seconds a process could have run, and others did; 0 where nobody counts.
+
+    That of its first thread, as Linux counts it in ``/proc/PID/schedstat``.
+    """
+    try:
+        counted = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii")
+        return int(counted.split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        # It has ended, or this is no Linux that counts.
+        return 0.0
+
+
 async def run(  # noqa: PLR0913 - a process has that many sides
     command: Sequence[str],
     *,
@@ -104,7 +117,7 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     log: Path,
     timeout: float | None = None,
     memory: int | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[], str | None] | None = None,
     installs: Sequence[Path] | None = None,
     reads: Sequence[Path] = (),
 ) -> Completed:
@@ -119,7 +132,8 @@ async def run(  # noqa: PLR0913 - a process has that many sides
         log: the file that gets its output; above 256 MiB the process is stopped.
         timeout: seconds after which it is stopped; None for no limit.
         memory: most bytes of data of each of its processes; ``usual_memory`` if None.
-        watch: called about ten times a second meanwhile, and once after the end.
+        watch: called about ten times a second meanwhile, and once after the end; it may return why
+            the process has to be stopped.
         installs: of an installer, directories that it writes to; it may use the network, too.
         reads: files and directories of the user's that it reads where it is isolated.
 
@@ -170,7 +184,7 @@ async def _wait(
     process: asyncio.subprocess.Process,
     log: Path,
     timeout: float | None,
-    watch: Callable[[], None] | None,
+    watch: Callable[[], str | None] | None,
     crowd: Callable[[], int] | None,
 ) -> str | None:
     """Wait for the end; return why it has to be stopped instead, if so."""
@@ -180,8 +194,8 @@ async def _wait(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _POLL_SECONDS)
             return None
-        if watch is not None:
-            watch()
+        if watch is not None and (why := watch()) is not None:
+            return why
         if deadline is not None and time.monotonic() > deadline:
             return f"it ran longer than {timeout:g} s"
         if _size(log) > MAX_OUTPUT_BYTES:

@@ -7,25 +7,23 @@ user's own is used as it is, and the tools come from a cached directory behind i
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-from lionagi_qe.agents.environment.built import ROOTS, TOOLS, find_or_build
+from lionagi_qe.agents.environment.base_python import base_python
+from lionagi_qe.agents.environment.built import ROOTS, TOOLS, Plan, find_or_build
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.members import with_repository
 from lionagi_qe.agents.environment.process import allowed_environment
-from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
+from lionagi_qe.agents.environment.requirements import requirements_of
 from lionagi_qe.agents.environment.tool_overlay import tool_overlay_of
 from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
 from lionagi_qe.agents.project.built_files import adopt_built_files
 from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.agents.project.layout import Layout, layout_of
 from lionagi_qe.agents.project.pytest_settings import notes_on_settings
-from lionagi_qe.errors import EnvironmentBuildError, ProjectError
+from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +60,11 @@ class Environment:
     notes: tuple[str, ...] = ()
     scope_origin: str = "by the folders' names"
     declared: DeclaredVariables = field(default_factory=DeclaredVariables)
+
+    @property
+    def can_measure(self) -> bool:
+        """Whether the tests can be measured: not those of coverage.py, which replace what does."""
+        return "coverage" not in self.layout.names
 
     def command(
         self, module: str, *arguments: str, record: str = "", rcfile: str = "", report: str = ""
@@ -146,11 +149,11 @@ async def prepare(
     else:
         own = requirements_of(workspace.source, pyproject)
         requirements = with_repository(own, workspace.project)
-        _check_python(workspace, pyproject)
-        environment = await _cached(
-            workspace, pyproject, requirements, tell, locked=settings.locked
-        )
+        base = base_python(workspace.source, pyproject, workspace.project)
+        plan = Plan(base, requirements, settings.locked)
+        environment = await _cached(workspace, pyproject, plan, tell)
     notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
+    notes += workspace.notes
     how = isolation()
     if how is not None:
         told = f"{environment.origin}; isolated, {'with' if how.network else 'without'} network"
@@ -158,35 +161,11 @@ async def prepare(
     return replace(environment, declared=declared, notes=notes)
 
 
-def _check_python(workspace: Workspace, pyproject: dict[str, Any]) -> None:
-    project = pyproject.get("project", {})
-    wanted = project.get("requires-python") if isinstance(project, dict) else None
-    if wanted is None:
-        return
-    ours = ".".join(map(str, sys.version_info[:3]))
-    try:
-        fits = SpecifierSet(wanted).contains(ours, prereleases=True)
-    except (InvalidSpecifier, TypeError) as error:
-        raise ProjectError(
-            f"{workspace.project / 'pyproject.toml'}: requires-python = {wanted!r} is not valid"
-        ) from error
-    if not fits:
-        raise EnvironmentBuildError(
-            f"the project requires Python {wanted} and aqe runs on {ours}; name an interpreter "
-            "that has the project's dependencies with --python"
-        )
-
-
 async def _cached(
-    workspace: Workspace,
-    pyproject: dict[str, Any],
-    requirements: Requirements,
-    tell: Callable[[str], None],
-    *,
-    locked: bool | None,
+    workspace: Workspace, pyproject: dict[str, Any], plan: Plan, tell: Callable[[str], None]
 ) -> Environment:
     """Find the environment in the cache, or build it there."""
-    built, is_new = await find_or_build(workspace, pyproject, requirements, tell, locked=locked)
+    built, is_new = await find_or_build(workspace, pyproject, plan, tell)
     if is_new:
         # Builds write into the sources, version files say; later runs don't meet that either.
         workspace.renew()
@@ -204,9 +183,9 @@ async def _cached(
         built["version"],
         layout if named else layout.only(shipped),
         tool_overlays=(),
-        origin=f"{origin}; test requirements: {requirements.origin}{held}",
+        origin=f"{origin}; test requirements: {plan.requirements.origin}{held}",
         changeable=True,
-        notes=tuple(built["notes"]),
+        notes=(*([plan.base.note] if plan.base.note else []), *built["notes"]),
         scope_origin=scope if named or shipped else "by the folders' names",
     )
 

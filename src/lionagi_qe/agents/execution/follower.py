@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import Step
+from lionagi_qe.agents.environment.process import queued_seconds
 from lionagi_qe.agents.execution.outcomes import read_event
 from lionagi_qe.agents.execution.pytest_session import leaving_file
 
@@ -62,9 +63,14 @@ class Follower:
         stacks: where the process writes its stacks, once it is made to.
         progress: is told how many tests have ended.
         limit: most seconds of one test.
-        timeout: seconds after which the session is killed; a little before, it is asked to end.
+        timeout: most seconds of collecting the tests, and again of running them; a little before
+            they have passed, the session is asked to end. What Python and pytest need to start is
+            not counted: on a busy machine that may be more than the tests take.
+        until: when the session is killed in any case, on the clock of ``time.monotonic``.
         collection: most seconds until the tests are collected.
         leaving: most seconds that the process takes to end after all else.
+        ending: seconds that it has at least to end after it was asked to, without those in which it
+            had to wait for a processor.
 
     """
 
@@ -76,8 +82,10 @@ class Follower:
         progress: Progress,
         limit: float,
         timeout: float,
+        until: float,
         collection: float = _COLLECTION_SECONDS,
         leaving: float = _LEAVING_SECONDS,
+        ending: float = _ENDING_SECONDS,
     ) -> None:
         self._agent = agent
         self._record = record
@@ -95,10 +103,12 @@ class Follower:
         self._shown_at = 0.0
         # Bytes of the stacks before they were asked for, and at the last look.
         self._stacks_before = self._stacks_seen = 0
-        self._asked_at = time.monotonic() + timeout - min(_ENDING_SECONDS, timeout / 4)
-        self._asked = False
+        self._timeout, self._until = timeout, until
+        self._since = time.monotonic()
+        self._asked_at: float | None = None
+        self._queued_before = 0.0
         self._leaving_file = leaving_file(record)
-        self._leaving = leaving
+        self._leaving, self._ending = leaving, ending
         self._left_at: float | None = None
         self._stays: tuple[str, float] | None = None
 
@@ -115,24 +125,38 @@ class Follower:
         """Whether the last test had to be killed together with the session's process."""
         return self._shown
 
-    def look(self) -> None:
-        """Read what is new, tell it, and see to a test that is overdue."""
+    def look(self) -> str | None:
+        """Read what is new, tell it, and see to a test that is overdue.
+
+        Returns:
+            Why the session has to be stopped, if so.
+
+        """
         if self._record.exists():
             self._read()
         now = time.monotonic()
         if self._process is None:
-            return
+            return None
         if self._leaving_file.exists():
             self._mind_end(self._process, now)
-            return
+            return None
         self._left_at = None
-        if now > self._asked_at and not self._asked:
-            self._asked = True
+        ends = self._since + self._timeout
+        if self._asked_at is not None:
+            # To have to wait for a processor is not the session's doing.
+            waited = queued_seconds(self._process) - self._queued_before
+            if now > ends and now - waited > self._asked_at + self._ending:
+                return f"it ran longer than {self._timeout:g} s"
+        elif now > min(ends, self._until) - min(_ENDING_SECONDS, self._timeout / 4):
+            self._asked_at = now
+            self._queued_before = queued_seconds(self._process)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGRTMIN + 13)
-        elif self._began is not None:
+            return None
+        if self._began is not None:
             limit = self._collection if self._total is None else self._limit
             self._mind(self._process, now, self._began, limit)
+        return None
 
     def _mind_end(self, process: int, now: float) -> None:
         """End a process that has nothing more to do, and waits for threads or others."""
@@ -155,8 +179,9 @@ class Follower:
             match event["event"]:
                 case "listening":
                     self._process = event["pid"]
-                    self._began = time.monotonic()
+                    self._began = self._since = time.monotonic()
                 case "collected":
+                    self._since = time.monotonic()
                     self._total = len(event["ids"])
                     self._began = None
                 case "start":

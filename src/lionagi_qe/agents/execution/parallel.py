@@ -155,6 +155,9 @@ def _choice(examination: Examination, order: TestOrder | None) -> _Choice | None
     wanted, learned = examination.settings.parallel, examination.history.learned.get(POLICY)
     if wanted == "off" or learned is None or (order is not None and order.changes):
         return None
+    if not examination.environment.can_measure:
+        # Then a trial couldn't compare the lines that ran.
+        return None
     insists = wanted != "auto"
     if not insists and _may_meet_outside(examination):
         return None

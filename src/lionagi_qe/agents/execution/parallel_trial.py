@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.project.layout import is_test_file
+from lionagi_qe.agents.project.named_tests import is_test_file_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,13 +45,14 @@ def fingerprint_of(examination: Examination) -> str:
 
 
 def _deciding(pristine: Path) -> Iterator[Path]:
+    is_test = is_test_file_of(pristine)
     for folder, folders, files in os.walk(pristine):
         # What git keeps, and what a build or a run that ended before has compiled.
         folders[:] = [each for each in folders if each not in {".git", "__pycache__"}]
         for path in (Path(folder, file) for file in files):
             name = path.relative_to(pristine)
             at_top = len(name.parts) == 1 and name.suffix in _SETTINGS
-            if (at_top or is_test_file(name.as_posix())) and path.is_file():
+            if (at_top or is_test(name.as_posix())) and path.is_file():
                 yield path
 
 

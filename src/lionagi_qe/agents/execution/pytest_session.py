@@ -61,7 +61,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
     report: Path | None = None,
     arguments: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[], str | None] | None = None,
     leave_out: Sequence[str] = (),
 ) -> Session:
     """Run pytest; once more without options that no plugin here knows, or with files it missed.
@@ -75,7 +75,7 @@ async def run_pytest(  # noqa: PLR0913 - a session has that many sides
         report: where coverage.py's report of the run goes; see ``coverage_data``.
         arguments: of pytest, beside the project's own.
         variables: of the environment, beside those that the tests see anyhow.
-        watch: called about ten times a second meanwhile.
+        watch: called about ten times a second meanwhile; it may return why to stop.
         leave_out: options that the project sets in ``addopts``, and that are not for this session.
 
     """

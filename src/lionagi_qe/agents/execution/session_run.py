@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.base import LEAST_SECONDS
@@ -32,6 +32,8 @@ PLUGIN = "aqe_shard"
 # Tests that end the process are few, or the project has one fault that all of them meet.
 _MOST_SESSIONS = 10
 _MOST_STACKS = 8000
+# Of a session beyond the time of its tests: Python, pytest and its plugins have to start.
+_STARTING_SECONDS = 60.0
 
 
 async def run_tests(
@@ -55,15 +57,17 @@ async def run_tests(
     """
     workspace = examination.workspace
     most = examination.settings.timeout
+    starting = _STARTING_SECONDS + most if timeout is None else 0.0
     timeout = examination.seconds(most if timeout is None else min(most, timeout))
-    began = time.monotonic()
-    ends = began + timeout
+    ends = time.monotonic() + timeout
     limit = test_limit(examination, timeout)
     whole: Session | None = None
     left: list[str] = []
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
-        session = await _session(examination, path, order, shard, limit, timeout, left)
+        whole_time = examination.seconds(timeout + starting)
+        limits = _Limits(limit, timeout, whole_time)
+        session = await _session(examination, path, order, shard, limits, left)
         timeout = max(ends - time.monotonic(), LEAST_SECONDS)
         if whole is not None:
             session = _continued(whole, session)
@@ -91,20 +95,29 @@ def _continued(whole: Session, later: Session) -> Session:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Most seconds of one test, of all tests of a session, and of the session with its start."""
+
+    test: float
+    tests: float
+    session: float
+
+
 async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     examination: Examination,
     path: Path,
     order: TestOrder | None,
     shard: Shard | MatrixShard | None,
-    limit: float,
-    timeout: float,
+    limits: _Limits,
     only: list[str],
 ) -> Session:
     workspace = examination.workspace
     stacks = path.with_suffix(".stacks")
+    can_measure = examination.environment.can_measure
     variables = {
         "AQE_STACKS": str(stacks),
-        **(test_map.VARIABLES if examination.wants_map else {}),
+        **(test_map.VARIABLES if examination.wants_map and can_measure else {}),
         **({} if order is None else order.variables(workspace)),
     }
     arguments = ["--continue-on-collection-errors", *([] if order is None else order.arguments())]
@@ -121,15 +134,16 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     elif shard is not None:
         arguments += ["-p", PLUGIN]
         variables["AQE_SHARD"] = str(_written(shard, workspace))
-    follower = Follower(AGENT, path, stacks, examination.progress, limit, timeout)
+    until = time.monotonic() + limits.session
+    follower = Follower(AGENT, path, stacks, examination.progress, limits.test, limits.tests, until)
     session = await run_pytest(
         examination,
         path,
-        rcfile=write_rcfile(workspace, examination.environment),
+        rcfile=write_rcfile(workspace, examination.environment) if can_measure else None,
         report=report,
         arguments=arguments,
         variables=variables,
-        timeout=timeout,
+        timeout=limits.session,
         memory=memory,
         watch=follower.look,
     )

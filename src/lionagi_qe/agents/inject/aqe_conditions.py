@@ -22,9 +22,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 CONDITIONS: dict[str, Any] = json.loads(os.environ["AQE_CONDITIONS"])
+_known_as: Callable[[str], str] = import_module("aqe_names").known_as
 # numpy takes 32 bits.
 _SEEDS = 2**32
 
@@ -67,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _leave_out_all_but(items: list[pytest.Item], test: str, *, alone: bool) -> None:
-    last = next((at for at, item in enumerate(items) if item.nodeid == test), -1)
+    last = next((at for at, item in enumerate(items) if _known_as(item.nodeid) == test), -1)
     del items[last + 1 :]
     if alone:
         del items[:-1]

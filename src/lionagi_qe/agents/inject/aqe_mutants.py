@@ -54,6 +54,7 @@ _SETUP_SECONDS = 10.0
 # two processes more set up what the tests of a session share.
 _JUDGED_AT_ONCE = 0.05
 _LEAST_JUDGED_SECONDS = 1.0
+_known_as: Callable[[str], str] = import_module("aqe_names").known_as
 _POLL_SECONDS = 0.002
 # A busy machine makes a test wait, which is not the mutant's doing: its limit is of the processor's
 # time. What doesn't use any, because it waits for ever, is stopped after so many times that.
@@ -71,7 +72,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """Try the mutants in the place of running the tests."""
     with open(os.environ["AQE_MUTANTS"], encoding="utf-8") as file:  # noqa: PTH123
         task = json.load(file)
-    items = {item.nodeid: item for item in session.items}
+    items = {_known_as(item.nodeid): item for item in session.items}
     with open(task["out"], "a", encoding="utf-8", buffering=1) as out:  # noqa: PTH123
         _say(out, collected=len(items))
         judges = _Judges(task, [items.get(name) for name in task["tests"]], out)
@@ -175,7 +176,7 @@ class _Judges:
             started = time.monotonic()
             left = max(deadline - started, 0.1)
             most = min(_SETUP_SECONDS + _WAITING * seconds, left)
-            if _forked(run, most, _SETUP_SECONDS + seconds) == "survived":
+            if _forked(run, most, _SETUP_SECONDS + seconds, started + left) == "survived":
                 took = sum(self._task["took"][index] for index in passing)
                 beside = time.monotonic() - started - took
                 self._setup_seconds = max(self._setup_seconds, beside)
@@ -296,10 +297,16 @@ def _run(tests: dict[int, pytest.Item]) -> Iterator[tuple[int, bool]]:
         yield index, not any(report.failed for report in reports)
 
 
-def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) -> str:
+def _forked(
+    work: Callable[[], int],
+    seconds: float,
+    busy: float | None = None,
+    until: float | None = None,
+) -> str:
     """Run ``work`` in a process of its own; return how it ended.
 
-    It may take ``seconds`` by the clock, and ``busy`` of the processor's time.
+    It may take ``seconds`` by the clock, without those in which it had to wait for a processor, and
+    ``busy`` of the processor's time. In any case it is ended at ``until``.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -313,7 +320,9 @@ def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) 
             # Whatever was raised, nothing of this process goes on above this line.
             os._exit(code)
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while (now := time.monotonic()) < deadline or (
+        (until is None or now < until) and now - _queued(child) < deadline
+    ):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             _end_group(child)
@@ -322,6 +331,18 @@ def _forked(work: Callable[[], int], seconds: float, busy: float | None = None) 
     _end_group(child)
     os.waitpid(child, 0)
     return "timed out"
+
+
+def _queued(child: int) -> float:
+    """Return for how many seconds a process could have run, and others did.
+
+    That of its first thread, as Linux counts it (``/proc/PID/schedstat``); 0 where nothing does.
+    """
+    try:
+        with open("/proc/%d/schedstat" % child, encoding="ascii") as file:  # noqa: PTH123, UP031
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _confine(busy: float | None) -> None:

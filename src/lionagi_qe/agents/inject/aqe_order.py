@@ -12,9 +12,15 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_known_as: Callable[[str], str] = import_module("aqe_names").known_as
 
 
 @pytest.hookimpl(trylast=True)
@@ -23,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     with open(os.environ["AQE_ORDER"], encoding="utf-8") as file:  # noqa: PTH123
         order: dict[str, Any] = json.load(file)
     with open(order["came"], "w", encoding="utf-8") as came:  # noqa: PTH123
-        json.dump([item.nodeid for item in items], came)
+        json.dump([_known_as(item.nodeid) for item in items], came)
     places: dict[str, int] = order["places"]
     new: int = order["new"]
-    items.sort(key=lambda item: places.get(item.nodeid, new))
+    items.sort(key=lambda item: places.get(_known_as(item.nodeid), new))

@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -34,6 +34,7 @@ _END_SESSION = None if _END_TEST is None else _END_TEST + 2
 
 # Beside this file, under the name that it is imported by in the examined project.
 _traces: Any = import_module("aqe_traces")
+_known_as: Callable[[str], str] = import_module("aqe_names").known_as
 _record: IO[bytes] | None = None
 _stacks: IO[str] | None = None
 _running: list[str] = []
@@ -165,12 +166,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if path:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
             wanted = set(json.load(file))
-        items[:] = [item for item in items if item.nodeid in wanted]
+        items[:] = [item for item in items if _known_as(item.nodeid) in wanted]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell which tests will run."""
-    _say("collected", ids=[item.nodeid for item in session.items], at=time.monotonic())
+    _say("collected", ids=[_known_as(item.nodeid) for item in session.items], at=time.monotonic())
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -197,13 +198,13 @@ def pytest_exception_interact(
     if error is not None and _record is not None:
         _say_passed()
         try:
-            _say("failure", id=report.nodeid, errors=_traces.errors_of(error))
+            _say("failure", id=_known_as(report.nodeid), errors=_traces.errors_of(error))
         except Exception as defect:  # noqa: BLE001 - an error of the project's may do anything
             # Then the failure goes by its text; the project's session is not to end for it.
-            _say("untold", id=report.nodeid, text=type(defect).__name__)
+            _say("untold", id=_known_as(report.nodeid), text=type(defect).__name__)
     raised = _raised_by_example(error)
     if isinstance(raised, ModuleNotFoundError) and raised.name:
-        _say("missing", id=report.nodeid, module=raised.name)
+        _say("missing", id=_known_as(report.nodeid), module=raised.name)
 
 
 def _raised_by_example(error: BaseException | None) -> BaseException | None:
@@ -217,9 +218,10 @@ def _raised_by_example(error: BaseException | None) -> BaseException | None:
 
 def pytest_runtest_logstart(nodeid: str) -> None:
     """Tell that a test begins."""
-    _measure_as(nodeid)
-    _running.append(nodeid)
-    _say("start", id=nodeid)
+    name = _known_as(nodeid)
+    _measure_as(name)
+    _running.append(name)
+    _say("start", id=name)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -229,14 +231,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         report.outcome == "passed"
         and subtest is None
         and not xfail
-        and _running[-1:] == [report.nodeid]
+        and _running[-1:] == [_known_as(report.nodeid)]
     ):
         _passed.append((report.when, report.duration))
         return
     _say_passed()
     _say(
         "report",
-        id=report.nodeid,
+        id=_known_as(report.nodeid),
         when=report.when,
         outcome=report.outcome,
         seconds=report.duration,
@@ -249,7 +251,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_runtest_logfinish(nodeid: str) -> None:
     """Tell that a test has ended."""
     _measure_as("")
-    _say("finish", id=nodeid, passed=_passed)
+    _say("finish", id=_known_as(nodeid), passed=_passed)
     _running.clear()
     del _passed[:]
 

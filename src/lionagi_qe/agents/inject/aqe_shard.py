@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _NO_TESTS = 5
+_known_as: Callable[[str], str] = import_module("aqe_names").known_as
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,7 +36,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave out the tests of other shards, when all plugins have chosen and sorted."""
     with open(os.environ["AQE_SHARD"], encoding="utf-8") as file:  # noqa: PTH123
         shard: dict[str, Any] = json.load(file)
-    ids = [item.nodeid for item in session.items]
+    ids = [_known_as(item.nodeid) for item in session.items]
     collected: dict[str, Any] = {"ids": ids}
     if "part" in shard:
         units = _units(session.items, shard["by"])
@@ -92,7 +93,7 @@ def _units(items: Sequence[pytest.Item], by: str) -> list[str]:
         if file in whole:
             units.append(file)
         else:
-            units.append(of if of in shared and of is not None else item.nodeid)
+            units.append(of if of in shared and of is not None else _known_as(item.nodeid))
     return units
 
 

@@ -132,7 +132,9 @@ async def try_out(  # noqa: PLR0913 - keyword-only
     installer = await Installer.find().configured()
     if resolution is not None:
         installer = installer.with_settings("--resolution", resolution)
-    python = await installer.create(workspace.root / name, workspace)
+    python = await installer.create(
+        workspace.root / name, workspace, str(examination.environment.python)
+    )
     try:
         await installer.install(
             python, requirements, workspace, timeout=examination.seconds(BUILD_TIMEOUT)

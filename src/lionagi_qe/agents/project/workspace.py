@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.enclosing_tests import enclosing_tests_of
-from lionagi_qe.agents.project.ignored import is_ignored
+from lionagi_qe.agents.project.monorepo import enclosing_repository
 from lionagi_qe.agents.project.scratch import Scratch, delete
 from lionagi_qe.agents.project.search_ends import end_searches
+from lionagi_qe.agents.project.tree_copy import TreeCopy
 from lionagi_qe.agents.project.version_control import commit_of, give_repository
-from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class Workspace:
         artifacts: where tools leave their files.
         commit: the project's commit, if it is under git.
         scratch: the scratch directory as this process owns it; None of a fork, which lies in one.
+        notes: what a reader should know of the copy.
     """
 
     project: Path
@@ -46,6 +47,7 @@ class Workspace:
     artifacts: Path
     commit: str | None
     scratch: Scratch | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def copy_of(cls, project: Path) -> Workspace:
@@ -58,16 +60,18 @@ class Workspace:
         around = enclosing_tests_of(project)
         whole = project.resolve()
         top, files = (whole, ()) if around is None else (around.top, around.files)
+        copy = TreeCopy(project, enclosing_repository(project))
 
         def fill(pristine: Path) -> None:
-            _copy_tree(project, pristine, project)
+            copy.copy(project, pristine)
             give_repository(project, pristine)
             for path in files:
                 target = pristine.parent / _AROUND / _place_of(path, whole, top.parent)
                 _copy_around(path, target, top)
 
         place = _place_of(whole, whole, top.parent)
-        return cls.filled(fill, place, project, commit_of(project))
+        workspace = cls.filled(fill, place, project, commit_of(project))
+        return replace(workspace, notes=copy.notes())
 
     @classmethod
     def filled(
@@ -135,7 +139,7 @@ class Workspace:
         if not target.is_relative_to(self.root) or target.exists():
             target = self.root / "members" / other.name
         if not target.exists():
-            _copy_tree(other, target, other)
+            TreeCopy(other).copy(other, target)
         return target
 
     @property
@@ -200,7 +204,7 @@ def _plain(name: str) -> str:
 
 def _copy_around(path: Path, target: Path, top: Path) -> None:
     if path.is_dir():
-        _copy_tree(path, target, top)
+        TreeCopy(top).copy(path, target)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
@@ -214,39 +218,3 @@ def _lay_out(workspace: Workspace) -> None:
         shutil.copytree(around, workspace.root / "project", symlinks=True)
     shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
     end_searches(workspace.root / "project")
-
-
-def _copy_tree(origin: Path, target: Path, project: Path) -> None:
-    try:
-        target.mkdir(parents=True)
-        with os.scandir(origin) as entries:
-            for entry in entries:
-                if not is_ignored(entry):
-                    _copy_entry(entry, target / entry.name, project)
-    except PermissionError as error:
-        raise ProjectError(
-            f"{error.filename}: can't be read, so the project can't be copied; "
-            "let your user read it or move it out of the project"
-        ) from error
-
-
-def _copy_entry(entry: os.DirEntry[str], target: Path, project: Path) -> None:
-    if entry.is_symlink():
-        _copy_link(Path(entry.path), target, project)
-    elif entry.is_dir():
-        _copy_tree(Path(entry.path), target, project)
-    elif entry.is_file():
-        shutil.copy2(entry.path, target)
-    # Sockets, pipes and devices are no part of a project's sources.
-
-
-def _copy_link(link: Path, target: Path, project: Path) -> None:
-    """Copy a link so that nothing written through it reaches the user's files."""
-    end = link.resolve()
-    if end.is_relative_to(project):
-        # Written relative, it points to the same place within the copy.
-        start = link.parent.resolve()
-        target.symlink_to(os.path.relpath(end, start))
-    elif end.is_file():
-        shutil.copy2(end, target)
-    # A link to a directory elsewhere (or to nothing) is left out: it may be of any size.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.line_map import MappedFile, TestMap, hashes
 from lionagi_qe.agents.project.imports import ImportGraph, tests_in
-from lionagi_qe.agents.project.layout import is_test_file
+from lionagi_qe.agents.project.named_tests import is_test_file_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +80,7 @@ class Selector:
     def __init__(self, source: Path, test_map: TestMap) -> None:
         self._map = test_map
         self._graph = ImportGraph(source)
+        self._is_test = is_test_file_of(source)
 
     def select(self, changes: Mapping[str, Change]) -> Selection:
         """Return the tests that the changes need."""
@@ -108,7 +109,7 @@ class Selector:
         dependents = self._graph.dependents(file)
         needed = tests_in(dependents, self._map.tests)
         selection.add(needed, f"it is in, or imports, {file}")
-        if is_test_file(file) and change.after is not None:
+        if self._is_test(file) and change.after is not None:
             known = {test.split("::")[0] for test in self._map.tests}
             if file not in known and PurePosixPath(file).name != "conftest.py":
                 selection.new_files.append(file)

@@ -9,7 +9,8 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.finding import COMPLEXITY, Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
-from lionagi_qe.agents.project.layout import is_test_file, layout_of
+from lionagi_qe.agents.project.layout import layout_of
+from lionagi_qe.agents.project.named_tests import is_test_file_of
 from lionagi_qe.agents.scan import Scan, details_of
 from lionagi_qe.agents.static import security
 from lionagi_qe.agents.static.baseline import marked, read_baseline
@@ -111,10 +112,10 @@ def product_files(source: Path, names: Collection[str]) -> Iterator[Path]:
         names: of the top-level packages and modules that are the product's.
 
     """
-    layout = layout_of(source).only(names)
+    layout, is_test = layout_of(source).only(names), is_test_file_of(source)
     for top in layout.packages + layout.modules:
         for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
-            if not is_test_file(path.relative_to(source).as_posix()):
+            if not is_test(path.relative_to(source).as_posix()):
                 yield path
 
 
