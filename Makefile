@@ -41,7 +41,7 @@ CHAOS_OUT ?= build/chaos
 JUDGE ?=
 
 # What make load does: any of these, of these sizes, on the backends above; LOAD_SECONDS is how long each
-# lasts (a minute; a churn ten of them), MINUTES how long make soak does. LOAD_OUT=docs for the pages in the
+# lasts (a minute; a churn 16 of them), MINUTES how long make soak does. LOAD_OUT=docs for the pages in the
 # repository.
 SCENARIO ?= sustained,spike,stress,churn,backlog
 AGENTS ?= 1000
@@ -255,7 +255,7 @@ endif
 chaos-page: $(STAMP) ## Keep the results in CHAOS_OUT, and write docs/chaos.md anew from all that are kept
 	$(BIN)/python -m tests.chaos.page $(CHAOS_OUT)/results.jsonl docs/chaos.md
 
-# An hour and a half by default; the servers' data lie on the disk.
+# Two hours by default; the servers' data lie on the disk.
 load: $(STAMP) ## Load each BACKEND in each SCENARIO, open-loop; percentiles and curves go to LOAD_OUT
 	$(BIN)/python -m tests.load --scenario $(SCENARIO) --backend $(BACKEND) --agents $(AGENTS) --processes $(PROCESSES) \
 		--rate $(RATE) --seconds $(LOAD_SECONDS) --jobs $(JOBS) --out $(LOAD_OUT)

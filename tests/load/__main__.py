@@ -26,8 +26,9 @@ from tests.load.systems import SYSTEMS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Of those that last as long as asked: a minute by default. A churn has to show what stays of it.
-_SECONDS, _CHURN_SECONDS = 60.0, 600.0
+# Of those that last as long as asked: a minute by default. A churn has to show what stays of it in
+# its second half: tombstones are kept for five minutes, and vacuums come after that.
+_SECONDS, _CHURN_SECONDS = 60.0, 960.0
 _ALL = (*SCENARIOS, "churn", "backlog")
 
 
