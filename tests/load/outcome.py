@@ -184,7 +184,7 @@ def _of_scenario(
             return judge_server(plan, run.server)
         case "soak":
             return [
-                *verdicts.lasting_p99(run.samples, plan.seconds, UNSCHEDULED),
+                *verdicts.lasting_p99(run.samples, plan.seconds, UNSCHEDULED, run.machine),
                 *judge_clients(plan, run.clients),
                 *judge_server(plan, run.server),
             ]

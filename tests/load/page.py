@@ -158,7 +158,7 @@ def _verdicts(verdicts: Iterable[Verdict]) -> list[str]:
             verdict.what,
             f"{shown(verdict.found)} {verdict.unit}".strip(),
             f"{shown(verdict.most)} {verdict.unit}".strip(),
-            ("yes" if verdict.passed else "**no**") if verdict.judged else "too short to tell",
+            verdict.untold or ("yes" if verdict.passed else "**no**"),
         )
         for verdict in verdicts
     ]

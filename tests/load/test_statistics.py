@@ -148,7 +148,7 @@ def test_memory_may_grow_by_less_than_a_mebibyte_in_ten_minutes(
 def test_a_run_too_short_to_tell_is_not_judged() -> None:
     verdict = growth("memory", [0, 10, 20], [60, 61, 62])
     assert verdict.passed
-    assert not verdict.judged
+    assert verdict.untold == "too short to tell"
 
 
 def test_levels_may_swing_but_not_rise_and_peaks_not_get_higher() -> None:
@@ -211,6 +211,18 @@ def test_a_rare_call_that_gets_slower_is_not_hidden_by_others_that_are_slow_anyw
     slow = {"search": [(at / 10, 5.0) for at in range(6000)]}
     found = lasting_p99(samples_of({**slow, **steady("claim", 2)}), 600)
     assert failing(found) == ["p99 of claim, last minute"]
+
+
+@pytest.mark.parametrize("busy", [(60, 120), (540, 600)])
+def test_what_others_did_to_latencies_is_not_ours(busy: tuple[float, float]) -> None:
+    calls = samples_of(steady("store", 2))
+    times = [10.0 * at for at in range(1, 61)]
+    used = {"at": times, "others": [0.1] * 60}
+    assert len(failing(lasting_p99(calls, 600, machine=used))) == 2
+    used["others"] = [1.0 if busy[0] < at <= busy[1] else 0.1 for at in times]
+    found = lasting_p99(calls, 600, machine=used)
+    assert failing(found) == []
+    assert {each.untold for each in found} == {"can't be told: others used the machine"}
 
 
 def test_what_comes_by_itself_is_judged_by_itself() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tests.load.samples import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.load.samples import Samples
 
@@ -24,25 +24,29 @@ MOST_LEVEL_RATIO = 1.1
 MOST_RATE_RATIO = 1.3
 # Fewer calls in a minute make a 99th percentile of the five slowest.
 FEWEST_CALLS = 500
+# Processors that others may use in a minute whose latencies tell something of ours.
+QUIET = 0.25
+TOO_SHORT = "too short to tell"
+TOO_BUSY = "can't be told: others used the machine"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What was judged, in which unit, how much of it was found, and how much may be.
 
-    What a run was too short to tell is told, and not ``judged``.
+    ``untold`` is why a run can't tell, which then judges nothing.
     """
 
     what: str
     found: float
     most: float
     unit: str = ""
-    judged: bool = True
+    untold: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether it holds; what should have been measured and wasn't doesn't."""
-        return not self.judged or self.found <= self.most
+        return bool(self.untold) or self.found <= self.most
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
@@ -63,8 +67,8 @@ def growth(name: str, times: Sequence[float], mebibytes: Sequence[float]) -> Ver
     """Judge what should not grow at all, in MiB: by its slope, taken to ten minutes."""
     per_ten = slope(times, mebibytes) * TEN_MINUTES
     long_enough = len(times) > 1 and times[-1] - times[0] >= SHORTEST_FOR_GROWTH
-    what = f"growth of {name}"
-    return Verdict(what, per_ten, MOST_RSS_GROWTH, "MiB in 10 minutes", judged=long_enough)
+    untold = "" if long_enough else TOO_SHORT
+    return Verdict(f"growth of {name}", per_ten, MOST_RSS_GROWTH, "MiB in 10 minutes", untold)
 
 
 def level(name: str, values: Sequence[float], *, slack: float, unit: str = "") -> Verdict:
@@ -74,7 +78,7 @@ def level(name: str, values: Sequence[float], *, slack: float, unit: str = "") -
     """
     half = len(values) // 2
     if not half:
-        return Verdict(f"level of {name}", math.nan, math.nan, unit, judged=False)
+        return Verdict(f"level of {name}", math.nan, math.nan, unit, TOO_SHORT)
     before, after = (float(np.median(part)) for part in (values[:half], values[half:]))
     return Verdict(f"level of {name}", after, max(before * MOST_LEVEL_RATIO, before + slack), unit)
 
@@ -83,7 +87,7 @@ def peak(name: str, values: Sequence[float], *, slack: float, unit: str = "") ->
     """Judge what is cleared away now and then: the second half's highest beside the first's."""
     half = len(values) // 2
     if not half:
-        return Verdict(f"peak of {name}", math.nan, math.nan, unit, judged=False)
+        return Verdict(f"peak of {name}", math.nan, math.nan, unit, TOO_SHORT)
     before, after = float(max(values[:half])), float(max(values[half:]))
     return Verdict(f"peak of {name}", after, max(before * MOST_P99_RATIO, before + slack), unit)
 
@@ -93,29 +97,45 @@ def stretch(seconds: float) -> float:
     return min(MINUTE, seconds / 6)
 
 
-def lasting_p99(samples: Samples, seconds: float, apart: Sequence[str] = ()) -> list[Verdict]:
+def lasting_p99(
+    samples: Samples,
+    seconds: float,
+    apart: Sequence[str] = (),
+    machine: Mapping[str, Sequence[float]] | None = None,
+) -> list[Verdict]:
     """Judge the last minute's p99 beside the second minute's: of all calls, and of each kind.
 
     A kind of which there were fewer than ``FEWEST_CALLS`` in one of these minutes is judged as part
-    of all calls alone. Kinds that are ``apart`` are no part of all calls.
+    of all calls alone. Kinds that are ``apart`` are no part of all calls. Of the ``machine`` the
+    processors are known that ``others`` used: in a minute in which they used more than ``QUIET``,
+    latencies are theirs as well, and nothing is judged.
     """
     minute = stretch(seconds)
-    judged = minute >= MINUTE
-    second = samples.between(minute, 2 * minute)
-    last = samples.between(seconds - minute, seconds)
+    ends = (2 * minute, seconds)
+    untold = "" if minute >= MINUTE else TOO_SHORT
+    if machine and any(_others(machine, end - minute, end) > QUIET for end in ends):
+        untold = untold or TOO_BUSY
+    second, last = (samples.between(end - minute, end) for end in ends)
     together = (part.where(~np.isin(part.kind, apart)) for part in (second, last))
-    verdicts = [_slower("all calls", *together, judged=judged)]
+    verdicts = [_slower("all calls", *together, untold)]
     for kind in samples.kinds():
         parts = second.of_kind(kind), last.of_kind(kind)
         if min(map(len, parts)) >= FEWEST_CALLS:
-            verdicts.append(_slower(kind, *parts, judged=judged))
+            verdicts.append(_slower(kind, *parts, untold))
     return verdicts
 
 
-def _slower(name: str, second: Samples, last: Samples, *, judged: bool) -> Verdict:
+def _others(machine: Mapping[str, Sequence[float]], start: float, end: float) -> float:
+    """Return how many processors others used between two times, by samples of the time before."""
+    found = [
+        used for at, used in zip(machine["at"], machine["others"], strict=True) if start < at <= end
+    ]
+    return sum(found) / len(found) if found else 0.0
+
+
+def _slower(name: str, second: Samples, last: Samples, untold: str) -> Verdict:
     before, after = (percentile(part.waits(), 99) * 1000 for part in (second, last))
-    what = f"p99 of {name}, last minute"
-    return Verdict(what, after, before * MOST_P99_RATIO, "ms", judged=judged)
+    return Verdict(f"p99 of {name}, last minute", after, before * MOST_P99_RATIO, "ms", untold)
 
 
 def windows_ratio(name: str, costs: Sequence[float], share: float = 0.05) -> Verdict:
