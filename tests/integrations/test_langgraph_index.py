@@ -121,6 +121,29 @@ class TestFleetStore(IndexContract):
         with FleetStore(url_of(request), index=indexed(), fleet=fleet) as store:
             yield store
 
+    async def test_namespaces_whose_names_begin_alike_are_apart(self, store: FleetStore) -> None:
+        for tenant in (("acme",), ("acme-corp",), ("acme", "sub")):
+            await store.aput(("tenants", *tenant), "k", {"text": "cat"})
+        found = await store.asearch(("tenants", "acme"), query="cat")
+        assert {each.namespace for each in found} == {
+            ("tenants", "acme"),
+            ("tenants", "acme", "sub"),
+        }
+
+    async def test_pages_by_meaning_hold_everything_once_and_blanks_are_no_query(
+        self, store: FleetStore
+    ) -> None:
+        for at in range(12):
+            await store.aput(DOCS, str(at), {"text": "cat " * at + "dog"})
+        whole = [each.key for each in await store.asearch(DOCS, query="cat", limit=12)]
+        paged = [
+            each.key
+            for offset in range(0, 12, 5)
+            for each in await store.asearch(DOCS, query="cat", limit=5, offset=offset)
+        ]
+        assert paged == whole
+        assert {each.score for each in await store.asearch(DOCS, query="  ")} == {None}
+
     def test_it_works_without_an_event_loop(self, store: FleetStore) -> None:
         store.put(DOCS, "a", {"text": "cat"})
         store.put(DOCS, "b", {"text": "car"}, index=False)

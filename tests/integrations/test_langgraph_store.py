@@ -368,6 +368,20 @@ async def test_filters_that_langgraphs_own_stores_lack(
     assert await keys(store, "docs", filter=wanted) == found
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [{"$or": [{"n": 1}]}, {"$gt": 1}, {"at": {"$not": {"n": 1}}}, {"n": {"$foo": 1}}],
+)
+@pytest.mark.parametrize("query", [None, "cats"])
+async def test_a_filter_that_is_none_is_refused_where_nothing_is_stored_too(
+    sqlite_memory: Memory, wanted: dict[str, Any], query: str | None
+) -> None:
+    """It would find nothing, and nobody would know why."""
+    store = FleetStore(sqlite_memory)
+    with pytest.raises(ValueError, match=r"\$"):
+        await store.asearch(DOCS, query=query, filter=wanted)
+
+
 class TestSweeping:
     async def test_by_hand(self, memory: Memory) -> None:
         store = FleetStore(memory)

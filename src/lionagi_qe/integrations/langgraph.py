@@ -24,7 +24,7 @@ from langgraph.store.base import (
 from lionagi_qe.integrations.langgraph_index import OVERRIDE, StoreIndex, stored_paths
 from lionagi_qe.integrations.memory_home import MemoryAdapter, is_on_loop
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
-from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.integrations.operators import check_filter, matches_filter
 from lionagi_qe.integrations.ttl_sweeper import TtlSweeper
 from lionagi_qe.persistence import Item as BatchItem
 from lionagi_qe.persistence.values.keys import check_key
@@ -231,7 +231,9 @@ class FleetStore(MemoryAdapter, BaseStore):
 
     async def _search(self, memory: Memory, op: SearchOp) -> list[SearchItem]:
         prefix = self._prefix + prefix_of(op.namespace_prefix)
-        if self._index is not None and op.query and op.limit > 0:
+        check_filter(op.filter or {})
+        # Blanks mean nothing that anything could be near to.
+        if self._index is not None and op.query and op.query.strip() and op.limit > 0:
             recalled = await self._index.search(memory, op, prefix)
             if op.refresh_ttl:
                 await asyncio.gather(*(self._renew(memory, each.entry) for each in recalled))

@@ -7,12 +7,43 @@ very name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.persistence.values.filters import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_KNOWN = ("$eq", "$ne", *sorted(ORDER))
+# What others join conditions by, as the name of a field.
+_JOINING = {"$and", "$or", "$nor", "$not"}
+
+
+def check_filter(wanted: Mapping[str, Any]) -> None:
+    """Raise ValueError for what no item could be compared with, whether there are items or not."""
+    for name, want in wanted.items():
+        if name in _JOINING or name in _KNOWN:
+            raise ValueError(
+                f"filter {name!r} stands where a field's name does: all fields must meet their "
+                "conditions, and operators go inside of one, as {'runs': {'$gt': 3}}; search for "
+                "each alternative by itself"
+            )
+        if isinstance(want, dict):
+            _check_condition(cast("dict[str, Any]", want))
+
+
+def _check_condition(wanted: dict[str, Any]) -> None:
+    if not any(name.startswith("$") for name in wanted):
+        check_filter(wanted)
+        return
+    for name in wanted:
+        if name not in _KNOWN:
+            raise ValueError(_unknown(name))
+
+
+def _unknown(name: str) -> str:
+    return f"filter operator {name!r}: known are {', '.join(_KNOWN)}"
 
 
 def matches_filter(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -56,9 +87,7 @@ def _applies(found: Any, name: str, operand: Any) -> bool:  # noqa: ANN401 - JSO
     if name == "$ne":
         return found != operand
     if name not in ORDER:
-        raise ValueError(
-            f"filter operator {name!r}: known are $eq, $ne, {', '.join(sorted(ORDER))}"
-        )
+        raise ValueError(_unknown(name))
     if isinstance(found, str) and isinstance(operand, str):
         return ORDER[name](found, operand)
     try:

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lionagi_qe.errors import InvalidArgumentError, MemoryClosedError
+from lionagi_qe.persistence.loop_crossing import CLOSED, LoopCrossing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.memory import Memory
 
 T = TypeVar("T")
-_CLOSED = "this memory was closed; make a new one"
 
 
 class MemoryHome(Protocol):
@@ -73,7 +73,7 @@ class MemoryThread:
         home = self._started()
         if home.is_here():
             return await action(home.memory)
-        return await asyncio.wrap_future(home.submit(action))
+        return await home.crossing.call(lambda: action(home.memory))
 
     @property
     def memory(self) -> Memory:
@@ -94,7 +94,7 @@ class MemoryThread:
             return home
         with self._starting:
             if self._closed:
-                raise MemoryClosedError(_CLOSED)
+                raise MemoryClosedError(CLOSED)
             if self._home is not None and not self._home.is_ours():
                 # Of the parent, whose connections are not ours: _HOMES keeps them from collection.
                 self._home = None
@@ -152,6 +152,7 @@ class _Home:
         self.memory = memory
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
+        self.crossing = LoopCrossing(self._loop)
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         _HOMES.add(self)
@@ -175,7 +176,7 @@ class _Home:
         try:
             return answer.result()
         except CancelledError:
-            raise MemoryClosedError(_CLOSED) from None
+            raise MemoryClosedError(CLOSED) from None
         except BaseException:
             # Of an interrupted wait (Ctrl-C, a time limit by signal): nobody wants it any more.
             answer.cancel()

@@ -29,6 +29,7 @@ from lionagi_qe.persistence.recall.embedding import (
     model_name,
 )
 from lionagi_qe.persistence.recall.following import Follower, IndexMovedError, drop_data
+from lionagi_qe.persistence.recall.reading import Reader
 from lionagi_qe.persistence.recall.scanning import Scan
 from lionagi_qe.persistence.recall.searching import Query, Search
 from lionagi_qe.persistence.values.codec import decode, encode
@@ -54,6 +55,7 @@ class _Opened:
 
     revision: int
     whole: Scheduler
+    reader: Reader
     declaration: Declaration
     embedding: Embedding | None
     follower: Follower
@@ -243,11 +245,10 @@ class RecallCalls(Calls):
         else:
             opened = await self._open_index(index, deadline)
         if by_meaning and opened.embedding is not None and query.strip():
-            (vector,) = await opened.embedding.embed([query], deadline)
-            wanted = replace(wanted, vector=vector)
+            wanted = replace(wanted, vector=await opened.embedding.of_query(query, deadline))
         noted = opened.follower.noted
         scan = self._scan_of(opened.declaration) if wanted.vector is not None else None
-        found = await Search(opened.whole, opened.declaration, wanted, scan).find()
+        found = await Search(opened.reader, opened.declaration, wanted, scan).find()
         await opened.follower.forget(found.gone, noted, deadline)
         return found.recalled
 
@@ -355,7 +356,8 @@ class RecallCalls(Calls):
             function, at_once = self._functions.get(declaration.model, (None, TEXTS_AT_ONCE))
             embedding = Embedding(whole, declaration, function, at_once)
         follower = Follower(whole, declaration, embedding)
-        opened = _Opened(record.revision, whole, declaration, embedding, follower)
+        reader = Reader(whole, declaration.data)
+        opened = _Opened(record.revision, whole, reader, declaration, embedding, follower)
         self._opened[name] = opened
         return opened
 

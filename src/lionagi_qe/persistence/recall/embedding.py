@@ -1,4 +1,4 @@
-"""Functions that make vectors of texts: by whose name, how many texts at once, and never twice."""
+"""Functions that make vectors of texts: by whose name, how many texts at once, kept by the text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import inspect
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lionagi_qe.errors import EmbeddingNotFoundError, InvalidArgumentError, InvalidValueError
 from lionagi_qe.persistence.contract.operations import Put
 from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
+from lionagi_qe.persistence.recall.gathering import Gathering
 from lionagi_qe.persistence.recall.vectors import batched, packed_vectors
 from lionagi_qe.persistence.values.codec import decode, encode
 from lionagi_qe.persistence.values.entry import check_count
@@ -33,6 +35,8 @@ PARTITION = "embeddings"
 # A vector that isn't asked for again within this time is made again.
 KEPT_MS = 30 * 86_400_000
 TEXTS_AT_ONCE = 64
+# Queries whose vectors a process has at hand: of 384 numbers, 1.5 MB.
+KEPT_QUERIES = 1_024
 # Where packages declare functions by the names that indexes know them by.
 ENTRY_POINTS = "lionagi_qe.embeddings"
 
@@ -106,6 +110,8 @@ class Embedding:
         self._index = declaration.name
         self._function = function
         self._texts_at_once = check_count("texts_at_once", texts_at_once)
+        self._queries = Gathering(self._of_queries, self._texts_at_once)
+        self._asked: OrderedDict[str, bytes] = OrderedDict()
         self._place = f"{EMBEDDINGS}{_digest(f'{self._dims} {self._model}')}/"
 
     @property
@@ -141,6 +147,43 @@ class Embedding:
             await self._keep(sorted(puts), deadline)
         return [found[text] for text in texts]
 
+    async def of_query(self, text: str, deadline: float) -> bytes:
+        """Return the vector of a query, packed: as this process had it last, or by the model.
+
+        It isn't kept in the memory, so that a search writes nothing. Queries of one moment are
+        given to the function together.
+        """
+        known = self._asked.get(text)
+        if known is not None:
+            self._asked.move_to_end(text)
+            return known
+        vector = (await self._queries.get([text], deadline))[text]
+        if isinstance(vector, Exception):
+            raise vector
+        return vector
+
+    async def _of_queries(self, texts: list[str], _: float) -> dict[str, bytes | Exception]:
+        function = self.function
+        made: Sequence[bytes | BaseException]
+        try:
+            made = await self._make(function, texts)
+        except Exception:
+            if len(texts) == 1:
+                raise
+            # Nobody's search fails for another's query, which the model may refuse.
+            each = (self._make(function, [text]) for text in texts)
+            made = await asyncio.gather(*map(_first_of, each), return_exceptions=True)
+        vectors: dict[str, bytes | Exception] = {}
+        for text, vector in zip(texts, made, strict=True):
+            if isinstance(vector, bytes):
+                self._asked[text] = vector
+            elif not isinstance(vector, Exception):
+                raise vector
+            vectors[text] = vector
+        while len(self._asked) > KEPT_QUERIES:
+            self._asked.popitem(last=False)
+        return vectors
+
     async def _keep(self, puts: list[Put], deadline: float) -> None:
         if len(puts) == 1:
             # Shares a request with whatever else is stored at this moment.
@@ -175,6 +218,10 @@ class Embedding:
             msg = f"embedding {self._model!r}: made {len(vectors)} vectors of {len(texts)} texts"
             raise InvalidValueError(msg)
         return packed_vectors(vectors, self._dims, self._model)
+
+
+async def _first_of(made: Awaitable[list[bytes]]) -> bytes:
+    return (await made)[0]
 
 
 def _text(vector: bytes) -> str:

@@ -101,7 +101,8 @@ class Follower:
         self._embedding = embedding
         self._glob = compile_glob(declaration.pattern)
         self._lock = asyncio.Lock()
-        self._begun = self._done = self._steps = 0
+        self._next: asyncio.Future[bool] | None = None
+        self._steps = 0
         self._was_there = False
         self._progress = progress
         self._indexed = 0
@@ -122,22 +123,36 @@ class Follower:
             IndexMovedError: the declaration has to be read again.
 
         """
-        begun, steps = self._begun, self._steps
+        steps = self._steps
         # A little before the calls' own: that the time is up is told by what was done in it.
         ends = deadline - min(0.25, (deadline - asyncio.get_running_loop().time()) / 20)
         try:
-            async with asyncio.timeout_at(ends), self._lock:
-                if self._done > begun:
-                    return
-                self._begun += 1
-                number = self._begun
-                await self._follow(deadline)
-                self._done = number
+            async with asyncio.timeout_at(ends):
+                # Whose turn is still to begin sees what was stored before we came.
+                while self._next is not None:
+                    if await asyncio.shield(self._next):
+                        return
+                await self._take_turn(deadline)
         except TimeoutError as error:
             if self._steps == steps:
                 msg = "no answer from the server in time; nothing was indexed"
                 raise BackendTimeoutError(msg) from error
             raise self._behind() from error
+
+    async def _take_turn(self, deadline: float) -> None:
+        """Follow for all who come before it begins; they go on together, or by themselves."""
+        turn = self._next = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.sleep(0)
+            async with self._lock:
+                self._next = None
+                await self._follow(deadline)
+            turn.set_result(True)
+        finally:
+            if self._next is turn:
+                self._next = None
+            if not turn.done():
+                turn.set_result(False)
 
     @property
     def noted(self) -> str | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.persistence.contract.indexes import Posting
 from lionagi_qe.persistence.contract.records import entry_of
 from lionagi_qe.persistence.recall.ranking import Candidate, fuse
+from lionagi_qe.persistence.recall.reading import READ_AT_ONCE
 from lionagi_qe.persistence.recall.terms import (
     SCORE_SCALE,
     field_term,
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.contract.indexes import Document, Frequencies, IndexBackend, Match
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.ranking import Recalled
+    from lionagi_qe.persistence.recall.reading import Reader
     from lionagi_qe.persistence.recall.scanning import Scan
-    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
     from lionagi_qe.persistence.values.entry import Entry
 
     T = TypeVar("T")
@@ -57,7 +58,6 @@ MOST_CANDIDATES = 2_048
 # What a backend looks at to find them, in each ranking.
 _MOST_POSTINGS = 16_384
 _MOST_POSTINGS_OF_A_TERM = 2_048
-_READ_AT_ONCE = 512
 _NO_WORDS = (0.0, 0.0, ())
 
 
@@ -111,16 +111,16 @@ class Search:
     """A search in an index.
 
     Args:
-        scheduler: carries what is asked.
+        reader: reads the index and its entries.
         declaration: the index.
         query: what is looked for.
         scan: finds what may be near, if the index has vectors.
     """
 
     def __init__(
-        self, scheduler: Scheduler, declaration: Declaration, query: Query, scan: Scan | None
+        self, reader: Reader, declaration: Declaration, query: Query, scan: Scan | None
     ) -> None:
-        self._scheduler = scheduler
+        self._reader = reader
         self._declaration = declaration
         self._query = query
         self._scan = scan
@@ -139,9 +139,7 @@ class Search:
         texts = {word_term(word): word for word in words}
         labels = self._labels()
         asked = dict.fromkeys([*texts, *labels])
-        frequencies = await self._ask(
-            lambda indexes: indexes.frequencies(declaration.data, list(asked))
-        )
+        frequencies = await self._reader.frequencies(list(asked), query.deadline)
         total = frequencies.documents
         having = dict(zip(asked, frequencies.having, strict=True))
         if not total or any(not having[label] for label in labels):
@@ -230,13 +228,10 @@ class Search:
         fresh = [number for number in numbers if number not in self._looked_at]
         wanted = list(dict.fromkeys(fresh))
         self._looked_at.update(wanted)
-        data, terms = self._declaration.data, self._declaration.words
-        for some in batched(wanted, _READ_AT_ONCE):
-            found = await self._ask(
-                lambda indexes, some=some: indexes.documents(data, some, terms=terms)
-            )
-            there = {each.key: each for each in found if each is not None}
-            self._score(await self._meeting(there), weights)
+        terms, deadline = self._declaration.words, self._query.deadline
+        for some in batched(wanted, READ_AT_ONCE):
+            found = await self._reader.documents(some, deadline, terms=terms)
+            self._score(await self._meeting({each.key: each for each in found}), weights)
 
     async def _meeting(self, documents: dict[str, Document]) -> Sequence[Document]:
         """Return those documents whose entries meet the conditions."""
@@ -247,7 +242,7 @@ class Search:
             wanted = {key: each for key, each in documents.items() if key.startswith(prefix)}
         if not query.conditions and query.accepts is None:
             return [*wanted.values()]
-        for keys in batched(sorted(wanted), _READ_AT_ONCE):
+        for keys in batched(sorted(wanted), READ_AT_ONCE):
             await self._read({key: wanted[key].number for key in keys})
         return [each for key, each in wanted.items() if self._is_wanted(self._entries.get(key))]
 
@@ -309,9 +304,7 @@ class Search:
     async def _read(self, numbers: dict[str, int]) -> list[str]:
         """Read entries; return the keys of those that are gone."""
         keys = list(numbers)
-        records = await self._scheduler.ask(
-            lambda backend: backend.read_records(keys), self._query.deadline
-        )
+        records = await self._reader.records(keys, self._query.deadline)
         gone: list[str] = []
         for key, record in zip(keys, records, strict=True):
             if record is None:
@@ -322,9 +315,7 @@ class Search:
         return gone
 
     async def _ask(self, question: Callable[[IndexBackend], Awaitable[T]]) -> T:
-        return await self._scheduler.ask(
-            lambda _: question(self._scheduler.indexes), self._query.deadline
-        )
+        return await self._reader.ask(question, self._query.deadline)
 
 
 def _weights(terms: Iterable[tuple[int, int]], total: int) -> list[Posting]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 FIND = "SELECT id, documents, position, place FROM indexes WHERE fleet = ? AND name = ?"
 MAKE = "INSERT INTO indexes (fleet, name) VALUES (?, ?) RETURNING id, documents, position, place"
 MOVE = "UPDATE indexes SET documents = documents + ?, position = ?, place = ? WHERE id = ?"
-OLD = "SELECT place, terms, weights FROM index_documents WHERE index_id = ? AND number = ?"
+OLD = """
+SELECT d.number, d.place, d.terms, d.weights FROM json_each(?) AS wanted
+CROSS JOIN index_documents d ON d.index_id = ? AND d.number = wanted.value
+"""
 FORGET_CODE = "DELETE FROM index_codes WHERE index_id = ? AND place = ?"
 FORGET_POSTING = """
 DELETE FROM index_postings WHERE index_id = ? AND term = ? AND lightness = ? AND number = ?

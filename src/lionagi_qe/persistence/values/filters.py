@@ -41,6 +41,13 @@ def check_filter(wanted: object) -> dict[str, Any]:
         if not isinstance(path, str):
             msg = f"filter {wanted!r}: {path!r} is no name of a field"
             raise InvalidArgumentError(msg)
+        if path.startswith("$") and not (path == "$" or path.startswith(("$.", "$["))):
+            msg = (
+                f"filter {wanted!r}: {path!r} stands where a field's name does; every field has to "
+                "meet its condition, and operators go inside of one, as {'runs': {'$gt': 3}}; for "
+                f"other conditions give a function of the value; a field of that name is '$.{path}'"
+            )
+            raise InvalidArgumentError(msg)
         parse_path(path)
         for name, operand in operators_in(want):
             _check_operator(path, name, operand)

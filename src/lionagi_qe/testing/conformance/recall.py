@@ -165,6 +165,10 @@ class RecallConformance(RecallByMeaning):
                 expected,
             )
         assert await keys_of(memory, query, filter=ran_once) == ["unicode"]
+        # What would silently find nothing.
+        for wanted in ({"$or": [{"runs": 1}]}, {"$gt": 3}, {"runs": {"$or": [1, 3]}}):
+            with pytest.raises(InvalidArgumentError, match=r"\$"):
+                await keys_of(memory, query, filter=wanted)
 
     async def test_a_prefix_and_a_field_of_the_index_find_what_is_rare(
         self, memory: Memory

@@ -146,6 +146,34 @@ class RecallByMeaning(Conformance):
         assert again.texts == ([] if self.shared else again.texts)
         assert await keys_of(other, "login", limit=1) != []
 
+    async def test_searches_of_one_moment_ask_the_function_together_and_write_nothing(
+        self, memory: Memory
+    ) -> None:
+        meaning = Meaning()
+
+        def refusing(texts: list[str]) -> list[list[float]]:
+            if "refused" in texts:
+                raise ValueError("refused")
+            return meaning(texts)
+
+        await declared(memory, embed=refusing, dims=3, model="refusing")
+        await memory.refresh_index("lessons")
+        kept, before = await memory.list_keys("aqe/embeddings/"), meaning.calls
+        words = ["signin", "expiry", "auth"] * 4
+        found = await asyncio.gather(*(keys_of(memory, word, limit=1) for word in words))
+        assert found == [["login"], ["token"], ["login"]] * 4
+        assert meaning.calls <= before + 3
+        assert await memory.list_keys("aqe/embeddings/") == kept
+        # Nobody's search fails for another's query, and what was asked lately isn't made again.
+        asked = meaning.texts.count("signin")
+        made = await asyncio.gather(
+            *(keys_of(memory, word, limit=1) for word in ("refused", "session", "signin")),
+            return_exceptions=True,
+        )
+        assert isinstance(made[0], ValueError)
+        assert made[1:] == [["login"], ["login"]]
+        assert meaning.texts.count("signin") == asked
+
     async def test_a_wrong_vector_is_told_and_indexes_nothing(self, memory: Memory) -> None:
         def wrong(texts: list[str]) -> list[list[float]]:
             return [[1.0] for _ in texts]
