@@ -45,6 +45,12 @@ class BasePython:
     identity: str
     note: str = ""
 
+    @property
+    def minor(self) -> tuple[int, int]:
+        """The first two numbers of its version."""
+        major, minor, _ = self.version.split(".")
+        return int(major), int(minor)
+
 
 def base_python(project: Path, pyproject: dict[str, Any], origin: Path) -> BasePython:
     """Return the interpreter that aqe runs on, or the nearest on this machine that is allowed.
