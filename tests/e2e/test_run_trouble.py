@@ -490,6 +490,33 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
     assert answer.exit_code == 4
 
 
+def test_what_tests_replace_for_a_session_does_not_keep_them_from_being_told(
+    examine: Examine, project: Write
+) -> None:
+    conftest = """
+        import json, pytest, time
+
+        def refuse(*_, **__):
+            raise RuntimeError("replaced")
+
+        @pytest.fixture(autouse=True, scope="session")
+        def replaced():
+            with pytest.MonkeyPatch.context() as patch:
+                for module, name in ((json, "dumps"), (time, "monotonic"), (time, "perf_counter")):
+                    patch.setattr(module, name, refuse)
+                yield
+    """
+    tests = """
+        import shop
+        def test_price(): assert shop.price() == 1
+        def test_name(): assert shop.name() == "no"
+    """
+    answer = examine(project(SHOP | {"conftest.py": conftest, "test_shop.py": tests}))
+
+    assert answer.outcomes() == {"test_price": "passed", "test_name": "failed"}
+    assert answer.value("line_coverage") == 100.0
+
+
 def test_tests_of_what_measures_are_counted_and_not_measured(
     examine: Examine, project: Write
 ) -> None:
