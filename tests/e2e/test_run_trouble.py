@@ -167,11 +167,11 @@ def test_a_project_without_tests_is_not_measured(examine: Examine, project: Writ
     assert answer.exit_code == 4
 
 
-def test_a_file_that_is_no_python_fails_and_the_others_run(
-    examine: Examine, project: Write
+@pytest.mark.parametrize("bad", ["def test_bad(:\n", "import sys\nsys.exit(0)\n"])
+def test_a_file_that_is_no_python_or_ends_it_fails_and_the_others_run(
+    examine: Examine, project: Write, bad: str
 ) -> None:
-    files = {"test_good.py": "def test_good(): pass\n", "test_bad.py": "def test_bad(:\n"}
-    answer = examine(project(files))
+    answer = examine(project({"test_good.py": "def test_good(): pass\n", "test_bad.py": bad}))
 
     assert answer.value("tests_passed") == 1
     assert answer.value("collection_errors") == 1
@@ -179,11 +179,12 @@ def test_a_file_that_is_no_python_fails_and_the_others_run(
     assert answer.exit_code == 1
 
 
-def test_sys_exit_while_collecting_is_not_measured(examine: Examine, project: Write) -> None:
+def test_sys_exit_while_collecting_is_no_test_that_passed(examine: Examine, project: Write) -> None:
     answer = examine(project({"test_exit.py": "import sys\nsys.exit(0)\n"}))
 
-    assert "before it had collected the tests" in answer.reason("tests_passed")
-    assert answer.exit_code == 4
+    assert answer.value("collection_errors") == 1
+    assert "test_exit.py:2" in answer.document["uncollectable"]["test_exit.py"]
+    assert answer.exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         # Not before: it imports pytest.
         shared = import_module("aqe_shared_fixtures").SharedFixtures(_say_shared)
         session.config.pluginmanager.register(shared)
+        session.config.pluginmanager.register(import_module("aqe_collection"))
         if "AQE_STACKS" in os.environ:
             _listen(os.environ["AQE_STACKS"])
 
