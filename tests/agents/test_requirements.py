@@ -13,6 +13,7 @@ from lionagi_qe.agents.environment.completion import additions_for, extras_to_tr
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.poetry import specifier_of
 from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
+from lionagi_qe.agents.environment.variables import variables_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -366,3 +367,14 @@ def test_what_tox_adds_to_the_group_of_tests_is_installed(
     requirements = found(tmp_path, {"pyproject.toml": text})
     assert (requirements.extras, requirements.lines) == (extras, ("mock>=2",))
     assert ("tox" in requirements.origin) == bool(extras)
+
+
+def test_what_tox_says_of_a_python_holds_for_the_one_that_runs_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "tox.ini").write_text(
+        "[testenv]\ncommands = pytest\ndeps =\n    mock\n    py399: attrs\n    !py399: six\n"
+        "setenv =\n    py399: AGE=new\n"
+    )
+    assert requirements_of(tmp_path, {}, (3, 99)).lines == ("mock", "attrs")
+    assert requirements_of(tmp_path, {}).lines == ("mock", "six")
+    assert variables_of(tmp_path, {}, (), (3, 99)).values == (("AGE", "new"),)
+    assert variables_of(tmp_path, {}).values == ()

@@ -167,11 +167,11 @@ def test_a_project_without_tests_is_not_measured(examine: Examine, project: Writ
     assert answer.exit_code == 4
 
 
-def test_a_file_that_is_no_python_fails_and_the_others_run(
-    examine: Examine, project: Write
+@pytest.mark.parametrize("bad", ["def test_bad(:\n", "import sys\nsys.exit(0)\n"])
+def test_a_file_that_is_no_python_or_ends_it_fails_and_the_others_run(
+    examine: Examine, project: Write, bad: str
 ) -> None:
-    files = {"test_good.py": "def test_good(): pass\n", "test_bad.py": "def test_bad(:\n"}
-    answer = examine(project(files))
+    answer = examine(project({"test_good.py": "def test_good(): pass\n", "test_bad.py": bad}))
 
     assert answer.value("tests_passed") == 1
     assert answer.value("collection_errors") == 1
@@ -179,11 +179,12 @@ def test_a_file_that_is_no_python_fails_and_the_others_run(
     assert answer.exit_code == 1
 
 
-def test_sys_exit_while_collecting_is_not_measured(examine: Examine, project: Write) -> None:
+def test_sys_exit_while_collecting_is_no_test_that_passed(examine: Examine, project: Write) -> None:
     answer = examine(project({"test_exit.py": "import sys\nsys.exit(0)\n"}))
 
-    assert "before it had collected the tests" in answer.reason("tests_passed")
-    assert answer.exit_code == 4
+    assert answer.value("collection_errors") == 1
+    assert "test_exit.py:2" in answer.document["uncollectable"]["test_exit.py"]
+    assert answer.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -488,6 +489,33 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
     assert "incomplete" in answer.reason("gate")
     assert "frobnicate" in answer.reason("gate")
     assert answer.exit_code == 4
+
+
+def test_what_tests_replace_for_a_session_does_not_keep_them_from_being_told(
+    examine: Examine, project: Write
+) -> None:
+    conftest = """
+        import json, pytest, time
+
+        def refuse(*_, **__):
+            raise RuntimeError("replaced")
+
+        @pytest.fixture(autouse=True, scope="session")
+        def replaced():
+            with pytest.MonkeyPatch.context() as patch:
+                for module, name in ((json, "dumps"), (time, "monotonic"), (time, "perf_counter")):
+                    patch.setattr(module, name, refuse)
+                yield
+    """
+    tests = """
+        import shop
+        def test_price(): assert shop.price() == 1
+        def test_name(): assert shop.name() == "no"
+    """
+    answer = examine(project(SHOP | {"conftest.py": conftest, "test_shop.py": tests}))
+
+    assert answer.outcomes() == {"test_price": "passed", "test_name": "failed"}
+    assert answer.value("line_coverage") == 100.0
 
 
 def test_tests_of_what_measures_are_counted_and_not_measured(

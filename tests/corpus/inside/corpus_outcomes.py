@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _CATEGORIES = {"passed", "failed", "error", "skipped", "xfailed", "xpassed"}
+# Read before a test clears the environment.
+_TARGET = Path(os.environ["CORPUS_OUTCOMES"])
 _collected: list[str] = []
 
 
@@ -38,4 +40,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 tests.setdefault(report.nodeid, []).append(found)
     told = {"pytest": __version__, "collected": _collected}
     told |= {"tests": tests, "uncollectable": uncollectable}
-    Path(os.environ["CORPUS_OUTCOMES"]).write_text(json.dumps(told), encoding="utf-8")
+    _TARGET.write_text(json.dumps(told), encoding="utf-8")

@@ -45,6 +45,12 @@ class BasePython:
     identity: str
     note: str = ""
 
+    @property
+    def minor(self) -> tuple[int, int]:
+        """The first two numbers of its version."""
+        major, minor, _ = self.version.split(".")
+        return int(major), int(minor)
+
 
 def base_python(project: Path, pyproject: dict[str, Any], origin: Path) -> BasePython:
     """Return the interpreter that aqe runs on, or the nearest on this machine that is allowed.
@@ -67,8 +73,10 @@ def base_python(project: Path, pyproject: dict[str, Any], origin: Path) -> BaseP
     if wanted is None:
         return BasePython(program, ours, f"{sys.version} {sys.prefix}")
     try:
+        if not isinstance(wanted, str):
+            raise InvalidSpecifier("it is no text")  # noqa: TRY301 - one message for both
         allowed = SpecifierSet(wanted)
-    except (InvalidSpecifier, TypeError, AttributeError) as error:
+    except InvalidSpecifier as error:
         raise ProjectError(
             f"{origin / where}: the Python that it requires, {wanted!r}, is not valid"
         ) from error

@@ -28,6 +28,7 @@ from lionagi_qe.agents.environment.declared.requirement_files import (
     runtime_file,
 )
 from lionagi_qe.agents.environment.declared.tox import in_tox
+from lionagi_qe.agents.environment.declared.tox_ini import OURS, Python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,8 +70,10 @@ class Requirements:
     members: tuple[tuple[str, Path], ...] = ()
 
 
-def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
-    """Find what the tests of the project in this directory need.
+def requirements_of(
+    project: Path, pyproject: dict[str, Any], python: Python = OURS
+) -> Requirements:
+    """Find what the tests of the project in this directory need, to be run by a Python.
 
     Raises:
         ProjectError: a dependency group is not valid, or a file can't be read.
@@ -78,7 +81,7 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
     """
     installable = is_installable(project, pyproject)
     runtime = () if installable else runtime_file(project)
-    found = list(_declarations(project, pyproject))
+    found = list(_declarations(project, pyproject, python))
     chosen = _chosen(found)
     others = tuple(each for each in found if each not in chosen)
     known = set(extras_of(project, pyproject))
@@ -102,11 +105,13 @@ def requirements_of(project: Path, pyproject: dict[str, Any]) -> Requirements:
     )
 
 
-def _declarations(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
+def _declarations(
+    project: Path, pyproject: dict[str, Any], python: Python
+) -> Iterator[Declaration]:
     for declarations in (
         in_tables(project, pyproject),
         requirement_files(project),
-        in_tox(project, pyproject),
+        in_tox(project, pyproject, python),
         in_nox(project, pyproject),
         in_pipfile_and_conda(project),
         mentioned(project),

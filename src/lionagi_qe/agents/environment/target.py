@@ -141,17 +141,19 @@ async def prepare(
         ProjectError: the interpreter doesn't run, or the metadata are not valid.
 
     """
-    declared = variables_of(workspace.source, pyproject, settings.pass_env)
     if python is not None:
         if settings.locked:
             raise ProjectError("locked: an interpreter of the user's own has the versions it has")
         environment = await _given(workspace, python, tell)
     else:
-        own = requirements_of(workspace.source, pyproject)
-        requirements = with_repository(own, workspace.project)
         base = base_python(workspace.source, pyproject, workspace.project)
+        own = requirements_of(workspace.source, pyproject, base.minor)
+        requirements = with_repository(own, workspace.project)
         plan = Plan(base, requirements, settings.locked)
         environment = await _cached(workspace, pyproject, plan, tell)
+    major, minor, _ = environment.version.split(".")
+    version = int(major), int(minor)
+    declared = variables_of(workspace.source, pyproject, settings.pass_env, version)
     notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
     notes += workspace.notes
     how = isolation()

@@ -17,6 +17,7 @@ from lionagi_qe.agents.environment.declared import django
 from lionagi_qe.agents.environment.declared.nox import set_by_nox
 from lionagi_qe.agents.environment.declared.pyproject_tables import set_by_hatch
 from lionagi_qe.agents.environment.declared.substitution import UnresolvedError, substituted
+from lionagi_qe.agents.environment.declared.tox_ini import OURS, Python
 from lionagi_qe.agents.environment.declared.tox_set_env import set_by_tox
 from lionagi_qe.agents.environment.declared.variables import HOME, PYTHON, SOURCE, TEMPORARY
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -104,7 +105,10 @@ def _placed(value: str, places: Mapping[str, Path]) -> str:
 
 
 def variables_of(
-    project: Path, pyproject: dict[str, Any], pass_env: Iterable[str] = ()
+    project: Path,
+    pyproject: dict[str, Any],
+    pass_env: Iterable[str] = (),
+    python: Python = OURS,
 ) -> DeclaredVariables:
     """Return what the first place says that sets something, those for tests before others.
 
@@ -112,6 +116,7 @@ def variables_of(
         project: its directory.
         pyproject: its metadata.
         pass_env: names that the user lets through, whose values go before the project's.
+        python: that runs the tests.
 
     Raises:
         ProjectError: a file can't be read.
@@ -121,7 +126,7 @@ def variables_of(
         each
         for places in (
             set_by_hatch(project, pyproject),
-            set_by_tox(project, pyproject),
+            set_by_tox(project, pyproject, python),
             set_by_nox(project),
         )
         for each in places

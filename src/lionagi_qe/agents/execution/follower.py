@@ -65,7 +65,8 @@ class Follower:
         limit: most seconds of one test.
         timeout: most seconds of collecting the tests, and again of running them; a little before
             they have passed, the session is asked to end. What Python and pytest need to start is
-            not counted: on a busy machine that may be more than the tests take.
+            not counted, nor what its process waits for a processor: on a busy machine that may be
+            more than the tests take.
         until: when the session is killed in any case, on the clock of ``time.monotonic``.
         collection: most seconds until the tests are collected.
         leaving: most seconds that the process takes to end after all else.
@@ -106,7 +107,8 @@ class Follower:
         self._timeout, self._until = timeout, until
         self._since = time.monotonic()
         self._asked_at: float | None = None
-        self._queued_before = 0.0
+        # Seconds for which the process had waited for a processor when these were set.
+        self._queued_before = self._queued_when_asked = 0.0
         self._leaving_file = leaving_file(record)
         self._leaving, self._ending = leaving, ending
         self._left_at: float | None = None
@@ -141,15 +143,15 @@ class Follower:
             self._mind_end(self._process, now)
             return None
         self._left_at = None
-        ends = self._since + self._timeout
+        # To have to wait for a processor is not the session's doing.
+        ends = self._since + self._timeout + queued_seconds(self._process) - self._queued_before
         if self._asked_at is not None:
-            # To have to wait for a processor is not the session's doing.
-            waited = queued_seconds(self._process) - self._queued_before
+            waited = queued_seconds(self._process) - self._queued_when_asked
             if now > ends and now - waited > self._asked_at + self._ending:
                 return f"it ran longer than {self._timeout:g} s"
         elif now > min(ends, self._until) - min(_ENDING_SECONDS, self._timeout / 4):
             self._asked_at = now
-            self._queued_before = queued_seconds(self._process)
+            self._queued_when_asked = queued_seconds(self._process)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGRTMIN + 13)
             return None
@@ -180,8 +182,10 @@ class Follower:
                 case "listening":
                     self._process = event["pid"]
                     self._began = self._since = time.monotonic()
+                    self._queued_before = queued_seconds(event["pid"])
                 case "collected":
                     self._since = time.monotonic()
+                    self._queued_before = queued_seconds(self._process or 0)
                     self._total = len(event["ids"])
                     self._began = None
                 case "start":

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pytest
 
 LONGEST_TEXT = 8000
+# As they are before the project's tests replace them, in a fixture of a session, say.
+_written, _now = json.JSONEncoder().encode, time.monotonic
 
 # What the fleet sends to end a test that runs too long: the first one raises an error in it, the
 # second one has the interpreter write all stacks without the help of any Python code.
@@ -103,7 +105,7 @@ def _end_test(number: int, frame: object) -> None:
 
 def _say(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON data
     if _record is not None:
-        _record.write(json.dumps(dict(fields, event=event)).encode() + b"\n")
+        _record.write(_written(dict(fields, event=event)).encode() + b"\n")
 
 
 def _say_shared(seconds: float) -> None:
@@ -156,6 +158,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         # Not before: it imports pytest.
         shared = import_module("aqe_shared_fixtures").SharedFixtures(_say_shared)
         session.config.pluginmanager.register(shared)
+        session.config.pluginmanager.register(import_module("aqe_collection"))
         if "AQE_STACKS" in os.environ:
             _listen(os.environ["AQE_STACKS"])
 
@@ -171,7 +174,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell which tests will run."""
-    _say("collected", ids=[_known_as(item.nodeid) for item in session.items], at=time.monotonic())
+    _say("collected", ids=[_known_as(item.nodeid) for item in session.items], at=_now())
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -264,7 +267,7 @@ def pytest_internalerror(excrepr: object) -> None:
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Tell that the session came to its end."""
     _say_passed()
-    _say("end", exit=int(exitstatus), at=time.monotonic())
+    _say("end", exit=int(exitstatus), at=_now())
 
 
 def pytest_unconfigure() -> None:

@@ -15,7 +15,9 @@ from lionagi_qe.agents.environment.declared.declaration import (
 )
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.environment.declared.tox_ini import (
+    OURS,
     TESTING,
+    Python,
     ini_files,
     lines_of,
     testing_sections,
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def in_tox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
-    """Yield what tox's environments install that run the tests, the plain one first.
+def in_tox(
+    project: Path, pyproject: dict[str, Any], python: Python = OURS
+) -> Iterator[Declaration]:
+    """Yield what tox's environments install that run the tests by a Python, the plain one first.
 
     Raises:
         ProjectError: a file can't be read.
@@ -37,7 +41,7 @@ def in_tox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
     """
     for parser, where, prefix in ini_files(project, pyproject):
         for section in testing_sections(parser, prefix):
-            found = _of_section(project, pyproject, parser, section)
+            found = _of_section(project, pyproject, parser, section, python)
             yield found.as_declaration(f"{where} [{section}]", "test", "tool")
     for document, where in (
         (read_toml(project / "tox.toml"), "tox.toml "),
@@ -55,12 +59,16 @@ def in_tox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
 
 
 def _of_section(
-    project: Path, pyproject: dict[str, Any], parser: configparser.ConfigParser, section: str
+    project: Path,
+    pyproject: dict[str, Any],
+    parser: configparser.ConfigParser,
+    section: str,
+    python: Python,
 ) -> InstallWords:
     def lines(option: str) -> list[str]:
         return [
             line.replace("{toxinidir}", ".").replace("{tox_root}", ".")
-            for line in lines_of(parser, section, option)
+            for line in lines_of(parser, section, option, python)
         ]
 
     words = [word for line in lines("deps") for word in _dep_words(line)]

@@ -21,6 +21,9 @@ _COMMENT = re.compile(r"(?<!\S)#.*")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PLAIN = "testenv"
 _DEEPEST = 8
+# Major and minor version.
+Python = tuple[int, int]
+OURS: Python = sys.version_info[:2]
 
 
 def ini_files(
@@ -60,11 +63,16 @@ def testing_sections(parser: configparser.ConfigParser, prefix: str) -> list[str
     return ([plain] if parser.has_section(plain) else []) + named
 
 
-def section_of_this_python(parser: configparser.ConfigParser, prefix: str) -> str | None:
+def tag_of(python: Python) -> str:
+    """Return what tox calls a version of Python: ``py311``."""
+    return f"py{python[0]}{python[1]}"
+
+
+def section_of(parser: configparser.ConfigParser, prefix: str, python: Python) -> str | None:
     """Return the section that ``tox -e py311``, say, is set by; None if none runs tests."""
     sections = testing_sections(parser, prefix)
     plain = f"{prefix}{_PLAIN}"
-    tag = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    tag = tag_of(python)
     for section in sections:
         if tag in _names_of(section.removeprefix(plain).removeprefix(":")):
             return section
@@ -82,31 +90,37 @@ def _names_of(generative: str) -> list[str]:
 
 
 def lines_of(
-    parser: configparser.ConfigParser, section: str, option: str, depth: int = _DEEPEST
+    parser: configparser.ConfigParser,
+    section: str,
+    option: str,
+    python: Python,
+    depth: int = _DEEPEST,
 ) -> list[str]:
-    """Return an option's lines that hold for this Python, references to other sections resolved."""
+    """Return an option's lines that hold for a Python, references to other sections resolved."""
     if depth == 0 or not parser.has_option(section, option):
         return []
     lines: list[str] = []
     for raw in parser[section][option].replace("\\\n", "").splitlines():
         line = _COMMENT.sub("", raw).strip()
         if match := _FACTOR.fullmatch(line):
-            line = match[2] if _holds(match[1]) else ""
+            line = match[2] if _holds(match[1], python) else ""
         if reference := _REFERENCE.fullmatch(line):
-            lines += lines_of(parser, reference[1], reference[2], depth - 1)
+            lines += lines_of(parser, reference[1], reference[2], python, depth - 1)
         elif line:
             lines.append(
                 _REFERENCE.sub(
-                    lambda match: "\n".join(lines_of(parser, match[1], match[2], depth - 1)), line
+                    lambda match: "\n".join(
+                        lines_of(parser, match[1], match[2], python, depth - 1)
+                    ),
+                    line,
                 )
             )
     return lines
 
 
-def _holds(condition: str) -> bool:
+def _holds(condition: str, python: Python) -> bool:
     """Whether a condition of factors (``py310,py311-!lint``) holds for a plain run."""
-    own = {f"py{sys.version_info[0]}{sys.version_info[1]}", f"py{sys.version_info[0]}", "py"}
-    own |= {"{}.{}".format(*sys.version_info[:2]), "test", "tests"}
+    own = {tag_of(python), f"py{python[0]}", "py", f"{python[0]}.{python[1]}", "test", "tests"}
     return any(
         all((part.lstrip("!") in own) != part.startswith("!") for part in alternative.split("-"))
         for alternative in re.sub(r"[{}]", "", condition).split(",")

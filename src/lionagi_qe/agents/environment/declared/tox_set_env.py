@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from packaging.markers import InvalidMarker, Marker
 
 from lionagi_qe.agents.environment.declared.declaration import table
 from lionagi_qe.agents.environment.declared.tox_ini import (
+    OURS,
     TESTING,
+    Python,
     ini_files,
     lines_of,
-    section_of_this_python,
+    section_of,
+    tag_of,
 )
 from lionagi_qe.agents.environment.declared.variables import (
     PYTHON,
@@ -43,22 +45,24 @@ _UNKNOWN = frozenset(
 )
 
 
-def set_by_tox(project: Path, pyproject: dict[str, Any]) -> Iterator[VariableDeclaration]:
-    """Yield what tox sets in the environment that runs the tests with this Python.
+def set_by_tox(
+    project: Path, pyproject: dict[str, Any], python: Python = OURS
+) -> Iterator[VariableDeclaration]:
+    """Yield what tox sets in the environment that runs the tests with a Python.
 
     Raises:
         ProjectError: a file can't be read.
 
     """
     for parser, where, prefix in ini_files(project, pyproject):
-        section = section_of_this_python(parser, prefix)
+        section = section_of(parser, prefix, python)
         if section is None:
             continue
         # A named environment without a setting of its own has that of the plain one.
         places = [section, f"{prefix}testenv"]
         lines = next(
             (
-                lines_of(parser, place, option)
+                lines_of(parser, place, option, python)
                 for place in places
                 for option in _OPTIONS
                 if parser.has_option(place, option)
@@ -66,24 +70,26 @@ def set_by_tox(project: Path, pyproject: dict[str, Any]) -> Iterator[VariableDec
             [],
         )
         name = section.removeprefix(f"{prefix}testenv").removeprefix(":")
-        yield _declaration(f"{where} [{section}]", _of_lines(project, lines), name)
+        yield _declaration(f"{where} [{section}]", _of_lines(project, lines), name, python)
     for document, where in (
         (read_toml(project / "tox.toml"), "tox.toml "),
         (table(pyproject, "tool", "tox"), "[tool.tox] "),
     ):
-        name, env = _testing_table(document)
+        name, env = _testing_table(document, python)
         if env is not None:
             values = _of_table(project, table(env, "set_env") or table(env, "setenv"))
-            yield _declaration(f"{where}{name}", values, name.partition(".")[2])
+            yield _declaration(f"{where}{name}", values, name.partition(".")[2], python)
 
 
-def _declaration(origin: str, values: Mapping[str, str | None], name: str) -> VariableDeclaration:
-    tag = f"py{sys.version_info[0]}{sys.version_info[1]}"
+def _declaration(
+    origin: str, values: Mapping[str, str | None], name: str, python: Python
+) -> VariableDeclaration:
+    tag = tag_of(python)
     known = {**_KNOWN, "envname": name or tag, "env_name": name or tag}
     return VariableDeclaration(origin, "test", values, known, _UNKNOWN)
 
 
-def _testing_table(document: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+def _testing_table(document: dict[str, Any], python: Python) -> tuple[str, dict[str, Any] | None]:
     """Return the name and the settings of the environment that runs the tests, if there is one."""
     base, named = table(document, "env_run_base"), table(document, "env")
     testing = {
@@ -91,7 +97,7 @@ def _testing_table(document: dict[str, Any]) -> tuple[str, dict[str, Any] | None
         for name, env in named.items()
         if isinstance(env, dict) and TESTING.search(str(env.get("commands", "")))
     }
-    for tag in (f"{sys.version_info[0]}.{sys.version_info[1]}", "py{}{}".format(*sys.version_info)):
+    for tag in (f"{python[0]}.{python[1]}", tag_of(python)):
         if tag in testing:
             return f"env.{tag}", {**base, **testing[tag]}
     if base and (not testing or TESTING.search(str(base.get("commands", "")))):

@@ -1,0 +1,32 @@
+"""A pytest plugin for which a file that ends the process on import is one that can't be collected.
+
+pytest ends as a whole there: a script without a guard (``sys.exit(main())``) among the tests keeps
+all others from being run.
+
+Runs on every Python that pytest 7 runs on, so it keeps to the standard library and to old syntax,
+and imports nothing of the fleet. PYTEST_DONT_REWRITE: it has no assertions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
+    """Report an error of the file where its import raises ``SystemExit``."""
+    outcome = yield
+    if outcome.excinfo is None or not issubclass(outcome.excinfo[0], SystemExit):
+        return
+    error = outcome.excinfo[1]
+    frame = outcome.excinfo[2]
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
+    text = f"E   SystemExit: {error.code}\nits import ends the process, at {place}"
+    outcome.force_result(pytest.CollectReport(collector.nodeid, "failed", text, []))
