@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.build_failures import error_of_build
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
-from lionagi_qe.agents.project.isolation import homes_of
+from lionagi_qe.agents.project.isolated_program import homes_of
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.files import make_directories
+from lionagi_qe.persistence.values.url import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -127,7 +128,7 @@ class Installer:
             timeout=_INSTALL_TIMEOUT,
             installs=[directory],
         )
-        _check(completed, f"no virtual environment could be created with {base}")
+        check_installed(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
 
     async def export(self, workspace: Workspace, target: Path) -> bool:
@@ -215,7 +216,7 @@ class Installer:
             reads=[*self.files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
-        _check(completed, f"{self.name} could not install {wanted}", workspace)
+        check_installed(completed, f"{self.name} could not install {wanted}", workspace)
 
 
 def find_uv() -> str | None:
@@ -316,7 +317,8 @@ def _output_of(command: Sequence[str]) -> str:
     return answer.stdout
 
 
-def _check(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
+def check_installed(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
+    """Raise EnvironmentBuildError, with the installer's own complaint, unless it succeeded."""
     if completed.exit_code == 0:
         return
     lines = [line.strip(_FRAMES) for line in completed.output.splitlines()]
@@ -327,6 +329,8 @@ def _check(completed: Completed, problem: str, workspace: Workspace | None = Non
         reason, wrong = _complaint(lines) or f"it {completed.how}", "the requirement"
     if workspace is not None:
         reason = workspace.shown(reason)
+    # An index's or a repository's URL, in a requirement or in what an installer says of it.
+    problem, reason = redact_text(problem), redact_text(reason)
     raise EnvironmentBuildError(
         f"{problem}: {reason[:_LONGEST_REASON]}; mend {wrong}, or name an environment that has it "
         "with --python"
