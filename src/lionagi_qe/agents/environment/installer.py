@@ -57,6 +57,8 @@ _PRETENDED_VERSIONS = (
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
+# By -P no pip.py of the working directory, which may be the project's, is taken for it.
+OUR_PIP = (sys.executable, "-P", "-m", "pip")
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
 _NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
@@ -91,7 +93,7 @@ class Installer:
 
         """
         uv = find_uv()
-        pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
+        pip = OUR_PIP if find_spec("pip") is not None else None
         if uv is not None:
             return cls("uv", _version_of([uv, "--version"]), (uv,))
         if pip is not None:
@@ -112,7 +114,7 @@ class Installer:
         """
         if self.name != "uv" or find_spec("pip") is None or not _is_pip_configured():
             return self
-        found = await asyncio.to_thread(pip_settings, (sys.executable, "-m", "pip"))
+        found = await asyncio.to_thread(pip_settings, OUR_PIP)
         return replace(self, settings=(*self.settings, *as_uv_words(found)))
 
     async def create(self, directory: Path, workspace: Workspace) -> Path:

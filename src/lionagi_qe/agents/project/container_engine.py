@@ -88,12 +88,14 @@ class ContainerEngine:
         words += [*self._own(), *_limits(given.memory)]
         words += ["--mount", f"type=tmpfs,destination=/tmp,tmpfs-size={RAM_DISK_BYTES}"]
         reads = [*SYSTEM, *map(str, given.reads)]
-        for source, target in [*_read_only(reads), (str(variables), str(variables))]:
-            words += ["--mount", _mount(source, target, "readonly")]
-        for source, target in _folders_of(given.links, place):
-            words += ["--mount", _mount(source, target, "readonly")]
-        for each in given.writes:
-            words += ["--mount", _mount(str(each), str(each))]
+        # By what is seen where: engines refuse a place that is named twice, and the last holds.
+        mounts = {
+            target: _mount(source, target, "readonly") for source, target in _read_only(reads)
+        }
+        for source, target in [(str(variables), str(variables)), *_folders_of(given.links, place)]:
+            mounts[target] = _mount(source, target, "readonly")
+        mounts |= {str(each): _mount(str(each), str(each)) for each in given.writes}
+        words += [word for mount in mounts.values() for word in ("--mount", mount)]
         if given.cwd is not None:
             words += ["--workdir", str(given.cwd)]
         # Nothing of the engine's own variables, but the one that the program is known by.
