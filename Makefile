@@ -86,10 +86,13 @@ HISTORIES ?= 500
 MATRIX_OUT ?= build/matrix
 MATRIX_PAGE ?= $(MATRIX_OUT)/matrix.md
 
+# In which engines' containers make containers isolates.
+ENGINES ?= podman
+
 # What make test-one runs: a path, perhaps with -k "words".
 T ?=
 
-.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak matrix detection bench-record recall-speed
+.PHONY: help venv demo screenshots report-speed test test-one lint types imports check release-check bench corpus side-by-side shard-balance speed pytest-overhead learn-eval recall-quality chaos chaos-page drill containers poolers encrypted fuzz audit schema browser clean failure-grouping docs docs-links agents-corpus granted executors partitioned capacity capacity-check batches load soak matrix detection bench-record recall-speed
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -267,6 +270,9 @@ soak: $(STAMP) ## Load each BACKEND for MINUTES, and judge what processes and se
 drill: $(STAMP) ## Switch replicated servers over under load, SWITCHES times each; the table goes to DRILL_OUT
 	AQE_DRILL_SWITCHES=$(SWITCHES) AQE_DRILL_OUT=$(DRILL_OUT) \
 		$(BIN)/python -m pytest -s -q --no-header --durations=0 tests/chaos/test_failover_drill.py $(ARGS)
+
+containers: $(STAMP) ## Run the tests of --isolate in containers of ENGINES=podman,docker, which have to run
+	AQE_CONTAINERS=$(ENGINES) $(BIN)/python -m pytest -q --no-header tests/agents/test_isolation.py tests/e2e/test_isolation.py $(ARGS)
 
 poolers: $(STAMP) ## Run memories, queues, leases and watches through PgBouncer, which has to be installed
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null \

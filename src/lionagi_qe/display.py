@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 
-# Control characters but for tab and line feed; marks that reorder or separate lines; tags, which
-# nobody sees; and lone surrogates, which have no UTF-8 form.
+# Control characters but for tab and line feed; marks that reorder or separate lines; what has no
+# width or looks like nothing, in which text is hidden from people and told to language models (but
+# for what joins letters and emoji); and lone surrogates, which have no UTF-8 form.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
 )
 # Lines that GitHub and Azure take for commands: the first from a line's beginning on, the others
 # wherever they stand, also where a backslash keeps a library from reading the bracket.

@@ -18,6 +18,34 @@ def of_table(table: dict[str, Any], **given: Any) -> Settings:
     return settings_of(PROJECT, {"tool": {"aqe": table}}, given)
 
 
+def test_an_isolated_project_does_not_choose_which_variables_it_sees() -> None:
+    table = {"isolate": True, "pass-env": ["AWS_SECRET_ACCESS_KEY"]}
+    settings = of_table(table)
+    assert settings.pass_env == ()
+    assert settings.withheld == ("AWS_SECRET_ACCESS_KEY",)
+    assert Settings.of_data(json.loads(json.dumps(settings.as_data()))) == settings
+    assert of_table(table, pass_env=["SHOP"]).pass_env == ("SHOP",)
+    assert of_table(table, isolate=False).pass_env == ("AWS_SECRET_ACCESS_KEY",)
+
+
+def test_an_isolated_project_does_not_choose_whom_we_call() -> None:
+    table = {"isolate": True, "vulnerability-service": "http://169.254.169.254/latest"}
+    with pytest.raises(errors.ProjectError, match="can't choose an address that you call"):
+        of_table(table)
+    given = of_table(table, vulnerability_service="https://osv.example")
+    assert given.vulnerability_service == "https://osv.example"
+    assert of_table({**table, "vulnerability-service": "osv"}).isolate
+
+
+@pytest.mark.parametrize("option", ["baseline", "quarantine"])
+@pytest.mark.parametrize("path", ["/dev/zero", "../elsewhere.json", "a/../../elsewhere.json"])
+def test_a_list_that_a_project_names_is_its_own(option: str, path: str) -> None:
+    with pytest.raises(errors.ProjectError, match="should be a file of the project"):
+        of_table({option: path})
+    assert getattr(of_table({}, **{option: path}), option) == path
+    assert getattr(of_table({option: "a/../known"}), option) == "a/../known"
+
+
 def test_every_option_is_taken_as_it_is_written() -> None:
     table = {
         "project": "shop",
@@ -43,7 +71,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
         "api-schema": "openapi.yaml",
         "api-examples": 5,
         "vulnerability-service": "https://osv.example.org/v1/query",
-        "isolate": True,
+        "isolate": False,
         "executor": "queue",
     }
     settings = of_table(table)
@@ -51,6 +79,7 @@ def test_every_option_is_taken_as_it_is_written() -> None:
     assert json.loads(json.dumps(settings.as_data())) == written | {
         "allow_network": False,
         "model": None,
+        "withheld": [],
     }
     assert Settings.of_data(json.loads(json.dumps(settings.as_data()))) == settings
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from tests.e2e.processes import starting
+from tests.isolation_ways import way
+
+__all__ = ["way"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ATTEMPTS = """
-    import os, socket, subprocess, sys, time
+    import contextlib, os, socket, subprocess, sys, time
     from pathlib import Path
     import shop
 
@@ -44,8 +47,11 @@ ATTEMPTS = """
         Path({victim!r}).write_text("changed")
 
     def test_sees_a_process():
-        seen = [Path(f"/proc/{{pid}}/cmdline").read_bytes() for pid in os.listdir("/proc")
-                if pid.isdigit()]
+        seen = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            # Others end meanwhile.
+            with contextlib.suppress(OSError):
+                seen.append(Path(f"/proc/{{pid}}/cmdline").read_bytes())
         assert any({neighbour!r}.encode() in each for each in seen)
 
     def test_calls_out():
@@ -133,6 +139,8 @@ def hostile(project: Write, key: Path, port: int, stay: str, neighbour: str) -> 
     files = {
         "src/shop/__init__.py": "def price():\n    return 1\n",
         "tests/test_shop.py": attempts,
+        # What it names here is not opened by that.
+        "tox.ini": f"[testenv]\nset_env =\n    SSL_CERT_DIR = {key.parent}\ncommands = pytest\n",
         "pyproject.toml": """
             [build-system]
             requires = ["hatchling"]
@@ -141,6 +149,9 @@ def hostile(project: Write, key: Path, port: int, stay: str, neighbour: str) -> 
             [project]
             name = "shop"
             version = "1"
+
+            [tool.aqe]
+            pass-env = ["SHOP_TOKEN"]
         """,
     }
     return project(files), victim
@@ -158,13 +169,12 @@ def test_isolated_tests_reach_nothing_that_is_not_theirs(
     outcomes = answer.outcomes()
     assert {name for name, outcome in outcomes.items() if outcome != "passed"} == REFUSED
     assert answer.document["environment"]["origin"].endswith("isolated, without network")
+    assert "lets nothing through: SHOP_TOKEN" in str(answer.document["notes"])
     assert victim.read_text() == "as it was"
     assert key.read_text() not in answer.out + answer.err
     assert not processes_with(stay)
 
     # The attempts are in earnest: they come off where nothing hinders them.
-    pass_env = (root / "pyproject.toml").read_text() + '\n[tool.aqe]\npass-env = ["SHOP_TOKEN"]\n'
-    (root / "pyproject.toml").write_text(pass_env)
     only = ("--agents", "test-executor")
     assert set(examine(root, "--no-isolate", *only, env=token).outcomes().values()) == {"passed"}
     assert victim.read_text() != "as it was"

@@ -45,6 +45,8 @@ NASTY = [
     "\u202egnp.exe",
     "\u2066x\u2069",
     "\U000e0041\U000e0042",
+    "\u200b\u2060\ufeff\xad",
+    "a\U000e0151\U000e01ee",
     "\udcff",
     "\x00",
     "\x85\u2028",
@@ -63,7 +65,8 @@ NASTY = [
 ]
 TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=5), min_size=1, max_size=3).map("".join)
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e01ef]"
 )
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests import programs
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.agents.environment.installer import check_installed
+from lionagi_qe.agents.environment.process import Completed
 from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.fleet.request import request_for
@@ -120,6 +122,27 @@ def test_no_drivers_error_is_passed_on_with_a_password(
     for sent in (True, False):
         assert MARK not in str(explain(OSError(text.format(MARK)), "where", sent=sent))
     assert MARK not in redact_text(text.format(MARK))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "could not fetch git+https://{}@git.example/shop.git",
+        "https://{}@pypi.example/simple: 401",
+        "Authorization: Bearer {}",
+        "authorization: Basic {}, x",
+        "X-API-Key: {}",
+        "AWS_SECRET_ACCESS_KEY={} aws",
+        "LIONAGI_QE_SIGNING_KEYS={}",
+        "redis://{}@h:6379",
+        "valkey://:{}@h:6379",
+    ],
+)
+def test_tokens_in_a_text_are_hidden(text: str) -> None:
+    assert MARK not in redact_text(text.format(MARK))
+    with pytest.raises(errors.EnvironmentBuildError) as caught:
+        check_installed(Completed(1, None, 1.0, f"ERROR: {text.format(MARK)}"), text.format(MARK))
+    assert MARK not in str(caught.value)
 
 
 @pytest.mark.parametrize(

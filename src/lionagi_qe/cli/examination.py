@@ -116,13 +116,21 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 default=None,
                 envvar="AQE_ISOLATE",
                 help="Run the project's code without your files, processes and network; takes "
-                "bubblewrap. Installing what it needs still uses the network.",
+                "bubblewrap, or Podman or Docker. Installing what it needs still uses the network.",
             ),
             click.option(
                 "--allow-network",
                 is_flag=True,
                 default=None,
                 help="Let isolated code use the network.",
+            ),
+            click.option(
+                "--pass-env",
+                multiple=True,
+                metavar="NAME",
+                callback=_any,
+                help="A variable that the project's code may see; several times. Isolated code "
+                "sees those alone, whatever pass-env of the project names.",
             ),
             click.option(
                 "--allow-unsigned",
@@ -143,6 +151,10 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def _any(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    return names or None
 
 
 def _note_unsigned(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - as click calls it

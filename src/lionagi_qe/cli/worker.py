@@ -37,7 +37,8 @@ from lionagi_qe.persistence.values.keys import DEFAULT_FLEET
     is_flag=True,
     envvar="AQE_ISOLATE",
     help="Run the projects' code without your files, processes and network, also where a run "
-    "does not ask for it, and without network whatever it asks; takes bubblewrap.",
+    "does not ask for it, and without network and variables whatever it asks; takes "
+    "bubblewrap, or Podman or Docker.",
 )
 @click.option(
     "--allow-unsigned",

@@ -13,6 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.finding import of_details
+from lionagi_qe.agents.project.version_control import variables_of_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,6 +90,8 @@ def _of_git(root: Path, names: Mapping[str, str]) -> dict[str, str]:
     try:
         answer = subprocess.run(  # noqa: S603 - git itself; only names of contents are handed over
             [git, "-C", str(root), "cat-file", "--batch"],
+            # What a repository lacks git would fetch, by whichever program its settings name.
+            env=variables_of_git() | {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"},
             input="".join(f"{name}\n" for name in names.values()).encode(),
             capture_output=True,
             check=False,

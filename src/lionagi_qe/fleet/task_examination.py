@@ -36,7 +36,7 @@ class TaskExaminer:
         name: of the worker, under which it tells.
         traces: told which agents examine.
         isolate: run the projects' code isolated, also where a run does not ask for it,
-            and without network whatever it asks.
+            and without network and variables whatever it asks.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between kinds of workers
@@ -68,6 +68,8 @@ class TaskExaminer:
         content = serialization.unpacked((await self._fetch(task.content)).decode())
         settings = Settings.of_data(content["settings"])
         network = settings.allow_network and not self._isolate
+        # They would be this machine's.
+        settings = settings.without_variables() if self._isolate else settings
         with isolated(wanted=self._isolate or settings.isolate, network=network):
             return await self._carry_out(task, content, settings)
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.build_failures import error_of_build
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
-from lionagi_qe.agents.project.isolation import homes_of
+from lionagi_qe.agents.project.isolated_program import homes_of
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.files import make_directories
+from lionagi_qe.persistence.values.url import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +57,8 @@ _PRETENDED_VERSIONS = (
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
+# By -P no pip.py of the working directory, which may be the project's, is taken for it.
+OUR_PIP = (sys.executable, "-P", "-m", "pip")
 _PIP_FILES = ("pip.conf", "pip/pip.conf")
 _NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
@@ -90,7 +93,7 @@ class Installer:
 
         """
         uv = find_uv()
-        pip = (sys.executable, "-m", "pip") if find_spec("pip") is not None else None
+        pip = OUR_PIP if find_spec("pip") is not None else None
         if uv is not None:
             return cls("uv", _version_of([uv, "--version"]), (uv,))
         if pip is not None:
@@ -111,7 +114,7 @@ class Installer:
         """
         if self.name != "uv" or find_spec("pip") is None or not _is_pip_configured():
             return self
-        found = await asyncio.to_thread(pip_settings, (sys.executable, "-m", "pip"))
+        found = await asyncio.to_thread(pip_settings, OUR_PIP)
         return replace(self, settings=(*self.settings, *as_uv_words(found)))
 
     async def create(self, directory: Path, workspace: Workspace, base: str) -> Path:
@@ -126,7 +129,7 @@ class Installer:
             timeout=_INSTALL_TIMEOUT,
             installs=[directory],
         )
-        _check(completed, f"no virtual environment could be created with {base}")
+        check_installed(completed, f"no virtual environment could be created with {base}")
         return directory / "bin" / "python"
 
     async def export(self, workspace: Workspace, target: Path) -> bool:
@@ -214,7 +217,7 @@ class Installer:
             reads=[*self.files(), *homes_of(str(python))],
         )
         wanted = workspace.shown(" ".join(arguments))
-        _check(completed, f"{self.name} could not install {wanted}", workspace)
+        check_installed(completed, f"{self.name} could not install {wanted}", workspace)
 
 
 def find_uv() -> str | None:
@@ -315,7 +318,8 @@ def _output_of(command: Sequence[str]) -> str:
     return answer.stdout
 
 
-def _check(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
+def check_installed(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:
+    """Raise EnvironmentBuildError, with the installer's own complaint, unless it succeeded."""
     if completed.exit_code == 0:
         return
     lines = [line.strip(_FRAMES) for line in completed.output.splitlines()]
@@ -326,6 +330,8 @@ def _check(completed: Completed, problem: str, workspace: Workspace | None = Non
         reason, wrong = _complaint(lines) or f"it {completed.how}", "the requirement"
     if workspace is not None:
         reason = workspace.shown(reason)
+    # An index's or a repository's URL, in a requirement or in what an installer says of it.
+    problem, reason = redact_text(problem), redact_text(reason)
     raise EnvironmentBuildError(
         f"{problem}: {reason[:_LONGEST_REASON]}; mend {wrong}, or name an environment that has it "
         "with --python"

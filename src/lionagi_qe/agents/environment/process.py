@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
-from lionagi_qe.agents.project import isolation
+from lionagi_qe.agents.project import isolated_program, isolation
+from lionagi_qe.agents.project.isolated_program import Launch, homes_of
 from lionagi_qe.agents.project.scratch import places_of
 from lionagi_qe.agents.project.search_ends import end_for_git
 
@@ -45,8 +45,9 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 _TAIL_BYTES = 64 * 1024
 _INJECTED = Path(__file__).parents[1] / "inject"
-_KEEPER = _INJECTED / "aqe_keeper.py"
 _COUNT_SECONDS = 1.0
+# Which variables name environments; a project can't set them.
+_OF_ENVIRONMENTS = ("PATH", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,28 +145,32 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     marker = uuid.uuid4().hex
     started = time.monotonic()
     most = usual_memory() if memory is None else memory
-    env = {**env, **end_for_git()}
-    confined = _Confined.of(command, cwd, env, installs, reads)
-    if confined is not None:
-        command, env = confined.command, confined.env
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_KEEPER), str(most), marker, *command),
-            cwd=cwd,
-            env={**env, MARKER: marker},
-            # Never written to: that it closes tells the keeper that we are gone.
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+    env = {**env, **end_for_git(), MARKER: marker}
+    confined = _Confined.of(command, cwd, env, installs, reads, most)
+    launch = Launch([*command], env, _nothing, memory=most) if confined is None else confined.launch
     try:
-        crowd = None if confined is None else partial(_crowd, marker)
-        stopped = await _wait(process, log, timeout, watch, crowd)
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *isolation.keeper_of(launch, marker),
+                cwd=cwd,
+                env={**launch.env, MARKER: marker},
+                # Never written to: that it closes tells the keeper that we are gone.
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=launch.files,
+            )
+        try:
+            crowd = None if confined is None else partial(_crowd, marker)
+            stopped = await _wait(process, log, timeout, watch, crowd)
+        finally:
+            await _stop(process, marker)
+            if process.stdin is not None:
+                process.stdin.close()
     finally:
-        await _stop(process, marker)
-        if process.stdin is not None:
-            process.stdin.close()
+        # Not by another thread's hands: whoever cancels us twice must not keep it from ending.
+        launch.close()
     code = process.returncode
     if confined is not None:
         await asyncio.to_thread(confined.clean)
@@ -202,8 +207,8 @@ async def _wait(
             return f"it printed more than {MAX_OUTPUT_BYTES // 1024**2} MiB"
         if crowd is not None and time.monotonic() >= next_count:
             next_count = time.monotonic() + _COUNT_SECONDS
-            if crowd() > isolation.MAX_PROCESSES:
-                return f"it had more than {isolation.MAX_PROCESSES} processes"
+            if crowd() > isolated_program.MAX_PROCESSES:
+                return f"it had more than {isolated_program.MAX_PROCESSES} processes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,26 +217,25 @@ class _Confined:
 
     Attributes:
         how: it is isolated.
-        command: that runs it so.
-        env: its environment.
+        launch: what starts it so.
         reads: what of ours it sees.
         writes: where it may write.
     """
 
     how: isolation.Isolation
-    command: list[str]
-    env: dict[str, str]
+    launch: Launch
     reads: list[Path]
     writes: list[Path]
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913, PLR0917 - what a program has is as much
         cls,
         command: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
         installs: Sequence[Path] | None,
         further: Sequence[Path],
+        memory: int,
     ) -> _Confined | None:
         """Return how a program runs isolated; None if it need not."""
         how = isolation.isolation()
@@ -248,15 +252,16 @@ class _Confined:
             cache.mkdir(exist_ok=True)
             own |= {"HOME": str(cache), "UV_CACHE_DIR": f"{cache}/uv", "XDG_CACHE_HOME": str(cache)}
             own |= {"PIP_CACHE_DIR": f"{cache}/pip"}
-        words = how.wrapped(
+        launch = how.launch(
             [program, *command[1:]],
             own,
             cwd=cwd,
             reads=reads,
             writes=writes,
             network=installs is not None,
+            memory=memory,
         )
-        return cls(how, words, own, [*reads, *isolation.homes_of(program)], writes)
+        return cls(how, launch, [*reads, *homes_of(program)], writes)
 
     def clean(self) -> None:
         """Delete what the program may have left as a trap."""
@@ -264,15 +269,20 @@ class _Confined:
 
 
 def _kept_that_are_named(command: Sequence[str], env: Mapping[str, str]) -> list[Path]:
-    """Return those environments and tools of the cache directory that a command makes use of."""
+    """Return those environments and tools of the cache directory that a command makes use of.
+
+    Whatever else the environment says is the project's word, which opens nothing to it.
+    """
     cache = user_cache_path("aqe", appauthor=False)
     found: set[Path] = set()
-    for word in (*command, *env.values()):
+    for word in (*command, *(env[name] for name in _OF_ENVIRONMENTS if name in env)):
         for each in word.split(os.pathsep):
-            path = Path(each)
-            if path.is_relative_to(cache):
-                found.add(cache.joinpath(*path.relative_to(cache).parts[:2]))
-    return sorted(found - {cache})
+            path = Path(os.path.normpath(each))
+            below = path.relative_to(cache).parts if path.is_relative_to(cache) else ()
+            if len(below) > 1:
+                # Of one name below: the directory itself holds what other projects use.
+                found.add(cache.joinpath(*below[:2]))
+    return sorted(found)
 
 
 def _crowd(marker: str) -> int:
@@ -308,6 +318,10 @@ def _marked(marker: str) -> list[int]:
             if wanted in entry.read_bytes().split(b"\0"):
                 found.append(int(entry.parent.name))
     return found
+
+
+def _nothing() -> None:
+    """Close what has nothing to close."""
 
 
 def _size(log: Path) -> int:

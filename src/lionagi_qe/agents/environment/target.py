@@ -160,6 +160,9 @@ async def prepare(
     if how is not None:
         told = f"{environment.origin}; isolated, {'with' if how.network else 'without'} network"
         environment = replace(environment, origin=told)
+    if settings.withheld:
+        names = ", ".join(settings.withheld)
+        notes += (f"pass-env of the project, which is isolated, lets nothing through: {names}",)
     return replace(environment, declared=declared, notes=notes)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from lionagi_qe.agents.environment.cache_directory import size_of
-from lionagi_qe.agents.environment.installer import find_uv
+from lionagi_qe.agents.environment.installer import OUR_PIP, find_uv
 
 _SECONDS = 30.0
 
@@ -37,7 +36,7 @@ def wheel_caches() -> list[WheelCache]:
     programs = {
         "uv": ([] if uv is None else [uv, "cache", "dir"], "uv cache prune"),
         "pip": (
-            [sys.executable, "-m", "pip", "cache", "dir"] if find_spec("pip") else [],
+            [*OUR_PIP, "cache", "dir"] if find_spec("pip") else [],
             "pip cache purge",
         ),
     }

@@ -1,9 +1,10 @@
 """Stands between the fleet and the code that it runs: limits it, outlives it, ends it.
 
-``python aqe_keeper.py MEMORY MARKER PROGRAM ARGUMENTS...``: runs the program with at most MEMORY
-bytes of data a process (0 for no limit), and ends as it ends. A test that kills its parent hits
-this process. Standard input is a pipe that nobody writes to: when it closes, the fleet is gone, and
-all that the program started goes too, which is known by its group and by MARKER in its environment.
+``python aqe_keeper.py MEMORY MARKER N WORD*N PROGRAM ARGUMENTS...``: runs the program with at most
+MEMORY bytes of data a process (0 for no limit), and ends as it ends. A test that kills its parent
+hits this process. Standard input is a pipe that nobody writes to: when it closes, the fleet is
+gone, and all that the program started goes too, which is known by its group and by MARKER in its
+environment; what else is left of it, the command of N words ends.
 
 Runs isolated (``-I -S``), so that it starts soon and imports nothing of anybody's.
 """
@@ -21,7 +22,8 @@ _STDIN = 0
 
 def main() -> int:
     """Run the program and return its exit code; a signal that ended it ends us too."""
-    memory, marker, *command = sys.argv[1:]
+    memory, marker, number, *words = sys.argv[1:]
+    ends, command = words[: int(number)], words[int(number) :]
     heard, said = os.pipe()
     for end in (heard, said):
         os.set_blocking(end, False)
@@ -36,7 +38,7 @@ def main() -> int:
             return _end_like(status)
         ready, _, _ = select.select([_STDIN, heard], [], [])
         if _STDIN in ready and not os.read(_STDIN, 1):
-            _end_all(marker)
+            _end_all(marker, ends)
         if heard in ready:
             os.read(heard, 4096)
 
@@ -73,8 +75,13 @@ def _end_like(status: int) -> int:
     return 128 - code
 
 
-def _end_all(marker: str) -> None:
+def _end_all(marker: str, ends: list[str]) -> None:
     """Kill what bears the marker, wherever it went, then our group, which includes ourselves."""
+    if ends and not os.fork():
+        # In nobody's group and without the marker, so that it is not ended itself.
+        os.setsid()
+        os.environ.pop("AQE_PROCESS", None)
+        os.execvp(ends[0], ends)  # noqa: S606 - as we were told
     own = os.getpid()
     wanted = b"AQE_PROCESS=" + marker.encode()
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208

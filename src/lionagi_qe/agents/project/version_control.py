@@ -63,9 +63,12 @@ def variables_of_git() -> dict[str, str]:
 
 
 def repositories_of(project: Path) -> list[Path]:
-    """Return the repository that a directory is in, as a list; one that lies elsewhere is not."""
+    """Return the repository that a directory is in, as a list; one that lies elsewhere is not.
+
+    Nor is one that a link leads to: whoever made the project would choose what is opened by it.
+    """
     found = (place / ".git" for place in (project, *project.parents) if (place / ".git").is_dir())
-    return [*itertools.islice(found, 1)]
+    return [place for place in itertools.islice(found, 1) if not place.is_symlink()]
 
 
 def commit_of(project: Path) -> str | None:

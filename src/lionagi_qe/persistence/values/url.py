@@ -54,9 +54,13 @@ _PATH = re.compile(r"[^:@=?#&\s]*")
 # Of a scheme's length, so that a long text is read in a time that grows with its length alone.
 _URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]{0,40}://[^\s'\"<>]*", re.IGNORECASE)
 _KEYWORD_IN_TEXT = re.compile(
-    r"\b(\w*(?:password|passwd|pwd|secret|token))([\"']?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)",
+    r"\b(\w*(?:password|passwd|pwd|secret|token|(?:api|access|private|signing|encryption)[_-]?keys?"
+    r"|authorization))([\"']?\s*[=:]\s*)"
+    r"('[^']*'|\"[^\"]*\"|(?:(?:bearer|basic|token)\s+)?[^\s,;&)]+)",
     re.IGNORECASE,
 )
+# Of which what stands where a user's name belongs is often a password or a token, alone.
+_LOGIN_IS_SECRET = ("redis", "valkey", "unix", "http", "git")
 
 
 def check_url(url: str) -> SplitResult:
@@ -123,8 +127,7 @@ def _login_hidden(parts: SplitResult) -> str:
     login, at, hosts = parts.netloc.rpartition("@")
     if not at:
         return hosts
-    if ":" not in login and parts.scheme.startswith(("redis", "unix")):
-        # A password alone, which is often written where the user's name belongs.
+    if ":" not in login and parts.scheme.startswith(_LOGIN_IS_SECRET):
         return f"{_HIDDEN}@{hosts}"
     # A colon that was escaped along with the password is meant as one.
     user = re.split(":|%3a", login, maxsplit=1, flags=re.IGNORECASE)[0]
