@@ -109,8 +109,9 @@ def test_the_fleet_s_page_names_every_agent_metric_and_setting_and_no_other() ->
     assert re.findall(r"^\*\*([a-z-]+)\*\*", text, re.MULTILINE) == [agent.name for agent in agents]
     (settings,) = (found for found in blocks("toml") if found[0] == "docs/fleet.md")
     table = tomllib.loads(settings[1])["tool"]["aqe"]
-    users = {"model", "allow-network"}
-    options = {field.name.replace("_", "-") for field in fields(Settings)} - users
+    # The user's own, and what a run notes itself.
+    others = {"model", "allow-network", "withheld"}
+    options = {field.name.replace("_", "-") for field in fields(Settings)} - others
     assert table.keys() == options
     given = settings_of(ROOT, {"tool": {"aqe": table}}, {})
     check_metrics([*given.required, *(rule.metric for rule in parse_rules(given.fail_on))])
