@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from lionagi_qe.testing.history import Recorder
 
@@ -23,15 +23,21 @@ _STALL, _WAITED = 0.15, 0.05
 _TICK = 0.02
 
 
+def waiting_of_thread() -> Callable[[], float]:
+    """Return what tells for how many seconds this thread was kept from running, so far."""
+    schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+
+    def waited() -> float:
+        return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+
+    return waited
+
+
 @contextlib.contextmanager
 def watch_stalls(recorder: Recorder) -> Iterator[None]:
     """Record when this process did not run: stopped, or ready while others had the processors."""
-    schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    waited = waiting_of_thread()
     over = threading.Event()
-
-    def waited() -> float:
-        """Return for how many seconds the loop's thread was kept from running, so far."""
-        return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
     def watch() -> None:
         before, noted = time.monotonic(), waited()

@@ -18,7 +18,7 @@ from tests.chaos.client_process import TIMEOUT
 from tests.chaos.clocks import clock_of, remove_clock, set_clock
 from tests.chaos.fault_plan import CLOCK_JUMP, CLOCKS_OFF
 from tests.chaos.recorded_load import QUEUE, Client
-from tests.chaos.recorded_watch import Watcher
+from tests.chaos.recorded_watch import MOST_PATIENCE, Watcher
 
 from lionagi_qe import Memory, open_memory
 from lionagi_qe.coordination import WorkQueue
@@ -229,14 +229,15 @@ class Run:
         async with self._memory() as memory:
             await self._drain(WorkQueue(memory, QUEUE))
             await self._tell("end")
-            await self._await_end([child for child in self._children if child.name != "w"])
+            clients = [child for child in self._children if child.name != "w"]
+            await self._await_end(clients, _END)
             revisions = await self._read_all(memory)
             revisions.update(await self._store_last(memory))
         watcher = next(child for child in self._children if child.name == "w")
         told = _told(sorted(self._folder.glob("w.*.jsonl")))
         missing = {key: number for key, number in revisions.items() if told.get(key, 0) < number}
         await _say(watcher.process, json.dumps(missing))
-        await self._await_end([watcher])
+        await self._await_end([watcher], MOST_PATIENCE + _END)
 
     async def _tell(self, command: str) -> None:
         for child in self._children:
@@ -260,10 +261,10 @@ class Run:
         dead = [job.payload["job"] for job in await queue.dead(1000)]
         self._recorder.note("drained", {"queue": QUEUE}, {"dead": dead})
 
-    async def _await_end(self, children: list[_Child]) -> None:
+    async def _await_end(self, children: list[_Child], seconds: float) -> None:
         for child in children:
             try:
-                async with asyncio.timeout(_END):
+                async with asyncio.timeout(seconds):
                     code = await child.process.wait()
             except TimeoutError:
                 self._recorder.note("closed", {"processes": [child.known_as]})
