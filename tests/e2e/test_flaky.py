@@ -145,7 +145,7 @@ def test_who_runs_when_the_time_is_up_is_not_called_flaky(
 
 def test_a_project_whose_tests_can_not_run_is_not_measured(aqe: Aqe, project: Write) -> None:
     root = project({"test_a.py": "import frobnicate\ndef test_a(): pass\n"})
-    answer = aqe("flaky", root, "--budget", "10s", "--json")
+    answer = aqe("flaky", root, "--budget", "60s", "--json")
 
     assert "frobnicate" in answer.reason("flaky_tests")
     assert answer.exit_code == 4

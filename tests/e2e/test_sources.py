@@ -111,7 +111,7 @@ def test_a_budget_that_is_too_short_is_a_reason(aqe: Aqe, project: Write) -> Non
 def test_the_last_run_is_judged_also_where_it_measured_nothing(aqe: Aqe, project: Write) -> None:
     root = project(SHOP)
     assert aqe("run", root).exit_code == 0
-    assert aqe("run", root, "--timeout", 0.01).exit_code == 4
+    assert aqe("run", root, "--budget", "0.01s").exit_code == 4
     assert aqe("gate", root).exit_code == 4
 
 
