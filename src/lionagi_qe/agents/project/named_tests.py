@@ -66,7 +66,7 @@ def _words(settings: Mapping[str, object], name: str) -> list[str]:
 
 
 def _says_something(pattern: str) -> bool:
-    return bool(re.search(r"\w", re.sub(r"\[[^\]]*\]", "", pattern.removesuffix(".py"))))
+    return bool(re.search(r"\w", re.sub(r"\[[^\[\]]*\]", "", pattern.removesuffix(".py"))))
 
 
 def _matches(name: str, pattern: str) -> bool:
