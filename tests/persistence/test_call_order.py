@@ -146,4 +146,5 @@ def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
 ) -> None:
     # So that few calls are shared among batches, too.
     with mock.patch.object(batching, "MIN_SHARED_BATCH", min_share):
-        asyncio.run(play(script, delays, max_calls, eager=eager))
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(play(script, delays, max_calls, eager=eager))
