@@ -145,6 +145,8 @@ def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
     script: list[Step], delays: list[int], max_calls: int, min_share: int, *, eager: bool
 ) -> None:
     # So that few calls are shared among batches, too.
-    with mock.patch.object(batching, "MIN_SHARED_BATCH", min_share):
-        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            runner.run(play(script, delays, max_calls, eager=eager))
+    with (
+        mock.patch.object(batching, "MIN_SHARED_BATCH", min_share),
+        asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
+    ):
+        runner.run(play(script, delays, max_calls, eager=eager))
