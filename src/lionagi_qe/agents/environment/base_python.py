@@ -69,19 +69,19 @@ def base_python(project: Path, pyproject: dict[str, Any], origin: Path) -> BaseP
     """
     ours = ".".join(map(str, sys.version_info[:3]))
     program = getattr(sys, "_base_executable", None) or sys.executable
+    own = BasePython(program, ours, f"{sys.version} {sys.prefix}")
     wanted, where = python_required(project, pyproject)
     if wanted is None:
-        return BasePython(program, ours, f"{sys.version} {sys.prefix}")
+        return own
     try:
-        if not isinstance(wanted, str):
-            raise InvalidSpecifier("it is no text")  # noqa: TRY301 - one message for both
-        allowed = SpecifierSet(wanted)
+        # What is no text is no valid one either.
+        allowed = SpecifierSet(str(wanted))
     except InvalidSpecifier as error:
         raise ProjectError(
             f"{origin / where}: the Python that it requires, {wanted!r}, is not valid"
         ) from error
     if allowed.contains(ours, prereleases=True):
-        return BasePython(program, ours, f"{sys.version} {sys.prefix}")
+        return own
     refused: list[str] = []
     for path in _nearest_first(_installed(), sys.version_info[1]):
         try:
