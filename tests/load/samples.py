@@ -149,6 +149,19 @@ def percentile(values: np.ndarray, percent: float) -> float:
     return float(np.partition(values, place)[place])
 
 
+def percentile_bounds(values: np.ndarray, percent: float) -> tuple[float, float]:
+    """Return between which values a percentile lies, had there been any number of such calls.
+
+    The values at the ends of an 83 % interval of how many lie below it, by the normal approximation
+    of the binomial. Two such intervals that do not meet differ at the 5 % level (Goldstein and
+    Healy, "The Graphical Presentation of a Collection of Means", 1995).
+    """
+    below = percent / 100
+    spread = 1.37 * math.sqrt(below * (1 - below) / max(len(values), 1))
+    low, high = (min(max(at, 0.0), 1.0) * 100 for at in (below - spread, below + spread))
+    return percentile(values, low), percentile(values, high)
+
+
 def summary(samples: Samples) -> dict[str, Any]:
     """Return the number and the percentiles of some samples, in milliseconds."""
     waits = np.sort(samples.waits())

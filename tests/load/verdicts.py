@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tests.load.samples import percentile
+from tests.load.samples import percentile, percentile_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +24,9 @@ MOST_LEVEL_RATIO = 1.1
 MOST_RATE_RATIO = 1.3
 # Fewer calls in a minute make a 99th percentile of the five slowest.
 FEWEST_CALLS = 500
-# Processors that others may use in a minute whose latencies tell something of ours.
-QUIET = 0.25
+# Processors that others may use in a minute whose latencies tell something of ours, and how many
+# more in the one than in the other.
+MOST_BY_OTHERS, MOST_APART = 0.5, 0.25
 TOO_SHORT = "too short to tell"
 TOO_BUSY = "can't be told: others used the machine"
 
@@ -105,24 +106,32 @@ def lasting_p99(
 ) -> list[Verdict]:
     """Judge the last minute's p99 beside the second minute's: of all calls, and of each kind.
 
-    A kind of which there were fewer than ``FEWEST_CALLS`` in one of these minutes is judged as part
-    of all calls alone. Kinds that are ``apart`` are no part of all calls. Of the ``machine`` the
-    processors are known that ``others`` used: in a minute in which they used more than ``QUIET``,
-    latencies are theirs as well, and nothing is judged.
+    A kind is slower where that is more than chance: its p99 is that of a few calls, and there are
+    many kinds. One of which there were fewer than ``FEWEST_CALLS`` in one of these minutes is
+    judged as part of all calls alone. Kinds that are ``apart`` are no part of all calls. Of the
+    ``machine`` the processors are known that ``others`` used: where they used more than
+    ``MOST_BY_OTHERS`` in a minute, or in one ``MOST_APART`` more than in the other, latencies are
+    theirs as well, and nothing is judged.
     """
     minute = stretch(seconds)
     ends = (2 * minute, seconds)
     untold = "" if minute >= MINUTE else TOO_SHORT
-    if machine and any(_others(machine, end - minute, end) > QUIET for end in ends):
+    if machine and _busy([_others(machine, end - minute, end) for end in ends]):
         untold = untold or TOO_BUSY
     second, last = (samples.between(end - minute, end) for end in ends)
-    together = (part.where(~np.isin(part.kind, apart)) for part in (second, last))
-    verdicts = [_slower("all calls", *together, untold)]
+    waits = [part.where(~np.isin(part.kind, apart)).waits() * 1000 for part in (second, last)]
+    before, after = (percentile(each, 99) for each in waits)
+    verdicts = [_slower("all calls, last minute", before, after, untold)]
     for kind in samples.kinds():
-        parts = second.of_kind(kind), last.of_kind(kind)
+        parts = [part.of_kind(kind).waits() * 1000 for part in (second, last)]
         if min(map(len, parts)) >= FEWEST_CALLS:
-            verdicts.append(_slower(kind, *parts, untold))
+            (_, before), (after, _) = (percentile_bounds(each, 99) for each in parts)
+            verdicts.append(_slower(f"{kind}, last minute, at least", before, after, untold))
     return verdicts
+
+
+def _busy(used: Sequence[float]) -> bool:
+    return max(used) > MOST_BY_OTHERS or max(used) - min(used) > MOST_APART
 
 
 def _others(machine: Mapping[str, Sequence[float]], start: float, end: float) -> float:
@@ -133,9 +142,8 @@ def _others(machine: Mapping[str, Sequence[float]], start: float, end: float) ->
     return sum(found) / len(found) if found else 0.0
 
 
-def _slower(name: str, second: Samples, last: Samples, untold: str) -> Verdict:
-    before, after = (percentile(part.waits(), 99) * 1000 for part in (second, last))
-    return Verdict(f"p99 of {name}, last minute", after, before * MOST_P99_RATIO, "ms", untold)
+def _slower(what: str, before: float, after: float, untold: str) -> Verdict:
+    return Verdict(f"p99 of {what}", after, before * MOST_P99_RATIO, "ms", untold)
 
 
 def windows_ratio(name: str, costs: Sequence[float], share: float = 0.05) -> Verdict:
