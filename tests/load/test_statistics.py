@@ -233,15 +233,17 @@ def test_a_rare_call_that_gets_slower_is_not_hidden_by_others_that_are_slow_anyw
     [((60, 120, 0.4), 0.1), ((540, 600, 0.4), 0.1), ((540, 600, 0.1), 0.4), ((0, 0, 0), 0.6)],
 )
 def test_what_others_did_to_latencies_is_not_ours(
-    then: tuple[float, float, float], else_: float
+    then: tuple[float, float, float], else_: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     calls = samples_of(steady("store", 2))
     times = [10.0 * at for at in range(1, 61)]
     for as_ever in (0.1, 0.4):
-        used = {"at": times, "others": [as_ever] * 60}
+        used = {"at": times, "servers": [0.5] * 60, "others": [as_ever] * 60}
         assert len(failing(lasting_p99(calls, 600, machine=used))) == 2
     start, end, most = then
-    used = {"at": times, "others": [most if start < at <= end else else_ for at in times]}
+    others = [most if start < at <= end else else_ for at in times]
+    used = {"at": times, "servers": [0.5] * 60, "others": others}
     found = lasting_p99(calls, 600, machine=used)
     assert failing(found) == []
     assert {each.untold for each in found} == {"can't be told: others used the machine"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,9 @@ MOST_LEVEL_RATIO = 1.1
 MOST_RATE_RATIO = 1.3
 # Fewer calls in a minute make a 99th percentile of the five slowest.
 FEWEST_CALLS = 500
-# Processors that others may use in a minute whose latencies tell something of ours, and how many
-# more in the one than in the other.
-MOST_BY_OTHERS, MOST_APART = 0.5, 0.25
+# How much of the processors may be used in a minute whose latencies tell something of ours, and how
+# many processors others may use more in the one than in the other.
+MOST_BUSY, MOST_APART = 0.5, 0.25
 TOO_SHORT = "too short to tell"
 TOO_BUSY = "can't be told: others used the machine"
 
@@ -109,14 +110,14 @@ def lasting_p99(
     A kind is slower where that is more than chance: its p99 is that of a few calls, and there are
     many kinds. One of which there were fewer than ``FEWEST_CALLS`` in one of these minutes is
     judged as part of all calls alone. Kinds that are ``apart`` are no part of all calls. Of the
-    ``machine`` the processors are known that ``others`` used: where they used more than
-    ``MOST_BY_OTHERS`` in a minute, or in one ``MOST_APART`` more than in the other, latencies are
-    theirs as well, and nothing is judged.
+    ``machine`` the processors are known that ``others`` used, clients and servers: where all
+    together were more than ``MOST_BUSY`` of a minute's, or others used in one minute ``MOST_APART``
+    more than in the other, latencies are others' as well, and nothing is judged.
     """
     minute = stretch(seconds)
     ends = (2 * minute, seconds)
     untold = "" if minute >= MINUTE else TOO_SHORT
-    if machine and _busy([_others(machine, end - minute, end) for end in ends]):
+    if machine and _busy(machine, [(end - minute, end) for end in ends]):
         untold = untold or TOO_BUSY
     second, last = (samples.between(end - minute, end) for end in ends)
     waits = [part.where(~np.isin(part.kind, apart)).waits() * 1000 for part in (second, last)]
@@ -130,16 +131,25 @@ def lasting_p99(
     return verdicts
 
 
-def _busy(used: Sequence[float]) -> bool:
-    return max(used) > MOST_BY_OTHERS or max(used) - min(used) > MOST_APART
-
-
-def _others(machine: Mapping[str, Sequence[float]], start: float, end: float) -> float:
-    """Return how many processors others used between two times, by samples of the time before."""
-    found = [
-        used for at, used in zip(machine["at"], machine["others"], strict=True) if start < at <= end
+def _busy(machine: Mapping[str, Sequence[float]], minutes: Sequence[tuple[float, float]]) -> bool:
+    """Return whether others used the machine in two minutes, by samples of the time before."""
+    used = [
+        {
+            whose: np.mean(
+                [
+                    value
+                    for at, value in zip(machine["at"], values, strict=True)
+                    if start < at <= end
+                ]
+            )
+            for whose, values in machine.items()
+            if whose != "at"
+        }
+        for start, end in minutes
     ]
-    return sum(found) / len(found) if found else 0.0
+    others = [each["others"] for each in used]
+    together = max(sum(each.values()) for each in used)
+    return together > MOST_BUSY * (os.cpu_count() or 1) or max(others) - min(others) > MOST_APART
 
 
 def _slower(what: str, before: float, after: float, untold: str) -> Verdict:
