@@ -48,3 +48,13 @@ BEGIN
     END LOOP;
 END
 $do$;
+
+-- As the others that are called from without, whose plans are kept from when the tables were small; what they call is
+-- planned within them.
+ALTER FUNCTION {schema}.apply_jobs SET enable_seqscan = off;
+ALTER FUNCTION {schema}.apply_operations SET enable_seqscan = off;
+ALTER FUNCTION {schema}.apply_fenced_operations SET enable_seqscan = off;
+ALTER FUNCTION {schema}.fire_schedule SET enable_seqscan = off;
+ALTER FUNCTION {schema}.write_index SET enable_seqscan = off;
+ALTER FUNCTION {schema}.remove_documents SET enable_seqscan = off;
+ALTER FUNCTION {schema}.drop_index_data SET enable_seqscan = off;
