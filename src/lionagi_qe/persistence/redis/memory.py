@@ -17,7 +17,8 @@ from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
-from lionagi_qe.persistence.values.url import check_url, redact_text, unknown_option
+from lionagi_qe.persistence.values.redacted_text import redact_text
+from lionagi_qe.persistence.values.url import check_url, unknown_option
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -50,15 +50,6 @@ _SHOWN = frozenset(
 )
 _OPTION = re.compile(r"[a-z_]{1,40}")
 _PATH = re.compile(r"[^:@=?#&\s]*")
-# A URL with a login in any text, up to what can't be in one; and the keywords of libpq and others.
-# Of a scheme's length, so that a long text is read in a time that grows with its length alone.
-_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]{0,40}://[^\s'\"<>]*", re.IGNORECASE)
-_KEYWORD_IN_TEXT = re.compile(
-    r"\b(\w*(?:password|passwd|pwd|secret|token|(?:api|access|private|signing|encryption)[_-]?keys?"
-    r"|authorization))([\"']?\s*[=:]\s*)"
-    r"('[^']*'|\"[^\"]*\"|(?:(?:bearer|basic|token)\s+)?[^\s,;&)]+)",
-    re.IGNORECASE,
-)
 # Of which what stands where a user's name belongs is often a password or a token, alone.
 _LOGIN_IS_SECRET = ("redis", "valkey", "unix", "http", "git")
 
@@ -106,12 +97,6 @@ def redact(url: str) -> str:
         return url
     fragment = _HIDDEN if parts.fragment else ""
     return urlunsplit((parts.scheme, _login_hidden(parts), parts.path, _query(parts), fragment))
-
-
-def redact_text(text: str) -> str:
-    """Return any text, as that of a driver's error, without passwords of URLs and DSNs in it."""
-    text = _URL_IN_TEXT.sub(lambda found: redact(found[0]), text)
-    return _KEYWORD_IN_TEXT.sub(rf"\1\2{_HIDDEN}", text)
 
 
 def unknown_option(name: str, options: Sequence[tuple[str, str]]) -> str:
