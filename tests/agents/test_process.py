@@ -82,12 +82,13 @@ async def test_a_program_is_ended_although_who_waits_is_cancelled_twice(
 ) -> None:
     mark, log = uuid.uuid4().hex, workspace.artifacts / "tests.log"
     stays = (
-        "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
         f"print('started', flush=True)\nfor _ in range(60): time.sleep(1)  # {mark}"
     )
     running = asyncio.create_task(run(workspace, log, stays))
     for said in ("started\n", "started\nasked\n"):
-        while not log.exists() or log.read_text() != said:  # noqa: ASYNC110, ASYNC240 - likewise
+        while not log.exists() or log.read_text() != said:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
         running.cancel()
     with pytest.raises(asyncio.CancelledError):
