@@ -30,10 +30,13 @@ _HOOK = re.compile(
 # Keywords of libpq, environments, headers and settings: password=x, "token": "x", API_KEY => 'x'.
 # Commas belong to lists of keys where no space follows.
 _KEYWORD = re.compile(
-    r"\b(\w*(?:password|passwd|passphrase|pwd|secret|token|_pass|requirepass|masterauth"
-    r"|REDISCLI_AUTH|lionagi_qe_keys"
-    r"|(?:api|access|account|private|signing|encryption)[_-]?keys?|authorization))"
-    r"(\\*[\"']?\s*(?:=>|:=|[=:])\s*)"
+    # In quotes the whole word: 'aqe/secret': is a key of which something is told.
+    r"((?<=[\"'])[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|_pass|api[_-]?key"
+    r"|(?:access|account|private|signing|encryption)[_-]?keys?|authorization)\\*[\"']"
+    r"|\b\w*(?:password|passwd|passphrase|pwd|secret|token|_pass|requirepass|masterauth"
+    r"|REDISCLI_AUTH|lionagi_qe_keys|(?:api|access|account|private|signing|encryption)[_-]?keys?"
+    r"|authorization))"
+    r"(\s*(?:=>|:=|[=:])\s*)"
     r"(\\?'(?:[^'\\]|\\.)*'|\\?\"(?:[^\"\\]|\\[^\"]|\\\"(?![\s,}\]:]))*\\?\""
     r"|(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[^\s,;&)]|,(?=\S))+)",
     re.IGNORECASE | re.DOTALL,

@@ -58,8 +58,8 @@ def check_url(url: str) -> SplitResult:
     """Return a URL's parts.
 
     Raises:
-        ConfigurationError: it can't be read, or a part of a password would be taken for the host,
-            the port or the database, and then be told in messages.
+        ConfigurationError: it can't be read, an option is there twice, or a part of a password
+            would be taken for the host, the port or the database, and then be told in messages.
 
     """
     try:
@@ -68,6 +68,7 @@ def check_url(url: str) -> SplitResult:
         # The error quotes what may be a password.
         msg = f"memory URL {redact(url)!r} can't be read: its host is none; {_ESCAPES}"
         raise ConfigurationError(msg) from None
+    _check_once(url, [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)])
     if _is_misread(parts):
         msg = (
             f"memory URL {redact(url)!r}: its port is no number from 1 to {_LAST_PORT}, or it has "
@@ -75,6 +76,15 @@ def check_url(url: str) -> SplitResult:
         )
         raise ConfigurationError(msg)
     return parts
+
+
+def _check_once(url: str, names: Sequence[str]) -> None:
+    """Refuse an option that is there twice: drivers take the first or the last without a word."""
+    for at, name in enumerate(names, 1):
+        if name in names[: at - 1]:
+            # Its name may be a part of a password.
+            msg = f"memory URL {redact(url)!r}: its option number {at} is there twice"
+            raise ConfigurationError(msg)
 
 
 def redact(url: str) -> str:
