@@ -111,7 +111,6 @@ def take_options(dsn: str) -> tuple[str, Options]:
     sockets = {name: _number(name, given.pop(name)) for name in wanted if name in given}
     names = [given.pop(name, None) for name in ("application_name", "fallback_application_name")]
     timeout = _timeout(given.pop("connect_timeout", None))
-    _check_insisting(given)
     tls = _tls(given)
     query = urlencode(given)
     url = urlunsplit(parts._replace(query=query)) if dsn else ""
@@ -138,6 +137,7 @@ def _tls(given: dict[str, str]) -> ssl.SSLContext | None:
         path = given.get(name)
         if path and not (system and name == "sslrootcert") and not Path(path).is_file():
             raise _refused(name, f"there is no such file: {path}")
+    _check_insisting(given)
     if not system:
         return None
     mode = given.get("sslmode", "verify-full")
