@@ -261,7 +261,8 @@ class _Confined:
         reads += [_INJECTED, *_kept_that_are_named(command, env), *further]
         own = dict(env)
         if installs is not None:
-            writes += installs
+            # A mount below what a program may have changed would be led by a link that it left.
+            writes += [each for each in installs if not any(map(each.is_relative_to, writes))]
             # The user's caches hold what other projects install, and their settings passwords.
             cache = next((each for each in writes if each.name == "artifacts"), writes[0]) / "cache"
             cache.mkdir(exist_ok=True)
