@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lionagi_qe.cli.exits import explain
+from lionagi_qe.errors import AqeError
 from lionagi_qe.persistence.values.redacted_text import redact_text
 
 MARK = "Zq7Zq7"
@@ -172,3 +174,8 @@ def test_text_around_a_secret_does_not_uncover_it(around: str, before: str, afte
     text = f"{before}\n{around.format(MARK)}\n{after}"
     if before.count("'") % 2 == before.count('"') % 2 == 0 and "\\" not in before:
         assert MARK not in redact_text(text), redact_text(text)
+
+
+def test_what_a_command_ends_with_shows_none() -> None:
+    said = explain(AqeError(f"the hook failed: redis-cli -a {MARK} ping; {KEYS['GitHub']}"))
+    assert said == "the hook failed: redis-cli -a *** ping; ***"
