@@ -65,7 +65,7 @@ async def _call_each(memory: Memory, queue: WorkQueue) -> None:
 
 
 async def _read(url: str) -> dict[str, int]:
-    """Return how many rows each partial index gave to the sessions of ``NAME``, which have ended."""
+    """Return how many rows each partial index gave to sessions of ``NAME``, which have ended."""
     connection = await asyncpg.connect(url)
     try:
         left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"

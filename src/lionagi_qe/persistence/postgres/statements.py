@@ -24,8 +24,8 @@ from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 from lionagi_qe.persistence.postgres.sealed_text_statements import SEALED_TEXTS
 
 # Of a row whose key is given. What says "gone IS NULL" or "state = 4" fits a partial index as well,
-# which a planner takes whose figures are from when it was empty, and which is then read all through:
-# its first columns aren't given. See 0013_lookups_by_key.sql.
+# which a planner takes whose figures are from when it was empty, and which is then read all
+# through: its first columns aren't given. See 0013_lookups_by_key.sql.
 _LIVE = f"num_nonnulls(gone) = 0 AND {NOT_EXPIRED}"
 _PAYLOADS = joined(
     f"""(SELECT value FROM {{schema}}.entries
