@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,6 +187,19 @@ async def test_the_pristine_copy_is_only_read(workspace: Workspace, tmp_path: Pa
         "file.write_text('A = 2')"
     )
     assert "Read-only file system" in (await run(workspace, writes)).output
+
+
+async def test_what_our_scanners_write_is_out_of_a_programs_reach(workspace: Workspace) -> None:
+    # Tests may run while they do, and could put a report of their own in its place, or a link.
+    looks = f"import os; print(os.path.exists({str(workspace.scans)!r}))"
+    assert (await run(workspace, looks)).output == "False\n"
+    writes = (
+        "import os\n"
+        f"open({str(workspace.scans / 'bandit.json')!r}, 'w').close()\n"
+        f"print(os.path.exists({str(workspace.artifacts)!r}))"
+    )
+    scanning = replace(workspace, source=workspace.pristine, artifacts=workspace.scans)
+    assert (await run(scanning, writes)).output == "False\n"
 
 
 async def test_the_other_directories_of_the_workspace_are_written(workspace: Workspace) -> None:

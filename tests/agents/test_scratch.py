@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lionagi_qe.agents.project.scratch import read_left
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -126,3 +128,13 @@ os.kill(os.getpid(), signal.SIGKILL)
             assert not left.exists()
     finally:
         os.kill(int(child), signal.SIGKILL)
+
+
+def test_what_a_program_left_is_read_if_it_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("said")
+    (tmp_path / "link").symlink_to(tmp_path / "report")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_left(tmp_path / "report") == b"said"
+    for name in ("link", "pipe", "missing"):
+        with pytest.raises(OSError, match=name):
+            read_left(tmp_path / name)

@@ -46,9 +46,10 @@ KEYS = KeyRing.parse(FIRST)
 SECRET = "the-secret-of-the-fleet"
 
 
-@pytest.fixture(params=on("sqlite", "postgresql", "redis"))
+@pytest.fixture(params=on("sqlite", "postgresql", "redis", "cluster"))
 def url(request: pytest.FixtureRequest) -> str:
-    return url_of(request)
+    # Of a cluster's fleet all in one shard, so that what changes together may.
+    return url_of(request) + ("?shards=1" if request.param == "cluster" else "")
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ async def stored_bytes(url: str) -> bytes:
         ]
         await connection.close()
         return "".join(rows).encode()
-    async with redis.asyncio.from_url(url) as client:
+    kind = redis.asyncio.RedisCluster if "+cluster" in url else redis.asyncio.Redis
+    async with kind.from_url(url.partition("?")[0].replace("+cluster", "")) as client:
         return b"".join([await client.dump(key) or b"" async for key in client.scan_iter("*")])
 
 

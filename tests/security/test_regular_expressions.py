@@ -115,8 +115,8 @@ def seconds(call: Callable[[], object]) -> float:
 def test_the_expressions_are_found() -> None:
     found = {each.where: each for each in expressions()}
     assert len(found) > 50
-    assert found["persistence/values/url.py:_URL_IN_TEXT"].uses == ("sub",)
-    assert found["persistence/values/url.py:_URL_IN_TEXT"].pattern.flags & re.IGNORECASE
+    assert found["persistence/values/redacted_text.py:_URL"].uses == ("sub",)
+    assert found["persistence/values/redacted_text.py:_URL"].pattern.flags & re.IGNORECASE
 
 
 @pytest.mark.parametrize("pattern", [r"\b[a-z][a-z0-9+.-]*://", r"\s+#"])

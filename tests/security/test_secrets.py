@@ -21,7 +21,8 @@ from lionagi_qe.cli.options import MemoryChoice
 from lionagi_qe.fleet.request import request_for
 from lionagi_qe.persistence.postgres import server_errors as postgres_errors
 from lionagi_qe.persistence.redis import server_errors as redis_errors
-from lionagi_qe.persistence.values.url import redact, redact_text
+from lionagi_qe.persistence.values.redacted_text import redact_text
+from lionagi_qe.persistence.values.url import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,6 +25,10 @@ class TlsFront:
         url: of the server. For PostgreSQL, clients ask for TLS first, as its protocol has it.
         certificate: of the port.
         clients: who signs certificates of clients; with it they must have one.
+        port: to listen at; 0 for any.
+
+    Attributes:
+        served: how many clients took the certificate.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class TlsFront:
         certificate: trustme.LeafCert,
         *,
         clients: trustme.CA | None = None,
+        port: int = 0,
     ) -> None:
         parts = urlsplit(url)
         self._behind = parts.hostname or "localhost", parts.port or 0
@@ -43,11 +48,12 @@ class TlsFront:
             clients.configure_trust(self._context)
             self._context.verify_mode = ssl.CERT_REQUIRED
         self._pipes: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port = port
+        self.served = 0
 
     async def __aenter__(self) -> Self:
         context = None if self._asked else self._context
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -72,6 +78,7 @@ class TlsFront:
                     assert await reader.readexactly(8) == SSL_REQUEST
                     writer.write(b"S")
                     await writer.start_tls(self._context)
+                self.served += 1
                 inner, outer = await asyncio.open_connection(*self._behind)
                 with contextlib.closing(outer.transport):
                     await asyncio.wait(

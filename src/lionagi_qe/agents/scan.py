@@ -73,7 +73,7 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         arguments: of the module, told to people.
         quiet: further ones, of which people need not know.
         brings: the extra of ours that installs it; None for those of every fleet.
-        cwd: where it runs; by default the pristine copy.
+        cwd: where it runs; by default the pristine copy, from where it writes to ``scans`` alone.
         network: it has to look something up, and may do so where the project's code may not.
         reads: what it reads beside that copy.
 
@@ -86,15 +86,17 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         wanted = f"'aqe-fleet[{brings}]'" if brings else tool
         reason = f"{tool} is not installed beside aqe: python -m pip install {wanted}"
         return Scan(source, reason=reason), None
+    # What the project's own programs, which may run at the same time, can't write to.
+    place = workspace.scans if cwd is None else workspace.artifacts
     # -I: a module of the project that is called as one of the tool's must not be imported.
     completed = await process.run(
         [sys.executable, "-I", "-m", module, *arguments, *quiet],
         cwd=workspace.pristine if cwd is None else cwd,
         env=process.allowed_environment(_NETWORK if network else ())
-        | {"HOME": str(workspace.home), "NO_COLOR": "1", "COLUMNS": _COLUMNS},
-        log=workspace.artifacts / f"{tool}.log",
+        | {"HOME": str(place), "NO_COLOR": "1", "COLUMNS": _COLUMNS},
+        log=place / f"{tool}.log",
         timeout=examination.seconds(_TIMEOUT),
-        installs=[workspace.artifacts] if network else None,
+        installs=[place] if network else None,
         reads=reads,
     )
     return Scan(source), completed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from lionagi_qe.persistence.recall.embedding import ENTRY_POINTS, register_embedding
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def _function(text: str, name: str, place: str) -> Embed:
         for part in path.split("."):
             found = getattr(found, part)
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
+        said = redact_text(f"{type(error).__name__}: {error}")
         raise click.BadParameter(f"{text!r}: can't be imported here: {said}") from error
     if not callable(found):
         raise click.BadParameter(f"{text!r}: is no function")

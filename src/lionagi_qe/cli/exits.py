@@ -61,4 +61,9 @@ def explain(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return " ".join("; ".join([text, *getattr(error, "__notes__", ())]).split())
+    # Not before: it would be read by whoever only asks for help.
+    from lionagi_qe.persistence.values.redacted_text import redact_text
+
+    told = "; ".join([text, *getattr(error, "__notes__", ())])
+    # Whoever raised it may have quoted what another program said.
+    return " ".join(redact_text(told).split())

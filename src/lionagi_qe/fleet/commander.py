@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.base import Agent, Examination, Findings
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.errors import AqeError, InvalidArgumentError
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +145,7 @@ async def _run(start: Start, examination: Examination, dispatch: Dispatch) -> Ca
 
 def failed_by(error: Exception, agent: Agent, examination: Examination) -> Findings:
     """Return that an agent ended by an error; of a defect of ours, where it stood, as a detail."""
-    said = examination.workspace.shown(str(error))
+    said = redact_text(examination.workspace.shown(str(error)))
     reason = f"{agent.name} failed: {type(error).__name__}: {said}"
     ours = type(agent).__module__.partition(".")[0] == __name__.partition(".")[0]
     # What we raise for people, and what the machine refuses, is no defect.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS = 12 * 3600
 LEAST_TOKEN = 16
+_MORE_THAN_A_HOST = frozenset("/?#@\\")
 _HEADERS = {
     # No script and no style but our own files; nobody may show the console in a frame.
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -164,7 +165,12 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header, without its port and brackets."""
+    """Return the name in a Host header, without its port and brackets; "" if it is more than one.
+
+    What stands behind a slash there would be taken for a path by who puts an address together.
+    """
+    if not _MORE_THAN_A_HOST.isdisjoint(host):
+        return ""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from lionagi_qe import __version__
 from lionagi_qe.display import unit_of, visible
 from lionagi_qe.persistence.values.glob import escape_glob
-from lionagi_qe.persistence.values.url import redact_text
+from lionagi_qe.persistence.values.redacted_text import redact_text
 from lionagi_qe.web.console import console_of
 from lionagi_qe.web.refusals import refused_of
 

@@ -54,10 +54,10 @@ class DependencyAuditor(Agent):
         words = ["--vulnerability-service", service]
         if service not in _SERVICES:
             words = ["--vulnerability-service", "osv", "--osv-url", service]
-        target = examination.workspace.artifacts / "audit.json"
+        target = examination.workspace.scans / "audit.json"
         quiet = [word for place in places for word in ("--path", place)]
         quiet += ["--format", "json", "--output", str(target), "--progress-spinner", "off"]
-        quiet += ["--cache-dir", str(examination.workspace.artifacts / "audit-cache")]
+        quiet += ["--cache-dir", str(examination.workspace.scans / "audit-cache")]
         scan, completed = await run_beside(
             examination, TOOL, "pip_audit", words, quiet, brings=EXTRA, network=True
         )

@@ -20,7 +20,7 @@ from lionagi_qe.agents.project.isolated_program import homes_of
 from lionagi_qe.agents.project.version_control import version_of
 from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.files import make_directories
-from lionagi_qe.persistence.values.url import redact_text
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,13 +15,14 @@ import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
+from lionagi_qe.agents.environment.cancellation import to_its_end
 from lionagi_qe.agents.project import isolated_program, isolation
 from lionagi_qe.agents.project.isolated_program import Launch, homes_of
-from lionagi_qe.agents.project.scratch import places_of
+from lionagi_qe.agents.project.scratch import delete, places_of
 from lionagi_qe.agents.project.search_ends import end_for_git
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 _TAIL_BYTES = 64 * 1024
+_NEW_LOG = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _INJECTED = Path(__file__).parents[1] / "inject"
 _COUNT_SECONDS = 1.0
 # Which variables name environments; a project can't set them.
@@ -146,48 +148,61 @@ async def run(  # noqa: PLR0913 - a process has that many sides
     started = time.monotonic()
     most = usual_memory() if memory is None else memory
     env = {**env, **end_for_git(), MARKER: marker}
-    confined = _Confined.of(command, cwd, env, installs, reads, most)
-    launch = Launch([*command], env, _nothing, memory=most) if confined is None else confined.launch
-    try:
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *isolation.keeper_of(launch, marker),
-                cwd=cwd,
-                env={**launch.env, MARKER: marker},
-                # Never written to: that it closes tells the keeper that we are gone.
-                stdin=asyncio.subprocess.PIPE,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=launch.files,
-            )
+    with _new_log(log) as output:
+        confined = _Confined.of(command, cwd, env, installs, reads, most)
+        launch = confined.launch if confined else Launch([*command], env, _nothing, memory=most)
         try:
-            crowd = None if confined is None else partial(_crowd, marker)
-            stopped = await _wait(process, log, timeout, watch, crowd)
+            stopped, code = await _carry_out(launch, marker, cwd, output, timeout, watch, confined)
         finally:
-            await _stop(process, marker)
-            if process.stdin is not None:
-                process.stdin.close()
-    finally:
-        # Not by another thread's hands: whoever cancels us twice must not keep it from ending.
-        launch.close()
-    code = process.returncode
-    if confined is not None:
-        await asyncio.to_thread(confined.clean)
-        code = None if code is None else isolation.exit_code_of(code)
-    if watch is not None:
-        watch()
-    return Completed(
-        exit_code=None if stopped else code,
-        stopped=stopped,
-        seconds=time.monotonic() - started,
-        output=_tail(log),
+            if confined is not None:
+                # An engine may take a minute for it; and whoever goes on meets no trap.
+                await to_its_end(asyncio.to_thread(confined.end))
+        if confined is not None and code is not None:
+            code = isolation.exit_code_of(code)
+        if watch is not None:
+            watch()
+        return Completed(
+            exit_code=None if stopped else code,
+            stopped=stopped,
+            seconds=time.monotonic() - started,
+            output=_tail(output),
+        )
+
+
+async def _carry_out(  # noqa: PLR0913, PLR0917 - what a program has is as much
+    launch: Launch,
+    marker: str,
+    cwd: Path,
+    output: IO[bytes],
+    timeout: float | None,
+    watch: Callable[[], str | None] | None,
+    confined: _Confined | None,
+) -> tuple[str | None, int | None]:
+    """Start it and wait for its end; return why it was stopped, if so, and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *isolation.keeper_of(launch, marker),
+        cwd=cwd,
+        env={**launch.env, MARKER: marker},
+        # Never written to: that it closes tells the keeper that we are gone.
+        stdin=asyncio.subprocess.PIPE,
+        stdout=output,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=launch.files,
     )
+    try:
+        crowd = None if confined is None else partial(_crowd, marker)
+        stopped = await _wait(process, output, timeout, watch, crowd)
+    finally:
+        await to_its_end(_stop(process, marker))
+        if process.stdin is not None:
+            process.stdin.close()
+    return stopped, process.returncode
 
 
 async def _wait(
     process: asyncio.subprocess.Process,
-    log: Path,
+    output: IO[bytes],
     timeout: float | None,
     watch: Callable[[], str | None] | None,
     crowd: Callable[[], int] | None,
@@ -203,7 +218,7 @@ async def _wait(
             return why
         if deadline is not None and time.monotonic() > deadline:
             return f"it ran longer than {timeout:g} s"
-        if _size(log) > MAX_OUTPUT_BYTES:
+        if os.fstat(output.fileno()).st_size > MAX_OUTPUT_BYTES:
             return f"it printed more than {MAX_OUTPUT_BYTES // 1024**2} MiB"
         if crowd is not None and time.monotonic() >= next_count:
             next_count = time.monotonic() + _COUNT_SECONDS
@@ -246,7 +261,8 @@ class _Confined:
         reads += [_INJECTED, *_kept_that_are_named(command, env), *further]
         own = dict(env)
         if installs is not None:
-            writes += installs
+            # A mount below what a program may have changed would be led by a link that it left.
+            writes += [each for each in installs if not any(map(each.is_relative_to, writes))]
             # The user's caches hold what other projects install, and their settings passwords.
             cache = next((each for each in writes if each.name == "artifacts"), writes[0]) / "cache"
             cache.mkdir(exist_ok=True)
@@ -263,9 +279,12 @@ class _Confined:
         )
         return cls(how, launch, [*reads, *homes_of(program)], writes)
 
-    def clean(self) -> None:
-        """Delete what the program may have left as a trap."""
-        self.how.clean(self.writes, self.reads)
+    def end(self) -> None:
+        """End what is left of the program, and delete what it may have left as a trap."""
+        try:
+            self.launch.close()
+        finally:
+            self.how.clean(self.writes, self.reads)
 
 
 def _kept_that_are_named(command: Sequence[str], env: Mapping[str, str]) -> list[Path]:
@@ -324,11 +343,16 @@ def _nothing() -> None:
     """Close what has nothing to close."""
 
 
-def _size(log: Path) -> int:
-    return log.stat().st_size
+def _new_log(log: Path) -> IO[bytes]:
+    """Return a new file; what another program put under its name is replaced, and not followed."""
+    if log.is_dir() and not log.is_symlink():
+        delete(log)
+    log.unlink(missing_ok=True)
+    return os.fdopen(os.open(log, _NEW_LOG, 0o666), "w+b")
 
 
-def _tail(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
-        return file.read().decode("utf-8", "backslashreplace")
+def _tail(output: IO[bytes]) -> str:
+    # The file itself: its name may be another's by now.
+    size = os.fstat(output.fileno()).st_size
+    tail = os.pread(output.fileno(), _TAIL_BYTES, max(size - _TAIL_BYTES, 0))
+    return tail.decode("utf-8", "backslashreplace")

@@ -17,6 +17,7 @@ from lionagi_qe.agents.llm.meter import ModelError
 from lionagi_qe.agents.llm.tools import as_tool
 from lionagi_qe.agents.project.model_choice import key_variable
 from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,8 @@ class Dialogue:
         except Exception as error:  # noqa: BLE001 - whatever the client or the API made of it
             # A key that is in it is not for others to read.
             self._meter.check()
-            said = " ".join(str(error).split()).replace(self._key, "(key)")[:_LONGEST_ERROR]
+            said = " ".join(str(error).split()).replace(self._key, "(key)")
+            said = redact_text(said)[:_LONGEST_ERROR]
             raise ModelError(f"{self._choice.label}: {said}") from None
 
 

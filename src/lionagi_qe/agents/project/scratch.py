@@ -7,9 +7,11 @@ however the owner ended, and no other process ever seems to be it, as with proce
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 PREFIX = "aqe-"
 _OWNER = "owner"
 # Of a scratch directory, what a program that works in it does not write; see Workspace.
-_NOT_WRITTEN = frozenset({"forks", "pristine"})
+_NOT_WRITTEN = frozenset({"forks", "pristine", "scans"})
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,18 @@ def delete(directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def read_left(path: Path) -> bytes:
+    """Return a file that a program was to write where others of the project may be at work.
+
+    Raises OSError: it is a link, a pipe or anything else than a file, or isn't there.
+    """
+    number = os.open(path, _READING)
+    with os.fdopen(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "is no file", str(path))
+        return file.read()
+
+
 def _sweep(temporary: Path) -> None:
     """Delete the scratch directories of owners that are gone."""
     with os.scandir(temporary) as entries:
@@ -111,7 +126,8 @@ def places_of(cwd: Path) -> tuple[list[Path], list[Path]]:
     """Return what a program at work in a scratch directory reads of it, and where it writes.
 
     It reads the pristine copy, and the objects of the repository that this one borrows from. It
-    does not write where others are at work, which are other forks.
+    does not write where others are at work, which are other forks, and the tools of ours that look
+    at the pristine copy: these write to a directory of their own.
 
     Args:
         cwd: where the program runs, in a scratch directory.
@@ -126,5 +142,7 @@ def places_of(cwd: Path) -> tuple[list[Path], list[Path]]:
         reads += [Path(line) for line in lines if line.endswith("/.git/objects")]
     if below[1:2] == ("forks",):
         return reads, [root.joinpath(*below[1:3])]
+    if below[1:2] == ("pristine",):
+        return reads, [root / "scans"]
     own = (each for each in root.iterdir() if each.is_dir() and not each.is_symlink())
     return reads, sorted(each for each in own if each.name not in _NOT_WRITTEN)

@@ -143,6 +143,11 @@ class Workspace:
         return target
 
     @property
+    def scans(self) -> Path:
+        """Where tools of ours that look at the pristine copy leave their files: theirs alone."""
+        return self.root / "scans"
+
+    @property
     def home(self) -> Path:
         """The home directory that the project's code sees."""
         return self.root / "home"
@@ -211,7 +216,7 @@ def _copy_around(path: Path, target: Path, top: Path) -> None:
 
 
 def _lay_out(workspace: Workspace) -> None:
-    for directory in (workspace.artifacts, workspace.home, workspace.temporary):
+    for directory in (workspace.artifacts, workspace.scans, workspace.home, workspace.temporary):
         directory.mkdir()
     around = workspace.pristine.parent / _AROUND
     if around.is_dir():

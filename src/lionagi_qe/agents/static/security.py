@@ -38,7 +38,7 @@ async def bandit(examination: Examination) -> Scan:
     if not targets:
         source = Source(BANDIT, release_of(BANDIT), None, examination.workspace.commit)
         return Scan(source, reason="no package or module found")
-    target = examination.workspace.artifacts / "bandit.json"
+    target = examination.workspace.scans / "bandit.json"
     quiet = ["-f", "json", "-o", str(target)]
     scan, completed = await run_beside(examination, BANDIT, "bandit", arguments, quiet)
     if completed is None:
@@ -59,7 +59,7 @@ async def detect_secrets(examination: Examination) -> Scan:
     scan, completed = await run_beside(examination, DETECT_SECRETS, "detect_secrets", arguments)
     if completed is None:
         return scan
-    said = (examination.workspace.artifacts / f"{DETECT_SECRETS}.log").read_bytes()
+    said = (examination.workspace.scans / f"{DETECT_SECRETS}.log").read_bytes()
     if completed.exit_code != 0:
         return Scan(scan.source, reason=failure_of(DETECT_SECRETS, completed))
     try:

@@ -10,6 +10,7 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.finding import Finding, fingerprinted
 from lionagi_qe.agents.metric import Source
+from lionagi_qe.agents.project.scratch import read_left
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.scan import Scan, details_of
 from lionagi_qe.agents.type_check.checker import Checker, TypeFault, Unreadable, new_among
@@ -166,7 +167,7 @@ class _Call:
             log=log,
             timeout=self.examination.seconds(_TIMEOUT),
         )
-        return completed, log.read_text(encoding="utf-8", errors="replace")
+        return completed, read_left(log).decode("utf-8", "replace")
 
 
 def _chosen(examination: Examination) -> tuple[Checker | None, list[str]]:

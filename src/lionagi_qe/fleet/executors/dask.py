@@ -24,6 +24,7 @@ from lionagi_qe.fleet.executors.dask_connection import LOST, connected, fitting
 from lionagi_qe.fleet.executors.executor import PATIENCE, PATROL_SECONDS, WorkersGoneError
 from lionagi_qe.fleet.signatures import SigningKeys
 from lionagi_qe.persistence.server_support.server_clock import ServerClock
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,4 +298,4 @@ def _carried(answer: Any) -> Carried:  # noqa: ANN401 - from elsewhere
 def _named(error: BaseException) -> str:
     if isinstance(error, CancelledError):
         return "the connection broke"
-    return f"{type(error).__name__}: {error}"[:200]
+    return redact_text(f"{type(error).__name__}: {error}")[:200]

@@ -6,6 +6,7 @@ Unknown options reach the server as settings of the session, as do ``options=-c 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from lionagi_qe.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_HELD = "sslmode=verify-full"
 _VERIFIED = "sslmode=verify-full&sslrootcert=system, which checks the server's certificate and name"
 # What these values ask for, the driver does anyway.
 _NOTHING_TO_DO: Mapping[str, frozenset[str]] = {
@@ -45,6 +47,12 @@ _INSTEAD = {
     "sslcrldir": "write sslcrl with one file",
     "sslsni": "the driver tells the name; leave it out",
 }
+# Modes in which TLS may be left out, if only somebody in between says no to it.
+_YIELDING = frozenset({"disable", "allow", "prefer"})
+_OF_TLS = (
+    *("sslrootcert", "sslcrl", "sslcert", "sslkey", "sslpassword"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version"),
+)
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SYSTEM = "system"
 _KEEPALIVES = {
@@ -109,6 +117,19 @@ def take_options(dsn: str) -> tuple[str, Options]:
     return url, Options(timeout, names[0] or names[1], tls, sockets)
 
 
+def _check_insisting(given: Mapping[str, str]) -> None:
+    """Refuse options of TLS where it is not insisted on: they would hold for nothing."""
+    mode = given.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer"
+    named = next((name for name in _OF_TLS if given.get(name)), None)
+    # A service's file may have a mode.
+    by_service = "service" in given or "PGSERVICE" in os.environ
+    by_system = given.get("sslrootcert") == _SYSTEM and "sslmode" not in given
+    if named is not None and mode in _YIELDING and not by_system and not by_service:
+        raise _refused(
+            named, f"does nothing with sslmode={mode}, which goes on in clear; write {_HELD}"
+        )
+
+
 def _tls(given: dict[str, str]) -> ssl.SSLContext | None:
     """Return how to encrypt by the system's authorities; their options are taken out then."""
     system = given.get("sslrootcert") == _SYSTEM
@@ -116,6 +137,7 @@ def _tls(given: dict[str, str]) -> ssl.SSLContext | None:
         path = given.get(name)
         if path and not (system and name == "sslrootcert") and not Path(path).is_file():
             raise _refused(name, f"there is no such file: {path}")
+    _check_insisting(given)
     if not system:
         return None
     mode = given.get("sslmode", "verify-full")

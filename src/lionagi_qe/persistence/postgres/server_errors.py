@@ -14,7 +14,7 @@ from lionagi_qe.errors import (
     SchemaMissingError,
 )
 from lionagi_qe.persistence.server_support.tls import tls_refusal
-from lionagi_qe.persistence.values.url import redact_text
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 # What the server says of an option of the URL that the driver passes on.
 _UNKNOWN_OPTION = "unrecognized configuration parameter"

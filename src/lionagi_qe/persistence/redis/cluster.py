@@ -197,7 +197,8 @@ class ClusterLink:
                 asking = not isinstance(error, exceptions.MovedError)
                 if not asking:
                     self._lose(place)
-                place = (error.host, error.port)
+                # A node that names no host means its own.
+                place = (error.host or place[0], error.port)
         msg = f"{self.where}: was sent from node to node; nothing was changed"
         raise BackendUnavailableError(msg)
 

@@ -17,9 +17,11 @@ from lionagi_qe.persistence.redis.replicas import Wait
 from lionagi_qe.persistence.redis.schema import MAX_SHARDS
 from lionagi_qe.persistence.redis.sentinel import SentinelLink, Sentinels, sentinels_of
 from lionagi_qe.persistence.values.entry import check_count
-from lionagi_qe.persistence.values.url import check_url, redact_text, unknown_option
+from lionagi_qe.persistence.values.redacted_text import redact_text
+from lionagi_qe.persistence.values.url import check_url, unknown_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from lionagi_qe.persistence.memory import MemorySettings
@@ -107,9 +109,7 @@ class RedisMemory(Memory):
             "password": password,
             **(connection or {}),
         }
-        if str(wanted.get("ssl_cert_reqs", "required")) not in _VERIFYING:
-            msg = "memory of Redis: ssl_cert_reqs: write required, which verifies, optional or none"
-            raise ConfigurationError(msg)
+        _check_tls(wanted, ssl=ssl)
         if cluster:
             if db:
                 msg = f"db={db}: Redis Cluster has only database 0"
@@ -191,3 +191,17 @@ class RedisMemory(Memory):
             wait_replicas=numbers.get("wait_replicas"),
             **settings,
         )
+
+
+def _check_tls(settings: Mapping[str, Any], *, ssl: bool) -> None:
+    """Refuse settings of TLS that hold for nothing, or that the driver would complain of late."""
+    unused = [name for name in settings if name.startswith("ssl_")]
+    if unused and not ssl:
+        msg = (
+            f"memory of Redis: {unused[0]}: the connection would be in clear all the same; write "
+            "rediss://, rediss+cluster:// or rediss+sentinel://"
+        )
+        raise ConfigurationError(msg)
+    if str(settings.get("ssl_cert_reqs", "required")) not in _VERIFYING:
+        msg = "memory of Redis: ssl_cert_reqs: write required, which verifies, optional or none"
+        raise ConfigurationError(msg)

@@ -15,7 +15,7 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
 )
 from lionagi_qe.persistence.server_support.tls import tls_refusal
-from lionagi_qe.persistence.values.url import redact_text
+from lionagi_qe.persistence.values.redacted_text import redact_text
 
 # What the driver raises when a call failed; the second is none of the first.
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
