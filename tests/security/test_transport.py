@@ -124,6 +124,19 @@ async def test_the_systems_authorities_are_asked_for_by_name(postgres_url: str) 
         await refused(by_tls(postgres_url, front.port, sslmode="verify-full"), "sslrootcert=system")
 
 
+async def test_a_channel_to_be_bound_is_to_a_verified_server(
+    postgres_url: str, files: Path
+) -> None:
+    # As providers write it; sslmode=require alone would verify nothing.
+    asked = {"sslmode": "require", "channel_binding": "require"}
+    trusted = {**asked, "sslrootcert": files / "ca.pem"}
+    async with TlsFront(postgres_url, GOOD) as front:
+        await works(by_tls(postgres_url, front.port, **trusted))
+        await refused(by_tls(postgres_url, front.port, **asked), "certificate is not accepted")
+    async with TlsFront(postgres_url, OTHER_NAME) as front:
+        await refused(by_tls(postgres_url, front.port, **trusted), "certificate is not accepted")
+
+
 async def test_clients_show_their_certificate(plain_url: str, files: Path) -> None:
     async with TlsFront(plain_url, GOOD, clients=AUTHORITY) as front:
         trusted = trusting(plain_url, files)
@@ -244,7 +257,8 @@ async def test_answers_are_read_in_pieces_that_do_not_tear_the_heap(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("channel_binding=require", "channel_binding: .* sslmode=verify-full&sslrootcert=system"),
+        ("channel_binding=maybe", "channel_binding: one of disable, prefer, require"),
+        ("channel_binding=require&sslmode=disable", "channel_binding: needs TLS"),
         ("gssencmode=require", "gssencmode: .*GSSAPI"),
         ("require_auth=scram-sha-256", "require_auth: .* can't insist"),
         ("hostaddr=127.0.0.1", "hostaddr: write the address as the host"),

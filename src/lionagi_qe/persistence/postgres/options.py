@@ -23,7 +23,7 @@ _HELD = "sslmode=verify-full"
 _VERIFIED = "sslmode=verify-full&sslrootcert=system, which checks the server's certificate and name"
 # What these values ask for, the driver does anyway.
 _NOTHING_TO_DO: Mapping[str, frozenset[str]] = {
-    "channel_binding": frozenset({"disable", "prefer"}),
+    "channel_binding": frozenset({"disable", "prefer", "require"}),
     "client_encoding": frozenset({"utf8", "utf-8", "unicode", "auto"}),
     "gssencmode": frozenset({"disable", "prefer"}),
     "load_balance_hosts": frozenset({"disable"}),
@@ -33,7 +33,7 @@ _NOTHING_TO_DO: Mapping[str, frozenset[str]] = {
 }
 # Of these and of other values of those above: what to do instead.
 _INSTEAD = {
-    "channel_binding": f"the driver can't bind to the channel; leave it out and write {_VERIFIED}",
+    "channel_binding": "one of disable, prefer, require",
     "client_encoding": "texts go as UTF-8; leave it out",
     "gssencmode": f"the driver can't encrypt by GSSAPI; leave it out and write {_VERIFIED}",
     "hostaddr": "write the address as the host",
@@ -104,6 +104,8 @@ def take_options(dsn: str) -> tuple[str, Options]:
     """
     parts = urlsplit(dsn)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if given.get("channel_binding", "").lower() == "require":
+        _verify_instead(given)
     for name in [name for name in given if name in _NOTHING_TO_DO or name in _INSTEAD]:
         if given.pop(name).lower() not in _NOTHING_TO_DO.get(name, frozenset()):
             raise _refused(name, _INSTEAD[name])
@@ -115,6 +117,19 @@ def take_options(dsn: str) -> tuple[str, Options]:
     query = urlencode(given)
     url = urlunsplit(parts._replace(query=query)) if dsn else ""
     return url, Options(timeout, names[0] or names[1], tls, sockets)
+
+
+def _verify_instead(given: dict[str, str]) -> None:
+    """Have the server's certificate and name verified, where the channel is to be bound.
+
+    The driver can't bind to it. What that keeps out, somebody in between who has no certificate of
+    the server's, verifying keeps out too; ``sslmode=require``, which providers write beside it,
+    would let them in.
+    """
+    if given.get("sslmode") in {"disable", "allow"}:
+        raise _refused("channel_binding", f"needs TLS, which sslmode={given['sslmode']} leaves out")
+    given["sslmode"] = "verify-full"
+    given.setdefault("sslrootcert", os.environ.get("PGSSLROOTCERT") or _SYSTEM)
 
 
 def _check_insisting(given: Mapping[str, str]) -> None:
