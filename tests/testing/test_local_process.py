@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from lionagi_qe.testing.servers.ports import wait_until
-from lionagi_qe.testing.servers.runner import LocalProcess
+from lionagi_qe.testing.servers.runner import LocalProcess, docker_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,3 +90,17 @@ def _of(folder: Path) -> dict[int, str]:
         for process in psutil.process_iter(["cwd", "status"])
         if process.info["cwd"] == str(folder) and process.info["status"] != psutil.STATUS_ZOMBIE
     }
+
+
+@pytest.mark.parametrize(("gets", "used"), [("1", False), ("0", True)])
+def test_docker_is_used_where_it_has_or_gets_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gets: str, *, used: bool
+) -> None:
+    # An engine that answers, as on a machine that is offline; what it has is never there.
+    program = tmp_path / "docker"
+    program.write_text(
+        f'#!/bin/sh\ncase "$1" in info) exit 0;; pull) exit {gets};; *) exit 1;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert docker_runs.__wrapped__("an-image-of-nobody") is used

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from lionagi_qe.testing.servers.ports import HOST, free_port, wait_until
 from lionagi_qe.testing.servers.redis import IMAGE, RedisServer
-from lionagi_qe.testing.servers.runner import Container, docker_works
+from lionagi_qe.testing.servers.runner import Container, docker_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -253,7 +253,7 @@ class RedisCluster:
 
     def _make_nodes(self) -> None:
         flavour = self._flavour
-        in_docker = flavour == "docker" or (flavour is None and docker_works())
+        in_docker = flavour == "docker" or (flavour is None and docker_runs(IMAGE))
         if not in_docker:
             self.nodes = [ClusterNode(flavour, settings=self._settings) for _ in range(self._count)]
             return

@@ -17,7 +17,7 @@ from lionagi_qe.testing.servers.binaries import PostgresBinaries, choose_postgre
 from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.errors import ServerStartError
 from lionagi_qe.testing.servers.ports import HOST, ask
-from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_works
+from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_runs
 from lionagi_qe.testing.servers.server import Server
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class PostgresServer(PostgresDatabases, Server):
             super().close()
 
     def _prepare(self, port: int) -> Runner:
-        if self._binaries is None and docker_works():
+        if self._binaries is None and docker_runs(IMAGE):
             return self._container(port)
         binaries = self._binaries
         if not isinstance(binaries, PostgresBinaries):

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from lionagi_qe.testing.servers.binaries import Flavour, choose_redis
 from lionagi_qe.testing.servers.data_folder import new_data_folder
 from lionagi_qe.testing.servers.ports import HOST, ask
-from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_works
+from lionagi_qe.testing.servers.runner import Container, LocalProcess, docker_runs
 from lionagi_qe.testing.servers.server import Server
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class RedisServer(Server):
         return execute(self.url, *words)
 
     def _prepare(self, port: int) -> Runner:
-        if self._flavour == "docker" or (self._flavour is None and docker_works()):
+        if self._flavour == "docker" or (self._flavour is None and docker_runs(IMAGE)):
             return self._container(port)
         program = choose_redis(self._flavour).path
         folder = new_data_folder("redis")

@@ -298,17 +298,26 @@ def docker(*arguments: str) -> str:
 
 
 @functools.cache
-def docker_works() -> bool:
-    """Whether Docker is installed and its engine answers."""
-    if shutil.which("docker") is None:
+def docker_runs(image: str) -> bool:
+    """Whether Docker's engine answers and has an image, or gets it: once, up to ten minutes.
+
+    Where it doesn't, as on a machine that is offline, programs of the machine itself are left.
+    """
+    if shutil.which("docker") is None or not _docker_does("info", seconds=20):
         return False
+    if _docker_does("image", "inspect", image, seconds=20):
+        return True
+    return _docker_does("pull", "--quiet", image, seconds=600)
+
+
+def _docker_does(*arguments: str, seconds: float) -> bool:
     try:
-        done = subprocess.run(
-            ["docker", "info"],  # noqa: S607 - wherever PATH has it
+        done = subprocess.run(  # noqa: S603 - the caller's image
+            ["docker", *arguments],  # noqa: S607 - wherever PATH has it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            timeout=20,
+            timeout=seconds,
         )
     except (OSError, subprocess.SubprocessError):
         return False
