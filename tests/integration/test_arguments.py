@@ -97,6 +97,7 @@ WRONG: dict[str, list[Any]] = {
     "replace_declared": ["yes", 1, None],
     "refresh": ["yes", 1, None],
     "vectors": ["yes", 1, None],
+    "min_relevance": ["0.5", True, [0.5], 1.5, -1.5, math.nan, math.inf],
     "words": ["yes", 1, None],
     "each_text": ["yes", 1, None],
     "progress_called": [5, "yes", {}],

@@ -232,6 +232,14 @@ async def test_metadata_of_any_name_filter(saver: FleetSaver) -> None:
     assert await listed(saver, None, filter={"missing": 1}) == []
 
 
+@pytest.mark.parametrize("wanted", [{"n": {"$foo": 1}}, {"$or": [{"n": 1}]}, {"n": {"$in": [1]}}])
+async def test_a_filter_that_is_none_is_refused_where_nothing_is_stored_too(
+    sqlite_memory: Memory, wanted: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"\$"):
+        await listed(FleetSaver(sqlite_memory), None, filter=wanted)
+
+
 async def test_deleting_a_thread_spares_those_with_similar_names(
     saver: FleetSaver, memory: Memory
 ) -> None:

@@ -22,7 +22,7 @@ from lionagi_qe.integrations.langgraph_checkpoints.keys import check_prefix
 from lionagi_qe.integrations.langgraph_checkpoints.reading import CheckpointReader
 from lionagi_qe.integrations.langgraph_checkpoints.storage import CheckpointStorage
 from lionagi_qe.integrations.memory_home import MemoryAdapter
-from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.integrations.operators import check_filter, matches_filter
 from lionagi_qe.persistence.memory_thread import iterate, iterate_async
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
         Args:
             config: names a thread, and may name a namespace and a checkpoint.
             filter: what the metadata hold; the operators of LangGraph's stores work, too.
+                ValueError for one that they don't know, whether there are checkpoints or not.
             before: only checkpoints made before the one it names.
             limit: how many at most.
 
@@ -173,6 +174,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
     ) -> Callable[[Memory], AsyncGenerator[list[WholeCheckpoint]]]:
         given = configurable(config)
         thread = given.get("thread_id")
+        check_filter(wanted or {})
 
         def is_wanted(record: CheckpointRecord) -> bool:
             return matches_filter(self.serde.loads_typed(record.metadata), wanted or {})

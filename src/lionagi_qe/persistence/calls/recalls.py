@@ -196,6 +196,7 @@ class RecallCalls(Calls):
         filter: Mapping[str, Any] | Callable[[Any], bool] | None = None,  # noqa: A002 - its usual name
         prefix: str | None = None,
         vectors: bool = True,
+        min_relevance: float | None = None,
         refresh: bool = True,
         timeout: float | None = None,
     ) -> list[Recalled]:
@@ -216,6 +217,9 @@ class RecallCalls(Calls):
             prefix: what the keys start with; cheap if it ends in a slash.
             vectors: False: by words alone, which takes no function; what is stored since can be
                 indexed without it only where the index has no vectors.
+            min_relevance: leave out what is less relevant, -1 to 1: what has a smaller share of the
+                query's words and a smaller cosine, see ``Recalled.relevance``. What is enough
+                depends on the model. None: the best are returned, however little they say of it.
             refresh: first index what was stored before this call, by anybody. False: search in
                 what is indexed.
             timeout: seconds for this call instead of the memory's own.
@@ -238,6 +242,7 @@ class RecallCalls(Calls):
             check_count("limit", limit, MOST_RECALLED),
             deadline,
             filter if callable(filter) else None,
+            min_relevance=_checked_relevance(min_relevance),
         )
         by_meaning = check_flag("vectors", vectors)
         if check_flag("refresh", refresh):
@@ -372,6 +377,15 @@ class RecallCalls(Calls):
         """Know what another handle on the same memory knows: functions, and codes of vectors."""
         self._functions = ChainMap({}, other._functions)
         self._scans = other._scans
+
+
+def _checked_relevance(least: object) -> float | None:
+    if least is None:
+        return None
+    if isinstance(least, bool) or not isinstance(least, int | float) or not -1 <= least <= 1:
+        msg = f"min_relevance {least!r}: give a number from -1 to 1, or None for no bound"
+        raise InvalidArgumentError(msg)
+    return float(least)
 
 
 async def _until_done(step: Callable[[], Awaitable[object]]) -> None:

@@ -115,6 +115,12 @@ class RecallByMeaning(Conformance):
         # A rank by words counts by how much of the query it is of: here nobody has a word of two.
         part = await memory.recall("token zzz", index="lessons")
         assert 1 / 61 < part[0].score < 1.5 / 61
+        # How relevant it is, is told by what speaks most for it.
+        assert found.relevance == found.vector.score
+        assert both[0].relevance == 1
+        near = found.relevance
+        assert await keys_of(memory, "signin", min_relevance=near) == ["login"]
+        assert await keys_of(memory, "signin", min_relevance=min(1, near + 0.01)) == []
 
     @pytest.mark.parametrize("kind", ["async", "registered"])
     async def test_an_embedding_may_be_async_or_registered_by_name(
