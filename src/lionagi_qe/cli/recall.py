@@ -114,8 +114,8 @@ def indexes(choice: MemoryChoice, *, as_json: bool) -> None:
 def reindex(name: str, choice: MemoryChoice) -> None:
     """Make the index NAME anew beside the old one, which is searched until then.
 
-    Killed, call it again: it goes on. An index with vectors needs the function that makes those
-    that aren't kept: --embed.
+    Killed, call it again: it goes on. An index with vectors needs the function that made
+    them: --embed.
     """
 
     async def make(told: Told) -> None:

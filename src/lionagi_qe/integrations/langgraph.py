@@ -73,8 +73,8 @@ class FleetStore(MemoryAdapter, BaseStore):
         prefix: what the items' keys start with; stores with different prefixes are apart.
         ttl: LangGraph's TTL settings: ``default_ttl`` in minutes, ``refresh_on_read``. The memory
             sweeps by itself; ``sweep_interval_minutes`` is for ``start_ttl_sweeper``.
-        index: LangGraph's ``dims``, ``embed`` and ``fields``, and ``model``: vectors are kept by
-            its name, so give one where functions of the same name make different vectors. Not on
+        index: LangGraph's ``dims``, ``embed`` and ``fields``, and ``model``: vectors are told
+            apart by its name: give one where functions of one name make different vectors. Not on
             encrypted memories.
         settings: of the memory that a URL names: ``fleet``, ``timeout``, ...; see Memory.
     """

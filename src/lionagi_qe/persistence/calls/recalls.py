@@ -104,8 +104,8 @@ class RecallCalls(Calls):
                 instead of looking at the best ones for them.
             embed: makes vectors: a function of a list of texts (async, or sync and then called in
                 a thread), or the name that ``register_embedding`` knows it by. None: by words
-                alone. Never called while anything is locked; each text once, as vectors are kept
-                for 30 days (``aqe/embeddings/``, partition "embeddings").
+                alone. Never called while anything is locked; again for an entry only when its text
+                has changed, or the index is declared otherwise.
             dims: how many numbers its vectors have.
             model: what vectors of this function are told apart by from others'; the function's
                 own name if None.
@@ -286,9 +286,9 @@ class RecallCalls(Calls):
     async def reindex(self, name: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Make an index anew beside the old one, which is used until then; then remove the old.
 
-        For one whose data were damaged, or grew by what nobody told it was gone. Vectors that are
-        kept aren't made again. Killed on the way, the same call goes on. ``progress`` gets the
-        number of entries that this call indexed.
+        For one whose data were damaged, or grew by what nobody told it was gone. Vectors aren't
+        made again while the text is what it was. Killed on the way, the same call goes on.
+        ``progress`` gets the number of entries that this call indexed.
         """
         if not (progress is None or callable(progress)):
             msg = f"progress {progress!r}: give a function of the number of entries, or None"
@@ -296,7 +296,7 @@ class RecallCalls(Calls):
         opened = await self._open_index(name, self._scheduler.deadline(None))
         old = opened.declaration
         new = old.following(old)
-        follower = Follower(opened.whole, new, opened.embedding, progress)
+        follower = Follower(opened.whole, new, opened.embedding, progress, old.data)
         try:
             await _until_done(lambda: follower.catch_up(self._scheduler.deadline(None)))
         except IndexMovedError:
@@ -359,7 +359,7 @@ class RecallCalls(Calls):
         embedding = None
         if declaration.model is not None:
             function, at_once = self._functions.get(declaration.model, (None, TEXTS_AT_ONCE))
-            embedding = Embedding(whole, declaration, function, at_once)
+            embedding = Embedding(declaration, function, at_once)
         follower = Follower(whole, declaration, embedding)
         reader = Reader(whole, declaration.data)
         opened = _Opened(record.revision, whole, reader, declaration, embedding, follower)

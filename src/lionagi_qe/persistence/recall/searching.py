@@ -26,7 +26,7 @@ from lionagi_qe.persistence.recall.terms import (
     query_weight,
     word_term,
 )
-from lionagi_qe.persistence.recall.vectors import batched, similarities
+from lionagi_qe.persistence.recall.vectors import batched, similarities, unmarked
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.filters import meets, operators_in
 from lionagi_qe.persistence.values.glob import compile_glob
@@ -274,11 +274,11 @@ class Search:
         )
 
     def _scored(self, documents: Sequence[Document], weights: _Weights) -> Iterator[Candidate]:
-        wanted = self._query.vector
+        wanted, dims = self._query.vector, self._declaration.dims or 0
         nearness = (
             [None] * len(documents)
             if wanted is None
-            else similarities(wanted, [each.vector for each in documents])
+            else similarities(wanted, [unmarked(each.vector, dims) for each in documents])
         )
         least = 0.0 if self._declaration.words else -math.inf
         for document, near in zip(documents, nearness, strict=True):
