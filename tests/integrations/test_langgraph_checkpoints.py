@@ -224,6 +224,13 @@ async def test_a_long_history_is_listed_newest_first_in_pages(saver: FleetSaver)
     assert len(everywhere) == 60
 
 
+async def test_what_can_not_be_serialized_is_told_with_its_channel(sqlite_memory: Memory) -> None:
+    saver = FleetSaver(sqlite_memory)
+    with pytest.raises(TypeError) as refused:
+        await put(saver, config("a"), values={"plan": range(3)}, new={"plan": "1"})
+    assert "channel 'plan'" in refused.value.__notes__[0]
+
+
 async def test_metadata_of_any_name_filter(saver: FleetSaver) -> None:
     mine = await put(saver, config("a"), tenant_id="acme", nested={"a": 1, "b": [1]})
     await put(saver, config("b"), tenant_id="globex", writes={"x": object})

@@ -23,6 +23,7 @@ from lionagi_qe.integrations.langgraph_checkpoints.reading import CheckpointRead
 from lionagi_qe.integrations.langgraph_checkpoints.storage import CheckpointStorage
 from lionagi_qe.integrations.memory_home import MemoryAdapter
 from lionagi_qe.integrations.operators import check_filter, matches_filter
+from lionagi_qe.integrations.ttl_settings import default_seconds
 from lionagi_qe.persistence.memory_thread import iterate, iterate_async
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.memory import MemorySettings
 
 DEFAULT_PREFIX = "aqe/checkpoints"
-_SECONDS_PER_MINUTE = 60
 _STRATEGIES = ("keep_latest", "delete")
 
 
@@ -99,8 +99,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         BaseCheckpointSaver.__init__(self, serde=serde)
         self._prefix = check_prefix(prefix)
-        minutes = None if ttl is None else ttl.get("default_ttl")
-        self._ttl = None if minutes is None else minutes * _SECONDS_PER_MINUTE
+        self._ttl = default_seconds(ttl)
         self._renews = ttl is not None and bool(ttl.get("refresh_on_read"))
 
     # Reading
