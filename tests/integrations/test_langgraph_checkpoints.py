@@ -261,6 +261,21 @@ async def test_deleting_a_thread_spares_those_with_similar_names(
     assert await memory.list_keys() == []
 
 
+async def test_what_a_run_writes_after_its_thread_was_deleted_shows_nothing_and_can_be_deleted(
+    saver: FleetSaver, memory: Memory
+) -> None:
+    late = await put(saver, config("late"), {"messages": ["a"] * 100})
+    await saver.adelete_thread("late")
+    await saver.aput_writes(late, [("messages", "b"), ("other", 1)], "task")
+    assert await saver.aget_tuple(config("late")) is None
+    assert await listed(saver, config("late")) == await listed(saver, None) == []
+    # Its name may be used again.
+    again = await put(saver, config("late"))
+    assert await listed(saver, None) == [id_of(again)]
+    await saver.adelete_thread("late")
+    assert await memory.list_keys() == []
+
+
 async def test_pruning_leaves_what_the_newest_needs_and_nothing_else(
     saver: FleetSaver, memory: Memory
 ) -> None:
