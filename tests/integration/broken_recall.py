@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.broken_coordination import around, broken, pages
 
-from lionagi_qe.persistence.recall import ranking, searching
-from lionagi_qe.persistence.recall.embedding import Embedding
+from lionagi_qe.persistence.recall import analysis, ranking, searching
 from lionagi_qe.persistence.scopes.scope import Patterns
 from lionagi_qe.persistence.sqlite.indexes import SqliteIndexes
 from lionagi_qe.testing.conformance.recall import RecallConformance
@@ -69,7 +68,7 @@ def _always_fresh(patch: pytest.MonkeyPatch) -> None:
 
 def _embedded_again(patch: pytest.MonkeyPatch) -> None:
     """Vectors are made again whoever made them before."""
-    patch.setattr(Embedding, "_kept", lambda *_: None)
+    patch.setattr(analysis, "known", lambda *_: ())
 
 
 def _open_scopes(patch: pytest.MonkeyPatch) -> None:

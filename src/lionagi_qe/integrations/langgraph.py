@@ -7,6 +7,7 @@ and lives where the rest of the fleet's memory does.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -21,10 +22,12 @@ from langgraph.store.base import (
     SearchOp,
 )
 
+from lionagi_qe.errors import InvalidValueError
 from lionagi_qe.integrations.langgraph_index import OVERRIDE, StoreIndex, stored_paths
 from lionagi_qe.integrations.memory_home import MemoryAdapter, is_on_loop
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
-from lionagi_qe.integrations.operators import check_filter, matches_filter
+from lionagi_qe.integrations.operators import check_filter, check_operands, matches_filter
+from lionagi_qe.integrations.ttl_settings import SECONDS_PER_MINUTE, default_seconds
 from lionagi_qe.integrations.ttl_sweeper import TtlSweeper
 from lionagi_qe.persistence import Item as BatchItem
 from lionagi_qe.persistence.values.keys import check_key
@@ -42,7 +45,6 @@ __all__ = ["FleetStore"]
 
 DEFAULT_PREFIX = "aqe/langgraph"
 PARTITION = "langgraph"
-_SECONDS_PER_MINUTE = 60
 # LangGraph's own.
 _SWEEP_MINUTES = 5
 _SCAN_PAGE = 500
@@ -73,9 +75,10 @@ class FleetStore(MemoryAdapter, BaseStore):
         prefix: what the items' keys start with; stores with different prefixes are apart.
         ttl: LangGraph's TTL settings: ``default_ttl`` in minutes, ``refresh_on_read``. The memory
             sweeps by itself; ``sweep_interval_minutes`` is for ``start_ttl_sweeper``.
-        index: LangGraph's ``dims``, ``embed`` and ``fields``, and ``model``: vectors are kept by
-            its name, so give one where functions of the same name make different vectors. Not on
-            encrypted memories.
+        index: LangGraph's ``dims``, ``embed`` and ``fields``, and ``model``: vectors are told
+            apart by its name: give one where functions of one name make different vectors. With
+            ``"replace_declared": True`` an index that was declared otherwise (other ``dims``,
+            ``fields`` or model) is made anew. Not on encrypted memories.
         settings: of the memory that a URL names: ``fleet``, ``timeout``, ...; see Memory.
     """
 
@@ -92,6 +95,7 @@ class FleetStore(MemoryAdapter, BaseStore):
     ) -> None:
         super().__init__(memory, **settings)
         self._prefix = f"{check_key(prefix)}/"
+        default_seconds(ttl)
         self.ttl_config = ttl
         # A forked process has a memory of its own.
         self._index = None if index is None else StoreIndex(index, self._prefix, WeakSet())
@@ -136,7 +140,7 @@ class FleetStore(MemoryAdapter, BaseStore):
         """
         config = self.ttl_config or {}
         minutes = sweep_interval_minutes or config.get("sweep_interval_minutes")
-        interval = (minutes or _SWEEP_MINUTES) * _SECONDS_PER_MINUTE if config else None
+        interval = (minutes or _SWEEP_MINUTES) * SECONDS_PER_MINUTE if config else None
         return self._starting(interval) if is_on_loop() else self._started(interval)
 
     async def _starting(self, interval: float | None) -> asyncio.Future[None]:
@@ -194,7 +198,7 @@ class FleetStore(MemoryAdapter, BaseStore):
         puts = {
             key: BatchItem(
                 _stored(op, indexed=self._index is not None),
-                ttl=None if op.ttl is None else op.ttl * _SECONDS_PER_MINUTE,
+                ttl=None if op.ttl is None else op.ttl * SECONDS_PER_MINUTE,
             )
             for key, op in writes.items()
             if op.value is not None
@@ -203,7 +207,7 @@ class FleetStore(MemoryAdapter, BaseStore):
             # Shares a request with whatever else is stored at this moment.
             ((key, item),) = puts.items()
             minutes = writes[key].ttl
-            ttl = None if minutes is None else minutes * _SECONDS_PER_MINUTE
+            ttl = None if minutes is None else minutes * SECONDS_PER_MINUTE
             await memory.store(key, item.value, ttl, PARTITION)
         else:
             for part in _parts(list(puts), memory.max_batch):
@@ -232,6 +236,7 @@ class FleetStore(MemoryAdapter, BaseStore):
     async def _search(self, memory: Memory, op: SearchOp) -> list[SearchItem]:
         prefix = self._prefix + prefix_of(op.namespace_prefix)
         check_filter(op.filter or {})
+        check_operands(op.filter or {})
         # Blanks mean nothing that anything could be near to.
         if self._index is not None and op.query and op.query.strip() and op.limit > 0:
             recalled = await self._index.search(memory, op, prefix)
@@ -265,14 +270,12 @@ class FleetStore(MemoryAdapter, BaseStore):
         if minutes is None:
             return
         revision = entry.revision
-        await memory.touch(entry.key, minutes * _SECONDS_PER_MINUTE)
+        await memory.touch(entry.key, minutes * SECONDS_PER_MINUTE)
         # Who replaced it between our reading and our touching meant another TTL than ours.
         while (now := await memory.entry(entry.key)) and now.revision != revision:
             revision = now.revision
             minutes = now.value["ttl_minutes"]
-            await memory.touch(
-                entry.key, None if minutes is None else minutes * _SECONDS_PER_MINUTE
-            )
+            await memory.touch(entry.key, None if minutes is None else minutes * SECONDS_PER_MINUTE)
 
     async def _list_namespaces(self, memory: Memory, op: ListNamespacesOp) -> list[tuple[str, ...]]:
         conditions = op.match_conditions or ()
@@ -309,7 +312,9 @@ def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:
 
 def _stored(op: PutOp, *, indexed: bool) -> dict[str, Any]:
     """Return what is kept of an item; of which fields it is to be found, if it says that itself."""
-    stored: dict[str, Any] = {"value": dict(op.value or {}), "ttl_minutes": op.ttl}
+    if not isinstance(op.value, Mapping):
+        raise InvalidValueError(f"value {op.value!r:.80} of {op.key!r}: an item is a dict")
+    stored: dict[str, Any] = {"value": dict(op.value), "ttl_minutes": op.ttl}
     if indexed and op.index is not None:
         stored[OVERRIDE] = stored_paths(op.index) if op.index else False
     return stored

@@ -11,6 +11,8 @@ from langgraph.store.base.embed import ensure_embeddings
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.integrations.namespaces import place_of
 from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.persistence.calls.recalls import MOST_RECALLED
+from lionagi_qe.persistence.values.entry import check_flag
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.paths import check_path
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 # As the values of entries have them: what LangGraph calls $ lies in their "value".
 VALUE = "value"
 OVERRIDE = "index"
+_NEEDED = ("dims", "embed")
+_MORE = ("fields", "model", "replace_declared")
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -39,16 +43,13 @@ class StoreIndex:
     """
 
     def __init__(self, config: IndexConfig, prefix: str, declared: WeakSet[Memory]) -> None:
-        known = {"dims", "embed", "fields", "model"}
-        if not isinstance(config, dict) or not {"dims", "embed"} <= config.keys() <= known:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgumentError(
-                f"index {config!r}: give a dict of dims and embed, and perhaps fields and model"
-            )
+        _check_settings(config)
         embeddings = ensure_embeddings(config.get("embed"))
         self._embed = embeddings.aembed_documents
         self._dims = config.get("dims")
         self._model = str(config.get("model") or _model_of(config.get("embed")))
         self._fields = stored_paths(config.get("fields") or ["$"])
+        self._replace = check_flag("replace_declared", config.get("replace_declared", False))
         self._prefix = prefix
         self._name = prefix.rstrip("/").replace("/", ".")
         self._declared = declared
@@ -67,6 +68,7 @@ class StoreIndex:
             override=OVERRIDE,
             words=False,
             each_text=True,
+            replace_declared=self._replace,
         )
         self._declared.add(memory)
 
@@ -74,6 +76,11 @@ class StoreIndex:
         """Return the items one of whose texts is the most similar to the query, best first."""
         await self.declare(memory)
         wanted = op.filter or {}
+        if op.offset + op.limit > MOST_RECALLED:
+            raise InvalidArgumentError(
+                f"limit {op.limit}, offset {op.offset}: a query finds the {MOST_RECALLED:,} "
+                "nearest items at most; without a query there is no such limit"
+            )
         found = await memory.recall(
             op.query or "",
             index=self._name,
@@ -90,6 +97,18 @@ class StoreIndex:
         score = None if found.vector is None else found.vector.score
         return SearchItem(
             namespace, key, entry.value[VALUE], entry.created_at, entry.updated_at, score
+        )
+
+
+def _check_settings(config: object) -> None:
+    given: dict[str, Any] = config if isinstance(config, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    if not {"dims", "embed"} <= given.keys():
+        raise InvalidArgumentError(f"index {config!r}: give a dict of {' and '.join(_NEEDED)}")
+    if unknown := sorted(given.keys() - {*_NEEDED, *_MORE}):
+        raise InvalidArgumentError(
+            f"index: {', '.join(unknown)}: not known here, leave it out; known are "
+            f"{', '.join((*_NEEDED, *_MORE))}. Vectors are compared by their cosines, and there is "
+            "nothing to tune"
         )
 
 

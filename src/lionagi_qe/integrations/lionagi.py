@@ -29,7 +29,7 @@ from lionagi_qe.integrations.memory_choice import choose_memory
 from lionagi_qe.integrations.qe_actions import DEFAULT_SECONDS, qe_actions
 from lionagi_qe.persistence.calls.recalls import MOST_RECALLED
 from lionagi_qe.persistence.values.codec import decode, encode
-from lionagi_qe.persistence.values.entry import check_ttl
+from lionagi_qe.persistence.values.entry import check_flag, check_ttl
 from lionagi_qe.persistence.values.glob import escape_glob
 from lionagi_qe.persistence.values.keys import check_key
 
@@ -111,6 +111,7 @@ class FleetMemoryStore:
         embed: of a ranked store, makes vectors to search by meaning too; see ``Memory.index``.
         dims: how many numbers they have.
         model: the name of what makes them, where ``embed`` has none of its own.
+        replace_declared: make the index anew if it was declared with other vectors, or none.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only settings with defaults
@@ -124,6 +125,7 @@ class FleetMemoryStore:
         embed: Embed | str | None = None,
         dims: int | None = None,
         model: str | None = None,
+        replace_declared: bool = False,
     ) -> None:
         self._memory, self._owned = choose_memory(memory)
         self._prefix = check_key(prefix)
@@ -133,7 +135,12 @@ class FleetMemoryStore:
         if embed is not None and not ranked:
             raise InvalidArgumentError("embed is for a ranked store; give ranked=True too")
         self._ranked = ranked
-        self._vectors: dict[str, Any] = {"embed": embed, "dims": dims, "model": model}
+        self._vectors: dict[str, Any] = {
+            "embed": embed,
+            "dims": dims,
+            "model": model,
+            "replace_declared": check_flag("replace_declared", replace_declared),
+        }
         self._declared = False
 
     # The protocol

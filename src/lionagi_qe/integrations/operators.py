@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.persistence.values.filters import ORDER
+from lionagi_qe.persistence.values.filters import ORDER, check_operand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,12 @@ def check_filter(wanted: Mapping[str, Any]) -> None:
             )
         if isinstance(want, dict):
             _check_condition(cast("dict[str, Any]", want))
+
+
+def check_operands(wanted: Mapping[str, Any]) -> None:
+    """Raise InvalidArgumentError for what no value in JSON is equal to or compares with."""
+    for name, want in wanted.items():
+        check_operand(name, want)
 
 
 def _check_condition(wanted: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lionagi_qe.errors import IndexBehindError, IndexNotFoundError
@@ -23,10 +24,14 @@ class IndexedFacts:
     Args:
         memory: that the indexes are declared in, and that knows the functions for their vectors.
         indexes: their names.
+        min_relevance: of what is told; see ``Memory.recall``.
     """
 
-    def __init__(self, memory: Memory, indexes: Sequence[str]) -> None:
+    def __init__(
+        self, memory: Memory, indexes: Sequence[str], min_relevance: float | None = None
+    ) -> None:
         self._memory = memory
+        self._min_relevance = min_relevance
         self._indexes = check_list("indexes", indexes)
 
     async def about(self, text: str) -> list[str]:
@@ -53,8 +58,15 @@ class IndexedFacts:
         return facts
 
     async def _recalled(self, text: str, index: str) -> list[Recalled]:
+        search = partial(
+            self._memory.recall,
+            text,
+            index=index,
+            limit=MOST_FOUND,
+            min_relevance=self._min_relevance,
+        )
         try:
-            return await self._memory.recall(text, index=index, limit=MOST_FOUND)
+            return await search()
         except IndexBehindError:
             # A turn doesn't wait for what was stored last.
-            return await self._memory.recall(text, index=index, limit=MOST_FOUND, refresh=False)
+            return await search(refresh=False)

@@ -70,6 +70,8 @@ class FleetRecall:
         ttl: how long a tool's result is worth telling; None for ever.
         indexes: names of indexes that the memory declares (see ``Memory.index``, and ``index`` of
             ``FleetMemoryStore``).
+        min_relevance: what indexes find is told from this relevance on, see ``Memory.recall``;
+            None: the best five, however little they say of it.
         count_tokens: how tokens are counted; by default as LionAGI does, which downloads an
             encoding the first time.
     """
@@ -85,6 +87,7 @@ class FleetRecall:
         learn_from: Collection[str] | None = None,
         ttl: float | timedelta | None = DEFAULT_TTL,
         indexes: Sequence[str] = (),
+        min_relevance: float | None = None,
         count_tokens: Callable[[str], int] | None = None,
     ) -> None:
         if "/" in project:
@@ -98,7 +101,7 @@ class FleetRecall:
         )
         self._project = project
         # Of the whole memory: whoever names an index means what is in it.
-        self._indexed = IndexedFacts(memory, indexes)
+        self._indexed = IndexedFacts(memory, indexes, min_relevance)
         self._results = FleetResults(memory)
         self._max_tokens = check_count("max_tokens", max_tokens)
         self._learn_from = None if learn_from is None else frozenset(learn_from)

@@ -45,6 +45,9 @@ class RecalledEntry(Shape):
 
     key: str
     score: float
+    """Compares within one search alone."""
+    relevance: float
+    """The share of the query's words that it has, or its cosine if that is greater."""
     why: str
     stale: bool
     """Whether it was changed after it was indexed."""

@@ -95,7 +95,7 @@ def checkpoint_record(
         root=(told.get("parents") or {}).get(""),
     )
     return record, {
-        (channel, version): serde.dumps_typed(values[channel])
+        (channel, version): _serialized(serde, channel, values[channel])
         for channel, version in new_versions.items()
         if channel in values and channel not in inline
     }
@@ -106,7 +106,9 @@ def write_records(
 ) -> list[Write]:
     """Return what is stored of a task's writes."""
     return [
-        Write(task, path, WRITES_IDX_MAP.get(channel, at), channel, serde.dumps_typed(value))
+        Write(
+            task, path, WRITES_IDX_MAP.get(channel, at), channel, _serialized(serde, channel, value)
+        )
         for at, (channel, value) in enumerate(writes)
     ]
 
@@ -129,6 +131,15 @@ def checkpoint_tuple(
         None if parent is None else config_of(thread, record.namespace, parent),
         [(write.task, write.channel, loads(write.value)) for write in found.writes],
     )
+
+
+def _serialized(serde: SerializerProtocol, channel: str, value: object) -> Serialized:
+    try:
+        return serde.dumps_typed(value)
+    except Exception as error:
+        # What the serializer says names the type alone.
+        error.add_note(f"in the value of channel {channel!r}")
+        raise
 
 
 def _is_small(value: object) -> bool:

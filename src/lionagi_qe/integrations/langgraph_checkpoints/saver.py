@@ -22,7 +22,8 @@ from lionagi_qe.integrations.langgraph_checkpoints.keys import check_prefix
 from lionagi_qe.integrations.langgraph_checkpoints.reading import CheckpointReader
 from lionagi_qe.integrations.langgraph_checkpoints.storage import CheckpointStorage
 from lionagi_qe.integrations.memory_home import MemoryAdapter
-from lionagi_qe.integrations.operators import matches_filter
+from lionagi_qe.integrations.operators import check_filter, matches_filter
+from lionagi_qe.integrations.ttl_settings import default_seconds
 from lionagi_qe.persistence.memory_thread import iterate, iterate_async
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from lionagi_qe.persistence.memory import MemorySettings
 
 DEFAULT_PREFIX = "aqe/checkpoints"
-_SECONDS_PER_MINUTE = 60
 _STRATEGIES = ("keep_latest", "delete")
 
 
@@ -99,8 +99,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         BaseCheckpointSaver.__init__(self, serde=serde)
         self._prefix = check_prefix(prefix)
-        minutes = None if ttl is None else ttl.get("default_ttl")
-        self._ttl = None if minutes is None else minutes * _SECONDS_PER_MINUTE
+        self._ttl = default_seconds(ttl)
         self._renews = ttl is not None and bool(ttl.get("refresh_on_read"))
 
     # Reading
@@ -126,6 +125,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
         Args:
             config: names a thread, and may name a namespace and a checkpoint.
             filter: what the metadata hold; the operators of LangGraph's stores work, too.
+                ValueError for one that they don't know, whether there are checkpoints or not.
             before: only checkpoints made before the one it names.
             limit: how many at most.
 
@@ -173,6 +173,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
     ) -> Callable[[Memory], AsyncGenerator[list[WholeCheckpoint]]]:
         given = configurable(config)
         thread = given.get("thread_id")
+        check_filter(wanted or {})
 
         def is_wanted(record: CheckpointRecord) -> bool:
             return matches_filter(self.serde.loads_typed(record.metadata), wanted or {})

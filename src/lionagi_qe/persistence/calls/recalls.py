@@ -104,8 +104,8 @@ class RecallCalls(Calls):
                 instead of looking at the best ones for them.
             embed: makes vectors: a function of a list of texts (async, or sync and then called in
                 a thread), or the name that ``register_embedding`` knows it by. None: by words
-                alone. Never called while anything is locked; each text once, as vectors are kept
-                for 30 days (``aqe/embeddings/``, partition "embeddings").
+                alone. Never called while anything is locked; again for an entry only when its text
+                has changed, or the index is declared otherwise.
             dims: how many numbers its vectors have.
             model: what vectors of this function are told apart by from others'; the function's
                 own name if None.
@@ -196,6 +196,7 @@ class RecallCalls(Calls):
         filter: Mapping[str, Any] | Callable[[Any], bool] | None = None,  # noqa: A002 - its usual name
         prefix: str | None = None,
         vectors: bool = True,
+        min_relevance: float | None = None,
         refresh: bool = True,
         timeout: float | None = None,
     ) -> list[Recalled]:
@@ -216,6 +217,9 @@ class RecallCalls(Calls):
             prefix: what the keys start with; cheap if it ends in a slash.
             vectors: False: by words alone, which takes no function; what is stored since can be
                 indexed without it only where the index has no vectors.
+            min_relevance: leave out what is less relevant, -1 to 1: what has a smaller share of the
+                query's words and a smaller cosine, see ``Recalled.relevance``. What is enough
+                depends on the model. None: the best are returned, however little they say of it.
             refresh: first index what was stored before this call, by anybody. False: search in
                 what is indexed.
             timeout: seconds for this call instead of the memory's own.
@@ -238,6 +242,7 @@ class RecallCalls(Calls):
             check_count("limit", limit, MOST_RECALLED),
             deadline,
             filter if callable(filter) else None,
+            min_relevance=_checked_relevance(min_relevance),
         )
         by_meaning = check_flag("vectors", vectors)
         if check_flag("refresh", refresh):
@@ -281,9 +286,9 @@ class RecallCalls(Calls):
     async def reindex(self, name: str, *, progress: Callable[[int], None] | None = None) -> None:
         """Make an index anew beside the old one, which is used until then; then remove the old.
 
-        For one whose data were damaged, or grew by what nobody told it was gone. Vectors that are
-        kept aren't made again. Killed on the way, the same call goes on. ``progress`` gets the
-        number of entries that this call indexed.
+        For one whose data were damaged, or grew by what nobody told it was gone. Vectors aren't
+        made again while the text is what it was. Killed on the way, the same call goes on.
+        ``progress`` gets the number of entries that this call indexed.
         """
         if not (progress is None or callable(progress)):
             msg = f"progress {progress!r}: give a function of the number of entries, or None"
@@ -291,7 +296,7 @@ class RecallCalls(Calls):
         opened = await self._open_index(name, self._scheduler.deadline(None))
         old = opened.declaration
         new = old.following(old)
-        follower = Follower(opened.whole, new, opened.embedding, progress)
+        follower = Follower(opened.whole, new, opened.embedding, progress, old.data)
         try:
             await _until_done(lambda: follower.catch_up(self._scheduler.deadline(None)))
         except IndexMovedError:
@@ -354,7 +359,7 @@ class RecallCalls(Calls):
         embedding = None
         if declaration.model is not None:
             function, at_once = self._functions.get(declaration.model, (None, TEXTS_AT_ONCE))
-            embedding = Embedding(whole, declaration, function, at_once)
+            embedding = Embedding(declaration, function, at_once)
         follower = Follower(whole, declaration, embedding)
         reader = Reader(whole, declaration.data)
         opened = _Opened(record.revision, whole, reader, declaration, embedding, follower)
@@ -372,6 +377,15 @@ class RecallCalls(Calls):
         """Know what another handle on the same memory knows: functions, and codes of vectors."""
         self._functions = ChainMap({}, other._functions)
         self._scans = other._scans
+
+
+def _checked_relevance(least: object) -> float | None:
+    if least is None:
+        return None
+    if isinstance(least, bool) or not isinstance(least, int | float) or not -1 <= least <= 1:
+        msg = f"min_relevance {least!r}: give a number from -1 to 1, or None for no bound"
+        raise InvalidArgumentError(msg)
+    return float(least)
 
 
 async def _until_done(step: Callable[[], Awaitable[object]]) -> None:

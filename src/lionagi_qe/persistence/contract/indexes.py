@@ -27,7 +27,8 @@ class Document(NamedTuple):
         key: the entry's key.
         revision: the entry's, when it was indexed.
         postings: its terms, and what each weighs in it.
-        vector: 32-bit floats, little-endian, of one vector or several; or empty.
+        vector: of one vector or several, and of what texts they are, see ``recall.vectors``; or
+            empty.
         code: bits that tell of each vector roughly where it points, see ``recall.codes``; or empty.
             What is read back has none.
     """

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 DECLARATIONS = "aqe/indexes/"
-EMBEDDINGS = "aqe/embeddings/"
 PARTITION = "indexes"
-# What indexes themselves keep in the memory is in none.
-_OWN = (DECLARATIONS, EMBEDDINGS)
 USUAL_LENGTH = 100
 # Of an entry with a vector for each text.
 MOST_VECTORS = 64
@@ -73,7 +70,7 @@ class Declaration:
 
     def covers(self, key: str) -> bool:
         """Return whether the entry under this key belongs to it."""
-        return compile_glob(self.pattern).matches(key) and not key.startswith(_OWN)
+        return compile_glob(self.pattern).matches(key) and not key.startswith(DECLARATIONS)
 
     def text_of(self, value: Any) -> str | None:  # noqa: ANN401 - JSON data
         """Return an entry's text, a line for each part; None if it has none and wants none."""

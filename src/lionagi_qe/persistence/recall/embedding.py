@@ -1,24 +1,18 @@
-"""Functions that make vectors of texts: by whose name, how many texts at once, kept by the text."""
+"""Functions that make vectors of texts: by whose name, and how many texts at once."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from hashlib import blake2b
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 from lionagi_qe.errors import EmbeddingNotFoundError, InvalidArgumentError, InvalidValueError
-from lionagi_qe.persistence.contract.operations import Put
-from lionagi_qe.persistence.recall.declaration import EMBEDDINGS
 from lionagi_qe.persistence.recall.gathering import Gathering
-from lionagi_qe.persistence.recall.vectors import batched, packed_vectors
-from lionagi_qe.persistence.values.codec import decode, encode
+from lionagi_qe.persistence.recall.vectors import packed_vectors
 from lionagi_qe.persistence.values.entry import check_count
 from lionagi_qe.persistence.values.keys import check_name
 
@@ -26,14 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lionagi_qe.persistence.recall.declaration import Declaration
-    from lionagi_qe.persistence.scheduling.scheduler import Scheduler
 
 Vectors = Sequence[Sequence[float]]
 Embed = Callable[[list[str]], Vectors | Awaitable[Vectors]]
 
-PARTITION = "embeddings"
-# A vector that isn't asked for again within this time is made again.
-KEPT_MS = 30 * 86_400_000
 TEXTS_AT_ONCE = 64
 # Queries whose vectors a process has at hand: of 384 numbers, 1.5 MB.
 KEPT_QUERIES = 1_024
@@ -88,10 +78,9 @@ def model_name(embed: Embed | str | None, model: str | None) -> str | None:
 
 
 class Embedding:
-    """Makes vectors for an index, and keeps them in the memory by what the text is.
+    """Makes vectors for an index.
 
     Args:
-        scheduler: carries what is kept to the memory.
         declaration: tells the number of dimensions and the model's name.
         function: makes the vectors; None: the one that is registered under the model's name.
         texts_at_once: most texts that the function is given in one call.
@@ -99,20 +88,17 @@ class Embedding:
 
     def __init__(
         self,
-        scheduler: Scheduler,
         declaration: Declaration,
         function: Embed | None,
         texts_at_once: int = TEXTS_AT_ONCE,
     ) -> None:
-        self._scheduler = scheduler
         self._dims = declaration.dims or 0
         self._model = declaration.model or ""
         self._index = declaration.name
         self._function = function
-        self._texts_at_once = check_count("texts_at_once", texts_at_once)
-        self._queries = Gathering(self._of_queries, self._texts_at_once)
+        self.texts_at_once = check_count("texts_at_once", texts_at_once)
+        self._queries = Gathering(self._of_queries, self.texts_at_once)
         self._asked: OrderedDict[str, bytes] = OrderedDict()
-        self._place = f"{EMBEDDINGS}{_digest(f'{self._dims} {self._model}')}/"
 
     @property
     def function(self) -> Embed:
@@ -127,25 +113,9 @@ class Embedding:
             raise EmbeddingNotFoundError(msg)
         return found
 
-    async def embed(self, texts: Sequence[str], deadline: float) -> list[bytes]:
-        """Return the vectors of texts, packed, each made once: by the model, or as kept."""
-        function = self.function
-        keys = {text: self._place + _digest(text) for text in texts}
-        payloads = await self._read(list(keys.values()), deadline)
-        found = {
-            text: vector
-            for text, payload in zip(keys, payloads, strict=True)
-            if payload is not None and (vector := self._kept(payload)) is not None
-        }
-        missing = [text for text in keys if text not in found]
-        for part in batched(missing, self._texts_at_once):
-            made = await self._make(function, part)
-            found.update(zip(part, made, strict=True))
-            puts = [
-                Put(keys[text], encode(_text(found[text])), PARTITION, KEPT_MS) for text in part
-            ]
-            await self._keep(sorted(puts), deadline)
-        return [found[text] for text in texts]
+    async def embed(self, texts: list[str]) -> list[bytes]:
+        """Return the vectors of up to ``texts_at_once`` texts, packed."""
+        return await self._make(self.function, texts)
 
     async def of_query(self, text: str, deadline: float) -> bytes:
         """Return the vector of a query, packed: as this process had it last, or by the model.
@@ -184,28 +154,6 @@ class Embedding:
             self._asked.popitem(last=False)
         return vectors
 
-    async def _keep(self, puts: list[Put], deadline: float) -> None:
-        if len(puts) == 1:
-            # Shares a request with whatever else is stored at this moment.
-            (put,) = puts
-            await self._scheduler.write(put.key, lambda: put, deadline)
-        else:
-            size = sum(len(put.payload) for put in puts)
-            await self._scheduler.write_batch(puts, size, deadline)
-
-    async def _read(self, keys: list[str], deadline: float) -> list[bytes | str | None]:
-        if len(keys) == 1:
-            return [await self._scheduler.read(keys[0], deadline)]
-        return await self._scheduler.read_batch(keys, deadline)
-
-    def _kept(self, payload: bytes | str) -> bytes | None:
-        """Return a vector that was kept; None if it is none of this number of dimensions."""
-        try:
-            data = base64.b64decode(decode(payload), validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            return None
-        return data if len(data) == self._dims * 4 else None
-
     async def _make(self, function: Embed, texts: list[str]) -> list[bytes]:
         is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - whether that is async
@@ -222,11 +170,3 @@ class Embedding:
 
 async def _first_of(made: Awaitable[list[bytes]]) -> bytes:
     return (await made)[0]
-
-
-def _text(vector: bytes) -> str:
-    return base64.b64encode(vector).decode()
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

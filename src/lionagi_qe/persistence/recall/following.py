@@ -21,26 +21,14 @@ from lionagi_qe.errors import (
     OutcomeUnknownError,
     WatchTooOldError,
 )
-from lionagi_qe.persistence.contract.indexes import Document
-from lionagi_qe.persistence.recall.codes import code_of
-from lionagi_qe.persistence.recall.declaration import MOST_VECTORS
-from lionagi_qe.persistence.recall.terms import (
-    document_number,
-    field_term,
-    label_postings,
-    levels,
-    prefix_term,
-    text_postings,
-)
-from lionagi_qe.persistence.recall.words import words_of
-from lionagi_qe.persistence.values.codec import decode
+from lionagi_qe.persistence.recall.analysis import Analyzer
+from lionagi_qe.persistence.recall.terms import document_number
 from lionagi_qe.persistence.values.glob import compile_glob
-from lionagi_qe.persistence.values.paths import values_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lionagi_qe.persistence.contract.indexes import IndexBackend
+    from lionagi_qe.persistence.contract.indexes import Document, IndexBackend
     from lionagi_qe.persistence.contract.records import Record
     from lionagi_qe.persistence.recall.declaration import Declaration
     from lionagi_qe.persistence.recall.embedding import Embedding
@@ -48,7 +36,7 @@ if TYPE_CHECKING:
 
 PAGE = 500
 # Counts up when other terms are made of the same entries: what has others is made anew.
-FORM = 3
+FORM = 4
 # A position that has moved so far past what others do is noted, so that it needn't be read again.
 _NOTED_SECONDS = 60.0
 POSTINGS_AT_ONCE = 10_000
@@ -87,6 +75,7 @@ class Follower:
         declaration: what the index is of.
         embedding: makes its vectors, if it has any.
         progress: gets the number of entries that were indexed.
+        former: the data of an index like it, whose vectors needn't be made again.
     """
 
     def __init__(
@@ -95,10 +84,10 @@ class Follower:
         declaration: Declaration,
         embedding: Embedding | None,
         progress: Callable[[int], None] | None = None,
+        former: str | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._declaration = declaration
-        self._embedding = embedding
         self._glob = compile_glob(declaration.pattern)
         self._lock = asyncio.Lock()
         self._next: asyncio.Future[bool] | None = None
@@ -106,6 +95,7 @@ class Follower:
         self._was_there = False
         self._progress = progress
         self._indexed = 0
+        self._analyzer = Analyzer(scheduler, declaration, embedding, former)
         # As the store has it, and as far as we have read since.
         self._noted: str | None = None
         self._noted_at = 0.0
@@ -231,7 +221,7 @@ class Follower:
         self, place: Place, stored: Sequence[Record], gone: Sequence[int], deadline: float
     ) -> None:
         self._steps += 1
-        documents, empty = await self._documents(stored, deadline)
+        documents, empty = await self._analyzer.documents(stored, deadline)
         gone = [*gone, *empty]
         now = asyncio.get_running_loop().time()
         moved = place.after != (self._place or place).after
@@ -302,58 +292,6 @@ class Follower:
         self._place = self._noted = None
         self._was_there = False
         await drop_data(self._scheduler, self._declaration.data, deadline)
-
-    async def _documents(
-        self, records: Sequence[Record], deadline: float
-    ) -> tuple[list[Document], list[int]]:
-        """Return the documents of entries, and the numbers of those that hold no text."""
-        values = [decode(record.payload) for record in records]
-        declaration = self._declaration
-        parts = [declaration.texts_of(value) for value in values]
-        texts = ["\n".join(each) for each in parts]
-        embedded = [
-            (each[:MOST_VECTORS] if declaration.each_text else [text]) if text else []
-            for each, text in zip(parts, texts, strict=True)
-        ]
-        made = await self._vectors([text for each in embedded for text in each], deadline)
-        documents: dict[int, Document] = {}
-        empty: list[int] = []
-        for record, value, text, own in zip(records, values, texts, embedded, strict=True):
-            number = document_number(record.key)
-            if not text:
-                empty.append(number)
-                continue
-            packs = [made[each] for each in own if each in made]
-            documents[number] = Document(
-                number,
-                record.key,
-                record.revision,
-                self._postings(record.key, value, text),
-                b"".join(packs),
-                b"".join(code_of(pack, declaration.dims or 0) for pack in packs),
-            )
-        return [*documents.values()], empty
-
-    def _postings(
-        self,
-        key: str,
-        value: Any,  # noqa: ANN401 - JSON data
-        text: str,
-    ) -> dict[int, int]:
-        declaration = self._declaration
-        labels = [prefix_term(level) for level in levels(key, self._glob.prefix)]
-        for path in declaration.fields:
-            terms = (field_term(path, found) for found in values_at(value, path))
-            labels += [term for term in terms if term is not None]
-        words = text_postings(words_of(text), declaration.usual_length) if declaration.words else []
-        return {**dict(label_postings(labels)), **dict(words)}
-
-    async def _vectors(self, texts: Sequence[str], deadline: float) -> dict[str, bytes]:
-        if self._embedding is None or not texts:
-            return {}
-        distinct = list(dict.fromkeys(texts))
-        made = await self._embedding.embed(distinct, deadline)
-        return dict(zip(distinct, made, strict=True))
 
     async def _ask(self, question: Any, deadline: float) -> Any:  # noqa: ANN401
         return await self._scheduler.perform(question, deadline, repeat=True)

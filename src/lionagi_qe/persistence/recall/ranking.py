@@ -43,6 +43,9 @@ class Recalled:
         vector: its rank by meaning; None if it isn't near, or the index has no vectors.
         words: those of the query that it has.
         stale: it was changed after it was indexed: the ranks are those of what it was before.
+        relevance: how much of what the query says it says, which compares between searches: the
+            share of the query's words that it has, by what they weigh, or its cosine if that is
+            greater. From 0 to 1; below 0 where vectors alone count and it points away.
     """
 
     entry: Entry
@@ -51,6 +54,7 @@ class Recalled:
     vector: Rank | None = None
     words: tuple[str, ...] = ()
     stale: bool = False
+    relevance: float = 0.0
 
     @property
     def key(self) -> str:
@@ -82,6 +86,7 @@ class Candidate(NamedTuple):
 
     ``by_text`` is 0 where it has none of the words, ``by_vector`` None where it isn't near.
     ``share``: what its rank by words counts; of what the query's words weigh, those that it has.
+    ``relevance``: see Recalled.
     """
 
     key: str
@@ -91,6 +96,7 @@ class Candidate(NamedTuple):
     by_text: float
     share: float
     words: tuple[str, ...]
+    relevance: float
 
 
 class Ranked(NamedTuple):
@@ -103,8 +109,16 @@ class Ranked(NamedTuple):
 
     def recalled(self, entry: Entry) -> Recalled:
         """Return what a search tells of it."""
-        stale = entry.revision != self.candidate.revision
-        return Recalled(entry, self.score, self.text, self.vector, self.candidate.words, stale)
+        found = self.candidate
+        return Recalled(
+            entry,
+            self.score,
+            self.text,
+            self.vector,
+            found.words,
+            entry.revision != found.revision,
+            found.relevance,
+        )
 
 
 def fuse(candidates: Iterable[Candidate], limit: int) -> list[Ranked]:

@@ -26,13 +26,13 @@ from lionagi_qe.persistence.recall.terms import (
     query_weight,
     word_term,
 )
-from lionagi_qe.persistence.recall.vectors import batched, similarities
+from lionagi_qe.persistence.recall.vectors import batched, similarities, unmarked
 from lionagi_qe.persistence.recall.words import words_of
 from lionagi_qe.persistence.values.filters import meets, operators_in
 from lionagi_qe.persistence.values.glob import compile_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from typing import TypeVar
 
     from lionagi_qe.persistence.contract.indexes import Document, Frequencies, IndexBackend, Match
@@ -59,6 +59,7 @@ MOST_CANDIDATES = 2_048
 _MOST_POSTINGS = 16_384
 _MOST_POSTINGS_OF_A_TERM = 2_048
 _NO_WORDS = (0.0, 0.0, ())
+_RELEVANCE_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Query:
         limit: most entries.
         deadline: by the loop's clock.
         vector: what the text means, packed, if the index has vectors.
+        min_relevance: of what is found, at least; see Recalled.
     """
 
     text: str
@@ -82,6 +84,7 @@ class Query:
     deadline: float
     accepts: Callable[[Any], bool] | None = None
     vector: bytes | None = None
+    min_relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class Search:
         self._within: Sequence[int] | None = None
         self._root = compile_glob(declaration.pattern).prefix
         self._looked_at: set[int] = set()
+        self._scores = self._relevant = 0
         self._candidates: dict[str, Candidate] = {}
         self._entries: dict[str, Entry] = {}
         self._gone: list[int] = []
@@ -183,7 +187,7 @@ class Search:
         found = await self._ask(
             lambda indexes: indexes.holding(data, label, EXHAUSTIVE, terms=terms)
         )
-        self._score(await self._meeting({each.key: each for each in found}), weights)
+        await self._consider(found, weights)
 
     async def _select_of_best(self, weights: _Weights, frequencies: Frequencies) -> list[Recalled]:
         """Select among the best candidates; among more of them where too few are wanted."""
@@ -195,10 +199,14 @@ class Search:
                 )
             else:
                 by_words, by_meaning = [], await self._near(frequencies, pool)
+            scores, relevant = self._scores, self._relevant
             await self._look_at([*(each.number for each in by_words), *by_meaning], weights)
             selected = await self._select()
             # A ranking that is shorter than asked for is all there is.
             full = max(len(by_words), len(by_meaning)) >= pool
+            if self._scores > scores and self._relevant == relevant:
+                # Behind what isn't relevant comes what is less so.
+                return selected
             if len(selected) >= self._query.limit or not full or pool >= MOST_CANDIDATES:
                 return selected
             pool = min(pool * _GROWTH, MOST_CANDIDATES)
@@ -231,20 +239,31 @@ class Search:
         terms, deadline = self._declaration.words, self._query.deadline
         for some in batched(wanted, READ_AT_ONCE):
             found = await self._reader.documents(some, deadline, terms=terms)
-            self._score(await self._meeting({each.key: each for each in found}), weights)
+            await self._consider(found, weights)
 
-    async def _meeting(self, documents: dict[str, Document]) -> Sequence[Document]:
-        """Return those documents whose entries meet the conditions."""
+    async def _consider(self, documents: Sequence[Document], weights: _Weights) -> None:
+        """Make candidates of what is relevant and meets the conditions."""
+        least = self._query.min_relevance
+        scored = [*self._scored(documents, weights)]
+        relevant = {each.key: each for each in scored if least is None or each.relevance >= least}
+        self._scores += len(scored)
+        self._relevant += len(relevant)
+        self._candidates |= await self._meeting(relevant)
+
+    async def _meeting(self, candidates: dict[str, Candidate]) -> dict[str, Candidate]:
+        """Return those candidates whose entries meet the conditions."""
         query = self._query
-        wanted = documents
+        wanted = candidates
         if query.prefix:
             prefix = query.prefix
-            wanted = {key: each for key, each in documents.items() if key.startswith(prefix)}
+            wanted = {key: each for key, each in candidates.items() if key.startswith(prefix)}
         if not query.conditions and query.accepts is None:
-            return [*wanted.values()]
+            return wanted
         for keys in batched(sorted(wanted), READ_AT_ONCE):
             await self._read({key: wanted[key].number for key in keys})
-        return [each for key, each in wanted.items() if self._is_wanted(self._entries.get(key))]
+        return {
+            key: each for key, each in wanted.items() if self._is_wanted(self._entries.get(key))
+        }
 
     def _is_wanted(self, entry: Entry | None) -> bool:
         query = self._query
@@ -254,23 +273,29 @@ class Search:
             and (query.accepts is None or query.accepts(entry.value))
         )
 
-    def _score(self, documents: Sequence[Document], weights: _Weights) -> None:
-        wanted = self._query.vector
+    def _scored(self, documents: Sequence[Document], weights: _Weights) -> Iterator[Candidate]:
+        wanted, dims = self._query.vector, self._declaration.dims or 0
         nearness = (
             [None] * len(documents)
             if wanted is None
-            else similarities(wanted, [each.vector for each in documents])
+            else similarities(wanted, [unmarked(each.vector, dims) for each in documents])
         )
         least = 0.0 if self._declaration.words else -math.inf
         for document, near in zip(documents, nearness, strict=True):
             # Beside words, a cosine counts that says that something is near.
             shown = near if near is not None and near > least else None
-            self._candidates[document.key] = Candidate(
+            score, share, words = self._by_words(document, weights) if weights.words else _NO_WORDS
+            relevance = share if shown is None else max(share, shown) if words else shown
+            yield Candidate(
                 document.key,
                 document.number,
                 document.revision,
                 shown,
-                *(self._by_words(document, weights) if weights.words else _NO_WORDS),
+                score,
+                # Where there are no vectors, ranks are all alike.
+                1.0 if wanted is None else share,
+                words,
+                round(relevance, _RELEVANCE_DIGITS),
             )
 
     def _by_words(
@@ -282,8 +307,7 @@ class Search:
         if not has:
             return _NO_WORDS
         score = sum(weight * theirs[term] for term, weight in has) / SCORE_SCALE
-        whole = None if self._query.vector is None else weights.whole
-        share = 1.0 if whole is None else sum(weight for _, weight in has) / whole
+        share = sum(weight for _, weight in has) / weights.whole
         return score, share, tuple(weights.texts[term] for term, _ in has)
 
     async def _select(self) -> list[Recalled]:

@@ -10,14 +10,17 @@ import operator
 import sys
 from array import array
 from functools import cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MOST_DIMENSIONS = 4_096
+# Of a digest that tells whether a text is the one that its entry had before.
+_DIGEST_BYTES = 8
 
 
 def packed_vectors(vectors: Iterable[Iterable[Any]], dims: int, model: str) -> list[bytes]:
@@ -107,11 +110,43 @@ def _products(wanted: bytes, pack: bytes) -> list[float]:
     numpy = numpy_module()
     if numpy is not None:
         vectors = numpy.frombuffer(pack, dtype="<f4").reshape(-1, len(wanted) // 4)
-        products = vectors @ numpy.frombuffer(wanted, dtype="<f4")
+        # Not by BLAS, whose threads cost more than they do here.
+        products = numpy.einsum("ij,j->i", vectors, numpy.frombuffer(wanted, dtype="<f4"))
         return products.astype("f8").round(6).tolist()
     ours, floats = unpacked(wanted), unpacked(pack)
     dims = len(ours)
     return [round(_product(ours, floats[at : at + dims]), 6) for at in range(0, len(floats), dims)]
+
+
+def marked(vectors: Sequence[bytes], texts: Sequence[str]) -> bytes:
+    """Return an entry's packed vectors, and behind them a digest of the text that each is of."""
+    return b"".join((*vectors, *map(_digest, texts)))
+
+
+def unmarked(pack: bytes, dims: int) -> bytes:
+    """Return the vectors that ``marked`` was given, one behind the other."""
+    return pack[: _count(pack, dims) * dims * 4]
+
+
+def known(pack: bytes, dims: int, texts: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the texts that a marked pack has a vector of, and that."""
+    count, size = _count(pack, dims), dims * 4
+    digests = [
+        pack[at : at + _DIGEST_BYTES] for at in range(count * size, len(pack), _DIGEST_BYTES)
+    ]
+    places = {digest: at * size for at, digest in enumerate(digests)}
+    for text in texts:
+        at = places.get(_digest(text))
+        if at is not None:
+            yield text, pack[at : at + size]
+
+
+def _count(pack: bytes, dims: int) -> int:
+    return len(pack) // (dims * 4 + _DIGEST_BYTES)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
 @cache

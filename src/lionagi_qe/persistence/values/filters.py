@@ -11,11 +11,12 @@ import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from lionagi_qe.errors import InvalidArgumentError
+from lionagi_qe.errors import InvalidArgumentError, InvalidValueError
+from lionagi_qe.persistence.values.codec import encode
 from lionagi_qe.persistence.values.paths import MISSING, parse_path, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 # Also of LangGraph's filters, which compare otherwise.
 ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -49,8 +50,11 @@ def check_filter(wanted: object) -> dict[str, Any]:
             )
             raise InvalidArgumentError(msg)
         parse_path(path)
-        for name, operand in operators_in(want):
+        operators = operators_in(want)
+        for name, operand in operators:
             _check_operator(path, name, operand)
+        if not operators:
+            check_operand(path, want)
     return fields
 
 
@@ -61,6 +65,18 @@ def _check_operator(path: str, name: str, operand: object) -> None:
     if name in _MEMBERSHIP and not isinstance(operand, list | tuple | set | frozenset):
         msg = f"filter on {path!r}: {name} wants a list, not {operand!r}"
         raise InvalidArgumentError(msg)
+    operands = cast("Iterable[object]", operand) if name in _MEMBERSHIP else [operand]
+    for each in operands:
+        check_operand(path, each)
+
+
+def check_operand(path: str, operand: object) -> None:
+    """Raise InvalidArgumentError for what no value is equal to, as a datetime."""
+    try:
+        encode(operand)
+    except InvalidValueError as error:
+        msg = f"filter on {path!r}: would find nothing, since values are JSON: {error}"
+        raise InvalidArgumentError(msg) from error
 
 
 def operators_in(wanted: object) -> list[tuple[str, Any]]:

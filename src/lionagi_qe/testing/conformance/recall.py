@@ -93,6 +93,22 @@ class RecallConformance(RecallByMeaning):
         assert scores == sorted(scores, reverse=True)
         assert len(await memory.recall("common", index="t", limit=50)) == 21
 
+    async def test_what_has_little_of_the_query_is_left_out_where_that_is_asked_for(
+        self, memory: Memory
+    ) -> None:
+        await declared(memory)
+        query = "flaky login after token refresh"
+        best, part = await memory.recall(query, index="lessons")
+        assert best.relevance == 1
+        assert 0 < part.relevance < 1
+        for least, keys in ((part.relevance, [best.key, part.key]), (0.9, [best.key])):
+            found = await memory.recall(query, index="lessons", min_relevance=least)
+            assert [each.key for each in found] == keys
+        # It compares between searches: who has all words of a longer query has as much of it.
+        (whole,) = await memory.recall("digits floats", index="lessons", min_relevance=1)
+        assert whole.relevance == 1
+        assert await memory.recall("digits unheard", index="lessons", min_relevance=1) == []
+
     async def test_only_what_the_index_covers_is_found(self, memory: Memory) -> None:
         await declared(memory)
         await memory.store("aqe/other/login", {"title": "login", "body": ""})

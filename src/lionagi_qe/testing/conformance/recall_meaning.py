@@ -115,6 +115,12 @@ class RecallByMeaning(Conformance):
         # A rank by words counts by how much of the query it is of: here nobody has a word of two.
         part = await memory.recall("token zzz", index="lessons")
         assert 1 / 61 < part[0].score < 1.5 / 61
+        # How relevant it is, is told by what speaks most for it.
+        assert found.relevance == found.vector.score
+        assert both[0].relevance == 1
+        near = found.relevance
+        assert await keys_of(memory, "signin", min_relevance=near) == ["login"]
+        assert await keys_of(memory, "signin", min_relevance=min(1, near + 0.01)) == []
 
     @pytest.mark.parametrize("kind", ["async", "registered"])
     async def test_an_embedding_may_be_async_or_registered_by_name(
@@ -145,6 +151,13 @@ class RecallByMeaning(Conformance):
         await other.reindex("lessons")
         assert again.texts == ([] if self.shared else again.texts)
         assert await keys_of(other, "login", limit=1) != []
+        if self.shared:
+            # Of what is stored again, or goes, too.
+            again.texts.clear()
+            await memory.store_many({"aqe/lessons/1": {"title": "login 1", "file": "x.py"}})
+            await memory.store("aqe/lessons/2", {"title": "login two"})
+            assert await keys_of(other, "session", limit=60, filter={"file": "x.py"}) == ["1"]
+            assert again.texts == ["login two", "session"]
 
     async def test_searches_of_one_moment_ask_the_function_together_and_write_nothing(
         self, memory: Memory
@@ -158,12 +171,12 @@ class RecallByMeaning(Conformance):
 
         await declared(memory, embed=refusing, dims=3, model="refusing")
         await memory.refresh_index("lessons")
-        kept, before = await memory.list_keys("aqe/embeddings/"), meaning.calls
+        kept, before = await memory.list_keys(), meaning.calls
         words = ["signin", "expiry", "auth"] * 4
         found = await asyncio.gather(*(keys_of(memory, word, limit=1) for word in words))
         assert found == [["login"], ["token"], ["login"]] * 4
         assert meaning.calls <= before + 3
-        assert await memory.list_keys("aqe/embeddings/") == kept
+        assert await memory.list_keys() == kept
         # Nobody's search fails for another's query, and what was asked lately isn't made again.
         asked = meaning.texts.count("signin")
         made = await asyncio.gather(
