@@ -167,7 +167,9 @@ class JobCalls(ScheduleCalls, LimitCalls, JobBatchCalls):
         timeout: float | None = None,
     ) -> JobRecordPage:
         """Return a page of the jobs in a state."""
-        return await self._ask(lambda jobs: jobs.list_jobs(queue, state, after, limit), timeout)
+        page = await self._ask(lambda jobs: jobs.list_jobs(queue, state, after, limit), timeout)
+        told = [replace(each, record=_without_headers(each.record)) for each in page.jobs]
+        return replace(page, jobs=told)
 
     async def results_before(
         self, queue: str, job_id: str, *, timeout: float | None = None

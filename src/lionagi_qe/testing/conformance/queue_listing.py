@@ -82,6 +82,24 @@ class QueueListingConformance(Conformance):
         (done,) = (await queue.jobs("done")).jobs
         assert (done.status.result, done.due_at) == ("fine", None)
 
+    async def test_a_payload_is_told_as_it_was_put_whatever_it_looks_like(
+        self, memory: Memory
+    ) -> None:
+        # What trace context is sent in, in front of the payload.
+        odd = {"$aqe:headers": {"traceparent": "x"}, "payload": 1}
+        queue = queue_of(memory)
+        job_id = await queue.put(odd)
+        assert [each.status.payload for each in (await queue.jobs("ready")).jobs] == [odd]
+        (job,) = await queue.claim(lease_ttl=LONG)
+        assert (job.payload, job.headers) == (odd, {})
+        assert [each.status.payload for each in (await queue.jobs("claimed")).jobs] == [odd]
+        await job.fail("no", retry=False)
+        assert [each.payload for each in await queue.dead()] == [odd]
+        assert [each.status.payload for each in (await queue.jobs("dead")).jobs] == [odd]
+        status = await queue.status(job_id)
+        assert status is not None
+        assert status.payload == odd
+
     async def test_a_page_goes_on_where_jobs_left_the_list_meanwhile(self, memory: Memory) -> None:
         queue = queue_of(memory)
         ids = await queue.put_many(range(6))
