@@ -1,14 +1,15 @@
-"""Which Python an environment is made of, where the project doesn't allow aqe's own."""
+"""Which Python an environment is made of, where aqe's own is not allowed or another is chosen."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lionagi_qe.agents.environment.base_python import base_python
+from lionagi_qe.agents.environment.base_python import BasePython, base_python
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "path/python3.21": "",
         "pyenv/versions/3.21.2/bin/python3.21": "3.21.2",
         "uv/cpython-3.22.0-linux-x86_64-gnu/bin/python3.22": "3.22.0",
+        "pyenv/versions/shop/bin/python": "3.23.0",
+        "pyenv/versions/pypy3.24-7.3/bin/python": "pypy",
     }.items():
         program = tmp_path / place
         program.parent.mkdir(parents=True, exist_ok=True)
-        said = f'echo \'{{"version": "{answer}"}}\'' if answer else "exit 127"
+        name = "pypy" if answer == "pypy" else "cpython"
+        told = json.dumps({"version": answer, "name": name, "program": f"{program}-itself"})
+        said = f"echo '{told}'" if answer else "exit 127"
         program.write_text(f"#!/bin/sh\n{said}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
@@ -82,3 +87,91 @@ def test_where_none_is_allowed_it_says_which_there_are_and_what_to_do(installed:
 def test_a_requirement_that_is_none_is_told_with_its_file(tmp_path: Path, wanted: object) -> None:
     with pytest.raises(ProjectError, match=r"pyproject\.toml"):
         base_python(tmp_path, {"project": {"requires-python": wanted}}, tmp_path)
+
+
+MINOR = f"3.{sys.version_info[1]}"
+
+
+def chosen(project: Path, text: str, requires: str | None = None) -> BasePython:
+    (project / ".python-version").write_text(text)
+    pyproject = {"project": {"requires-python": requires}} if requires else {}
+    return base_python(project, pyproject, project)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{OURS}\n", MINOR, "3", f"# ours\n\ncpython@{MINOR}", f">={MINOR},<4", "system", "", "\0"],
+)
+def test_that_of_aqe_is_taken_where_it_is_the_one_that_is_chosen(
+    installed: Path, text: str
+) -> None:
+    found = chosen(installed, text)
+    assert found.version == OURS
+    assert bool(found.note) is (text == "\0")
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        *(("3.20", "3.20.1"), ("3.20.1\n3.22.0", "3.20.1"), ("3.21.2 3.20.1", "3.21.2")),
+        *(("cpython-3.22.0-linux-x86_64-gnu", "3.22.0"), ("cp322", "3.22.0"), (">=3.21", "3.21.2")),
+        *(("3.22-dev", "3.22.0"), ("shop", "3.23.0")),
+    ],
+)
+def test_what_python_version_chooses_is_taken_and_told(
+    installed: Path, text: str, version: str
+) -> None:
+    found = chosen(installed, text)
+    assert found.version == version
+    assert found.note.startswith(".python-version chooses Python ")
+    assert found.note.endswith(f": tested with {found.program}, {version}")
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("3.21.9", "3.21.2"), (f"{MINOR}.99", OURS), ("3.21.2rc1", "3.21.2")]
+)
+def test_another_patch_of_the_chosen_version_is_taken_where_that_one_is_not_there(
+    installed: Path, text: str, version: str
+) -> None:
+    found = chosen(installed, text)
+    assert found.version == version
+    assert f"chooses Python {text}, which was not found: tested with {version}" in found.note
+
+
+@pytest.mark.parametrize(
+    "text", ["3.40", "pypy3.24-7.3", "3.13t", "../versions/shop", "/bin/sh", "2.7", ">=3.x"]
+)
+def test_what_was_chosen_and_is_not_there_hinders_nothing_and_is_told(
+    installed: Path, text: str
+) -> None:
+    found = chosen(installed, text)
+    assert found.version == OURS
+    assert f".python-version chooses Python {text}, which was not found" in found.note
+
+
+def test_an_environment_is_made_of_the_program_that_a_name_starts(installed: Path) -> None:
+    # Not of pyenv's script, which starts none where another directory is the working one.
+    found = chosen(installed, "3.20")
+    assert found.program == str(installed / "path" / "python3.20-itself")
+
+
+def test_what_the_project_requires_goes_before_what_is_chosen(installed: Path) -> None:
+    found = chosen(installed, "3.20", ">=3.22")
+    assert found.version == "3.22.0"
+    assert "which was not found, or not one of >=3.22" in found.note
+    assert chosen(installed, "3.21", ">=3.20").version == "3.21.2"
+
+
+def test_what_the_repository_chooses_holds_for_the_projects_in_it_and_no_farther(
+    installed: Path,
+) -> None:
+    member = installed / "repository" / "packages" / "shop"
+    (member.parents[1] / ".git").mkdir(parents=True)
+    member.mkdir(parents=True)
+    (installed / ".python-version").write_text("3.20")
+    assert base_python(member, {}, member).version == OURS
+    (member.parents[1] / ".python-versions").write_text("3.22\n3.21\n")
+    found = base_python(member, {}, member)
+    assert found.version == "3.22.0"
+    assert found.note.startswith("../../.python-versions chooses Python 3.22: tested with ")
+    assert chosen(member, "3.21").version == "3.21.2"

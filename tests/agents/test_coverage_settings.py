@@ -55,6 +55,7 @@ SETTINGS = {
         },
         2,
     ),
+    "relative": ({"pyproject.toml": "[tool.coverage.run]\nrelative_files = true\n"}, 6),
     "tox": ({"tox.ini": "[coverage:report]\nexclude_also =\n    our own\n"}, 4),
     "not-valid": ({".coveragerc": "[report]\nexclude_lines =\n    (\n"}, 6),
 }

@@ -24,6 +24,8 @@ from lionagi_qe.agents.project.settings import read_pyproject
 # What is imported or run by the interpreter of the package's tests.
 INSIDE = Path(__file__).parent / "inside"
 AGENTS = "test-executor,coverage-analyzer,quality-gate"
+# Of a program that is soon done; longer than others hold the machine.
+_ASKING_SECONDS = 300
 # Of aqe's exit codes those with which it prints a report: passed, gate failed, not measured.
 _REPORTING = {0, 1, 4}
 # What is no product code, by its place and name.
@@ -242,7 +244,7 @@ def _rcfile(
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=_ASKING_SECONDS,
     )
     own = json.loads(asked.stdout)
     packages = [path for path in scope if path.is_dir()]

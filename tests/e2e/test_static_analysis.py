@@ -80,6 +80,27 @@ def test_a_dangerous_call_and_a_secret_are_found_outside_tests(
     assert "AKIA" not in answer.out + (tmp_path / "r.sarif").read_text()
 
 
+def test_secrets_are_looked_for_in_what_changed_and_told_of_all_files(
+    examine: Examine, project: Write
+) -> None:
+    root = project(DANGEROUS)
+    examine(root, *STATIC)
+    (root / "more.ini").write_text((root / "settings.ini").read_text())
+    (root / "moved.ini").symlink_to("settings.ini")
+    more = examine(root, *STATIC)
+    again = examine(root, *STATIC)
+    (root / "settings.ini").write_text("[aws]\n")
+    less = examine(root, *STATIC)
+
+    def places(answer: Answer) -> set[str]:
+        return {each["file"] for each in answer.document["findings"] if "aws" in each["rule"]}
+
+    assert places(more) == places(again) == {"settings.ini", "more.ini"}
+    assert (more.value("secrets"), again.value("secrets"), less.value("secrets")) == (2, 2, 1)
+    assert places(less) == {"more.ini"}
+    assert again.figure("secrets")["tool"] == "detect-secrets"
+
+
 def test_known_findings_are_told_apart_wherever_their_lines_move(
     examine: Examine, project: Write, tmp_path: Path
 ) -> None:

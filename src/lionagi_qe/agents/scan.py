@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.finding import Finding
 
 _TIMEOUT = 300.0
+# As python -m does; the tests, which mostly run meanwhile, go first where processors are few.
+_YIELDING = (
+    "import os, runpy, sys; os.nice(5); del sys.argv[0]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 # What is told in lines is not to be broken into several.
 _COLUMNS = "1000"
 
@@ -63,8 +68,9 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
     cwd: Path | None = None,
     network: bool = False,
     reads: Sequence[Path] = (),
+    needless: bool = False,
 ) -> tuple[Scan, process.Completed | None]:
-    """Run a tool of the fleet's own environment; None if it is not installed.
+    """Run a tool of the fleet's own environment; None if it is not installed, or has no work.
 
     Args:
         examination: whose pristine copy it looks at.
@@ -76,6 +82,7 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         cwd: where it runs; by default the pristine copy, from where it writes to ``scans`` alone.
         network: it has to look something up, and may do so where the project's code may not.
         reads: what it reads beside that copy.
+        needless: what it would say is known: it isn't run.
 
     """
     workspace = examination.workspace
@@ -86,11 +93,13 @@ async def run_beside(  # noqa: PLR0913 - a process has that many sides
         wanted = f"'aqe-fleet[{brings}]'" if brings else tool
         reason = f"{tool} is not installed beside aqe: python -m pip install {wanted}"
         return Scan(source, reason=reason), None
+    if needless:
+        return Scan(source), None
     # What the project's own programs, which may run at the same time, can't write to.
     place = workspace.scans if cwd is None else workspace.artifacts
     # -I: a module of the project that is called as one of the tool's must not be imported.
     completed = await process.run(
-        [sys.executable, "-I", "-m", module, *arguments, *quiet],
+        [sys.executable, "-I", "-c", _YIELDING, module, *arguments, *quiet],
         cwd=workspace.pristine if cwd is None else cwd,
         env=process.allowed_environment(_NETWORK if network else ())
         | {"HOME": str(place), "NO_COLOR": "1", "COLUMNS": _COLUMNS},

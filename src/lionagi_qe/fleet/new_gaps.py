@@ -35,7 +35,8 @@ def missed_lines(gap: Mapping[str, Any]) -> int:
 
 def is_new(gap: Mapping[str, Any], before: Missed) -> bool:
     """Whether an earlier run had no gap in that function, or one of fewer lines."""
-    return before.get((gap["file"], gap["function"]), 0) < max(missed_lines(gap), 1)
+    # A gap without a line is one of branches.
+    return before.get((gap["file"], gap["function"]), -1) < missed_lines(gap)
 
 
 def named(gap: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from lionagi_qe.errors import InvalidValueError
 from lionagi_qe.fleet import serialization
 from lionagi_qe.fleet.comparison import Since
 from lionagi_qe.fleet.key_segments import project_segment
-from lionagi_qe.fleet.new_gaps import gaps_of, missed_lines, named
+from lionagi_qe.fleet.new_gaps import gaps_of, is_new, missed_lines, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class UntestedSince:
             place, missed = (gap["file"], gap["function"]), missed_lines(gap)
             past = known.get(place)
             since = Since(run, gaps.commit, 1)
-            if past is not None and past[0] >= max(missed, 1):
+            if past is not None and not is_new(gap, {place: past[0]}):
                 since = past[1] if again else past[1].one_more()
             found[place] = missed, since
             told[named(gap)] = since

@@ -16,6 +16,7 @@ from lionagi_qe.agents.coverage.contexts import read_map
 from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
 from lionagi_qe.agents.coverage.line_ranges import as_text, posix
 from lionagi_qe.agents.environment import process
+from lionagi_qe.agents.environment.kept_results import kept_path
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
 
@@ -80,7 +81,7 @@ class CoverageAnalyzer(Agent):
             file["executed_lines"] for file in report["files"].values()
         ):
             return self.unmeasured(source, _nothing_ran(examination))
-        kept = coverage_data.kept_path(workspace, examination.environment, "complexities")
+        kept = kept_path(workspace, examination.environment, "complexities")
         known = KnownComplexities(kept)
         gaps, ungraded = _gaps(report, workspace.source, known)
         known.keep()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ import orjson
 
 from lionagi_qe.agents.coverage.settings import DATA_FILE, write_rcfile
 from lionagi_qe.agents.environment import process
-from lionagi_qe.agents.environment.cache_directory import root
-from lionagi_qe.files import check_name, make_directories, write_bytes
+from lionagi_qe.agents.environment.kept_results import keep, kept_path
+from lionagi_qe.files import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,20 +100,6 @@ async def merge(
 def keep_report(workspace: Workspace, environment: Environment, report: bytes) -> None:
     """Keep a report for the next run, in the cache directory; see ``inject/aqe_report``."""
     keep(kept_path(workspace, environment, "report"), report)
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Write what spares the next run some work; nothing where there is no room, or no right to."""
-    with contextlib.suppress(OSError):
-        make_directories(path.parent)
-        write_bytes(path, content)
-
-
-def kept_path(workspace: Workspace, environment: Environment, kind: str) -> Path:
-    """Return where something of a project's runs in an environment is kept for the next one."""
-    of_whom = f"{workspace.project}\0{environment.python}".encode(errors="surrogateescape")
-    name = hashlib.sha256(of_whom).hexdigest()[:32]
-    return root() / "coverage" / f"{name}.{kind}.json"
 
 
 def reported(workspace: Workspace) -> bool:

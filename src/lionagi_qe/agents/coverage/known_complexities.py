@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from lionagi_qe.agents.coverage.data import keep
+from lionagi_qe.agents.environment.kept_results import KeptResults, digest_of
 from lionagi_qe.agents.project import complexity
 
 if TYPE_CHECKING:
@@ -23,33 +19,22 @@ class KnownComplexities:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._by = [complexity.VERSION, sys.version]
-        self._known = self._read()
-        self._asked: dict[str, dict[str, int]] = {}
+        self._kept = KeptResults(path, complexity.VERSION)
 
     def of(self, file: Path) -> tuple[dict[str, int], str | None]:
         """Return qualified function name -> complexity, and why there are none, if so."""
         try:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest = digest_of(file)
         except OSError:
             return complexity.complexities(file)
-        found, problem = self._known.get(digest), None
-        if found is None:
-            found, problem = complexity.complexities(file)
+        known = self._kept.of(digest)
+        if known is not None:
+            return known, None
+        found, problem = complexity.complexities(file)
         if problem is None:
-            self._asked[digest] = found
+            self._kept.add(digest, found)
         return found, problem
 
     def keep(self) -> None:
         """Write those that were asked for, if they are not what is kept already."""
-        if self._asked == self._known:
-            return
-        keep(self._path, orjson.dumps({"by": self._by, "files": self._asked}))
-
-    def _read(self) -> dict[str, dict[str, int]]:
-        try:
-            kept: dict[str, Any] = orjson.loads(self._path.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            return {}
-        return kept["files"] if kept["by"] == self._by else {}
+        self._kept.keep()

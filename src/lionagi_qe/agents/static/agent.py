@@ -12,6 +12,7 @@ from lionagi_qe.agents.project import complexity
 from lionagi_qe.agents.project.layout import layout_of
 from lionagi_qe.agents.project.named_tests import is_test_file_of
 from lionagi_qe.agents.scan import Scan, details_of
+from lionagi_qe.agents.static import secrets as secrets_scan
 from lionagi_qe.agents.static import security
 from lionagi_qe.agents.static.baseline import marked, read_baseline
 
@@ -58,7 +59,7 @@ class StaticAnalyzer(Agent):
                 examination.workspace.commit,
             ),
             security.bandit(examination),
-            security.detect_secrets(examination),
+            secrets_scan.detect_secrets(examination),
         )
         functions, tangle = graded
         limit = settings.max_complexity

@@ -1,9 +1,8 @@
-"""What bandit and detect-secrets find; they parse or read files, and run nothing of the project."""
+"""What bandit finds in the product's code, which it parses and doesn't run."""
 
 from __future__ import annotations
 
 import json
-import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.base import Examination
 
 BANDIT = "bandit"
-DETECT_SECRETS = "detect-secrets"
 _BANDIT_FOUND = 1
 _LEVELS: dict[str, Level] = {"HIGH": "error", "MEDIUM": "warning", "LOW": "note"}
 # Rules whose messages quote the password that they found.
@@ -53,23 +51,6 @@ async def bandit(examination: Examination) -> Scan:
     )
 
 
-async def detect_secrets(examination: Examination) -> Scan:
-    """Scan every file of the project; nothing is tried out over the network."""
-    arguments = ["scan", "--all-files", "--no-verify"]
-    scan, completed = await run_beside(examination, DETECT_SECRETS, "detect_secrets", arguments)
-    if completed is None:
-        return scan
-    said = (examination.workspace.scans / f"{DETECT_SECRETS}.log").read_bytes()
-    if completed.exit_code != 0:
-        return Scan(scan.source, reason=failure_of(DETECT_SECRETS, completed))
-    try:
-        report = json.loads(said)
-    except ValueError:
-        return Scan(scan.source, reason=f"{DETECT_SECRETS} printed no JSON: {completed.output!r}")
-    found = [secret for secrets in report["results"].values() for secret in secrets]
-    return Scan(scan.source, tuple(_of_secret(secret) for secret in found))
-
-
 def _of_bandit(issue: dict[str, Any]) -> Finding:
     message: str = issue["issue_text"]
     if issue["test_id"] in _QUOTES:
@@ -87,23 +68,6 @@ def _of_bandit(issue: dict[str, Any]) -> Finding:
         issue["line_number"],
         max([*lines, issue["line_number"]]),
         issue["more_info"],
-    )
-
-
-def _of_secret(secret: dict[str, Any]) -> Finding:
-    kind: str = secret["type"]
-    return Finding(
-        DETECT_SECRETS,
-        version(DETECT_SECRETS),
-        re.sub(r"\W+", "-", kind).strip("-").lower(),
-        kind,
-        "warning",
-        f"Possible secret: {kind}",
-        _relative(secret["filename"]),
-        secret["line_number"],
-        secret["line_number"],
-        "https://github.com/Yelp/detect-secrets",
-        fingerprint=secret["hashed_secret"],
     )
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.finding import of_details
-from lionagi_qe.agents.static.security import DETECT_SECRETS
+from lionagi_qe.agents.static.secrets import DETECT_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
