@@ -215,7 +215,7 @@ def _unnamed(kind: str, folder: Path, named: set[Path]) -> Iterator[Kept]:
 
 
 def _coverage(cache: Path) -> Iterator[Kept]:
-    for file in (cache / "coverage").glob("*.json"):
+    for file in (cache / "coverage").glob("*.*"):
         of = file.stem.partition(".")[2] or _NOBODY
         yield Kept("coverage", (file,), of, *_facts(file))
 

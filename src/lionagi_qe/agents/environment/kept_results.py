@@ -26,19 +26,22 @@ def keep(path: Path, content: bytes) -> None:
         write_bytes(path, content)
 
 
-def kept_path(workspace: Workspace, environment: Environment | None, kind: str) -> Path:
+def kept_path(
+    workspace: Workspace, environment: Environment | None, kind: str, form: str = "json"
+) -> Path:
     """Return where something of a project's runs is kept for the next one.
 
     Args:
         workspace: of the project.
         environment: the one that it is of; None where it is the same in all.
         kind: part of the file's name.
+        form: the end of it.
 
     """
     within = "" if environment is None else environment.python
     of_whom = f"{workspace.project}\0{within}".encode(errors="surrogateescape")
     name = hashlib.sha256(of_whom).hexdigest()[:32]
-    return root() / "coverage" / f"{name}.{kind}.json"
+    return root() / "coverage" / f"{name}.{kind}.{form}"
 
 
 class KeptResults:

@@ -14,6 +14,7 @@ from lionagi_qe.agents.coverage.settings import write_rcfile
 from lionagi_qe.agents.environment.process import usual_memory
 from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.pytest_session import run_pytest
+from lionagi_qe.agents.execution.rewritten_tests import RewrittenTests
 from lionagi_qe.agents.execution.sharding import Shard
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ async def run_tests(
     limit = test_limit(examination, timeout)
     whole: Session | None = None
     left: list[str] = []
+    rewritten = RewrittenTests(workspace, examination.environment)
+    # The place of a fork is another one each time.
+    if workspace.scratch is not None:
+        rewritten.bring()
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
         whole_time = examination.seconds(timeout + starting)
@@ -77,6 +82,8 @@ async def run_tests(
         if not (crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
+    if workspace.scratch is not None:
+        rewritten.keep(whole.recording.tests)
     ended = coverage_data.exit_code_before_report(workspace)
     if whole.completed.stopped is None or ended is None:
         return whole

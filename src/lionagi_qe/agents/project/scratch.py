@@ -40,13 +40,17 @@ class Scratch:
     lock: int
 
     @classmethod
-    def create(cls) -> Scratch:
+    def create(cls, name: str = "") -> Scratch:
         """Make a directory; those of this user whose owners are gone are deleted first.
 
         Costs a look at the names in the directory for temporary files.
+
+        Args:
+            name: the directory's, if nobody has one of that name now; "" for one that nobody had.
+
         """
         _sweep(Path(tempfile.gettempdir()))
-        root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        root = _made(name).resolve()
         unfinished = root / f".{_OWNER}"
         lock = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,6 +64,15 @@ class Scratch:
         if self.root.exists():
             delete(self.root)
             os.close(self.lock)
+
+
+def _made(name: str) -> Path:
+    directory = Path(tempfile.gettempdir(), f"{PREFIX}{name}")
+    with contextlib.suppress(FileExistsError):
+        if name:
+            directory.mkdir(mode=0o700)
+            return directory
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
 def delete(directory: Path) -> None:

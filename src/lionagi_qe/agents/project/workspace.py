@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -86,7 +87,9 @@ class Workspace:
             commit: of the project.
 
         """
-        scratch = Scratch.create()
+        # In the next run, what was compiled in this one is then where it says that it is.
+        whose = os.fsencode(project.resolve())
+        scratch = Scratch.create(hashlib.sha256(whose).hexdigest()[:8])
         root = scratch.root
         workspace = cls(
             project,
