@@ -45,8 +45,7 @@ rows above of these are from after that, those of others may be from before:
 - flask: 432 tests that fail with the newest pytest, since `uv.lock` was not read
 - anyio: a third of its tests skipped, since its tox installs an extra that its group doesn't name;
   since then the outcomes of its 3,594 tests are those of pytest (sockets over IPv6 fail on this
-  machine) but for one of Ctrl-C, which the comparison had been started without; lines were not
-  compared, as a run takes ten minutes, so it has no row
+  machine) but for one of Ctrl-C, which the comparison had been started without
 - jaraco.text, referencing: a file not collected, since a module of the project had the name of what
   it imports, or since only its doctests are tests
 - ujson: "No data to report", where there is no Python code to measure
@@ -70,8 +69,8 @@ list doesn't have. What was not right:
 - portalocker, build, and others that take long: the comparison itself couldn't write its settings,
   or ended too early; aqe ended a test run after ten minutes, which is an hour now
 
-On 2026-11-30 all but three rows were made anew: cattrs, multidict and werkzeug, which had none, are
-equal. [corpus.json](corpus.json) has the date of each row.
+On 2026-11-30 all but three rows (build, marshmallow, packaging) were made anew: cattrs, multidict and
+werkzeug, which had no figures to compare, are equal; anyio has a row. [corpus.json](corpus.json) has the date of each row.
 
 Equal figures say that aqe does as pytest does in one environment, not that this is the one in which
 the project's authors run their tests: where tests fail or are skipped on both sides, see below.
