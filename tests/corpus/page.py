@@ -69,8 +69,9 @@ list doesn't have. What was not right:
 - portalocker, build, and others that take long: the comparison itself couldn't write its settings,
   or ended too early; aqe ended a test run after ten minutes, which is an hour now
 
-On 2026-11-30 all but three rows (build, marshmallow, packaging) were made anew: cattrs, multidict and
-werkzeug, which had no figures to compare, are equal; anyio has a row. [corpus.json](corpus.json) has the date of each row.
+On 2026-11-30 all but three rows (build, marshmallow, packaging) were made anew: cattrs, multidict
+and werkzeug, which had no figures to compare, are equal; anyio has a row.
+[corpus.json](corpus.json) has the date of each row.
 
 Equal figures say that aqe does as pytest does in one environment, not that this is the one in which
 the project's authors run their tests: where tests fail or are skipped on both sides, see below.
