@@ -123,6 +123,8 @@ ORDINARY = [
     "C:\\Users\\me\\project> pytest -p no:cacheprovider",
     "pip install 'aqe-fleet[encryption]==0.1.0'",
     "See https://docs.example/security.html for more",
+    "executor dask://nowhere.invalid:8786: no Dask scheduler answers",
+    "(tcp://127.0.0.1:33387, tcp://[::1]:33388; memory sqlite:///m.db): has aqe 9.9",
 ]
 
 

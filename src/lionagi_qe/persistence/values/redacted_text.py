@@ -120,10 +120,16 @@ _KNOWN = re.compile(
 
 def redact_text(text: str) -> str:
     """Return any text, as that of a driver's error, without the secrets that can be known in it."""
-    text = _URL.sub(lambda found: redact(found[0]), text)
+    text = _URL.sub(_address, text)
     for expression, instead in _FORMS:
         text = expression.sub(instead, text)
     return text
+
+
+def _address(found: re.Match[str]) -> str:
+    # What ends a sentence, or stands before its reason, is not the address's.
+    url = found[0].rstrip(".,:;)]}")
+    return redact(url) + found[0][len(url) :]
 
 
 def _users_hidden(found: re.Match[str]) -> str:
