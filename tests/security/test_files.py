@@ -305,6 +305,7 @@ ELSEWHERE = {
     "agents/environment/built.py": "an environment in the cache directory, mode 0700",
     "agents/environment/tool_overlay.py": "tools in the cache directory, mode 0700",
     "agents/execution/parallel.py": "the examined copy's scratch directory",
+    "agents/execution/rewritten_tests.py": "the examined copy, and a file of lionagi_qe.files",
     "agents/execution/session_run.py": "the examined copy's scratch directory",
     "agents/generation/validation.py": "the examined copy",
     "agents/mutation/runner.py": "the examined copy",
