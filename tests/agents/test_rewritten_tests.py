@@ -12,6 +12,7 @@ from tests import programs
 
 from lionagi_qe.agents.environment.target import Environment
 from lionagi_qe.agents.execution.rewritten_tests import RewrittenTests
+from lionagi_qe.agents.project.isolation import isolated
 from lionagi_qe.agents.project.layout import layout_of
 from lionagi_qe.agents.project.workspace import Workspace
 
@@ -90,3 +91,16 @@ def test_half_a_file_hinders_nothing(project: Path) -> None:
     assert "1 failed" in said
     assert made
     assert not brought
+
+
+def test_what_an_isolated_program_made_is_kept_for_nobody(project: Path) -> None:
+    with isolated(wanted=True):
+        (_, _), (_, made) = run(project)
+    (_, brought), (_, left) = run(project)
+    assert made
+    assert not brought
+    with isolated(wanted=True):
+        (_, brought), _ = run(project)
+    assert not brought
+    (_, brought), _ = run(project)
+    assert brought == left

@@ -2,7 +2,8 @@
 
 A copy of a project has none, and to make them anew takes a fifth of a quick project's run. pytest
 itself finds out which hold, by the time and size of the test file. They name the place that they
-were made in, so they are brought to that place alone.
+were made in, so they are brought to that place alone. An isolated program, which may have made what
+it likes of any test, has no part in it: the next run may not be isolated.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.kept_results import keep, kept_path
+from lionagi_qe.agents.project.isolation import isolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +44,8 @@ class RewrittenTests:
 
     def bring(self) -> None:
         """Lay those of the last run beside their test files; nothing where there are none."""
+        if isolation() is not None:
+            return
         with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self._kept) as kept:
             if kept.comment != self._place():
                 return
@@ -60,6 +64,8 @@ class RewrittenTests:
             tests: their ids.
 
         """
+        if isolation() is not None:
+            return
         folders = {Path(test.partition("::")[0]).parent for test in tests}
         folders |= {parent for folder in folders for parent in folder.parents}
         names = [

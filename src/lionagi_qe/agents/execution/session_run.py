@@ -16,7 +16,6 @@ from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.pytest_session import run_pytest
 from lionagi_qe.agents.execution.rewritten_tests import RewrittenTests
 from lionagi_qe.agents.execution.sharding import Shard
-from lionagi_qe.agents.project.isolation import isolation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,10 +65,8 @@ async def run_tests(
     whole: Session | None = None
     left: list[str] = []
     rewritten = RewrittenTests(workspace, examination.environment)
-    # The place of a fork is another one each time. What an isolated program made of the tests is not
-    # for runs that aren't isolated.
-    keeps = workspace.scratch is not None and isolation() is None
-    if keeps:
+    # The place of a fork is another one each time.
+    if workspace.scratch is not None:
         rewritten.bring()
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
@@ -85,7 +82,7 @@ async def run_tests(
         if not (crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
-    if keeps:
+    if workspace.scratch is not None:
         rewritten.keep(whole.recording.tests)
     ended = coverage_data.exit_code_before_report(workspace)
     if whole.completed.stopped is None or ended is None:
