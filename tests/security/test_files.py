@@ -298,7 +298,6 @@ ELSEWHERE = {
     "agents/coverage/data.py": "the examined copy",
     "agents/coverage/settings.py": "the examined copy",
     "agents/environment/cache_directory.py": "the cache directory, mode 0700, and its locks",
-    "agents/environment/kept_results.py": "the cache directory, mode 0700",
     "agents/environment/installer.py": "the examined copy's scratch directory, mode 0700",
     "agents/environment/lock_files.py": "the examined copy's scratch directory",
     "agents/environment/process.py": "the examined copy's scratch directory",

@@ -102,7 +102,7 @@ class StoreIndex:
 
 def _check_settings(config: object) -> None:
     given: dict[str, Any] = config if isinstance(config, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-    if not {"dims", "embed"} <= given.keys():
+    if not given.keys() >= {*_NEEDED}:
         raise InvalidArgumentError(f"index {config!r}: give a dict of {' and '.join(_NEEDED)}")
     if unknown := sorted(given.keys() - {*_NEEDED, *_MORE}):
         raise InvalidArgumentError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ def keep(path: Path, content: bytes) -> None:
     with contextlib.suppress(OSError):
         make_directories(path.parent)
         write_bytes(path, content)
+
+
+def mark_used(path: Path) -> None:
+    """Let what was kept not be deleted as what nobody needs any more; nothing if there is none."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def kept_path(
@@ -73,10 +80,8 @@ class KeptResults:
         """Write what was used or added, if that is not what is kept already."""
         if self._used != self._known:
             keep(self._path, orjson.dumps({"by": self._by, "files": self._used}))
-            return
-        # What is used is not deleted as what nobody needs any more.
-        with contextlib.suppress(OSError):
-            self._path.touch(exist_ok=True)
+        else:
+            mark_used(self._path)
 
     def _read(self) -> dict[str, Any]:
         try:

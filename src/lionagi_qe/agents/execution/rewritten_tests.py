@@ -2,8 +2,9 @@
 
 A copy of a project has none, and to make them anew takes a fifth of a quick project's run. pytest
 itself finds out which hold, by the time and size of the test file. They name the place that they
-were made in, so they are brought to that place alone. An isolated program, which may have made what
-it likes of any test, has no part in it: the next run may not be isolated.
+were made in, so they are brought to that place alone, and to no fork: each has a place of its own.
+An isolated program, which may have made what it likes of any test, has no part in it: the next run
+may not be isolated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.environment.kept_results import keep, kept_path
+from lionagi_qe.agents.environment.kept_results import keep, kept_path, mark_used
 from lionagi_qe.agents.project.isolation import isolation
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class RewrittenTests:
     def __init__(self, workspace: Workspace, environment: Environment) -> None:
         self._source = workspace.source
         self._kept = kept_path(workspace, environment, "rewritten", "zip")
+        self._holds = workspace.scratch is not None and isolation() is None
         self._brought: States = {}
 
     def bring(self) -> None:
         """Lay those of the last run beside their test files; nothing where there are none."""
-        if isolation() is not None:
+        if not self._holds:
             return
         with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(self._kept) as kept:
             if kept.comment != self._place():
@@ -64,7 +66,7 @@ class RewrittenTests:
             tests: their ids.
 
         """
-        if isolation() is not None:
+        if not self._holds:
             return
         folders = {Path(test.partition("::")[0]).parent for test in tests}
         folders |= {parent for folder in folders for parent in folder.parents}
@@ -76,8 +78,7 @@ class RewrittenTests:
         ]
         now = _states(self._source, names)
         if now == self._brought:
-            with contextlib.suppress(OSError):
-                self._kept.touch(exist_ok=True)
+            mark_used(self._kept)
         elif sum(size for size, _ in now.values()) <= _MOST_BYTES:
             with contextlib.suppress(OSError):
                 keep(self._kept, self._packed(now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from lionagi_qe.agents.base import LEAST_SECONDS
 from lionagi_qe.agents.coverage import contexts as test_map
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.settings import write_rcfile
+from lionagi_qe.agents.environment.cancellation import to_its_end
 from lionagi_qe.agents.environment.process import usual_memory
 from lionagi_qe.agents.execution.follower import Follower, test_limit
 from lionagi_qe.agents.execution.pytest_session import run_pytest
@@ -65,9 +67,7 @@ async def run_tests(
     whole: Session | None = None
     left: list[str] = []
     rewritten = RewrittenTests(workspace, examination.environment)
-    # The place of a fork is another one each time.
-    if workspace.scratch is not None:
-        rewritten.bring()
+    await to_its_end(asyncio.to_thread(rewritten.bring))
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
         whole_time = examination.seconds(timeout + starting)
@@ -82,8 +82,7 @@ async def run_tests(
         if not (crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
-    if workspace.scratch is not None:
-        rewritten.keep(whole.recording.tests)
+    await to_its_end(asyncio.to_thread(rewritten.keep, whole.recording.tests))
     ended = coverage_data.exit_code_before_report(workspace)
     if whole.completed.stopped is None or ended is None:
         return whole

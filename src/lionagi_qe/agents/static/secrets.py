@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -32,7 +33,7 @@ async def detect_secrets(examination: Examination) -> Scan:
     """Scan every file of the project that changed since the last run: it takes seconds for a MB."""
     workspace, pristine = examination.workspace, examination.workspace.pristine
     kept = KeptResults(kept_path(workspace, None, "secrets"), release_of(DETECT_SECRETS) or "")
-    digests = {name: digest_of(pristine / name, f"{name}\0") for name in _files(pristine)}
+    digests = await asyncio.to_thread(_digests, pristine)
     known = {name: kept.of(digest) for name, digest in digests.items()}
     changed = [name for name, found in known.items() if found is None]
     scan, found = await _scanned(examination, changed)
@@ -66,6 +67,10 @@ async def _scanned(examination: Examination, names: list[str]) -> tuple[Scan, Fo
         reason = f"{DETECT_SECRETS} printed no JSON: {completed.output!r}"
         return Scan(scan.source, reason=reason), None
     return scan, {Path(name).as_posix(): secrets for name, secrets in results.items()}
+
+
+def _digests(pristine: Path) -> dict[str, str]:
+    return {name: digest_of(pristine / name, f"{name}\0") for name in _files(pristine)}
 
 
 def _files(pristine: Path) -> Iterable[str]:

@@ -6,6 +6,8 @@ TOMBSTONE = "interval '5 minutes'"
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 NOT_EXPIRED = "(expires_at IS NULL OR expires_at > now())"
+# Of a row whose key is given: "gone IS NULL" would fit a partial index as well, see ADR 53.
+LIVE = f"num_nonnulls(gone) = 0 AND {NOT_EXPIRED}"
 COLUMNS_BEHIND_VALUE = """revision, partition,
     (extract(epoch FROM created_at) * 1000)::bigint,
     (extract(epoch FROM updated_at) * 1000)::bigint,

@@ -11,6 +11,7 @@ from lionagi_qe.persistence.postgres.columns import array, joined
 from lionagi_qe.persistence.postgres.fragments import (
     COLUMNS_BEHIND_VALUE,
     JOB_COLUMNS,
+    LIVE,
     MAX_PAGE_BYTES,
     NOT_EXPIRED,
     TOMBSTONE,
@@ -23,13 +24,9 @@ from lionagi_qe.persistence.postgres.lease_statements import LEASE_TEXTS
 from lionagi_qe.persistence.postgres.log_statements import LOG_TEXTS
 from lionagi_qe.persistence.postgres.sealed_text_statements import SEALED_TEXTS
 
-# Of a row whose key is given. What says "gone IS NULL" or "state = 4" fits a partial index as well;
-# a planner whose figures are from when it was empty takes that, and reads all of it, since
-# its first columns are not given. See 0013_lookups_by_key.sql.
-_LIVE = f"num_nonnulls(gone) = 0 AND {NOT_EXPIRED}"
 _PAYLOADS = joined(
     f"""(SELECT value FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1)""",
+    WHERE fleet = $1 AND entries.key = wanted.key AND {LIVE} LIMIT 1)""",
     "wanted.place",
 )
 _DEAD_JOBS = f"""
@@ -156,7 +153,7 @@ _TEXTS = {
     "revisions": f"""
 SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT entries.key, revision FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+    WHERE fleet = $1 AND entries.key = wanted.key AND {LIVE} LIMIT 1
 ) AS e
 """,
     "apply": f"""
@@ -251,7 +248,7 @@ WHERE fleet = $1 AND queue = $2 AND name = $3 AND version = $4 AND fired_to_ms =
 SELECT {{schema}}.fire_schedule($1, $2, $3, $4, $5, $6, {array("$7")}, $8, $9, $10, $11)
 """,
     "queues": "SELECT name FROM {schema}.queues WHERE fleet = $1 ORDER BY name",
-    "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {_LIVE}",
+    "payload": f"SELECT value FROM {{schema}}.entries WHERE fleet = $1 AND key = $2 AND {LIVE}",
     # One look-up a key: "= ANY" may become a filter over all of the fleet.
     "payloads": f"""
 SELECT {_PAYLOADS} FROM unnest({array("$2")}) WITH ORDINALITY AS wanted (key, place)
@@ -259,13 +256,13 @@ SELECT {_PAYLOADS} FROM unnest({array("$2")}) WITH ORDINALITY AS wanted (key, pl
     "payload_rows": f"""
 SELECT wanted.key, e.value FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT value FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+    WHERE fleet = $1 AND entries.key = wanted.key AND {LIVE} LIMIT 1
 ) AS e
 """,
     "records": f"""
 SELECT e.* FROM unnest({array("$2")}) AS wanted (key) CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM {{schema}}.entries
-    WHERE fleet = $1 AND entries.key = wanted.key AND {_LIVE} LIMIT 1
+    WHERE fleet = $1 AND entries.key = wanted.key AND {LIVE} LIMIT 1
 ) AS e
 """,
     "lock_doomed": f"SELECT {_DOOMED}",

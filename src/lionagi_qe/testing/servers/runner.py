@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PATIENCE = 30.0
+# Seconds: the first use of an image downloads it.
+_DOWNLOADING = 600.0
 _LOG_TAIL = 2000
 
 
@@ -273,8 +275,8 @@ class Container:
         return docker("logs", "--tail", "20", self.name)[-_LOG_TAIL:]
 
 
-def docker(*arguments: str) -> str:
-    """Run a command of Docker's client and return what it printed.
+def docker(*arguments: str, seconds: float = _DOWNLOADING) -> str:
+    """Run a command of Docker's client, for so long at most, and return what it printed.
 
     Raises:
         ServerStartError: it failed; the message quotes it.
@@ -288,7 +290,7 @@ def docker(*arguments: str) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             check=True,
-            timeout=600,  # the first run downloads the image
+            timeout=seconds,
         )
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "output", None) or error
@@ -307,18 +309,12 @@ def docker_runs(image: str) -> bool:
         return False
     if _docker_does("image", "inspect", image, seconds=20):
         return True
-    return _docker_does("pull", "--quiet", image, seconds=600)
+    return _docker_does("pull", "--quiet", image, seconds=_DOWNLOADING)
 
 
 def _docker_does(*arguments: str, seconds: float) -> bool:
     try:
-        done = subprocess.run(  # noqa: S603 - the caller's image
-            ["docker", *arguments],  # noqa: S607 - wherever PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=seconds,
-        )
-    except (OSError, subprocess.SubprocessError):
+        docker(*arguments, seconds=seconds)
+    except ServerStartError:
         return False
-    return done.returncode == 0
+    return True
