@@ -272,13 +272,16 @@ class LeaseConformance(FenceConformance):
         async def hold() -> None:
             nonlocal cancelled
             async with lease:
+                theft = asyncio.create_task(steal(memory, other, lease))
                 try:
-                    # On a slow machine it is lost by then.
-                    await steal(memory, other, lease)
+                    # On a slow machine it is lost before the thief has it.
+                    await asyncio.shield(theft)
                     await asyncio.sleep(LONG)
                 except asyncio.CancelledError:
                     cancelled = True
                     raise
+                finally:
+                    await theft
 
         with pytest.raises(LeaseLostError) as caught:
             await hold()
