@@ -9,7 +9,7 @@ from typing import Any
 
 LIST = Path(__file__).with_name("cells.toml")
 _ORIGINS = ("npm", "wheel", "apt", "installed")
-_SYSTEMS = {"postgresql", "redis", "pgbouncer"}
+_SYSTEMS = {"postgresql", "redis", "pgbouncer", "python"}
 
 
 class ListError(ValueError):
@@ -18,11 +18,11 @@ class ListError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A server, and where it comes from.
+    """A server or an interpreter, and where it comes from.
 
     Attributes:
         name: of it in the list.
-        system: "postgresql", "redis" or "pgbouncer".
+        system: "postgresql", "redis", "pgbouncer" or "python".
         origin: "npm", "wheel", "apt" or "installed".
         what: a package with its version, packages, or the path of a program.
         digest: of the archive, "sha512-" with base64 or "sha256:" with hexadecimal digits.
@@ -73,7 +73,7 @@ class Cell:
 
 
 def sources(path: Path = LIST) -> dict[str, Source]:
-    """Return the servers of a list, by name.
+    """Return the servers and interpreters of a list, by name.
 
     Raises:
         ListError: one has no origin or several, an unknown system, or no digest where one is due.

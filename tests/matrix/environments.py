@@ -10,24 +10,25 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.matrix.fetching import NotHadError, last_line
+from tests.matrix.fetching import NotHadError, interpreter, last_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tests.matrix.cell_list import Cell
+    from tests.matrix.cell_list import Cell, Source
 
 _INSTALL_SECONDS = 900
 # What the contract's tests need.
 _EXTRAS = "testing,encryption,otel,zstd"
 
 
-def environment_of(cell: Cell, cache: Path, root: Path) -> Path:
+def environment_of(cell: Cell, listed: Mapping[str, Source], cache: Path, root: Path) -> Path:
     """Return the interpreter that runs a cell: ours, or that of an environment made for it.
 
     Args:
         cell: whose.
-        cache: where environments are kept.
+        listed: interpreters, by version, that can be fetched where the machine has none.
+        cache: where what is fetched, and environments, are kept.
         root: of this project, which is installed editable.
 
     Raises:
@@ -38,18 +39,18 @@ def environment_of(cell: Cell, cache: Path, root: Path) -> Path:
         return Path(sys.executable)
     said = (root / "pyproject.toml").read_text(encoding="utf-8")
     label = hashlib.sha256(f"{said}{cell.python}{cell.resolution}{root}".encode()).hexdigest()[:12]
-    folder = cache / f"{cell.name}-{label}"
+    folder = cache / "environments" / f"{cell.name}-{label}"
     python = folder / "bin" / "python"
     made = folder / ".made"
     if made.exists():
         return python
-    for old in cache.glob(f"{cell.name}-*"):
+    for old in folder.parent.glob(f"{cell.name}-*"):
         shutil.rmtree(old)
-    interpreter = _interpreter(cell.python)
+    base = _interpreter(cell.python, listed, cache / "servers")
     try:
-        _uv(["venv", "--quiet", "--python", interpreter, str(folder)], root)
+        _uv(["venv", "--quiet", "--python", base, str(folder)], root)
     except NotHadError as error:
-        if interpreter != cell.python:
+        if base != cell.python:
             raise
         msg = f"no Python {cell.python} on this machine, and none downloaded ({error})"
         raise NotHadError(msg) from error
@@ -65,13 +66,21 @@ def environment_of(cell: Cell, cache: Path, root: Path) -> Path:
     return python
 
 
-def _interpreter(version: str) -> str:
-    """Return an interpreter of this machine, else the version, for uv to look for."""
+def _interpreter(version: str, listed: Mapping[str, Source], cache: Path) -> str:
+    """Return an interpreter of this machine or the list, else the version, for uv to look for."""
     name = f"python{version}"
     places = [Path(found) for found in [shutil.which(name)] if found]
     places += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
     # A name on PATH may be one of pyenv's, which works for chosen versions only.
-    return next((str(place) for place in places if _works(place)), version)
+    for place in places:
+        if _works(place):
+            return str(place)
+    if version not in listed:
+        return version
+    try:
+        return str(interpreter(listed[version], cache))
+    except NotHadError:
+        return version
 
 
 def _works(python: Path) -> bool:

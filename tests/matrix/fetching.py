@@ -1,4 +1,4 @@
-"""Getting servers: fetched by the registries' own clients, checked, unpacked, kept in a folder."""
+"""Getting servers and interpreters: fetched by the registries' own clients, checked, and kept."""
 
 from __future__ import annotations
 
@@ -53,6 +53,29 @@ def program_folder(source: Source, every: Mapping[str, Source], cache: Path) -> 
         # With its other programs, by which replicas are made.
         return program.parent
     return _wrapped(source, program, cache)
+
+
+def interpreter(source: Source, cache: Path) -> Path:
+    """Return a Python, fetched the first time, that runs by the C library fetched with it.
+
+    Raises:
+        NotHadError: it can't be had.
+
+    """
+    _fetched(source, cache)
+    python = cache / source.name / source.program
+    program = python.with_name(f"{python.name}.program")
+    if not program.exists():
+        python.rename(program)
+    libraries = cache / source.libraries[0]
+    (loader,) = libraries.glob("ld-linux-*.so.*")
+    # A Python finds its library, and its virtual environment, by the name that it was called by.
+    words = [str(loader), "--library-path", str(libraries), str(program)]
+    first, *rest = (shlex.quote(word) for word in words)
+    script = f'#!/bin/sh\nexec {first} --argv0 "$0" {" ".join(rest)} "$@"\n'
+    python.write_text(script, encoding="utf-8")
+    python.chmod(0o755)
+    return python
 
 
 def _fetched(source: Source, cache: Path) -> None:

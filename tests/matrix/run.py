@@ -71,7 +71,7 @@ def run(cell: Cell, listed: Mapping[str, Source], cache: Path, workers: str) -> 
     result = Result(cell.name, NOT_HAD, date=now, commit=_commit())
     try:
         folders = [program_folder(source, listed, cache / "servers") for source in cell.servers]
-        python = environment_of(cell, cache / "environments", ROOT)
+        python = environment_of(cell, listed, cache, ROOT)
     except NotHadError as error:
         result.reason = str(error)[:_LONGEST_REASON]
         return result
