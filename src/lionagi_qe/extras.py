@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 # As pip knows us; what is imported is lionagi_qe.
 DISTRIBUTION = "aqe-fleet"
 # Top-level module -> the extra that brings it.
@@ -33,6 +35,8 @@ _EXTRAS = {
     "yaml": "fleet",
     "zstandard": "zstd",
 }
+# Module -> the first Python that it has no release for; the extra brings nothing there.
+_UNTIL = {"ruptures": (3, 14)}
 
 
 def lacking(error: ModuleNotFoundError) -> str | None:
@@ -43,6 +47,10 @@ def lacking(error: ModuleNotFoundError) -> str | None:
 
 def needs(module: str) -> str:
     """Return what brings a module, as ``needs matplotlib: pip install 'aqe-fleet[charts]'``."""
+    until = _UNTIL.get(module)
+    if until and sys.version_info >= until:
+        first = ".".join(map(str, until))
+        return f"needs {module}, which has no release for Python {first}: use an older Python"
     return (
         f"needs {module}, which is not installed: pip install '{DISTRIBUTION}[{_EXTRAS[module]}]'"
     )

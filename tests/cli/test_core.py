@@ -10,7 +10,7 @@ import pytest
 from tests import programs
 
 import lionagi_qe
-from lionagi_qe.extras import lacking
+from lionagi_qe.extras import lacking, needs
 
 # ``aqe`` where nothing of the extras is installed.
 BARE = """
@@ -53,6 +53,16 @@ async def test_a_command_that_needs_an_extra_says_so_in_one_line(
     (line,) = (complaints or b"").decode().splitlines()
     assert (process.returncode, output) == (2, b"")
     assert line.endswith(f"which is not installed: pip install 'aqe-fleet[{extra}]'")
+
+
+def test_what_has_no_release_for_this_python_is_not_told_to_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    assert needs("ruptures") == (
+        "needs ruptures, which has no release for Python 3.14: use an older Python"
+    )
+    assert needs("matplotlib").endswith("pip install 'aqe-fleet[charts]'")
 
 
 async def test_the_memory_and_its_commands_need_no_extra(tmp_path: Path) -> None:

