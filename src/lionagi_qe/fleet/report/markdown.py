@@ -142,15 +142,12 @@ def _generated(outcome: Outcome) -> Iterator[str]:
         yield from _block(test["source"])
 
 
-def _details(outcome: Outcome, agent: str, name: str) -> list[dict[str, Any]]:
-    """Return what an agent found in detail; nothing where it was not asked."""
-    return list(outcome.detail(agent, name) or ()) if agent in outcome.findings else []
-
-
 def _findings(outcome: Outcome) -> Iterator[str]:
     new = [
         finding
-        for findings in outcome.findings.values()
+        for agent, findings in outcome.findings.items()
+        # Flaky tests have a section of their own.
+        if agent != "flaky-test-hunter"
         for finding in of_details(findings.details)
         if not finding.known and finding.level != "note"
     ]
