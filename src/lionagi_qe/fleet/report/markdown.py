@@ -95,7 +95,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
             else:
                 value = _value(metric)
                 if metric.name == "mutation_score":
-                    value += _text(f" of {scored_mutants(outcome)}")
+                    value += f" of {_text(scored_mutants(outcome))}"
                 rows.append(f"| {name} | {value} | {source} |")
     yield from ("", "### Figures", "")
     if rows:
