@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lionagi_qe.agents.environment.target import INJECTED
 from lionagi_qe.agents.execution.follower import Follower
+from lionagi_qe.agents.execution.follower import test_limit as limit_of
 from lionagi_qe.agents.execution.phases import outcome_of
 from lionagi_qe.agents.execution.pytest_session import leaving_file
 
@@ -120,6 +122,26 @@ def test_the_time_of_a_run_counts_from_its_start_and_leaves_some_to_end_in(tmp_p
         assert follower.look() is None
         assert process.wait() == -(signal.SIGRTMIN + 13)
     assert follower.look() is None
+
+
+@pytest.mark.parametrize(
+    ("own", "slowest", "timeout", "limit"),
+    [
+        (1.5, 60.0, 3600.0, 1.5),
+        (None, None, 3600.0, 200.0),
+        (None, None, 60.0, 20.0),
+        (None, 30.0, 3600.0, 300.0),
+        (None, 0.01, 3600.0, 30.0),
+    ],
+    ids=["named", "first run", "little time", "ten times the slowest", "of quick tests"],
+)
+def test_how_long_a_test_may_take_is_learned_from_the_slowest(
+    own: float | None, slowest: float | None, timeout: float, limit: float
+) -> None:
+    examination: Any = SimpleNamespace(
+        settings=SimpleNamespace(test_timeout=own), history=SimpleNamespace(slowest=slowest)
+    )
+    assert limit_of(examination, timeout) == pytest.approx(limit)
 
 
 def test_one_that_was_asked_to_end_has_time_for_it_and_then_is_stopped(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_new_file_deviates_where_some_of_it_is_missed(
         (recording({"test_a.py::test": "passed"}), "tests: 1 instead of 2"),
         (recording(deselected=1), "deselected tests: 1 instead of 0"),
         (recording(uncollectable={"test_c.py": "why"}), "uncollectable files"),
-        (recording(skipped_modules=1), "skipped modules"),
+        (recording(skipped_files={"test_c.py": "why"}), "skipped modules"),
     ],
 )
 def test_tests_that_end_otherwise_deviate_also_those_that_pass_now(

@@ -107,6 +107,16 @@ LINES = {
         ["mock", "six"],
         "tox.ini [testenv]",
     ),
+    "tox-in-setup.cfg": (
+        {"setup.cfg": "[metadata]\nname = shop\n[tox:testenv]\ndeps =\n    mock\n"},
+        ["mock"],
+        "setup.cfg [tox:testenv]",
+    ),
+    "contributing": (
+        {"setup.py": "", "CONTRIBUTING.md": "```sh\npip install pytest mock\npytest\n```\n"},
+        ["pytest", "mock"],
+        "CONTRIBUTING.md",
+    ),
     "tox.toml": (
         {"setup.py": "", "tox.toml": "[env_run_base]\ndeps = ['mock', '-r more.in']\n"},
         ["mock"],

@@ -160,6 +160,7 @@ def test_junit_has_a_case_a_test(answer: Answer) -> None:
 def test_junit_is_valid_whatever_happened(examine: Examine, project: Write, tmp_path: Path) -> None:
     files = {
         "test_bad.py": "def test_bad(:\n",
+        "test_optional.py": "import pytest\npytest.importorskip('nope')\n",
         "test_crash.py": """
             import os, pytest
 
@@ -184,6 +185,7 @@ def test_junit_is_valid_whatever_happened(examine: Examine, project: Write, tmp_
         "test_crash": ["error"],
         "test_after": [],
         "test_bad.py": ["error"],
+        "test_optional.py": ["skipped"],
     }
 
 

@@ -484,6 +484,9 @@ def test_a_file_that_lacks_a_module_costs_itself_and_the_gate_says_so(
 
     assert answer.outcomes() == {"test_price": "passed"}
     assert answer.value("tests_passed") == 1
+    assert answer.value("tests_skipped") == 1, "as pytest counts a file that skips itself"
+    (note,) = (note for note in answer.document["notes"] if "skip themselves" in note)
+    assert "test_optional.py (could not import 'nope'" in note
     assert answer.value("collection_errors") == 1
     assert answer.value("line_coverage") == 75.0
     assert "incomplete" in answer.reason("gate")

@@ -45,6 +45,7 @@ _KEPT = frozenset(
         "rulings",
         "scored",
         "selected",
+        "skipped_files",
         "survivors",
         "survivors_run_by",
         "tests",

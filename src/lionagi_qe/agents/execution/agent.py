@@ -11,6 +11,7 @@ from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.execution.failure_groups import failures_of, grouped
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.parallel import run_decided
+from lionagi_qe.agents.execution.parallel_trial import named
 from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not_measured
 from lionagi_qe.agents.execution.session_run import AGENT, run_tests
 from lionagi_qe.agents.metric import Source
@@ -86,6 +87,7 @@ class TestExecutor(Agent):
         details = {
             "tests": recording.as_details(),
             "uncollectable": recording.uncollectable,
+            "skipped_files": recording.skipped_files,
             "failure_groups": grouped(failures_of(recording)),
             "missing": missing,
             "complete": recording.exit is not None and not (missing or recording.stopped),
@@ -125,6 +127,7 @@ class TestExecutor(Agent):
         values = {
             "tests_collected": len(tests),
             "tests_errors": counts["error"],
+            "tests_skipped": counts["skipped"] + len(details.get("skipped_files", ())),
             "collection_errors": len(details["uncollectable"]),
             "failure_groups": len(details["failure_groups"]),
             "test_seconds": round(seconds, 3),
@@ -206,6 +209,16 @@ def _how(session: Session) -> str:
     return session.completed.how
 
 
+def _named(skipped: Mapping[str, str]) -> str:
+    """Return the files that skip themselves, each reason once, for a sentence."""
+    by_reason: dict[str, list[str]] = {}
+    for file, text in skipped.items():
+        lines = text.strip().splitlines()
+        reason = lines[-1].removeprefix("Skipped: ") if lines else "no reason given"
+        by_reason.setdefault(reason, []).append(file)
+    return "; ".join(f"{named(files)} ({reason})" for reason, files in by_reason.items())
+
+
 def _notes(session: Session) -> list[str]:
     notes: list[str] = []
     recording = session.recording
@@ -216,8 +229,11 @@ def _notes(session: Session) -> list[str]:
         )
     if recording.deselected:
         notes.append(f"{recording.deselected} tests deselected by the project's own options")
-    if recording.skipped_modules:
-        notes.append(f"{recording.skipped_modules} test files skip themselves as a whole")
+    if recording.skipped_files:
+        notes.append(
+            "skip themselves as a whole, and count as one test each: "
+            + _named(recording.skipped_files)
+        )
     if session.stays is not None:
         notes.append(f"{session.stays.strip()}; it was ended")
     return notes

@@ -121,6 +121,7 @@ class MergedTests(Agent):
         return {
             "tests": _in_order(details),
             "uncollectable": {k: v for each in details for k, v in each["uncollectable"].items()},
+            "skipped_files": {k: v for each in details for k, v in each["skipped_files"].items()},
             "failure_groups": grouped(
                 failure for each in details for failure in ungrouped(each["failure_groups"])
             ),
@@ -162,15 +163,16 @@ def _placed_in(workspace: Workspace, found: Findings) -> Findings:
     tests = [
         test | {"message": test["message"].replace(there, here)} for test in found.details["tests"]
     ]
-    broken = {
-        name: text.replace(there, here) for name, text in found.details["uncollectable"].items()
-    }
+    broken, skipped = (
+        {name: text.replace(there, here) for name, text in found.details[kind].items()}
+        for kind in ("uncollectable", "skipped_files")
+    )
     groups = [
         group | {"message": group["message"].replace(there, here)}
         for group in found.details["failure_groups"]
     ]
-    placed = {"tests": tests, "uncollectable": broken, "failure_groups": groups}
-    return replace(found, details={**found.details, **placed})
+    placed = {"tests": tests, "uncollectable": broken, "skipped_files": skipped}
+    return replace(found, details={**found.details, **placed, "failure_groups": groups})
 
 
 def _overhead(details: Sequence[Mapping[str, Any]]) -> float | None:

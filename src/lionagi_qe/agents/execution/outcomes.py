@@ -71,7 +71,8 @@ class Recording:
         uncollectable: file -> why its tests could not be collected.
         broken: file -> the errors that kept its tests from being collected.
         missing: file -> module that could not be imported there.
-        skipped_modules: how many files skip themselves as a whole.
+        skipped_files: file (or class) that skips itself as a whole -> why; pytest counts each as
+            one that was skipped, and none of the tests in it.
         deselected: how many tests the project's options leave out.
         running: the test under way when the events ended, if any.
         collected: whether collection came to its end.
@@ -88,7 +89,7 @@ class Recording:
     uncollectable: dict[str, str] = field(default_factory=dict[str, str])
     broken: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     missing: dict[str, str] = field(default_factory=dict[str, str])
-    skipped_modules: int = 0
+    skipped_files: dict[str, str] = field(default_factory=dict[str, str])
     deselected: int = 0
     running: str | None = None
     collected: bool = False
@@ -221,7 +222,7 @@ class Recording:
             case "uncollectable":
                 self.uncollectable[event["id"]] = event["text"]
             case "module_skipped":
-                self.skipped_modules += 1
+                self.skipped_files[event["id"]] = event["text"]
             case _:
                 # "listening" is for whoever follows the session.
                 pass

@@ -106,7 +106,7 @@ def _named_as_in(workspace: Workspace, fork: Workspace, session: Session) -> Ses
     here, there, recording = str(workspace.root), str(fork.root), session.recording
     for test in recording.tests.values():
         test.message = test.message.replace(there, here)
-    for told in (recording.uncollectable, recording.overdue):
+    for told in (recording.uncollectable, recording.skipped_files, recording.overdue):
         for name, text in told.items():
             told[name] = text.replace(there, here)
     output = session.completed.output.replace(there, here)

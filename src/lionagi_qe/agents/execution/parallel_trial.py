@@ -61,7 +61,7 @@ def differing_tests(examination: Examination, one: Recording, other: Recording) 
 
     Those that are known to fail by chance are left out.
     """
-    if one.skipped_modules != other.skipped_modules:
+    if one.skipped_files.keys() != other.skipped_files.keys():
         return ["files that skip themselves as a whole"]
     uncollectable = one.uncollectable.keys() ^ other.uncollectable.keys()
     ended, ended_there = _outcomes(one), _outcomes(other)
@@ -163,7 +163,7 @@ def _totals(recording: Recording) -> dict[str, Any]:
         "tests": len(recording.tests),
         "subtests": dict(recording.subtests()),
         "deselected tests": recording.deselected,
-        "skipped modules": recording.skipped_modules,
+        "skipped modules": len(recording.skipped_files),
         "uncollectable files": sorted(recording.uncollectable),
     }
 

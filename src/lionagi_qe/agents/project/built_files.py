@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import layout_of
+from lionagi_qe.agents.project.settings import read_pyproject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,16 @@ _VERSION_FILES = ("VERSION", "*/__init__.py", "*/__about__.py", "*/_version.py",
 
 
 def build_inputs(source: Path) -> Iterator[Path]:
-    """Yield the sources that decide what building makes: of extension modules, of the version."""
+    """Yield the sources that decide what building makes: of extension modules, of the version.
+
+    Where ``[project]`` states the version, no module does.
+    """
     for path in source.rglob("*"):
         if path.suffix in _COMPILED_SUFFIXES and path.is_file():
             yield path
+    project = read_pyproject(source).get("project")
+    if isinstance(project, dict) and "version" in project:
+        return
     for root in layout_of(source).roots:
         for pattern in _VERSION_FILES:
             yield from (path for path in root.glob(pattern) if path.is_file())

@@ -35,27 +35,34 @@ def as_junit(outcome: Outcome) -> bytes:
     """Return the document; subtests are counted in the output of their test."""
     tests = outcome.detail("test-executor", "tests")
     broken = dict(outcome.detail("test-executor", "uncollectable") or {})
+    skipped = dict(outcome.detail("test-executor", "skipped_files") or {})
     elements = Counter(_ELEMENTS.get(test["outcome"], "passed") for test in tests)
     suite = ET.Element(
         "testsuite",
         name=_speakable(outcome.project),
-        tests=str(len(tests) + len(broken)),
+        tests=str(len(tests) + len(broken) + len(skipped)),
         failures=str(elements["failure"]),
         errors=str(elements["error"] + len(broken)),
-        skipped=str(elements["skipped"]),
+        skipped=str(elements["skipped"] + len(skipped)),
         time=f"{sum(test['seconds'] for test in tests):.3f}",
         timestamp=outcome.at.isoformat(timespec="seconds"),
     )
     for test in tests:
         _add_case(suite, test)
     for file, text in broken.items():
-        case = ET.SubElement(suite, "testcase", classname="", name=_speakable(file), time="0.000")
-        error = ET.SubElement(case, "error", message="could not be collected")
-        error.text = _speakable(text)
+        _add_file(suite, file, "error", "could not be collected", text)
+    for file, text in skipped.items():
+        _add_file(suite, file, "skipped", "collection skipped", text)
     suites = ET.Element("testsuites")
     suites.append(suite)
     ET.indent(suites)
     return ET.tostring(suites, encoding="utf-8", xml_declaration=True)
+
+
+def _add_file(suite: ET.Element, file: str, element: str, message: str, text: str) -> None:
+    case = ET.SubElement(suite, "testcase", classname="", name=_speakable(file), time="0.000")
+    child = ET.SubElement(case, element, message=message)
+    child.text = _speakable(text)
 
 
 def _add_case(suite: ET.Element, test: Mapping[str, Any]) -> None:

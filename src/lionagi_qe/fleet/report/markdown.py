@@ -10,6 +10,7 @@ from lionagi_qe.display import unit_of, visible
 from lionagi_qe.fleet.report.changes import UNCHANGED, changes, since
 from lionagi_qe.fleet.report.failure_groups import UNCOLLECTABLE, failure_groups, outcomes
 from lionagi_qe.fleet.report.failure_words import before, message_lines, place
+from lionagi_qe.fleet.report.sections import added_by, how_often, repeating, scored_mutants
 from lionagi_qe.fleet.report.untested import changed_lines, untested_places
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     yield from _since(outcome)
     yield from _change(outcome)
     yield from _failures(outcome)
+    yield from _flaky(outcome)
     yield from _findings(outcome)
+    yield from _generated(outcome)
     yield from _figures(outcome)
     if outcome.notes:
         yield ""
@@ -90,7 +93,10 @@ def _figures(outcome: Outcome) -> Iterator[str]:
             elif _size(metric) == 0:
                 zeros.setdefault(source, []).append(name)
             else:
-                rows.append(f"| {name} | {_value(metric)} | {source} |")
+                value = _value(metric)
+                if metric.name == "mutation_score":
+                    value += f" of {_text(scored_mutants(outcome))}"
+                rows.append(f"| {name} | {value} | {source} |")
     yield from ("", "### Figures", "")
     if rows:
         yield from ("| figure | value | measured by |", "|---|---:|---|", *rows, "")
@@ -116,10 +122,32 @@ def _failure(group: Mapping[str, Any], ended: Mapping[str, str]) -> str:
     return f"{_code(first)} {ended.get(first, UNCOLLECTABLE)}{alike}{told}{aside}"
 
 
+def _flaky(outcome: Outcome) -> Iterator[str]:
+    lines = [
+        f"{_code(test['id'])} ({_text(test['cause'])}): {_text(how_often(test))}; to see it "
+        f"{_text(test['repeat_shows'])}: {_code(repeating(outcome, test))}"
+        for test in outcome.detail("flaky-test-hunter", "flaky")
+    ]
+    yield from _listed("Flaky tests", lines)
+
+
+def _generated(outcome: Outcome) -> Iterator[str]:
+    """Yield the generated tests that are worth keeping, with what each adds and its source."""
+    tests = outcome.detail("test-generator", "tests")[:_MOST_LISTED]
+    if tests:
+        yield from ("", "### Generated tests")
+    for test in tests:
+        place = _code(f"{test['file']} {test['function']}")
+        yield from ("", f"{place}: {_text(added_by(test))}", "")
+        yield from _block(test["source"])
+
+
 def _findings(outcome: Outcome) -> Iterator[str]:
     new = [
         finding
-        for findings in outcome.findings.values()
+        for agent, findings in outcome.findings.items()
+        # Flaky tests have a section of their own.
+        if agent != "flaky-test-hunter"
         for finding in of_details(findings.details)
         if not finding.known and finding.level != "note"
     ]
@@ -164,10 +192,21 @@ def _text(text: str) -> str:
     return _LINKED.sub("<!-- -->", _SPECIAL.sub(r"\\\1", plain))
 
 
+def _block(text: str) -> Iterator[str]:
+    """Yield lines of Python as a block of code."""
+    lines = [visible(line) for line in text.splitlines()]
+    fence = "`" * max(3, _longest_fence("\n".join(lines)) + 1)
+    yield from (f"{fence}python", *lines, fence)
+
+
+def _longest_fence(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
 def _code(text: str) -> str:
     """Return text as code, with a fence longer than any run of backticks in it."""
     text = visible(" ".join(text.splitlines())) or " "
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    longest = _longest_fence(text)
     fence = "`" * (longest + 1)
     padded = f" {text} " if longest else text
     return f"{fence}{padded}{fence}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from lionagi_qe.agents.coverage.line_ranges import as_text
 from lionagi_qe.agents.finding import of_details
 from lionagi_qe.display import counted, unit_of
 from lionagi_qe.fleet.registry import TOLD_APART
@@ -72,13 +73,7 @@ def flaky(outcome: Outcome) -> Iterator[str]:
     yield _figure(outcome, "flaky", "flaky_tests")
     for test in outcome.detail("flaky-test-hunter", "flaky"):
         yield f"  [yellow]{test['cause']:<11}[/]{escape(test['id'])}"
-        interval = f"{100 * test['low']:.1f} to {100 * test['high']:.1f} %"
-        sure = "" if test["confirmed"] else ", seen once"
-        yield (
-            f"             {escape(test['evidence'])}{sure}; fails in {100 * test['rate']:.1f} % "
-            f"({interval}) of {test['varied']}: {test['draws']} tried, {test['failures']} of "
-            f"{test['runs']} runs failed"
-        )
+        yield f"             {escape(how_often(test))}"
         yield f"             to see it {test['repeat_shows']}: {escape(repeating(outcome, test))}"
         if test["past"]:
             past = test["past"]
@@ -94,6 +89,16 @@ def flaky(outcome: Outcome) -> Iterator[str]:
             f"  {counted(sessions.value, 'sessions')}; a test not named here fails with at most "
             f"{limit.value:g} % of random seeds, by 95 % confidence"
         )
+
+
+def how_often(test: Mapping[str, Any]) -> str:
+    """Return when a flaky test fails, at what rate, and of how many trials that is said."""
+    interval = f"{100 * test['low']:.1f} to {100 * test['high']:.1f} %"
+    sure = "" if test["confirmed"] else ", seen once"
+    return (
+        f"{test['evidence']}{sure}; fails in {100 * test['rate']:.1f} % ({interval}) of "
+        f"{test['varied']}: {test['draws']} tried, {test['failures']} of {test['runs']} runs failed"
+    )
 
 
 def repeating(outcome: Outcome, test: Mapping[str, Any]) -> str:
@@ -114,9 +119,8 @@ def mutation(outcome: Outcome) -> Iterator[str]:
     if score is None or not score.measured or low is None or high is None:
         yield f"{'mutation':<9} {not_measured(score)}"
         return
-    scored = outcome.detail("mutation-tester", "scored")
     yield (
-        f"{'mutation':<9} {score.value:.2f} % noticed of {scored} mutants in code that tests run "
+        f"{'mutation':<9} {score.value:.2f} % noticed of {scored_mutants(outcome)} "
         f"(95 % interval {low.value:.1f} to {high.value:.1f} %)  {source(score)}"
     )
     yield from _uncovered_mutants(outcome, score.value)
@@ -151,6 +155,12 @@ def mutation(outcome: Outcome) -> Iterator[str]:
         yield f"  and {len(survivors) - _MOST_LISTED} more: --json"
 
 
+def scored_mutants(outcome: Outcome) -> str:
+    """Return what the mutation score is of."""
+    scored = outcome.detail("mutation-tester", "scored")
+    return f"{counted(scored, 'mutants')} in code that tests run"
+
+
 def _doubtful(outcome: Outcome) -> str:
     doubtful = outcome.metric("mutants_doubtful")
     return f" ({doubtful.value} doubtful)" if doubtful is not None and doubtful.value else ""
@@ -180,10 +190,9 @@ def generated(outcome: Outcome) -> Iterator[str]:
     yield _figure(outcome, "generated", "generated_tests")
     yield from _funnel(outcome)
     for test in outcome.detail("test-generator", "tests"):
-        kills = f", notices {test['mutants_killed']} of {test['mutants_tried']} mutants"
         yield (
-            f"  [green]kept[/]     {escape(test['file'])} {escape(test['function'])}: runs "
-            f"{len(test['lines_added'])} new lines{kills if test['mutants_tried'] else ''}"
+            f"  [green]kept[/]     {escape(test['file'])} {escape(test['function'])}: "
+            f"{added_by(test)}"
         )
         yield from (f"    [dim]{escape(line)}[/]" for line in test["source"].splitlines())
     for each in outcome.detail("test-generator", "rejected")[:_MOST_LISTED]:
@@ -191,6 +200,15 @@ def generated(outcome: Outcome) -> Iterator[str]:
             f"  [dim]left out[/] {escape(each['file'])} {escape(each['function'])}: "
             f"{escape(each['why'])}"
         )
+
+
+def added_by(test: Mapping[str, Any]) -> str:
+    """Return what a generated test adds to those that there were."""
+    lines: Sequence[int] = test["lines_added"]
+    told = f"runs {counted(len(lines), 'lines')} that no test ran"
+    told += f" ({as_text(lines)})" if lines else ""
+    tried = test["mutants_tried"]
+    return f"{told}, notices {test['mutants_killed']} of {tried} mutants" if tried else told
 
 
 def _funnel(outcome: Outcome) -> Iterator[str]:

@@ -20,6 +20,7 @@ from lionagi_qe.fleet.report.html.charts import trend
 from lionagi_qe.fleet.report.html.source_lines import as_items
 from lionagi_qe.fleet.report.html.source_pages import SourcePages
 from lionagi_qe.fleet.report.html.test_data import as_script
+from lionagi_qe.fleet.report.sections import added_by
 from lionagi_qe.fleet.report.untested import changed_lines
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _environment() -> Environment:
         finalize=_finalized,
     )
     environment.filters |= {
+        "added_by": added_by,
         "value": value,
         "unit": unit,
         "percent": views.percent,
