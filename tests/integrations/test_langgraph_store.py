@@ -541,3 +541,22 @@ async def test_what_another_framework_wrote_is_seen_by_watchers(sqlite_url: str)
             return await memory.exists("aqe/langgraph/docs/a")
 
         await until(is_there)
+
+
+# Whatever their constructors and from_conn_string take that ours don't: PostgreSQL, SQLite, Redis.
+THEIRS = [
+    *("conn", "pipe", "pipeline", "pool_config", "deserializer", "factory"),
+    *("redis_url", "redis_client", "connection_args", "cluster_mode"),
+    *("store_prefix", "vector_prefix", "checkpoint_prefix", "checkpoint_write_prefix"),
+]
+
+
+@pytest.mark.parametrize("kind", [FleetStore, FleetSaver])
+@pytest.mark.parametrize("name", THEIRS)
+def test_a_setting_of_langgraphs_own_that_ours_lack_says_what_to_write(
+    kind: type[FleetStore | FleetSaver], name: str
+) -> None:
+    settings: dict[str, Any] = {name: None}
+    for make in (kind, kind.from_conn_string):
+        with pytest.raises(errors.InvalidArgumentError, match=rf"^{name}=: (leave|write|give) "):
+            make("memory://", **settings)
