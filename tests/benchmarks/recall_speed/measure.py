@@ -150,9 +150,7 @@ async def measure(system: str, entries: int, rounds: int) -> tuple[list[str], st
         rows = await compare(contenders, notes, entries, rounds)
         if system == "sqlite":
             floor = folder / "floor.db"
-            rows.append(
-                await measure_statements(floor, notes, entries=entries, rounds=rounds)
-            )
+            rows.append(await measure_statements(floor, notes, entries=entries, rounds=rounds))
         return rows, await measure_words(
             name, url, notes, entries=entries, queries=SEARCHES, server=process
         )
