@@ -54,6 +54,10 @@ SQLite on the event loop itself, where nothing else runs meanwhile. On a server 
 
 It needs the right to make a schema there (on Redis, to write keys), puts load on the server, and
 removes what it made.
+
+Recall has pages of its own: what it takes beside LangGraph's stores is in
+[recall-speed.md](recall-speed.md), by `make recall-speed`, and how well it finds what is meant in
+[recall.md](recall.md#vectors), by `make recall-quality`.
 """
 
 

@@ -465,7 +465,7 @@ class TestFromUrl:
 
     async def test_several_event_loops(self, sqlite_url: str) -> None:
         async with FleetSaver.from_conn_string(sqlite_url) as saver:
-            await saver.setup()
+            await saver.asetup()
             stored = await put(saver)
             found = await asyncio.to_thread(asyncio.run, saver.aget_tuple(config()))
             assert found is not None

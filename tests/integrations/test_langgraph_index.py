@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.embeddings import Embeddings
 from langgraph.store.memory import InMemoryStore
 from tests.backends import on, url_of
 
@@ -121,14 +123,22 @@ class TestFleetStore(IndexContract):
         with FleetStore(url_of(request), index=indexed(), fleet=fleet) as store:
             yield store
 
-    async def test_namespaces_whose_names_begin_alike_are_apart(self, store: FleetStore) -> None:
-        for tenant in (("acme",), ("acme-corp",), ("acme", "sub")):
-            await store.aput(("tenants", *tenant), "k", {"text": "cat"})
-        found = await store.asearch(("tenants", "acme"), query="cat")
-        assert {each.namespace for each in found} == {
-            ("tenants", "acme"),
-            ("tenants", "acme", "sub"),
-        }
+    async def test_namespaces_whose_names_are_alike_are_apart(self, store: FleetStore) -> None:
+        acme = ("tenants", "acme")
+        others = ("acme-corp", "acme ", "ACME", "acm_", "acm%", "acm?", "acm*", "[acme]")
+        # What servers take for syntax, in keys too.
+        key = "my-doc.md#0 {a|b} @x:*"
+        for namespace in (acme, (*acme, "sub"), *(("tenants", each) for each in others)):
+            await store.aput(namespace, key, {"text": "cat"})
+        for namespace in (acme, ("tenants", "acm_"), ("tenants", "acm%"), ("tenants", "acm*")):
+            below = {namespace, (*namespace, "sub")} if namespace == acme else {namespace}
+            for query in ("cat", None):
+                found = await store.asearch(namespace, query=query, limit=50)
+                assert {each.namespace for each in found} == below
+            assert set(await store.alist_namespaces(prefix=namespace)) == below
+        await store.adelete(acme, key)
+        (left,) = await store.asearch(acme, query="cat")
+        assert (left.namespace, left.key) == ((*acme, "sub"), key)
 
     async def test_pages_by_meaning_hold_everything_once_and_blanks_are_no_query(
         self, store: FleetStore
@@ -187,3 +197,28 @@ async def test_an_encrypted_memory_refuses_a_query() -> None:
         with pytest.raises(errors.ConfigurationError, match="in clear"):
             await store.asearch(DOCS, query="cat")
         assert [each.key for each in await store.asearch(DOCS)] == ["a"]
+
+
+class Apart(Embeddings):
+    """A model that is told whether a text is looked for: what is asked about cats is of cars."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return embed(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        return embed([text.replace("cat", "car")])[0]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["LangGraph's own", "ours"])
+async def test_a_model_that_tells_queries_apart_makes_their_vectors(own: bool) -> None:
+    index = indexed(embed=Apart())
+    store: BaseStore = InMemoryStore(index=index) if own else FleetStore("memory://", index=index)
+    await store.aput(DOCS, "cat", {"text": "cat"})
+    await store.aput(DOCS, "car", {"text": "car"})
+    first, second = await asyncio.gather(
+        store.asearch(DOCS, query="a cat"), store.asearch(DOCS, query="an apple")
+    )
+    assert [each.key for each in first] == ["car", "cat"]
+    assert len(second) == 2
+    if isinstance(store, FleetStore):
+        await store.close()

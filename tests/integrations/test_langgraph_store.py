@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import threading
@@ -33,6 +34,7 @@ from lionagi_qe.testing.conformance.base import expire, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
+    from pathlib import Path
 
 DOCS = ("docs",)
 ODD_TEXTS = ["", "a/b", "%", "%2F", "a b", "ü€𝄞", "x" * 200, "*", "..", "\x7f", "tab\there"]
@@ -541,3 +543,35 @@ async def test_what_another_framework_wrote_is_seen_by_watchers(sqlite_url: str)
             return await memory.exists("aqe/langgraph/docs/a")
 
         await until(is_there)
+
+
+# Whatever their constructors and from_conn_string take that ours don't: PostgreSQL, SQLite, Redis.
+THEIRS = [
+    *("conn", "pipe", "pipeline", "pool_config", "deserializer", "factory"),
+    *("redis_url", "redis_client", "connection_args", "cluster_mode"),
+    *("store_prefix", "vector_prefix", "checkpoint_prefix", "checkpoint_write_prefix"),
+]
+
+
+@pytest.mark.parametrize("kind", [FleetStore, FleetSaver])
+@pytest.mark.parametrize("name", THEIRS)
+def test_a_setting_of_langgraphs_own_that_ours_lack_says_what_to_write(
+    kind: type[FleetStore | FleetSaver], name: str
+) -> None:
+    settings: dict[str, Any] = {name: None}
+    for make in (kind, kind.from_conn_string):
+        with pytest.raises(errors.InvalidArgumentError, match=rf"^{name}=: (leave|write|give) "):
+            make("memory://", **settings)
+
+
+async def test_sync_calls_where_a_loop_runs_as_in_notebooks(tmp_path: Path) -> None:
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    with FleetStore.from_conn_string(f"sqlite:///{tmp_path}/memory.db") as store:
+        store.setup()
+        store.put(("a",), "b", {"c": 1})
+        assert store.get(("a",), "b") is not None
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []

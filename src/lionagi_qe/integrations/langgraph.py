@@ -24,6 +24,7 @@ from langgraph.store.base import (
 
 from lionagi_qe.errors import InvalidValueError
 from lionagi_qe.integrations.langgraph_index import OVERRIDE, StoreIndex, stored_paths
+from lionagi_qe.integrations.langgraph_settings import check_settings
 from lionagi_qe.integrations.memory_home import MemoryAdapter, is_on_loop
 from lionagi_qe.integrations.namespaces import key_of, namespace_of, place_of, prefix_of
 from lionagi_qe.integrations.operators import check_filter, check_operands, matches_filter
@@ -93,6 +94,7 @@ class FleetStore(MemoryAdapter, BaseStore):
         index: IndexConfig | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
+        check_settings(settings)
         super().__init__(memory, **settings)
         self._prefix = f"{check_key(prefix)}/"
         default_seconds(ttl)
@@ -172,12 +174,15 @@ class FleetStore(MemoryAdapter, BaseStore):
     # Performing
 
     async def _perform(self, memory: Memory, ops: list[Op]) -> list[Result]:
-        writes = {self._key(op): op for op in ops if isinstance(op, PutOp)}
         if len(ops) == 1:
             # Most batches are: one needs no task of its own.
-            results = [await self._read(memory, ops[0])]
-        else:
-            results = await asyncio.gather(*(self._read(memory, op) for op in ops))
+            (op,) = ops
+            if isinstance(op, PutOp):
+                await self._write_one(memory, self._place(op), op)
+                return [None]
+            return [await self._read(memory, op)]
+        writes = {self._key(op): op for op in ops if isinstance(op, PutOp)}
+        results = await asyncio.gather(*(self._read(memory, op) for op in ops))
         if writes:
             await self._write(memory, writes)
         return results
@@ -191,36 +196,50 @@ class FleetStore(MemoryAdapter, BaseStore):
             return await self._list_namespaces(memory, op)
         return None
 
-    def _key(self, op: GetOp | PutOp) -> str:
-        return check_key(self._prefix + key_of(op.namespace, op.key))
+    def _key(self, op: PutOp) -> str:
+        # Before any of a batch is done.
+        return check_key(self._place(op))
+
+    def _place(self, op: GetOp | PutOp) -> str:
+        return self._prefix + key_of(op.namespace, op.key)
+
+    async def _write_one(self, memory: Memory, key: str, op: PutOp) -> None:
+        # Shares a request with whatever else is written at this moment.
+        if op.value is None:
+            await memory.delete(key)
+        else:
+            await memory.store(key, self._stored(op), _seconds(op), PARTITION)
 
     async def _write(self, memory: Memory, writes: dict[str, PutOp]) -> None:
+        if len(writes) == 1:
+            ((key, op),) = writes.items()
+            await self._write_one(memory, key, op)
+            return
         puts = {
-            key: BatchItem(
-                _stored(op, indexed=self._index is not None),
-                ttl=None if op.ttl is None else op.ttl * SECONDS_PER_MINUTE,
-            )
+            key: BatchItem(self._stored(op), ttl=_seconds(op))
             for key, op in writes.items()
             if op.value is not None
         }
-        if len(puts) == 1:
-            # Shares a request with whatever else is stored at this moment.
-            ((key, item),) = puts.items()
-            minutes = writes[key].ttl
-            ttl = None if minutes is None else minutes * SECONDS_PER_MINUTE
-            await memory.store(key, item.value, ttl, PARTITION)
-        else:
-            for part in _parts(list(puts), memory.max_batch):
-                await memory.store_many({key: puts[key] for key in part}, partition=PARTITION)
+        for part in _parts(list(puts), memory.max_batch):
+            await memory.store_many({key: puts[key] for key in part}, partition=PARTITION)
         gone = [key for key in writes if key not in puts]
-        if len(gone) == 1:
-            await memory.delete(gone[0])
-        else:
-            for part in _parts(gone, memory.max_batch):
-                await memory.delete_many(part)
+        for part in _parts(gone, memory.max_batch):
+            await memory.delete_many(part)
+
+    def _stored(self, op: PutOp) -> dict[str, Any]:
+        """Return what is kept of an item; of which fields it is to be found, if it says that."""
+        value = op.value
+        if not isinstance(value, dict):
+            if not isinstance(value, Mapping):
+                raise InvalidValueError(f"value {value!r:.80} of {op.key!r}: an item is a dict")
+            value = dict(value)
+        stored: dict[str, Any] = {"value": value, "ttl_minutes": op.ttl}
+        if self._index is not None and op.index is not None:
+            stored[OVERRIDE] = stored_paths(op.index) if op.index else False
+        return stored
 
     async def _get(self, memory: Memory, op: GetOp) -> Item | None:
-        entry = await memory.entry(self._key(op))
+        entry = await memory.entry(self._place(op))
         if entry is None:
             return None
         if op.refresh_ttl:
@@ -310,14 +329,8 @@ def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:
     return all(wanted in {"*", label} for label, wanted in zip(part, path, strict=True))
 
 
-def _stored(op: PutOp, *, indexed: bool) -> dict[str, Any]:
-    """Return what is kept of an item; of which fields it is to be found, if it says that itself."""
-    if not isinstance(op.value, Mapping):
-        raise InvalidValueError(f"value {op.value!r:.80} of {op.key!r}: an item is a dict")
-    stored: dict[str, Any] = {"value": dict(op.value), "ttl_minutes": op.ttl}
-    if indexed and op.index is not None:
-        stored[OVERRIDE] = stored_paths(op.index) if op.index else False
-    return stored
+def _seconds(op: PutOp) -> float | None:
+    return None if op.ttl is None else op.ttl * SECONDS_PER_MINUTE
 
 
 def _parts(keys: list[str], most: int) -> Iterator[list[str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.store.base import SearchItem
-from langgraph.store.base.embed import ensure_embeddings
+from langgraph.store.base.embed import EmbeddingsLambda, ensure_embeddings
 
 from lionagi_qe.errors import InvalidArgumentError
 from lionagi_qe.integrations.namespaces import place_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from weakref import WeakSet
 
+    from langchain_core.embeddings import Embeddings
     from langgraph.store.base import IndexConfig, SearchOp
 
     from lionagi_qe.persistence import Memory, Recalled
@@ -45,7 +47,8 @@ class StoreIndex:
     def __init__(self, config: IndexConfig, prefix: str, declared: WeakSet[Memory]) -> None:
         _check_settings(config)
         embeddings = ensure_embeddings(config.get("embed"))
-        self._embed = embeddings.aembed_documents
+        is_function = isinstance(embeddings, EmbeddingsLambda)
+        self._embed = embeddings.aembed_documents if is_function else _Both(embeddings)
         self._dims = config.get("dims")
         self._model = str(config.get("model") or _model_of(config.get("embed")))
         self._fields = stored_paths(config.get("fields") or ["$"])
@@ -98,6 +101,19 @@ class StoreIndex:
         return SearchItem(
             namespace, key, entry.value[VALUE], entry.created_at, entry.updated_at, score
         )
+
+
+class _Both:
+    """Makes vectors of texts and, as some models do otherwise, of queries."""
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+
+    async def __call__(self, texts: list[str]) -> list[list[float]]:
+        return await self._embeddings.aembed_documents(texts)
+
+    async def of_queries(self, texts: list[str]) -> list[list[float]]:
+        return [*await asyncio.gather(*map(self._embeddings.aembed_query, texts))]
 
 
 def _check_settings(config: object) -> None:

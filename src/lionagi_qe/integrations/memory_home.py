@@ -67,6 +67,8 @@ class MemoryAdapter:
         settings: of the memory that a URL names; see Memory.
     """
 
+    _opening: asyncio.Future[None] | None = None
+
     def __init__(self, memory: Memory | str, **settings: Unpack[MemorySettings]) -> None:
         self._home = home_of(memory, **settings)
 
@@ -80,7 +82,9 @@ class MemoryAdapter:
 
         Await it in a coroutine; elsewhere the memory is open when this returns.
         """
-        return now_or_awaited(lambda: self._home.run(_open), lambda: self._home.run_async(_open))
+        begun = now_or_awaited(lambda: self._home.run(_open), lambda: self._home.run_async(_open))
+        self._opening = begun if isinstance(begun, asyncio.Future) else None
+        return begun
 
     def close(self) -> Awaitable[None]:
         """Close the memory, if this was made from a URL.
@@ -101,6 +105,9 @@ class MemoryAdapter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._opening is not None and is_on_loop():
+            # Of sync calls in a notebook, whose loop runs: nobody awaits what setup returned.
+            self._opening.cancel()
         self._end()
 
     async def __aenter__(self) -> Self:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lionagi_qe.errors import InvalidArgumentError
 
@@ -24,6 +25,15 @@ def key_of(namespace: tuple[str, ...], key: str) -> str:
 
 def prefix_of(namespace: tuple[str, ...]) -> str:
     """Return what the keys of all items in a namespace and below it start with."""
+    try:
+        return _prefix(namespace)
+    except TypeError:
+        # What can't be hashed holds no texts alone: this tells so.
+        return _prefix.__wrapped__(namespace)
+
+
+@lru_cache(maxsize=4_096)
+def _prefix(namespace: tuple[str, ...]) -> str:
     return "".join(f"{_segment(_label(label, namespace))}/" for label in namespace)
 
 
@@ -48,7 +58,9 @@ def _label(label: object, namespace: tuple[str, ...]) -> str:
 
 
 def _segment(text: str) -> str:
-    return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", text) or _EMPTY
+    if not _RESERVED.search(text):
+        return text or _EMPTY
+    return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def _text(segment: str) -> str:

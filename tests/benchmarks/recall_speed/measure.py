@@ -33,6 +33,7 @@ from tests.benchmarks.recall_speed.contenders import (
 from tests.benchmarks.recall_speed.data import TOP, made
 from tests.benchmarks.recall_speed.servers import pgvector_server, redis_server
 from tests.benchmarks.recall_speed.spreading import spread
+from tests.benchmarks.recall_speed.statements import measure_statements
 from tests.benchmarks.recall_speed.words import measure_words
 
 from lionagi_qe.bench.machine import describe_machine
@@ -147,6 +148,9 @@ async def measure(system: str, entries: int, rounds: int) -> tuple[list[str], st
         opening = [ours(f"ours, {name}", url, notes, process), *theirs]
         contenders = [await stack.enter_async_context(each) for each in opening]
         rows = await compare(contenders, notes, entries, rounds)
+        if system == "sqlite":
+            floor = folder / "floor.db"
+            rows.append(await measure_statements(floor, notes, entries=entries, rounds=rounds))
         return rows, await measure_words(
             name, url, notes, entries=entries, queries=SEARCHES, server=process
         )

@@ -21,6 +21,7 @@ from lionagi_qe.integrations.langgraph_checkpoints.conversion import (
 from lionagi_qe.integrations.langgraph_checkpoints.keys import check_prefix
 from lionagi_qe.integrations.langgraph_checkpoints.reading import CheckpointReader
 from lionagi_qe.integrations.langgraph_checkpoints.storage import CheckpointStorage
+from lionagi_qe.integrations.langgraph_settings import check_settings
 from lionagi_qe.integrations.memory_home import MemoryAdapter
 from lionagi_qe.integrations.operators import check_filter, matches_filter
 from lionagi_qe.integrations.ttl_settings import default_seconds
@@ -94,6 +95,7 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
         serde: SerializerProtocol | None = None,
         **settings: Unpack[MemorySettings],
     ) -> None:
+        check_settings(settings)
         MemoryAdapter.__init__(self, memory, **settings)
         if serde is None:
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
@@ -101,6 +103,10 @@ class FleetSaver(MemoryAdapter, BaseCheckpointSaver[str]):
         self._prefix = check_prefix(prefix)
         self._ttl = default_seconds(ttl)
         self._renews = ttl is not None and bool(ttl.get("refresh_on_read"))
+
+    async def asetup(self) -> None:
+        """Do what ``setup`` does; LangGraph's saver on Redis has it by this name too."""
+        await self.setup()
 
     # Reading
 

@@ -39,7 +39,8 @@ def register_embedding(name: str, function: Embed) -> None:
     Args:
         name: which other processes register theirs under as well: vectors of one name are compared.
         function: takes a list of texts and returns a vector for each, or an awaitable of that. One
-            that isn't async is called in a thread.
+            that isn't async is called in a thread. If it has an attribute ``of_queries``, a
+            function like it, that makes the vectors of what is looked for.
     """
     _registered[check_name("embedding", name)] = checked_function(function)
 
@@ -133,7 +134,8 @@ class Embedding:
         return vector
 
     async def _of_queries(self, texts: list[str], _: float) -> dict[str, bytes | Exception]:
-        function = self.function
+        # Of some models questions and passages are told apart, by a prefix or a setting.
+        function: Embed = getattr(self.function, "of_queries", self.function)
         made: Sequence[bytes | BaseException]
         try:
             made = await self._make(function, texts)

@@ -278,7 +278,7 @@ class Search:
         nearness = (
             [None] * len(documents)
             if wanted is None
-            else similarities(wanted, [unmarked(each.vector, dims) for each in documents])
+            else similarities(wanted, unmarked([each.vector for each in documents], dims))
         )
         least = 0.0 if self._declaration.words else -math.inf
         for document, near in zip(documents, nearness, strict=True):

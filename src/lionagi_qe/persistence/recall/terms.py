@@ -79,18 +79,19 @@ def narrowest_level(prefix: str, root: str) -> str:
     return max(_levels(within, root), default="", key=len)
 
 
-def levels(key: str, root: str) -> list[str]:
+def levels(key: str, root: str) -> Sequence[str]:
     """Return the levels (``aqe/a/``, ``aqe/a/b/``, ...) that a key is below, but for the root's."""
     return _levels(key[: key.rfind("/") + 1], root)
 
 
-def _levels(path: str, root: str) -> list[str]:
+@lru_cache(maxsize=4_096)
+def _levels(path: str, root: str) -> tuple[str, ...]:
     found: list[str] = []
     at = path.find("/", len(root))
     while at >= 0 and len(found) < _MOST_LEVELS:
         found.append(path[: at + 1])
         at = path.find("/", at + 1)
-    return found
+    return tuple(found)
 
 
 def text_postings(words: Sequence[str], usual_length: int) -> list[Posting]:

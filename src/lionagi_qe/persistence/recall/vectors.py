@@ -123,9 +123,11 @@ def marked(vectors: Sequence[bytes], texts: Sequence[str]) -> bytes:
     return b"".join((*vectors, *map(_digest, texts)))
 
 
-def unmarked(pack: bytes, dims: int) -> bytes:
-    """Return the vectors that ``marked`` was given, one behind the other."""
-    return pack[: _count(pack, dims) * dims * 4]
+def unmarked(packs: Iterable[bytes], dims: int) -> list[bytes]:
+    """Return of each pack the vectors that ``marked`` was given, one behind the other."""
+    size = dims * 4
+    whole = size + _DIGEST_BYTES
+    return [pack[: len(pack) // whole * size] for pack in packs]
 
 
 def known(pack: bytes, dims: int, texts: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lionagi_qe.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MISSING = object()
 _STEP = re.compile(r"(?:^|\.)(?P<name>[^.\[\]]+)|\[(?P<at>-?\d{1,9}|\*)\]")
@@ -55,32 +55,30 @@ def check_path(path: object) -> str:
 
 def value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON data
     """Return the first that is at the path, or MISSING."""
-    return next(values_at(value, path), MISSING)
+    return next(iter(values_at(value, path)), MISSING)
 
 
-def values_at(value: Any, path: str) -> Iterator[Any]:  # noqa: ANN401 - JSON data
-    """Yield all that is at the path."""
-    return _values(value, parse_path(path))
+def values_at(value: Any, path: str) -> Iterable[Any]:  # noqa: ANN401 - JSON data
+    """Return all that is at the path, in its order."""
+    found = [value]
+    for step in parse_path(path):
+        if isinstance(step, str):
+            found = [each[step] for each in found if isinstance(each, dict) and step in each]
+        else:
+            found = [item for each in found for item in _items(each, step)]
+    return found
 
 
-def _values(value: Any, steps: tuple[Step, ...]) -> Iterator[Any]:  # noqa: ANN401
-    if not steps:
-        yield value
-        return
-    step, *rest = steps
-    if isinstance(step, str):
-        if isinstance(value, dict) and step in value:
-            yield from _values(value[step], tuple(rest))
-        return
-    if step is None and isinstance(value, dict):
-        value = [*cast("dict[str, Any]", value).values()]
+def _items(value: Any, at: int | None) -> Iterable[Any]:  # noqa: ANN401 - JSON data
+    """Return the item at a place of a list, or all items: of an object the values."""
+    if at is None and isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
     if not isinstance(value, list):
-        return
+        return ()
     items = cast("list[Any]", value)
-    if step is not None:
-        items = items[step:][:1] if -len(items) <= step else []
-    for item in items:
-        yield from _values(item, tuple(rest))
+    if at is None:
+        return items
+    return items[at:][:1] if -len(items) <= at else ()
 
 
 def texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON data
