@@ -17,11 +17,12 @@ session and transaction mode, and Python 3.11 to 3.14; newer ones are let throug
 is refused on opening, with its version and the one needed. How the table came about: `make matrix`
 fetches each server (from npm, PyPI or Debian's archive, checked against the digests in
 [cells.toml](../tests/matrix/cells.toml)), starts it, and runs the contract of memories, queues,
-leases, recall, scopes and watches on it, with the tests that speak to that server alone. `make
-matrix ONLY="pg13 redis62"` does some of it again; a run that was broken off goes on where it was,
-with what the table calls "not run yet". CI does all of it once a week
-([matrix.yml](../.github/workflows/matrix.yml)). Versions are what servers and interpreters say of
-themselves; seconds are by the clock, on a machine that others used at the same time.
+leases, recall, scopes and watches on it, with the tests that speak to that server alone; Python
+3.14 comes from Debian where the machine has none. `make matrix ONLY="pg13 redis62"` does some of it
+again; a run that was broken off goes on where it was, with what the table calls "not run yet". CI
+does all of it once a week ([matrix.yml](../.github/workflows/matrix.yml)). Versions are what
+servers and interpreters say of themselves; seconds are by the clock, on a machine that others used
+at the same time.
 """
 _COMPATIBLE = """
 ## Not run here
