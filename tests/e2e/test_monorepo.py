@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.conftest import TESTS_AND_COVERAGE
+from tests.e2e.conftest import TESTS_AND_COVERAGE, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,3 +158,26 @@ def test_a_member_has_other_members_and_what_the_top_declares_for_tests(
     changed = root / "packages" / "core" / "src" / "shop_of_nobody_core" / "__init__.py"
     changed.write_text("def price():\n    return 2\n")
     assert aqe("run", path, "--agents", TESTS_AND_COVERAGE, "--json").value("tests_failed") == 1
+
+
+def test_a_sibling_whose_module_is_imported_and_that_nothing_declares_is_installed(
+    aqe: Aqe, repository: Path
+) -> None:
+    beta = repository / "packages" / "beta"
+    cross = "from shop_alpha import who\n\ndef test_cross():\n    assert who(0) is None\n"
+    (beta / "tests" / "test_cross.py").write_text(cross)
+    for name in ("alpha", "beta"):
+        with (repository / "packages" / name / "pyproject.toml").open("a") as file:
+            file.write('[build-system]\nrequires = ["setuptools>=61"]\n')
+    before = checksum(repository)
+    told = aqe("run", beta, "--agents", TESTS_AND_COVERAGE, "--json")
+    assert told.outcomes()["test_cross"] == "passed", told.err
+    assert told.document["environment"]["scope"] == ["src/shop_beta"]
+    note = "tests import shop_alpha (tests/test_cross.py): shop-alpha of the same repository"
+    assert f"{note}, declared nowhere; installed" in told.document["notes"]
+    assert checksum(repository) == before
+
+    source = repository / "packages" / "alpha" / "src" / "shop_alpha" / "__init__.py"
+    source.write_text("def who(now):\n    return 'changed'\n")
+    again = aqe("run", beta, "--agents", TESTS_AND_COVERAGE, "--json")
+    assert again.outcomes()["test_cross"] == "failed"

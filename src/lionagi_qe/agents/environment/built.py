@@ -94,7 +94,11 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
     parts = [_RECIPE, plan.base.identity, sysconfig.get_platform(), *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
     parts.append(f"locked={plan.locked}")
-    parts += [digest_of(requirements.members)] if requirements.members else []
+    around = [
+        *requirements.members,
+        *(part for each in requirements.siblings for part in each.parts),
+    ]
+    parts += [digest_of(around)] if around else []
     parts += sorted(SETTINGS.keys() & _read_settings(source).keys())
     inputs = [*requirement_inputs(source, requirements)]
     lock = lock_file_of(source)
@@ -193,12 +197,24 @@ async def _complete(
         additions_for,
         ask_what_is_absent,
         extras_to_try,
+        siblings_to_install,
         uses_of,
     )
 
     uses = uses_of(workspace.source, _read_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
+    for sibling, needed in siblings_to_install(uses, absent, requirements):
+        copies = {name: workspace.copy_beside(path) for name, path in sibling.parts}
+        heedless = installer.without_sources_of(copies)
+        told = f"tests import {needed}: {sibling.name} of the same repository, declared nowhere"
+        try:
+            await heedless.install(python, [*map(str, copies.values())], workspace)
+        except EnvironmentBuildError as error:
+            notes.append(f"{told}; not installed: {error}")
+        else:
+            notes.append(f"{told}; installed")
+        absent, installed = ask_what_is_absent(python, uses.modules)
     extras, needed = extras_to_try(uses, absent, requirements)
     if extras and requirements.installable:
         try:

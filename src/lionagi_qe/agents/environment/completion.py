@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from lionagi_qe.agents.environment.requirements import Requirements
+    from lionagi_qe.agents.environment.requirements import Requirements, Sibling
 
 _ASK = """
 import importlib.metadata, importlib.util, json, re, sys
@@ -213,6 +213,16 @@ def additions_for(
         added |= names
         said = f"declared in {origin}" if origin else "declared nowhere, known to provide it"
         yield Addition(line, f"{place} uses {name}: {line} ({said})")
+
+
+def siblings_to_install(
+    uses: Uses, absent: Iterable[str], requirements: Requirements
+) -> Iterator[tuple[Sibling, str]]:
+    """Yield other projects of the same repository that have absent modules, and which ones."""
+    for sibling in requirements.siblings:
+        if needed := sibling.modules & set(absent):
+            told = ", ".join(f"{module} ({uses.modules[module]})" for module in sorted(needed))
+            yield sibling, told
 
 
 def extras_to_try(

@@ -13,15 +13,17 @@ from packaging.utils import canonicalize_name
 
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.own import own_requirements
-from lionagi_qe.agents.environment.requirements import NONE_DECLARED, requirements_of
+from lionagi_qe.agents.environment.requirements import NONE_DECLARED, Sibling, requirements_of
 from lionagi_qe.agents.project.ignored import is_ignored
+from lionagi_qe.agents.project.imports import imports_of_others
+from lionagi_qe.agents.project.layout import layout_of
 from lionagi_qe.agents.project.metadata import project_name
-from lionagi_qe.agents.project.monorepo import enclosing_repository, is_project, projects_below
+from lionagi_qe.agents.project.monorepo import enclosing_repository, is_project, siblings_of
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lionagi_qe.agents.environment.requirements import Requirements
 
@@ -30,7 +32,8 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
     """Return the requirements with what the repository around the project has of them.
 
     Other projects in it that are required are installed from there. Where the project declares no
-    test requirements, those of the top hold; where it does, what they lack is looked for there.
+    test requirements, those of the top hold; where it does, what they lack is looked for there. So
+    are modules that it imports, and others of these projects have: nothing says that it may.
 
     Args:
         requirements: that the project declares itself.
@@ -38,27 +41,42 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
 
     """
     top = enclosing_repository(project)
-    if top is None:
-        return requirements
     try:
-        if is_project(project):
+        if top is not None and is_project(project):
             requirements = _with_declared(requirements, top)
         names: dict[str, Path] = {
             canonicalize_name(project_name(path, read_pyproject(path))): path
-            for path in projects_below(top)
-            if path != project
+            for path in siblings_of(project)
         }
+        members = _required([*requirements.lines, *(requirements.dependencies or ())], names)
+        siblings = list(_siblings(project, names, members))
     except ProjectError:
         # What is wrong around a project is told to who examines that.
         return requirements
-    waiting = [*requirements.lines, *(requirements.dependencies or ())]
-    members: dict[str, Path] = {}
+    return replace(requirements, members=tuple(sorted(members.items())), siblings=tuple(siblings))
+
+
+def _required(lines: Iterable[str], names: Mapping[str, Path]) -> dict[str, Path]:
+    """Return those of the projects that lines require, and those that these require in turn."""
+    waiting, found = [*lines], dict[str, Path]()
     while waiting:
         name = _name_of(waiting.pop())
-        if name in names and name not in members:
-            members[name] = names[name]
+        if name in names and name not in found:
+            found[name] = names[name]
             waiting += own_requirements(names[name], read_pyproject(names[name])) or ()
-    return replace(requirements, members=tuple(sorted(members.items())))
+    return found
+
+
+def _siblings(
+    project: Path, names: Mapping[str, Path], members: Mapping[str, Path]
+) -> Iterator[Sibling]:
+    """Yield the projects that are not required and have something that the project imports."""
+    others = sorted(names.items() - members.items())
+    imported = imports_of_others(project) if others else frozenset[str]()
+    for name, path in others:
+        if modules := layout_of(path).names & imported:
+            needed = _required([name], names).items() - members.items()
+            yield Sibling(name, modules, tuple(sorted(needed)))
 
 
 def _with_declared(requirements: Requirements, top: Path) -> Requirements:

@@ -45,6 +45,21 @@ UNRELATED_TOOLS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Sibling:
+    """Another project of the same repository that nothing declared requires, and somebody imports.
+
+    Attributes:
+        name: canonical.
+        modules: those that are imported, and that its folders seem to have.
+        parts: name and directory of each project to install, itself among them.
+    """
+
+    name: str
+    modules: frozenset[str]
+    parts: tuple[tuple[str, Path], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Requirements:
     """What has to be installed so that a project's tests can run.
 
@@ -58,6 +73,7 @@ class Requirements:
             None if that can't be read.
         others: places that declare requirements too, and were not chosen.
         members: name and directory of other projects in the same repository that are required.
+        siblings: further ones that may provide what nothing required does.
     """
 
     installable: bool
@@ -68,6 +84,7 @@ class Requirements:
     dependencies: tuple[str, ...] | None = ()
     others: tuple[Declaration, ...] = ()
     members: tuple[tuple[str, Path], ...] = ()
+    siblings: tuple[Sibling, ...] = ()
 
 
 def requirements_of(

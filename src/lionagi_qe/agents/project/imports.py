@@ -115,6 +115,14 @@ def tests_in(files: frozenset[str], tests: Mapping[str, str] | frozenset[str]) -
     return frozenset(test for test in tests if test.split("::")[0] in files)
 
 
+def imports_of_others(source: Path) -> frozenset[str]:
+    """Return which modules that the project hasn't got its files import at their left margin."""
+    names: set[str] = set()
+    for path in _python_files(source):
+        names.update(_IMPORT.findall(path.read_text(encoding="utf-8", errors="replace")))
+    return frozenset(names - own_modules(source) - sys.stdlib_module_names)
+
+
 def test_imports(source: Path) -> list[str]:
     """Return which modules of others the test files import at their left margin, sorted."""
     names: set[str] = set()

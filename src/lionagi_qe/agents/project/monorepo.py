@@ -14,6 +14,8 @@ _DEPTH = 4
 # Of tools, which lie at the top of a repository of several projects, too.
 _NO_CODE = frozenset({"conftest.py", "dodo.py", "fabfile.py", "noxfile.py", "setup.py", "tasks.py"})
 # What lies there are inputs of tests, samples, or copies of others' work.
+# What holds the projects of one repository, by convention, also where no git tells so.
+_OF_ONE_REPOSITORY = frozenset({"libs", "packages"})
 _NO_PROJECTS = frozenset({"build", "dist", "docs", "examples", "test", "tests", "vendor"})
 
 
@@ -58,6 +60,22 @@ def projects_below(directory: Path) -> list[Path]:
         if depth < _DEPTH:
             waiting += [(path, depth + 1) for path in inner if path not in found]
     return sorted(found)
+
+
+def siblings_of(project: Path) -> list[Path]:
+    """Return the other projects of the repository that a project is a part of.
+
+    Those are in the enclosing repository, else beside it in a directory called ``packages``, say.
+
+    Raises:
+        ProjectError: a ``pyproject.toml`` is not valid.
+
+    """
+    top = enclosing_repository(project)
+    beside = project.resolve().parent
+    if top is None and not (project / ".git").exists() and beside.name in _OF_ONE_REPOSITORY:
+        top = beside
+    return [] if top is None else [path for path in projects_below(top) if path != project]
 
 
 def enclosing_repository(project: Path) -> Path | None:
