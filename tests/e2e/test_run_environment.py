@@ -181,8 +181,78 @@ def test_processes_with_a_path_of_their_own_find_the_project(
     assert examine(project(files)).value("tests_passed") == 2
 
 
+SETUPTOOLS_SCM = {
+    "pyproject.toml": """
+        [build-system]
+        requires = ["setuptools>=61", "setuptools-scm"]
+        build-backend = "setuptools.build_meta"
+
+        [project]
+        name = "shop"
+        dynamic = ["version"]
+
+        [tool.setuptools_scm]
+        version_file = "src/shop/_version.py"
+    """,
+}
+HATCH_VCS = {
+    "pyproject.toml": """
+        [build-system]
+        requires = ["hatchling", "hatch-vcs"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "shop"
+        dynamic = ["version"]
+
+        [tool.hatch.version]
+        source = "vcs"
+
+        [tool.hatch.build.hooks.vcs]
+        version-file = "src/shop/_version.py"
+    """,
+}
+# versioneer imports itself at the build; of what it would write, the tests read the version.
+VERSIONEER = {
+    "pyproject.toml": """
+        [build-system]
+        requires = ["setuptools>=61", "versioneer"]
+        build-backend = "setuptools.build_meta"
+
+        [project]
+        name = "shop"
+        dynamic = ["version"]
+
+        [tool.versioneer]
+        VCS = "git"
+        style = "pep440"
+        versionfile_source = "src/shop/_version.py"
+        versionfile_build = "shop/_version.py"
+        tag_prefix = "v"
+    """,
+    "setup.py": """
+        import versioneer
+        from setuptools import setup
+
+        setup(version=versioneer.get_version(), cmdclass=versioneer.get_cmdclass())
+    """,
+    "src/shop/__init__.py": """
+        from importlib.metadata import version as of
+        version = of("shop")
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(SETUPTOOLS_SCM, id="setuptools-scm"),
+        pytest.param(HATCH_VCS, id="hatch-vcs"),
+        pytest.param(VERSIONEER, id="versioneer"),
+    ],
+)
 def test_the_copy_has_a_repository_and_the_version_that_it_tells(
-    examine: Examine, project: Write
+    build: dict[str, str], examine: Examine, project: Write
 ) -> None:
     files = {
         "src/shop/__init__.py": "from shop._version import version\n",
@@ -205,18 +275,7 @@ def test_the_copy_has_a_repository_and_the_version_that_it_tells(
             def test_nothing_reaches_the_users_repository():
                 assert run("git", "remote") == ""
         """,
-        "pyproject.toml": """
-            [build-system]
-            requires = ["setuptools>=61", "setuptools-scm"]
-            build-backend = "setuptools.build_meta"
-
-            [project]
-            name = "shop"
-            dynamic = ["version"]
-
-            [tool.setuptools_scm]
-            version_file = "src/shop/_version.py"
-        """,
+        **build,
     }
     root = project(files)
     identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
@@ -227,7 +286,24 @@ def test_the_copy_has_a_repository_and_the_version_that_it_tells(
     for _ in ("where it is built", "from the cache"):
         answer = examine(root)
         assert set(answer.outcomes().values()) == {"passed"}, answer.document["tests"]
+        told = "version 1.2.3 comes from git: the copy has a clone"
+        assert any(note.startswith(told) for note in answer.document["notes"])
         assert checksum(root) == before
+
+
+def test_a_build_without_a_repository_is_given_the_version_and_says_which(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        "src/shop/__init__.py": "from shop._version import version\n",
+        "test_shop.py": "import shop\ndef test_version(): assert shop.version == '1.4'\n",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: shop\nVersion: 1.4\n",
+        **HATCH_VCS,
+    }
+    answer = examine(project(files))
+    assert answer.value("tests_passed") == 1
+    told = "version 1.4 was given to the build, from PKG-INFO or git's last tag"
+    assert any(note.startswith(told) for note in answer.document["notes"])
 
 
 def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(

@@ -46,7 +46,7 @@ TOOLS = ("pytest>=7", "coverage>=7.6")
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 ROOTS = "AQE_ROOTS"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "12"
+_RECIPE = "13"
 _INJECTED = Path(__file__).parents[1] / "inject"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.environment.installer import UNKNOWN_VERSION, version_given
+from lionagi_qe.agents.project.built_files import installed_version
+from lionagi_qe.agents.project.version_control import reads_version
 from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -75,4 +78,19 @@ async def _install_project(
             raise
         await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]
-    return []
+    if not reads_version(workspace.source):
+        return []
+    built = installed_version(python.parents[1], workspace.source)
+    return [] if built is None else [f"version {built} {_origin_of_version(workspace, built)}"]
+
+
+def _origin_of_version(workspace: Workspace, built: str) -> str:
+    """Return where a build that asks version control has its version from, for people."""
+    given = version_given(workspace)
+    if given is None:
+        return "comes from git: the copy has a clone, which borrows your repository's objects"
+    if built != given:
+        return f"is what the build says itself: the copy has no repository, {given} was offered"
+    if given == UNKNOWN_VERSION:
+        return "was given to the build: neither git nor PKG-INFO tells a version"
+    return "was given to the build, from PKG-INFO or git's last tag: the copy has no repository"

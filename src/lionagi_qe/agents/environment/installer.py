@@ -52,9 +52,11 @@ _INSTALLER_PREFIXES = ("PIP_", "UV_")
 _PRETENDED_VERSIONS = (
     "PBR_VERSION",
     "PDM_BUILD_SCM_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
     "SETUPTOOLS_SCM_PRETEND_VERSION",
 )
 _UV_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX")
+UNKNOWN_VERSION = "0.0.0"
 # Newer ones have no pkg_resources any more, which builds of earlier years import.
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 # By -P no pip.py of the working directory, which may be the project's, is taken for it.
@@ -291,10 +293,17 @@ def variables_for(workspace: Workspace) -> dict[str, str]:
     variables = allowed_environment([*_INSTALLER_VARIABLES, *names])
     if "PIP_CERT" in variables:
         variables.setdefault("SSL_CERT_FILE", variables["PIP_CERT"])
-    if (workspace.source / ".git").exists():
+    version = version_given(workspace)
+    if version is None:
         return variables
-    version = version_of(workspace.source) or version_of(workspace.project) or "0.0.0"
     return {**dict.fromkeys(_PRETENDED_VERSIONS, version), **variables}
+
+
+def version_given(workspace: Workspace) -> str | None:
+    """Return the version that builds are given; None where the copy has a repository to ask."""
+    if (workspace.source / ".git").exists():
+        return None
+    return version_of(workspace.source) or version_of(workspace.project) or UNKNOWN_VERSION
 
 
 def _version_of(command: Sequence[str]) -> str:

@@ -50,6 +50,12 @@ def shipped_names(environment: Path, source: Path) -> list[str]:
     return sorted(names)
 
 
+def installed_version(environment: Path, source: Path) -> str | None:
+    """Return the version that the project's build has; None if an environment hasn't got it."""
+    project = _installed_from(environment, source)
+    return None if project is None else project.version
+
+
 def set_aside_sources(environment: Path, source: Path, pristine: Path) -> None:
     """Take the installed project's modules out of an environment; keep what building made.
 
