@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -623,3 +626,62 @@ def test_variables_that_tox_sets_are_set_and_told(examine: Examine, project: Wri
     assert "variables of tox.ini [testenv] set for the tests: SHOP_MODE, SHOP_DATA" in notes
     assert "not set for the tests: PATH (aqe sets that itself)" in notes
     assert "left out of the measured run: -n 2" in notes
+
+
+def sdist_that_counts_its_builds(folder: Path) -> Path:
+    """Write the sdist of a module, ``slow``, and return the file that grows with each build."""
+    log = folder.parent / "builds.log"
+    files = {
+        "setup.py": "from setuptools import setup\n"
+        f"open({str(log)!r}, 'a').write('built ')\n"
+        "setup(name='slow-of-nobody', version='1', py_modules=['slow'])\n",
+        "slow.py": "NAME = 'slow'\n",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: slow-of-nobody\nVersion: 1\n",
+    }
+    folder.mkdir()
+    with tarfile.open(folder / "slow_of_nobody-1.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"slow_of_nobody-1/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return log
+
+
+def test_what_was_downloaded_or_built_once_is_not_again(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    log = sdist_that_counts_its_builds(tmp_path / "sdists")
+    files = {
+        "requirements-test.txt": "iniconfig\nslow-of-nobody\n",
+        "test_a.py": "import iniconfig, slow\n\ndef test_a(): assert slow.NAME\n",
+    }
+    root = project(files)
+    env = {"PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {tmp_path / 'sdists'}"}
+    assert examine(root, env=env).value("tests_passed") == 1
+    built = log.read_text()
+    assert built
+
+    (root / "requirements-test.txt").write_text("slow-of-nobody\niniconfig>=1\n")
+    again = examine(root, env={**env, "UV_OFFLINE": "1"})
+    assert again.document["environment"]["origin"].startswith("built with uv ")
+    assert again.value("tests_passed") == 1
+    assert log.read_text() == built
+
+
+def test_where_there_is_no_uv_pip_builds_the_environment(
+    examine: Examine, project: Write, tmp_path: Path
+) -> None:
+    files = {
+        "shop.py": "import sniffio\n\ndef price():\n    return 1\n",
+        "test_shop.py": TESTS_PRICE,
+        "requirements-test.txt": "sniffio\n",
+    }
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sh").symlink_to("/bin/sh")
+    (programs / "uv.py").write_text("raise ImportError('there is no uv on this machine')\n")
+    env = {"PATH": str(programs), "PYTHONPATH": str(programs)}
+    answer = examine(project(files), env=env)
+    assert answer.document["environment"]["origin"].startswith("built with pip ")
+    assert answer.value("tests_passed") == 1
+    assert answer.value("line_coverage") == 100.0
