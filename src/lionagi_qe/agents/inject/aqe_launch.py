@@ -25,6 +25,7 @@ def main() -> int | None:
     process = os.getpid()
     sys.path.append(sys.path.pop(0))
     sys.path.extend(tool_overlays.split(os.pathsep) if tool_overlays else [])
+    import_module("aqe_roots")
     if record:
         import_module("aqe_recorder").open_record(record)
     try:
