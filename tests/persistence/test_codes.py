@@ -68,3 +68,20 @@ def test_codes_are_whole_words_and_no_codes_find_nothing() -> None:
     assert [code_size(dims) for dims in (1, 3, 256, 257, 4_096)] == [8, 24, 32, 40, 512]
     query = some_vectors(1, 5)[0]
     assert Codes(5).nearest(query, 3) == ArrayCodes(5, np).nearest(query, 3) == []
+
+
+@pytest.mark.parametrize("alike_but_every", [0, 5])
+def test_many_codes_find_the_same_by_numpy_and_without(alike_but_every: int) -> None:
+    # More than are compared at once. Where all but some are alike, a sample tells nothing.
+    dims, count = 256, 40_000
+    chance = random.Random(19)
+    query = some_vectors(1, dims)[0]
+    alike = code_of(query, dims)
+    codes = [chance.randbytes(code_size(dims)) for _ in range(count)]
+    if alike_but_every:
+        codes = [alike if at % alike_but_every else each for at, each in enumerate(codes)]
+    both: tuple[Codes, Codes] = Codes(dims), ArrayCodes(dims, np)
+    for each in both:
+        each.add(range(count), b"".join(codes))
+    ours, arrays = (each.nearest(query, WANTED) for each in both)
+    assert ours == arrays

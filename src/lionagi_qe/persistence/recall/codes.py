@@ -31,6 +31,13 @@ _COMPARED_SHARE = 4
 _WEIGHT_SCALE = 1_000
 # Steps of so few coordinates say more than the sums of what is above them.
 _FEW_DIMENSIONS = 16
+# Arrays of codes are compared so many at once.
+_CODES_AT_ONCE = 1 << 15
+# Bits of so many words are counted in a byte.
+_WORDS_OF_A_BYTE = 3
+# One distance of so many tells where about the least end, where there are as many times the rows.
+_SAMPLED = 16
+_MANY_SAMPLES = 16
 # Of each float the byte with its sign, as a digit: 1 for what isn't negative.
 _SIGNS = b"1" * 128 + b"0" * 128
 
@@ -161,6 +168,8 @@ class ArrayCodes(Codes):
         self._count = 0
         self._of = numpy.empty(0, dtype="i8")
         self._words = numpy.empty((self.size // 8, 0), dtype="u8")
+        # Where the table of each byte of a code begins.
+        self._offsets = numpy.arange(self.size) * 256
 
     def __len__(self) -> int:
         return self._count
@@ -189,12 +198,9 @@ class ArrayCodes(Codes):
             places = numpy.searchsorted(known, numbers, side="right") - 1
             kept = numpy.flatnonzero(known[places] == numbers)
             numbers, codes = numbers[kept], codes[:, kept]
-        distances = numpy.zeros(len(numbers), dtype="u2")
         code = numpy.frombuffer(code_of(vector, self._dims), "u8")
-        for words, wanted in zip(codes, code, strict=True):
-            distances += numpy.bitwise_count(words ^ wanted)
-        bound = _bound(numpy.bincount(distances).tolist(), rows)
-        near = numpy.flatnonzero(distances <= bound)
+        distances = _distances(numpy, codes, code)
+        near = _nearest(numpy, distances, rows)
         of = numbers[near]
         if self._dims < _FEW_DIMENSIONS:
             return of[numpy.lexsort((of, distances[near]))].tolist()
@@ -203,10 +209,8 @@ class ArrayCodes(Codes):
         sums = numpy.rint(numpy.frombuffer(vector, "<f4") * numpy.float64(_WEIGHT_SCALE))
         weights = numpy.zeros(self.size * 8, dtype="f4")
         weights[: self._bits] = numpy.repeat(sums, self._bits // self._dims)[::-1]
-        # Of each byte of a code, by its place and its value. No product of matrices: BLAS would
-        # start threads, which cost more than they do.
-        tables = numpy.einsum("pb,vb->pv", weights.reshape(-1, 8), _bits_of_bytes(numpy))
-        scores = tables.ravel().take(there + numpy.arange(self.size) * 256).sum(axis=1)
+        tables = _tables(numpy, weights.reshape(-1, 8))
+        scores = tables.ravel().take(there + self._offsets, mode="clip").sum(axis=1)
         if len(scores) > returned:
             # To sort the best alone is quicker.
             least = numpy.partition(scores, -returned)[-returned]
@@ -215,11 +219,52 @@ class ArrayCodes(Codes):
         return of[numpy.lexsort((of, -scores))].tolist()
 
 
-@cache
-def _bits_of_bytes(numpy: Any) -> Any:  # noqa: ANN401 - a module, an array
-    """Return the bits of each byte, from the least on."""
-    values = numpy.arange(256, dtype="u1")[:, None]
-    return numpy.unpackbits(values, axis=1, bitorder="little").astype("f4")
+def _distances(numpy: Any, codes: Any, wanted: Any) -> Any:  # noqa: ANN401 - a module, arrays
+    """Return in how many bits codes differ from one; of each word of all codes a row."""
+    count = codes.shape[1]
+    distances = numpy.zeros(count, dtype="u2")
+    # So many at once stay in the processor's cache, and sums of a few words in a byte.
+    size = min(count, _CODES_AT_ONCE)
+    differing, bits, sums = (
+        numpy.empty(size, "u8"),
+        numpy.empty(size, "u1"),
+        numpy.empty(size, "u1"),
+    )
+    for start in range(0, count, _CODES_AT_ONCE):
+        part = codes[:, start : start + _CODES_AT_ONCE]
+        here = part.shape[1]
+        differing, bits, sums = differing[:here], bits[:here], sums[:here]
+        whole = distances[start : start + here]
+        for at in range(0, len(part), _WORDS_OF_A_BYTE):
+            numpy.bitwise_count(numpy.bitwise_xor(part[at], wanted[at], out=differing), out=sums)
+            for word in range(at + 1, min(at + _WORDS_OF_A_BYTE, len(part))):
+                numpy.bitwise_xor(part[word], wanted[word], out=differing)
+                sums += numpy.bitwise_count(differing, out=bits)
+            whole += sums
+    return distances
+
+
+def _nearest(numpy: Any, distances: Any, rows: int) -> Any:  # noqa: ANN401 - a module, arrays
+    """Return the places of the ``rows`` least distances, and of those that equal the last."""
+    count = len(distances)
+    if count > _MANY_SAMPLES * rows:
+        # A bound by a sample, which leaves few to be counted; too few only by great ill luck.
+        sample = distances[::_SAMPLED]
+        guess = _bound(numpy.bincount(sample).tolist(), 2 * rows // _SAMPLED)
+        near = numpy.flatnonzero(distances <= guess)
+        if len(near) >= rows:
+            there = distances[near]
+            return near[there <= _bound(numpy.bincount(there).tolist(), rows)]
+    return numpy.flatnonzero(distances <= _bound(numpy.bincount(distances).tolist(), rows))
+
+
+def _tables(numpy: Any, weights: Any) -> Any:  # noqa: ANN401 - a module, arrays
+    """Return of each place and each byte there the sum of the weights of its bits."""
+    tables = numpy.zeros((len(weights), 256), dtype="f4")
+    for bit in range(8):
+        of = 1 << bit
+        numpy.add(tables[:, :of], weights[:, bit : bit + 1], out=tables[:, of : 2 * of])
+    return tables
 
 
 def _sums(weights: Sequence[int]) -> list[int]:
