@@ -13,9 +13,9 @@ from lionagi_qe.errors import ProjectError
 _DEPTH = 4
 # Of tools, which lie at the top of a repository of several projects, too.
 _NO_CODE = frozenset({"conftest.py", "dodo.py", "fabfile.py", "noxfile.py", "setup.py", "tasks.py"})
-# What lies there are inputs of tests, samples, or copies of others' work.
 # What holds the projects of one repository, by convention, also where no git tells so.
 _OF_ONE_REPOSITORY = frozenset({"libs", "packages"})
+# What lies there are inputs of tests, samples, or copies of others' work.
 _NO_PROJECTS = frozenset({"build", "dist", "docs", "examples", "test", "tests", "vendor"})
 
 
