@@ -116,9 +116,11 @@ def _summary(outcomes: Iterable[Outcome | backlog.Backlog]) -> list[str]:
         backend, _, scenario = outcome.name.partition("-")
         red = [verdict.what for verdict in outcome.verdicts if not verdict.passed]
         red += ["processes that did not end well"] if outcome.complaints else []
+        untold = sum(bool(verdict.untold) for verdict in outcome.verdicts)
+        held = f"all holds but {untold} that can't be told" if untold else "all holds"
         rows.append((
             scenario, backend, outcome.machine["date"][:10], outcome.size,
-            "; ".join(red) or "all holds",
+            "; ".join(red) or held,
         ))  # fmt: skip
     return table(("scenario", "backend", "date", "of which size", "what did not hold"), rows)
 
