@@ -207,13 +207,8 @@ async def _complete(
     for sibling, needed in siblings_to_install(uses, absent, requirements):
         copies = {name: workspace.copy_beside(path) for name, path in sibling.parts}
         heedless = installer.without_sources_of(copies)
-        told = f"tests import {needed}: {sibling.name} of the same repository, declared nowhere"
-        try:
-            await heedless.install(python, [*map(str, copies.values())], workspace)
-        except EnvironmentBuildError as error:
-            notes.append(f"{told}; not installed: {error}")
-        else:
-            notes.append(f"{told}; installed")
+        why = f"tests import {needed}: {sibling.name} of the same repository, declared nowhere"
+        notes.append(await _tried(heedless, python, [*map(str, copies.values())], workspace, why))
         absent, installed = ask_what_is_absent(python, uses.modules)
     extras, needed = extras_to_try(uses, absent, requirements)
     if extras and requirements.installable:
@@ -225,14 +220,21 @@ async def _complete(
             set_aside_sources(python.parent.parent, workspace.source, workspace.pristine)
             notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
         absent, installed = ask_what_is_absent(python, uses.modules)
-    for addition in additions_for(uses, absent, installed, requirements):
-        try:
-            await installer.install(python, [addition.line], workspace)
-        except EnvironmentBuildError as error:
-            notes.append(f"{addition.why}; not installed: {error}")
-        else:
-            notes.append(f"{addition.why}; installed")
-    return notes
+    return notes + [
+        await _tried(installer, python, [each.line], workspace, each.why)
+        for each in additions_for(uses, absent, installed, requirements)
+    ]
+
+
+async def _tried(
+    installer: Installer, python: Path, wanted: list[str], workspace: Workspace, why: str
+) -> str:
+    """Install what is missed, if that can be; return why, and what came of it."""
+    try:
+        await installer.install(python, wanted, workspace)
+    except EnvironmentBuildError as error:
+        return f"{why}; not installed: {error}"
+    return f"{why}; installed"
 
 
 def _read_settings(source: Path) -> dict[str, Any]:

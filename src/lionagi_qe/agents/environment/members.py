@@ -46,7 +46,7 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
             requirements = _with_declared(requirements, top)
         names: dict[str, Path] = {
             canonicalize_name(project_name(path, read_pyproject(path))): path
-            for path in siblings_of(project)
+            for path in siblings_of(project, top)
         }
         members = _required([*requirements.lines, *(requirements.dependencies or ())], names)
         siblings = list(_siblings(project, names, members))

@@ -13,7 +13,7 @@ from lionagi_qe.agents.project.layout import layout_of, own_modules
 from lionagi_qe.agents.project.not_parsed import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _IMPORT = re.compile(r"^(?:import|from) +(\w+)", re.MULTILINE)
@@ -117,18 +117,19 @@ def tests_in(files: frozenset[str], tests: Mapping[str, str] | frozenset[str]) -
 
 def imports_of_others(source: Path) -> frozenset[str]:
     """Return which modules that the project hasn't got its files import at their left margin."""
-    names: set[str] = set()
-    for path in _python_files(source):
-        names.update(_IMPORT.findall(path.read_text(encoding="utf-8", errors="replace")))
-    return frozenset(names - own_modules(source) - sys.stdlib_module_names)
+    return frozenset(_imported_by(_python_files(source)) - own_modules(source))
 
 
 def test_imports(source: Path) -> list[str]:
     """Return which modules of others the test files import at their left margin, sorted."""
+    patterns = ("test_*.py", "*_test.py", "tests.py", "conftest.py")
+    paths = (path for pattern in patterns for path in source.rglob(pattern) if path.is_file())
+    return sorted(_imported_by(paths) - own_modules(source) - {"pytest"})
+
+
+def _imported_by(paths: Iterable[Path]) -> set[str]:
+    """Return which modules, but for Python's own, files import at their left margin."""
     names: set[str] = set()
-    for pattern in ("test_*.py", "*_test.py", "tests.py", "conftest.py"):
-        for path in source.rglob(pattern):
-            if path.is_file():
-                text = path.read_text(encoding="utf-8", errors="replace")
-                names.update(_IMPORT.findall(text))
-    return sorted(names - own_modules(source) - {"pytest"} - sys.stdlib_module_names)
+    for path in paths:
+        names.update(_IMPORT.findall(path.read_text(encoding="utf-8", errors="replace")))
+    return names - sys.stdlib_module_names

@@ -62,16 +62,16 @@ def projects_below(directory: Path) -> list[Path]:
     return sorted(found)
 
 
-def siblings_of(project: Path) -> list[Path]:
+def siblings_of(project: Path, top: Path | None) -> list[Path]:
     """Return the other projects of the repository that a project is a part of.
 
-    Those are in the enclosing repository, else beside it in a directory called ``packages``, say.
+    Those are in the enclosing repository, ``top``; where there is none, beside the project in a
+    directory called ``packages``, say.
 
     Raises:
         ProjectError: a ``pyproject.toml`` is not valid.
 
     """
-    top = enclosing_repository(project)
     beside = project.resolve().parent
     if top is None and not (project / ".git").exists() and beside.name in _OF_ONE_REPOSITORY:
         top = beside
