@@ -1,17 +1,13 @@
-"""What the user has set for pip holds for uv, too, wherever it is set."""
+"""What the user has set for pip holds for uv, too; what a build failed of is told."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lionagi_qe.agents.environment.build_failures import error_of_build
 from lionagi_qe.agents.environment.installer import Installer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TRACE = """\
 Traceback (most recent call last):
@@ -26,29 +22,27 @@ OF_PIP = (
     f"error: subprocess-exited-with-error\n[17 lines of output]\n{TRACE}[end of output]\n"
     "ERROR: Failed to build it\n"
 )
-PLACES = (".config/pip/pip.conf", "many/pip/pip.conf")
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_settings_of_pip_become_words_of_uv(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_of_pip_become_words_of_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example.org/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.example.org https://b.example.org")
     for name in [*os.environ]:
-        if name.startswith(("PIP_", "UV_", "XDG_")):
+        if name.startswith("UV_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if place.startswith("many"):
-        monkeypatch.setenv("XDG_CONFIG_DIRS", f"/nowhere{os.pathsep}{tmp_path / 'many'}")
-    file = tmp_path / place
-    file.parent.mkdir(parents=True)
-    file.write_text("[global]\nindex-url = https://packages.example.org/simple\n")
-    uv = await Installer("uv", "0", ("uv",)).configured()
+    uv = Installer("uv", "0", ("uv",)).configured()
     assert uv.settings[:2] == ("--default-index", "https://packages.example.org/simple")
+    assert uv.settings[2:6] == (
+        "--index",
+        "https://a.example.org",
+        "--index",
+        "https://b.example.org",
+    )
 
 
-async def test_pip_asks_for_its_settings_itself() -> None:
+def test_pip_asks_for_its_settings_itself() -> None:
     pip = Installer("pip", "0", ("pip",))
-    assert await pip.configured() is pip
+    assert pip.configured() is pip
 
 
 @pytest.mark.parametrize("output", [OF_UV, OF_PIP])

@@ -12,7 +12,6 @@ project, and the network the first time.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -34,6 +33,7 @@ from tests.corpus.sides import fleet_command, plain_command
 
 from lionagi_qe.agents.environment.built import TOOLS
 from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.interpreter import OWN_BASE
 from lionagi_qe.agents.environment.requirements import requirements_of
 from lionagi_qe.agents.project.settings import read_pyproject
 
@@ -212,17 +212,16 @@ def _by_turns(fleet: Callable[[], Taken], hand: Callable[[], Taken], rounds: int
 def _installation(project: Path, venv: Path) -> list[Command]:
     """Return the commands that make an environment, as a person would who knows what is needed."""
     requirements = requirements_of(project, read_pyproject(project))
-    installer = asyncio.run(Installer.find().configured())
+    installer = Installer.find().configured()
     extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
     files = [word for file in requirements.files for word in ("-r", str(file))]
     own = ["-e", f".{extras}"] if requirements.installable else []
     install = [*installer.program, "pip", "install", "--quiet", *installer.settings]
     install += ["--python", str(venv / "bin" / "python"), *files, *own, *requirements.lines, *TOOLS]
-    base = getattr(sys, "_base_executable", None) or sys.executable
     env = dict(os.environ)
     if "PIP_CERT" in env:
         env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
-    create = [*installer.program, "venv", "--quiet", "--python", base, str(venv)]
+    create = [*installer.program, "venv", "--quiet", "--python", OWN_BASE, str(venv)]
     return [(create, env), (install, env)]
 
 

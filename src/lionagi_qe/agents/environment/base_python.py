@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from lionagi_qe.agents.environment.declared.python_pinned import python_pinned
 from lionagi_qe.agents.environment.declared.python_required import python_required
-from lionagi_qe.agents.environment.interpreter import identity
+from lionagi_qe.agents.environment.interpreter import OWN_BASE, identity
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def base_python(project: Path, pyproject: dict[str, Any], origin: Path) -> BaseP
 
     """
     ours = ".".join(map(str, sys.version_info[:3]))
-    program = getattr(sys, "_base_executable", None) or sys.executable
-    own = BasePython(program, ours, f"{sys.version} {sys.prefix}")
+    own = BasePython(OWN_BASE, ours, f"{sys.version} {sys.prefix}")
     required = _Required.of(project, pyproject, origin)
     pin = python_pinned(project, origin)
     if pin is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -46,7 +45,7 @@ TOOLS = ("pytest>=7", "coverage>=7.6")
 # Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
 ROOTS = "AQE_ROOTS"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "13"
+_RECIPE = "14"
 _INJECTED = Path(__file__).parents[1] / "inject"
 
 
@@ -145,12 +144,8 @@ async def _build(
     lines = (*requirements.lines, *map(str, members.values()))
     requirements = replace(requirements, lines=lines)
     try:
-        creating = asyncio.create_task(installer.create(directory, workspace, plan.base.program))
-        try:
-            installer = await installer.configured()
-        finally:
-            await asyncio.wait([creating])
-        python = creating.result()
+        installer = installer.configured()
+        python = await installer.create(directory, workspace, plan.base.program)
         held, lock = await held_to_lock(installer, workspace, wanted=plan.locked)
         try:
             notes += await install_declared(held, python, workspace, requirements, TOOLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.installer import UNKNOWN_VERSION, version_given
@@ -31,16 +32,27 @@ async def install_declared(
         EnvironmentBuildError: the installer can't, by any of the ways that there are.
 
     """
+    others = [*requirements.lines, *tools]
+    project = [_project(requirements)] if requirements.installable else []
+    if installer.name == "uv" and requirements.files:
+        files = [word for file in requirements.files for word in ("-r", str(file))]
+        # What can't be done at once is done one by one, which also tells what it is.
+        with suppress(EnvironmentBuildError):
+            await installer.install(python, [*project, *files, *others], workspace)
+            return _version_notes(python, workspace) if project else []
     notes: list[str] = []
     # Files on their own: pip can't mix hashed requirements with others.
     for file in requirements.files:
         notes += await _install_file(installer, python, workspace, file)
-    others = [*requirements.lines, *tools]
-    if requirements.installable:
-        notes += await _install_project(installer, python, workspace, requirements, others)
-    else:
-        await installer.install(python, others, workspace)
+    if project:
+        return notes + await _install_project(installer, python, workspace, requirements, others)
+    await installer.install(python, others, workspace)
     return notes
+
+
+def _project(requirements: Requirements) -> str:
+    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
+    return f".{extras}"
 
 
 async def _install_file(
@@ -70,14 +82,18 @@ async def _install_project(
     A project that can't be built (an application, say, or for want of a compiler) still gets what
     it and its extras need.
     """
-    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
     try:
-        await installer.install(python, [f".{extras}", *others], workspace)
+        await installer.install(python, [_project(requirements), *others], workspace)
     except EnvironmentBuildError as error:
         if requirements.dependencies is None:
             raise
         await installer.install(python, [*requirements.dependencies, *others], workspace)
         return [f"the project itself was not installed, its tests run from the sources: {error}"]
+    return _version_notes(python, workspace)
+
+
+def _version_notes(python: Path, workspace: Workspace) -> list[str]:
+    """Say where the version comes from of a build that asks version control for it."""
     if not reads_version(workspace.source):
         return []
     built = installed_version(python.parents[1], workspace.source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import os
 import re
@@ -13,8 +12,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from venv import EnvBuilder
 
 from lionagi_qe.agents.environment.build_failures import error_of_build
+from lionagi_qe.agents.environment.interpreter import OWN_BASE
+from lionagi_qe.agents.environment.pip_settings import pip_settings
 from lionagi_qe.agents.environment.process import Completed, allowed_environment, run
 from lionagi_qe.agents.project.isolated_program import homes_of
 from lionagi_qe.agents.project.version_control import version_of
@@ -61,7 +63,6 @@ UNKNOWN_VERSION = "0.0.0"
 _LAST_WITH_PKG_RESOURCES = "setuptools<81"
 # By -P no pip.py of the working directory, which may be the project's, is taken for it.
 OUR_PIP = (sys.executable, "-P", "-m", "pip")
-_PIP_FILES = ("pip.conf", "pip/pip.conf")
 _NAMING_FILES = frozenset({"--build-constraints", "--constraint", "--find-links"})
 _INSTALL_TIMEOUT = 1800.0
 _LONGEST_REASON = 500
@@ -105,33 +106,42 @@ class Installer:
             f"or run {sys.executable} -m ensurepip"
         )
 
-    async def configured(self) -> Installer:
+    def configured(self) -> Installer:
         """Return this installer with what the user has set for pip, which uv doesn't read.
 
-        Costs a start of pip where anything is set for it.
-
         Raises:
-            EnvironmentBuildError: pip doesn't run.
+            EnvironmentBuildError: a file of pip's settings can't be read.
 
         """
-        if self.name != "uv" or find_spec("pip") is None or not _is_pip_configured():
+        if self.name != "uv":
             return self
-        found = await asyncio.to_thread(pip_settings, OUR_PIP)
-        return replace(self, settings=(*self.settings, *as_uv_words(found)))
+        return replace(self, settings=(*self.settings, *as_uv_words(pip_settings())))
 
     async def create(self, directory: Path, workspace: Workspace, base: str) -> Path:
-        """Create a virtual environment of an interpreter, ``base``; return its own interpreter."""
+        """Create a virtual environment of an interpreter, ``base``; return its own interpreter.
+
+        Raises:
+            EnvironmentBuildError: that can't be.
+
+        """
         make_directories(directory)
-        command = [base, "-m", "venv", "--without-pip", str(directory)]
+        problem = f"no virtual environment could be created with {base}"
+        if base == OWN_BASE:
+            # A twentieth of what a start of Python takes.
+            try:
+                await asyncio.to_thread(EnvBuilder(symlinks=True).create, directory)
+            except OSError as error:
+                raise EnvironmentBuildError(f"{problem}: {error}") from error
+            return directory / "bin" / "python"
         completed = await run(
-            command,
+            [base, "-m", "venv", "--without-pip", str(directory)],
             cwd=workspace.root,
             env=variables_for(workspace),
             log=workspace.artifacts / "venv.log",
             timeout=_INSTALL_TIMEOUT,
             installs=[directory],
         )
-        check_installed(completed, f"no virtual environment could be created with {base}")
+        check_installed(completed, problem)
         return directory / "bin" / "python"
 
     async def export(self, workspace: Workspace, target: Path) -> bool:
@@ -233,34 +243,6 @@ def find_uv() -> str | None:
     except (ImportError, FileNotFoundError):
         # Not installed with us: there may be no uv for this machine.
         return None
-
-
-def _is_pip_configured() -> bool:
-    """Whether there is anything that pip would read its settings from."""
-    if any(name.startswith("PIP_") for name in os.environ):
-        return True
-    home = Path.home()
-    folders = [Path(each) for each in os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)]
-    folders += [Path("/etc"), Path("/etc/xdg/pip"), Path("/Library/Application Support/pip")]
-    folders += [Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config"), home / ".pip"]
-    folders += [home / "Library/Application Support", Path(sys.prefix)]
-    return any((folder / place).exists() for folder in folders for place in _PIP_FILES)
-
-
-def pip_settings(pip: Sequence[str]) -> dict[str, str]:
-    """Return what the user's files and variables tell pip: option -> value, as pip has read them.
-
-    Raises:
-        EnvironmentBuildError: pip doesn't run.
-
-    """
-    settings: dict[str, str] = {}
-    for line in _output_of([*pip, "config", "list"]).splitlines():
-        name, _, value = line.partition("=")
-        section, _, option = name.rpartition(".")
-        if section in {"global", "install", ":env:"}:
-            settings[option] = ast.literal_eval(value)
-    return settings
 
 
 def as_uv_words(settings: Mapping[str, str]) -> tuple[str, ...]:

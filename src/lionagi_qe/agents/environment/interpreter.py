@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -13,6 +14,8 @@ from lionagi_qe.errors import ProjectError
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What our own environment, if we run in one, is made of.
+OWN_BASE = getattr(sys, "_base_executable", None) or sys.executable
 _PROBE = """
 import json, sys, importlib
 found = {}

@@ -55,7 +55,7 @@ async def tool_overlay_of(
     make_directories(cache)
     unfinished = cache / uuid.uuid4().hex
     hold(unfinished, unmade=True)
-    installer = await Installer.find().configured()
+    installer = Installer.find().configured()
     tell(f"installing {' and '.join(tools)} for {tag} with {installer.name} {installer.version}")
     try:
         await installer.install(python, tools, workspace, target=unfinished)

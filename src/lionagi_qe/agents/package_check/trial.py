@@ -69,7 +69,7 @@ async def build(examination: Examination, workspace: Workspace) -> Built:
         NotTried: uv is not at hand, or what the build needs.
 
     """
-    installer = await Installer.find().for_build_of(workspace).configured()
+    installer = Installer.find().for_build_of(workspace).configured()
     if installer.name != "uv":
         raise NotTried("distributions are built by uv, which is not at hand")
     out = workspace.artifacts / "distributions"
@@ -129,7 +129,7 @@ async def try_out(  # noqa: PLR0913 - keyword-only
         NotTried: the index can't be reached, or the time was up.
 
     """
-    installer = await Installer.find().configured()
+    installer = Installer.find().configured()
     if resolution is not None:
         installer = installer.with_settings("--resolution", resolution)
     python = await installer.create(
