@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 # declares alone, so that the same can be done by hand.
 PROJECTS = (
     *("itsdangerous", "tinydb", "wsproto", "marko", "rfc3986", "pdm-backend"),
-    *("tabulate", "tomlkit", "dep-logic", "python-dotenv"),
+    *("tabulate", "tomlkit", "dep-logic", "python-dotenv", "pyproject-hooks", "fasteners"),
 )
 # aimed at: times the seconds by hand where these are many, else seconds more
 MOST_TIMES, MANY_SECONDS, MOST_MORE = 1.15, 5.0, 1.0

@@ -93,7 +93,8 @@ def unpack(archive: Path, package: Package, place: Path) -> Path:
         shutil.unpack_archive(archive, place)
     else:
         with tarfile.open(archive) as tar:
-            tar.extractall(place, filter="tar")
+            # Python 3.11.0 to 3.11.3 have no filters.
+            tar.extractall(place, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
     (project,) = (path for path in place.iterdir() if path.is_dir())
     if package.git:
         _commit(project, package.version)

@@ -130,6 +130,19 @@ def test_no_expression_goes_back_again_and_again() -> None:
     assert slow == []
 
 
+def test_no_group_is_repeated_possessively() -> None:
+    """Python 3.11.0 to 3.11.4 end such a group early where it holds a choice: cpython #106052."""
+    group = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+")
+    assert group.search(r"(?:a|b)*+c")
+    found = [each.where for each in expressions() if group.search(each.pattern.pattern)]
+    found += [
+        path.name
+        for path in ROOT.rglob("*.py")
+        if re.search(r're\.compile\(f".*\)[*+]\+', path.read_text())
+    ]
+    assert found == []
+
+
 def is_quick(expression: Expression) -> bool:
     """Whether no attack takes longer than what grows with the length."""
     return all(

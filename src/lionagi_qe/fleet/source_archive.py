@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Times of change are no content; and zip files, which builds make, know none before 1980.
-_MOMENT = 24 * 3600 * 3660
-_EXECUTABLE, _PLAIN = 0o755, 0o644
+MOMENT = 24 * 3600 * 3660
+EXECUTABLE, PLAIN = 0o755, 0o644
 
 
 def digest_of(tree: Path) -> str:
@@ -52,9 +52,9 @@ def packed_tree(tree: Path) -> bytes:
             info = archive.gettarinfo(path, path.relative_to(tree).as_posix())
             info.uid = info.gid = 0
             info.uname = info.gname = ""
-            info.mtime = _MOMENT
+            info.mtime = MOMENT
             executable = info.isdir() or info.mode & 0o100
-            info.mode = _EXECUTABLE if executable else _PLAIN
+            info.mode = EXECUTABLE if executable else PLAIN
             # Two names of one file travel as two files.
             info.type = tarfile.REGTYPE if info.islnk() else info.type
             if info.isreg():

@@ -7,11 +7,14 @@ disk is bounded. Links come last: while files are written there is none that cou
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import tarfile
 import zlib
 from typing import TYPE_CHECKING
 
 from lionagi_qe.errors import AqeError
+from lionagi_qe.fleet.source_archive import EXECUTABLE, MOMENT, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +56,27 @@ def unpack_tree(content: bytes, target: Path) -> None:
                 if member.issym():
                     links[member.name] = member
                 else:
-                    archive.extract(member, target, filter="data")
+                    _extract(archive, member, target / member.name)
             for link in links.values():
                 _make_link(link, target, links)
     except _RefusedError as error:
         raise AqeError(f"the project that was shipped is refused: {error}") from error
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
         raise AqeError(f"the project that was shipped can't be unpacked: {error}") from error
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Lay out a checked member, without tarfile's filters, which Python 3.11.0 to 3.11.3 lack."""
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = archive.extractfile(member)
+    assert content is not None  # noqa: S101 - it is a regular file
+    with content, path.open("xb") as file:
+        shutil.copyfileobj(content, file)
+    path.chmod(EXECUTABLE if member.mode & 0o100 else PLAIN)
+    os.utime(path, (MOMENT, MOMENT))
 
 
 class _RefusedError(Exception):

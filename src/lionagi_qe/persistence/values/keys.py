@@ -20,7 +20,7 @@ DEFAULT_FLEET = "default"
 
 # Category Cc (C0, DEL, C1) and surrogates, which have no UTF-8 form.
 _FORBIDDEN = "\x00-\x1f\x7f-\x9f\ud800-\udfff"
-_matches = re.compile(f"aqe(?:/[^/{_FORBIDDEN}]++)++").fullmatch
+_matches = re.compile(f"aqe(?:/[^/{_FORBIDDEN}]++)+").fullmatch
 _TEXT = re.compile(f"[^{_FORBIDDEN}]*")
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LAST_CHARACTER = chr(0x10FFFF)

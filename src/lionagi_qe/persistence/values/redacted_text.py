@@ -62,7 +62,8 @@ _LOGIN_OPTION = re.compile(
 # of one that was cut off.
 _STATEMENT = re.compile(
     r"\b((?:password|identified\s+by)\s+(?:E|U&)?)"
-    r"(?:'(?:[^'\\]|\\.|'')*+'?|\$(\w{0,60})\$(?:(?!\$\2\$).)*+(?:\$\2\$)?)",
+    r"(?:'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*'?"
+    r"|\$(\w{0,60})\$[^$]*+(?:(?!\$\2\$)\$[^$]*+)*(?:\$\2\$)?)",
     re.IGNORECASE | re.DOTALL,
 )
 # Redis' settings, in files, commands and answers: requirepass x, 1) "requirepass" 2) "x".
@@ -91,7 +92,8 @@ _PAIR = re.compile(
 )
 _PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
-    r"(?:(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{0,60}-----|(?:\s|\\[rn]|[A-Za-z0-9+/=]{16,}+)*+)"
+    r"(?:[^-]*+(?:-(?!----)[^-]*+)*-----END [A-Z0-9 ]{0,60}-----"
+    r"|(?:\s++|\\[rn]|[A-Za-z0-9+/=]{16,}+)*)"
 )
 # Keys that say themselves whose they are.
 _KNOWN = re.compile(
