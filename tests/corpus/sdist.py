@@ -94,7 +94,8 @@ def unpack(archive: Path, package: Package, place: Path) -> Path:
     else:
         with tarfile.open(archive) as tar:
             # Python 3.11.0 to 3.11.3 have no filters.
-            tar.extractall(place, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
+            tar.extraction_filter = getattr(tarfile, "tar_filter", None)
+            tar.extractall(place)  # noqa: S202 - of PyPI, and checked by its digest
     (project,) = (path for path in place.iterdir() if path.is_dir())
     if package.git:
         _commit(project, package.version)

@@ -25,6 +25,13 @@ READABLE = [
     *(os.path.realpath(each) for each in sys.path),
     *("/dev", "/etc/localtime", "/etc/mime.types", "/lib", "/lib64", "/sys", "/usr"),
 ]
+# Debian's Python has its sitecustomize in /etc, and Hypothesis reads the sources of all modules.
+_LOADED = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+READABLE += {
+    path
+    for path in (os.path.realpath(file) for file in _LOADED if isinstance(file, str))
+    if not path.startswith(tuple(root + os.sep for root in READABLE))
+}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ALWAYS = frozenset(
     {
