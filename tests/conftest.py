@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -46,6 +47,11 @@ BY_FOLDER = {
 
 # What takes longest goes first, so that no worker is left alone with it at the end of a run.
 LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "web", "integrations", "corpus", "integration")
+
+
+# A busy machine is no fault of what is tried: none of Hypothesis' clocks fails a test.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -44,7 +44,7 @@ class Recording:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("budget", [0.5, 1.0])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1_000), now=st.integers(0, 24))
 def test_no_decision_changes_when_its_own_and_all_later_results_do(
     policy: str, budget: float, seed: int, now: int

@@ -148,7 +148,7 @@ def check(script: list[Step], answers: list[Any], entries: dict[str, int]) -> No
     min_share=st.sampled_from([1, 16]),
     eager=st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_calls_on_one_key_come_to_what_they_would_in_the_order_of_the_calls(
     script: list[Step], delays: list[int], max_calls: int, min_share: int, *, eager: bool
 ) -> None:

@@ -37,7 +37,8 @@ FIELDS = {
     "value": 1,
 }
 FUZZED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 ADDRESS_SPACE = 600 * 1024 * 1024
 MIB = 1024 * 1024

@@ -148,7 +148,7 @@ def in_a_log(outcome: Outcome) -> str:
 
 
 @pytest.mark.parametrize("write", [on_a_terminal, in_a_log])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_the_report_commands_no_terminal_and_no_ci_server(
     write: Callable[[Outcome], str], text: str
@@ -159,7 +159,7 @@ def test_the_report_commands_no_terminal_and_no_ci_server(
     assert "test_" in told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_annotations_are_one_command_a_line(text: str) -> None:
     lines = as_annotations(outcome_of(text)).encode().decode().split("\n")
@@ -171,7 +171,7 @@ def test_annotations_are_one_command_a_line(text: str) -> None:
     assert not UNSEEN.search("".join(lines))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_documents_for_programs_can_be_read_and_say_the_same(text: str) -> None:
     outcome = outcome_of(text)
@@ -185,7 +185,7 @@ def test_documents_for_programs_can_be_read_and_say_the_same(text: str) -> None:
     assert len(json.loads(as_sarif(outcome))["runs"]) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_markdown_mentions_links_and_embeds_nothing(text: str) -> None:
     told = as_markdown(outcome_of(text))

@@ -404,7 +404,7 @@ async def test_a_cache_holds_what_is_sealed(redis_url: str, tmp_path: Path, flee
         HybridMemory(sealing, RedisCache.from_url(redis_url))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     payload=st.binary(min_size=1, max_size=80),
     cut=st.integers(0, 200),

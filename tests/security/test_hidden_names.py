@@ -87,7 +87,8 @@ async def test_the_store_holds_no_name_in_clear(memory: Memory, url: str) -> Non
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(held=st.lists(keys(), min_size=1, max_size=30, unique=True))
 async def test_whole_segments_find_what_they_find_in_clear(url: str, held: list[str]) -> None:

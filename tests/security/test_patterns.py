@@ -49,7 +49,8 @@ async def filled(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pattern=globs() | SPECIAL | ESCAPED)
 async def test_a_pattern_finds_what_the_plain_matcher_does(filled: Memory, pattern: str) -> None:
@@ -58,7 +59,8 @@ async def test_a_pattern_finds_what_the_plain_matcher_does(filled: Memory, patte
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 async def test_a_prefix_is_plain_text(filled: Memory, data: st.DataObject) -> None:

@@ -166,7 +166,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     assert redact_text(text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     around=st.sampled_from(AROUND),
     before=st.text(st.sampled_from("a '\"\\=:,{}[]()>-\n"), max_size=12),

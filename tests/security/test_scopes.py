@@ -225,7 +225,7 @@ async def stored() -> AsyncGenerator[Memory]:
         yield memory
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     keys=st.sets(KEYS, max_size=8),
     scopes=st.lists(st.sets(PATTERNS, min_size=1, max_size=3), min_size=1, max_size=2),

@@ -83,7 +83,7 @@ def complaints(url: str) -> list[str]:
 
 
 # As many as make fuzz asks for.
-@settings(max_examples=max(300, int(os.environ.get("AQE_FUZZ_CASES", "0"))), deadline=None)
+@settings(max_examples=max(300, int(os.environ.get("AQE_FUZZ_CASES", "0"))))
 @given(form=st.sampled_from(FORMS), password=PASSWORDS, escaped=st.booleans())
 @example(form="redis://h/0?password={}", password=f"{MARK}&{MARK}={MARK}", escaped=False)
 @example(form="unix://u:{}@/tmp/redis.sock", password=f"{MARK}/{MARK}", escaped=False)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 Member = tuple[str, bytes, str]
 FUZZED = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

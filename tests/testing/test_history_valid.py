@@ -12,7 +12,7 @@ from tests.testing.reference_fleet import valid_history
 from lionagi_qe.testing.history import judge
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(0, 150))
 def test_a_valid_history_passes(seed: int, processes: int, calls: int) -> None:
     found = judge(valid_history(random.Random(seed), processes, calls))

@@ -81,7 +81,7 @@ def random_operation(dice: random.Random, number: int) -> Operation:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_it_agrees_with_trying_all_orders(seed: int, count: int) -> None:
     dice = random.Random(seed)
