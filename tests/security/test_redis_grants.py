@@ -261,7 +261,7 @@ async def test_users_last_where_the_server_has_a_file_for_them_and_else_that_is_
     assert note.startswith("the server keeps no file of its users (aclfile)")
     file = tmp_path / "users.acl"
     file.touch()
-    with_file = own_redis("redis-6.2", settings={"aclfile": str(file)})
+    with_file = own_redis(settings={"aclfile": str(file)})
     async with open_memory(with_file.url) as memory:
         granted = await grants.grant(memory, user, write=["*"])
     assert granted.notes == [door]

@@ -9,6 +9,7 @@ from hiredis import pack_command
 from redis import exceptions
 
 from lionagi_qe.errors import OutcomeUnknownError
+from lionagi_qe.persistence.redis.sending import send
 
 if TYPE_CHECKING:
     import redis.asyncio as driver
@@ -63,7 +64,7 @@ async def exchange(
     before = [_pack("ASKING")] if asking else []
     # Of a script the fourth word is the shard's counter, a key that it may always write.
     mark = [*before, _pack("INCRBY", words[3], 0)] if words[0] in _SCRIPTS else []
-    await connection.send_packed_command([b"".join([*before, _pack(*words), *mark, wait.packed])])
+    await send(connection, b"".join([*before, _pack(*words), *mark, wait.packed]))
     try:
         for _ in before:
             await connection.read_response()
@@ -86,7 +87,7 @@ async def exchange(
 async def ask(connection: driver.Connection, words: tuple[Any, ...], *, asking: bool) -> Any:  # noqa: ANN401
     """Send a command that changes nothing, and return its answer."""
     before = [_pack("ASKING")] if asking else []
-    await connection.send_packed_command([b"".join([*before, _pack(*words)])])
+    await send(connection, b"".join([*before, _pack(*words)]))
     for _ in before:
         await connection.read_response()
     return await connection.read_response()
