@@ -24,20 +24,27 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 
+# Seconds of a hunt, and of another where the machine was too busy for all that a hunt tries.
+BUDGETS = (30, 60, 120)
+
+
 @pytest.mark.slow
 async def test_six_flaky_tests_of_forty_are_told_from_the_stable_ones(
     aqe: Aqe, project: Write, tmp_path: Path
 ) -> None:
-    root, url = project(flaky_project.files()), f"sqlite:///{tmp_path / 'channels.db'}"
+    root = project(flaky_project.files())
     before = checksum(root)
     quarantine = tmp_path / "flaky.txt"
 
-    answer = aqe(
-        *("flaky", root, "--memory", url, "--json", "--quarantine", quarantine, "--budget", "30s")
-    )
+    for seconds in BUDGETS:
+        url = f"sqlite:///{tmp_path / f'{seconds}.db'}"
+        kept_in = ("--memory", url, "--quarantine", quarantine)
+        answer = aqe("flaky", root, *kept_in, "--json", "--budget", f"{seconds}s")
+        assert checksum(root) == before
+        found = {test["id"]: test for test in answer.document["flaky"]}
+        if found.keys() >= flaky_project.CERTAIN:
+            break
 
-    assert checksum(root) == before
-    found = {test["id"]: test for test in answer.document["flaky"]}
     # What fails one time in twenty may not fail here; what a condition brings about must.
     assert flaky_project.CERTAIN <= found.keys() <= flaky_project.FLAKY
     assert found[flaky_project.ORDER]["cause"] == "order"
@@ -112,9 +119,11 @@ def test_a_test_that_spoils_itself_is_told_apart(aqe: Aqe, project: Write) -> No
             assert not OPEN
             OPEN.append(True)
     """
-    answer = aqe(
-        "flaky", project({"shop.py": shop, "test_shop.py": tests}), "--budget", "15s", "--json"
-    )
+    root = project({"shop.py": shop, "test_shop.py": tests})
+    for seconds in BUDGETS:
+        answer = aqe("flaky", root, "--budget", f"{seconds // 2}s", "--json")
+        if answer.document["not_idempotent"]:
+            break
 
     assert answer.document["not_idempotent"] == ["test_shop.py::test_opens_once"]
     assert answer.document["flaky"] == []

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.plan import Budget, Start
 
 # How much longer than its deadline an agent may take to wind up before it is cancelled.
-_GRACE_SECONDS = 5.0
+# Who ends late by itself, on a busy machine, tells what was found; who is stopped, nothing.
+_GRACE_SECONDS = 30.0
 # The detail of findings that holds the trace of a defect.
 DEFECT = "defect"
 
