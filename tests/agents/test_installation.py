@@ -13,6 +13,7 @@ from lionagi_qe.agents.environment.interpreter import OWN_BASE
 from lionagi_qe.agents.environment.requirements import requirements_of
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.workspace import Workspace
+from lionagi_qe.errors import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,14 @@ async def test_project_and_requirement_files_are_installed_by_one_start_of_uv(
     assert found == {"iniconfig-2.0.0.dist-info", "shop-1.0.dist-info"}
     assert notes == []
     assert len(uv[1].read_text().splitlines()) == 1
+
+
+async def test_where_no_environment_can_be_is_told(
+    project: Path, uv: tuple[Installer, Path]
+) -> None:
+    told = pytest.raises(EnvironmentBuildError, match="no virtual environment could be created")
+    with Workspace.copy_of(project) as workspace, told:
+        await uv[0].create(workspace.root / "a:b", workspace, OWN_BASE)
 
 
 async def test_what_does_not_fit_together_is_installed_one_after_the_other(

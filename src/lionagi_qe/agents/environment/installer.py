@@ -127,10 +127,11 @@ class Installer:
         make_directories(directory)
         problem = f"no virtual environment could be created with {base}"
         if base == OWN_BASE:
-            # A twentieth of what a start of Python takes.
+            # Without a start of Python.
             try:
                 await asyncio.to_thread(EnvBuilder(symlinks=True).create, directory)
-            except OSError as error:
+            except (OSError, ValueError) as error:
+                # The latter of a path with what separates paths in PATH.
                 raise EnvironmentBuildError(f"{problem}: {error}") from error
             return directory / "bin" / "python"
         completed = await run(

@@ -56,7 +56,9 @@ def _files() -> Iterator[Path]:
         directories += [str(Path.home() / ".pip"), _of_user()]
     directories.append(sys.prefix)
     files = [Path(directory) / _FILE for directory in directories]
-    yield from (file for file in [*files, *([Path(named)] if named else [])] if file.is_file())
+    files += [Path(named)] if named else []
+    # What may not be read pip passes over, too.
+    yield from (file for file in files if os.access(file, os.R_OK) and file.is_file())
 
 
 def _of_user() -> str:
