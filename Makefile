@@ -213,7 +213,7 @@ executors: $(STAMP) ## Compare what local, queue (three workers) and dask (four)
 	$(BIN)/python -m tests.corpus.executors $(EXECUTORS_OUT) $(or $(strip $(ONLY)),sniffio iniconfig outcome blinker incremental)
 
 # Half an hour or more where nothing else runs; packages as make corpus keeps them.
-speed: $(STAMP) ## Time aqe run beside coverage.py by hand on ten other projects (ONLY="...")
+speed: $(STAMP) ## Time aqe run beside coverage.py by hand on other projects (ONLY="...")
 	$(BIN)/python -m tests.benchmarks.speed $(SPEED_OUT) $(if $(strip $(ONLY)),--only $(ONLY))
 
 # Some minutes; the servers' data lie on the disk.

@@ -279,7 +279,7 @@ def _table(results: Mapping[str, Mapping[str, Any]], state: str, *, first: bool)
 
 def race(package: Package, cache: Path, rounds: int, first_rounds: int) -> dict[str, Any]:
     """Return the rounds of one project as JSON data."""
-    with tempfile.TemporaryDirectory(prefix="speed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="speed-", ignore_cleanup_errors=True) as folder:
         both = Race(package, cache, Path(folder))
         warm = both.warm(rounds)
         first = both.first(first_rounds) if first_rounds else []
