@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 ROOTS = [os.path.realpath(root) for root in os.environ["AQE_GUARD"].split(os.pathsep)]
-READABLE = [
+_DIRECTORIES = [
     *(os.path.realpath(each) for each in os.environ["AQE_GUARD_READS"].split(os.pathsep)),
     *(os.path.realpath(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)),
     # As it is now: what is tried could add to it.
     *(os.path.realpath(each) for each in sys.path),
     *("/dev", "/etc/localtime", "/etc/mime.types", "/lib", "/lib64", "/sys", "/usr"),
 ]
-# Debian's Python has its sitecustomize in /etc, and Hypothesis reads the sources of all modules.
 _LOADED = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
-READABLE += {
-    path
-    for path in (os.path.realpath(file) for file in _LOADED if isinstance(file, str))
-    if not path.startswith(tuple(root + os.sep for root in READABLE))
-}
+READABLE = [
+    *_DIRECTORIES,
+    # Debian's Python has its sitecustomize in /etc; Hypothesis reads the sources of all modules.
+    *{
+        path
+        for path in (os.path.realpath(file) for file in _LOADED if isinstance(file, str))
+        if not path.startswith(tuple(root + os.sep for root in _DIRECTORIES))
+    },
+]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ALWAYS = frozenset(
     {

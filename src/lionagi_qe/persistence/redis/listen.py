@@ -60,7 +60,8 @@ class Listener:
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = asyncio.Event()
-            await send(self._connection, pack_command(("SUBSCRIBE", channel)))
+            words: tuple[Any, ...] = ("SUBSCRIBE", channel)
+            await send(self._connection, pack_command(words))
         await confirmed.wait()
         # Set too when the connection was lost before the answer came.
         return self._confirmed.get(channel) is confirmed
