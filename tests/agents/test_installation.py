@@ -38,6 +38,11 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+def _declare(project: Path, dependency: str, tests: str) -> None:
+    (project / "pyproject.toml").write_text(PROJECT.format(dependency=dependency))
+    (project / "requirements" / "tests.txt").write_text(f"{tests}\n")
+
+
 @pytest.fixture
 def uv(tmp_path: Path) -> tuple[Installer, Path]:
     """An uv that writes down its command lines, and where it does."""
@@ -60,8 +65,7 @@ async def _installed(project: Path, installer: Installer) -> tuple[set[str], lis
 async def test_project_and_requirement_files_are_installed_by_one_start_of_uv(
     project: Path, uv: tuple[Installer, Path]
 ) -> None:
-    (project / "pyproject.toml").write_text(PROJECT.format(dependency='"iniconfig"'))
-    (project / "requirements" / "tests.txt").write_text("iniconfig==2.0.0\n")
+    _declare(project, '"iniconfig"', "iniconfig==2.0.0")
     found, notes = await _installed(project, uv[0])
     assert found == {"iniconfig-2.0.0.dist-info", "shop-1.0.dist-info"}
     assert notes == []
@@ -79,8 +83,7 @@ async def test_where_no_environment_can_be_is_told(
 async def test_what_does_not_fit_together_is_installed_one_after_the_other(
     project: Path, uv: tuple[Installer, Path]
 ) -> None:
-    (project / "pyproject.toml").write_text(PROJECT.format(dependency='"iniconfig>=2.0.0"'))
-    (project / "requirements" / "tests.txt").write_text("iniconfig==1.1.1\n")
+    _declare(project, '"iniconfig>=2.0.0"', "iniconfig==1.1.1")
     found, notes = await _installed(project, uv[0])
     assert "shop-1.0.dist-info" in found
     assert "iniconfig-1.1.1.dist-info" not in found
@@ -90,8 +93,7 @@ async def test_what_does_not_fit_together_is_installed_one_after_the_other(
 async def test_a_compiled_file_whose_versions_are_gone_gives_way_to_its_origin(
     project: Path, uv: tuple[Installer, Path]
 ) -> None:
-    (project / "pyproject.toml").write_text(PROJECT.format(dependency=""))
-    (project / "requirements" / "tests.txt").write_text("iniconfig==99.99\n")
+    _declare(project, "", "iniconfig==99.99")
     (project / "requirements" / "tests.in").write_text("iniconfig==2.0.0\n")
     found, notes = await _installed(project, uv[0])
     assert found == {"iniconfig-2.0.0.dist-info", "shop-1.0.dist-info"}

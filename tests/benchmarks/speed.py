@@ -213,11 +213,10 @@ def _installation(project: Path, venv: Path) -> list[Command]:
     """Return the commands that make an environment, as a person would who knows what is needed."""
     requirements = requirements_of(project, read_pyproject(project))
     installer = Installer.find().configured()
-    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
-    files = [word for file in requirements.files for word in ("-r", str(file))]
-    own = ["-e", f".{extras}"] if requirements.installable else []
+    own = ["-e", requirements.project] if requirements.installable else []
+    words = [*requirements.file_words, *own, *requirements.lines, *TOOLS]
     install = [*installer.program, "pip", "install", "--quiet", *installer.settings]
-    install += ["--python", str(venv / "bin" / "python"), *files, *own, *requirements.lines, *TOOLS]
+    install += ["--python", str(venv / "bin" / "python"), *words]
     env = dict(os.environ)
     if "PIP_CERT" in env:
         env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])

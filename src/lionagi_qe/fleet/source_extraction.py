@@ -11,7 +11,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from lionagi_qe.errors import AqeError
 from lionagi_qe.fleet.source_archive import EXECUTABLE, MOMENT, PLAIN
@@ -71,9 +71,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> N
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = archive.extractfile(member)
-    assert content is not None  # noqa: S101 - it is a regular file
-    with content, path.open("xb") as file:
+    # It is a regular file, of which there is a content.
+    with cast("IO[bytes]", archive.extractfile(member)) as content, path.open("xb") as file:
         shutil.copyfileobj(content, file)
     path.chmod(EXECUTABLE if member.mode & 0o100 else PLAIN)
     os.utime(path, (MOMENT, MOMENT))

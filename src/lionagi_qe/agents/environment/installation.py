@@ -33,12 +33,13 @@ async def install_declared(
 
     """
     others = [*requirements.lines, *tools]
-    project = [_project(requirements)] if requirements.installable else []
+    project = [requirements.project] if requirements.installable else []
     if installer.name == "uv" and requirements.files:
-        files = [word for file in requirements.files for word in ("-r", str(file))]
         # What can't be done at once is done one by one, which also tells what it is.
         with suppress(EnvironmentBuildError):
-            await installer.install(python, [*project, *files, *others], workspace)
+            await installer.install(
+                python, [*project, *requirements.file_words, *others], workspace
+            )
             return _version_notes(python, workspace) if project else []
     notes: list[str] = []
     # Files on their own: pip can't mix hashed requirements with others.
@@ -48,11 +49,6 @@ async def install_declared(
         return notes + await _install_project(installer, python, workspace, requirements, others)
     await installer.install(python, others, workspace)
     return notes
-
-
-def _project(requirements: Requirements) -> str:
-    extras = f"[{','.join(requirements.extras)}]" if requirements.extras else ""
-    return f".{extras}"
 
 
 async def _install_file(
@@ -83,7 +79,7 @@ async def _install_project(
     it and its extras need.
     """
     try:
-        await installer.install(python, [_project(requirements), *others], workspace)
+        await installer.install(python, [requirements.project, *others], workspace)
     except EnvironmentBuildError as error:
         if requirements.dependencies is None:
             raise

@@ -290,10 +290,6 @@ def version_given(workspace: Workspace) -> str | None:
 
 
 def _version_of(command: Sequence[str]) -> str:
-    return _output_of(command).split()[1]
-
-
-def _output_of(command: Sequence[str]) -> str:
     try:
         answer = subprocess.run(  # noqa: S603 - the installer itself
             command,
@@ -307,7 +303,7 @@ def _output_of(command: Sequence[str]) -> str:
         raise EnvironmentBuildError(
             f"{command[0]} does not run: {error}; mend it or take it off PATH"
         ) from error
-    return answer.stdout
+    return answer.stdout.split()[1]
 
 
 def check_installed(completed: Completed, problem: str, workspace: Workspace | None = None) -> None:

@@ -86,6 +86,16 @@ class Requirements:
     members: tuple[tuple[str, Path], ...] = ()
     siblings: tuple[Sibling, ...] = ()
 
+    @property
+    def project(self) -> str:
+        """The project with its extras, as installers take it where it lies."""
+        return f".[{','.join(self.extras)}]" if self.extras else "."
+
+    @property
+    def file_words(self) -> list[str]:
+        """The requirement files, as words of an installer."""
+        return [word for file in self.files for word in ("-r", str(file))]
+
 
 def requirements_of(
     project: Path, pyproject: dict[str, Any], python: Python = OURS

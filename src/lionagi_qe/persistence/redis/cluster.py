@@ -24,7 +24,7 @@ from lionagi_qe.persistence.redis.connection import (
     settled,
 )
 from lionagi_qe.persistence.redis.replicas import ask, exchange
-from lionagi_qe.persistence.redis.sending import send_by_cluster
+from lionagi_qe.persistence.redis.sending import telling_loss
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain, is_elsewhere
 from lionagi_qe.persistence.server_support.limiter import Limiter
 from lionagi_qe.persistence.server_support.pool import Pool
@@ -130,7 +130,7 @@ class ClusterLink:
             await self._limiter.wait(math.inf)
         try:
             if options:
-                return await send_by_cluster(client, *words, **options)
+                return await telling_loss(client.execute_command(*words, **options))
             # Not by the driver's own connections: it closes all of them where one call fails, those
             # of other calls as well, each of which fails then, and has it do so again. A watch that
             # reads all shards at once would never get through.
@@ -220,7 +220,7 @@ class ClusterLink:
             if place not in self._lost:
                 return
             try:
-                await send_by_cluster(client, "EXISTS", route)
+                await telling_loss(client.execute_command("EXISTS", route))
             except FAILURES as error:
                 raise explain(error, self.where, sent=False) from error
             self._lost.pop(place, None)

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from lionagi_qe.errors import BackendUnavailableError, ConfigurationError
 from lionagi_qe.persistence.redis.replicas import Wait, exchange
-from lionagi_qe.persistence.redis.sending import send
+from lionagi_qe.persistence.redis.sending import telling_loss
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain, is_elsewhere
 from lionagi_qe.persistence.server_support.pool import Pool
 from lionagi_qe.persistence.server_support.tls import answers_plainly, speaks_tls
@@ -294,7 +294,7 @@ class ServerLink:
         try:
             # What the driver's own send_command does in Python costs more than all else of a call.
             if wait is None:
-                await send(connection, pack_command(words))
+                await telling_loss(connection.send_packed_command([pack_command(words)]))
                 return await connection.read_response()
             answer, told = await exchange(connection, words, wait)
         except exceptions.NoScriptError:

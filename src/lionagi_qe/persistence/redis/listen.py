@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from hiredis import pack_command
-
-from lionagi_qe.persistence.redis.sending import send
+from lionagi_qe.persistence.redis.sending import telling_loss
 from lionagi_qe.persistence.redis.server_errors import FAILURES
 
 if TYPE_CHECKING:
@@ -60,8 +58,7 @@ class Listener:
         confirmed = self._confirmed.get(channel)
         if confirmed is None:
             confirmed = self._confirmed[channel] = asyncio.Event()
-            words: tuple[Any, ...] = ("SUBSCRIBE", channel)
-            await send(self._connection, pack_command(words))
+            await telling_loss(self._connection.send_command("SUBSCRIBE", channel))
         await confirmed.wait()
         # Set too when the connection was lost before the answer came.
         return self._confirmed.get(channel) is confirmed

@@ -9,7 +9,7 @@ from hiredis import pack_command
 from redis import exceptions
 
 from lionagi_qe.errors import OutcomeUnknownError
-from lionagi_qe.persistence.redis.sending import send
+from lionagi_qe.persistence.redis.sending import telling_loss
 
 if TYPE_CHECKING:
     import redis.asyncio as driver
@@ -64,7 +64,8 @@ async def exchange(
     before = [_pack("ASKING")] if asking else []
     # Of a script the fourth word is the shard's counter, a key that it may always write.
     mark = [*before, _pack("INCRBY", words[3], 0)] if words[0] in _SCRIPTS else []
-    await send(connection, b"".join([*before, _pack(*words), *mark, wait.packed]))
+    packed = b"".join([*before, _pack(*words), *mark, wait.packed])
+    await telling_loss(connection.send_packed_command([packed]))
     try:
         for _ in before:
             await connection.read_response()
@@ -87,7 +88,7 @@ async def exchange(
 async def ask(connection: driver.Connection, words: tuple[Any, ...], *, asking: bool) -> Any:  # noqa: ANN401
     """Send a command that changes nothing, and return its answer."""
     before = [_pack("ASKING")] if asking else []
-    await send(connection, b"".join([*before, _pack(*words)]))
+    await telling_loss(connection.send_packed_command([b"".join([*before, _pack(*words)])]))
     for _ in before:
         await connection.read_response()
     return await connection.read_response()

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode
 
 import redis.asyncio as driver
-from hiredis import pack_command
 from redis import exceptions
 from redis.asyncio.connection import SSLConnection
 
 from lionagi_qe.errors import ConfigurationError
 from lionagi_qe.persistence.redis.connection import ServerLink, connect, database, drop
-from lionagi_qe.persistence.redis.sending import send
+from lionagi_qe.persistence.redis.sending import telling_loss
 from lionagi_qe.persistence.redis.server_errors import FAILURES, explain
 from lionagi_qe.persistence.values.url import unknown_option
 
@@ -94,7 +93,7 @@ class SentinelLink(ServerLink):
         host, port = await self._find()
         connection = await connect({**self._settings, "host": host, "port": port})
         try:
-            await send(connection, pack_command(("ROLE",)))
+            await telling_loss(connection.send_command("ROLE"))
             role: Any = await connection.read_response()
         except BaseException:
             await drop(connection)
@@ -150,7 +149,7 @@ async def _exchange(settings: dict[str, Any], *words: Any) -> Any:  # noqa: ANN4
     """Send one command on a connection of its own, and return its answer."""
     connection = await connect(settings)
     try:
-        await send(connection, pack_command(words))
+        await telling_loss(connection.send_command(*words))
         return await connection.read_response()
     finally:
         await drop(connection)
