@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 import signal
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,9 @@ BY_FOLDER = {
 }
 
 # What takes longest goes first, so that no worker is left alone with it at the end of a run.
-LONGEST_FIRST = ("e2e", "testing", "chaos", "cli", "web", "integrations", "corpus", "integration")
+LONGEST_FIRST = ("e2e", "testing", "cli", "web", "integrations", "corpus")
+# What waits for servers and for time to pass runs beside what keeps the processors busy.
+MOSTLY_WAITING = ("chaos", "integration")
 
 
 # A busy machine is no fault of what is tried: none of Hypothesis' clocks fails a test.
@@ -68,7 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _rank(item.path))
+    places = {file: at for at, file in enumerate(_ordered({item.path: None for item in items}))}
+    items.sort(key=lambda item: places[item.path])
     for item in items:
         if isinstance(item, pytest.Function):
             for marker in _implied_markers(item):
@@ -95,9 +99,23 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _ordered(files: Iterable[Path]) -> Iterable[Path]:
+    """Return test files in the order in which they begin: by turns what waits, and the rest."""
+    ranked = sorted(files, key=_rank)
+    waiting = [file for file in ranked if _folder(file) in MOSTLY_WAITING]
+    busy = [file for file in ranked if _folder(file) not in MOSTLY_WAITING]
+    turns = chain.from_iterable(zip_longest(busy, waiting))
+    return (file for file in turns if file is not None)
+
+
 def _rank(file: Path) -> int:
-    folder = file.relative_to(TESTS).parts[0] if file.is_relative_to(TESTS) else ""
-    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+    order = (*LONGEST_FIRST, *MOSTLY_WAITING)
+    folder = _folder(file)
+    return order.index(folder) if folder in order else len(order)
+
+
+def _folder(file: Path) -> str:
+    return file.relative_to(TESTS).parts[0] if file.is_relative_to(TESTS) else ""
 
 
 def _implied_markers(test: pytest.Function) -> Iterable[str]:
