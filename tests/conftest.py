@@ -47,7 +47,10 @@ BY_FOLDER = {
 }
 
 # What takes longest goes first, so that no worker is left alone with it at the end of a run.
-LONGEST_FIRST = ("e2e", "testing", "cli", "web", "integrations", "corpus")
+LONGEST_FIRST = (
+    *("e2e", "testing", "cli", "web", "integrations", "corpus", "docs"),
+    *("learning", "fuzz", "agents", "security", "load", "coordination"),
+)
 # What waits for servers and for time to pass runs beside what keeps the processors busy.
 MOSTLY_WAITING = ("chaos", "integration")
 
