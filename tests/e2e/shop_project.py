@@ -19,6 +19,7 @@ SHOP = """
     def countdown(number):
         steps = 0
         while number > 0:
+            log.info("%d to go", number)
             number -= 1
             steps += 1
         return steps
@@ -26,8 +27,15 @@ SHOP = """
     def unused(a, b):
         return a + b
 """
+# What loops for ever waits in what it logs: many loops would keep all processors busy.
 TESTS = """
+    import logging, time
+
     import shop
+
+    class Waiting(logging.Handler):
+        def emit(self, record):
+            time.sleep(0.005)
 
     def test_price():
         assert shop.price(200) == 190
@@ -39,7 +47,13 @@ TESTS = """
         assert not shop.is_open(9, 6)
 
     def test_countdown():
-        assert shop.countdown(3) == 3
+        waiting = Waiting()
+        shop.log.addHandler(waiting)
+        shop.log.setLevel(logging.INFO)
+        try:
+            assert shop.countdown(3) == 3
+        finally:
+            shop.log.removeHandler(waiting)
 """
 FILES = {"shop.py": SHOP, "test_shop.py": TESTS}
 # A test that tells that it has begun, and waits until it may go on.

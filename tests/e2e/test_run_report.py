@@ -89,11 +89,12 @@ def test_a_report_that_outlasts_the_time_for_tests_is_made_elsewhere(
     examine: Examine, project: Write
 ) -> None:
     conftest = """
+        import time
+
         from coverage import Coverage
 
         def for_ever(*arguments, **options):
-            while True:
-                pass
+            time.sleep(600)
 
         def pytest_unconfigure():
             Coverage.json_report = for_ever
