@@ -120,3 +120,24 @@ async def test_a_call_that_names_its_job_or_entry_reads_no_index_of_others(
     # The dead ones are listed when all of them are purged, and what waits for an ended job.
     assert read["jobs_dead"] < 20, read
     assert read["job_dependencies_waiting"] < 20, read
+
+
+async def test_functions_that_do_without_ways_of_planning_compile_nothing(
+    postgres_url: str,
+) -> None:
+    """What such a plan seems to cost has it compiled, which takes longer than the call."""
+    joint = "&" if "?" in postgres_url else "?"
+    async with open_memory(f"{postgres_url}{joint}schema={NAME}", fleet="f"):
+        pass
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        rows = await connection.fetch(
+            """SELECT proname, proconfig FROM pg_proc
+            WHERE pronamespace = $1::text::regnamespace
+                AND array_to_string(proconfig, ' ') ~ 'enable_'""",
+            NAME,
+        )
+    finally:
+        await connection.close()
+    assert len(rows) > 20
+    assert [row["proname"] for row in rows if "jit=off" not in row["proconfig"]] == []
