@@ -13,7 +13,7 @@ import pytest
 from tests import prefork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 LONGEST_WAIT = 120
@@ -50,6 +50,19 @@ class Process:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def first_that_says(processes: Sequence[Process], pattern: str) -> Process:
+    """Wait until one of several says something; return that one."""
+    end = time.monotonic() + LONGEST_WAIT
+    while True:
+        for each in processes:
+            if re.search(pattern, each.said):
+                return each
+            assert each.process.poll() is None, f"ended before it said {pattern!r}: {each.said}"
+        said = "\n".join(each.said for each in processes)
+        assert time.monotonic() < end, f"{pattern!r} was not said: {said}"
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -243,7 +243,7 @@ class QueueDuplicatesConformance(Conformance):
         # Of those that died with one key, one lives again: and has its key.
         assert await queue.retry_dead() == 1
         revived = await claim_one(queue)
-        assert revived.id == min(dead)
+        assert revived.id in dead
         assert await queue.put("x", dedupe="k") == revived.id
         await revived.ack()
         assert await queue.put("x", dedupe="k") not in {*dead, twin}
