@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # Most tests wait for servers rather than for the processor. Benchmarks run alone; those that print
 # how long whole runs take, or what encryption costs, are left to make bench.
-WORKERS ?= 5
+WORKERS ?= 6
 # Tests kill servers, not machines: their data may lie in memory. Benchmarks use the disk.
 SERVER_DATA ?= $(shell test -w /dev/shm && echo /dev/shm)
 # How many entries make capacity-check stores on each server.
