@@ -85,8 +85,9 @@ class ClusterLink:
     async def open(self) -> None:
         """Find the nodes."""
         ours = {
-            # One more for the driver, when it asks which node serves what.
-            "max_connections": self._limiter.limit + 1,
+            # Ours are counted by the limiter. The driver, before 8.1, counts each that it could not
+            # make as one that is in use, for ever: after some, a cluster that is back stays away.
+            "max_connections": 2**31,
             "require_full_coverage": True,
         }
         self._client = make(
