@@ -232,6 +232,8 @@ class QueueDuplicatesConformance(Conformance):
         for payload in ("older", "newer"):
             dead.append(await queue.put(payload, dedupe="k"))
             await (await claim_one(queue)).fail("no")
+            # Ids of one millisecond have no order.
+            await asyncio.sleep(0.002)
         twin = await queue.put("twin", dedupe="k")
         assert await queue.retry_dead(dead) == 0
         assert await queue.retry_dead() == 0
@@ -243,7 +245,7 @@ class QueueDuplicatesConformance(Conformance):
         # Of those that died with one key, one lives again: and has its key.
         assert await queue.retry_dead() == 1
         revived = await claim_one(queue)
-        assert revived.id in dead
+        assert revived.id == min(dead)
         assert await queue.put("x", dedupe="k") == revived.id
         await revived.ack()
         assert await queue.put("x", dedupe="k") not in {*dead, twin}
