@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
 from tests import prefork
 
 if TYPE_CHECKING:
@@ -37,12 +34,7 @@ class Process:
 
     def until(self, pattern: str) -> None:
         """Wait until it says something."""
-        end = time.monotonic() + LONGEST_WAIT
-        while not re.search(pattern, self.said):
-            assert time.monotonic() < end, f"{pattern!r} was not said: {self.said}"
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.02)
-                pytest.fail(f"it ended before it said {pattern!r}: {self.said}")
+        first_that_says([self], pattern)
 
     def ends(self) -> int:
         return self.process.wait(LONGEST_WAIT)
