@@ -193,3 +193,19 @@ def test_which_lines_and_branches_ran_is_compared_not_how_many(
 def test_what_was_too_slow_is_compared_again_after_a_week() -> None:
     for state, stale in (("slower", True), ("late", True), ("minds", False), ("fits", False)):
         assert parallel._is_stale({"state": state, "at": "2020-01-01T00:00:00+00:00"}) == stale
+
+
+@pytest.mark.parametrize(
+    ("took", "each", "compared"),
+    [
+        pytest.param(3.0, 1.4, False, id="quick tests"),
+        pytest.param(4.6, 2.2, True, id="a second is gained"),
+        pytest.param(30.0, 1.0, False, id="it starts for long"),
+        pytest.param(30.0, 14.0, True, id="half of it is gained"),
+    ],
+)
+def test_tests_are_compared_where_a_second_and_a_fifth_of_their_time_are_gained(
+    took: float, each: float, *, compared: bool
+) -> None:
+    seconds = {"test_a.py::test": each, "test_b.py::test": each}
+    assert parallel.is_worth_comparing(took, seconds, 2) is compared

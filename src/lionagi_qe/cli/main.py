@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import importlib
 import io
 import os
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from click import Command, Context
+
+
+if not sys.warnoptions:
+    # To look for cycles in all that was imported takes longer than the rest of the end. Who asks
+    # for warnings is still told of what is left open in one.
+    atexit.register(gc.freeze)
 
 
 class LazyGroup(Group):

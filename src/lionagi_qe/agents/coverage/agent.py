@@ -13,10 +13,9 @@ from lionagi_qe.agents.base import Agent, Findings, Step
 from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.changed_lines import ChangedLines
 from lionagi_qe.agents.coverage.contexts import read_map
-from lionagi_qe.agents.coverage.known_complexities import KnownComplexities
+from lionagi_qe.agents.coverage.known_complexities import KnownComplexities, path_of
 from lionagi_qe.agents.coverage.line_ranges import as_text, posix
 from lionagi_qe.agents.environment import process
-from lionagi_qe.agents.environment.kept_results import kept_path
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.project import complexity
 
@@ -81,8 +80,7 @@ class CoverageAnalyzer(Agent):
             file["executed_lines"] for file in report["files"].values()
         ):
             return self.unmeasured(source, _nothing_ran(examination))
-        kept = kept_path(workspace, examination.environment, "complexities")
-        known = KnownComplexities(kept)
+        known = KnownComplexities(path_of(workspace, examination.environment))
         gaps, ungraded = _gaps(report, workspace.source, known)
         known.keep()
         diff = examination.diff

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -9,11 +10,15 @@ import shutil
 import sysconfig
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.cache_directory import hold, kept, prune, release, root, size_of
+from lionagi_qe.agents.environment.compiling import compile_beside
 from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import Installer
 from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lionagi_qe.agents.environment.base_python import BasePython
+    from lionagi_qe.agents.environment.completion import Uses
     from lionagi_qe.agents.project.workspace import Workspace
 
 TOOLS = ("pytest>=7", "coverage>=7.6")
@@ -81,10 +87,21 @@ async def find_or_build(
     make_directories(cache)
     built = await _build(cache, workspace, plan, tell)
     write_text(pointer, json.dumps(built))
+    tell_from_thread = partial(asyncio.get_running_loop().call_soon_threadsafe, tell)
+    settling = Thread(target=_settle, args=(pointer, built, tell_from_thread), name="settle")
+    settling.start()
+    workspace.at_end.callback(settling.join)
+    return built, True
+
+
+def _settle(pointer: Path, built: dict[str, Any], tell: Callable[[str], object]) -> None:
+    """Note how large a new environment is, and make room for it, while the tests run."""
+    size = size_of(Path(built["directory"]))
+    with suppress(OSError):
+        write_text(pointer, json.dumps(built | {"bytes": size}))
     # Only here the cache grows by much.
     if deleted := prune(kept()).deleted:
         tell(f"deleted {len(deleted)} things from the cache that were not used for long")
-    return built, True
 
 
 def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
@@ -143,23 +160,27 @@ async def _build(
     notes += [f"{name} was installed from the same repository" for name in members]
     lines = (*requirements.lines, *map(str, members.values()))
     requirements = replace(requirements, lines=lines)
+    settings = _read_settings(workspace.source)
     try:
         installer = installer.configured()
         python = await installer.create(directory, workspace, plan.base.program)
-        held, lock = await held_to_lock(installer, workspace, wanted=plan.locked)
+        # Only read there, so that it can be done while the installer is at work in the source.
+        reading = asyncio.ensure_future(asyncio.to_thread(_uses, workspace.pristine, settings))
         try:
-            notes += await install_declared(held, python, workspace, requirements, TOOLS)
-        except EnvironmentBuildError as error:
-            if plan.locked or lock is None:
-                raise
-            notes.append(f"the versions of {lock} were not used: {error}")
-            held, lock = installer, None
-            notes += await install_declared(installer, python, workspace, requirements, TOOLS)
+            installed = await _install(
+                installer, python, workspace, requirements, locked=plan.locked
+            )
+        finally:
+            # It reads what is deleted when this fails.
+            await asyncio.wait({reading})
+        notes += installed.notes
+        compile_beside(python, workspace)
         shipped = shipped_names(directory, workspace.source)
         set_aside_sources(directory, workspace.source, workspace.pristine)
         for site in directory.glob("lib/python*/site-packages"):
             find_in_copy(site)
-        notes += await _complete(held, python, workspace, requirements)
+        uses = reading.result().without(shipped)
+        notes += await _complete(installed.installer, python, workspace, requirements, uses)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         release(directory)
@@ -167,14 +188,56 @@ async def _build(
     return {
         "directory": str(directory),
         "project": str(workspace.project),
-        "bytes": size_of(directory),
         "version": plan.base.version,
         "installer": f"{installer.name} {installer.version}",
-        "locked": lock,
+        "locked": installed.lock,
         "seconds": time.monotonic() - started,
         "notes": notes,
         "shipped": shipped,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Installed:
+    """What is declared is installed.
+
+    Attributes:
+        installer: that did it, and keeps to the same versions.
+        lock: name of the lock file whose versions these are, if so.
+        notes: what a reader should know.
+    """
+
+    installer: Installer
+    lock: str | None
+    notes: list[str]
+
+
+async def _install(
+    installer: Installer,
+    python: Path,
+    workspace: Workspace,
+    requirements: Requirements,
+    *,
+    locked: bool | None,
+) -> _Installed:
+    """Install what is declared, in the versions of a lock file where that can be."""
+    held, lock = await held_to_lock(installer, workspace, wanted=locked)
+    try:
+        said = await install_declared(held, python, workspace, requirements, TOOLS)
+    except EnvironmentBuildError as error:
+        if locked or lock is None:
+            raise
+        note = f"the versions of {lock} were not used: {error}"
+        said = await install_declared(installer, python, workspace, requirements, TOOLS)
+        return _Installed(installer, None, [note, *said])
+    return _Installed(held, lock, said)
+
+
+def _uses(pristine: Path, settings: dict[str, Any]) -> Uses:
+    # Only where an environment is built.
+    from lionagi_qe.agents.environment.completion import uses_of
+
+    return uses_of(pristine, settings)
 
 
 def find_in_copy(site: Path) -> None:
@@ -184,19 +247,16 @@ def find_in_copy(site: Path) -> None:
 
 
 async def _complete(
-    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements
+    installer: Installer, python: Path, workspace: Workspace, requirements: Requirements, uses: Uses
 ) -> list[str]:
     """Install what the tests use and the chosen declaration leaves out; return what was done."""
-    # Only where an environment is built.
     from lionagi_qe.agents.environment.completion import (
         additions_for,
         ask_what_is_absent,
         extras_to_try,
         siblings_to_install,
-        uses_of,
     )
 
-    uses = uses_of(workspace.source, _read_settings(workspace.source))
     absent, installed = ask_what_is_absent(python, uses.modules)
     notes: list[str] = []
     for sibling, needed in siblings_to_install(uses, absent, requirements):

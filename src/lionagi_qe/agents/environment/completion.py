@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -63,6 +63,11 @@ class Uses:
     fixtures: dict[str, str] = field(default_factory=dict[str, str])
     marks: dict[str, str] = field(default_factory=dict[str, str])
     settings: dict[str, str] = field(default_factory=dict[str, str])
+
+    def without(self, modules: Iterable[str]) -> Uses:
+        """Return these without modules of some top-level names."""
+        left = {name: place for name, place in self.modules.items() if name not in {*modules}}
+        return replace(self, modules=left)
 
 
 @dataclass(frozen=True, slots=True)

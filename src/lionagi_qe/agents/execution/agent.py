@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lionagi_qe.agents.base import Agent, Findings
 from lionagi_qe.agents.coverage import data as coverage_data
+from lionagi_qe.agents.coverage.known_complexities import graded_beside
 from lionagi_qe.agents.execution.failure_groups import failures_of, grouped
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.parallel import run_decided
@@ -56,7 +57,8 @@ class TestExecutor(Agent):
     async def examine(self, examination: Examination) -> Findings:
         """Run pytest, in the order that was learned; see Recording for what is counted."""
         order = order_of(examination)
-        run = await run_decided(examination, order)
+        async with graded_beside(examination.workspace, examination.environment):
+            run = await run_decided(examination, order)
         session = run.session
         minding: list[str] = []
         notes = list(run.notes)

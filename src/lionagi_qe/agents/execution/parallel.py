@@ -32,8 +32,8 @@ from lionagi_qe.agents.execution.sharding import (
     longest_shard,
     shards_of,
     told,
-    usable_cores,
 )
+from lionagi_qe.agents.project.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +52,8 @@ POLICY = "parallel"
 _OVERHEAD_SECONDS = 1.0
 # Expected, or measured: less is not worth that other tests wait for a core meanwhile.
 _EXPECTED_SHARE = 0.8
+# To compare costs a run, which quick tests would take many runs to pay back.
+_EXPECTED_GAIN_SECONDS = 1.0
 _MEASURED_SHARE = 0.9
 # The machine may have had other work while the two were compared.
 _SLOWER_HOLDS = timedelta(days=7)
@@ -223,9 +225,22 @@ def _may_pay(examination: Examination, choice: _Choice, session: Session) -> boo
         return False
     if any(plugin.startswith(_ORDERING) for plugin in session.recording.plugins):
         return False
-    longest = longest_shard(choice.seconds, shards_of(choice.seconds, choice.sessions))
-    fixed = max(took - sum(choice.seconds.values()), 0.0)
-    return fixed + longest + _OVERHEAD_SECONDS < _EXPECTED_SHARE * took
+    return is_worth_comparing(took, choice.seconds, choice.sessions)
+
+
+def is_worth_comparing(took: float, seconds: Mapping[str, float], sessions: int) -> bool:
+    """Whether tests are expected to take so much less side by side that a comparison pays.
+
+    Args:
+        took: seconds of one session.
+        seconds: test -> how long it took in it.
+        sessions: how many there would be.
+
+    """
+    longest = longest_shard(seconds, shards_of(seconds, sessions))
+    fixed = max(took - sum(seconds.values()), 0.0)
+    expected = fixed + longest + _OVERHEAD_SECONDS
+    return expected < min(_EXPECTED_SHARE * took, took - _EXPECTED_GAIN_SECONDS)
 
 
 async def _trial(examination: Examination, choice: _Choice, run: TestRun) -> TestRun:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ Unit = Literal["file", "test"]
 # Each session collects all tests and makes the session's fixtures for itself, so that further ones
 # gain less and less.
 MOST_SESSIONS = 8
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +70,6 @@ class MatrixShard:
             "by": self.by,
             "seconds": dict(self.seconds),
         }
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and its control group."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    try:
-        quota, period = _QUOTA.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def shards_of(seconds: Mapping[str, float], sessions: int) -> list[Shard]:

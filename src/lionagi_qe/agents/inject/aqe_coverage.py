@@ -38,7 +38,7 @@ def main() -> int:
     try:
         coverage.combine(strict=True)
         coverage.save()
-        import_module("aqe_report").write(coverage, out, out + ".earlier")
+        import_module("aqe_report").write(coverage, rcfile, out, out + ".earlier")
     except CoverageException as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -84,7 +84,7 @@ def conclude(rcfile: str, out: str, *, contexts: bool, of_tests: bool = True) ->
     else:
         coverage.combine(data_paths=[str(path) for path in paths], strict=True, keep=True)
         coverage.save()
-    import_module("aqe_report").write(coverage, out, out + ".earlier")
+    import_module("aqe_report").write(coverage, rcfile, out, out + ".earlier")
     if contexts:
         data = CoverageData(basename=combined)
         data.read()

@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.enclosing_tests import enclosing_tests_of
 from lionagi_qe.agents.project.monorepo import enclosing_repository
+from lionagi_qe.agents.project.restoring import restore
 from lionagi_qe.agents.project.scratch import Scratch, delete
 from lionagi_qe.agents.project.search_ends import end_searches
 from lionagi_qe.agents.project.tree_copy import TreeCopy
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 # Beside the pristine copy: what pytest reads around the project; see enclosing_tests.
 _AROUND = ".around"
+# A file whose status changed last when the source was free of traces.
+_LAID_OUT = "laid-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Workspace:
         commit: the project's commit, if it is under git.
         scratch: the scratch directory as this process owns it; None of a fork, which lies in one.
         notes: what a reader should know of the copy.
+        at_end: what ends with the scratch directory, before it is deleted; forks have the same.
     """
 
     project: Path
@@ -49,6 +54,7 @@ class Workspace:
     commit: str | None
     scratch: Scratch | None = None
     notes: tuple[str, ...] = ()
+    at_end: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
     def copy_of(cls, project: Path) -> Workspace:
@@ -171,15 +177,17 @@ class Workspace:
         if self.scratch is None:
             delete(self.root)
         else:
+            self.at_end.close()
             self.scratch.remove()
 
     def renew(self) -> None:
         """Take away all traces that the project's code left; artifacts stay."""
-        for directory in (self.source, self.home, self.temporary):
+        for directory in (self.home, self.temporary):
             delete(directory)
-        self.home.mkdir()
-        self.temporary.mkdir()
-        shutil.copytree(self.pristine, self.source, symlinks=True)
+            directory.mkdir()
+        laid_out = self.root / _LAID_OUT
+        restore(self.source, self.pristine, laid_out.stat().st_ctime_ns)
+        laid_out.touch()
 
     def __enter__(self) -> Self:
         return self
@@ -226,3 +234,4 @@ def _lay_out(workspace: Workspace) -> None:
         shutil.copytree(around, workspace.root / "project", symlinks=True)
     shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
     end_searches(workspace.root / "project")
+    (workspace.root / _LAID_OUT).touch()
