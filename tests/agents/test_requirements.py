@@ -317,7 +317,10 @@ def test_a_module_within_a_package_hides_no_distribution_of_its_name(tmp_path: P
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert set(uses_of(tmp_path, {}).modules) == {"yaml", "inner"}
+    uses = uses_of(tmp_path, {})
+    assert set(uses.modules) == {"yaml", "inner"}
+    # Of a build that makes it.
+    assert set(uses.without(["inner"]).modules) == {"yaml"}
 
 
 @pytest.mark.parametrize(

@@ -96,12 +96,12 @@ async def find_or_build(
 
 def _settle(pointer: Path, built: dict[str, Any], tell: Callable[[str], object]) -> None:
     """Note how large a new environment is, and make room for it, while the tests run."""
-    size = size_of(Path(built["directory"]))
+    # What can't be done now is done when the next one is made.
     with suppress(OSError):
-        write_text(pointer, json.dumps(built | {"bytes": size}))
-    # Only here the cache grows by much.
-    if deleted := prune(kept()).deleted:
-        tell(f"deleted {len(deleted)} things from the cache that were not used for long")
+        write_text(pointer, json.dumps(built | {"bytes": size_of(Path(built["directory"]))}))
+        # Only here the cache grows by much.
+        if deleted := prune(kept()).deleted:
+            tell(f"deleted {len(deleted)} things from the cache that were not used for long")
 
 
 def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
