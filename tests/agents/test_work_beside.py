@@ -148,3 +148,14 @@ async def test_grading_ends_with_the_tests(
         await asyncio.to_thread(wait, lambda: bool(graded))
     assert len(graded) < 50
     assert path_of(workspace, environment).exists(), "what was graded is kept"
+
+
+async def test_a_defect_in_grading_is_nothing_of_the_tests(
+    workspace: Workspace, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: KnownComplexities, file: Path) -> tuple[dict[str, int], None]:
+        raise ZeroDivisionError(file)
+
+    monkeypatch.setattr(KnownComplexities, "of", broken)
+    async with graded_beside(workspace, environment):
+        await asyncio.sleep(0)

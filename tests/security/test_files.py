@@ -296,6 +296,7 @@ def test_a_name_that_was_sent_leads_nowhere_else(name: str) -> None:
 # Where files are written otherwise than by lionagi_qe.files, and why that is right.
 ELSEWHERE = {
     "agents/coverage/data.py": "the examined copy",
+    "agents/coverage/report_beside.py": "the examined copy's scratch directory",
     "agents/coverage/settings.py": "the examined copy",
     "agents/environment/cache_directory.py": "the cache directory, mode 0700, and its locks",
     "agents/environment/installer.py": "the examined copy's scratch directory, mode 0700",
@@ -311,6 +312,7 @@ ELSEWHERE = {
     "agents/package_check/trial.py": "the examined copy's scratch directory",
     "agents/project/built_files.py": "the examined copy, and the cache directory",
     "agents/project/container_engine.py": "a scratch directory of its own, mode 0700",
+    "agents/project/restoring.py": "the examined copy, through no link",
     "agents/project/scratch.py": "mkdtemp, O_EXCL",
     "agents/project/search_ends.py": "the examined copy's scratch directory",
     "agents/project/tree_copy.py": "the examined copy",

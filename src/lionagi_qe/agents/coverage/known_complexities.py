@@ -69,7 +69,8 @@ async def graded_beside(workspace: Workspace, environment: Environment) -> Async
     finally:
         ended.set()
         await asyncio.wait({grading})
-    grading.result()
+        # What went wrong is met again, and told, by who asks for the file.
+        grading.exception()
 
 
 def path_of(workspace: Workspace, environment: Environment) -> Path:
