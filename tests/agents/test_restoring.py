@@ -131,3 +131,27 @@ def test_what_nobody_touched_is_not_copied_again(workspace: Workspace) -> None:
     (workspace.source / "shop/data/two.txt").unlink()
     workspace.renew()
     assert untouched.stat().st_ino == before
+
+
+@pytest.mark.parametrize("replaced", ["source", "above", "home", "temporary"])
+def test_nothing_is_touched_where_a_directory_of_ours_leads(
+    workspace: Workspace, tmp_path: Path, replaced: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "project" / "deep").mkdir(parents=True)
+    for directory in (outside, outside / "project", outside / "project" / "deep"):
+        (directory / "theirs").write_text("theirs")
+        directory.chmod(0o755)
+    before, theirs = state(workspace.source), state(outside)
+    place = {"above": workspace.source.parent}.get(replaced) or getattr(workspace, replaced)
+    shutil.rmtree(place)
+    place.symlink_to(outside)
+    workspace.renew()
+    assert state(workspace.source) == before
+    assert [*workspace.home.iterdir(), *workspace.temporary.iterdir()] == []
+    assert state(outside) == theirs
+    assert outside.stat().st_mode & 0o777 == 0o755
+    shutil.rmtree(place)
+    place.symlink_to(outside)
+    workspace.remove()
+    assert state(outside) == theirs

@@ -76,7 +76,10 @@ def _made(name: str) -> Path:
 
 
 def delete(directory: Path) -> None:
-    """Delete a directory, also what tests left there without permissions."""
+    """Delete a directory, also what tests left there without permissions; of a link, the link."""
+    if directory.is_symlink():
+        directory.unlink()
+        return
     shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
         for path, _, _ in os.walk(directory):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Beside the pristine copy: what pytest reads around the project; see enclosing_tests.
 _AROUND = ".around"
+# What the source lies in.
+_PROJECT = "project"
 # A file whose status changed last when the source was free of traces.
 _LAID_OUT = "laid-out"
 
@@ -101,7 +103,7 @@ class Workspace:
             project,
             root,
             root / "pristine" / Path(place).name,
-            root / "project" / place,
+            root / _PROJECT / place,
             root / "artifacts",
             commit,
             scratch,
@@ -186,8 +188,18 @@ class Workspace:
             delete(directory)
             directory.mkdir()
         laid_out = self.root / _LAID_OUT
-        restore(self.source, self.pristine, laid_out.stat().st_ctime_ns)
+        if self._is_in_place():
+            restore(self.source, self.pristine, laid_out.stat().st_ctime_ns)
+        else:
+            delete(self.root / _PROJECT)
+            _lay_out_source(self)
         laid_out.touch()
+
+    def _is_in_place(self) -> bool:
+        """Whether the way to the source leads through directories, and no link of a program's."""
+        ways = [self.source, *self.source.parents]
+        within = ways[: ways.index(self.root)]
+        return all(way.is_dir() and not way.is_symlink() for way in within)
 
     def __enter__(self) -> Self:
         return self
@@ -229,9 +241,13 @@ def _copy_around(path: Path, target: Path, top: Path) -> None:
 def _lay_out(workspace: Workspace) -> None:
     for directory in (workspace.artifacts, workspace.scans, workspace.home, workspace.temporary):
         directory.mkdir()
+    _lay_out_source(workspace)
+    (workspace.root / _LAID_OUT).touch()
+
+
+def _lay_out_source(workspace: Workspace) -> None:
     around = workspace.pristine.parent / _AROUND
     if around.is_dir():
-        shutil.copytree(around, workspace.root / "project", symlinks=True)
+        shutil.copytree(around, workspace.root / _PROJECT, symlinks=True)
     shutil.copytree(workspace.pristine, workspace.source, symlinks=True)
-    end_searches(workspace.root / "project")
-    (workspace.root / _LAID_OUT).touch()
+    end_searches(workspace.root / _PROJECT)
