@@ -296,7 +296,6 @@ def test_a_name_that_was_sent_leads_nowhere_else(name: str) -> None:
 # Where files are written otherwise than by lionagi_qe.files, and why that is right.
 ELSEWHERE = {
     "agents/coverage/data.py": "the examined copy",
-    "agents/coverage/report_beside.py": "the examined copy's scratch directory",
     "agents/coverage/settings.py": "the examined copy",
     "agents/environment/cache_directory.py": "the cache directory, mode 0700, and its locks",
     "agents/environment/installer.py": "the examined copy's scratch directory, mode 0700",

@@ -57,11 +57,6 @@ def bring_earlier_report(workspace: Workspace, environment: Environment) -> None
         shutil.copy(kept, _beside_report(workspace, "earlier"))
 
 
-def has_earlier_report(workspace: Workspace) -> bool:
-    """Whether there is one."""
-    return _beside_report(workspace, "earlier").exists()
-
-
 async def merge(
     examination: Examination, into: Workspace, shards: Sequence[Workspace], timeout: float
 ) -> str | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.base import LEAST_SECONDS
 from lionagi_qe.agents.coverage import contexts as test_map
 from lionagi_qe.agents.coverage import data as coverage_data
-from lionagi_qe.agents.coverage.report_beside import reported_beside
 from lionagi_qe.agents.coverage.settings import write_rcfile
 from lionagi_qe.agents.environment.cancellation import to_its_end
 from lionagi_qe.agents.environment.process import usual_memory
@@ -60,32 +59,6 @@ async def run_tests(
 
     """
     workspace = examination.workspace
-    rewritten = RewrittenTests(workspace, examination.environment)
-    await to_its_end(asyncio.to_thread(rewritten.bring))
-    if shard is not None:
-        whole = await _sessions(examination, record, order, shard, timeout, reports=False)
-    else:
-        async with reported_beside(examination) as beside:
-            whole = await _sessions(examination, record, order, None, timeout, reports=not beside)
-    await to_its_end(asyncio.to_thread(rewritten.keep, whole.recording.tests))
-    ended = coverage_data.exit_code_before_report(workspace)
-    if whole.completed.stopped is None or ended is None:
-        return whole
-    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
-    return replace(whole, completed=replace(whole.completed, exit_code=ended, stopped=None))
-
-
-async def _sessions(  # noqa: PLR0913 - sessions have that many sides
-    examination: Examination,
-    record: str,
-    order: TestOrder | None,
-    shard: Shard | MatrixShard | None,
-    timeout: float | None,
-    *,
-    reports: bool,
-) -> Session:
-    """Run the tests in as many sessions as it takes; each makes coverage's report, or none does."""
-    workspace = examination.workspace
     most = examination.settings.timeout
     starting = _STARTING_SECONDS + most if timeout is None else 0.0
     timeout = examination.seconds(most if timeout is None else min(most, timeout))
@@ -93,11 +66,13 @@ async def _sessions(  # noqa: PLR0913 - sessions have that many sides
     limit = test_limit(examination, timeout)
     whole: Session | None = None
     left: list[str] = []
+    rewritten = RewrittenTests(workspace, examination.environment)
+    await to_its_end(asyncio.to_thread(rewritten.bring))
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
         whole_time = examination.seconds(timeout + starting)
         limits = _Limits(limit, timeout, whole_time)
-        session = await _session(examination, path, order, shard, limits, left, reports=reports)
+        session = await _session(examination, path, order, shard, limits, left)
         timeout = max(ends - time.monotonic(), LEAST_SECONDS)
         if whole is not None:
             session = _continued(whole, session)
@@ -107,7 +82,12 @@ async def _sessions(  # noqa: PLR0913 - sessions have that many sides
         if not (crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
-    return whole
+    await to_its_end(asyncio.to_thread(rewritten.keep, whole.recording.tests))
+    ended = coverage_data.exit_code_before_report(workspace)
+    if whole.completed.stopped is None or ended is None:
+        return whole
+    # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
+    return replace(whole, completed=replace(whole.completed, exit_code=ended, stopped=None))
 
 
 def _continued(whole: Session, later: Session) -> Session:
@@ -137,8 +117,6 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     shard: Shard | MatrixShard | None,
     limits: _Limits,
     only: list[str],
-    *,
-    reports: bool,
 ) -> Session:
     workspace = examination.workspace
     stacks = path.with_suffix(".stacks")
@@ -149,8 +127,12 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         **({} if order is None else order.variables(workspace)),
     }
     arguments = ["--continue-on-collection-errors", *([] if order is None else order.arguments())]
-    report = coverage_data.report_path(workspace) if reports else None
-    memory = usual_memory() // shard.of if isinstance(shard, Shard) else None
+    report, memory = None, None
+    if shard is None:
+        coverage_data.bring_earlier_report(workspace, examination.environment)
+        report = coverage_data.report_path(workspace)
+    elif isinstance(shard, Shard):
+        memory = usual_memory() // shard.of
     if only:
         listed = path.with_suffix(".only")
         listed.write_text(json.dumps(only), encoding="utf-8", errors="surrogateescape")

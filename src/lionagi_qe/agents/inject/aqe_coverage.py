@@ -6,9 +6,6 @@ run; see ``aqe_report``.
 
 ``aqe_coverage RCFILE OUT merge``: one data file of those that sessions side by side have written,
 each in a copy of the project, and all that ``conclude`` makes of it.
-
-``aqe_coverage RCFILE OUT ahead ENDED``: all that ``conclude`` makes, once there is a file ENDED;
-until then it reads the sources, see ``aqe_ahead``.
 """
 
 from __future__ import annotations
@@ -20,32 +17,19 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lionagi_qe.agents.inject.aqe_ahead import Analyses
-
-_YIELDING = 10
-_LOOK_SECONDS = 0.01
 
 
 def main() -> int:
     """Combine, and write the report; what coverage.py says against it goes to stderr."""
-    rcfile, out, *how = sys.argv[1:]
-    if how[:1] == ["ahead"]:
-        # The tests go first, also while they start.
-        os.nice(_YIELDING)
     from coverage import Coverage
     from coverage.exceptions import CoverageException
 
+    rcfile, out, *merging = sys.argv[1:]
     import_module("aqe_coverage_settings").adopt(rcfile)
-    if how:
+    if merging:
         try:
-            analyses = _read_ahead(rcfile, how[1]) if how[0] == "ahead" else None
-            if analyses is None:
-                _merge(rcfile)
-            contexts = "AQE_CONTEXTS" in os.environ
-            conclude(rcfile, out, contexts=contexts, of_tests=False, analyses=analyses)
+            _merge(rcfile)
+            conclude(rcfile, out, contexts="AQE_CONTEXTS" in os.environ, of_tests=False)
         except CoverageException as error:
             sys.stderr.write(f"{error}\n")
             return 1
@@ -54,24 +38,11 @@ def main() -> int:
     try:
         coverage.combine(strict=True)
         coverage.save()
-        import_module("aqe_report").write(coverage, out, out + ".earlier")
+        import_module("aqe_report").write(coverage, rcfile, out, out + ".earlier")
     except CoverageException as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
-
-
-def _read_ahead(rcfile: str, ended: str) -> Analyses:
-    """Read the sources until the tests have ended; wait for that."""
-    from coverage import Coverage
-
-    analyses: Analyses = import_module("aqe_ahead").Analyses()
-    # Without data of its own: asked for a file it would begin a new one beside those of the tests.
-    reader = Coverage(config_file=rcfile, data_file=None)
-    analyses.read(reader, lambda: os.path.exists(ended))  # noqa: PTH110
-    while not os.path.exists(ended):  # noqa: PTH110
-        time.sleep(_LOOK_SECONDS)
-    return analyses
 
 
 def _merge(rcfile: str) -> None:
@@ -88,14 +59,7 @@ def _merge(rcfile: str) -> None:
     os.replace(merged, str(data_file) + ".merged")  # noqa: PTH105
 
 
-def conclude(
-    rcfile: str,
-    out: str,
-    *,
-    contexts: bool,
-    of_tests: bool = True,
-    analyses: Analyses | None = None,
-) -> None:
+def conclude(rcfile: str, out: str, *, contexts: bool, of_tests: bool = True) -> None:
     """Write the report in the process that was measured, which saves a start of Python.
 
     OUT.contexts gets what ``aqe_contexts`` writes, if asked for. The data files stay as they are,
@@ -120,9 +84,7 @@ def conclude(
     else:
         coverage.combine(data_paths=[str(path) for path in paths], strict=True, keep=True)
         coverage.save()
-    if analyses is not None:
-        analyses.use_in(coverage)
-    import_module("aqe_report").write(coverage, out, out + ".earlier")
+    import_module("aqe_report").write(coverage, rcfile, out, out + ".earlier")
     if contexts:
         data = CoverageData(basename=combined)
         data.read()
