@@ -6,10 +6,17 @@ import sys
 import textwrap
 import tomllib
 from typing import TYPE_CHECKING
+from venv import EnvBuilder
 
 import pytest
 
-from lionagi_qe.agents.environment.completion import additions_for, extras_to_try, uses_of
+from lionagi_qe.agents.environment import completion
+from lionagi_qe.agents.environment.completion import (
+    additions_for,
+    extras_to_try,
+    uses_of,
+    what_is_absent,
+)
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.poetry import specifier_of
 from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
@@ -391,3 +398,33 @@ def test_what_tox_says_of_a_python_holds_for_the_one_that_runs_the_tests(tmp_pat
     assert requirements_of(tmp_path, {}).lines == ("mock", "six")
     assert variables_of(tmp_path, {}, (), (3, 99)).values == (("AGE", "new"),)
     assert variables_of(tmp_path, {}).values == ()
+
+
+def _environment(place: Path) -> tuple[Path, Path]:
+    """Return the interpreter of a new environment, and where its packages are."""
+    EnvBuilder(symlinks=True).create(place)
+    site = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    for name in ("yaml", "PyYAML-6.0.dist-info", "zope.event-5.0.dist-info", "Frob_X-1.dist-info"):
+        (site / name).mkdir()
+    for name in ("PyYAML-6.0", "zope.event-5.0", "Frob_X-1"):
+        named = name.partition("-")[0]
+        text = f"Metadata-Version: 2.1\nName: {named}\nVersion: 1\n"
+        (site / f"{name}.dist-info" / "METADATA").write_text(text)
+    (site / "yaml" / "__init__.py").write_text("")
+    for name in ("single.py", "_fast.cpython-311-x86_64-linux-gnu.so"):
+        (site / name).write_text("")
+    return place / "bin" / "python", site
+
+
+def test_what_lies_in_an_environment_by_its_name_is_known_without_its_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, site = _environment(tmp_path)
+    (site / "elsewhere.pth").write_text(f"{tmp_path}\n")
+    (tmp_path / "found_elsewhere.py").write_text("")
+    installed = ["frob-x", "pyyaml", "zope-event"]
+    asked = what_is_absent(python, ["yaml", "found_elsewhere", "elsewhere", "absent"])
+    assert asked == (["absent", "elsewhere"], installed)
+
+    monkeypatch.setattr(completion, "ask", None)
+    assert what_is_absent(python, ["yaml", "single", "_fast"]) == ([], installed)

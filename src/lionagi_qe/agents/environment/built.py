@@ -252,19 +252,19 @@ async def _complete(
     """Install what the tests use and the chosen declaration leaves out; return what was done."""
     from lionagi_qe.agents.environment.completion import (
         additions_for,
-        ask_what_is_absent,
         extras_to_try,
         siblings_to_install,
+        what_is_absent,
     )
 
-    absent, installed = ask_what_is_absent(python, uses.modules)
+    absent, installed = what_is_absent(python, uses.modules)
     notes: list[str] = []
     for sibling, needed in siblings_to_install(uses, absent, requirements):
         copies = {name: workspace.copy_beside(path) for name, path in sibling.parts}
         heedless = installer.without_sources_of(copies)
         why = f"tests import {needed}: {sibling.name} of the same repository, declared nowhere"
         notes.append(await _tried(heedless, python, [*map(str, copies.values())], workspace, why))
-        absent, installed = ask_what_is_absent(python, uses.modules)
+        absent, installed = what_is_absent(python, uses.modules)
     extras, needed = extras_to_try(uses, absent, requirements)
     if extras and requirements.installable:
         try:
@@ -274,7 +274,7 @@ async def _complete(
         else:
             set_aside_sources(python.parent.parent, workspace.source, workspace.pristine)
             notes.append(f"tests import {needed}; installed the extras {', '.join(extras)}")
-        absent, installed = ask_what_is_absent(python, uses.modules)
+        absent, installed = what_is_absent(python, uses.modules)
     return notes + [
         await _tried(installer, python, [each.line], workspace, each.why)
         for each in additions_for(uses, absent, installed, requirements)

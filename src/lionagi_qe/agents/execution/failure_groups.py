@@ -10,8 +10,6 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rapidfuzz import fuzz, process
-
 from lionagi_qe.agents.execution.failure_signatures import (
     Signature,
     signature_of,
@@ -69,10 +67,8 @@ class Past:
         if equal is not None or not group["located"]:
             return equal
         compared = [each["texts"][0] for each in there[:_MOST_COMPARED]]
-        found = process.extractOne(
-            group["texts"][0], compared, scorer=fuzz.ratio, score_cutoff=SIMILAR
-        )
-        return None if found is None else there[found[2]]
+        found = _most_similar(group["texts"][0], compared)
+        return None if found is None else there[found]
 
 
 def failures_of(recording: Recording) -> list[Failure]:
@@ -175,13 +171,22 @@ def _alike(of_place: Mapping[str, list[Failure]]) -> Iterator[list[Failure]]:
         failures = of_place[text]
         leader = None
         if failures[0].signature.located:
-            leader = process.extractOne(text, compared, scorer=fuzz.ratio, score_cutoff=SIMILAR)
+            leader = _most_similar(text, compared)
         if leader is None:
             groups[text] = list(failures)
             compared += [text] if len(compared) < _MOST_COMPARED else []
         else:
-            groups[leader[0]] += failures
+            groups[compared[leader]] += failures
     yield from groups.values()
+
+
+def _most_similar(text: str, others: Sequence[str]) -> int | None:
+    """Return the place of the text that is most like one, if one is enough so."""
+    # Only where tests fail: it takes longer to import than the rest of this module.
+    from rapidfuzz import fuzz, process
+
+    found = process.extractOne(text, others, scorer=fuzz.ratio, score_cutoff=SIMILAR)
+    return None if found is None else found[2]
 
 
 def _has_tests(group: Mapping[str, Any]) -> bool:
