@@ -117,7 +117,8 @@ class _Fork:
             parts.append(part)
         os.close(self._heard)
         try:
-            os.kill(self._process, signal.SIGKILL)
+            if not ready:
+                os.kill(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)
         except OSError:
             # The tests may have left this process in any state: one that reaps by itself, say.
