@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from lionagi_qe.testing.servers import (
     find_redis,
     find_redis_cluster,
 )
+from lionagi_qe.testing.servers.ports import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,11 +140,18 @@ def test_a_cluster_serves_all_slots_on_three_nodes_and_comes_back(binary: RedisB
         assert sum(held) == 30
         assert all(held)
         client.close()
+        # Redis answers before it writes to its log while the disk is busy with an earlier part.
+        for node in cluster.nodes:
+            wait_until(partial(_is_written, node), "the log", timeout=60.0)
         cluster.nodes[1].kill()
         cluster.start()
         cluster.kill()
         cluster.start()
         assert [int(node.execute("DBSIZE")) for node in cluster.nodes] == held
+
+
+def _is_written(node: RedisServer) -> bool:
+    return "aof_buffer_length:0\r\n" in node.execute("INFO", "persistence")
 
 
 def test_a_url_in_the_environment_comes_first_and_its_server_is_left_running(
