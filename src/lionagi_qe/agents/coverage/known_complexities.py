@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.kept_results import KeptResults, digest_of, kept_path
@@ -82,7 +83,8 @@ def _grade(path: Path, workspace: Workspace, layout: Layout, ended: threading.Ev
     known = KnownComplexities(path)
     # The tests change their own copy.
     tops = [workspace.pristine / name for name in layout.scope]
-    for file in (file for top in tops for file in ([top] if top.is_file() else top.rglob("*.py"))):
+    files = ([top] if top.is_file() else top.rglob("*.py") for top in tops)
+    for file in chain.from_iterable(files):
         if ended.is_set():
             break
         if not is_test_file(file.relative_to(workspace.pristine).as_posix()):

@@ -31,7 +31,12 @@ from lionagi_qe.agents.environment.requirements import (
 from lionagi_qe.agents.environment.tool_pins import workable
 from lionagi_qe.agents.environment.variables import variables_of
 from lionagi_qe.agents.environment.well_known import SETTINGS
-from lionagi_qe.agents.project.built_files import build_inputs, set_aside_sources, shipped_names
+from lionagi_qe.agents.project.built_files import (
+    build_inputs,
+    set_aside_sources,
+    shipped_names,
+    sites_of,
+)
 from lionagi_qe.agents.project.imports import test_imports
 from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
 from lionagi_qe.agents.project.settings import read_pyproject
@@ -177,7 +182,7 @@ async def _build(
         compile_beside(python, workspace)
         shipped = shipped_names(directory, workspace.source)
         set_aside_sources(directory, workspace.source, workspace.pristine)
-        for site in directory.glob("lib/python*/site-packages"):
+        for site in sites_of(directory):
             find_in_copy(site)
         uses = reading.result().without(shipped)
         notes += await _complete(installed.installer, python, workspace, requirements, uses)

@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.process import allowed_environment
+from lionagi_qe.agents.project.built_files import sites_of
 from lionagi_qe.agents.project.cores import usable_cores
 from lionagi_qe.agents.project.isolation import isolation
 
@@ -39,7 +40,7 @@ def compile_beside(python: Path, workspace: Workspace) -> None:
         return
     packages = [
         str(site / name)
-        for site in python.parents[1].glob("lib/python*/site-packages")
+        for site in sites_of(python.parents[1])
         for name in _PACKAGES
         if (site / name).is_dir()
     ]

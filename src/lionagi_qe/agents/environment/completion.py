@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from lionagi_qe.agents.environment.declared.declaration import texts
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
+from lionagi_qe.agents.project.built_files import sites_of
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
 from lionagi_qe.agents.project.named_tests import named_tests as tests_named_in
@@ -284,7 +285,7 @@ def what_is_absent(python: Path, modules: Iterable[str]) -> tuple[list[str], lis
     wanted = {*modules}
     found: set[str] = set()
     installed: set[str] = set()
-    for site in python.parents[1].glob("lib*/python*/site-packages"):
+    for site in sites_of(python.parents[1]):
         for path in site.iterdir():
             if path.name.endswith(".dist-info"):
                 installed.add(canonicalize_name(path.name.partition("-")[0]))

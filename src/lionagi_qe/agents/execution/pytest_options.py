@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lionagi_qe.agents.project.built_files import sites_of
 from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, pytest_settings
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def blocked_plugins(python: Path) -> list[str]:
     pytest-enabler turns pytest-cov on wherever both are installed, which would take the measurement
     away from ours.
     """
-    enabler = python.parent.parent.glob("lib/python*/site-packages/pytest_enabler")
+    enabler = ((site / "pytest_enabler").exists() for site in sites_of(python.parents[1]))
     return ["-p", "no:pytest_cov"] if any(enabler) else []
 
 

@@ -93,11 +93,16 @@ def adopt_built_files(environment: Path, source: Path) -> None:
             shutil.copy2(built, target)
 
 
+def sites_of(environment: Path) -> list[Path]:
+    """Return the directories of a virtual environment's packages."""
+    return list(environment.glob("lib/python*/site-packages"))
+
+
 def _installed_from(environment: Path, source: Path) -> Distribution | None:
     # Only where an environment is built; it takes longer to import than the rest of this module.
     from importlib.metadata import distributions
 
-    sites = [str(path) for path in environment.glob("lib/python*/site-packages")]
+    sites = [str(path) for path in sites_of(environment)]
     for distribution in distributions(path=sites):
         origin = distribution.read_text("direct_url.json")
         if origin and json.loads(origin).get("url") == source.as_uri():
