@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import gc
 import os
 import signal
+import sys
+import threading
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
 TESTS = Path(__file__).parent
 # The first need a program that no wheel brings, the others take long: make poolers, and so on.
@@ -58,6 +61,23 @@ MOSTLY_WAITING = ("chaos", "integration")
 # A busy machine is no fault of what is tried: none of Hypothesis' clocks fails a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+def _one_at_a_time(parse: Callable[..., ast.AST]) -> Callable[..., ast.AST]:
+    lock = threading.Lock()
+
+    @functools.wraps(parse)
+    def in_turn(*arguments: object, **options: object) -> ast.AST:
+        with lock:
+            return parse(*arguments, **options)
+
+    return in_turn
+
+
+if sys.version_info < (3, 11, 8):
+    # See lionagi_qe.agents.project.parsing: Hypothesis parses the tests and has a callback of the
+    # garbage collector; tracebacks, which other threads write to the log, parse their lines.
+    ast.parse = _one_at_a_time(ast.parse)
 
 
 def pytest_configure(config: pytest.Config) -> None:

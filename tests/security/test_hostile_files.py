@@ -20,7 +20,7 @@ from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.project.complexity import grade
 from lionagi_qe.agents.project.function_digests import function_digests
 from lionagi_qe.agents.project.metadata import setup_arguments
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, parsed
+from lionagi_qe.agents.project.parsing import NOT_PARSED, parsed
 from lionagi_qe.agents.project.settings import read_toml
 from lionagi_qe.agents.project.test_locations import line_of
 from lionagi_qe.errors import ProjectError

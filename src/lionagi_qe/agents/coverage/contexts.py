@@ -10,7 +10,7 @@ from lionagi_qe.agents.coverage import data as coverage_data
 from lionagi_qe.agents.coverage.settings import DATA_FILE
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.line_map import MappedFile, TestMap, hashes
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.parsing import NOT_PARSED, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +71,7 @@ def _of_document(
 def _spread(text: str, lines: dict[int, frozenset[str]], imported: set[int]) -> None:
     """Let every line of a statement count as run where its first one did."""
     try:
-        tree = ast.parse(text)
+        tree = tree_of(text)
     except NOT_PARSED:
         # It ran all the same, in the target's Python; then only first lines are known.
         return

@@ -20,7 +20,7 @@ from lionagi_qe.agents.project.built_files import sites_of
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.agents.project.layout import is_test_file, layout_of, own_modules
 from lionagi_qe.agents.project.named_tests import named_tests as tests_named_in
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, modules_named
 from lionagi_qe.errors import EnvironmentBuildError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import canonicalize_name
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+from lionagi_qe.agents.project.parsing import NOT_PARSED, reason
 from lionagi_qe.agents.project.settings import read_toml
 from lionagi_qe.errors import EnvironmentBuildError, ProjectError
 

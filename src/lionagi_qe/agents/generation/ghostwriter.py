@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment import process
 from lionagi_qe.agents.generation.candidate import CandidateTest
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.parsing import NOT_PARSED, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _raised(path: Path, function: str) -> list[str]:
     """Return the built-in exceptions that a function raises on purpose, by its text."""
     names: set[str] = set()
     try:
-        tree = ast.parse(_read(path))
+        tree = tree_of(_read(path))
     except NOT_PARSED:
         return []
     for node in ast.walk(tree):

@@ -15,7 +15,7 @@ from lionagi_qe.agents.llm.code_actions import code_actions, numbered
 from lionagi_qe.agents.llm.meter import Meter, ModelError
 from lionagi_qe.agents.llm.model import Dialogue, api_key
 from lionagi_qe.agents.llm.untrusted_text import fenced
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,7 +175,7 @@ def _task(tree: Path, target: Target, survivors: Sequence[dict[str, Any]]) -> st
 def _extent(lines: Sequence[str], target: Target) -> tuple[int, int]:
     """Return first and last line of the target's function; of the whole file if it isn't found."""
     name = target.function.rpartition(".")[2]
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    for node in ast.walk(tree_of("\n".join(lines))):
         if (
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and node.name == name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+from lionagi_qe.agents.project.parsing import NOT_PARSED, reason, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -96,7 +96,7 @@ def objection(source: str, known: Collection[str]) -> str | None:
     if len(source) > LONGEST:
         return f"it has more than {LONGEST} characters"
     try:
-        tree = ast.parse(source)
+        tree = tree_of(source)
     except NOT_PARSED as error:
         return f"it is no Python: {reason(error)}"
     names = [node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]

@@ -17,7 +17,7 @@ from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.mutation.runner import Candidate, Trials, try_mutants
 from lionagi_qe.agents.mutation.sampling import POLICY, MutantChoice, choose
 from lionagi_qe.agents.mutation.sharding import share_of
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+from lionagi_qe.agents.project.parsing import NOT_PARSED, reason
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.agents.static.agent import product_files
 

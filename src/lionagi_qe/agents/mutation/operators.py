@@ -14,7 +14,7 @@ import io
 import re
 from dataclasses import dataclass
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.parsing import NOT_PARSED, tree_of
 
 _RELATIONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -92,7 +92,7 @@ def mutants_of(file: str, text: str) -> list[Mutant]:
 
     """
     found = _Finder(file, text)
-    found.visit(ast.parse(text))
+    found.visit(tree_of(text))
     return sorted(found.mutants, key=lambda mutant: (mutant.start, mutant.operator))
 
 
@@ -298,7 +298,7 @@ class _Finder(ast.NodeVisitor):
 
 def _parses(text: str) -> bool:
     try:
-        ast.parse(text)
+        tree_of(text)
     except NOT_PARSED:
         return False
     return True

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import radon
-from radon.complexity import cc_visit
+from radon.complexity import cc_visit_ast
 from radon.visitors import Class, Function
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+from lionagi_qe.agents.project.parsing import NOT_PARSED, reason, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ class Graded:
 def grade(path: Path) -> tuple[list[Graded], str | None]:
     """Return the functions of a file, graded, and why there are none, if so."""
     try:
-        blocks = cc_visit(path.read_text(encoding="utf-8"))
+        blocks = cc_visit_ast(tree_of(path.read_text(encoding="utf-8")))
     except (*NOT_PARSED, OSError) as error:
         return [], f"{TOOL} {VERSION} can't read it: {reason(error)}"
     return list(_functions(blocks)), None

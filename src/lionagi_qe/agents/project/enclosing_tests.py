@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.monorepo import enclosing_repository
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.agents.project.pytest_settings import modules_named, pytest_file, settings_in
 
 if TYPE_CHECKING:

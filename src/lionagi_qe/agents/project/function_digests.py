@@ -7,7 +7,7 @@ import hashlib
 import textwrap
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.parsing import NOT_PARSED, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ def function_digests(text: str) -> dict[str, str]:
     A file that is no Python of this version has none.
     """
     try:
-        tree = ast.parse(text)
+        tree = tree_of(text)
         return dict(_functions(tree.body, text.splitlines(), ""))
     except NOT_PARSED:
         # pytest tells why it can't be collected.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.layout import layout_of, own_modules
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

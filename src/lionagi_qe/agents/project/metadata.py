@@ -7,7 +7,7 @@ import configparser
 import re
 from typing import TYPE_CHECKING, Any
 
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import is_test_file
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from lionagi_qe.agents.project.executor_choice import executor, is_address
 from lionagi_qe.agents.project.model_choice import ModelChoice
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED, reason
+from lionagi_qe.agents.project.parsing import NOT_PARSED, reason
 from lionagi_qe.errors import InvalidArgumentError, ProjectError
 from lionagi_qe.nearest import meant
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 
 if TYPE_CHECKING:
     from pathlib import Path

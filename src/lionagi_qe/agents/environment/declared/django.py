@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.declared.variables import SOURCE, VariableDeclaration
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.environment.declared.variables import VariableDeclaration
-from lionagi_qe.agents.project.not_parsed import parsed
+from lionagi_qe.agents.project.parsing import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
     table,
 )
 from lionagi_qe.agents.environment.declared.poetry import poetry_requirements
-from lionagi_qe.agents.project.not_parsed import NOT_PARSED
+from lionagi_qe.agents.project.parsing import NOT_PARSED
 from lionagi_qe.agents.project.settings import read_toml
 
 if TYPE_CHECKING:
