@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import tomllib
-from typing import TYPE_CHECKING
+from pathlib import Path
 from venv import EnvBuilder
 
 import pytest
@@ -19,11 +19,12 @@ from lionagi_qe.agents.environment.completion import (
 )
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.poetry import specifier_of
-from lionagi_qe.agents.environment.requirements import Requirements, requirements_of
+from lionagi_qe.agents.environment.requirements import (
+    Requirements,
+    requirement_inputs,
+    requirements_of,
+)
 from lionagi_qe.agents.environment.variables import variables_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROJECT = """
     [build-system]
@@ -398,6 +399,81 @@ def test_what_tox_says_of_a_python_holds_for_the_one_that_runs_the_tests(tmp_pat
     assert requirements_of(tmp_path, {}).lines == ("mock", "six")
     assert variables_of(tmp_path, {}, (), (3, 99)).values == (("AGE", "new"),)
     assert variables_of(tmp_path, {}).values == ()
+
+
+def test_what_tox_adds_to_a_file_of_tests_is_installed(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "",
+        "requirements/test.txt": "mock\n",
+        "constraints.txt": "six==1.15.0\n",
+        "tox.ini": """
+            [testenv]
+            deps =
+                -r requirements/test.txt
+                -c{tox_root}/constraints.txt
+                six
+        """,
+    }
+    requirements = found(tmp_path, files)
+    assert requirements.lines == ("six",)
+    assert requirements.files == (tmp_path / "requirements/test.txt",)
+    assert requirements.constraints == (str(tmp_path / "constraints.txt"),)
+    assert set(requirement_inputs(tmp_path, requirements)) >= {tmp_path / "constraints.txt"}
+
+
+CONSTRAINED = {
+    "tox": ("tox.ini", "[testenv]\ndeps =\n    mock\n    -c {toxinidir}/held.txt\n"),
+    "tox-without-blank": ("tox.ini", "[testenv]\ndeps =\n    mock\n    -cheld.txt\n"),
+    "tox-command": (
+        "tox.ini",
+        "[testenv]\ncommands_pre = pip install mock --constraint=held.txt\ncommands = pytest\n",
+    ),
+    "tox.toml": ("tox.toml", "[env_run_base]\ndeps = ['mock', '-c {tox_root}/held.txt']\n"),
+    "nox": (
+        "noxfile.py",
+        "@nox.session\ndef test(session):\n    session.install('mock', '-c', 'held.txt')\n",
+    ),
+    "ci": (".github/workflows/a.yml", "pip install pytest mock -c held.txt\n"),
+}
+
+
+@pytest.mark.parametrize("case", CONSTRAINED)
+def test_files_of_constraints_are_those_that_the_tools_name(case: str, tmp_path: Path) -> None:
+    name, text = CONSTRAINED[case]
+    requirements = found(tmp_path, {"setup.py": "", "held.txt": "mock==5.1.0\n", name: text})
+    assert [Path(each).resolve() for each in requirements.constraints] == [tmp_path / "held.txt"]
+    assert "mock" in requirements.lines
+
+
+def test_constraints_at_an_address_are_those_that_tox_takes_by_default(tmp_path: Path) -> None:
+    deps = "-c{env:HELD_FILE:https://example.org/upper/2026.2}"
+    requirements = found(tmp_path, {"tox.ini": f"[testenv]\ndeps =\n    {deps}\n    mock\n"})
+    assert requirements.constraints == ("https://example.org/upper/2026.2",)
+
+
+@pytest.mark.parametrize("option", ["envlist", "env_list"])
+@pytest.mark.parametrize("where", [("tox.ini", ""), ("setup.cfg", "tox:")])
+def test_factors_are_those_of_the_first_listed_environment_of_the_python(
+    option: str, where: tuple[str, str], tmp_path: Path
+) -> None:
+    name, prefix = where
+    (tmp_path / name).write_text(
+        f"[{prefix}tox]\n{option} =\n    lint\n    py{{38, 399}}-django{{42,50}}{{,-new}}  # all\n"
+        f"[{prefix}testenv]\ndeps =\n    django42: django~=4.2\n    django50: django~=5.0\n"
+        "    !new: six\n    new: attrs\n"
+    )
+    assert requirements_of(tmp_path, {}, (3, 99)).lines == ("django~=4.2", "six")
+    # One that lists none of its own has the factors of its version alone.
+    assert requirements_of(tmp_path, {}, (3, 98)).lines == ("six",)
+
+
+def test_more_alternatives_than_anybody_means_are_not_multiplied_out(tmp_path: Path) -> None:
+    every = "{a,b}" * 60
+    (tmp_path / "tox.ini").write_text(
+        f"[tox]\nenvlist = py399-{every}\n[testenv:{every}]\ncommands = pytest\ndeps = mock\n"
+    )
+    assert requirements_of(tmp_path, {}, (3, 99)).lines == ("mock",)
+    assert variables_of(tmp_path, {}, (), (3, 99)).values == ()
 
 
 def _environment(place: Path) -> tuple[Path, Path]:

@@ -344,6 +344,72 @@ def test_what_the_build_ships_is_measured_and_tests_and_migrations_are_not(
     assert "extra/__init__.py" not in answer.document["environment"]["scope"]
 
 
+# A build of somebody's own, whose files nobody else can read.
+OWN_BUILD = """
+    import zipfile
+
+    METADATA = "Metadata-Version: 2.1\\nName: shop\\nVersion: 1\\n"
+    WHEEL = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+
+    def build_wheel(directory, config_settings=None, metadata_directory=None):
+        name = "shop-1-py3-none-any.whl"
+        with zipfile.ZipFile(f"{directory}/{name}", "w") as wheel:
+            wheel.write("parts/shop/__init__.py", "shop/__init__.py")
+            wheel.writestr("shop/made.py", "NUMBER = 1\\n")
+            wheel.writestr("shop-1.dist-info/METADATA", METADATA)
+            wheel.writestr("shop-1.dist-info/WHEEL", WHEEL)
+            names = ["shop/__init__.py", "shop/made.py", "shop-1.dist-info/METADATA"]
+            names += ["shop-1.dist-info/WHEEL", "shop-1.dist-info/RECORD"]
+            wheel.writestr("shop-1.dist-info/RECORD", "".join(f"{each},,\\n" for each in names))
+        return name
+"""
+BACKENDS = {
+    "setuptools": """
+        [project]
+        name = "shop"
+        version = "1"
+        [tool.setuptools]
+        package-dir = { "" = "parts" }
+        packages = ["shop"]
+    """,
+    "own": """
+        [build-system]
+        requires = []
+        build-backend = "own_build"
+        backend-path = ["building"]
+        [project]
+        name = "shop"
+        version = "1"
+    """,
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_packages_in_a_directory_of_any_name_are_those_of_the_copy(
+    backend: str, examine: Examine, project: Write
+) -> None:
+    files = {
+        "pyproject.toml": BACKENDS[backend],
+        "building/own_build.py": OWN_BUILD,
+        "parts/shop/__init__.py": """
+            def price(member):
+                if member:
+                    return 1
+                return 2
+        """,
+        "tests/test_shop.py": "import shop\ndef test_price(): assert shop.price(True) == 1\n",
+    }
+    # The environment is kept, and has no copy of what is in the project.
+    for text, lines in (
+        (files["parts/shop/__init__.py"], (3, 4)),
+        ("def price(_):\n    return 1\n", (2, 2)),
+    ):
+        document = examine(project(files | {"parts/shop/__init__.py": text})).document
+        assert document["environment"]["scope"] == ["parts/shop"]
+        (own,) = [each for each in document["files"] if each["file"] == "parts/shop/__init__.py"]
+        assert (own["lines_covered"], own["lines"]) == lines
+
+
 def test_a_hook_of_git_whose_variables_name_the_repository_changes_nothing_in_it(
     examine: Examine, project: Write
 ) -> None:
@@ -573,6 +639,24 @@ def test_the_versions_of_a_lock_file_are_insisted_on_or_left_aside_as_asked(
     without = examine(root, "--locked")
     assert without.exit_code == 3
     assert "the project has no lock file" in without.err
+
+
+def test_the_constraints_of_tox_are_kept_to_unless_they_cant_be(
+    examine: Examine, project: Write
+) -> None:
+    files = {
+        **HELD,
+        "tox.ini": "[testenv]\ndeps =\n    sniffio\n    -c{toxinidir}/held.txt\n",
+        "held.txt": "sniffio==1.3.0\n",
+    }
+    kept = examine(project(files))
+    assert set(kept.outcomes().values()) == {"passed"}
+    # A file's content decides on the environment.
+    gone = examine(project(files | {"held.txt": "sniffio==1.0.77\n"}))
+    assert gone.outcomes() == {"test_f": "passed", "test_version": "failed"}
+    (note,) = [each for each in gone.document["notes"] if "were not used" in each]
+    assert note.startswith("the versions of ./held.txt were not used: ")
+    assert "sniffio" in note
 
 
 def test_a_compiled_list_whose_versions_are_gone_is_replaced_by_its_source(

@@ -560,7 +560,7 @@ def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) 
 
 RADON = {
     "__init__.py": "__version__ = '6'\n",
-    "complexity.py": "def cc_visit(text):\n    raise ZeroDivisionError('ours')\n",
+    "complexity.py": "def cc_visit_ast(text):\n    raise ZeroDivisionError('ours')\n",
     "visitors.py": "class Class: pass\nclass Function: pass\n",
 }
 
@@ -585,7 +585,7 @@ def test_a_defect_of_ours_is_infrastructure_and_tells_what_to_report(
     assert "ZeroDivisionError: ours (a defect of aqe)" in answer.reason("line_coverage")
     assert "ZeroDivisionError" in answer.document["defects"]["coverage-analyzer"]
     assert "please report it" in answer.err
-    assert "in cc_visit" in answer.err
+    assert "in cc_visit_ast" in answer.err
 
 
 def test_a_library_that_cant_be_imported_is_no_failed_gate(

@@ -114,6 +114,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
     digest, requirements = hashlib.sha256(), plan.requirements
     parts = [_RECIPE, plan.base.identity, sysconfig.get_platform(), *TOOLS]
     parts += [*requirements.extras, *requirements.lines, *test_imports(source)]
+    parts += [each for each in requirements.constraints if "://" in each]
     parts.append(f"locked={plan.locked}")
     around = [
         *requirements.members,
@@ -225,17 +226,24 @@ async def _install(
     *,
     locked: bool | None,
 ) -> _Installed:
-    """Install what is declared, in the versions of a lock file where that can be."""
-    held, lock = await held_to_lock(installer, workspace, wanted=locked)
-    try:
-        said = await install_declared(held, python, workspace, requirements, TOOLS)
-    except EnvironmentBuildError as error:
-        if locked or lock is None:
-            raise
-        note = f"the versions of {lock} were not used: {error}"
-        said = await install_declared(installer, python, workspace, requirements, TOOLS)
-        return _Installed(installer, None, [note, *said])
-    return _Installed(held, lock, said)
+    """Install what is declared, in versions of a lock file and of constraints where that can be."""
+    constraints = requirements.constraints
+    constrained = installer.held_to(*constraints)
+    held, lock = await held_to_lock(constrained, workspace, wanted=locked)
+    ways = [(held, lock)] if lock is not None else []
+    ways += [(constrained, ", ".join(map(workspace.shown, constraints)))] if constraints else []
+    notes: list[str] = []
+    for way, versions in ways:
+        try:
+            said = await install_declared(way, python, workspace, requirements, TOOLS)
+        except EnvironmentBuildError as error:
+            if locked:
+                raise
+            notes.append(f"the versions of {versions} were not used: {error}")
+        else:
+            return _Installed(way, lock if way is held else None, [*notes, *said])
+    said = await install_declared(installer, python, workspace, requirements, TOOLS)
+    return _Installed(installer, None, [*notes, *said])
 
 
 def _uses(pristine: Path, settings: dict[str, Any]) -> Uses:

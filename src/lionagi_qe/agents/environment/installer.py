@@ -158,9 +158,11 @@ class Installer:
         )
         return completed.exit_code == 0
 
-    def held_to(self, constraints: Path) -> Installer:
-        """Return this installer with a file of versions that it keeps to."""
-        return self.with_settings("--constraint", str(constraints))
+    def held_to(self, *constraints: str) -> Installer:
+        """Return this installer with files, or addresses, of versions that it keeps to."""
+        return self.with_settings(
+            *(word for each in constraints for word in ("--constraint", each))
+        )
 
     def with_settings(self, *words: str) -> Installer:
         """Return this installer with further words of each installation."""
@@ -190,7 +192,11 @@ class Installer:
     def files(self) -> list[Path]:
         """Return the files and directories that the user's settings name."""
         following = zip(self.settings, self.settings[1:], strict=False)
-        return [Path(value) for option, value in following if option in _NAMING_FILES]
+        return [
+            Path(value)
+            for option, value in following
+            if option in _NAMING_FILES and "://" not in value
+        ]
 
     async def install(
         self,

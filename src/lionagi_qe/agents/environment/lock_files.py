@@ -66,7 +66,7 @@ async def held_to_lock(
     else:
         held = constraints_of(lock)
     versions.write_text("".join(f"{line}\n" for line in held), encoding="utf-8")
-    return installer.held_to(versions), lock.name
+    return installer.held_to(str(versions)), lock.name
 
 
 def constraints_of(lock: Path) -> list[str]:

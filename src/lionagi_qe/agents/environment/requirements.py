@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lionagi_qe.agents.environment.declared.declaration import (
@@ -32,7 +33,6 @@ from lionagi_qe.agents.environment.declared.tox_ini import OURS, Python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 Item = TypeVar("Item")
 
@@ -68,6 +68,7 @@ class Requirements:
         extras: of the project.
         lines: requirements (PEP 508).
         files: requirement files.
+        constraints: files and addresses of versions that what is installed keeps to.
         origin: where the test requirements were found, for people.
         dependencies: what the project itself needs, its extras too, for when it can't be built;
             None if that can't be read.
@@ -85,6 +86,7 @@ class Requirements:
     others: tuple[Declaration, ...] = ()
     members: tuple[tuple[str, Path], ...] = ()
     siblings: tuple[Sibling, ...] = ()
+    constraints: tuple[str, ...] = ()
 
     @property
     def project(self) -> str:
@@ -129,6 +131,7 @@ def requirements_of(
         origin or ("requirements.txt" if runtime else NONE_DECLARED),
         dependencies,
         others,
+        constraints=tuple(_once(each for found in chosen for each in found.constraints)),
     )
 
 
@@ -154,14 +157,19 @@ def _chosen(found: Sequence[Declaration]) -> list[Declaration]:
 
 
 def _adds_to(tool: Declaration, chosen: Sequence[Declaration]) -> bool:
-    """Whether what a tool installs is one of the chosen tables and more."""
+    """Whether what a tool installs is one of the chosen tables or files, and more."""
     return any(
-        table.kind == "table"
-        and set(table.extras) <= set(tool.extras)
-        and set(table.lines) <= set(tool.lines)
-        and (table.extras, table.lines) != (tool.extras, tool.lines)
-        for table in chosen
+        each.kind in {"table", "file"}
+        and set(each.extras) <= set(tool.extras)
+        and set(each.lines) <= set(tool.lines)
+        and set(each.files) <= set(tool.files)
+        and _asked(each) != _asked(tool)
+        for each in chosen
     )
+
+
+def _asked(declaration: Declaration) -> tuple[object, ...]:
+    return declaration.extras, declaration.lines, declaration.files, declaration.constraints
 
 
 def _first(found: Sequence[Declaration]) -> list[Declaration]:
@@ -207,7 +215,8 @@ def requirement_inputs(project: Path, requirements: Requirements) -> Iterator[Pa
     if requirements.installable:
         yield from (project / name for name in BUILD_FILES if (project / name).is_file())
     seen: set[Path] = set()
-    waiting = list(requirements.files)
+    local = [Path(each) for each in requirements.constraints if "://" not in each]
+    waiting = [*requirements.files, *local]
     while waiting:
         path = waiting.pop()
         if path in seen or not path.is_file():

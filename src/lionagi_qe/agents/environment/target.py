@@ -107,8 +107,8 @@ class Environment:
     def within(self, workspace: Workspace) -> Environment:
         """Return this environment for the code in another workspace of the same project."""
         if self.changeable:
-            adopt_built_files(self.python.parent.parent, workspace.source)
-        layout = layout_of(workspace.source).only(self.layout.names)
+            adopt_built_files(self.python.parent.parent, workspace.source, self.layout.names)
+        layout = layout_of(workspace.source, self.layout.names).only(self.layout.names)
         return replace(self, layout=layout)
 
     async def with_tools(
@@ -178,8 +178,9 @@ async def _cached(
     else:
         origin = f"cached, built with {built['installer']}"
     directory = Path(built["directory"])
-    adopt_built_files(directory, workspace.source)
-    layout, shipped = layout_of(workspace.source), built["shipped"]
+    shipped = built["shipped"]
+    adopt_built_files(directory, workspace.source, shipped)
+    layout = layout_of(workspace.source, shipped)
     held = f", versions of {built['locked']}" if built["locked"] else ""
     named = bool(pyproject.get("tool", {}).get("aqe", {}).get("source"))
     scope = "[tool.aqe] source" if named else "what the build ships"

@@ -15,7 +15,7 @@ from lionagi_qe.agents.project.layout import layout_of
 from lionagi_qe.agents.project.settings import read_pyproject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from importlib.metadata import Distribution
 
 _ASIDE = "built"
@@ -42,12 +42,15 @@ def build_inputs(source: Path) -> Iterator[Path]:
 def shipped_names(environment: Path, source: Path) -> list[str]:
     """Return the top-level names that the project's build has put into an environment."""
     project = _installed_from(environment, source)
-    names = {
+    return [] if project is None else sorted(_modules_of(project))
+
+
+def _modules_of(project: Distribution) -> set[str]:
+    return {
         file.parts[0].removesuffix(".py")
-        for file in (() if project is None else project.files or ())
+        for file in project.files or ()
         if file.suffix == ".py" and file.parts[0] != ".."
     }
-    return sorted(names)
 
 
 def installed_version(environment: Path, source: Path) -> str | None:
@@ -65,11 +68,11 @@ def set_aside_sources(environment: Path, source: Path, pristine: Path) -> None:
         pristine: the same as it was before.
 
     """
-    layout = layout_of(source)
-    own = pristine / layout.roots[0].relative_to(source)
     project = _installed_from(environment, source)
     if project is None:
         return
+    layout = layout_of(source, _modules_of(project))
+    own = pristine / layout.roots[0].relative_to(source)
     for file in project.files or ():
         name = file.parts[0].removesuffix(".py")
         installed = Path(str(file.locate()))
@@ -82,10 +85,10 @@ def set_aside_sources(environment: Path, source: Path, pristine: Path) -> None:
         installed.unlink()
 
 
-def adopt_built_files(environment: Path, source: Path) -> None:
-    """Put what building made beside the copy's own modules."""
+def adopt_built_files(environment: Path, source: Path, shipped: Collection[str]) -> None:
+    """Put what building made beside the copy's own modules; see ``shipped_names``."""
     aside = environment / _ASIDE
-    root = layout_of(source).roots[0]
+    root = layout_of(source, shipped).roots[0]
     for built in aside.rglob("*"):
         target = root / built.relative_to(aside)
         if built.is_file() and not target.exists():

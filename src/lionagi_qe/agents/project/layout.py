@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.project.package_roots import declared_roots
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.errors import ProjectError
 
@@ -85,10 +86,16 @@ def django_migrations(package: Path) -> list[Path]:
     ]
 
 
-def layout_of(source: Path) -> Layout:
+def layout_of(source: Path, shipped: Collection[str] = ()) -> Layout:
     """Return what ``[tool.aqe] source`` names, else look at the tree.
 
-    There it is ``src/``, else the top directory, else one directory down.
+    There it is where the project tells its build that the packages are, else ``src/``, else the top
+    directory, else one directory down.
+
+    Args:
+        source: the project's top directory.
+        shipped: top-level names that its build is known to ship; the first of these places that has
+            one of them is the one.
 
     Raises:
         ProjectError: a path that ``source`` names is not in the project.
@@ -96,22 +103,32 @@ def layout_of(source: Path) -> Layout:
     """
     if named := _named(source):
         return named
+    first: Layout | None = None
+    for layout in _layouts(source):
+        if not shipped or not layout.names.isdisjoint(shipped):
+            return layout
+        first = first or layout
+    return first or Layout((source,), (), ())
+
+
+def _layouts(source: Path) -> Iterator[Layout]:
+    """Yield what lies in each directory that may hold the packages, the likeliest first."""
+    declared = [*declared_roots(source), source / "src"]
     below = [path for path in _directories(source) if not _BESIDE.fullmatch(path.name)]
-    for root in (source / "src", source, *below):
+    for root in dict.fromkeys([*declared, source, *below]):
         if not root.is_dir() or (root / "__init__.py").is_file():
             continue
         packages = tuple(
             path
             for path in _directories(root)
-            if (root.name == "src" or not _BESIDE.fullmatch(path.name)) and any(path.rglob("*.py"))
+            if (root in declared or not _BESIDE.fullmatch(path.name)) and any(path.rglob("*.py"))
         )
         modules = tuple(
             path for path in sorted(root.glob("*.py")) if not _BESIDE.fullmatch(path.stem)
         )
         if packages or modules:
             roots = (root,) if root == source else (root, source)
-            return Layout(roots, packages, modules)
-    return Layout((source,), (), ())
+            yield Layout(roots, packages, modules)
 
 
 def own_modules(source: Path) -> set[str]:

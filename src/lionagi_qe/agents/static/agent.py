@@ -113,7 +113,7 @@ def product_files(source: Path, names: Collection[str]) -> Iterator[Path]:
         names: of the top-level packages and modules that are the product's.
 
     """
-    layout, is_test = layout_of(source).only(names), is_test_file_of(source)
+    layout, is_test = layout_of(source, names).only(names), is_test_file_of(source)
     for top in layout.packages + layout.modules:
         for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
             if not is_test(path.relative_to(source).as_posix()):

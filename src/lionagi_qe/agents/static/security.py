@@ -26,7 +26,8 @@ _QUOTES = frozenset({"B105", "B106", "B107"})
 async def bandit(examination: Examination) -> Scan:
     """Scan the product's code, tests left out: these assert, and use throw-away passwords."""
     pristine = examination.workspace.pristine
-    layout = layout_of(pristine).only(examination.environment.layout.names)
+    names = examination.environment.layout.names
+    layout = layout_of(pristine, names).only(names)
     targets = [path.relative_to(pristine).as_posix() for path in layout.packages + layout.modules]
     excluded = ",".join(f"*/{pattern.removeprefix('**/')}" for pattern in TEST_FILES)
     excluded = excluded.replace("/**", "/*")

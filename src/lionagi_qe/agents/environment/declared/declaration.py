@@ -36,6 +36,7 @@ class Declaration:
         lines: requirements (PEP 508).
         files: requirement files.
         behind: what the extras need, as far as that can be read; it is installed with them.
+        constraints: files and addresses of versions that are kept to.
     """
 
     origin: str
@@ -45,10 +46,11 @@ class Declaration:
     lines: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     behind: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Whether it declares nothing."""
+        """Whether it declares nothing to install."""
         return not (self.extras or self.lines or self.files)
 
 
@@ -109,11 +111,12 @@ class InstallWords:
     extras: list[str]
     lines: list[str]
     files: list[Path]
+    constraints: list[str]
 
     @classmethod
     def of(cls, project: Path, words: Iterable[str]) -> InstallWords:
         """Sort the words of a ``pip install`` command that runs in the project's directory."""
-        found = cls(project, [], [], [])
+        found = cls(project, [], [], [], [])
         waiting = iter(words)
         for word in waiting:
             option, _, value = word.partition("=")
@@ -121,7 +124,11 @@ class InstallWords:
                 found.take_file(value or next(waiting, ""))
             elif option.startswith("-r") and not option.startswith("--"):
                 found.take_file(option[2:])
-            elif option in {"-c", "--constraint", "--index-url", "-i", "--extra-index-url"}:
+            elif option in {"-c", "--constraint"}:
+                found.take_constraint(value or next(waiting, ""))
+            elif option.startswith("-c") and not option.startswith("--"):
+                found.take_constraint(option[2:])
+            elif option in {"--index-url", "-i", "--extra-index-url"}:
                 _ = value or next(waiting, "")
             else:
                 found.take(word)
@@ -133,6 +140,20 @@ class InstallWords:
         if name and path.is_file():
             self.files.append(path)
 
+    def take_constraint(self, name: str) -> None:
+        """Take versions to keep to: an address, or a file, if the project has one of that name."""
+        if name.startswith(("http://", "https://")):
+            self.constraints.append(name)
+        elif name and (self.project / name).is_file():
+            self.constraints.append(str(self.project / name))
+
+    def add(self, other: InstallWords) -> None:
+        """Take all that another command names."""
+        self.extras += other.extras
+        self.lines += other.lines
+        self.files += other.files
+        self.constraints += other.constraints
+
     def take(self, word: str) -> None:
         """Take ``.[extras]`` or a requirement; other words are for the tool alone."""
         if own := re.fullmatch(r"(?:-e)?\.?/?\[([\w\s,.-]+)\](?:\s*;.*)?", word):
@@ -143,5 +164,11 @@ class InstallWords:
     def as_declaration(self, origin: str, purpose: Purpose, kind: Kind) -> Declaration:
         """Return the declaration that the words amount to."""
         return Declaration(
-            origin, purpose, kind, tuple(self.extras), tuple(self.lines), tuple(self.files)
+            origin,
+            purpose,
+            kind,
+            tuple(self.extras),
+            tuple(self.lines),
+            tuple(self.files),
+            constraints=tuple(self.constraints),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.declared.declaration import (
@@ -14,6 +15,7 @@ from lionagi_qe.agents.environment.declared.declaration import (
     texts,
 )
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
+from lionagi_qe.agents.environment.declared.substitution import UnresolvedError, substituted
 from lionagi_qe.agents.environment.declared.tox_ini import (
     OURS,
     TESTING,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import configparser
     from collections.abc import Iterator
     from pathlib import Path
+
+_PLACES = {"toxinidir": ".", "tox_root": "."}
 
 
 def in_tox(
@@ -66,10 +70,7 @@ def _of_section(
     python: Python,
 ) -> InstallWords:
     def lines(option: str) -> list[str]:
-        return [
-            line.replace("{toxinidir}", ".").replace("{tox_root}", ".")
-            for line in lines_of(parser, section, option, python)
-        ]
+        return [_resolved(line) for line in lines_of(parser, section, option, python)]
 
     words = [word for line in lines("deps") for word in _dep_words(line)]
     found = InstallWords.of(project, words)
@@ -80,11 +81,15 @@ def _of_section(
     for line in (*lines("commands_pre"), *lines("commands")):
         # Some install in their commands what others list as deps.
         if match := re.search(r"pip\s+install\s+(.*)", line):
-            more = InstallWords.of(project, _split(match[1]))
-            found.lines += more.lines
-            found.files += more.files
-            found.extras += more.extras
+            found.add(InstallWords.of(project, _split(match[1])))
     return found
+
+
+def _resolved(line: str) -> str:
+    """Return a line with the project's directory and defaults of variables put in."""
+    with suppress(UnresolvedError):
+        return substituted(line, _PLACES, lambda _, default: default or "")
+    return line
 
 
 def _dep_words(line: str) -> list[str]:
@@ -105,7 +110,7 @@ def _split(text: str) -> list[str]:
 def _of_table(
     project: Path, pyproject: dict[str, Any], env: dict[str, Any], origin: str
 ) -> Declaration:
-    words = [word for line in texts(env.get("deps")) for word in _dep_words(line)]
+    words = [word for line in texts(env.get("deps")) for word in _dep_words(_resolved(line))]
     found = InstallWords.of(project, words)
     found.extras += texts(env.get("extras"))
     if groups := texts(env.get("dependency_groups")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import sys
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.declared.declaration import ini_of, table
@@ -19,8 +19,11 @@ _FACTOR = re.compile(r"([!\w.,{}-]+)\s*:\s+(.*)")
 _REFERENCE = re.compile(r"\{\[([^\[\]]+)\](\w+)\}")
 _COMMENT = re.compile(r"(?<!\S)#.*")
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_ENVIRONMENT = re.compile(r"(?:[^\s,{}]|\{[^{}]*\})+")
 _PLAIN = "testenv"
 _DEEPEST = 8
+# Of alternatives in braces; whoever writes more of them can't mean all.
+_MOST_NAMES = 1000
 # Major and minor version.
 Python = tuple[int, int]
 OURS: Python = sys.version_info[:2]
@@ -86,7 +89,8 @@ def _names_of(generative: str) -> list[str]:
     """Return the names that one with alternatives in braces stands for."""
     parts = _BRACES.split(generative)
     alternatives = [part.split(",") if at % 2 else [part] for at, part in enumerate(parts)]
-    return ["".join(each).strip() for each in product(*alternatives)]
+    names = ("".join(each).replace(" ", "") for each in product(*alternatives))
+    return list(islice(names, _MOST_NAMES))
 
 
 def lines_of(
@@ -103,7 +107,7 @@ def lines_of(
     for raw in parser[section][option].replace("\\\n", "").splitlines():
         line = _COMMENT.sub("", raw).strip()
         if match := _FACTOR.fullmatch(line):
-            line = match[2] if _holds(match[1], python) else ""
+            line = match[2] if _holds(match[1], factors_of(parser, python)) else ""
         if reference := _REFERENCE.fullmatch(line):
             lines += lines_of(parser, reference[1], reference[2], python, depth - 1)
         elif line:
@@ -118,9 +122,32 @@ def lines_of(
     return lines
 
 
-def _holds(condition: str, python: Python) -> bool:
-    """Whether a condition of factors (``py310,py311-!lint``) holds for a plain run."""
-    own = {tag_of(python), f"py{python[0]}", "py", f"{python[0]}.{python[1]}", "test", "tests"}
+def factors_of(parser: configparser.ConfigParser, python: Python) -> frozenset[str]:
+    """Return the factors of a plain run: those of a Python, and of its first listed environment.
+
+    With ``env_list = py{311,312}-{old,new}`` these are ``py311`` and ``old``, say.
+    """
+    tags = {tag_of(python), f"{python[0]}.{python[1]}"}
+    own = {*tags, f"py{python[0]}", "py", "test", "tests"}
+    first = next((listed for listed in _listed(parser) if listed & tags), set[str]())
+    return frozenset(own | first)
+
+
+def _listed(parser: configparser.ConfigParser) -> list[set[str]]:
+    """Return the factors of each environment that ``tox`` runs without being told which."""
+    texts = [
+        parser[section][option]
+        for section in ("tox", "tox:tox")
+        for option in ("env_list", "envlist")
+        if parser.has_option(section, option)
+    ]
+    listed = [_COMMENT.sub("", line) for text in texts[:1] for line in text.splitlines()]
+    names = (name for each in _ENVIRONMENT.findall("\n".join(listed)) for name in _names_of(each))
+    return [set(name.split("-")) for name in islice(names, _MOST_NAMES)]
+
+
+def _holds(condition: str, own: frozenset[str]) -> bool:
+    """Whether a condition of factors (``py310,py311-!lint``) holds for these."""
     return any(
         all((part.lstrip("!") in own) != part.startswith("!") for part in alternative.split("-"))
         for alternative in re.sub(r"[{}]", "", condition).split(",")
