@@ -4,7 +4,8 @@
 
 Warm: aqe's environment is there, and both sides have run before in it. First: aqe has no
 environment yet; by hand it is ``uv venv``, ``uv pip install`` of the project with what its tests
-need, and the tests. uv's own cache is filled for both. Rounds go by turns. FOLDER gets
+need, and the tests; then, told on its own, coverage.py's report. uv's own cache is filled for
+both. Rounds go by turns. FOLDER gets
 ``speed.json`` and ``speed.md`` after each project; rows of others stay. Costs some minutes a
 project, and the network the first time.
 """
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -53,6 +54,7 @@ _COLUMNS = (
     *("project", "tests", "rounds", "load", "hand s", "aqe s", "times", "more s", "reached"),
     *("hand CPU s", "aqe CPU s", "times", "more s", "reached by CPU"),
 )
+_OF_REPORT = ("report by hand s", "times with it", "reached with it")
 
 INTRODUCTION = """# How long `aqe run` takes
 
@@ -60,9 +62,11 @@ INTRODUCTION = """# How long `aqe run` takes
 interpreter, on source distributions of the [corpus](corpus.md). Its agents are those that count
 the tests, read the coverage and judge (`--agents test-executor,coverage-analyzer,quality-gate`):
 copying the project, the report of coverage.py and keeping all results are part of its time, while
-by hand nothing is reported. "warm": the environment is there, and both have run before. "first":
-there is none; by hand it is `uv venv`, `uv pip install -e` of the project with what its tests need,
-and the tests; uv has the packages in its cache for both. Projects, environments and caches lie on
+by hand nothing is reported but where a column says so. "warm": the environment is there, and both
+have run before. "first": there is none; by hand it is `uv venv`, `uv pip install -e` of the project
+with what its tests need, and the tests; uv has the packages in its cache for both. "report by hand"
+is what `coverage report` takes after them, without which nobody who measures by hand sees a figure,
+and "with it" compares with both. Projects, environments and caches lie on
 the disk; temporary files of both sides, as aqe's copies of a project are, lie in memory
 (`/dev/shm`) where the system has that. On ext4 whoever makes a file is slowed down by all that was
 deleted in the last minutes, so that each round would measure those before it: two copies of
@@ -88,10 +92,17 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One round: what each side took."""
+    """One round: what each side took, and what the report by hand took where it was made."""
 
     fleet: Taken
     hand: Taken
+    report: Taken | None = None
+
+    @property
+    def with_report(self) -> Pair:
+        """The same with the report as a part of what is done by hand."""
+        more = self.report or Taken(0.0, 0.0)
+        return Pair(self.fleet, Taken(self.hand.clock + more.clock, self.hand.busy + more.busy))
 
 
 # Where Linux keeps files in memory.
@@ -168,6 +179,7 @@ class Race:
 
     def first(self, rounds: int) -> list[Pair]:
         """Make environments anew in each round, from uv's filled cache; after ``warm``."""
+        reports: list[Taken] = []
 
         def fleet() -> Taken:
             project = unpack(self._archive, self._package, self._scratch / "examined")
@@ -181,16 +193,23 @@ class Race:
             python = self._scratch / "venv" / "bin" / "python"
             # coverage.py is asked for the project's own settings by an interpreter that has it.
             known = Path(self.report["environment"]["interpreter"])
-            command, env, _ = plain_command(project, self.report, self._scratch, known)
+            command, env, rcfile = plain_command(project, self.report, self._scratch, known)
             env |= {"PATH": f"{python.parent}{os.pathsep}{env['PATH']}"}
             env |= self._own_temporary("hand")
             making = _installation(project, self._scratch / "venv")
-            return self._hand([*making, ([str(python), *command[1:]], env)], project)
+            taken = self._hand([*making, ([str(python), *command[1:]], env)], project)
+            coverage = [str(python), "-m", "coverage"]
+            # Each process has written its own data, as in aqe; who measures one has no need of it.
+            timed([([*coverage, "combine", "-q", f"--rcfile={rcfile}"], env)], project)
+            words = ["report", "--ignore-errors", f"--rcfile={rcfile}"]
+            reports.append(timed([([*coverage, *words], env)], project)[0])
+            return taken
 
         # What only an editable installation needs is fetched before.
         project = unpack(self._archive, self._package, self._scratch / "plain")
         timed(_installation(project, self._scratch / "venv"), project)
-        return _by_turns(fleet, by_hand, rounds)
+        pairs = _by_turns(fleet, by_hand, rounds)
+        return [replace(pair, report=report) for pair, report in zip(pairs, reports, strict=True)]
 
     def _fleet(self, project: Path, cache: Path) -> Taken:
         command, env = fleet_command(project, self._scratch, cache)
@@ -282,14 +301,21 @@ def written(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _table(results: Mapping[str, Mapping[str, Any]], state: str, *, first: bool) -> list[str]:
-    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" + "|--:" * (len(_COLUMNS) - 1) + "|"]
+    columns = (*_COLUMNS, *(_OF_REPORT if first else ()))
+    lines = [f"| {' | '.join(columns)} |", "|---" + "|--:" * (len(columns) - 1) + "|"]
     for label, result in results.items():
-        pairs = [Pair(Taken(*each["fleet"]), Taken(*each["hand"])) for each in result[state]]
+        pairs = [
+            Pair(**{side: Taken(*taken) for side, taken in each.items()}) for each in result[state]
+        ]
         cells = [label, f"{result['tests']:,}", str(len(pairs)), f"{result['load']:.1f}"]
         for kind in ("clock", "busy"):
             found = summary(pairs, kind)
             cells += [f"{found['hand']:.1f}", f"{found['fleet']:.1f}", f"{found['times']:.2f}"]
             cells += [f"{found['more']:+.1f}", "yes" if reached(found, first=first) else "no"]
+        if reports := [pair.report.clock for pair in pairs if pair.report is not None]:
+            found = summary([pair.with_report for pair in pairs], "clock")
+            cells += [f"{median(reports):.1f}", f"{found['times']:.2f}"]
+            cells.append("yes" if reached(found, first=first) else "no")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -326,6 +352,7 @@ def _as_data(pair: Pair) -> dict[str, list[float]]:
     return {
         side: [round(seconds, 3) for seconds in taken.values()]
         for side, taken in asdict(pair).items()
+        if taken is not None
     }
 
 

@@ -41,3 +41,17 @@ def test_the_page_has_a_row_a_project_and_state() -> None:
     assert "On 2026-11-29, on a machine with" in page
     assert "| shop 1 | 1,200 | 3 | 0.5 | 5.0 | 5.6 | 1.12 | +0.6 | yes |" in page
     assert "## First" not in page
+
+
+def test_the_report_by_hand_is_told_beside_what_is_compared_without_it() -> None:
+    first = [
+        {"fleet": [ours, 1.5], "hand": [theirs, 1.0], "report": [1.0, 0.5]}
+        for ours, theirs in ((6.0, 5.0), (6.3, 5.0), (6.6, 5.0))
+    ]
+    result = {"tests": 12, "load": 0.5, "date": "2026-11-29T10:00:00+00:00", "warm": []}
+    page = written({"shop 1": result | {"first": first}})
+    assert "| times with it | reached with it |" in page
+    # 6.3 to 5.0, and 6.3 to 6.0.
+    assert (
+        "| 5.0 | 6.3 | 1.26 | +1.3 | no | 1.0 | 1.5 | 1.50 | +0.5 | no | 1.0 | 1.05 | yes |" in page
+    )
