@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import sys
 import textwrap
 import tomllib
@@ -19,6 +20,7 @@ from lionagi_qe.agents.environment.completion import (
 )
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.poetry import specifier_of
+from lionagi_qe.agents.environment.declared.tox_ini import factors_of
 from lionagi_qe.agents.environment.requirements import (
     Requirements,
     requirement_inputs,
@@ -421,6 +423,48 @@ def test_what_tox_adds_to_a_file_of_tests_is_installed(tmp_path: Path) -> None:
     assert set(requirement_inputs(tmp_path, requirements)) >= {tmp_path / "constraints.txt"}
 
 
+@pytest.mark.parametrize("platform", ["win32", "cygwin|win32", sys.platform])
+@pytest.mark.parametrize("file", ["tox.ini", "tox.toml"])
+def test_environments_of_other_systems_say_nothing(
+    platform: str, file: str, tmp_path: Path
+) -> None:
+    here = platform == sys.platform
+    text = {
+        "tox.ini": f"[testenv:a]\nplatform = {platform}\ncommands = pytest\ndeps = mock\n",
+        "tox.toml": (
+            f"[env.a]\nplatform = '{platform}'\ncommands = [['pytest']]\ndeps = ['mock']\n"
+        ),
+    }
+    assert found(tmp_path, {"setup.py": "", file: text[file]}).lines == (("mock",) if here else ())
+
+
+VARIANTS = {
+    "tox.ini": (
+        "[testenv]\ncommands = pytest\nextras = checks\n"
+        "[testenv:oldest]\ncommands = pytest\nextras = checks, old\n"
+    ),
+    "tox.toml": (
+        "[env_run_base]\ncommands = [['pytest']]\nextras = ['checks']\n"
+        "[env.oldest]\ncommands = [['pytest']]\nextras = ['checks', 'old']\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("file", VARIANTS)
+def test_a_variant_of_the_plain_environment_adds_nothing_to_it(file: str, tmp_path: Path) -> None:
+    extras = "[project.optional-dependencies]\nchecks = ['mock']\nold = ['six']\n"
+    pyproject = PROJECT + extras + "[dependency-groups]\ntest = ['attrs']\n"
+    files = {"pyproject.toml": pyproject, file: VARIANTS[file]}
+    plain = found(tmp_path, files)
+    assert (plain.extras, plain.lines) == ((), ("attrs",))
+    # What is missed may still be found in it.
+    tools = [each.extras for each in plain.others if each.kind == "tool"]
+    assert tools == [("checks",), ("checks", "old")]
+    (tmp_path / "pyproject.toml").write_text(textwrap.dedent(PROJECT + extras))
+    text = (tmp_path / "pyproject.toml").read_text()
+    assert requirements_of(tmp_path, tomllib.loads(text)).extras == ("checks",)
+
+
 CONSTRAINED = {
     "tox": ("tox.ini", "[testenv]\ndeps =\n    mock\n    -c {toxinidir}/held.txt\n"),
     "tox-without-blank": ("tox.ini", "[testenv]\ndeps =\n    mock\n    -cheld.txt\n"),
@@ -453,22 +497,43 @@ def test_constraints_at_an_address_are_those_that_tox_takes_by_default(tmp_path:
 
 @pytest.mark.parametrize("option", ["envlist", "env_list"])
 @pytest.mark.parametrize("where", [("tox.ini", ""), ("setup.cfg", "tox:")])
-def test_factors_are_those_of_the_first_listed_environment_of_the_python(
+def test_factors_are_those_of_a_listed_environment_of_the_python(
     option: str, where: tuple[str, str], tmp_path: Path
 ) -> None:
     name, prefix = where
     (tmp_path / name).write_text(
-        f"[{prefix}tox]\n{option} =\n    lint\n    py{{38, 399}}-django{{42,50}}{{,-new}}  # all\n"
-        f"[{prefix}testenv]\ndeps =\n    django42: django~=4.2\n    django50: django~=5.0\n"
-        "    !new: six\n    new: attrs\n"
+        f"[{prefix}tox]\n{option} =\n    lint\n"
+        "    py{38, 399}-django{42,52,main}{,-new}  # all\n"
+        f"[{prefix}testenv]\ndeps =\n    django42: django~=4.2\n    django52: django~=5.2\n"
+        "    djangomain: django @ https://example.org\n    !new: six\n    new: attrs\n"
     )
-    assert requirements_of(tmp_path, {}, (3, 99)).lines == ("django~=4.2", "six")
+    assert requirements_of(tmp_path, {}, (3, 99)).lines == ("django~=5.2", "six")
     # One that lists none of its own has the factors of its version alone.
     assert requirements_of(tmp_path, {}, (3, 98)).lines == ("six",)
 
 
+@pytest.mark.parametrize(
+    ("listed", "newest"),
+    [
+        ("py311-django{111,20,110}", "django20"),
+        ("py311-django{5.2,4.2}", "django5.2"),
+        ("py311-numpy{126,20}-pandas{1,2}", "numpy20"),
+        ("py310-a,py311-b,py311-c9", "b"),
+        ("{py310,py311}-{sqlite,postgres}", "sqlite"),
+    ],
+)
+def test_of_environments_that_differ_by_versions_the_newest_counts(
+    listed: str, newest: str
+) -> None:
+    parser = configparser.ConfigParser()
+    parser.read_dict({"tox": {"env_list": listed}})
+    every = {"django111", "django20", "django110", "django5.2", "django4.2", "numpy126", "numpy20"}
+    chosen = factors_of(parser, (3, 11)) & {*every, "a", "b", "c9", "sqlite", "postgres"}
+    assert chosen == {newest}
+
+
 def test_more_alternatives_than_anybody_means_are_not_multiplied_out(tmp_path: Path) -> None:
-    every = "{a,b}" * 60
+    every = f"{'{a,b}' * 60}{'9' * 5_000}"
     (tmp_path / "tox.ini").write_text(
         f"[tox]\nenvlist = py399-{every}\n[testenv:{every}]\ncommands = pytest\ndeps = mock\n"
     )

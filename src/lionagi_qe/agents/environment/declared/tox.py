@@ -11,25 +11,30 @@ from lionagi_qe.agents.environment.declared.declaration import (
     Declaration,
     InstallWords,
     requirements_among,
-    table,
     texts,
 )
 from lionagi_qe.agents.environment.declared.pyproject_tables import group_lines
 from lionagi_qe.agents.environment.declared.substitution import UnresolvedError, substituted
 from lionagi_qe.agents.environment.declared.tox_ini import (
     OURS,
-    TESTING,
     Python,
     ini_files,
     lines_of,
+    section_of,
     testing_sections,
 )
-from lionagi_qe.agents.project.settings import read_toml
+from lionagi_qe.agents.environment.declared.tox_toml import (
+    testing_tables,
+    toml_documents,
+    usual_table,
+)
 
 if TYPE_CHECKING:
     import configparser
     from collections.abc import Iterator
     from pathlib import Path
+
+    from lionagi_qe.agents.environment.declared.declaration import Purpose
 
 _PLACES = {"toxinidir": ".", "tox_root": "."}
 
@@ -44,22 +49,21 @@ def in_tox(
 
     """
     for parser, where, prefix in ini_files(project, pyproject):
+        usual = section_of(parser, prefix, python)
         for section in testing_sections(parser, prefix):
             found = _of_section(project, pyproject, parser, section, python)
-            yield found.as_declaration(f"{where} [{section}]", "test", "tool")
-    for document, where in (
-        (read_toml(project / "tox.toml"), "tox.toml "),
-        (table(pyproject, "tool", "tox"), "[tool.tox] "),
-    ):
-        base = table(document, "env_run_base")
-        named = table(document, "env")
-        testing = {
-            f"env.{name}": env
-            for name, env in named.items()
-            if isinstance(env, dict) and TESTING.search(str(env.get("commands", "")))
-        }
-        for name, env in {"env_run_base": base, **testing}.items():
-            yield _of_table(project, pyproject, {**base, **env}, f"{where}{name}")
+            purpose = _purpose(section, usual, f"{prefix}testenv")
+            yield found.as_declaration(f"{where} [{section}]", purpose, "tool")
+    for document, where in toml_documents(project, pyproject):
+        usual = usual_table(document, python)
+        for name, env in testing_tables(document).items():
+            purpose = _purpose(name, usual, "env_run_base")
+            yield _of_table(project, pyproject, env, f"{where}{name}", purpose)
+
+
+def _purpose(name: str, usual: str | None, base: str) -> Purpose:
+    """Return what an environment is for: others than the usual one are variants of it."""
+    return "test" if name in {usual, base} else "other"
 
 
 def _of_section(
@@ -108,11 +112,11 @@ def _split(text: str) -> list[str]:
 
 
 def _of_table(
-    project: Path, pyproject: dict[str, Any], env: dict[str, Any], origin: str
+    project: Path, pyproject: dict[str, Any], env: dict[str, Any], origin: str, purpose: Purpose
 ) -> Declaration:
     words = [word for line in texts(env.get("deps")) for word in _dep_words(_resolved(line))]
     found = InstallWords.of(project, words)
     found.extras += texts(env.get("extras"))
     if groups := texts(env.get("dependency_groups")):
         found.lines += group_lines(project, pyproject, *groups)
-    return found.as_declaration(origin, "test", "tool")
+    return found.as_declaration(origin, purpose, "tool")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lionagi_qe.agents.environment.declared.declaration import ini_of, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 TESTING = re.compile(r"\b(pytest|py\.test|unittest|trial|nose2?|runtests|manage\.py test)\b")
@@ -61,9 +61,17 @@ def testing_sections(parser: configparser.ConfigParser, prefix: str) -> list[str
     named = [
         section
         for section in parser.sections()
-        if section.startswith(f"{plain}:") and TESTING.search(parser[section].get("commands", ""))
+        if section.startswith(f"{plain}:")
+        and TESTING.search(parser[section].get("commands", ""))
+        and is_for_here(parser[section].get("platform", ""))
     ]
     return ([plain] if parser.has_section(plain) else []) + named
+
+
+def is_for_here(platform: str) -> bool:
+    """Whether tox runs an environment of this ``platform``, alternatives with ``|``, here."""
+    names = [part.strip() for part in re.split(r"[|,\s]+", platform.strip("^$()")) if part.strip()]
+    return not names or any(sys.platform.startswith(name) for name in names)
 
 
 def tag_of(python: Python) -> str:
@@ -123,17 +131,34 @@ def lines_of(
 
 
 def factors_of(parser: configparser.ConfigParser, python: Python) -> frozenset[str]:
-    """Return the factors of a plain run: those of a Python, and of its first listed environment.
+    """Return the factors of a plain run: those of a Python, and of one of its listed environments.
 
-    With ``env_list = py{311,312}-{old,new}`` these are ``py311`` and ``old``, say.
+    That is the first listed, or of those that differ from it by versions alone the newest: with
+    ``env_list = py311-{sqlite,postgres}-django{42,52}`` it is ``py311-sqlite-django52``.
     """
     tags = {tag_of(python), f"{python[0]}.{python[1]}"}
-    own = {*tags, f"py{python[0]}", "py", "test", "tests"}
-    first = next((listed for listed in _listed(parser) if listed & tags), set[str]())
-    return frozenset(own | first)
+    plain = {*tags, f"py{python[0]}", "py", "test", "tests"}
+    listed = [names for names in _listed(parser) if not tags.isdisjoint(names)]
+    alike = [names for names in listed if _without_versions(names) == _without_versions(listed[0])]
+    return frozenset(plain.union(max(alike, key=_versions, default=[])))
 
 
-def _listed(parser: configparser.ConfigParser) -> list[set[str]]:
+def _without_versions(factors: Sequence[str]) -> list[str]:
+    return [factor.rstrip("0123456789.") for factor in factors]
+
+
+def _versions(factors: Sequence[str]) -> list[tuple[int, int]]:
+    """Return what orders factors by versions, which mostly have one digit before the point."""
+    versions = (factor[len(factor.rstrip("0123456789.")) :] for factor in factors)
+    parts = (each.partition(".") if "." in each else (each[:1], "", each[1:]) for each in versions)
+    return [(_number(major), _number(minor)) for major, _, minor in parts]
+
+
+def _number(digits: str) -> int:
+    return int(digits[:9]) if digits.isdecimal() else 0
+
+
+def _listed(parser: configparser.ConfigParser) -> list[list[str]]:
     """Return the factors of each environment that ``tox`` runs without being told which."""
     texts = [
         parser[section][option]
@@ -143,7 +168,7 @@ def _listed(parser: configparser.ConfigParser) -> list[set[str]]:
     ]
     listed = [_COMMENT.sub("", line) for text in texts[:1] for line in text.splitlines()]
     names = (name for each in _ENVIRONMENT.findall("\n".join(listed)) for name in _names_of(each))
-    return [set(name.split("-")) for name in islice(names, _MOST_NAMES)]
+    return [name.split("-") for name in islice(names, _MOST_NAMES)]
 
 
 def _holds(condition: str, own: frozenset[str]) -> bool:

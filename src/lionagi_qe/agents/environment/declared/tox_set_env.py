@@ -9,12 +9,16 @@ from packaging.markers import InvalidMarker, Marker
 from lionagi_qe.agents.environment.declared.declaration import table
 from lionagi_qe.agents.environment.declared.tox_ini import (
     OURS,
-    TESTING,
     Python,
     ini_files,
     lines_of,
     section_of,
     tag_of,
+)
+from lionagi_qe.agents.environment.declared.tox_toml import (
+    testing_tables,
+    toml_documents,
+    usual_table,
 )
 from lionagi_qe.agents.environment.declared.variables import (
     PYTHON,
@@ -22,7 +26,6 @@ from lionagi_qe.agents.environment.declared.variables import (
     TEMPORARY,
     VariableDeclaration,
 )
-from lionagi_qe.agents.project.settings import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -71,12 +74,10 @@ def set_by_tox(
         )
         name = section.removeprefix(f"{prefix}testenv").removeprefix(":")
         yield _declaration(f"{where} [{section}]", _of_lines(project, lines), name, python)
-    for document, where in (
-        (read_toml(project / "tox.toml"), "tox.toml "),
-        (table(pyproject, "tool", "tox"), "[tool.tox] "),
-    ):
-        name, env = _testing_table(document, python)
-        if env is not None:
+    for document, where in toml_documents(project, pyproject):
+        name = usual_table(document, python)
+        if name is not None:
+            env = testing_tables(document)[name]
             values = _of_table(project, table(env, "set_env") or table(env, "setenv"))
             yield _declaration(f"{where}{name}", values, name.partition(".")[2], python)
 
@@ -87,23 +88,6 @@ def _declaration(
     tag = tag_of(python)
     known = {**_KNOWN, "envname": name or tag, "env_name": name or tag}
     return VariableDeclaration(origin, "test", values, known, _UNKNOWN)
-
-
-def _testing_table(document: dict[str, Any], python: Python) -> tuple[str, dict[str, Any] | None]:
-    """Return the name and the settings of the environment that runs the tests, if there is one."""
-    base, named = table(document, "env_run_base"), table(document, "env")
-    testing = {
-        name: env
-        for name, env in named.items()
-        if isinstance(env, dict) and TESTING.search(str(env.get("commands", "")))
-    }
-    for tag in (f"{python[0]}.{python[1]}", tag_of(python)):
-        if tag in testing:
-            return f"env.{tag}", {**base, **testing[tag]}
-    if base and (not testing or TESTING.search(str(base.get("commands", "")))):
-        return "env_run_base", base
-    name = next(iter(testing), None)
-    return ("", None) if name is None else (f"env.{name}", {**base, **testing[name]})
 
 
 def _of_lines(project: Path, lines: Iterable[str]) -> dict[str, str | None]:
