@@ -21,13 +21,15 @@ _TESTING = re.compile(r"(^|_)(unit_?)?(test|tests|testing|pytest)(_|$)|^unit$")
 
 
 def in_nox(project: Path, pyproject: dict[str, Any]) -> Iterator[Declaration]:
-    """Yield what the sessions install whose names say that they test."""
-    for node, constants in _sessions(project):
+    """Yield what the sessions install whose names say that they test, the plain one first."""
+    for number, (node, constants) in enumerate(_sessions(project)):
         words, groups = _installed(node, constants)
         found = InstallWords.of(project, words)
         if known := [group for group in groups if group in pyproject.get("dependency-groups", {})]:
             found.lines += group_lines(project, pyproject, *known)
-        yield found.as_declaration(f"noxfile.py {node.name}", "test", "tool")
+        # The others are variants of it.
+        purpose = "other" if number else "test"
+        yield found.as_declaration(f"noxfile.py {node.name}", purpose, "tool")
 
 
 def set_by_nox(project: Path) -> Iterator[VariableDeclaration]:
@@ -94,18 +96,24 @@ def _text(node: ast.expr, constants: dict[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _sessions(project: Path) -> Iterator[tuple[ast.FunctionDef, dict[str, Any]]]:
-    """Yield the sessions whose names say that they test, and the module's constants."""
+def _sessions(project: Path) -> list[tuple[ast.FunctionDef, dict[str, Any]]]:
+    """Return the sessions whose names say that they test, and the module's constants.
+
+    Those come first whose names say nothing else.
+    """
     tree = parsed(project / "noxfile.py")
     if tree is None:
         # Without a noxfile there are no sessions; one of a newer Python tells nothing here.
-        return
+        return []
     constants = _constants(tree)
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or not _TESTING.search(node.name):
-            continue
-        if any("session" in ast.unparse(each) for each in node.decorator_list):
-            yield node, constants
+    sessions = [
+        (node, constants)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and _TESTING.search(node.name)
+        and any("session" in ast.unparse(each) for each in node.decorator_list)
+    ]
+    return sorted(sessions, key=lambda each: _TESTING.fullmatch(each[0].name) is None)
 
 
 def _constants(tree: ast.Module) -> dict[str, Any]:

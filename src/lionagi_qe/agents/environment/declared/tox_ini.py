@@ -69,9 +69,14 @@ def testing_sections(parser: configparser.ConfigParser, prefix: str) -> list[str
 
 
 def is_for_here(platform: str) -> bool:
-    """Whether tox runs an environment of this ``platform``, alternatives with ``|``, here."""
-    names = [part.strip() for part in re.split(r"[|,\s]+", platform.strip("^$()")) if part.strip()]
-    return not names or any(sys.platform.startswith(name) for name in names)
+    """Whether tox runs an environment of this ``platform``, a regular expression, on this machine.
+
+    One that is none is left to tox.
+    """
+    try:
+        return not platform or re.match(platform.strip(), sys.platform) is not None
+    except re.error:
+        return True
 
 
 def tag_of(python: Python) -> str:
