@@ -186,6 +186,32 @@ READ = {
         },
         {"A": "1", "DJANGO_SETTINGS_MODULE": "tests.settings"},
     ),
+    "django-command-of-tox": (
+        {
+            "tox.ini": "[testenv]\ncommands = django-admin test --settings=tests.settings\n",
+            "tests/settings.py": "",
+        },
+        {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+    ),
+    "django-command-of-nox": (
+        {
+            "noxfile.py": """
+                @nox.session
+                def tests(session):
+                    session.run("python", "-m", "django", "test", "--settings", "tests.settings")
+            """,
+            "tests/settings.py": "",
+        },
+        {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+    ),
+    "django-command-of-make": (
+        {
+            "Makefile": "test:\n\tpython manage.py test --settings gone.settings\n"
+            "\tdjango-admin test -v 2 --settings shop.settings.testing\n",
+            "shop/settings/testing.py": "",
+        },
+        {"DJANGO_SETTINGS_MODULE": "shop.settings.testing"},
+    ),
     "hatch-default": ({"hatch.toml": "[envs.default.env-vars]\nA = '1'\n"}, {"A": "1"}),
 }
 

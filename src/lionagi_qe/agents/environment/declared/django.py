@@ -1,8 +1,9 @@
-"""Which settings Django's own way to run the tests takes: ``manage.py``, ``runtests.py``."""
+"""Which settings Django's own way to run the tests takes: its programs, and commands for these."""
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.declared.variables import SOURCE, VariableDeclaration
@@ -15,29 +16,50 @@ if TYPE_CHECKING:
 
 SETTINGS = "DJANGO_SETTINGS_MODULE"
 _PROGRAMS = ("runtests.py", "manage.py", "*/runtests.py", "*/manage.py")
+# Where people write down how they run the tests.
+_NOTED = (
+    *("tox.ini", "tox.toml", "setup.cfg", "pyproject.toml", "noxfile.py", "Makefile", "justfile"),
+    *(".github/workflows/*.yml", ".github/workflows/*.yaml"),
+)
+# django-admin test --settings=tests.settings; as words of a list, too.
+_COMMAND = re.compile(r"""\btest\b[^\n]{0,200}?--settings["']?[ =,]{1,3}["']?(\w[\w.]{0,200})""")
 _NO_PLACES_OF_TESTS = frozenset({"demo", "demos", "docs", "example", "examples", "sample"})
 
 
 def set_for_django(project: Path) -> Iterator[VariableDeclaration]:
-    """Yield the settings that each such program names, if they are there.
+    """Yield the settings that each such program or command names, if they are there.
 
     None where the project tells them to pytest itself.
     """
     if _are_told(project):
         return
+    yield from _of_programs(project)
+    for pattern in _NOTED:
+        for path in sorted(project.glob(pattern)):
+            for name in _COMMAND.findall(path.read_text(encoding="utf-8", errors="replace")):
+                if _is_module(project, name):
+                    origin = path.relative_to(project).as_posix()
+                    yield VariableDeclaration(origin, "test", {SETTINGS: name})
+
+
+def _of_programs(project: Path) -> Iterator[VariableDeclaration]:
     for pattern in _PROGRAMS:
         for path in sorted(project.glob(pattern)):
             name = _settings_in(path)
             if name is None or path.parent.name in _NO_PLACES_OF_TESTS:
                 continue
-            places = [root / name.replace(".", "/") for root in (path.parent, project)]
-            if not any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
+            if not any(_is_module(root, name) for root in (path.parent, project)):
                 continue
             values = {SETTINGS: name}
             if path.parent != project:
                 values["PYTHONPATH"] = f"{SOURCE}/{path.parent.relative_to(project).as_posix()}"
             origin = path.relative_to(project).as_posix()
             yield VariableDeclaration(origin, "test", values)
+
+
+def _is_module(root: Path, name: str) -> bool:
+    place = root / name.replace(".", "/")
+    return place.is_dir() or place.with_suffix(".py").is_file()
 
 
 def _are_told(project: Path) -> bool:
