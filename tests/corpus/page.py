@@ -73,8 +73,8 @@ On 2026-11-30 all but three rows (build, marshmallow, packaging) were made anew:
 and werkzeug, which had no figures to compare, are equal; anyio has a row.
 [corpus.json](corpus.json) has the date of each row.
 
-Equal figures don't say that the environment is the authors' own. Read again with that question, these
-were not, and rows of them are from after that:
+Equal figures don't say that the environment is the authors' own. Read again with that question,
+these were not, and rows of them are from after that:
 
 - pyjwt: 189 of 475 tests were skipped (4 now), automat 40 of 84 (7 now), since tox installs by
   factors (`crypto`, `extras`) that its list of environments names
