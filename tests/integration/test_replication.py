@@ -193,7 +193,7 @@ class TestPostgres:
             # Until the connections are known to be lost: what one carries is unknown.
             assert await memory.retrieve("aqe/a") == 1
             with pytest.raises(errors.BackendUnavailableError) as caught:
-                await memory.store("aqe/a", 2, timeout=0.5)
+                await memory.store("aqe/a", 2, timeout=2)
             assert caught.value.outcome == "not_applied"
             assert await memory.retrieve("aqe/a") == 1
             storing = asyncio.create_task(memory.store("aqe/a", 3))

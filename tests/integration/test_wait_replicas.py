@@ -115,7 +115,7 @@ async def test_a_change_that_is_refused_waits_for_no_replica(pair: Pair) -> None
         replica.kill()
         primary.execute("CONFIG", "SET", "min-replicas-to-write", "1")
         with pytest.raises(errors.BackendUnavailableError, match=r"NOREPLICAS|replicas") as caught:
-            await memory.store("aqe/a", 2, timeout=0.5)
+            await memory.store("aqe/a", 2, timeout=2)
         assert caught.value.outcome == "not_applied"
 
 
