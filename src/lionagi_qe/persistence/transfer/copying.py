@@ -1,8 +1,9 @@
 """Copying entries from one memory to another: any two, of any size, resumable, verified.
 
 Entries are read in the order of their last changes and stored in that order, so revisions in the
-target rise as they did in the source (on Redis Cluster, within each shard). Value, partition and
-the time of expiry go along; revision numbers and the times of creation are the target's own.
+target rise as they did in the source (on Redis Cluster, within each shard), but for entries with a
+time to live that a slow write would have prolonged. Value, partition and the time of expiry go
+along; revision numbers and the times of creation are the target's own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from lionagi_qe.deprecation import renamed
 from lionagi_qe.errors import (
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
 Policy = Literal["skip", "overwrite", "newer", "fail"]
 DEFAULT_PAGE_SIZE = 1_000
 MAX_BATCH = 10_000
+# An entry that lives longer than its source by more than this, since storing took so long, is
+# stored again: so many at once, so often where that takes long, too.
+_MOST_LATE_MS = 500
+_SHORTENED_AT_ONCE = 50
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +250,8 @@ class Store:
         now = await clock.now()
         lasting = [r for r in records if r.expires_ms is None or r.expires_ms - now >= 1]
         stored = await self._store(lasting, now) if lasting else []
+        if not self.dry_run and clock.estimate() - now > _MOST_LATE_MS:
+            await self._shorten([put for put in stored if put.ttl_ms is not None], clock, now)
         return Tally(
             tally.read + len(records),
             tally.stored + len(stored),
@@ -266,14 +274,27 @@ class Store:
                 for put, theirs in zip(puts, held, strict=True)
                 if theirs is None or self.policy == "overwrite"
             ]
-        if self.policy == "overwrite":
-            await self._write(puts)
-            return puts
         results = await self._write(puts)
         kept = [put for put, result in zip(puts, results, strict=True) if _conflicts(result)]
         if kept and self.policy == "fail":
             _refuse(kept, await parts_of(self.target).bulk.find([put.key for put in kept]))
-        return [put for put, result in zip(puts, results, strict=True) if not _conflicts(result)]
+        return _stored(puts, results)
+
+    async def _shorten(self, puts: Sequence[Put], clock: ServerClock, now: float) -> None:
+        """Store again what had to live so long from ``now`` on, and was stored much later.
+
+        A few at a time, which arrive soon; what somebody has changed since is left.
+        """
+        for start in range(0, len(puts), _SHORTENED_AT_ONCE):
+            again = [*puts[start : start + _SHORTENED_AT_ONCE]]
+            for _ in range(_ATTEMPTS):
+                late = clock.estimate() - now
+                results = await self._write(
+                    [put._replace(ttl_ms=max(1, round((put.ttl_ms or 0) - late))) for put in again]
+                )
+                again = _stored(again, results)
+                if clock.estimate() - now - late <= _MOST_LATE_MS:
+                    break
 
     async def _store_newer(self, puts: Sequence[Put], updated: dict[str, int]) -> list[Put]:
         stored: list[Put] = []
@@ -287,10 +308,13 @@ class Store:
             if self.dry_run:
                 return wanted
             results = await self._write(wanted) if wanted else []
-            pairs = list(zip(wanted, results, strict=True))
-            stored += [put for put, result in pairs if not _conflicts(result)]
+            stored += _stored(wanted, results)
             # Somebody changed these since we looked: look again.
-            puts = [put._replace(if_revision=0) for put, result in pairs if _conflicts(result)]
+            puts = [
+                put._replace(if_revision=0)
+                for put, result in zip(wanted, results, strict=True)
+                if _conflicts(result)
+            ]
         return stored
 
     async def _write(self, puts: Sequence[Put]) -> list[Result]:
@@ -299,6 +323,15 @@ class Store:
             if isinstance(result, Exception) and not _conflicts(result):
                 raise result
         return results
+
+
+def _stored(puts: Sequence[Put], results: Sequence[Result]) -> list[Put]:
+    """Return those that were stored, each with the revision that it has now."""
+    return [
+        put._replace(if_revision=cast("int", result))
+        for put, result in zip(puts, results, strict=True)
+        if not _conflicts(result)
+    ]
 
 
 def _put(record: Record, now: float, expected: int | None) -> Put:
