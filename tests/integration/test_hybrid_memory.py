@@ -12,6 +12,8 @@ import pytest
 import redis.asyncio as driver
 
 from lionagi_qe import errors, open_memory
+from lionagi_qe.persistence.contract.cache import Fill
+from lionagi_qe.persistence.redis.cache import RedisCache
 from lionagi_qe.testing.conformance import MemoryConformance
 from lionagi_qe.testing.conformance.base import until
 from lionagi_qe.testing.conformance.batches import BatchesConformance
@@ -274,6 +276,18 @@ async def test_a_late_fill_brings_no_old_value_back(
     for handle in handles:
         assert await handle.retrieve_many(list(latest)) == latest
         await handle.close()
+
+
+async def test_a_late_fill_outlives_no_entry(redis_url: str, fleet: str) -> None:
+    cache = RedisCache.from_url(redis_url)
+    cache.name(fleet)
+    reading = await cache.begin()
+    # So much later than it was read the fill arrives.
+    await asyncio.sleep(0.3)
+    gone, there = Fill("aqe/gone", 1, b"1", 200), Fill("aqe/there", 1, b"2", 60_000)
+    await cache.fill(reading, [gone, there])
+    assert await cache.read(["aqe/gone", "aqe/there"]) == [None, b"2"]
+    await cache.close()
 
 
 async def test_what_can_be_no_cache_is_refused(tmp_path: Path) -> None:

@@ -55,9 +55,11 @@ function commands.fill()
     local name = P .. ':c:' .. ARGV[at]
     local kind, first, revision = held(name)
     local newer = kind == 'v' and first == mine and tonumber(revision) > tonumber(ARGV[at + 1])
-    if not newer and not (kind == 'm' and tonumber(first) >= began) then
+    -- What is said of its life was so when the reading had begun, or later.
+    local life = tonumber(ARGV[at + 2]) - math.max(now - began, 0)
+    if life >= 1 and not newer and not (kind == 'm' and tonumber(first) >= began) then
       redis.call('SET', name, 'v ' .. mine .. ' ' .. ARGV[at + 1] .. '\n' .. ARGV[at + 3],
-        'PX', ARGV[at + 2])
+        'PX', number(life))
       filled = filled + 1
     end
   end
