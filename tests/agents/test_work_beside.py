@@ -89,10 +89,15 @@ def test_what_tests_import_is_compiled_and_nothing_else(python: Path, workspace:
 
 
 def test_it_is_ended_with_the_run(python: Path, workspace: Workspace) -> None:
-    # Whoever reads this waits for ever.
-    os.mkfifo(package(python, "coverage") / "module.py")
+    package(python, "coverage")
+    gate = workspace.root / "gate"
+    os.mkfifo(gate)
+    # An interpreter that never ends: whoever opens the gate waits for another to do so.
+    python.unlink()
+    python.write_text(f"#!/bin/sh\nread line <'{gate}'\n")
+    python.chmod(0o755)
     compile_beside(python, workspace)
-    wait(lambda: bool(at_work(python.parents[1])))
+    assert len(at_work(python.parents[1])) == 1
     workspace.remove()
     assert at_work(python.parents[1]) == []
 
@@ -100,8 +105,7 @@ def test_it_is_ended_with_the_run(python: Path, workspace: Workspace) -> None:
 def test_on_one_core_and_for_isolated_tests_nothing_is_compiled_beforehand(
     python: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = package(python, "coverage")
-    os.mkfifo(directory / "module.py")
+    package(python, "coverage")
     with isolated(wanted=True):
         compile_beside(python, workspace)
     monkeypatch.setattr(compiling, "usable_cores", lambda: 1)
