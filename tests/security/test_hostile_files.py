@@ -19,10 +19,10 @@ from lionagi_qe.agents.generation.safety_checks import objection
 from lionagi_qe.agents.mutation.operators import mutants_of
 from lionagi_qe.agents.project.complexity import grade
 from lionagi_qe.agents.project.function_digests import function_digests
+from lionagi_qe.agents.project.located_tests import line_of
 from lionagi_qe.agents.project.metadata import setup_arguments
 from lionagi_qe.agents.project.parsing import NOT_PARSED, parsed
 from lionagi_qe.agents.project.settings import read_toml
-from lionagi_qe.agents.project.test_locations import line_of
 from lionagi_qe.errors import ProjectError
 
 if TYPE_CHECKING:

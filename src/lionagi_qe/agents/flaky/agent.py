@@ -17,7 +17,7 @@ from lionagi_qe.agents.flaky.rerun_budget import POLICY, RerunChoice
 from lionagi_qe.agents.flaky.reruns import Conditions, Trials, Verdict, add_packed, packed
 from lionagi_qe.agents.flaky.session import add_clock, run_under
 from lionagi_qe.agents.metric import Source
-from lionagi_qe.agents.project.test_locations import line_of
+from lionagi_qe.agents.project.located_tests import line_of
 from lionagi_qe.agents.proportion import wilson
 from lionagi_qe.learning.choices import Made
 

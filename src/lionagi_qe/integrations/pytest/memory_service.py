@@ -29,7 +29,7 @@ from lionagi_qe.fleet.learned_state import LearnedState
 from lionagi_qe.fleet.part_of_tests import order_of_known, part_of_known
 from lionagi_qe.fleet.project_memory import default_memory
 from lionagi_qe.fleet.run_history import RunHistory
-from lionagi_qe.fleet.test_sources import TestSources
+from lionagi_qe.fleet.sources_of_tests import TestSources
 from lionagi_qe.integrations.pytest.plan import Plan
 from lionagi_qe.learning.errors import LearningStateError
 from lionagi_qe.persistence import open_memory

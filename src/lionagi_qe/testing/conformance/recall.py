@@ -10,7 +10,7 @@ import pytest
 from lionagi_qe.errors import AccessDeniedError, IndexNotFoundError, InvalidArgumentError
 from lionagi_qe.testing.conformance.base import Connect, expire
 from lionagi_qe.testing.conformance.recall_meaning import (
-    LESSONS,
+    NOTES,
     Meaning,
     RecallByMeaning,
     declared,
@@ -39,7 +39,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 
 
 def ran_once(value: Any) -> bool:
-    """Accept one of the lessons."""
+    """Accept one of the notes."""
     return value["runs"] == 1
 
 
@@ -52,10 +52,10 @@ class RecallConformance(RecallByMeaning):
         self, memory: Memory
     ) -> None:
         await declared(memory)
-        found = await memory.recall("flaky login after token refresh", index="lessons")
-        assert [each.key for each in found] == ["aqe/lessons/login", "aqe/lessons/token"]
+        found = await memory.recall("flaky login after token refresh", index="notes")
+        assert [each.key for each in found] == ["aqe/notes/login", "aqe/notes/token"]
         best = found[0]
-        assert best.value == LESSONS["aqe/lessons/login"]
+        assert best.value == NOTES["aqe/notes/login"]
         assert best.entry.revision > 0
         assert set(best.words) == {"flaky", "login", "after", "token", "refresh"}
         assert best.text is not None
@@ -98,22 +98,22 @@ class RecallConformance(RecallByMeaning):
     ) -> None:
         await declared(memory)
         query = "flaky login after token refresh"
-        best, part = await memory.recall(query, index="lessons")
+        best, part = await memory.recall(query, index="notes")
         assert best.relevance == 1
         assert 0 < part.relevance < 1
         for least, keys in ((part.relevance, [best.key, part.key]), (0.9, [best.key])):
-            found = await memory.recall(query, index="lessons", min_relevance=least)
+            found = await memory.recall(query, index="notes", min_relevance=least)
             assert [each.key for each in found] == keys
         # It compares between searches: who has all words of a longer query has as much of it.
-        (whole,) = await memory.recall("digits floats", index="lessons", min_relevance=1)
+        (whole,) = await memory.recall("digits floats", index="notes", min_relevance=1)
         assert whole.relevance == 1
-        assert await memory.recall("digits unheard", index="lessons", min_relevance=1) == []
+        assert await memory.recall("digits unheard", index="notes", min_relevance=1) == []
 
     async def test_only_what_the_index_covers_is_found(self, memory: Memory) -> None:
         await declared(memory)
         await memory.store("aqe/other/login", {"title": "login", "body": ""})
-        await memory.store("aqe/lessons/hidden", {"secret": "login"})
-        await memory.store("aqe/lessons/number", 7)
+        await memory.store("aqe/notes/hidden", {"secret": "login"})
+        await memory.store("aqe/notes/number", 7)
         assert await keys_of(memory, "login") == ["login"]
 
     # As it is now
@@ -123,26 +123,26 @@ class RecallConformance(RecallByMeaning):
     ) -> None:
         await declared(memory)
         assert await keys_of(other, "sums") == ["sums"]
-        await memory.store("aqe/lessons/new", {"title": "sums sums"})
+        await memory.store("aqe/notes/new", {"title": "sums sums"})
         assert await keys_of(other, "sums") == ["new", "sums"]
-        await other.store("aqe/lessons/new", {"title": "changed"})
+        await other.store("aqe/notes/new", {"title": "changed"})
         assert await keys_of(memory, "sums") == ["sums"]
         assert await keys_of(memory, "changed") == ["new"]
-        await memory.delete("aqe/lessons/new")
+        await memory.delete("aqe/notes/new")
         assert await keys_of(other, "changed") == []
         async with memory.transaction() as step:
-            step.delete("aqe/lessons/sums")
+            step.delete("aqe/notes/sums")
         assert await keys_of(other, "sums") == []
 
     async def test_without_a_refresh_nothing_gone_is_shown_and_what_changed_is_said_to_be_stale(
         self, memory: Memory
     ) -> None:
         await declared(memory)
-        await memory.refresh_index("lessons")
-        await memory.store("aqe/lessons/sums", {"title": "something else", "body": ""})
-        await memory.delete("aqe/lessons/login")
-        await memory.store("aqe/lessons/new", {"title": "sums"})
-        (found,) = await memory.recall("sums", index="lessons", refresh=False)
+        await memory.refresh_index("notes")
+        await memory.store("aqe/notes/sums", {"title": "something else", "body": ""})
+        await memory.delete("aqe/notes/login")
+        await memory.store("aqe/notes/new", {"title": "sums"})
+        (found,) = await memory.recall("sums", index="notes", refresh=False)
         assert found.stale
         assert found.value == {"title": "something else", "body": ""}
         assert "changed since" in found.why
@@ -151,10 +151,10 @@ class RecallConformance(RecallByMeaning):
 
     async def test_what_has_expired_is_not_found(self, memory: Memory) -> None:
         await declared(memory)
-        await memory.store("aqe/lessons/brief", {"title": "login"}, ttl=30)
+        await memory.store("aqe/notes/brief", {"title": "login"}, ttl=30)
         assert sorted(await keys_of(memory, "login")) == ["brief", "login"]
-        await memory.touch("aqe/lessons/brief", 0.02)
-        await expire(memory, "aqe/lessons/brief")
+        await memory.touch("aqe/notes/brief", 0.02)
+        await expire(memory, "aqe/notes/brief")
         assert await keys_of(memory, "login") == ["login"]
         assert await keys_of(memory, "login", refresh=False) == ["login"]
 
@@ -163,7 +163,7 @@ class RecallConformance(RecallByMeaning):
 
         async def add(at: int) -> None:
             handle = (memory, other)[at % 2]
-            await handle.store(f"aqe/lessons/{at}", {"title": f"word{at} shared"})
+            await handle.store(f"aqe/notes/{at}", {"title": f"word{at} shared"})
             assert f"{at}" in await keys_of(handle, f"word{at}")
 
         await asyncio.gather(*map(add, range(24)))
@@ -214,30 +214,30 @@ class RecallConformance(RecallByMeaning):
         self, memory: Memory, other: Memory
     ) -> None:
         first = await (await declared(memory)).index(
-            "lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"]
+            "notes", "aqe/notes/*", ["$.title", "$.body"], fields=["file"]
         )
         assert await keys_of(other, "rounding floats") == ["sums"]
         with pytest.raises(InvalidArgumentError, match="replace_declared"):
-            await other.index("lessons", "aqe/lessons/*", "$.title")
-        second = await other.index("lessons", "aqe/lessons/*", "$.title", replace_declared=True)
+            await other.index("notes", "aqe/notes/*", "$.title")
+        second = await other.index("notes", "aqe/notes/*", "$.title", replace_declared=True)
         assert second.version == first.version + 1
         assert await keys_of(memory, "floats") == []
         assert await keys_of(memory, "rounding") == ["sums"]
-        assert [each.name for each in await other.indexes()] == ["lessons"]
+        assert [each.name for each in await other.indexes()] == ["notes"]
 
     async def test_an_index_can_be_made_anew_and_removed(
         self, memory: Memory, other: Memory
     ) -> None:
         await declared(memory)
         assert await keys_of(memory, "sums") == ["sums"]
-        await other.reindex("lessons")
+        await other.reindex("notes")
         assert await keys_of(memory, "sums") == ["sums"]
-        assert await other.drop_index("lessons")
-        assert not await memory.drop_index("lessons")
+        assert await other.drop_index("notes")
+        assert not await memory.drop_index("notes")
         with pytest.raises(IndexNotFoundError, match=r"memory\.index"):
-            await memory.recall("sums", index="lessons")
+            await memory.recall("sums", index="notes")
         assert await memory.indexes() == []
-        assert await memory.list_keys() == sorted(LESSONS)
+        assert await memory.list_keys() == sorted(NOTES)
 
     # Nobody else's
 
@@ -249,32 +249,32 @@ class RecallConformance(RecallByMeaning):
             connect(fleet=f"{fleet}-2", cleanup_interval=None)
         )
         with pytest.raises(IndexNotFoundError):
-            await stranger.recall("login", index="lessons")
-        await stranger.store("aqe/lessons/theirs", {"title": "login"})
-        await stranger.index("lessons", "aqe/lessons/*", ["$.title", "$.body"], fields=["file"])
+            await stranger.recall("login", index="notes")
+        await stranger.store("aqe/notes/theirs", {"title": "login"})
+        await stranger.index("notes", "aqe/notes/*", ["$.title", "$.body"], fields=["file"])
         assert await keys_of(stranger, "login") == ["theirs"]
         assert await keys_of(memory, "login") == ["login"]
-        await stranger.drop_index("lessons")
-        await stranger.delete("aqe/lessons/theirs")
+        await stranger.drop_index("notes")
+        await stranger.delete("aqe/notes/theirs")
 
     async def test_a_scope_recalls_where_it_may_read_all_that_is_indexed(
         self, memory: Memory
     ) -> None:
         await declared(memory, embed=Meaning(), dims=3, model="kinds")
         await memory.index("all", "aqe/*")
-        reader = memory.scoped("reader", read=["aqe/lessons/*", "aqe/indexes/*"])
+        reader = memory.scoped("reader", read=["aqe/notes/*", "aqe/indexes/*"])
         assert await keys_of(reader, "signin") == ["login"]
         assert await keys_of(reader.scoped("inner", read=["aqe/*"]), "sums") == ["sums"]
-        assert [each.name for each in await reader.indexes()] == ["all", "lessons"]
-        part = memory.scoped("part", read=["aqe/lessons/l*", "aqe/indexes/*"])
-        unnamed = memory.scoped("unnamed", read=["aqe/lessons/*"])
-        for scope, index in ((reader, "all"), (part, "lessons"), (unnamed, "lessons")):
+        assert [each.name for each in await reader.indexes()] == ["all", "notes"]
+        part = memory.scoped("part", read=["aqe/notes/l*", "aqe/indexes/*"])
+        unnamed = memory.scoped("unnamed", read=["aqe/notes/*"])
+        for scope, index in ((reader, "all"), (part, "notes"), (unnamed, "notes")):
             with pytest.raises(AccessDeniedError):
                 await scope.recall("login", index=index)
         for call in (
-            reader.index("mine", "aqe/lessons/*"),
-            reader.reindex("lessons"),
-            reader.drop_index("lessons"),
+            reader.index("mine", "aqe/notes/*"),
+            reader.reindex("notes"),
+            reader.drop_index("notes"),
         ):
             with pytest.raises(AccessDeniedError):
                 await call

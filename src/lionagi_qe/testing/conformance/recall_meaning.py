@@ -17,29 +17,29 @@ from lionagi_qe.testing.conformance.base import Conformance
 if TYPE_CHECKING:
     from lionagi_qe.persistence import Memory
 
-LESSONS = {
-    "aqe/lessons/login": {
+NOTES = {
+    "aqe/notes/login": {
         "title": "Flaky login",
         "body": "The login test fails after the token refresh: the clock is not frozen.",
         "file": "auth.py",
         "at": "2024-03-01",
         "runs": 12,
     },
-    "aqe/lessons/token": {
+    "aqe/notes/token": {
         "title": "Token refresh",
         "body": "A refreshToken lives for ten minutes; refresh it before, not after.",
         "file": "auth.py",
         "at": "2024-05-20",
         "runs": 3,
     },
-    "aqe/lessons/sums": {
+    "aqe/notes/sums": {
         "title": "Rounding of sums",
         "body": "Sums of floats differ in the last digits; compare with a tolerance.",
         "file": "money.py",
         "at": "2024-06-02",
         "runs": 7,
     },
-    "aqe/lessons/unicode": {
+    "aqe/notes/unicode": {
         "title": "Größe in Zürich",
         "body": "Namen mit Umlauten: naïve Vergleiche scheitern. 日本語の検索もある。",
         "file": "names.py",
@@ -84,14 +84,14 @@ def scattered(texts: list[str]) -> list[list[float]]:
 
 async def keys_of(memory: Memory, query: str, **options: Any) -> list[str]:
     """Return the last parts of the keys that are recalled."""
-    found = await memory.recall(query, index="lessons", **options)
+    found = await memory.recall(query, index="notes", **options)
     return [each.key.rpartition("/")[2] for each in found]
 
 
 async def declared(memory: Memory, **options: Any) -> Memory:
-    """Store the lessons, and declare an index over them."""
-    await memory.store_many(LESSONS)
-    await memory.index("lessons", "aqe/lessons/*", TEXT, fields=["file"], **options)
+    """Store the notes, and declare an index over them."""
+    await memory.store_many(NOTES)
+    await memory.index("notes", "aqe/notes/*", TEXT, fields=["file"], **options)
     return memory
 
 
@@ -103,17 +103,17 @@ class RecallByMeaning(Conformance):
     ) -> None:
         meaning = Meaning()
         await declared(memory, embed=meaning, dims=3, model="kinds")
-        (found,) = await memory.recall("signin", index="lessons")
-        assert found.key == "aqe/lessons/login"
+        (found,) = await memory.recall("signin", index="notes")
+        assert found.key == "aqe/notes/login"
         assert (found.text, found.words) == (None, ())
         assert found.vector is not None
         assert 0 < found.vector.score <= 1
         assert "meaning: rank 1" in found.why
-        both = await memory.recall("token refresh", index="lessons")
-        assert [each.key for each in both] == ["aqe/lessons/token", "aqe/lessons/login"]
+        both = await memory.recall("token refresh", index="notes")
+        assert [each.key for each in both] == ["aqe/notes/token", "aqe/notes/login"]
         assert both[0].score == pytest.approx(2 / 61)
         # A rank by words counts by how much of the query it is of: here nobody has a word of two.
-        part = await memory.recall("token zzz", index="lessons")
+        part = await memory.recall("token zzz", index="notes")
         assert 1 / 61 < part[0].score < 1.5 / 61
         # How relevant it is, is told by what speaks most for it.
         assert found.relevance == found.vector.score
@@ -141,21 +141,21 @@ class RecallByMeaning(Conformance):
         self, memory: Memory, other: Memory
     ) -> None:
         meaning, again = Meaning(), Meaning()
-        texts = {f"aqe/lessons/{at}": {"title": f"login {at % 10}"} for at in range(50)}
+        texts = {f"aqe/notes/{at}": {"title": f"login {at % 10}"} for at in range(50)}
         await memory.store_many(texts)
         await declared(memory, embed=meaning, dims=3, model="kinds", texts_at_once=6)
-        await memory.refresh_index("lessons")
+        await memory.refresh_index("notes")
         assert len(meaning.texts) == len(set(meaning.texts)) == 14
         assert meaning.calls == 3
         await declared(other, embed=again, dims=3, model="kinds")
-        await other.reindex("lessons")
+        await other.reindex("notes")
         assert again.texts == ([] if self.shared else again.texts)
         assert await keys_of(other, "login", limit=1) != []
         if self.shared:
             # Of what is stored again, or goes, too.
             again.texts.clear()
-            await memory.store_many({"aqe/lessons/1": {"title": "login 1", "file": "x.py"}})
-            await memory.store("aqe/lessons/2", {"title": "login two"})
+            await memory.store_many({"aqe/notes/1": {"title": "login 1", "file": "x.py"}})
+            await memory.store("aqe/notes/2", {"title": "login two"})
             assert await keys_of(other, "session", limit=60, filter={"file": "x.py"}) == ["1"]
             assert again.texts == ["login two", "session"]
 
@@ -170,7 +170,7 @@ class RecallByMeaning(Conformance):
             return meaning(texts)
 
         await declared(memory, embed=refusing, dims=3, model="refusing")
-        await memory.refresh_index("lessons")
+        await memory.refresh_index("notes")
         kept, before = await memory.list_keys(), meaning.calls
         words = ["signin", "expiry", "auth"] * 4
         found = await asyncio.gather(*(keys_of(memory, word, limit=1) for word in words))
@@ -193,7 +193,7 @@ class RecallByMeaning(Conformance):
 
         await declared(memory, embed=wrong, dims=3, model="wrong")
         with pytest.raises(InvalidValueError, match="dims=3"):
-            await memory.recall("login", index="lessons")
+            await memory.recall("login", index="notes")
         await declared(memory, embed=Meaning(), dims=3, model="wrong")
         assert await keys_of(memory, "signin") == ["login"]
 
@@ -202,13 +202,13 @@ class RecallByMeaning(Conformance):
     ) -> None:
         await declared(memory, embed="conformance-unknown", dims=3)
         with pytest.raises(EmbeddingNotFoundError, match="register_embedding"):
-            await other.recall("login", index="lessons")
+            await other.recall("login", index="notes")
 
     async def test_words_are_found_without_the_function_that_made_the_vectors(
         self, memory: Memory, other: Memory
     ) -> None:
         await declared(memory, embed=Meaning(), dims=3, model="kinds-of-one-process")
-        await memory.refresh_index("lessons")
+        await memory.refresh_index("notes")
         assert await keys_of(other, "sums", vectors=False, refresh=False) == ["sums"]
         assert await keys_of(other, "signin", vectors=False, refresh=False) == []
 
@@ -217,14 +217,14 @@ class RecallByMeaning(Conformance):
     ) -> None:
         await memory.store_many(
             {
-                "aqe/lessons/apart": {"lines": ["login", "sum money"], "title": "token"},
-                "aqe/lessons/mixed": {"lines": ["login sum token"]},
-                "aqe/lessons/far": {"lines": ["token"]},
+                "aqe/notes/apart": {"lines": ["login", "sum money"], "title": "token"},
+                "aqe/notes/mixed": {"lines": ["login sum token"]},
+                "aqe/notes/far": {"lines": ["token"]},
             }
         )
         await memory.index(
-            "lessons",
-            "aqe/lessons/*",
+            "notes",
+            "aqe/notes/*",
             ["$.lines[*]", "$.title"],
             embed=Meaning(),
             dims=3,
@@ -233,7 +233,7 @@ class RecallByMeaning(Conformance):
             each_text=True,
         )
         for query in ("signin", "money", "expiry"):
-            found = await memory.recall(query, index="lessons")
+            found = await memory.recall(query, index="notes")
             assert {each.text for each in found} == {None}
             scores = {each.key.rpartition("/")[2]: each.vector for each in found}
             assert scores["apart"] is not None
@@ -247,10 +247,10 @@ class RecallByMeaning(Conformance):
     async def test_among_many_vectors_the_nearest_are_found_as_they_are_now(
         self, memory: Memory, other: Memory
     ) -> None:
-        texts = {f"aqe/lessons/{at}": f"text {at}" for at in range(MANY)}
+        texts = {f"aqe/notes/{at}": f"text {at}" for at in range(MANY)}
         await memory.store_many(texts)
         await memory.index(
-            "lessons", "aqe/lessons/*", embed=scattered, dims=SIZE, model="scattered", words=False
+            "notes", "aqe/notes/*", embed=scattered, dims=SIZE, model="scattered", words=False
         )
         stored = dict(zip(texts, scattered(list(texts.values())), strict=True))
         for at in range(0, MANY, MANY // 4):
@@ -258,24 +258,24 @@ class RecallByMeaning(Conformance):
             nearest = sorted(
                 stored, key=lambda key: sum(a * b for a, b in zip(stored[key], wanted, strict=True))
             )[-5:]
-            found = await memory.recall(f"text {at}", index="lessons", limit=5)
-            assert found[0].key == f"aqe/lessons/{at}"
+            found = await memory.recall(f"text {at}", index="notes", limit=5)
+            assert found[0].key == f"aqe/notes/{at}"
             assert len({each.key for each in found} & {*nearest}) >= 4
-        under = await memory.recall("text 7", index="lessons", prefix="aqe/lessons/7", limit=1_000)
+        under = await memory.recall("text 7", index="notes", prefix="aqe/notes/7", limit=1_000)
         assert {each.key for each in under} == {key for key in texts if "/7" in key}
         # What more entries have than are looked at one and all, and half of all at most.
-        await memory.store_many({f"aqe/lessons/far/{at}": f"text {at}" for at in range(MANY)})
-        (first, *_) = await memory.recall("text 9", index="lessons", prefix="aqe/lessons/far/")
-        assert first.key == "aqe/lessons/far/9"
-        await memory.delete_prefix("aqe/lessons/far/")
+        await memory.store_many({f"aqe/notes/far/{at}": f"text {at}" for at in range(MANY)})
+        (first, *_) = await memory.recall("text 9", index="notes", prefix="aqe/notes/far/")
+        assert first.key == "aqe/notes/far/9"
+        await memory.delete_prefix("aqe/notes/far/")
         changing = other if self.shared else memory
-        await changing.store_many({"aqe/lessons/1": "text 2000", "aqe/lessons/new": "text 0"})
-        await changing.delete("aqe/lessons/0")
+        await changing.store_many({"aqe/notes/1": "text 2000", "aqe/notes/new": "text 0"})
+        await changing.delete("aqe/notes/0")
         assert await keys_of(memory, "text 2000", limit=1) == ["1"]
         assert await keys_of(memory, "text 0", limit=1) == ["new"]
-        await memory.reindex("lessons")
+        await memory.reindex("notes")
         assert await keys_of(memory, "text 0", limit=1) == ["new"]
         # What is kept of the codes is as much as of documents that are gone, which nobody told.
-        await changing.delete_many([f"aqe/lessons/{at}" for at in range(2, MANY)])
-        await memory.recall("text 7", index="lessons")
+        await changing.delete_many([f"aqe/notes/{at}" for at in range(2, MANY)])
+        await memory.recall("text 7", index="notes")
         assert set(await keys_of(memory, "text 7", limit=MANY)) == {"1", "new"}

@@ -19,7 +19,7 @@ from lionagi_qe.fleet.report.html import views
 from lionagi_qe.fleet.report.html.charts import trend
 from lionagi_qe.fleet.report.html.source_lines import as_items
 from lionagi_qe.fleet.report.html.source_pages import SourcePages
-from lionagi_qe.fleet.report.html.test_data import as_script
+from lionagi_qe.fleet.report.html.tests_script import as_script
 from lionagi_qe.fleet.report.sections import added_by
 from lionagi_qe.fleet.report.untested import changed_lines
 

@@ -12,7 +12,7 @@ function compare(a, b) {
   return typeof a === "number" ? a - b : a.localeCompare(b);
 }
 
-// Tests: of each its id, outcome, milliseconds, message and past, see test_data.py.
+// Tests: of each its id, outcome, milliseconds, message and past, see tests_script.py.
 
 function outcomeClass(outcome) {
   if (AQE_TESTS.bad.includes(outcome)) return "bad";
