@@ -5,6 +5,7 @@
 set -euo pipefail
 summary="$REPORTS/summary.md"
 body="$(mktemp)"
+trap 'rm -f "$body"' EXIT
 printf '%s\n' "$MARKER" > "$body"
 if [ ! -f "$summary" ]; then
   echo "::notice::aqe: the run left no summary to comment with"

@@ -51,6 +51,8 @@ class Program:
 class Cluster:
     """A scheduler on a free port, without workers at first; to be closed.
 
+    ``temporary`` is where its programs make temporary files.
+
     Args:
         folder: for logs and what workers keep.
         variables: that its programs have beside this process'.
@@ -59,7 +61,9 @@ class Cluster:
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._env = {**os.environ, **variables}
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self._env = {**os.environ, **variables, "TMPDIR": str(self.temporary)}
         self.workers: list[Program] = []
         self.scheduler = Program(
             ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"),

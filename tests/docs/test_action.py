@@ -77,14 +77,18 @@ def test_one_comment_tells_of_the_newest_run_alone(
     if length is not None:
         lines = "```\n" + f"{'é' * 40}\n" * (length // 81)
         (tmp_path / "summary.md").write_text(lines + ("```\n" if length == 100 else ""))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     env = {"REPORTS": str(tmp_path), "GITHUB_REPOSITORY": "a/b", "NUMBER": "1", "COMMIT": "abc"}
     env |= {
         "MARKER": "<!-- aqe -->",
         "JOB": "https://ci/1",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "TMPDIR": str(temporary),
     }
     done = run([str(ROOT / ".github" / "comment.sh")], env)
     assert (done.returncode, "::warning" in done.stdout) == (0, False), done.stderr
+    assert [*temporary.iterdir()] == []
     if not known and length is None:
         assert not (tmp_path / "asked").exists()
         return

@@ -122,6 +122,7 @@ def test_dask_finds_what_one_process_finds_though_a_worker_is_killed(
     assert told(json.loads(run.out)) == told(alone)
     assert checksum(root) == before
     assert not psutil.wait_procs(left, timeout=LONGEST_WAIT)[1], "a killed worker left processes"
+    assert not [*cluster.temporary.glob("aqe-task-*")], "what it left there nobody would delete"
     # The worker that had a task of each of three agents got the project once, and what each of
     # these agents is told.
     received = [each.said.count(RECEIVED) for each in cluster.workers]

@@ -107,7 +107,8 @@ def _in_process(worker: Worker, key: Any, payload: Mapping[str, Any], fleet: str
     for name in (payload["tree"], payload["content"]):
         if not (contents / name).is_file():
             raise LackingContentError(name)
-    with tempfile.TemporaryDirectory(prefix="aqe-task-") as folder:
+    # Of a worker that is killed Dask's next one deletes it there.
+    with tempfile.TemporaryDirectory(prefix="aqe-task-", dir=worker.local_directory) as folder:
         answer = Path(folder) / "answer.json"
         request = {
             "payload": payload,
