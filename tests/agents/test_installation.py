@@ -100,3 +100,15 @@ async def test_a_compiled_file_whose_versions_are_gone_gives_way_to_its_origin(
     assert [note.partition(":")[0] for note in notes] == [
         "tests.in was installed instead of tests.txt"
     ]
+
+
+async def test_builds_leave_nothing_among_the_users_temporary_files(
+    project: Path, uv: tuple[Installer, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    _declare(project, "", "iniconfig")
+    found, _ = await _installed(project, uv[0])
+    assert "shop-1.0.dist-info" in found
+    assert [*temporary.iterdir()] == []

@@ -40,7 +40,6 @@ _INSTALLER_VARIABLES = (
     "REQUESTS_CA_BUNDLE",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
-    "TMPDIR",
     "USER",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
@@ -277,9 +276,15 @@ def as_uv_words(settings: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def variables_for(workspace: Workspace) -> dict[str, str]:
-    """Return the environment of an installer: with the user's indexes, proxies and caches."""
+    """Return the environment of an installer: with the user's indexes, proxies and caches.
+
+    Its temporary files, of which uv leaves some, go with the workspace.
+    """
+    temporary = workspace.artifacts / "installing"
+    temporary.mkdir(exist_ok=True)
     names = [name for name in os.environ if name.startswith(_INSTALLER_PREFIXES)]
     variables = allowed_environment([*_INSTALLER_VARIABLES, *names])
+    variables["TMPDIR"] = str(temporary)
     if "PIP_CERT" in variables:
         variables.setdefault("SSL_CERT_FILE", variables["PIP_CERT"])
     version = version_given(workspace)
