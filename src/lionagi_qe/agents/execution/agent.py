@@ -197,7 +197,7 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
         return f"{len(where)} files or tests need what is not installed: {', '.join(missing)}"
     if recording.uncollectable:
         return f"{len(recording.uncollectable)} files could not be collected"
-    if recording.exit is None or recording.stopped:
+    if recording.exit is None or recording.stopped or recording.exits is not None:
         return f"the tests did not come to their end: pytest {_how(session)}"
     if interrupted := recording.outcomes()["interrupted"]:
         return f"{interrupted} tests ended their process, or took too long and were ended"
@@ -205,9 +205,11 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
 
 
 def _how(session: Session) -> str:
+    left = len(session.recording.not_run)
     if session.recording.stopped and session.completed.stopped is None:
-        left = len(session.recording.not_run)
         return f"was stopped: the time was up, with {left} tests not begun"
+    if session.recording.exits is not None:
+        return f"was ended by pytest.exit, with {left} tests not run: {session.recording.exits}"
     return session.completed.how
 
 

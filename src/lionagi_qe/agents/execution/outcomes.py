@@ -75,10 +75,13 @@ class Recording:
             one that was skipped, and none of the tests in it.
         deselected: how many tests the project's options leave out.
         running: the test under way when the events ended, if any.
+        collecting: the file whose tests were collected last, if any.
         collected: whether collection came to its end.
         exit: pytest's exit status; None if the session did not end.
         internal_error: pytest's own failure.
         stopped: it was asked to end before all tests had run.
+        interrupted: what the interrupt said by which the test under way ended it; None without one.
+        exits: what ``pytest.exit`` was given that ended it; None if nothing called that.
         overdue: test that was ended because it took too long -> where it stood.
         seconds: from the end of collection to that of the session; None if it did not end.
     """
@@ -92,11 +95,14 @@ class Recording:
     skipped_files: dict[str, str] = field(default_factory=dict[str, str])
     deselected: int = 0
     running: str | None = None
+    collecting: str | None = None
     collected: bool = False
     exit: int | None = None
     internal_error: str | None = None
     overdue: dict[str, str] = field(default_factory=dict[str, str])
     stopped: bool = False
+    interrupted: str | None = None
+    exits: str | None = None
     seconds: float | None = None
     # By a clock of the session's own.
     _began: float | None = None
@@ -125,6 +131,11 @@ class Recording:
         return recording
 
     @property
+    def crashed(self) -> bool:
+        """Whether a test ended the session, and others may go on in another one."""
+        return self.running is not None and (self.exit is None or self.interrupted is not None)
+
+    @property
     def not_run(self) -> list[str]:
         """The tests that did not begin, in the order collected."""
         return [name for name, test in self.tests.items() if test.outcome == "not_run"]
@@ -142,6 +153,8 @@ class Recording:
             exit=later.exit,
             internal_error=self.internal_error or later.internal_error,
             stopped=later.stopped,
+            interrupted=later.interrupted,
+            exits=later.exits,
         )
 
     @property
@@ -192,16 +205,25 @@ class Recording:
                 self.internal_error = event["text"]
             case "overdue":
                 self.overdue[event["id"]] = event["text"]
-            case "stopped":
-                self.stopped = True
-            case "end":
-                self.exit = event["exit"]
-                if self._began is not None and "at" in event:
-                    self.seconds = event["at"] - self._began
+            case "stopped" | "interrupt" | "end":
+                self._take_end(event)
             case "start" | "report" | "passed" | "finish" | "shared":
                 self._take_test(event)
             case _:
                 self._take_collection(event)
+
+    def _take_end(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "stopped":
+                self.stopped = True
+            case "interrupt" if event["exits"]:
+                self.exits = event["text"]
+            case "interrupt":
+                self.interrupted = event["text"]
+            case _:
+                self.exit = event["exit"]
+                if self._began is not None and "at" in event:
+                    self.seconds = event["at"] - self._began
 
     def _take_failure(self, name: str, errors: list[dict[str, Any]]) -> None:
         if name not in self.tests:
@@ -215,6 +237,8 @@ class Recording:
                 self.collected = True
                 self._began = event.get("at")
                 self.tests = {name: Test(name) for name in event["ids"]}
+            case "collecting":
+                self.collecting = event["id"]
             case "deselected":
                 self.deselected += event["count"]
             case "failure":
@@ -297,9 +321,10 @@ class Recording:
             test.outcome = "interrupted"
             test.message = f"ended, as it took too long; it stood at:\n{self.overdue[name]}"
             test.attempts[-1:] = ["interrupted"]
-        if self.running is not None and self.exit is None:
+        if self.running is not None and self.crashed:
             test = self.tests.setdefault(self.running, Test(self.running))
             test.outcome = "interrupted"
+            test.message += self.interrupted or ""
             test.attempts.append("interrupted")
 
 

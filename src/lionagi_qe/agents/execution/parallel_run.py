@@ -201,6 +201,7 @@ def _merged(recordings: Sequence[Recording], order: Sequence[str]) -> Recording:
             (part.internal_error for part in recordings if part.internal_error is not None), None
         ),
         stopped=any(part.stopped for part in recordings),
+        exits=next((part.exits for part in recordings if part.exits is not None), None),
         seconds=None,
     )
 

@@ -177,7 +177,8 @@ def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str 
             return None
         if recording.collected and recording.exit is not None:
             return "pytest collected no tests; check testpaths and that files are named test_*.py"
-    return f"pytest {completed.how} before it had collected the tests: {last_words(session)}"
+    at = "" if recording.collecting is None else f", when it imported {recording.collecting}"
+    return f"pytest {completed.how} before it had collected the tests{at}: {last_words(session)}"
 
 
 def last_words(session: Session) -> str:

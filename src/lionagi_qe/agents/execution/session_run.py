@@ -77,9 +77,8 @@ async def run_tests(
         if whole is not None:
             session = _continued(whole, session)
         whole, left = session, session.recording.not_run
-        crashed = session.recording.running is not None and session.recording.exit is None
         too_late = session.completed.stopped is not None or time.monotonic() > ends
-        if not (crashed and left) or too_late:
+        if not (session.recording.crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
     await to_its_end(asyncio.to_thread(rewritten.keep, whole.recording.tests))

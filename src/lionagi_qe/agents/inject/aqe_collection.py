@@ -9,6 +9,8 @@ and imports nothing of the fleet. PYTEST_DONT_REWRITE: it has no assertions.
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,14 +21,22 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
-    """Report an error of the file where its import raises ``SystemExit``."""
+    """Report an error of the file where its import raises ``SystemExit`` or interrupts."""
     outcome = yield
-    if outcome.excinfo is None or not issubclass(outcome.excinfo[0], SystemExit):
+    ends = (SystemExit, KeyboardInterrupt)
+    if outcome.excinfo is None or not issubclass(outcome.excinfo[0], ends):
         return
     error = outcome.excinfo[1]
     frame = outcome.excinfo[2]
     while frame.tb_next is not None:
         frame = frame.tb_next
-    place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
-    text = f"E   SystemExit: {error.code}\nits import ends the process, at {place}"
+    place = f"{_below_here(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}"
+    said = traceback.format_exception_only(outcome.excinfo[0], error)[-1]
+    text = f"E   {said}its import ends the process, at {place}"
     outcome.force_result(pytest.CollectReport(collector.nodeid, "failed", text, []))
+
+
+def _below_here(path: str) -> str:
+    here = os.getcwd() + os.sep  # noqa: PTH109 - as cheap as it gets
+    # str.removeprefix came with Python 3.9.
+    return path[len(here) :] if path.startswith(here) else path  # noqa: FURB188

@@ -182,6 +182,12 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     _say("deselected", count=len(items))
 
 
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Tell which file is imported: what it does there may end the process."""
+    if collector.nodeid.endswith(".py"):
+        _say("collecting", id=collector.nodeid)
+
+
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Tell which files could not be collected, or skip themselves."""
     if report.failed:
@@ -262,6 +268,19 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
 def pytest_internalerror(excrepr: object) -> None:
     """Tell that pytest itself failed."""
     _say("internal_error", text=str(excrepr)[-LONGEST_TEXT:])
+
+
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Tell what ended the session before all tests had run: ``pytest.exit``, or an interrupt.
+
+    The latter is a test's own: the fleet ends sessions otherwise.
+    """
+    from pytest import exit as exits  # noqa: PT013 - pytest is not imported before this module
+
+    _say_passed()
+    by_exit = isinstance(excinfo.value, exits.Exception)
+    text = str(excinfo.value) if by_exit else str(excinfo.getrepr(style="short"))
+    _say("interrupt", exits=by_exit, text=text[-LONGEST_TEXT:])
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

@@ -1,0 +1,94 @@
+"""Tests and imports that interrupt pytest or end its process cost themselves, or are named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer
+
+    Examine = Callable[..., Answer]
+    Write = Callable[[dict[str, str]], Path]
+
+pytestmark = pytest.mark.e2e
+
+SHOP = "def price(dear):\n    return 2 if dear else 1\n"
+FIRST = "from shop import price\n\ndef test_first():\n    assert price(False) == 1\n"
+LAST = "from shop import price\n\ndef test_last():\n    assert price(True) == 2\n"
+INTERRUPTS = {
+    "raised": "raise KeyboardInterrupt",
+    "sent": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+}
+ENDS = {
+    "exit code 0": "import os; os._exit(0)",
+    "killed by SIGABRT": "import os; os.abort()",
+    "killed by SIGTERM": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+}
+
+
+def files(bad: str) -> dict[str, str]:
+    return {"shop.py": SHOP, "test_a.py": FIRST, "test_bad.py": f"{bad}\n", "test_z.py": LAST}
+
+
+@pytest.mark.parametrize("how", INTERRUPTS)
+@pytest.mark.parametrize("where", ["test", "fixture"])
+def test_a_test_that_interrupts_costs_itself(
+    examine: Examine, project: Write, where: str, how: str
+) -> None:
+    bad = f"def test_bad():\n    {INTERRUPTS[how]}\n"
+    if where == "fixture":
+        bad = (
+            f"import pytest\n@pytest.fixture\ndef bad():\n    {INTERRUPTS[how]}\n"
+            "def test_bad(bad):\n    pass\n"
+        )
+    answer = examine(project(files(bad)))
+    assert answer.exit_code == 1
+    assert answer.outcomes() == {
+        "test_first": "passed",
+        "test_bad": "interrupted",
+        "test_last": "passed",
+    }
+    assert answer.value("line_coverage") == 100.0
+    (message,) = [
+        each["message"] for each in answer.document["tests"] if each["outcome"] == "interrupted"
+    ]
+    assert "KeyboardInterrupt" in message
+    assert "test_bad.py" in message
+
+
+@pytest.mark.parametrize("how", INTERRUPTS)
+def test_a_file_whose_import_interrupts_is_one_that_is_not_collected(
+    examine: Examine, project: Write, how: str
+) -> None:
+    answer = examine(project(files(INTERRUPTS[how])))
+    assert answer.exit_code == 1
+    assert answer.outcomes() == {"test_first": "passed", "test_last": "passed"}
+    assert "1 did not: test_bad.py" in answer.out
+    assert "its import ends the process, at test_bad.py:1" in answer.out
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_file_whose_import_ends_the_process_is_named(
+    examine: Examine, project: Write, how: str
+) -> None:
+    answer = examine(project(files(ENDS[how])))
+    assert answer.exit_code == 4
+    told = f"{how} before it had collected the tests, when it imported test_bad.py"
+    assert told in answer.reason("tests_passed")
+
+
+def test_what_called_for_the_end_of_all_tests_is_told(examine: Examine, project: Write) -> None:
+    bad = "import pytest\n\ndef test_bad():\n    pytest.exit('no database')\n"
+    answer = examine(project(files(bad)))
+    assert answer.exit_code == 1
+    assert answer.outcomes() == {
+        "test_first": "passed",
+        "test_bad": "not_run",
+        "test_last": "not_run",
+    }
+    assert "pytest was ended by pytest.exit, with 2 tests not run: no database" in answer.out
