@@ -386,7 +386,7 @@ class TestFull:
             assert deleting is True
             # A put that is refused does not keep endings from being carried out beside it.
             putting, _ = await asyncio.gather(
-                queue.put("x" * 1_000, timeout=1), first.ack("done"), return_exceptions=True
+                queue.put("x" * 1_000, timeout=3), first.ack("done"), return_exceptions=True
             )
             assert isinstance(putting, errors.BackendFullError)
             (second,) = await queue.claim(lease_ttl=60)
@@ -403,7 +403,7 @@ class TestFull:
             await memory.store("aqe/more", 1)
 
     async def test_a_full_sqlite_file_is_read_and_cleared(self, tmp_path: Path) -> None:
-        async with open_memory(f"sqlite:///{tmp_path}/full.db", timeout=1) as memory:
+        async with open_memory(f"sqlite:///{tmp_path}/full.db", timeout=3) as memory:
             await memory.store_many({f"aqe/a/{at}": "x" * 1_000 for at in range(200)})
             session: Any = parts_of(memory).backend.session
             await session.transact(lambda connection: connection.pragma("max_page_count", 10))

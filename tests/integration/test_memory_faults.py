@@ -416,7 +416,7 @@ class TestServersThatStop:
         self, own_redis: Callable[..., RedisServer]
     ) -> None:
         server = await asyncio.to_thread(own_redis, settings={"maxmemory": "6mb"})
-        async with open_memory(server.url, timeout=1) as memory:
+        async with open_memory(server.url, timeout=3) as memory:
             await memory.store("aqe/a", 1)
             refusal = await self._fill(memory)
             assert "maxmemory" in str(refusal)
@@ -470,7 +470,7 @@ class TestFiles:
         self, tmp_path: Path
     ) -> None:
         path = tmp_path / "memory.db"
-        async with open_memory(f"sqlite:///{path}", timeout=1) as memory:
+        async with open_memory(f"sqlite:///{path}", timeout=3) as memory:
             await memory.store("aqe/a", 1)
             # In another process: locks of POSIX do not hold within one.
             code = (
