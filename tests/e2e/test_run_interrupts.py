@@ -23,6 +23,10 @@ LAST = "from shop import price\n\ndef test_last():\n    assert price(True) == 2\
 INTERRUPTS = {
     "raised": "raise KeyboardInterrupt",
     "sent": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+    "raised where there is no directory": (
+        "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd()); "
+        "raise KeyboardInterrupt"
+    ),
 }
 ENDS = {
     "exit code 0": "import os; os._exit(0)",

@@ -18,6 +18,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# Of the project, as the session begins: an import may leave it, or delete where it went.
+_HERE = os.getcwd() + os.sep  # noqa: PTH109 - as cheap as it gets
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
@@ -37,6 +40,5 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 
 def _below_here(path: str) -> str:
-    here = os.getcwd() + os.sep  # noqa: PTH109 - as cheap as it gets
     # str.removeprefix came with Python 3.9.
-    return path[len(here) :] if path.startswith(here) else path  # noqa: FURB188
+    return path[len(_HERE) :] if path.startswith(_HERE) else path  # noqa: FURB188
