@@ -86,8 +86,11 @@ def test_a_file_whose_import_ends_the_process_is_named(
     assert told in answer.reason("tests_passed")
 
 
-def test_what_called_for_the_end_of_all_tests_is_told(examine: Examine, project: Write) -> None:
-    bad = "import pytest\n\ndef test_bad():\n    pytest.exit('no database')\n"
+@pytest.mark.parametrize("code", [1, 0])
+def test_what_called_for_the_end_of_all_tests_is_told(
+    examine: Examine, project: Write, code: int
+) -> None:
+    bad = f"import pytest\n\ndef test_bad():\n    pytest.exit('no database', {code})\n"
     answer = examine(project(files(bad)))
     assert answer.exit_code == 1
     assert answer.outcomes() == {
@@ -96,3 +99,21 @@ def test_what_called_for_the_end_of_all_tests_is_told(examine: Examine, project:
         "test_last": "not_run",
     }
     assert "pytest was ended by pytest.exit, with 2 tests not run: no database" in answer.out
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pytest.ini": "[pytest]\naddopts = --setup-plan\n"},
+        {"pytest.ini": "[pytest]\naddopts = --fixtures\n"},
+        {"conftest.py": "def pytest_runtestloop(session):\n    return True\n"},
+        {"conftest.py": "def pytest_runtest_setup(item):\n    item.session.shouldstop = 'done'\n"},
+    ],
+)
+def test_the_gate_passes_no_tests_that_did_not_run(
+    examine: Examine, project: Write, settings: dict[str, str]
+) -> None:
+    answer = examine(project({**files("def test_bad():\n    assert 0\n"), **settings}))
+    assert answer.exit_code == 1
+    assert "not_run" in answer.outcomes().values()
+    assert "tests not run" in answer.out

@@ -92,7 +92,8 @@ class TestExecutor(Agent):
             "skipped_files": recording.skipped_files,
             "failure_groups": grouped(failures_of(recording)),
             "missing": missing,
-            "complete": recording.exit is not None and not (missing or recording.stopped),
+            "complete": recording.exit is not None
+            and not (missing or recording.stopped or recording.not_run),
             "incomplete": _why_incomplete(session, missing),
             "ended": _how(session),
             "exit_code": session.completed.exit_code,
@@ -197,7 +198,7 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
         return f"{len(where)} files or tests need what is not installed: {', '.join(missing)}"
     if recording.uncollectable:
         return f"{len(recording.uncollectable)} files could not be collected"
-    if recording.exit is None or recording.stopped or recording.exits is not None:
+    if recording.exit is None or recording.stopped or recording.not_run:
         return f"the tests did not come to their end: pytest {_how(session)}"
     if interrupted := recording.outcomes()["interrupted"]:
         return f"{interrupted} tests ended their process, or took too long and were ended"
@@ -210,7 +211,8 @@ def _how(session: Session) -> str:
         return f"was stopped: the time was up, with {left} tests not begun"
     if session.recording.exits is not None:
         return f"was ended by pytest.exit, with {left} tests not run: {session.recording.exits}"
-    return session.completed.how
+    # Options may leave them out, and plugins end the session, with exit code 0.
+    return session.completed.how + (f", with {left} tests not run" if left else "")
 
 
 def _named(skipped: Mapping[str, str]) -> str:
