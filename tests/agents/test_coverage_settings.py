@@ -7,6 +7,7 @@ import json
 import textwrap
 from pathlib import Path
 
+import coverage
 import pytest
 from tests import programs
 
@@ -156,4 +157,28 @@ def test_patches_of_the_project_are_added_but_for_those_that_write_into_the_envi
     measured(tmp_path, project_with(tmp_path, {"pyproject.toml": wants}))
     adopted = configparser.RawConfigParser()
     adopted.read(tmp_path / "coveragerc")
-    assert adopted["run"]["patch"].split() == ["execv", "fork"]
+    # With this file coverage.py comes since it writes none for processes to be measured.
+    comes = Path(coverage.__file__).parents[1] / "a1_coverage.pth"
+    more = ["subprocess"] if comes.is_file() else []
+    assert adopted["run"]["patch"].split() == ["execv", "fork", *more]
+
+
+def test_settings_are_those_of_the_file_that_the_project_names(tmp_path: Path) -> None:
+    files = {
+        "cov.ini": "[run]\nomit = */left_*.py\n[report]\nexclude_lines =\n    kind ==\n",
+        ".coveragerc": "[report]\nexclude_lines =\n    return\n",
+    }
+    project = project_with(tmp_path, files)
+    with (tmp_path / "coveragerc").open("a") as ours:
+        ours.write(f"[aqe]\nsettings = {project / 'cov.ini'}\n")
+    assert measured(tmp_path, project) == {"shop/__init__.py": 2}
+
+
+def test_what_a_terminated_process_ran_is_kept_where_the_project_says_so(tmp_path: Path) -> None:
+    """Else coverage.py leaves SIGTERM alone, and ours does as well."""
+    for says in ("true", "false"):
+        wants = f"[tool.coverage.run]\nsigterm = {says}\n"
+        measured(tmp_path / says, project_with(tmp_path / says, {"pyproject.toml": wants}))
+        adopted = configparser.RawConfigParser()
+        adopted.read(tmp_path / says / "coveragerc")
+        assert adopted["run"].getboolean("sigterm", fallback=False) is (says == "true")

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lionagi_qe.agents.execution.pytest_options import blocked_plugins, names_of_test_files
+from lionagi_qe.agents.execution.pytest_options import (
+    addopts_of,
+    blocked_plugins,
+    names_of_test_files,
+    unknown_options,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +43,9 @@ def test_files_that_unittest_collects_and_pytest_does_not_are_named(
     assert bool(names_of_test_files(tmp_path)) is found
     (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = check_*.py\n")
     assert names_of_test_files(tmp_path) == []
+
+
+def test_words_with_an_open_quote_are_left_to_pytest_which_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -k 'price\n")
+    assert addopts_of(tmp_path).arguments == []
+    assert unknown_options("error: unrecognized arguments: --it's -v") == ["--it's", "-v"]

@@ -155,6 +155,7 @@ LINES = {
                 @nox.session(python="3.11")
                 def tests(session):
                     session.install(".", *NEEDED)
+                    session.run(*session.posargs)
                     session.run("pytest")
             """,
         },

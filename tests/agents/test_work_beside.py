@@ -97,7 +97,8 @@ def test_it_is_ended_with_the_run(python: Path, workspace: Workspace) -> None:
     python.write_text(f"#!/bin/sh\nread line <'{gate}'\n")
     python.chmod(0o755)
     compile_beside(python, workspace)
-    assert len(at_work(python.parents[1])) == 1
+    # Of a process that has just begun, its command line may be empty.
+    wait(lambda: len(at_work(python.parents[1])) == 1)
     workspace.remove()
     assert at_work(python.parents[1]) == []
 

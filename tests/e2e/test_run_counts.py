@@ -263,3 +263,45 @@ def test_files_called_tests_are_collected_where_there_are_no_others(
 
     own = examine(project(files | {"pytest.ini": "[pytest]\npython_files = check_*.py\n"}))
     assert "collected no tests" in own.reason("tests_collected")
+
+
+def test_lines_are_counted_by_the_settings_that_the_project_names(
+    examine: Examine, project: Write
+) -> None:
+    """Also those of a process that is terminated, where these settings ask for it."""
+    files = {
+        "ci/cov.ini": "[run]\nsigterm = true\nomit = legacy.py\n[report]\nexclude_also = skipped\n",
+        "tox.ini": """
+            [testenv]
+            setenv = COVERAGE_RCFILE = {toxinidir}/ci/cov.ini
+            commands = pytest
+        """,
+        "shop/__init__.py": "",
+        "shop/legacy.py": "x = 1\n",
+        "shop/__main__.py": """
+            import time
+
+            def serve():
+                time.sleep(print("up", flush=True) or 600)
+
+            def skipped():
+                return 1
+
+            serve()
+        """,
+        "tests/test_serve.py": """
+            import subprocess, sys
+
+            def test_serve():
+                with subprocess.Popen(
+                    [sys.executable, "-m", "shop"], stdout=subprocess.PIPE, text=True
+                ) as process:
+                    assert process.stdout.readline() == "up\\n"
+                    process.terminate()
+        """,
+    }
+    answer = examine(project(files))
+    assert answer.value("tests_passed") == 1
+    assert answer.value("line_coverage") == 100.0
+    note = "settings of coverage.py are read from ci/cov.ini, as tox.ini [testenv] says"
+    assert note in answer.document["notes"]

@@ -171,6 +171,8 @@ def test_processes_with_a_path_of_their_own_find_the_project(
         "src/shop/__init__.py": "def price():\n    return 1\n",
         "tests/test_shop.py": """
             import os, subprocess, sys
+            from pathlib import Path
+            import pytest
 
             def test_path(tmp_path):
                 env = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -178,10 +180,46 @@ def test_processes_with_a_path_of_their_own_find_the_project(
 
             def test_isolated():
                 subprocess.run([sys.executable, "-I", "-c", "import shop"], check=True)
+
+            COMMANDS = {
+                "module": [sys.executable, "-m", "shop"],
+                "script": [Path(sys.executable).with_name("shop")],
+                "within": [sys.executable, "-c", "import os, subprocess, sys; "
+                    "subprocess.run([sys.executable, '-m', 'shop'], env={}, check=True)"],
+                "by-another-program": ["/usr/bin/env", "-i", sys.executable, "-m", "shop"],
+            }
+
+            @pytest.mark.parametrize("variables", [{}, {"MODE": "x"}, {"PATH": os.environ["PATH"]}])
+            @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+            def test_variables_of_its_own(command, variables, tmp_path):
+                said = subprocess.check_output(command, env=variables, cwd=tmp_path, text=True)
+                assert said.split() in ([], ["MODE"])
+
+            def test_no_variables(monkeypatch):
+                for name in list(os.environ):
+                    monkeypatch.delenv(name)
+                subprocess.run([sys.executable, "-m", "shop"], check=True)
         """,
-        "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n',
+        "src/shop/__main__.py": """
+            import os
+
+            def main():
+                print(*sorted({"AQE_ROOTS", "MODE", "PYTHONPATH"} & os.environ.keys()))
+
+            if __name__ == "__main__":
+                main()
+        """,
+        "pyproject.toml": """
+            [project]
+            name = "shop"
+            version = "1"
+            [project.scripts]
+            shop = "shop.__main__:main"
+        """,
     }
-    assert examine(project(files)).value("tests_passed") == 2
+    root = project(files)
+    assert examine(root).value("tests_passed") == 15
+    assert examine(root, "--isolate").value("tests_passed") == 15
 
 
 SETUPTOOLS_SCM = {

@@ -52,6 +52,8 @@ def write_rcfile(workspace: Workspace, environment: Environment, *measured_in: s
     parser["report"] = {"include_namespace_packages": "true"}
     if measured_in:
         parser["paths"] = {"source": _joined([str(workspace.source), *measured_in])}
+    if environment.coverage_file:
+        parser["aqe"] = {"settings": str(workspace.source / environment.coverage_file)}
     path = workspace.artifacts / "coveragerc"
     with path.open("w", encoding="utf-8") as file:
         parser.write(file)

@@ -21,11 +21,13 @@ from lionagi_qe.agents.environment.cache_directory import hold, kept, prune, rel
 from lionagi_qe.agents.environment.compiling import compile_beside
 from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import Installer
+from lionagi_qe.agents.environment.local_projects import make_installable, make_paths_whole, placed
 from lionagi_qe.agents.environment.lock_files import held_to_lock, lock_file_of
 from lionagi_qe.agents.environment.members import digest_of
 from lionagi_qe.agents.environment.requirements import (
     Requirements,
     build_metadata,
+    requirement_files_of,
     requirement_inputs,
 )
 from lionagi_qe.agents.environment.tool_pins import workable
@@ -38,6 +40,7 @@ from lionagi_qe.agents.project.built_files import (
     sites_of,
 )
 from lionagi_qe.agents.project.imports import test_imports
+from lionagi_qe.agents.project.monorepo import enclosing_repository
 from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pytest_settings
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.version_control import described, reads_version
@@ -45,7 +48,7 @@ from lionagi_qe.errors import EnvironmentBuildError
 from lionagi_qe.files import make_directories, own_directory, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from lionagi_qe.agents.environment.base_python import BasePython
@@ -53,10 +56,10 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.project.workspace import Workspace
 
 TOOLS = ("pytest>=7", "coverage>=7.6")
-# Processes that tests start may be given a PYTHONPATH of their own; this they still meet.
+# Processes that tests start may be given variables of their own; this they still meet.
 ROOTS = "AQE_ROOTS"
 # Raise when environments are built differently, so that old ones are not used.
-_RECIPE = "14"
+_RECIPE = "15"
 _INJECTED = Path(__file__).parents[1] / "inject"
 
 
@@ -118,6 +121,7 @@ def _fingerprint(source: Path, pyproject: dict[str, Any], plan: Plan) -> str:
     parts.append(f"locked={plan.locked}")
     around = [
         *requirements.members,
+        *((path.name, path) for path in requirements.beside),
         *(part for each in requirements.siblings for part in each.parts),
     ]
     parts += [digest_of(around)] if around else []
@@ -163,9 +167,8 @@ async def _build(
     hold(directory, unmade=True)
     tell(f"building an environment with {installer.name} {installer.version}")
     requirements, notes = workable(requirements, TOOLS)
-    notes += [f"{name} was installed from the same repository" for name in members]
-    lines = (*requirements.lines, *map(str, members.values()))
-    requirements = replace(requirements, lines=lines)
+    notes += _origins(requirements.members, workspace.project)
+    requirements = _with_copies(requirements, workspace, members)
     settings = _read_settings(workspace.source)
     try:
         installer = installer.configured()
@@ -201,6 +204,38 @@ async def _build(
         "notes": notes,
         "shipped": shipped,
     }
+
+
+def _origins(members: Iterable[tuple[str, Path]], project: Path) -> list[str]:
+    """Say where other projects are installed from."""
+    top = enclosing_repository(project)
+    notes: list[str] = []
+    for name, path in members:
+        way = os.path.relpath(path, project.resolve())
+        within = top is not None and path.is_relative_to(top.resolve())
+        notes.append(
+            f"{name} was installed from " + (f"the same repository, {way}" if within else way)
+        )
+    return notes
+
+
+def _with_copies(
+    requirements: Requirements, workspace: Workspace, members: dict[str, Path]
+) -> Requirements:
+    """Copy what paths lead to; return the requirements as they name it in the workspace."""
+    for path in requirements.beside:
+        workspace.copy_beside(path)
+    for file in requirement_files_of(requirements):
+        if file.is_relative_to(workspace.source):
+            make_installable(file, workspace.project)
+    if (pyproject := workspace.source / "pyproject.toml").is_file():
+        make_paths_whole(pyproject, workspace.source)
+    own = requirements.dependencies
+    return replace(
+        requirements,
+        lines=(*placed(requirements.lines, workspace.source), *map(str, members.values())),
+        dependencies=None if own is None else tuple(placed(own, workspace.source)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

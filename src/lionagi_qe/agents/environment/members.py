@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.own import own_requirements
-from lionagi_qe.agents.environment.requirements import NONE_DECLARED, Sibling, requirements_of
+from lionagi_qe.agents.environment.local_projects import (
+    path_in,
+    paths_of_poetry,
+    places_in,
+    places_in_file,
+    text_of,
+)
+from lionagi_qe.agents.environment.requirements import (
+    NONE_DECLARED,
+    Sibling,
+    requirement_files_of,
+    requirements_of,
+)
+from lionagi_qe.agents.environment.uv_sources import located, sources_of_uv
 from lionagi_qe.agents.project.ignored import is_ignored
 from lionagi_qe.agents.project.imports import imports_of_others
 from lionagi_qe.agents.project.layout import layout_of
@@ -31,16 +45,21 @@ if TYPE_CHECKING:
 def with_repository(requirements: Requirements, project: Path) -> Requirements:
     """Return the requirements with what the repository around the project has of them.
 
-    Other projects in it that are required are installed from there. Where the project declares no
-    test requirements, those of the top hold; where it does, what they lack is looked for there. So
-    are modules that it imports, and others of these projects have: nothing says that it may.
+    Other projects in it that are required are installed from there, and so are those that the
+    project gives a path for, wherever they lie. Where the project declares no test requirements,
+    those of the top hold; where it does, what they lack is looked for there. So are modules that it
+    imports, and others of these projects have: nothing says that it may.
 
     Args:
         requirements: that the project declares itself.
         project: its directory, in the user's tree.
 
+    Raises:
+        ProjectError: nothing is where ``[tool.uv.sources]`` says that a requirement lies.
+
     """
     top = enclosing_repository(project)
+    requirements = _with_sources(requirements, project, top)
     try:
         if top is not None and is_project(project):
             requirements = _with_declared(requirements, top)
@@ -48,23 +67,88 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
             canonicalize_name(project_name(path, read_pyproject(path))): path
             for path in siblings_of(project, top)
         }
-        members = _required([*requirements.lines, *(requirements.dependencies or ())], names)
+        names |= {} if top is None else _named_by_path(top)
+        pyproject = read_pyproject(project)
+        lines = [*requirements.lines, *(requirements.dependencies or ())]
+        lines += paths_of_poetry(project, pyproject)
+        members = _required(lines, names, project)
         siblings = list(_siblings(project, names, members))
+        others = _beside(project, lines, requirement_files_of(requirements))
     except ProjectError:
         # What is wrong around a project is told to who examines that.
         return requirements
-    return replace(requirements, members=tuple(sorted(members.items())), siblings=tuple(siblings))
+    return replace(
+        requirements,
+        members=tuple(sorted(members.items())),
+        beside=others,
+        siblings=tuple(siblings),
+    )
 
 
-def _required(lines: Iterable[str], names: Mapping[str, Path]) -> dict[str, Path]:
-    """Return those of the projects that lines require, and those that these require in turn."""
+def _with_sources(requirements: Requirements, project: Path, top: Path | None) -> Requirements:
+    """Return the requirements with where they come from, as the project and what is around say."""
+    lines = tuple(located(requirements.lines, project, read_pyproject(project)))
+    around = dict[str, Any]()
+    if top is not None:
+        # What is wrong with a file around a project is told to who examines that.
+        with suppress(ProjectError):
+            around = read_pyproject(top)
+    return replace(requirements, lines=tuple(located(lines, top or project, around)))
+
+
+def _required(lines: Iterable[str], names: Mapping[str, Path], project: Path) -> dict[str, Path]:
+    """Return the projects that lines require, and those that these require in turn.
+
+    Args:
+        lines: requirements.
+        names: canonical name -> directory of those in the repository.
+        project: that is examined; it may name the directories of more, and is none of them.
+
+    """
     waiting, found = [*lines], dict[str, Path]()
+    known = {**names, **_named_by_path(project)}
     while waiting:
         name = _name_of(waiting.pop())
-        if name in names and name not in found:
-            found[name] = names[name]
-            waiting += own_requirements(names[name], read_pyproject(names[name])) or ()
+        if name in known and name not in found and known[name] != project.resolve():
+            place = found[name] = known[name]
+            known = {**_named_by_path(place), **known}
+            pyproject = read_pyproject(place)
+            waiting += own_requirements(place, pyproject) or ()
+            waiting += paths_of_poetry(place, pyproject)
     return found
+
+
+def _named_by_path(project: Path) -> dict[str, Path]:
+    pyproject = read_pyproject(project)
+    return {**paths_of_poetry(project, pyproject), **sources_of_uv(project, pyproject)}
+
+
+def _beside(project: Path, lines: Iterable[str], files: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the projects outside of a project that requirements name by relative paths.
+
+    With those that they name in turn. Copies of them are to lie where the paths lead.
+
+    Args:
+        project: its directory, in the user's tree.
+        lines: requirements.
+        files: those of requirements, with all that they include.
+
+    """
+    waiting = [
+        *places_in(project, lines),
+        *(place for file in files for place, _ in places_in_file(project, text_of(file))),
+    ]
+    found: dict[Path, None] = {}
+    while waiting:
+        place = waiting.pop(0)
+        if place in found or place.is_relative_to(project.resolve()):
+            continue
+        found[place] = None
+        pyproject = read_pyproject(place)
+        waiting += sources_of_uv(place, pyproject).values()
+        waiting += paths_of_poetry(place, pyproject).values()
+        waiting += places_in(place, own_requirements(place, pyproject) or ())
+    return tuple(found)
 
 
 def _siblings(
@@ -75,7 +159,7 @@ def _siblings(
     imported = imports_of_others(project) if others else frozenset[str]()
     for name, path in others:
         if modules := layout_of(path).names & imported:
-            needed = _required([name], names).items() - members.items()
+            needed = _required([name], names, project).items() - members.items()
             yield Sibling(name, modules, tuple(sorted(needed)))
 
 
@@ -102,10 +186,12 @@ def _with_declared(requirements: Requirements, top: Path) -> Requirements:
 
 def _name_of(line: str) -> str:
     try:
-        return canonicalize_name(Requirement(line).name)
+        requirement = Requirement(line)
     except InvalidRequirement:
         # A path or an address names no other project by its name.
         return ""
+    # Where a path stands the copy lies there.
+    return "" if path_in(requirement) else canonicalize_name(requirement.name)
 
 
 def digest_of(members: Iterable[tuple[str, Path]]) -> str:

@@ -73,7 +73,9 @@ class Requirements:
         dependencies: what the project itself needs, its extras too, for when it can't be built;
             None if that can't be read.
         others: places that declare requirements too, and were not chosen.
-        members: name and directory of other projects in the same repository that are required.
+        members: name and directory of other projects in the same repository that are required, or
+            that the project gives a path for.
+        beside: directories of further projects that relative paths in requirements lead to.
         siblings: further ones that may provide what nothing required does.
     """
 
@@ -85,6 +87,7 @@ class Requirements:
     dependencies: tuple[str, ...] | None = ()
     others: tuple[Declaration, ...] = ()
     members: tuple[tuple[str, Path], ...] = ()
+    beside: tuple[Path, ...] = ()
     siblings: tuple[Sibling, ...] = ()
     constraints: tuple[str, ...] = ()
 
@@ -118,15 +121,12 @@ def requirements_of(
     extras = _once(extra for each in chosen for extra in each.extras if extra in known)
     dependencies = own_requirements(project, pyproject, extras)
     origin = ", ".join(each.origin for each in chosen)
+    lines = [line for each in chosen for line in each.lines]
+    lines += () if installable or runtime else dependencies or ()
     return Requirements(
         installable,
         tuple(extras),
-        tuple(
-            _once(
-                [line for each in chosen for line in each.lines]
-                + list(() if installable or runtime else dependencies or ())
-            )
-        ),
+        tuple(_once(lines)),
         (*runtime, *_once(file for each in chosen for file in each.files)),
         origin or ("requirements.txt" if runtime else NONE_DECLARED),
         dependencies,
@@ -214,6 +214,11 @@ def requirement_inputs(project: Path, requirements: Requirements) -> Iterator[Pa
     """Yield the files whose content decides what an environment holds; see build_metadata too."""
     if requirements.installable:
         yield from (project / name for name in BUILD_FILES if (project / name).is_file())
+    yield from requirement_files_of(requirements)
+
+
+def requirement_files_of(requirements: Requirements) -> Iterator[Path]:
+    """Yield the requirement files and those of constraints, with all that they include."""
     seen: set[Path] = set()
     local = [Path(each) for each in requirements.constraints if "://" not in each]
     waiting = [*requirements.files, *local]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.environment.base_python import base_python
 from lionagi_qe.agents.environment.built import ROOTS, TOOLS, Plan, find_or_build
+from lionagi_qe.agents.environment.coverage_file import coverage_file_of
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.members import with_repository
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -49,6 +50,8 @@ class Environment:
         notes: what a reader should know.
         scope_origin: how it is known which code is the product's, for people.
         declared: the variables that the project sets for its tests.
+        coverage_file: where coverage.py reads the project's settings, from its directory; "" for
+            where it finds them itself.
     """
 
     python: Path
@@ -60,6 +63,7 @@ class Environment:
     notes: tuple[str, ...] = ()
     scope_origin: str = "by the folders' names"
     declared: DeclaredVariables = field(default_factory=DeclaredVariables)
+    coverage_file: str = ""
 
     @property
     def can_measure(self) -> bool:
@@ -156,6 +160,10 @@ async def prepare(
     declared = variables_of(workspace.source, pyproject, settings.pass_env, version)
     notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
     notes += workspace.notes
+    named = coverage_file_of(workspace.source, declared)
+    if named is not None:
+        environment = replace(environment, coverage_file=named.path)
+        notes += (named.note,)
     how = isolation()
     if how is not None:
         told = f"{environment.origin}; isolated, {'with' if how.network else 'without'} network"

@@ -36,6 +36,7 @@ _OWN = frozenset(
 _OWN_PREFIXES = ("AQE_", "COVERAGE_", "COV_CORE_")
 _PLUGINS = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 _OPTIONS = "PYTEST_ADDOPTS"
+_COVERAGE_FILE = "COVERAGE_RCFILE"
 _IMPORT_PATH = "PYTHONPATH"
 _SEPARATOR = re.compile(r"[:;]")
 
@@ -49,6 +50,7 @@ class DeclaredVariables:
         values: name -> value, in which places stand for those of a copy; see ``at``.
         import_path: directories of the project, in the same way.
         options: of pytest.
+        coverage_file: where coverage.py reads its settings, "" for where it finds them itself.
         refused: name -> why it is not set.
     """
 
@@ -56,6 +58,7 @@ class DeclaredVariables:
     values: tuple[tuple[str, str], ...] = ()
     import_path: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    coverage_file: str = ""
     refused: tuple[tuple[str, str], ...] = ()
 
     def at(self, source: Path, home: Path, temporary: Path, python: Path) -> dict[str, str]:
@@ -80,6 +83,7 @@ class DeclaredVariables:
             (*self.values, *other.values),
             (*self.import_path, *other.import_path),
             (*self.options, *other.options),
+            self.coverage_file or other.coverage_file,
             (*self.refused, *other.refused),
         )
 
@@ -148,6 +152,7 @@ def _resolved(
     refused: dict[str, str] = {}
     import_path: list[str] = []
     options: list[str] = []
+    coverage_file = ""
     own = {name for name in pass_env if name in visible}
     for name, text in chosen.values.items():
         if why := _objection(name, text, own):
@@ -162,6 +167,8 @@ def _resolved(
             options += _words(value)
         elif name == _IMPORT_PATH:
             import_path += _of_project(value)
+        elif name == _COVERAGE_FILE:
+            coverage_file = value
         else:
             values[name] = value
     return DeclaredVariables(
@@ -169,6 +176,7 @@ def _resolved(
         tuple(values.items()),
         tuple(import_path),
         tuple(options),
+        coverage_file,
         tuple(refused.items()),
     )
 
@@ -179,6 +187,8 @@ def _objection(name: str, text: str | None, given: set[str]) -> str | None:
         return "computed"
     if name in given:
         return "passed on as you have it"
+    if name == _COVERAGE_FILE:
+        return None
     if name in _OWN or name.startswith(_OWN_PREFIXES):
         return "aqe sets that itself"
     if name == _PLUGINS:

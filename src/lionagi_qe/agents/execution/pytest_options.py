@@ -10,13 +10,17 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.built_files import sites_of
-from lionagi_qe.agents.project.pytest_settings import is_only_of_unittest, pytest_settings
+from lionagi_qe.agents.project.pytest_settings import (
+    is_only_of_unittest,
+    pytest_settings,
+    words_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 # Option -> whether its value may follow as a word of its own.
@@ -96,7 +100,7 @@ def addopts_of(project: Path, more: Sequence[str] = ()) -> Addopts:
     kept: list[str] = []
     dropped: list[str] = []
     takes_value = False
-    for word in [*_words(pytest_settings(project)), *more]:
+    for word in [*words_in(pytest_settings(project), "addopts"), *more]:
         name = word.split("=", 1)[0]
         if takes_value and not word.startswith("-"):
             dropped.append(word)
@@ -123,7 +127,13 @@ def blocked_plugins(python: Path) -> list[str]:
 def unknown_options(output: str) -> list[str]:
     """Return the options that pytest refused because no plugin knows them."""
     found = _UNKNOWN.search(output)
-    return shlex.split(found[1]) if found else []
+    if found is None:
+        return []
+    try:
+        return shlex.split(found[1])
+    except ValueError:
+        # pytest tells them without their quotes; one of them holds a quote.
+        return found[1].split()
 
 
 def names_of_test_files(project: Path) -> list[str]:
@@ -136,10 +146,3 @@ def names_of_test_files(project: Path) -> list[str]:
     ):
         return []
     return ["-o", "python_files=test*.py *_test.py"]
-
-
-def _words(options: Mapping[str, Any]) -> list[str]:
-    value = options.get("addopts", [])
-    if isinstance(value, str):
-        return shlex.split(value)
-    return [str(word) for word in value]

@@ -8,6 +8,7 @@ standard library alone, as in ``aqe_launch``.
 from __future__ import annotations
 
 import configparser
+import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -25,9 +26,12 @@ _ADDED = {
 }
 # Named after the module that they need.
 _THREADS = frozenset({"thread", "multiprocessing"})
-_DONE = "aqe"
+# The section for ourselves: whether this is done, and which file the project names.
+_OURS, _DONE = "aqe", "adopted"
 # Of the patches that coverage.py knows those that write nothing; the others are ours to decide on.
 _PATCHES = frozenset({"execv", "fork"})
+# With this file coverage.py comes since it need not write it where processes are to be measured.
+_STARTS_IN_PROCESSES = "a1_coverage.pth"
 
 
 def adopt(rcfile: str) -> None:
@@ -37,11 +41,14 @@ def adopt(rcfile: str) -> None:
 
     ours = configparser.RawConfigParser()
     ours.read(rcfile, encoding="utf-8")
-    if ours.has_section(_DONE):
+    if ours.has_option(_OURS, _DONE):
         return
-    ours.add_section(_DONE)
+    if not ours.has_section(_OURS):
+        ours.add_section(_OURS)
+    ours.set(_OURS, _DONE, "true")
+    named = ours.get(_OURS, "settings", fallback=None)
     try:
-        own: Any = Coverage().config
+        own: Any = Coverage(config_file=named or True).config
     except CoverageException as error:
         sys.stderr.write(f"the project's settings of coverage.py are left out: {error}\n")
     else:
@@ -56,7 +63,7 @@ def _add(ours: configparser.RawConfigParser, own: Any) -> None:  # noqa: ANN401 
         if option in {"concurrency", "plugins"}:
             values = [value for value in values if _is_there(value)]
         if option == "patch":
-            values = [value for value in values if value in _PATCHES]
+            values = [value for value in values if value in _patches()]
         if not values:
             continue
         if not ours.has_section(section):
@@ -64,9 +71,19 @@ def _add(ours: configparser.RawConfigParser, own: Any) -> None:  # noqa: ANN401 
         before = ours.get(section, option, fallback="").strip().splitlines()
         added = [each for each in map(_written, values) if each not in before]
         ours.set(section, option, "\n" + "\n".join([*before, *added]))
+    if getattr(own, "sigterm", False):
+        ours.set("run", "sigterm", "true")
     for plugin, options in getattr(own, "plugin_options", {}).items():
         if options and not ours.has_section(plugin):
             ours.read_dict({plugin: _texts(options)})
+
+
+def _patches() -> frozenset[str]:
+    import coverage
+
+    beside = os.path.dirname(os.path.dirname(coverage.__file__))  # noqa: PTH120
+    has_file = os.path.isfile(os.path.join(beside, _STARTS_IN_PROCESSES))  # noqa: PTH113, PTH118
+    return _PATCHES | {"subprocess"} if has_file else _PATCHES
 
 
 def _is_there(name: str) -> bool:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ast
 import os
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.monorepo import enclosing_repository
 from lionagi_qe.agents.project.parsing import parsed
-from lionagi_qe.agents.project.pytest_settings import modules_named, pytest_file, settings_in
+from lionagi_qe.agents.project.pytest_settings import (
+    modules_named,
+    pytest_file,
+    settings_in,
+    words_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +68,7 @@ def _files(project: Path, settings: Path) -> Iterator[Path]:
     top, seen = settings.parent, {settings}
     between = [each for each in project.parents if each.is_relative_to(top)]
     # Where what these import may lie.
-    paths = [top / word for word in _words(settings_in(settings).get("pythonpath"))]
+    paths = [top / word for word in words_in(settings_in(settings), "pythonpath")]
     roots = [*between, *paths]
     waiting = [*(each / "conftest.py" for each in between), *paths]
     yield settings
@@ -78,12 +82,6 @@ def _files(project: Path, settings: Path) -> Iterator[Path]:
         yield path
         modules = [path] if path.is_file() else sorted(path.rglob("*.py"))
         waiting += (each for module in modules for each in _modules(_imported(module), roots))
-
-
-def _words(value: object) -> list[str]:
-    if isinstance(value, str):
-        return shlex.split(value)
-    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def _modules(names: Iterator[str], roots: list[Path]) -> Iterator[Path]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from lionagi_qe.agents.project.layout import is_test_file
 from lionagi_qe.agents.project.parsing import parsed
-from lionagi_qe.agents.project.pytest_settings import pytest_settings
+from lionagi_qe.agents.project.pytest_settings import pytest_settings, words_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,12 +32,12 @@ def named_tests(source: Path) -> frozenset[str]:
     no test, is none; nor is any by a pattern that all files have (``*.py``), which says nothing.
     """
     settings = pytest_settings(source)
-    patterns = [each for each in _words(settings, "python_files") if _says_something(each)]
+    patterns = [each for each in words_in(settings, "python_files") if _says_something(each)]
     if not patterns:
         return frozenset()
     return frozenset(
         name
-        for place in _words(settings, "testpaths") or ["."]
+        for place in words_in(settings, "testpaths") or ["."]
         for path in _files(source, place)
         if not is_test_file(name := path.relative_to(source).as_posix())
         and any(_matches(name, pattern) for pattern in patterns)
@@ -52,17 +51,6 @@ def _files(source: Path, place: str) -> Iterator[Path]:
         yield top
     elif top.is_dir() and top.resolve().is_relative_to(source.resolve()):
         yield from (path for path in top.rglob("*.py") if path.is_file())
-
-
-def _words(settings: Mapping[str, object], name: str) -> list[str]:
-    value = settings.get(name) or ()
-    if isinstance(value, str):
-        try:
-            return shlex.split(value)
-        except ValueError:
-            # pytest will say so.
-            return []
-    return [str(each) for each in value] if isinstance(value, list | tuple) else []
 
 
 def _says_something(pattern: str) -> bool:
@@ -80,8 +68,8 @@ def _fits(name: str, pattern: str) -> bool:
 
 def _holds_tests(path: Path, settings: Mapping[str, object]) -> bool:
     tree = parsed(path)
-    functions = _words(settings, "python_functions") or ["test"]
-    classes = _words(settings, "python_classes") or ["Test"]
+    functions = words_in(settings, "python_functions") or ["test"]
+    classes = words_in(settings, "python_classes") or ["Test"]
     return tree is not None and any(_is_test(node, functions, classes) for node in tree.body)
 
 

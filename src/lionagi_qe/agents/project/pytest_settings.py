@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import configparser
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.project.search_ends import is_end
 from lionagi_qe.agents.project.settings import read_pyproject, read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -49,6 +50,18 @@ def pytest_settings(project: Path) -> dict[str, Any]:
     """Return the settings that hold for a project, be they of a directory above it."""
     file = _file_for(project)
     return {} if file is None else settings_in(file)
+
+
+def words_in(settings: Mapping[str, Any], name: str) -> list[str]:
+    """Return the words of a setting that holds some, ``addopts`` say."""
+    value = settings.get(name)
+    if isinstance(value, str):
+        try:
+            return shlex.split(value)
+        except ValueError:
+            # pytest will say so.
+            return []
+    return [str(word) for word in value] if isinstance(value, list | tuple) else []
 
 
 def enclosing_options(project: Path) -> list[str]:

@@ -172,6 +172,10 @@ class Workspace:
         """Return ``text`` with the scratch paths written as a reader knows them."""
         for copy in (self.source, self.pristine):
             text = text.replace(str(copy), ".")
+        place = self.source.relative_to(self.root / _PROJECT)
+        for number, around in enumerate(place.parents, 1):
+            above = "/".join([".."] * number)
+            text = text.replace(f"{self.root / _PROJECT / around}/", f"{above}/")
         return text.replace(str(self.root), "$SCRATCH")
 
     def remove(self) -> None:

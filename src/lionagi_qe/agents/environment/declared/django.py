@@ -6,6 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from lionagi_qe.agents.environment.declared.noted_commands import noted_commands
 from lionagi_qe.agents.environment.declared.variables import SOURCE, VariableDeclaration
 from lionagi_qe.agents.project.parsing import parsed
 from lionagi_qe.agents.project.pytest_settings import pytest_settings
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 
 SETTINGS = "DJANGO_SETTINGS_MODULE"
 _PROGRAMS = ("runtests.py", "manage.py", "*/runtests.py", "*/manage.py")
-# Where people write down how they run the tests.
-_NOTED = (
-    *("tox.ini", "tox.toml", "setup.cfg", "pyproject.toml", "noxfile.py", "Makefile", "justfile"),
-    *(".github/workflows/*.yml", ".github/workflows/*.yaml"),
-)
 # django-admin test --settings=tests.settings; as words of a list, too.
 _COMMAND = re.compile(r"""\btest\b[^\n]{0,200}?--settings["']?[ =,]{1,3}["']?(\w[\w.]{0,200})""")
 _NO_PLACES_OF_TESTS = frozenset({"demo", "demos", "docs", "example", "examples", "sample"})
@@ -34,12 +30,10 @@ def set_for_django(project: Path) -> Iterator[VariableDeclaration]:
     if _are_told(project):
         return
     yield from _of_programs(project)
-    for pattern in _NOTED:
-        for path in sorted(project.glob(pattern)):
-            for name in _COMMAND.findall(path.read_text(encoding="utf-8", errors="replace")):
-                if _is_module(project, name):
-                    origin = path.relative_to(project).as_posix()
-                    yield VariableDeclaration(origin, "test", {SETTINGS: name})
+    for origin, text in noted_commands(project):
+        for name in _COMMAND.findall(text):
+            if _is_module(project, name):
+                yield VariableDeclaration(origin, "test", {SETTINGS: name})
 
 
 def _of_programs(project: Path) -> Iterator[VariableDeclaration]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.agents.environment.declared.declaration import InstallWords
@@ -142,7 +143,7 @@ def _installed(function: ast.FunctionDef, constants: dict[str, Any]) -> tuple[li
             words += [word for each in node.args for word in _words(each, constants)]
         elif node.func.attr in {"run", "run_install", "run_always"}:
             options = [word for each in node.args for word in _words(each, constants)]
-            for option, value in zip(options, [*options[1:], ""], strict=True):
+            for option, value in zip_longest(options, options[1:], fillvalue=""):
                 name, _, attached = option.partition("=")
                 if name in {"--group", "--only-group"}:
                     groups.append(attached or value)
