@@ -554,7 +554,7 @@ def test_when_the_time_is_up_what_ran_is_kept(examine: Examine, project: Write) 
         "test_after": "not_run",
     }
     assert answer.value("line_coverage") == 75.0
-    assert any("1 tests not begun" in note for note in answer.document["notes"])
+    assert any("1 test not begun" in note for note in answer.document["notes"])
     assert answer.value("gate") == "failed"
 
 

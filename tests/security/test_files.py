@@ -299,6 +299,7 @@ ELSEWHERE = {
     "agents/coverage/settings.py": "the examined copy",
     "agents/environment/cache_directory.py": "the cache directory, mode 0700, and its locks",
     "agents/environment/installer.py": "the examined copy's scratch directory, mode 0700",
+    "agents/environment/local_projects.py": "the examined copy's scratch directory, mode 0700",
     "agents/environment/lock_files.py": "the examined copy's scratch directory",
     "agents/environment/process.py": "the examined copy's scratch directory",
     "agents/environment/built.py": "an environment in the cache directory, mode 0700",

@@ -117,7 +117,8 @@ def _uncounted(done: int, total: int | None = None) -> None:
 
 
 def _named(step: Step) -> str:
-    return f"{step.agent}: {step.text}"
+    # Names of files may hold line feeds.
+    return f"{step.agent}: {step.text}".replace("\n", r"\u000a")
 
 
 class _NewSteps:

@@ -66,10 +66,16 @@ def default_memory(project: Path, name: str) -> str:
     Args:
         project: its directory, absolute.
         name: what it calls itself.
+
+    Raises OSError: the directory can't be made.
     """
     file = _file_of(project, name)
-    own_directory(_state())
-    make_directories(file.parent)
+    try:
+        own_directory(_state())
+        make_directories(file.parent)
+    except OSError as error:
+        error.add_note("set XDG_STATE_HOME to a directory of yours, or name a memory by --memory")
+        raise
     return ProjectMemory(project, file).url
 
 

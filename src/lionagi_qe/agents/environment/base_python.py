@@ -145,7 +145,7 @@ def _allowed(own: BasePython, required: _Required) -> BasePython:
         if required.allows(base.version):
             note = f"the project requires Python {required.wanted}: tested with {base.program}, "
             return replace(base, note=note + base.version)
-        refused.append(base.version)
+        refused += [base.version] if base.version != own.version else []
     others = f", and there are {', '.join(dict.fromkeys(refused))} besides" if refused else ""
     raise EnvironmentBuildError(
         f"the project requires Python {required.wanted} and aqe runs on {own.version}{others}; "

@@ -17,7 +17,14 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.environment.cache_directory import hold, kept, prune, release, root, size_of
+from lionagi_qe.agents.environment.cache_directory import (
+    hold,
+    kept,
+    own_root,
+    prune,
+    release,
+    size_of,
+)
 from lionagi_qe.agents.environment.compiling import compile_beside
 from lionagi_qe.agents.environment.installation import install_declared
 from lionagi_qe.agents.environment.installer import Installer
@@ -45,7 +52,7 @@ from lionagi_qe.agents.project.pytest_settings import has_pytest_env_table, pyte
 from lionagi_qe.agents.project.settings import read_pyproject
 from lionagi_qe.agents.project.version_control import described, reads_version
 from lionagi_qe.errors import EnvironmentBuildError
-from lionagi_qe.files import make_directories, own_directory, write_text
+from lionagi_qe.files import make_directories, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,7 +92,7 @@ async def find_or_build(
 
     Raises EnvironmentBuildError: it could not be built. Costs what installing takes, once.
     """
-    cache = own_directory(root()) / "environments"
+    cache = own_root() / "environments"
     name = _fingerprint(workspace.source, pyproject, plan)
     pointer = cache / f"{name}.json"
     built = _read_pointer(pointer)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from lionagi_qe.agents.project.scratch import delete
-from lionagi_qe.files import PRIVATE_FILE
+from lionagi_qe.files import PRIVATE_FILE, own_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -74,6 +74,18 @@ class Pruned:
 def root() -> Path:
     """Return the cache directory; there may be none yet."""
     return user_cache_path("aqe", appauthor=False)
+
+
+def own_root() -> Path:
+    """Return the cache directory, made if need be.
+
+    Raises OSError: it can't be made.
+    """
+    try:
+        return own_directory(root())
+    except OSError as error:
+        error.add_note("set XDG_CACHE_HOME to a directory of yours")
+        raise
 
 
 def hold(path: Path, *, unmade: bool = False) -> bool:

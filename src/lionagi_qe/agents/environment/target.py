@@ -23,6 +23,7 @@ from lionagi_qe.agents.environment.variables import DeclaredVariables, variables
 from lionagi_qe.agents.project.built_files import adopt_built_files
 from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.agents.project.layout import Layout, layout_of
+from lionagi_qe.agents.project.monorepo import notes_on_place
 from lionagi_qe.agents.project.pytest_settings import notes_on_settings
 from lionagi_qe.errors import ProjectError
 
@@ -159,7 +160,7 @@ async def prepare(
     version = int(major), int(minor)
     declared = variables_of(workspace.source, pyproject, settings.pass_env, version)
     notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
-    notes += workspace.notes
+    notes += (*workspace.notes, *notes_on_place(workspace.project))
     named = coverage_file_of(workspace.source, declared)
     if named is not None:
         environment = replace(environment, coverage_file=named.path)

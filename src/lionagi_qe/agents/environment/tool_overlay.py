@@ -10,9 +10,9 @@ import sysconfig
 import uuid
 from typing import TYPE_CHECKING
 
-from lionagi_qe.agents.environment.cache_directory import hold, release, root
+from lionagi_qe.agents.environment.cache_directory import hold, own_root, release
 from lionagi_qe.agents.environment.installer import Installer
-from lionagi_qe.files import make_directories, own_directory
+from lionagi_qe.files import make_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ async def tool_overlay_of(
         EnvironmentBuildError: they could not be installed.
 
     """
-    cache = own_directory(root()) / "tools"
+    cache = own_root() / "tools"
     key = hashlib.sha256(" ".join([_RECIPE, *tools, sysconfig.get_platform()]).encode())
     target = cache / f"{tag}-{key.hexdigest()[:12]}"
     if target.is_dir() and hold(target):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lionagi_qe.agents.base import Agent, Findings
 from lionagi_qe.agents.coverage import data as coverage_data
@@ -17,9 +17,10 @@ from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not
 from lionagi_qe.agents.execution.session_run import AGENT, run_tests
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.selection.prioritization import order_of
+from lionagi_qe.display import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lionagi_qe.agents.base import Examination
     from lionagi_qe.agents.execution.pytest_session import Session
@@ -86,11 +87,15 @@ class TestExecutor(Agent):
         source = Source("pytest", recording.pytest, session.command, examination.workspace.commit)
         missing = missing_packages(examination, recording)
         reason = why_not_measured(session, missing)
+        shown = examination.workspace.shown
         details = {
-            "tests": recording.as_details(),
-            "uncollectable": recording.uncollectable,
-            "skipped_files": recording.skipped_files,
-            "failure_groups": grouped(failures_of(recording)),
+            "tests": [
+                test | {"message": shown(test["message"])} if test["message"] else test
+                for test in recording.as_details()
+            ],
+            "uncollectable": _each_shown(recording.uncollectable, shown),
+            "skipped_files": _each_shown(recording.skipped_files, shown),
+            "failure_groups": _each_shown(grouped(failures_of(recording)), shown),
             "missing": missing,
             "complete": recording.exit is not None
             and not (missing or recording.stopped or recording.not_run),
@@ -103,7 +108,7 @@ class TestExecutor(Agent):
             "coverage": coverage_data.collected(examination.workspace),
         }
         if reason is not None:
-            metrics = self.unmeasured(source, reason).metrics
+            metrics = self.unmeasured(source, shown(reason)).metrics
         else:
             seconds = _test_seconds(session, examination.workspace)
             metrics = self.measured(source, details, seconds, sessions)
@@ -206,13 +211,29 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
 
 
 def _how(session: Session) -> str:
-    left = len(session.recording.not_run)
+    not_run = len(session.recording.not_run)
+    left = counted(not_run, "tests")
     if session.recording.stopped and session.completed.stopped is None:
-        return f"was stopped: the time was up, with {left} tests not begun"
+        return f"was stopped: the time was up, with {left} not begun"
     if session.recording.exits is not None:
-        return f"was ended by pytest.exit, with {left} tests not run: {session.recording.exits}"
+        return f"was ended by pytest.exit, with {left} not run: {session.recording.exits}"
     # Options may leave them out, and plugins end the session, with exit code 0.
-    return session.completed.how + (f", with {left} tests not run" if left else "")
+    if not not_run:
+        return session.completed.how
+    why = f": {session.recording.why}" if session.recording.why else ""
+    return f"{session.completed.how}, with {left} not run{why}"
+
+
+def _each_shown(data: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON data
+    """Return JSON data with each text as a reader knows it; see ``Workspace.shown``."""
+    if isinstance(data, str):
+        return shown(data)
+    if isinstance(data, list | tuple):
+        return [_each_shown(each, shown) for each in cast("Sequence[Any]", data)]
+    if isinstance(data, dict):
+        entries = cast("Mapping[str, Any]", data)
+        return {name: _each_shown(each, shown) for name, each in entries.items()}
+    return data
 
 
 def _named(skipped: Mapping[str, str]) -> str:

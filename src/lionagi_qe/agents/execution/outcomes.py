@@ -82,6 +82,7 @@ class Recording:
         stopped: it was asked to end before all tests had run.
         interrupted: what the interrupt said by which the test under way ended it; None without one.
         exits: what ``pytest.exit`` was given that ended it; None if nothing called that.
+        why: what ended it in its own words, by an option or a plugin, if that gave any.
         overdue: test that was ended because it took too long -> where it stood.
         seconds: from the end of collection to that of the session; None if it did not end.
     """
@@ -103,6 +104,7 @@ class Recording:
     stopped: bool = False
     interrupted: str | None = None
     exits: str | None = None
+    why: str | None = None
     seconds: float | None = None
     # By a clock of the session's own.
     _began: float | None = None
@@ -155,6 +157,7 @@ class Recording:
             stopped=later.stopped,
             interrupted=later.interrupted,
             exits=later.exits,
+            why=later.why,
         )
 
     @property
@@ -221,7 +224,7 @@ class Recording:
             case "interrupt":
                 self.interrupted = event["text"]
             case _:
-                self.exit = event["exit"]
+                self.exit, self.why = event["exit"], event.get("why")
                 if self._began is not None and "at" in event:
                     self.seconds = event["at"] - self._began
 

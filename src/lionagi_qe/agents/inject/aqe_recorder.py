@@ -283,10 +283,12 @@ def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> N
     _say("interrupt", exits=by_exit, text=text[-LONGEST_TEXT:])
 
 
-def pytest_sessionfinish(exitstatus: int) -> None:
-    """Tell that the session came to its end."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tell that the session came to its end, and for which reason before its last test."""
     _say_passed()
-    _say("end", exit=int(exitstatus), at=_now())
+    why = session.shouldfail or session.shouldstop
+    why = why[-LONGEST_TEXT:] if isinstance(why, str) else None
+    _say("end", exit=int(exitstatus), at=_now(), why=why)
 
 
 def pytest_unconfigure() -> None:

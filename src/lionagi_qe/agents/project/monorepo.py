@@ -94,6 +94,19 @@ def enclosing_repository(project: Path) -> Path | None:
     return None
 
 
+def notes_on_place(directory: Path) -> list[str]:
+    """Return what a reader should know of a directory that is only a part of a project."""
+    top = enclosing_repository(directory)
+    try:
+        if top is None or is_project(directory) or not is_project(top):
+            return []
+    except ProjectError:
+        # What is wrong around a directory is told to who examines that.
+        return []
+    way = os.path.relpath(top, directory.resolve())
+    return [f"a part of the project at {way}, whose settings don't hold here: aqe run {way}"]
+
+
 def _is_project_or_workspace(directory: Path) -> bool:
     try:
         return is_project(directory) or "workspace" in _of_uv(directory)

@@ -42,4 +42,7 @@ def reason(error: BaseException) -> str:
     """Return what is wrong with the file, for a message."""
     if isinstance(error, RecursionError | MemoryError):
         return "it is nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        # Whoever tells it names the file, which may be a copy's.
+        return error.strerror
     return str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
 import re
@@ -147,7 +148,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except NOT_PARSED as error:
-        raise ProjectError(f"{path}: no valid TOML: {reason(error)}; mend the file") from error
+        marked = path.read_bytes().startswith(codecs.BOM_UTF8)
+        why = "it begins with a byte order mark, which TOML has not" if marked else reason(error)
+        raise ProjectError(f"{path}: no valid TOML: {why}; mend the file") from error
     except OSError as error:
         raise ProjectError(f"{path}: can't be read: {error.strerror or error}") from error
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _AROUND = ".around"
 # What the source lies in.
 _PROJECT = "project"
+# Where other copies lie in which the project's code runs.
+_FORKS = "forks"
 # A file whose status changed last when the source was free of traces.
 _LAID_OUT = "laid-out"
 
@@ -122,7 +124,7 @@ class Workspace:
 
         Its directories lie in this one's; remove it as soon as it has served.
         """
-        root = self.root / "forks" / name
+        root = self.root / _FORKS / name
         fork = replace(
             self,
             root=root,
@@ -170,6 +172,11 @@ class Workspace:
 
     def shown(self, text: str) -> str:
         """Return ``text`` with the scratch paths written as a reader knows them."""
+        if str(self.root) not in text:
+            return text
+        forks = re.escape(str(self.root / _FORKS))
+        way = re.escape(str(self.source.relative_to(self.root)))
+        text = re.sub(rf"{forks}/[^/]{{1,100}}/{way}(?![\w.-])", ".", text)
         for copy in (self.source, self.pristine):
             text = text.replace(str(copy), ".")
         place = self.source.relative_to(self.root / _PROJECT)

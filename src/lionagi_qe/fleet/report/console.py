@@ -79,7 +79,8 @@ def write(outcome: Outcome, console: Console) -> None:
 
 def _print(console: Console, lines: Iterable[str]) -> None:
     for line in lines:
-        show(console, line)
+        # One in a name, of a file say, begins no line of ours.
+        show(console, line.replace("\n", r"\u000a"))
 
 
 def show(console: Console, line: str) -> None:
