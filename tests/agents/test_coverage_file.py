@@ -111,3 +111,5 @@ def test_what_always_holds_goes_before_what_coverage_finds_untold(tmp_path: Path
 def test_a_file_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert found(tmp_path, {"pytest.ini": "[pytest]\naddopts = --cov-config=gone.ini\n"}) is None
     assert found(tmp_path, {"pytest.ini": "[pytest]\naddopts = -q --cov-config\n"}) is None
+    endless = f"[pytest]\naddopts = --cov-config={5000 * 'x'}\n"
+    assert found(tmp_path, {"pytest.ini": endless}) is None

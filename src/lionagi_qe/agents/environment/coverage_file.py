@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -55,7 +56,8 @@ def coverage_file_of(project: Path, declared: DeclaredVariables) -> CoverageFile
     that people have written down counts where coverage.py finds no settings without being told.
     """
     for path, origin in _named(project, declared):
-        if (project / path).is_file():
+        # Of what is no path, too, or one that is too long.
+        if os.path.isfile(project / path):  # noqa: PTH113
             return CoverageFile(path, origin)
     return None
 

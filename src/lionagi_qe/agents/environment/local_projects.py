@@ -126,7 +126,7 @@ def make_paths_whole(file: Path, source: Path) -> None:
         lambda match: "@ " + Path(os.path.normpath(source / unquote(match[1]))).as_uri(), text
     )
     if written != text:
-        file.write_text(written, encoding="utf-8", errors="surrogateescape")
+        _rewrite(file, written)
 
 
 def make_installable(file: Path, project: Path) -> None:
@@ -147,8 +147,13 @@ def make_installable(file: Path, project: Path) -> None:
             if match["editable"] and not place.is_relative_to(project.resolve()):
                 lines[number] = line[match.end("editable") :]
     if lines != before:
-        text = "\n".join([*lines, ""])
-        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+        _rewrite(file, "\n".join([*lines, ""]))
+
+
+def _rewrite(file: Path, text: str) -> None:
+    # It may be one that nobody may write.
+    file.unlink()
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

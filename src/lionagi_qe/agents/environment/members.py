@@ -15,7 +15,6 @@ from packaging.utils import canonicalize_name
 from lionagi_qe.agents.environment.declared.declaration import Declaration
 from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.local_projects import (
-    path_in,
     paths_of_poetry,
     places_in,
     places_in_file,
@@ -87,13 +86,14 @@ def with_repository(requirements: Requirements, project: Path) -> Requirements:
 
 def _with_sources(requirements: Requirements, project: Path, top: Path | None) -> Requirements:
     """Return the requirements with where they come from, as the project and what is around say."""
-    lines = tuple(located(requirements.lines, project, read_pyproject(project)))
+    lines = tuple(located(requirements.lines, project, read_pyproject(project), project))
     around = dict[str, Any]()
     if top is not None:
         # What is wrong with a file around a project is told to who examines that.
         with suppress(ProjectError):
             around = read_pyproject(top)
-    return replace(requirements, lines=tuple(located(lines, top or project, around)))
+    lines = tuple(located(lines, top or project, around, project))
+    return replace(requirements, lines=lines)
 
 
 def _required(lines: Iterable[str], names: Mapping[str, Path], project: Path) -> dict[str, Path]:
@@ -188,10 +188,9 @@ def _name_of(line: str) -> str:
     try:
         requirement = Requirement(line)
     except InvalidRequirement:
-        # A path or an address names no other project by its name.
         return ""
-    # Where a path stands the copy lies there.
-    return "" if path_in(requirement) else canonicalize_name(requirement.name)
+    # A path or an address names no other project by its name.
+    return "" if requirement.url else canonicalize_name(requirement.name)
 
 
 def digest_of(members: Iterable[tuple[str, Path]]) -> str:

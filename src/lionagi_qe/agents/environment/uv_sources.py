@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
@@ -32,7 +33,9 @@ def sources_of_uv(project: Path, pyproject: dict[str, Any]) -> dict[str, Path]:
     return {name: place for name, place in places.items() if place is not None}
 
 
-def located(lines: Iterable[str], project: Path, pyproject: dict[str, Any]) -> Iterator[str]:
+def located(
+    lines: Iterable[str], project: Path, pyproject: dict[str, Any], copied: Path
+) -> Iterator[str]:
     """Yield requirements with the repository, the address or the file that they come from.
 
     The name of one that is another project's stays: that is installed from its directory. So does
@@ -42,6 +45,7 @@ def located(lines: Iterable[str], project: Path, pyproject: dict[str, Any]) -> I
         lines: requirements.
         project: its directory.
         pyproject: its metadata.
+        copied: the project that is examined, in whose copy its files are found.
 
     Raises:
         ProjectError: nothing is where one comes from; an index may have another of its name.
@@ -55,7 +59,7 @@ def located(lines: Iterable[str], project: Path, pyproject: dict[str, Any]) -> I
             yield line
             continue
         entry = sources.get(canonicalize_name(requirement.name), {})
-        url = None if requirement.url else _url(requirement.name, entry, project)
+        url = None if requirement.url else _url(requirement.name, entry, project, copied)
         if url is None:
             yield line
             continue
@@ -63,7 +67,7 @@ def located(lines: Iterable[str], project: Path, pyproject: dict[str, Any]) -> I
         yield str(requirement)
 
 
-def _url(name: str, entry: dict[str, Any], project: Path) -> str | None:
+def _url(name: str, entry: dict[str, Any], project: Path, copied: Path) -> str | None:
     if isinstance(entry.get("git"), str):
         revision = next((entry[key] for key in _REVISIONS if key in entry), None)
         at = "" if revision is None else f"@{revision}"
@@ -72,16 +76,16 @@ def _url(name: str, entry: dict[str, Any], project: Path) -> str | None:
     if isinstance(entry.get("url"), str):
         return entry["url"]
     if isinstance(entry.get("path"), str) and place_of(project, entry["path"]) is None:
-        return _file(name, entry["path"], project)
+        return _file(name, entry["path"], project, copied.resolve())
     return None
 
 
-def _file(name: str, path: str, project: Path) -> str:
+def _file(name: str, path: str, project: Path, copied: Path) -> str:
     """Return the address of a file; one of the project is taken from its copy."""
     place = Path(os.path.normpath(project.resolve() / path))
-    if place.is_relative_to(project.resolve()):
+    if place.is_relative_to(copied):
         if os.path.isfile(place):  # noqa: PTH113 - of no path, too
-            return f"file:{path}"
+            return f"file:{quote(str(place.relative_to(copied)))}"
     elif isolation() is not None:
         raise ProjectError(
             f"{name}: [tool.uv.sources] has it at {path}, which an isolated run does not read; "
