@@ -92,6 +92,20 @@ def test_what_ended_the_tests_is_told_in_its_own_words(examine: Examine, project
     assert "with 1 test not run: the queue is gone" in answer.out
 
 
+def test_a_setting_that_pytest_refuses_is_told(examine: Examine, project: Write) -> None:
+    """It does so when it has collected the tests."""
+    wrong = "[pytest]\naddopts = --strict-config\nnonsense = 1\n"
+    answer = examine(project({**SHOP, "pytest.ini": wrong}))
+    assert answer.exit_code == 1
+    assert "with 1 test not run: ERROR: Unknown config option: nonsense" in answer.out
+
+
+def test_without_a_gate_it_is_said_that_nothing_judges(aqe: Aqe, project: Write) -> None:
+    answer = aqe("run", project(SHOP), "--agents", "test-executor")
+    assert answer.exit_code == 0
+    assert "gate      not asked for: quality-gate in --agents judges" in answer.out
+
+
 def test_interpreters_that_are_not_allowed_are_told_once(
     aqe: Aqe, project: Write, tmp_path: Path
 ) -> None:

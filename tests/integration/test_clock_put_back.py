@@ -39,4 +39,6 @@ async def test_a_schedule_goes_on_when_the_clock_was_put_back(
             wrong.setattr(schedules, "now", lambda: int(time.time() * 1000) + tomorrow)
             await queue.schedule("tick", cron="* * * * * *")
             assert await next_time(queue) - datetime.now(UTC) > DAY / 2
-        assert abs(await next_time(queue) - datetime.now(UTC)) < DAY / 2
+        # One more may have become due by the wrong clock, before that was right again.
+        times = [await next_time(queue) for _ in range(3)]
+        assert abs(times[-1] - datetime.now(UTC)) < DAY / 2

@@ -13,7 +13,11 @@ from lionagi_qe.agents.execution.failure_groups import failures_of, grouped
 from lionagi_qe.agents.execution.outcomes import BAD
 from lionagi_qe.agents.execution.parallel import run_decided
 from lionagi_qe.agents.execution.parallel_trial import named
-from lionagi_qe.agents.execution.pytest_session import missing_packages, why_not_measured
+from lionagi_qe.agents.execution.pytest_session import (
+    last_words,
+    missing_packages,
+    why_not_measured,
+)
 from lionagi_qe.agents.execution.session_run import AGENT, run_tests
 from lionagi_qe.agents.metric import Source
 from lionagi_qe.agents.selection.prioritization import order_of
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from lionagi_qe.agents.project.workspace import Workspace
     from lionagi_qe.agents.selection.prioritization import TestOrder
 
+# pytest's own failures, and its words for wrong options.
+_REFUSED = frozenset({3, 4})
 # Of what the first run took: less is not worth starting the second one.
 _TIME_TO_CONFIRM = 1.2
 
@@ -99,8 +105,8 @@ class TestExecutor(Agent):
             "missing": missing,
             "complete": recording.exit is not None
             and not (missing or recording.stopped or recording.not_run),
-            "incomplete": _why_incomplete(session, missing),
-            "ended": _how(session),
+            "incomplete": _each_shown(_why_incomplete(session, missing), shown),
+            "ended": shown(_how(session)),
             "exit_code": session.completed.exit_code,
             "plugins": list(recording.plugins),
             "overhead": recording.overhead,
@@ -202,11 +208,11 @@ def _why_incomplete(session: Session, missing: Mapping[str, list[str]]) -> str |
         where = [place for places in missing.values() for place in places]
         return f"{len(where)} files or tests need what is not installed: {', '.join(missing)}"
     if recording.uncollectable:
-        return f"{len(recording.uncollectable)} files could not be collected"
+        return f"{counted(len(recording.uncollectable), 'files')} could not be collected"
     if recording.exit is None or recording.stopped or recording.not_run:
         return f"the tests did not come to their end: pytest {_how(session)}"
     if interrupted := recording.outcomes()["interrupted"]:
-        return f"{interrupted} tests ended their process, or took too long and were ended"
+        return f"{counted(interrupted, 'tests')} ended the process, or took too long"
     return None
 
 
@@ -220,8 +226,10 @@ def _how(session: Session) -> str:
     # Options may leave them out, and plugins end the session, with exit code 0.
     if not not_run:
         return session.completed.how
-    why = f": {session.recording.why}" if session.recording.why else ""
-    return f"{session.completed.how}, with {left} not run{why}"
+    why = session.recording.why
+    if why is None and session.completed.exit_code in _REFUSED:
+        why = last_words(session)
+    return f"{session.completed.how}, with {left} not run{f': {why}' if why else ''}"
 
 
 def _each_shown(data: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON data
@@ -255,7 +263,9 @@ def _notes(session: Session) -> list[str]:
             + " ".join(session.addopts.dropped)
         )
     if recording.deselected:
-        notes.append(f"{recording.deselected} tests deselected by the project's own options")
+        notes.append(
+            f"{counted(recording.deselected, 'tests')} deselected by the project's own options"
+        )
     if recording.skipped_files:
         notes.append(
             "skip themselves as a whole, and count as one test each: "

@@ -183,5 +183,9 @@ def why_not_measured(session: Session, missing: Mapping[str, list[str]]) -> str 
 
 def last_words(session: Session) -> str:
     """Return what a session that broke off said at its end, on one line."""
-    said = (session.recording.internal_error or session.completed.output).strip().splitlines()
-    return " / ".join(line.strip() for line in said[-_LAST_LINES:]) or "it said nothing"
+    lines = (session.recording.internal_error or session.completed.output).splitlines()
+    # Bars are drawn around what is said.
+    said = [line.strip() for line in lines if line.strip() and not line.startswith("==")]
+    # Of settings it can complain before it tells where they are.
+    errors = [line for line in said if line.startswith("ERROR: ")]
+    return " / ".join((errors or said)[-_LAST_LINES:]) or "it said nothing"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lionagi_qe.fleet.comparison import Since
     from lionagi_qe.fleet.run import Outcome
 
+_NO_GATE = "not asked for: quality-gate in --agents judges, and sets the exit code"
 _MOST_LISTED = 10
 _MOST_ALIKE = 3
 _MARGIN_OF_CODE = 4
@@ -299,6 +300,9 @@ def _comparison(outcome: Outcome) -> Iterator[str]:
 
 def _gate(outcome: Outcome) -> Iterator[str]:
     if "quality-gate" not in outcome.findings:
+        if outcome.findings and outcome.shard is None:
+            yield ""
+            yield f"[dim]gate      {_NO_GATE}[/]"
         return
     yield ""
     for ruling in outcome.detail("quality-gate", "rulings"):
