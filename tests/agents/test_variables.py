@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lionagi_qe.agents.environment.declared.tox_directory import notes_on_directory
 from lionagi_qe.agents.environment.variables import DeclaredVariables, variables_of
 
 if TYPE_CHECKING:
@@ -320,3 +321,27 @@ def test_settings_that_pytest_is_told_of_or_that_are_not_there_are_left(
     tmp_path: Path, more: dict[str, str]
 ) -> None:
     assert declared(tmp_path, MANAGE | more) == DeclaredVariables()
+
+
+@pytest.mark.parametrize(
+    ("files", "origin"),
+    [
+        (tox("changedir = tests\n"), "tox.ini [testenv]"),
+        (tox("change_dir = {toxinidir}/tests/\n"), "tox.ini [testenv]"),
+        (
+            {"tox.toml": '[env_run_base]\ncommands = [["pytest"]]\nchange_dir = "tests"\n'},
+            "tox.toml env_run_base",
+        ),
+        (tox("changedir = {envtmpdir}\n"), None),
+        (tox("changedir = {toxinidir}\n"), None),
+        (tox("changedir = gone\n"), None),
+        (tox(""), None),
+    ],
+)
+def test_another_directory_that_tox_runs_the_tests_in_is_said(
+    tmp_path: Path, files: dict[str, str], origin: str | None
+) -> None:
+    declared(tmp_path, files)
+    (tmp_path / "tests").mkdir()
+    said = f"{origin} runs the tests in tests: here they run in the project's directory"
+    assert notes_on_directory(tmp_path, {}) == ([said] if origin else [])

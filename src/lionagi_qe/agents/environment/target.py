@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lionagi_qe.agents.environment.base_python import base_python
 from lionagi_qe.agents.environment.built import ROOTS, TOOLS, Plan, find_or_build
 from lionagi_qe.agents.environment.coverage_file import coverage_file_of
+from lionagi_qe.agents.environment.declared.tox_directory import notes_on_directory
 from lionagi_qe.agents.environment.interpreter import probe
 from lionagi_qe.agents.environment.members import with_repository
 from lionagi_qe.agents.environment.process import allowed_environment
@@ -161,6 +162,7 @@ async def prepare(
     declared = variables_of(workspace.source, pyproject, settings.pass_env, version)
     notes = (*environment.notes, *declared.notes, *notes_on_settings(workspace.source))
     notes += (*workspace.notes, *notes_on_place(workspace.project))
+    notes += (*notes_on_directory(workspace.source, pyproject, version),)
     named = coverage_file_of(workspace.source, declared)
     if named is not None:
         environment = replace(environment, coverage_file=named.path)
