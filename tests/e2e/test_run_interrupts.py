@@ -1,4 +1,4 @@
-"""Tests and imports that interrupt pytest or end its process cost themselves, or are named."""
+"""Tests and imports that interrupt pytest or end its process cost themselves alone."""
 
 from __future__ import annotations
 
@@ -77,12 +77,39 @@ def test_a_file_whose_import_interrupts_is_one_that_is_not_collected(
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_a_file_whose_import_ends_the_process_is_named(
+def test_a_file_whose_import_ends_the_process_costs_itself(
     examine: Examine, project: Write, how: str
 ) -> None:
-    answer = examine(project(files(ENDS[how])))
+    more = {"inner/test_worse.py": f"{ENDS[how]}\n", "inner/test_c.py": "def test_c(): pass\n"}
+    answer = examine(project({**files(ENDS[how]), **more}))
+    assert answer.exit_code == 1
+    assert set(answer.outcomes().values()) == {"passed"}
+    assert sorted(answer.outcomes()) == ["test_c", "test_first", "test_last"]
+    assert answer.value("line_coverage") == 100.0
+    assert "2 did not: inner/test_worse.py, test_bad.py" in answer.out
+    assert "its import ends the process: it " in answer.out
+    assert how in answer.out
+
+
+def test_where_nothing_else_is_to_run_it_is_told_too(examine: Examine, project: Write) -> None:
+    answer = examine(project({"shop.py": SHOP, "test_bad.py": "import os; os._exit(0)\n"}))
+    assert answer.exit_code == 1
+    assert "1 did not: test_bad.py" in answer.out
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"inner/conftest.py": "import os; os._exit(0)\n", "inner/test_c.py": "def test_c(): 1\n"},
+        {"conftest.py": "import os\n\ndef pytest_collection_modifyitems():\n    os._exit(0)\n"},
+    ],
+)
+def test_no_file_is_blamed_for_what_others_end(
+    examine: Examine, project: Write, more: dict[str, str]
+) -> None:
+    answer = examine(project({**files("def test_bad(): pass"), **more}))
     assert answer.exit_code == 4
-    told = f"{how} before it had collected the tests, when it imported test_bad.py"
+    told = "pytest ended with exit code 0 before it had collected the tests: "
     assert told in answer.reason("tests_passed")
 
 

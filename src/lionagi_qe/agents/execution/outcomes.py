@@ -75,7 +75,7 @@ class Recording:
             one that was skipped, and none of the tests in it.
         deselected: how many tests the project's options leave out.
         running: the test under way when the events ended, if any.
-        collecting: the file whose tests were collected last, if any.
+        collecting: the file that was imported for its tests when the events ended, if any.
         collected: whether collection came to its end.
         exit: pytest's exit status; None if the session did not end.
         internal_error: pytest's own failure.
@@ -241,7 +241,7 @@ class Recording:
                 self._began = event.get("at")
                 self.tests = {name: Test(name) for name in event["ids"]}
             case "collecting":
-                self.collecting = event["id"]
+                self.collecting = event["id"] or None
             case "deselected":
                 self.deselected += event["count"]
             case "failure":

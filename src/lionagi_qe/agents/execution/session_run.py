@@ -20,6 +20,7 @@ from lionagi_qe.agents.execution.rewritten_tests import RewrittenTests
 from lionagi_qe.agents.execution.sharding import Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lionagi_qe.agents.base import Examination
@@ -49,6 +50,9 @@ async def run_tests(
 ) -> Session:
     """Run the tests; where one ends the process, go on with the others in another session.
 
+    So it is where a file does that is imported for its tests: it counts as one that can't be
+    collected.
+
     Args:
         examination: whose workspace and environment are used.
         record: name of the files that get the events.
@@ -66,27 +70,41 @@ async def run_tests(
     limit = test_limit(examination, timeout)
     whole: Session | None = None
     left: list[str] = []
+    ending: dict[str, str] = {}
     rewritten = RewrittenTests(workspace, examination.environment)
     await to_its_end(asyncio.to_thread(rewritten.bring))
     for number in range(_MOST_SESSIONS):
         path = workspace.artifacts / f"{number}-{record}"
         whole_time = examination.seconds(timeout + starting)
         limits = _Limits(limit, timeout, whole_time)
-        session = await _session(examination, path, order, shard, limits, left)
+        session = await _session(examination, path, order, shard, limits, left, ending)
         timeout = max(ends - time.monotonic(), LEAST_SECONDS)
+        too_late = session.completed.stopped is not None or time.monotonic() > ends
+        file = None if too_late or number + 1 == _MOST_SESSIONS else _ended_at_import(session)
+        if whole is None and file is not None and file not in ending:
+            ending[file] = f"E   its import ends the process: it {session.completed.how}"
+            continue
         if whole is not None:
             session = _continued(whole, session)
         whole, left = session, session.recording.not_run
-        too_late = session.completed.stopped is not None or time.monotonic() > ends
         if not (session.recording.crashed and left) or too_late:
             break
     assert whole is not None  # noqa: S101 - there is at least one session
+    whole.recording.uncollectable.update(ending)
     await to_its_end(asyncio.to_thread(rewritten.keep, whole.recording.tests))
     ended = coverage_data.exit_code_before_report(workspace)
     if whole.completed.stopped is None or ended is None:
         return whole
     # The tests had ended; what was stopped is the report, which coverage-analyzer then makes.
     return replace(whole, completed=replace(whole.completed, exit_code=ended, stopped=None))
+
+
+def _ended_at_import(session: Session) -> str | None:
+    """Return the file whose import ended the process, by ``os._exit`` say; None if none did."""
+    recording = session.recording
+    if recording.collected or recording.exit is not None or recording.internal_error is not None:
+        return None
+    return recording.collecting
 
 
 def _continued(whole: Session, later: Session) -> Session:
@@ -116,6 +134,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
     shard: Shard | MatrixShard | None,
     limits: _Limits,
     only: list[str],
+    without: Iterable[str],
 ) -> Session:
     workspace = examination.workspace
     stacks = path.with_suffix(".stacks")
@@ -126,6 +145,7 @@ async def _session(  # noqa: PLR0913, PLR0917 - a session has that many sides
         **({} if order is None else order.variables(workspace)),
     }
     arguments = ["--continue-on-collection-errors", *([] if order is None else order.arguments())]
+    arguments += [f"--ignore={file}" for file in without]
     report, memory = None, None
     if shard is None:
         coverage_data.bring_earlier_report(workspace, examination.environment)

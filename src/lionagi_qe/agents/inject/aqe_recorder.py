@@ -190,6 +190,8 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Tell which files could not be collected, or skip themselves."""
+    if report.nodeid.endswith(".py"):
+        _say("collecting", id="")
     if report.failed:
         _say("uncollectable", id=report.nodeid, text=_text_of(report))
     elif report.skipped:
