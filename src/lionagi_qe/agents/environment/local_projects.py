@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lionagi_qe.agents.environment.declared.declaration import purpose_of, table
+from lionagi_qe.agents.environment.declared.declaration import purpose_of, requirement_of, table
 from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.agents.project.monorepo import enclosing_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from packaging.requirements import Requirement
 
 _OF_PROJECTS = ("pyproject.toml", "setup.py")
 _FILE = re.compile(r"^file:(?://(?:localhost)?(?=/))?")
@@ -82,10 +83,8 @@ def path_in(requirement: Requirement) -> str | None:
 def places_in(project: Path, lines: Iterable[str]) -> Iterator[Path]:
     """Yield the projects that requirements name by relative paths."""
     for line in lines:
-        try:
-            path = path_in(Requirement(line))
-        except InvalidRequirement:
-            continue
+        requirement = requirement_of(line)
+        path = path_in(requirement) if requirement else None
         if path and (place := place_of(project, path)):
             yield place
 
@@ -102,16 +101,16 @@ def places_in_file(project: Path, text: str) -> Iterator[tuple[Path, re.Match[st
 def placed(lines: Iterable[str], source: Path) -> Iterator[str]:
     """Yield requirements as installers take them on their command line: with whole paths."""
     for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            yield line
-            continue
-        if path := path_in(requirement):
-            requirement.url = Path(os.path.normpath(source / path)).as_uri()
+        requirement = requirement_of(line)
+        if requirement and (path := path_in(requirement)):
+            requirement.url = _address(source, path)
             yield str(requirement)
         else:
             yield line
+
+
+def _address(source: Path, path: str) -> str:
+    return Path(os.path.normpath(source / path)).as_uri()
 
 
 def text_of(file: Path) -> str:
@@ -122,9 +121,7 @@ def text_of(file: Path) -> str:
 def make_paths_whole(file: Path, source: Path) -> None:
     """Write whole paths into a pyproject.toml of a copy: with others uv refuses all of it."""
     text = text_of(file)
-    written = _RELATIVE.sub(
-        lambda match: "@ " + Path(os.path.normpath(source / unquote(match[1]))).as_uri(), text
-    )
+    written = _RELATIVE.sub(lambda match: "@ " + _address(source, unquote(match[1])), text)
     if written != text:
         _rewrite(file, written)
 

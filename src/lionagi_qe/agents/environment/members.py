@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lionagi_qe.agents.environment.declared.declaration import Declaration
+from lionagi_qe.agents.environment.declared.declaration import Declaration, requirement_of
 from lionagi_qe.agents.environment.declared.own import own_requirements
 from lionagi_qe.agents.environment.local_projects import (
     paths_of_poetry,
@@ -185,12 +184,11 @@ def _with_declared(requirements: Requirements, top: Path) -> Requirements:
 
 
 def _name_of(line: str) -> str:
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement:
-        return ""
+    requirement = requirement_of(line)
     # A path or an address names no other project by its name.
-    return "" if requirement.url else canonicalize_name(requirement.name)
+    if requirement is None or requirement.url:
+        return ""
+    return canonicalize_name(requirement.name)
 
 
 def digest_of(members: Iterable[tuple[str, Path]]) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from packaging.markers import InvalidMarker, Marker
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lionagi_qe.agents.environment.declared.declaration import table
+from lionagi_qe.agents.environment.declared.declaration import requirement_of, table
 from lionagi_qe.agents.environment.local_projects import place_of
 from lionagi_qe.agents.project.isolation import isolation
 from lionagi_qe.errors import ProjectError
@@ -53,18 +52,15 @@ def located(
     """
     sources = _sources(pyproject)
     for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
+        requirement, url = requirement_of(line), None
+        if requirement and not requirement.url:
+            entry = sources.get(canonicalize_name(requirement.name), {})
+            url = _url(requirement.name, entry, project, copied)
+        if requirement and url is not None:
+            requirement.url, requirement.specifier = url, SpecifierSet()
+            yield str(requirement)
+        else:
             yield line
-            continue
-        entry = sources.get(canonicalize_name(requirement.name), {})
-        url = None if requirement.url else _url(requirement.name, entry, project, copied)
-        if url is None:
-            yield line
-            continue
-        requirement.url, requirement.specifier = url, SpecifierSet()
-        yield str(requirement)
 
 
 def _url(name: str, entry: dict[str, Any], project: Path, copied: Path) -> str | None:

@@ -223,9 +223,9 @@ def _how(session: Session) -> str:
         return f"was stopped: the time was up, with {left} not begun"
     if session.recording.exits is not None:
         return f"was ended by pytest.exit, with {left} not run: {session.recording.exits}"
-    # Options may leave them out, and plugins end the session, with exit code 0.
     if not not_run:
         return session.completed.how
+    # Options may leave them out, and plugins end the session, with exit code 0.
     why = session.recording.why
     if why is None and session.completed.exit_code in _REFUSED:
         why = last_words(session)

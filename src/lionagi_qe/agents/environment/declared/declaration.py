@@ -77,15 +77,15 @@ def texts(value: object) -> list[str]:
 
 def requirements_among(lines: Iterable[str]) -> tuple[str, ...]:
     """Return those lines that are requirements (PEP 508)."""
-    return tuple(line for line in lines if _is_requirement(line))
+    return tuple(line for line in lines if requirement_of(line))
 
 
-def _is_requirement(line: str) -> bool:
+def requirement_of(line: str) -> Requirement | None:
+    """Return the requirement (PEP 508) that a line is; None if it is none."""
     try:
-        Requirement(line)
+        return Requirement(line)
     except InvalidRequirement:
-        return False
-    return True
+        return None
 
 
 def ini_of(path: Path) -> configparser.ConfigParser:
@@ -158,7 +158,7 @@ class InstallWords:
         """Take ``.[extras]`` or a requirement; other words are for the tool alone."""
         if own := re.fullmatch(r"(?:-e)?\.?/?\[([\w\s,.-]+)\](?:\s*;.*)?", word):
             self.extras += [extra.strip() for extra in own[1].split(",")]
-        elif _is_requirement(word):
+        elif requirement_of(word):
             self.lines.append(word)
 
     def as_declaration(self, origin: str, purpose: Purpose, kind: Kind) -> Declaration:
