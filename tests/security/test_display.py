@@ -159,6 +159,16 @@ def test_the_report_commands_no_terminal_and_no_ci_server(
     assert "test_" in told
 
 
+@pytest.mark.parametrize("before", ["word " * 30, "x" * 90])
+@pytest.mark.parametrize("width", range(60, 100))
+def test_a_line_broken_to_fit_begins_no_command(width: int, before: str) -> None:
+    file = io.StringIO()
+    console.show(Console(file=file, force_terminal=True, width=width), f"{before}::error::x")
+    told = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())
+    assert "error" in "".join(told.split())
+    assert not re.search(r"^\s*::", told, re.MULTILINE)
+
+
 @settings(max_examples=60)
 @given(text=TEXTS)
 def test_annotations_are_one_command_a_line(text: str) -> None:

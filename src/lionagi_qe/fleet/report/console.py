@@ -87,11 +87,15 @@ def _print(console: Console, lines: Iterable[str]) -> None:
 def show(console: Console, line: str) -> None:
     """Write a line of rich's markup, whatever the texts in it say."""
     text = Text.from_markup(visible(line), emoji=False)
-    # Without its markup it may begin with what a CI server obeys; that costs it its colours.
+    for part in _wrapped(console, _shown(text)):
+        # What stood within the line may begin a part of it.
+        console.print(_shown(part), soft_wrap=True, highlight=False)
+
+
+def _shown(text: Text) -> Text:
+    """Return text that commands no CI server; what began with a command loses its colours."""
     plain = visible(text.plain)
-    shown = text if plain == text.plain else Text(plain)
-    for part in _wrapped(console, shown):
-        console.print(part, soft_wrap=True, highlight=False)
+    return text if plain == text.plain else Text(plain)
 
 
 def _wrapped(console: Console, text: Text) -> Iterable[Text]:
