@@ -7,9 +7,9 @@ import subprocess
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lionagi_qe.agents.environment.declared.declaration import requirement_of
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.project.isolation import ask
 from lionagi_qe.errors import EnvironmentBuildError
@@ -66,9 +66,8 @@ def required_by(roots: Iterable[str], places: Sequence[str]) -> set[str]:
 
 def _named(line: str, extras: set[str]) -> list[tuple[str, str]]:
     """Return what a requirement names, once for each extra of it; nothing if it holds not here."""
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement:
+    requirement = requirement_of(line)
+    if requirement is None:
         return []
     marker = requirement.marker
     if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in extras):

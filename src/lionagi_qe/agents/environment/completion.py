@@ -10,10 +10,9 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lionagi_qe.agents.environment.declared.declaration import texts
+from lionagi_qe.agents.environment.declared.declaration import requirement_of, texts
 from lionagi_qe.agents.environment.process import allowed_environment
 from lionagi_qe.agents.environment.well_known import FIXTURES, MARKS, MODULES, SETTINGS
 from lionagi_qe.agents.project.built_files import sites_of
@@ -264,12 +263,9 @@ def _declared(requirements: Requirements) -> Iterator[tuple[str, str, str]]:
             text = file.read_text(encoding="utf-8", errors="replace")
             lines += [line.partition(" #")[0].strip() for line in text.splitlines()]
         for line in lines:
-            try:
-                name = canonicalize_name(Requirement(line).name)
-            except InvalidRequirement:
-                # An option, a comment or an address.
-                continue
-            yield name, line, declaration.origin
+            # Others are options, comments or addresses.
+            if requirement := requirement_of(line):
+                yield canonicalize_name(requirement.name), line, declaration.origin
 
 
 def what_is_absent(python: Path, modules: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
+
+from lionagi_qe.agents.environment.declared.declaration import requirement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,9 +47,8 @@ def _relaxed(lines: Iterable[str], needed: dict[str, SpecifierSet]) -> tuple[lis
     kept: list[Requirement] = []
     dropped: list[str] = []
     for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
+        requirement = requirement_of(line)
+        if requirement is None:
             return list(lines), []
         own = needed.get(canonicalize_name(requirement.name))
         holds = requirement.marker is None or requirement.marker.evaluate()

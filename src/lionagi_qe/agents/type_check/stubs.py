@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lionagi_qe.agents.environment.declared.declaration import requirement_of
 from lionagi_qe.agents.environment.declared.pyproject_tables import in_tables
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ def _words(origin: str) -> Iterator[str]:
 
 
 def _name(line: str) -> str | None:
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement:
+    requirement = requirement_of(line)
+    if requirement is None:
         return None
     if requirement.marker is not None and not requirement.marker.evaluate():
         return None

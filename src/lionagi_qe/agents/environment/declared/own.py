@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lionagi_qe.agents.environment.declared.declaration import (
     ini_of,
+    requirement_of,
     requirements_among,
     table,
     texts,
@@ -98,9 +99,8 @@ def _in_metadata(path: Path) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {"": []}
     found |= {extra: [] for extra in re.findall(r"^Provides-Extra: *(\S+)", text, re.MULTILINE)}
     for line in re.findall(r"^Requires-Dist: *(.+)", text, re.MULTILINE):
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
+        requirement = requirement_of(line)
+        if requirement is None:
             # Of an old build; what else is there is still told.
             continue
         marker, requirement.marker = requirement.marker, None
