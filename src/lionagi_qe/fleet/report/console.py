@@ -87,8 +87,8 @@ def _print(console: Console, lines: Iterable[str]) -> None:
 def show(console: Console, line: str) -> None:
     """Write a line of rich's markup, whatever the texts in it say."""
     text = Text.from_markup(visible(line), emoji=False)
-    for part in _wrapped(console, _shown(text)):
-        # What stood within the line may begin a part of it.
+    for part in _wrapped(console, text):
+        # What stood within the line, or behind markup, may begin a part of it.
         console.print(_shown(part), soft_wrap=True, highlight=False)
 
 
