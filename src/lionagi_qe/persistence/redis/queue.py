@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lionagi_qe.errors import CrossShardError
 from lionagi_qe.persistence.contract.job_batches import (
@@ -20,7 +20,6 @@ from lionagi_qe.persistence.contract.job_pages import (
 from lionagi_qe.persistence.contract.job_states import STATES
 from lionagi_qe.persistence.contract.jobs import (
     LEASE_ENDED,
-    CancelJob,
     Claim,
     ClaimedJob,
     JobOperation,
@@ -32,12 +31,11 @@ from lionagi_qe.persistence.contract.jobs import (
     QueueCounts,
     TransactionOperations,
     TransactionResults,
-    job_result,
-    options_of,
 )
 from lionagi_qe.persistence.contract.notifier import Notifier
 from lionagi_qe.persistence.redis import scripts
 from lionagi_qe.persistence.redis.job_details import details_of
+from lionagi_qe.persistence.redis.job_operations import job_results_of, job_words_of, refusal_of
 from lionagi_qe.persistence.redis.listen import Listener
 from lionagi_qe.persistence.redis.operations import (
     fence_words,
@@ -108,11 +106,11 @@ class RedisJobs:
                 scripts.QUEUE_APPLY,
                 shard,
                 len(chosen),
-                *_words(chosen),
+                *job_words_of(chosen),
                 *fence_words(chosen),
                 mutates=True,
             )
-            return _results(chosen, answer)
+            return job_results_of(chosen, answer)
 
         async def send(shard: int, chosen: list[JobOperation]) -> list[JobResult]:
             return await spare_removals(
@@ -147,12 +145,12 @@ class RedisJobs:
             len(step.operations),
             len(step.jobs),
             *words_of(step.operations),
-            *_words(step.jobs),
+            *job_words_of(step.jobs),
             *fence_words([*step.operations, *step.jobs]),
             mutates=True,
         )
         if answer[0] in {b"entry", b"job"}:
-            raise _refusal(step, *answer)
+            raise refusal_of(step, *answer)
         split = 2 * len(step.operations)
         pairs = zip(answer[:split:2], answer[1:split:2], strict=True)
         results = [
@@ -160,7 +158,7 @@ class RedisJobs:
             for operation, (status, figure) in zip(step.operations, pairs, strict=True)
         ]
         return TransactionResults(
-            results, [str(result) for result in _results(step.jobs, answer[split:])]
+            results, [str(result) for result in job_results_of(step.jobs, answer[split:])]
         )
 
     async def claim(self, queue: str, count: int, lease_ms: int) -> Claim:
@@ -349,42 +347,6 @@ class RedisJobs:
         return sorted(
             name.decode() for found in await self._session.on_all(names) for name in found
         )
-
-
-def _words(operations: Sequence[JobOperation]) -> list[Any]:
-    """Return operations as a script reads them."""
-    words: list[Any] = []
-    for operation in operations:
-        if isinstance(operation, PutJob):
-            put = operation
-            words += "put", put.queue, put.job_id, put.payload, put.priority, put.delay_ms
-            words += put.dedupe or "", put.max_attempts, options_of(put)
-        elif isinstance(operation, CancelJob):
-            cancel = operation
-            words += "cancel", cancel.queue, cancel.job_id, b"", 0, cancel.ms, "", "", ""
-        else:
-            end = operation
-            words += end.ending, end.queue, end.job_id, end.payload, end.claim, end.ms, "", ""
-            words.append(end.detail)
-    return words
-
-
-def _results(operations: Sequence[JobOperation], answer: Sequence[bytes]) -> list[JobResult]:
-    pairs = zip(answer[::2], answer[1::2], strict=True)
-    return [
-        job_result(operation, status.decode(), figure.decode())
-        for operation, (status, figure) in zip(operations, pairs, strict=True)
-    ]
-
-
-def _refusal(
-    step: TransactionOperations, kind: bytes, at: int, status: bytes, figure: bytes = b""
-) -> Exception:
-    if kind == b"entry":
-        refusal: Any = result_of(step.operations[at - 1], status, figure)
-    else:
-        refusal = job_result(step.jobs[at - 1], status.decode(), figure.decode())
-    return cast("Exception", refusal)
 
 
 def _record(fields: list[Any]) -> JobRecord:
