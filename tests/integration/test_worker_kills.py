@@ -44,7 +44,9 @@ asyncio.run(main())
 """
 
 
-# Does one job of a key at a time, or tells. A lock on a file ends with its process.
+# Does one job of a key at a time, or tells. A lock on a file ends with its process. A worker that
+# stands still for longer than its lease has lost its jobs to another, and the lease is longer than a
+# busy machine lets it.
 LIMITED_WORKER = """
 import asyncio, fcntl, sys
 from lionagi_qe import open_memory
@@ -62,7 +64,7 @@ async def main():
                 await asyncio.sleep(0.05)
 
         print("up", flush=True)
-        await WorkQueue(memory, "jobs").work(handle, 3, lease_ttl=1)
+        await WorkQueue(memory, "jobs").work(handle, 3, lease_ttl=4)
 
 asyncio.run(main())
 """
