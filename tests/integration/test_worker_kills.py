@@ -45,8 +45,7 @@ asyncio.run(main())
 
 
 # Does one job of a key at a time, or tells. A lock on a file ends with its process. A worker that
-# stands still for longer than its lease has lost its jobs to another, and the lease is longer than a
-# busy machine lets it.
+# stands still for longer than its lease has lost its jobs to another: the lease is a long one.
 LIMITED_WORKER = """
 import asyncio, fcntl, sys
 from lionagi_qe import open_memory
